@@ -1,0 +1,28 @@
+// Command firewall-drop drops the packets of the addresses that OSSEC or Wazuh ask to
+// block, with iptables.
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/firewall"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/respond"
+)
+
+func main() {
+	os.Exit(respond.Main(program.OS(), respond.Response{
+		Name:    "firewall-drop",
+		Summary: "drop the packets of attackers with iptables",
+		New: func(s respond.Setup) enforcer.Enforcer {
+			c := s.Config.Firewall
+			return firewall.NewIPTables(firewall.Options{
+				Target: c.Target, Forward: c.Forward, Timeout: c.Timeout.Duration,
+				LockPath: filepath.Join(s.State, "firewall.lock"),
+			})
+		},
+		Hint: func(err error) string { return respond.InstallHint(err, "iptables") },
+	}))
+}

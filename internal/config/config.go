@@ -1,0 +1,257 @@
+// Package config reads active-response.toml, the suite's own configuration. All that
+// can be set has a default here and nowhere else, and everything works without the
+// file. A fault in it (an unknown key, a value of the wrong kind) is told with its
+// place and all others with it; what is sound still counts, because a response must
+// not lose its whitelist to a typing error elsewhere in the file.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Config is the whole file. Each table is one field.
+type Config struct {
+	Whitelist Whitelist `toml:"whitelist"`
+	Wazuh     Wazuh     `toml:"wazuh"`
+	Lease     Lease     `toml:"lease"`
+	Firewall  Firewall  `toml:"firewall"`
+	HostDeny  HostDeny  `toml:"host_deny"`
+	RouteNull RouteNull `toml:"route_null"`
+}
+
+// Whitelist is what is never blocked, beside ossec.conf's own lists.
+type Whitelist struct {
+	Entries        []string `toml:"entries"`
+	Files          []string `toml:"files"`           // beside etc/whitelist.d/*
+	ResolveTimeout Duration `toml:"resolve_timeout"` // for all host names of one response together
+	ResolveNames   bool     `toml:"resolve_names"`
+
+	Loopback     bool `toml:"loopback"`
+	Unspecified  bool `toml:"unspecified"`
+	Multicast    bool `toml:"multicast"`
+	Broadcast    bool `toml:"broadcast"`
+	OwnAddresses bool `toml:"own_addresses"`
+	Gateways     bool `toml:"gateways"`
+	DNSServers   bool `toml:"dns_servers"`
+}
+
+// Wazuh is how Wazuh's daemons are talked to.
+type Wazuh struct {
+	// AddressFields are tried in order; nil means arproto's own list.
+	AddressFields []string `toml:"address_fields"`
+	// ReplyTimeout bounds the waiting for the request, and for the answer to check_keys.
+	ReplyTimeout Duration `toml:"reply_timeout"`
+}
+
+// Lease is how leases are kept.
+type Lease struct {
+	LockTimeout Duration `toml:"lock_timeout"` // then the response goes on without leases
+}
+
+// Firewall is what firewall-drop does.
+type Firewall struct {
+	Target  string   `toml:"target"`  // DROP or REJECT
+	Forward string   `toml:"forward"` // auto, always, never: whether forwarded packets are dropped too
+	Timeout Duration `toml:"timeout"` // of one program that is run
+}
+
+// HostDeny is what host-deny does.
+type HostDeny struct {
+	File    string `toml:"file"`    // hosts.deny, or hosts.allow where allow_form is set
+	Daemons string `toml:"daemons"` // the daemon list of an entry
+	// AllowForm writes "DAEMONS : ADDRESS : deny", as BSD systems keep it in hosts.allow.
+	AllowForm bool `toml:"allow_form"`
+}
+
+// RouteNull is what route-null does.
+type RouteNull struct {
+	Type string `toml:"type"` // blackhole, unreachable or prohibit
+}
+
+// Default returns what holds where nothing is configured.
+func Default() Config {
+	return Config{
+		Whitelist: Whitelist{
+			ResolveTimeout: Duration{500 * time.Millisecond}, ResolveNames: true,
+			Loopback: true, Unspecified: true, Multicast: true, Broadcast: true,
+			OwnAddresses: true, Gateways: true, DNSServers: true,
+		},
+		Wazuh:     Wazuh{ReplyTimeout: Duration{10 * time.Second}},
+		Lease:     Lease{LockTimeout: Duration{10 * time.Second}},
+		Firewall:  Firewall{Target: "DROP", Forward: "auto", Timeout: Duration{20 * time.Second}},
+		HostDeny:  HostDeny{File: "/etc/hosts.deny", Daemons: "ALL"},
+		RouteNull: RouteNull{Type: "blackhole"},
+	}
+}
+
+// check returns what is wrong with values that have the right kind, and puts the
+// default in their place.
+func (c *Config) check() []fault {
+	def := Default()
+	var faults []fault
+	choice := func(table, key string, value *string, fallback string, choices ...string) {
+		for _, ok := range choices {
+			if *value == ok {
+				return
+			}
+		}
+		faults = append(faults, fault{table, key, fmt.Errorf("%q is not one of %s", *value, strings.Join(choices, ", "))})
+		*value = fallback
+	}
+	positive := func(table, key string, value *Duration, fallback Duration) {
+		if value.Duration <= 0 {
+			faults = append(faults, fault{table, key, fmt.Errorf("%q is not more than zero", value.String())})
+			*value = fallback
+		}
+	}
+	choice("firewall", "target", &c.Firewall.Target, def.Firewall.Target, "DROP", "REJECT")
+	choice("firewall", "forward", &c.Firewall.Forward, def.Firewall.Forward, "auto", "always", "never")
+	choice("route_null", "type", &c.RouteNull.Type, def.RouteNull.Type, "blackhole", "unreachable", "prohibit")
+	positive("firewall", "timeout", &c.Firewall.Timeout, def.Firewall.Timeout)
+	positive("wazuh", "reply_timeout", &c.Wazuh.ReplyTimeout, def.Wazuh.ReplyTimeout)
+	positive("lease", "lock_timeout", &c.Lease.LockTimeout, def.Lease.LockTimeout)
+	positive("whitelist", "resolve_timeout", &c.Whitelist.ResolveTimeout, def.Whitelist.ResolveTimeout)
+	if !strings.HasPrefix(c.HostDeny.File, "/") {
+		faults = append(faults, fault{"host_deny", "file", fmt.Errorf("%q is no absolute path", c.HostDeny.File)})
+		c.HostDeny.File = def.HostDeny.File
+	}
+	if d := c.HostDeny.Daemons; d == "" || strings.ContainsAny(d, ":#\\\n\r") || strings.TrimSpace(d) != d {
+		faults = append(faults, fault{"host_deny", "daemons", fmt.Errorf("%q is no daemon list", d)})
+		c.HostDeny.Daemons = def.HostDeny.Daemons
+	}
+	return faults
+}
+
+// Duration is a length of time, written as "500ms", "10s" or "2h".
+type Duration struct{ time.Duration }
+
+// UnmarshalText reads a duration.
+func (d *Duration) UnmarshalText(text []byte) (err error) {
+	if d.Duration, err = time.ParseDuration(string(text)); err != nil {
+		return fmt.Errorf("%q is no duration such as 500ms, 10s or 2h", text)
+	}
+	return nil
+}
+
+// maxFile bounds the file in bytes.
+const maxFile = 1 << 20
+
+// Load reads the file at path. The Config is usable even when there is an error: it
+// then holds what was sound. A missing file is no error.
+func Load(path string) (Config, error) {
+	c := Default()
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return c, nil
+	}
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("%s is larger than %d bytes", path, maxFile)
+	}
+	if err != nil {
+		return c, fmt.Errorf("reading configuration: %w", err)
+	}
+	return parse(path, string(data), c)
+}
+
+// fault is one thing that is wrong, and where.
+type fault struct {
+	table, key string
+	err        error
+}
+
+func parse(path, data string, c Config) (Config, error) {
+	var tables map[string]toml.Primitive
+	meta, err := toml.Decode(data, &tables)
+	if err != nil {
+		var at toml.ParseError
+		if errors.As(err, &at) {
+			return c, fmt.Errorf("%s:%d: %s", path, at.Position.Line, at.Message)
+		}
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	faults := decodeTables(meta, tables, &c)
+	faults = append(faults, c.check()...)
+	var all []error
+	for _, f := range faults {
+		name := strings.TrimPrefix(f.table+"."+f.key, ".")
+		all = append(all, fmt.Errorf("%s:%d: %s: %w", path, lineOf(data, f.table, f.key), strings.TrimSuffix(name, "."), f.err))
+	}
+	return c, errors.Join(all...)
+}
+
+// decodeTables fills the fields of c one by one, so that a bad one spoils no other.
+func decodeTables(meta toml.MetaData, tables map[string]toml.Primitive, c *Config) []fault {
+	var faults []fault
+	known := fields(reflect.ValueOf(c).Elem())
+	for _, table := range ordered(meta, nil) {
+		section, ok := known[table]
+		if !ok {
+			faults = append(faults, fault{table, "", unknown("table", table, known)})
+			continue
+		}
+		var values map[string]toml.Primitive
+		if err := meta.PrimitiveDecode(tables[table], &values); err != nil {
+			faults = append(faults, fault{"", table, fmt.Errorf("it is a table, written [%s]", table)})
+			continue
+		}
+		keys := fields(section)
+		for _, key := range ordered(meta, []string{table}) {
+			into, ok := keys[key]
+			if !ok {
+				faults = append(faults, fault{table, key, unknown("key", key, keys)})
+				continue
+			}
+			fresh := reflect.New(into.Type())
+			if err := meta.PrimitiveDecode(values[key], fresh.Interface()); err != nil {
+				faults = append(faults, fault{table, key, kindError(err, into.Type())})
+				continue
+			}
+			into.Set(fresh.Elem())
+		}
+	}
+	for _, key := range meta.Undecoded() {
+		if len(key) > 2 {
+			faults = append(faults, fault{key[0], key[1], fmt.Errorf("unknown key %q in it", key[len(key)-1])})
+		}
+	}
+	return faults
+}
+
+// ordered returns the names directly under a table, in the order of the file.
+func ordered(meta toml.MetaData, under []string) []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, key := range meta.Keys() {
+		if len(key) > len(under) && strings.Join(key[:len(under)], "\x00") == strings.Join(under, "\x00") && !seen[key[len(under)]] {
+			seen[key[len(under)]] = true
+			names = append(names, key[len(under)])
+		}
+	}
+	return names
+}
+
+// fields returns the fields of a struct by their names in the file.
+func fields(v reflect.Value) map[string]reflect.Value {
+	out := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		out[v.Type().Field(i).Tag.Get("toml")] = v.Field(i)
+	}
+	return out
+}
+
+func kindError(err error, want reflect.Type) error {
+	name := map[reflect.Kind]string{
+		reflect.String: "a text in quotes", reflect.Bool: "true or false", reflect.Slice: "a list in square brackets", reflect.Int: "a whole number",
+	}[want.Kind()]
+	if name == "" || want == reflect.TypeFor[Duration]() {
+		return err
+	}
+	return fmt.Errorf("the value must be %s", name)
+}

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func load(t *testing.T, text string) (Config, string, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "active-response.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path)
+	return c, path, err
+}
+
+func TestLoadWithoutFile(t *testing.T) {
+	c, err := Load(filepath.Join(t.TempDir(), "none.toml"))
+	if err != nil || c.Firewall.Target != "DROP" || !c.Whitelist.Loopback {
+		t.Errorf("Load = %+v, %v; want the defaults and no error", c, err)
+	}
+}
+
+func TestLoadReadsValues(t *testing.T) {
+	c, _, err := load(t, `
+[whitelist]
+entries = ["192.0.2.0/24"]
+gateways = false
+resolve_timeout = "2s"
+
+[firewall]
+target = "REJECT"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Whitelist.Gateways || !c.Whitelist.Loopback || c.Firewall.Target != "REJECT" ||
+		c.Whitelist.ResolveTimeout.Duration != 2*time.Second || len(c.Whitelist.Entries) != 1 {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestLoadReportsAllFaultsAndKeepsTheRest(t *testing.T) {
+	c, path, err := load(t, `[whitelist]
+entries = ["192.0.2.1"]
+gatewys = false
+loopback = "no"
+
+[firewal]
+target = "DROP"
+
+[firewall]
+target = "ACCEPT"
+timeout = "soon"
+`)
+	if err == nil {
+		t.Fatal("want faults")
+	}
+	for _, want := range []string{
+		path + `:3: whitelist.gatewys: unknown key; did you mean "gateways"?`,
+		path + `:4: whitelist.loopback: the value must be true or false`,
+		path + `:6: firewal: unknown table; did you mean "firewall"?`,
+		path + `:10: firewall.target: "ACCEPT" is not one of DROP, REJECT`,
+		path + `:11: firewall.timeout:`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("faults lack %q in:\n%v", want, err)
+		}
+	}
+	if len(c.Whitelist.Entries) != 1 || !c.Whitelist.Loopback || c.Firewall.Target != "DROP" {
+		t.Errorf("sound values and defaults do not hold: %+v", c)
+	}
+}
+
+func TestLoadBrokenSyntaxNamesTheLine(t *testing.T) {
+	_, path, err := load(t, "[whitelist]\nentries = [\n\"a\n")
+	if err == nil || !strings.Contains(err.Error(), path+":3:") {
+		t.Errorf("err = %v, want it to name line 3", err)
+	}
+}
+
+func TestLoadUnreadable(t *testing.T) {
+	_, err := Load(t.TempDir())
+	var pathErr *os.PathError
+	if !errors.As(err, &pathErr) {
+		t.Errorf("err = %v, want the reading error", err)
+	}
+}

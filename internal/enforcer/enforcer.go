@@ -1,0 +1,53 @@
+// Package enforcer is the seam between the one flow of a blocking response
+// (internal/respond) and what carries a block out: packet filter rules,
+// hosts.deny lines, blackhole routes. It holds the contract that all of them
+// keep and nothing that touches a host. The same contract as a test, which the
+// fakes and the kernel both pass, is in enforcertest.
+package enforcer
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Enforcer puts blocks in force and lifts them. An address is valid, unmapped
+// and without a zone. Every method is safe beside other processes that do the
+// same, and bounded in time by its context.
+type Enforcer interface {
+	// Block returns nil only when addr is blocked. It makes again what it rests
+	// on (chain, jump, file) when that is gone, and adds nothing when addr is
+	// already blocked. fresh is a promise by the caller that nothing blocks addr
+	// yet, so that an enforcer for which looking is dear need not look.
+	Block(ctx context.Context, addr netip.Addr, fresh bool) (Outcome, error)
+
+	// Unblock returns nil only when nothing of this enforcer blocks addr any
+	// more. That nothing did is no error.
+	Unblock(ctx context.Context, addr netip.Addr) error
+
+	// List returns what is in force now, in no set order.
+	List(ctx context.Context) ([]Block, error)
+
+	// Flush lifts all blocks of this enforcer and nothing else.
+	Flush(ctx context.Context) error
+
+	// Describe says in one line what Block would do, for a dry run.
+	Describe(addr netip.Addr) string
+}
+
+// Outcome tells what a successful Block found.
+type Outcome struct {
+	// Founded is set when this call made the place that the blocks live in, so
+	// that it held none before: from then on the leases know all of them.
+	Founded bool
+	// Notes are what the administrator should hear though the block stands, such
+	// as a file that no installed service reads.
+	Notes []string
+}
+
+// Block is one address in force.
+type Block struct {
+	Addr netip.Addr
+	// Counted tells whether Packets and Bytes were measured.
+	Counted        bool
+	Packets, Bytes uint64
+}

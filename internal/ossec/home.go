@@ -1,0 +1,45 @@
+// Package ossec knows what OSSEC and Wazuh keep on disk: where their home is and how
+// it is laid out, their configuration, the list of responses that an agent gets from
+// its manager. It only reads.
+package ossec
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// DefaultHome is where OSSEC and Wazuh are installed unless told otherwise.
+const DefaultHome = "/var/ossec"
+
+// Home is the folder of an installation.
+type Home string
+
+// FindHome derives the home from the path that a response was invoked as: the folder
+// two above the executable's when that path ends in active-response/bin/NAME (a
+// relative one, as Wazuh passes, counts from dir, the working directory), else
+// override ($OSSEC_HOME), else DefaultHome. Symbolic links are not resolved, so that
+// an alias keeps its own home.
+func FindHome(invoked, dir, override string) Home {
+	if bin := filepath.Dir(invoked); strings.HasSuffix("/"+bin, "/active-response/bin") {
+		if !filepath.IsAbs(bin) {
+			bin = filepath.Join(dir, bin)
+		}
+		return Home(filepath.Dir(filepath.Dir(bin)))
+	}
+	if filepath.IsAbs(override) {
+		return Home(filepath.Clean(override))
+	}
+	return DefaultHome
+}
+
+// The files under the home.
+func (h Home) Conf() string         { return h.join("etc/ossec.conf") }
+func (h Home) Settings() string     { return h.join("etc/active-response.toml") }
+func (h Home) Whitelists() string   { return h.join("etc/whitelist.d") }
+func (h Home) ResponseList() string { return h.join("etc/shared/ar.conf") }
+func (h Home) Logs() string         { return h.join("logs") }
+func (h Home) ResponseLog() string  { return h.join("logs/active-responses.log") }
+func (h Home) State() string        { return h.join("var/active-response") }
+func (h Home) Programs() string     { return h.join("active-response/bin") }
+
+func (h Home) join(name string) string { return filepath.Join(string(h), name) }

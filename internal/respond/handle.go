@@ -1,0 +1,182 @@
+package respond
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
+)
+
+// errNoAddress is a call whose <command> expects no address.
+var errNoAddress = errors.New(`no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`)
+
+// handle carries out the request at hand. conn is how to ask a Wazuh daemon, nil else.
+func (p *call) handle(ctx context.Context, conn *arproto.Conn) int {
+	if !p.about.Addr.IsValid() {
+		return p.fail(errNoAddress)
+	}
+	if p.about.Action == arproto.Delete {
+		return p.delete(ctx)
+	}
+	if match, covered := p.whitelisted(ctx); covered {
+		return p.skip("whitelisted by " + match.String())
+	}
+	if conn != nil {
+		goOn, err := conn.CheckKeys(p.response.Name, []string{p.about.Key()}, p.config.Wazuh.ReplyTimeout.Duration)
+		if err != nil {
+			p.Complain(fmt.Errorf("asking the daemon: %w (the address is blocked all the same)", err))
+		}
+		if !goOn {
+			return p.skip("the daemon already holds it")
+		}
+	}
+	return p.add(ctx)
+}
+
+func (p *call) skip(why string) int {
+	p.log(arlog.StatusSkip, arlog.Skipped(p.about.Addr, why))
+	p.say("Skipped IP: %s: %s", p.about.Addr, why)
+	return program.ExitOK
+}
+
+// add takes the lease, then blocks: a process that is killed between leaves a lease
+// without a block, which can be seen and mended, not a block that nobody knows of.
+func (p *call) add(ctx context.Context) int {
+	addr := p.about.Addr
+	if p.dryRun {
+		p.say("would block %s: %s", addr, p.enforcer.Describe(addr))
+		return program.ExitOK
+	}
+	lock, lockErr := p.store.LockAddr(addr)
+	defer lock.Release()
+	var held lease.Held
+	leaseErr := lockErr
+	kernel := lease.Kernel(p.Proc)
+	if leaseErr == nil {
+		held, leaseErr = p.store.Acquire(p.newLease(), kernel)
+	}
+	outcome, err := p.enforcer.Block(ctx, addr, leaseErr == nil && held.Fresh())
+	if err != nil {
+		if leaseErr == nil {
+			err = errors.Join(err, p.store.Withdraw(addr, p.Name, held))
+		}
+		return p.fail(err)
+	}
+	if outcome.Founded && leaseErr == nil {
+		leaseErr = p.store.MarkComplete(addr, kernel)
+	}
+	p.log(arlog.StatusAdd, arlog.Blocked(addr, p.about.RuleID, p.about.User))
+	p.say("Blocked IP: %s", addr)
+	p.leaseFaults(leaseErr)
+	for _, note := range outcome.Notes {
+		p.Advise(note)
+	}
+	return program.ExitOK
+}
+
+func (p *call) newLease() lease.Lease {
+	now := p.Now().UTC()
+	return lease.Lease{
+		Addr: p.about.Addr, Program: p.Name,
+		RuleID: p.about.RuleID, AlertID: p.about.AlertID, User: p.about.User,
+		Since: now, Renewed: now, Daemon: lease.FindDaemon(p.Proc, p.ParentPID),
+	}
+}
+
+// delete gives the lease back and lifts the block if nobody else holds it. A store that
+// fails holds nothing: the block is lifted as a stock script would.
+func (p *call) delete(ctx context.Context) int {
+	addr := p.about.Addr
+	if p.dryRun {
+		return p.dryDelete()
+	}
+	lock, leaseErr := p.store.LockAddr(addr)
+	defer lock.Release()
+	var held lease.Held
+	if leaseErr == nil {
+		held, leaseErr = p.store.Release(addr, p.Name)
+	}
+	if len(held.Others) > 0 {
+		p.leaseFaults(nil)
+		return p.skip("still held by " + holders(held.Others))
+	}
+	if err := p.enforcer.Unblock(ctx, addr); err != nil {
+		return p.fail(err)
+	}
+	if leaseErr == nil && (held.Mine != nil || len(held.Lifting) > 0) {
+		leaseErr = p.store.Lifted(addr)
+	}
+	p.log(arlog.StatusDelete, arlog.Unblocked(addr, p.about.User))
+	p.say("Unblocked IP: %s", addr)
+	p.leaseFaults(leaseErr)
+	return program.ExitOK
+}
+
+func (p *call) dryDelete() int {
+	held, err := p.store.Holders(p.about.Addr, p.Name)
+	switch {
+	case err != nil:
+		return p.fail(err)
+	case len(held.Others) > 0:
+		p.say("would not unblock %s: still held by %s", p.about.Addr, holders(held.Others))
+	default:
+		p.say("would unblock %s", p.about.Addr)
+	}
+	return program.ExitOK
+}
+
+// holders names who holds an address, for a message.
+func holders(leases []lease.Lease) string {
+	var names []string
+	for _, l := range leases {
+		name := l.Program
+		if l.RuleID != "" {
+			name += " (Rule: " + l.RuleID + ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// leaseFaults tells what the leases suffered, now that the block is as it should be.
+func (p *call) leaseFaults(err error) {
+	for _, fault := range append(p.store.Faults(), err) {
+		if fault != nil {
+			p.logFault(fault)
+		}
+	}
+}
+
+// whitelisted asks the whitelist for the address at hand and tells the faults in it.
+func (p *call) whitelisted(ctx context.Context) (whitelist.Match, bool) {
+	list, err := neverblock.List(p.Home, p.config.Whitelist, p.Resolver)
+	if err != nil {
+		p.logFault(err)
+	}
+	match, covered := list.Match(ctx, p.about.Addr)
+	if faults := list.Faults(); len(faults) > 0 {
+		p.Complain(errors.Join(faults...))
+		p.log(arlog.StatusError, arlog.Failed(fmt.Errorf("%s (the rest of the whitelist counts)", summary(faults))))
+	}
+	return match, covered
+}
+
+// summary puts faults on one line.
+func summary(faults []error) string {
+	const most = 8
+	var texts []string
+	for _, f := range faults[:min(most, len(faults))] {
+		texts = append(texts, f.Error())
+	}
+	if more := len(faults) - most; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(texts, "; ")
+}

@@ -1,0 +1,128 @@
+package respond
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+)
+
+// state says how the leases on an address and the block compare.
+type state string
+
+const (
+	stateBlocked   state = "blocked"    // leased and in force
+	stateMissing   state = "missing"    // leased but not in force
+	stateNotLeased state = "not leased" // in force but held by nobody
+	stateLifting   state = "lifting"    // given back, but lifting it failed
+)
+
+// listed is one address in the output of list.
+type listed struct {
+	Address netip.Addr    `json:"address"`
+	State   state         `json:"state"`
+	Packets *uint64       `json:"packets,omitempty"` // dropped; absent where they are not counted
+	Bytes   *uint64       `json:"bytes,omitempty"`
+	Leases  []lease.Lease `json:"leases"`
+}
+
+func (p *call) list(ctx context.Context, asJSON bool) int {
+	p.setUp()
+	leases, err := p.store.All()
+	if err != nil {
+		p.Complain(err) // what is in force can be shown without
+	}
+	blocks, err := p.enforcer.List(ctx)
+	if err != nil {
+		p.Complain(err)
+		return program.ExitFailed
+	}
+	rows := compare(leases, blocks)
+	if asJSON {
+		enc := json.NewEncoder(p.Stdout)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(struct {
+			Response  string   `json:"response"`
+			Addresses []listed `json:"addresses"`
+		}{p.response.Name, rows})
+	} else {
+		err = p.table(rows)
+	}
+	if err != nil {
+		p.Complain(fmt.Errorf("writing the list: %w", err))
+		return program.ExitFailed
+	}
+	return program.ExitOK
+}
+
+// compare brings leases and blocks together, in order of address.
+func compare(leases []lease.Lease, blocks []enforcer.Block) []listed {
+	rows := make([]listed, 0, len(blocks))
+	at := map[netip.Addr]int{}
+	row := func(addr netip.Addr, fresh state) *listed {
+		i, ok := at[addr]
+		if !ok {
+			i = len(rows)
+			at[addr] = i
+			rows = append(rows, listed{Address: addr, State: fresh, Leases: []lease.Lease{}})
+		}
+		return &rows[i]
+	}
+	for _, b := range blocks {
+		r := row(b.Addr, stateNotLeased)
+		if b.Counted {
+			r.Packets, r.Bytes = &b.Packets, &b.Bytes
+		}
+	}
+	for _, l := range leases {
+		r := row(l.Addr, stateMissing)
+		r.Leases = append(r.Leases, l)
+		switch {
+		case r.State == stateNotLeased && l.Lifting:
+			r.State = stateLifting
+		case r.State == stateNotLeased, r.State == stateLifting && !l.Lifting:
+			r.State = stateBlocked
+		}
+	}
+	slices.SortFunc(rows, func(a, b listed) int { return a.Address.Compare(b.Address) })
+	return rows
+}
+
+func (p *call) table(rows []listed) error {
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(p.Stdout, "nobody is blocked")
+		return err
+	}
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ADDRESS\tSTATE\tSINCE\tHELD BY\tRULE\tALERT\tPACKETS\tBYTES")
+	for _, r := range rows {
+		leases := r.Leases
+		if len(leases) == 0 {
+			leases = []lease.Lease{{}}
+		}
+		for _, l := range leases {
+			since := "-"
+			if !l.Since.IsZero() {
+				since = l.Since.Local().Format(time.DateTime)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Address, r.State, since,
+				arlog.Word(l.Program), arlog.Word(l.RuleID), arlog.Word(l.AlertID), count(r.Packets), count(r.Bytes))
+		}
+	}
+	return w.Flush() // the writer keeps the first error of any Fprintf
+}
+
+func count(n *uint64) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(*n)
+}

@@ -1,0 +1,218 @@
+package respond
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/version"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// forPerson tells a person's command line from a daemon's call. Whatever has an action
+// and the place of a user and an address is a call, because there the user name is the
+// attacker's to choose: "add --dry-run 203.0.113.7" must block.
+func forPerson(args []string) bool {
+	switch {
+	case len(args) == 0:
+		return true
+	case args[0] == string(arproto.Add) || args[0] == string(arproto.Delete):
+		if len(args) != 2 {
+			return false
+		}
+		_, err := arproto.ParseAddr(args[1])
+		return err == nil
+	case strings.HasPrefix(args[0], "-"):
+		return true
+	}
+	return slices.Contains([]string{"list", "unban", "flush", "help", "h"}, args[0])
+}
+
+// errReported marks a failure that has been printed and logged already.
+var errReported = errors.New("reported")
+
+// commandLine runs the command of a person.
+func (p *call) commandLine(ctx context.Context, args []string) int {
+	app := &cli.App{
+		Name:                 p.Name,
+		HelpName:             p.Name,
+		Usage:                p.response.Summary,
+		UsageText:            p.usage(),
+		Version:              version.Version,
+		HideHelpCommand:      true,
+		EnableBashCompletion: true,
+		Suggest:              true,
+		Writer:               p.Stdout,
+		ErrWriter:            p.Stderr,
+		ExitErrHandler:       func(*cli.Context, error) {}, // the exit status is Main's to return
+		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return p.usageError(err) },
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"},
+		},
+		Before: func(c *cli.Context) error {
+			p.dryRun = c.Bool("dry-run")
+			return nil
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return p.usageError(fmt.Errorf("unknown command %s", arproto.Quote(c.Args().First())))
+			}
+			return cli.ShowAppHelp(c)
+		},
+		Commands: p.commands(),
+	}
+	err := app.RunContext(ctx, append([]string{p.Name}, args...))
+	switch {
+	case err == nil:
+		return program.ExitOK
+	case !errors.Is(err, errReported):
+		p.Complain(err)
+	}
+	return program.ExitFailed
+}
+
+func (p *call) usage() string {
+	pad := func(example string) string { return fmt.Sprintf("%-28s", example) }
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)\n", p.Name)
+	fmt.Fprintf(&b, "%s < REQUEST   (as wazuh-execd calls it: one line of JSON)\n\n", p.Name)
+	for _, example := range [][2]string{
+		{"add 203.0.113.7", "block an address until it is deleted"},
+		{"delete 203.0.113.7", "give up what add took"},
+		{"list", "who is blocked, since when, by whom and why"},
+		{"unban 203.0.113.7", "free an address, whoever holds it"},
+		{"--dry-run add 203.0.113.7", "say what would be done"},
+		{"flush", "free all addresses"},
+	} {
+		fmt.Fprintf(&b, "%s %s %s\n", p.Name, pad(example[0]), example[1])
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func (p *call) usageError(err error) error {
+	p.Complain(fmt.Errorf("%w (see %s --help)", err, p.Name))
+	return errReported
+}
+
+func (p *call) commands() []*cli.Command {
+	act := func(name, usage string) *cli.Command {
+		return &cli.Command{
+			Name: name, Usage: usage, ArgsUsage: "ADDRESS", SkipFlagParsing: true, HideHelpCommand: true,
+			Action: func(c *cli.Context) error { return p.result(p.act(c.Context, name, c.Args().Slice())) },
+		}
+	}
+	return []*cli.Command{
+		act("add", "block an address until it is deleted"),
+		act("delete", "give up what add took; the address is free when nobody else holds it"),
+		{
+			Name: "list", Usage: "show who is blocked, since when, by whom and why", HideHelpCommand: true,
+			Flags:  []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "as JSON"}},
+			Action: func(c *cli.Context) error { return p.result(p.list(c.Context, c.Bool("json"))) },
+		},
+		{
+			Name: "unban", Usage: "free an address, whoever holds it", ArgsUsage: "ADDRESS", HideHelpCommand: true,
+			Action: func(c *cli.Context) error {
+				if c.NArg() != 1 {
+					return p.usageError(errors.New("unban takes one address"))
+				}
+				addr, err := arproto.ParseAddr(c.Args().First())
+				if err != nil {
+					return p.usageError(err)
+				}
+				return p.result(p.unban(c.Context, addr))
+			},
+		},
+		{
+			Name: "flush", Usage: "free all addresses", HideHelpCommand: true,
+			Action: func(c *cli.Context) error {
+				if c.Args().Present() {
+					return p.usageError(errors.New("flush takes no address; unban frees one"))
+				}
+				return p.result(p.flush(c.Context))
+			},
+		},
+	}
+}
+
+func (p *call) result(status int) error {
+	if status == program.ExitOK {
+		return nil
+	}
+	return errReported
+}
+
+// act is add and delete by hand: with an address alone, or with all that a daemon passes.
+func (p *call) act(ctx context.Context, action string, args []string) int {
+	if len(args) == 1 {
+		args = []string{"-", args[0]}
+	}
+	request, err := arproto.ParseArgs(append([]string{action}, args...))
+	p.about = *request
+	if err != nil {
+		return p.fail(err)
+	}
+	p.setUp()
+	return p.handle(ctx, nil)
+}
+
+// unban lifts the block on addr and ends every lease on it.
+func (p *call) unban(ctx context.Context, addr netip.Addr) int {
+	p.about = arproto.Request{Action: arproto.Delete, Addr: addr}
+	p.setUp()
+	if p.dryRun {
+		p.say("would unblock %s, whoever holds it", addr)
+		return program.ExitOK
+	}
+	lock, leaseErr := p.store.LockAddr(addr)
+	defer lock.Release()
+	if err := p.enforcer.Unblock(ctx, addr); err != nil {
+		return p.fail(err)
+	}
+	if leaseErr == nil {
+		leaseErr = p.store.Drop(addr)
+	}
+	p.log(arlog.StatusDelete, arlog.Unblocked(addr, "")+" (by hand)")
+	p.say("Unblocked IP: %s", addr)
+	p.leaseFaults(leaseErr)
+	return program.ExitOK
+}
+
+// flush lifts all blocks and ends all leases, while nobody else changes any.
+func (p *call) flush(ctx context.Context) int {
+	p.setUp()
+	lock, leaseErr := p.store.LockAll()
+	defer lock.Release()
+	blocks, err := p.enforcer.List(ctx)
+	if err != nil {
+		return p.fail(err)
+	}
+	if p.dryRun {
+		p.say("would unblock %d addresses", len(blocks))
+		return program.ExitOK
+	}
+	if err := p.enforcer.Flush(ctx); err != nil {
+		return p.fail(err)
+	}
+	if leaseErr == nil {
+		leaseErr = p.store.Clear()
+	}
+	var lines []byte
+	for _, b := range blocks {
+		p.about = arproto.Request{Addr: b.Addr}
+		lines = append(lines, p.entry(arlog.StatusDelete, arlog.Unblocked(b.Addr, "")+" (all, by hand)").Format()...)
+	}
+	if len(lines) > 0 {
+		p.appendLines(lines)
+	}
+	p.about = arproto.Request{}
+	p.say("Unblocked all %d addresses", len(blocks))
+	p.leaseFaults(leaseErr)
+	return program.ExitOK
+}

@@ -1,0 +1,159 @@
+// Package respond is the one flow that all blocking responses share: read the call,
+// ask the whitelist, take or give back the lease, put the block in force or lift it,
+// and log what is now true. It is also the command line of the same programs. What a
+// block is, it leaves to the enforcer.
+//
+// Protection comes first: when configuration, leases, log or the daemon's answer fail,
+// the block is still made and still lifted, and the failure is told.
+package respond
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// Response is one blocking response.
+type Response struct {
+	Name    string // "firewall-drop"
+	Summary string // what it does, for the help text
+	// New makes its enforcer. Nothing may be run or changed by it.
+	New func(Setup) enforcer.Enforcer
+	// Hint, when set, gives advice on an error for a person, "" for none.
+	Hint func(error) string
+}
+
+// Setup is what an enforcer is made from.
+type Setup struct {
+	Config config.Config
+	State  string // the state folder
+}
+
+// call is one run of a response.
+type call struct {
+	program.Program
+	response Response
+	config   config.Config
+	enforcer enforcer.Enforcer
+	store    *lease.Store
+	// about is the request at hand, for log lines.
+	about  arproto.Request
+	person bool // a person called it, not a daemon
+	dryRun bool
+}
+
+// Main runs the response and returns its exit status.
+func Main(env program.Env, response Response) int {
+	p := &call{Program: program.New(env, response.Name), response: response}
+	p.Hint = response.Hint
+	args := p.Arguments()
+	ctx := context.Background()
+	switch {
+	case len(args) == 0 && !env.StdinTerminal:
+		return p.wazuhCall(ctx)
+	case forPerson(args):
+		p.person = true
+		return p.commandLine(ctx, args)
+	}
+	return p.ossecCall(ctx, args)
+}
+
+// setUp reads the configuration and makes what works on it. Faults are logged: what is
+// sound in the configuration counts.
+func (p *call) setUp() {
+	settings, err := config.Load(p.Home.Settings())
+	p.config = settings
+	if err != nil {
+		p.logFault(err)
+	}
+	p.store = lease.New(p.Home.State(), p.response.Name)
+	p.store.Wait = settings.Lease.LockTimeout.Duration
+	p.store.Now = p.Now
+	p.enforcer = p.response.New(Setup{Config: settings, State: p.Home.State()})
+}
+
+// ossecCall carries out a call with arguments, as ossec-execd makes it.
+func (p *call) ossecCall(ctx context.Context, args []string) int {
+	request, err := arproto.ParseArgs(args)
+	p.about = *request
+	if err != nil {
+		return p.fail(err)
+	}
+	if len(args) == 3 && p.StdinTerminal && args[1] != "" && args[1][0] == '-' && len(args[1]) > 1 {
+		return p.fail(fmt.Errorf("options stand before the command, as in %s --dry-run add ADDRESS (found %s in the place of the user)",
+			p.Name, arproto.Quote(args[1])))
+	}
+	p.setUp()
+	return p.handle(ctx, nil)
+}
+
+// wazuhCall carries out a call by JSON on standard input, as wazuh-execd makes it.
+func (p *call) wazuhCall(ctx context.Context) int {
+	p.setUp()
+	conn := arproto.NewConn(p.Stdin, p.Stdout)
+	request, err := conn.ReadRequest(p.config.Wazuh.ReplyTimeout.Duration, p.config.Wazuh.AddressFields)
+	p.about = *request
+	if err != nil {
+		return p.fail(err)
+	}
+	return p.handle(ctx, conn)
+}
+
+// fail logs an error line about the request at hand, prints the error, and returns the
+// exit status.
+func (p *call) fail(err error) int {
+	p.Complain(err)
+	p.log(arlog.StatusError, arlog.Failed(err))
+	return program.ExitFailed
+}
+
+// logFault tells of something that did not keep the response from its work.
+func (p *call) logFault(err error) {
+	p.Complain(err)
+	p.log(arlog.StatusError, arlog.Failed(fmt.Errorf("%w (the response went on without it)", err)))
+}
+
+// say tells a person what was done. The daemons read nothing, and standard output
+// belongs to the protocol there.
+func (p *call) say(format string, args ...any) {
+	if p.person {
+		fmt.Fprintf(p.Stdout, format+"\n", args...)
+	}
+}
+
+// entry makes the log entry for the request at hand.
+func (p *call) entry(status arlog.Status, message string) arlog.Entry {
+	return arlog.Entry{
+		Time: p.Now(), Program: p.Invoked, Status: status,
+		Addr: p.about.Addr, AlertID: p.about.AlertID, RuleID: p.about.RuleID,
+		Message: message, Wazuh: p.about.Dialect.JSON(), JSON: p.about.JSON,
+	}
+}
+
+// log writes a line; when that fails it says so on standard error, and the response
+// goes on.
+func (p *call) log(status arlog.Status, message string) {
+	p.appendLines(p.entry(status, message).Format())
+}
+
+func (p *call) appendLines(lines []byte) {
+	if !p.dryRun {
+		p.AppendLog(p.Home.ResponseLog(), lines)
+	}
+}
+
+// InstallHint advises to install a program that was not found.
+func InstallHint(err error, what string) string {
+	if errors.Is(err, run.ErrNotFound) {
+		return "install " + what + " with the system's package manager"
+	}
+	return ""
+}

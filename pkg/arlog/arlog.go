@@ -1,0 +1,194 @@
+// Package arlog writes and reads the lines of logs/active-responses.log. A line
+// says what is now true, not what was tried: StatusAdd only when the block
+// stands, StatusDelete only when it is gone.
+//
+// Lines come in two dialects. OSSEC's is
+//
+//	Mon Nov 23 03:27:57 UTC 2026 /var/ossec/active-response/bin/firewall-drop.sh add - 203.0.113.7 1304756247.60385 5712 - Blocked IP: 203.0.113.7 (Rule: 5712)
+//
+// which OSSEC's stock decoder and rules 601 to 606 read up to the rule id (checked
+// with ossec-logtest of OSSEC 4.3). Wazuh's, used for a request that came as JSON, is
+//
+//	2026/11/23 03:27:57 active-response/bin/firewall-drop: {"version":1,...}
+//
+// with the request itself when it succeeded, which Wazuh's ar_log_json decoder reads.
+//
+// The package refuses to let anything from outside shape a line: blanks, line
+// breaks and all that is not printable ASCII are escaped as \xNN.
+package arlog
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Status is the outcome that a line tells.
+type Status string
+
+// The outcomes. A stock script's line only ever has the first two, and they mean
+// what it tried.
+const (
+	StatusAdd    Status = "add"    // the block is in force
+	StatusDelete Status = "delete" // the block is gone
+	StatusSkip   Status = "skip"   // nothing was done, on purpose
+	StatusError  Status = "error"  // it failed; the message says why
+)
+
+// MaxLine bounds a line in bytes, its newline included. The JSON of a Wazuh
+// request is not bounded by it.
+const MaxLine = 4096
+
+// maxWord bounds an alert id, a rule id and a user name in bytes.
+const maxWord = 64
+
+// Entry is what one line tells.
+type Entry struct {
+	Time    time.Time
+	Program string // full path as invoked
+	Status  Status
+	Addr    netip.Addr // the zero Addr is written as "-"
+	AlertID string     // "" is written as "-"
+	RuleID  string     // "" is written as "-"
+	Message string     // Blocked, Unblocked, Skipped or Failed make it
+
+	// Wazuh selects Wazuh's dialect.
+	Wazuh bool
+	// JSON is the request on one line of printable ASCII (Wazuh's dialect, when it succeeded).
+	JSON []byte
+}
+
+// Blocked is the message of a StatusAdd line. user may be "".
+func Blocked(addr netip.Addr, ruleID, user string) string {
+	return withUser(fmt.Sprintf("Blocked IP: %s (Rule: %s)", addr, Word(ruleID)), user)
+}
+
+// Unblocked is the message of a StatusDelete line. user may be "".
+func Unblocked(addr netip.Addr, user string) string {
+	return withUser(fmt.Sprintf("Unblocked IP: %s", addr), user)
+}
+
+// Skipped is the message of a StatusSkip line.
+func Skipped(addr netip.Addr, why string) string {
+	return fmt.Sprintf("Skipped IP: %s: %s", addr, why)
+}
+
+// Failed is the message of a StatusError line.
+func Failed(err error) string {
+	return "Failed: " + strings.ReplaceAll(err.Error(), "\n", "; ") // errors.Join puts each on a line
+}
+
+func withUser(message, user string) string {
+	if user == "" {
+		return message
+	}
+	return message + " user=" + Word(user)
+}
+
+// Format returns the line, newline included.
+func (e Entry) Format() []byte {
+	if e.Wazuh {
+		return e.formatWazuh()
+	}
+	addr := "-"
+	if e.Addr.IsValid() {
+		addr = e.Addr.String()
+	}
+	var b bytes.Buffer
+	b.WriteString(stamp(e.Time))
+	for _, s := range []string{path(e.Program), string(e.Status), "-", addr, Word(e.AlertID), Word(e.RuleID), "-"} {
+		b.WriteByte(' ')
+		b.WriteString(s)
+	}
+	b.WriteByte(' ')
+	b.WriteString(text(e.Message, MaxLine-1-b.Len()))
+	b.WriteByte('\n')
+	return b.Bytes()
+}
+
+// formatWazuh writes the program as Wazuh's decoder wants it: relative, whatever
+// it was called as.
+func (e Entry) formatWazuh() []byte {
+	name := e.Program[strings.LastIndexByte(e.Program, '/')+1:]
+	head := e.Time.Format(wazuhStamp) + " active-response/bin/" + path(name) + ": "
+	if len(e.JSON) > 0 && (e.Status == StatusAdd || e.Status == StatusDelete) {
+		return append(append([]byte(head), e.JSON...), '\n')
+	}
+	return []byte(head + text(e.Message, MaxLine-1-len(head)) + "\n")
+}
+
+const (
+	ossecStamp = "Mon Jan _2 15:04:05 MST 2006" // what date(1) prints in the C locale
+	wazuhStamp = "2006/01/02 15:04:05"
+)
+
+// stamp writes the time as OSSEC's decoder can read it: a zone with another
+// character than a letter, digit, '_', '@' or '-' breaks it, so it becomes UTC.
+func stamp(t time.Time) string {
+	zone, _ := t.Zone()
+	for _, c := range zone {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '@' || c == '-') {
+			return t.UTC().Format(ossecStamp)
+		}
+	}
+	return t.Format(ossecStamp)
+}
+
+// Word makes one short printable word out of a text from outside, as it stands in a
+// log line: "-" for an empty one.
+func Word(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return escape(s, maxWord, false)
+}
+
+func path(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return escape(s, 1024, false)
+}
+
+// text makes a message safe: blanks stay, all else that is not printable ASCII is escaped.
+func text(s string, limit int) string { return escape(s, limit, true) }
+
+// escape keeps printable ASCII, and blanks if allowed, and writes any other byte as
+// \xNN. What would go beyond limit bytes is replaced by "...".
+func escape(s string, limit int, blanks bool) string {
+	clean := len(s) <= limit
+	for i := 0; clean && i < len(s); i++ {
+		clean = s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && blanks
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		piece := s[i : i+1]
+		if !(s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && blanks) {
+			piece = fmt.Sprintf(`\x%02x`, s[i])
+		}
+		if b.Len()+len(piece) > limit-len("...") && b.Len()+len(piece)+escapedLen(s[i+1:], limit, blanks) > limit {
+			b.WriteString("...")
+			break
+		}
+		b.WriteString(piece)
+	}
+	return b.String()
+}
+
+// escapedLen is how long escape would make s, counted no further than limit.
+func escapedLen(s string, limit int, blanks bool) int {
+	n := 0
+	for i := 0; i < len(s) && n <= limit; i++ {
+		if s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && blanks {
+			n++
+		} else {
+			n += len(`\xNN`)
+		}
+	}
+	return n
+}

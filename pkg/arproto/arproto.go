@@ -1,0 +1,200 @@
+// Package arproto reads the calls that OSSEC and Wazuh make to an active
+// response, and answers them. It knows three protocols and tells them apart by
+// what arrives, not by configuration:
+//
+//   - OSSEC: arguments `add|delete USER IP ALERTID RULEID LOCATION FILENAME`;
+//   - Wazuh 4.2 and later: no arguments, one line of JSON on standard input, and
+//     the check_keys question before an add;
+//   - Wazuh 5: the same with another shape of JSON.
+//
+// All three end in one Request. The package resolves no names, never runs
+// anything, and refuses an address that is not exactly one host: every value
+// in a Request except its address was chosen by whoever wrote the log line, so
+// it must be treated as hostile wherever it goes.
+package arproto
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Action is what the daemon asks for.
+type Action string
+
+// The two actions. The texts are those of the OSSEC protocol.
+const (
+	Add    Action = "add"
+	Delete Action = "delete"
+)
+
+// Dialect is the protocol that a request came in.
+type Dialect int
+
+// The protocols.
+const (
+	OSSEC Dialect = iota
+	Wazuh4
+	Wazuh5
+)
+
+func (d Dialect) String() string {
+	return [...]string{"ossec", "wazuh4", "wazuh5"}[d]
+}
+
+// JSON reports whether the dialect is one of Wazuh's.
+func (d Dialect) JSON() bool { return d != OSSEC }
+
+// Request is one call. Except for Addr, its texts are as they arrived.
+type Request struct {
+	Dialect Dialect
+	Action  Action
+	// Addr is unmapped and has no zone. It is the zero Addr when the caller gave
+	// none ("-"), which is right for a response that expects none.
+	Addr    netip.Addr
+	User    string // "" when not given
+	AlertID string // "" when not given
+	RuleID  string // "" when not given
+
+	// OSSEC only.
+	Location string
+	Filename string
+
+	// Wazuh only. What the alert did not hold is empty.
+	Level       int
+	Description string    // of the rule
+	Groups      []string  // of the rule
+	Time        time.Time // of the alert
+	AgentID     string
+	AgentName   string
+	FullLog     string
+	ExtraArgs   []string
+	Program     string // "active-response/bin/NAME" as the daemon wrote it
+	// JSON is the request itself on one line, pure printable ASCII.
+	JSON []byte
+}
+
+// Key is what the daemon remembers a request by: the text of its address.
+func (r *Request) Key() string {
+	if !r.Addr.IsValid() {
+		return "-"
+	}
+	return r.Addr.String()
+}
+
+// ErrNoRequest says that nothing arrived: no arguments and an empty standard input.
+var ErrNoRequest = errors.New("no request: neither arguments nor a line of JSON on standard input")
+
+// AddressError is an address that cannot be acted on.
+type AddressError struct {
+	Text   string
+	Reason string
+}
+
+func (e *AddressError) Error() string {
+	return fmt.Sprintf("address %s: %s", Quote(e.Text), e.Reason)
+}
+
+// ParseAddr reads exactly one host's address. An IPv4-mapped IPv6 address becomes
+// the IPv4 address. Host names, networks, zones and the unspecified address are
+// refused with an *AddressError.
+func ParseAddr(text string) (netip.Addr, error) {
+	refuse := func(reason string) (netip.Addr, error) {
+		return netip.Addr{}, &AddressError{text, reason}
+	}
+	if text == "" {
+		return refuse("it is empty")
+	}
+	addr, err := netip.ParseAddr(text)
+	switch {
+	case err != nil && strings.Contains(text, "/"):
+		return refuse("a network is never blocked, only one address")
+	case err != nil:
+		return refuse("not an IPv4 or IPv6 address (names are never resolved)")
+	case addr.Zone() != "":
+		return refuse("an address with a zone is never blocked")
+	}
+	addr = addr.Unmap()
+	if addr.IsUnspecified() {
+		return refuse("the unspecified address stands for every host")
+	}
+	return addr, nil
+}
+
+// maxArg bounds one argument in bytes. Linux lets an argument be 128 KiB long.
+const maxArg = 128 << 10
+
+// ParseArgs reads the arguments of an OSSEC call, without the program's name.
+// On an error the Request holds what could be read all the same, for the log.
+func ParseArgs(args []string) (*Request, error) {
+	r := &Request{Dialect: OSSEC}
+	if len(args) == 0 {
+		return r, ErrNoRequest
+	}
+	field := func(i int) string {
+		if i >= len(args) || args[i] == "-" || args[i] == "(null)" {
+			return ""
+		}
+		return args[i]
+	}
+	r.User, r.AlertID, r.RuleID = field(1), field(3), field(4)
+	if len(args) > 5 {
+		// LOCATION may hold spaces and is then several arguments; FILENAME is the last.
+		end := max(6, len(args)-1)
+		r.Location = strings.Join(args[5:end], " ")
+		r.Filename = field(end)
+	}
+	action, err := parseAction(args[0])
+	if err != nil {
+		return r, err
+	}
+	r.Action = action
+	if len(args) < 3 {
+		return r, fmt.Errorf("too few arguments (%d): want add|delete USER IP [ALERTID RULEID ...]", len(args))
+	}
+	for i, arg := range args {
+		if len(arg) > maxArg {
+			return r, fmt.Errorf("argument %d is longer than %d bytes", i+1, maxArg)
+		}
+	}
+	if args[2] != "-" {
+		if r.Addr, err = ParseAddr(args[2]); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func parseAction(text string) (Action, error) {
+	switch a := Action(text); a {
+	case Add, Delete:
+		return a, nil
+	}
+	return "", fmt.Errorf("unknown action %s: want add or delete", Quote(text))
+}
+
+// quoteMax is how many bytes of a foreign text Quote shows.
+const quoteMax = 64
+
+// Quote makes a text from outside safe to show in one word: without blanks,
+// without anything that is not printable ASCII, and short. Characters that it
+// escapes become \xNN.
+func Quote(text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(text) {
+		if i == quoteMax {
+			b.WriteString("...")
+			break
+		}
+		if c := text[i]; c > ' ' && c < 0x7f && c != '"' && c != '\\' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}

@@ -1,0 +1,241 @@
+package arproto
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// DefaultAddressFields are the fields of a Wazuh alert that hold the address, in
+// the order in which they are tried. A path starts at the alert (Wazuh 4:
+// parameters.alert) or at the document (Wazuh 5).
+func DefaultAddressFields() []string {
+	return []string{
+		"data.srcip",
+		"data.win.eventdata.ipAddress",
+		"data.win.eventdata.destinationIp",
+		"source.ip",
+	}
+}
+
+// ParseJSON reads one Wazuh request. addressFields is DefaultAddressFields when nil.
+// On an error the Request holds what could be read all the same, for the log.
+func ParseJSON(line []byte, addressFields []string) (*Request, error) {
+	r := &Request{Dialect: Wazuh4}
+	if addressFields == nil {
+		addressFields = DefaultAddressFields()
+	}
+	line = bytes.TrimSpace(line)
+	var doc object
+	if err := decodeOne(line, &doc); err != nil {
+		return r, fmt.Errorf("reading the request: %w", err)
+	}
+	if doc == nil {
+		return r, fmt.Errorf("reading the request: %s is no JSON object", Quote(string(line)))
+	}
+	r.JSON = asciiLine(line)
+	switch {
+	case doc.has("parameters"):
+		return r, r.fromWazuh4(doc, addressFields)
+	case doc.has("wazuh.active_response"):
+		r.Dialect = Wazuh5
+		return r, r.fromWazuh5(doc, addressFields)
+	}
+	return r, fmt.Errorf("reading the request: neither \"parameters\" (Wazuh 4) nor \"wazuh.active_response\" (Wazuh 5) in it")
+}
+
+func (r *Request) fromWazuh4(doc object, addressFields []string) error {
+	params := doc.object("parameters")
+	alert := params.object("alert")
+	r.Program = params.text("program")
+	r.ExtraArgs = params.texts("extra_args")
+	r.fromAlert(alert)
+	r.AgentID, r.AgentName = alert.text("agent.id"), alert.text("agent.name")
+	for _, path := range []string{"data.dstuser", "data.srcuser", "data.win.eventdata.targetUserName"} {
+		if r.User == "" {
+			r.User = present(alert.text(path))
+		}
+	}
+	action, err := parseAction(doc.text("command"))
+	if err != nil {
+		return err
+	}
+	r.Action = action
+	return r.address(alert, addressFields)
+}
+
+func (r *Request) fromWazuh5(doc object, addressFields []string) error {
+	r.Program = doc.text("wazuh.active_response.executable")
+	if extra := doc.text("wazuh.active_response.extra_arguments"); extra != "" {
+		r.ExtraArgs = []string{extra}
+	}
+	r.fromAlert(doc)
+	r.AgentID, r.AgentName = doc.text("wazuh.agent.id"), doc.text("wazuh.agent.name")
+	r.User = present(doc.text("user.name"))
+	switch command := doc.text("command"); command {
+	case "enable":
+		r.Action = Add
+	case "disable":
+		r.Action = Delete
+	default:
+		return fmt.Errorf("unknown command %s: want enable or disable", Quote(command))
+	}
+	return r.address(doc, addressFields)
+}
+
+// fromAlert reads what both shapes hold under the same names.
+func (r *Request) fromAlert(alert object) {
+	r.AlertID = present(alert.text("id"))
+	r.RuleID = present(alert.text("rule.id"))
+	r.Description = alert.text("rule.description")
+	r.Groups = alert.texts("rule.groups")
+	r.Level, _ = strconv.Atoi(alert.text("rule.level")) // no level is level 0
+	r.FullLog = alert.text("full_log")
+	for _, field := range []string{"timestamp", "@timestamp"} {
+		for _, layout := range []string{"2006-01-02T15:04:05.999-0700", time.RFC3339Nano} {
+			if t, err := time.Parse(layout, alert.text(field)); err == nil {
+				r.Time = t
+			}
+		}
+	}
+}
+
+// address takes the first field that holds a text. Only that one counts: going on
+// to the next when it is bad would let an attacker choose which one is read.
+func (r *Request) address(from object, fields []string) error {
+	for _, path := range fields {
+		value, ok := from.find(path)
+		if !ok {
+			continue
+		}
+		text, isText := value.(string)
+		if isText && present(text) == "" {
+			continue
+		}
+		if !isText {
+			return &AddressError{fmt.Sprint(value), "field " + path + " is not a text"}
+		}
+		addr, err := ParseAddr(text)
+		if err != nil {
+			return fmt.Errorf("field %s: %w", path, err)
+		}
+		r.Addr = addr
+		return nil
+	}
+	return nil
+}
+
+// present turns the ways of writing "none" into "".
+func present(text string) string {
+	if text == "-" || text == "(null)" {
+		return ""
+	}
+	return text
+}
+
+// object is a JSON object in which a path finds its value whether it is nested or
+// written with dots in the names ("source.ip").
+type object map[string]any
+
+func (o object) find(path string) (any, bool) {
+	if v, ok := o[path]; ok {
+		return v, true
+	}
+	for i := range len(path) {
+		if path[i] != '.' {
+			continue
+		}
+		if inner, ok := o[path[:i]].(map[string]any); ok {
+			if v, ok := object(inner).find(path[i+1:]); ok {
+				return v, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// has reports whether anything stands at or, in dotted names, under path.
+func (o object) has(path string) bool {
+	if _, ok := o.find(path); ok {
+		return true
+	}
+	for key := range o {
+		if strings.HasPrefix(key, path+".") {
+			return true
+		}
+		if inner, ok := o[key].(map[string]any); ok && strings.HasPrefix(path, key+".") && object(inner).has(path[len(key)+1:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func (o object) object(path string) object {
+	v, _ := o.find(path)
+	inner, _ := v.(map[string]any)
+	return inner
+}
+
+// text returns a text or number at path as text, else "".
+func (o object) text(path string) string {
+	switch v, _ := o.find(path); v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
+}
+
+func (o object) texts(path string) []string {
+	v, _ := o.find(path)
+	list, _ := v.([]any)
+	var out []string
+	for _, item := range list {
+		if s, ok := item.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// decodeOne reads exactly one JSON value.
+func decodeOne(line []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.UseNumber()
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("not JSON: %w", err)
+	}
+	if dec.InputOffset() != int64(len(line)) {
+		return fmt.Errorf("not JSON: something follows the object at byte %d", dec.InputOffset())
+	}
+	return nil
+}
+
+// asciiLine writes valid JSON on one line in printable ASCII. Outside of strings
+// JSON is ASCII already, so whatever else there is becomes a \u escape.
+func asciiLine(valid []byte) []byte {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, valid); err != nil {
+		return nil // not reached: it was decoded before
+	}
+	out := make([]byte, 0, compact.Len())
+	for rest := compact.Bytes(); len(rest) > 0; {
+		c, size := utf8.DecodeRune(rest)
+		rest = rest[size:]
+		switch {
+		case c < 0x7f:
+			out = append(out, byte(c))
+		case c <= 0xffff:
+			out = fmt.Appendf(out, `\u%04x`, c)
+		default:
+			c -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+(c>>10), 0xdc00+(c&0x3ff))
+		}
+	}
+	return out
+}

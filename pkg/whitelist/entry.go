@@ -1,0 +1,168 @@
+package whitelist
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// value is one parsed entry: a network, or a host name still to be resolved.
+type value struct {
+	prefix netip.Prefix
+	host   string // lower case, without a final dot; "" for a network
+}
+
+// ErrBadEntry says that an entry means no address, network or host name.
+var ErrBadEntry = errors.New("means no address, network or host name")
+
+// CheckEntry says whether an entry can be honoured, and why not.
+func CheckEntry(text string) error {
+	_, err := parseEntry(text)
+	return err
+}
+
+// parseEntry reads an entry in all the forms that people write and whose meaning is
+// clear: an address, a network (CIDR or dotted mask), 10.0.0.*, a host name, and
+// lists of them with commas.
+func parseEntry(text string) ([]value, error) {
+	var out []value
+	for piece := range strings.SplitSeq(text, ",") {
+		piece = strings.TrimSpace(piece)
+		v, err := parseOne(piece)
+		if err != nil {
+			return nil, fmt.Errorf("entry %q: %w", clip(piece), err)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func parseOne(s string) (value, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		if addr.Zone() != "" {
+			return value{}, fmt.Errorf("%w: a zone cannot be matched", ErrBadEntry)
+		}
+		addr = addr.Unmap()
+		return value{prefix: netip.PrefixFrom(addr, addr.BitLen())}, nil
+	}
+	switch {
+	case s == "":
+		return value{}, fmt.Errorf("%w: it is empty", ErrBadEntry)
+	case strings.HasPrefix(s, "!"):
+		return value{}, fmt.Errorf("%w: exceptions with ! are not known", ErrBadEntry)
+	case strings.HasPrefix(s, "^"):
+		return value{}, fmt.Errorf("%w: patterns are not known, write it as a network (10.0.0.0/8)", ErrBadEntry)
+	case strings.Contains(s, "/"):
+		p, err := parseNetwork(s)
+		return value{prefix: p}, err
+	case strings.Contains(s, "*"):
+		p, err := parseStars(s)
+		return value{prefix: p}, err
+	}
+	host, err := parseHost(s)
+	return value{host: host}, err
+}
+
+// parseNetwork reads ADDRESS/BITS and ADDRESS/255.255.255.0. Bits set right of the
+// mask are ignored.
+func parseNetwork(s string) (netip.Prefix, error) {
+	left, right, _ := strings.Cut(s, "/")
+	addr, err := netip.ParseAddr(left)
+	if err != nil || addr.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("%w: %q is no address", ErrBadEntry, clip(left))
+	}
+	bits, err := strconv.Atoi(right)
+	if mask, merr := netip.ParseAddr(right); merr == nil && mask.Is4() && addr.Is4() {
+		bits, err = maskBits(mask)
+	}
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%w: %q is no mask", ErrBadEntry, clip(right))
+	}
+	if addr.Is4In6() && bits >= 96 {
+		addr, bits = addr.Unmap(), bits-96
+	}
+	p, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%w: a mask of %q bits does not fit", ErrBadEntry, clip(right))
+	}
+	return p, nil
+}
+
+// maskBits counts the ones of a mask like 255.255.240.0.
+func maskBits(mask netip.Addr) (int, error) {
+	b := mask.As4()
+	m := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	if inverse := ^m; inverse&(inverse+1) != 0 {
+		return 0, errors.New("the ones of the mask are not together")
+	}
+	bits := 0
+	for ; m != 0; m <<= 1 {
+		bits++
+	}
+	return bits, nil
+}
+
+// parseStars reads 10.0.0.*, 10.0.*.* and the short form 10.*.
+func parseStars(s string) (netip.Prefix, error) {
+	parts := strings.Split(s, ".")
+	bad := fmt.Errorf("%w: a star stands for whole numbers at the end, as in 10.0.0.*", ErrBadEntry)
+	if len(parts) < 2 || len(parts) > 4 {
+		return netip.Prefix{}, bad
+	}
+	var b [4]byte
+	fixed := 0
+	for i, part := range parts {
+		if part == "*" {
+			continue
+		}
+		n, err := strconv.ParseUint(part, 10, 8)
+		if err != nil || fixed != i {
+			return netip.Prefix{}, bad
+		}
+		b[i] = byte(n)
+		fixed++
+	}
+	if fixed == 0 {
+		return netip.Prefix{}, bad
+	}
+	return netip.PrefixFrom(netip.AddrFrom4(b), fixed*8), nil
+}
+
+// parseHost checks the form of a host name (RFC 1123, underscores tolerated). What
+// looks like a mistyped address is no host name.
+func parseHost(s string) (string, error) {
+	name := strings.ToLower(strings.TrimSuffix(s, "."))
+	if len(name) > 253 {
+		return "", fmt.Errorf("%w: longer than a host name", ErrBadEntry)
+	}
+	letters := false
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return "", ErrBadEntry
+		}
+		for _, c := range label {
+			switch {
+			case c >= 'a' && c <= 'z':
+				letters = true
+			case c >= '0' && c <= '9', c == '-', c == '_':
+			default:
+				return "", ErrBadEntry
+			}
+		}
+	}
+	if !letters {
+		return "", fmt.Errorf("%w: a mistyped address?", ErrBadEntry)
+	}
+	return name, nil
+}
+
+// clip keeps a broken entry from filling an error message.
+func clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}

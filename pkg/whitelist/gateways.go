@@ -1,0 +1,81 @@
+package whitelist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// addGateways adds the gateways of all default routes. It asks the kernel for
+// unicast routes only (strict checking, Linux 4.20), so that the null routes of an
+// attack, which may be a hundred thousand, are not copied out; netlink.RouteListFiltered
+// would fetch and decode them all. An older kernel sends all and they are passed over.
+func (l *List) addGateways() {
+	socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		l.faults = append(l.faults, fmt.Errorf("reading default gateways: %w", err))
+		return
+	}
+	defer socket.Close()
+	if err := socket.SetReceiveTimeout(&unix.Timeval{Sec: 1}); err != nil {
+		l.faults = append(l.faults, fmt.Errorf("reading default gateways: %w", err))
+		return
+	}
+	_ = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
+		req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}
+		req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family, Type: unix.RTN_UNICAST}})
+		err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(m []byte) bool {
+			if msg := nl.DeserializeRtMsg(m); msg.Dst_len == 0 && msg.Type == unix.RTN_UNICAST && msg.Family == family {
+				l.addRouteGateways(m[msg.Len():])
+			}
+			return true
+		})
+		// Interrupted means that routes changed meanwhile, as in a storm of null routes:
+		// every default route that stood all along has been seen.
+		if err != nil && !errors.Is(err, nl.ErrDumpInterrupted) && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) {
+			l.faults = append(l.faults, fmt.Errorf("reading default gateways: %w", err))
+		}
+	}
+}
+
+// addRouteGateways reads the attributes of one route or of one hop of it (rtnetlink(7)).
+func (l *List) addRouteGateways(attributes []byte) {
+	attrs, err := nl.ParseRouteAttr(attributes)
+	if err != nil {
+		l.faults = append(l.faults, fmt.Errorf("reading default gateways: %w", err))
+		return
+	}
+	for _, a := range attrs {
+		switch a.Attr.Type &^ unix.NLA_F_NESTED {
+		case unix.RTA_GATEWAY:
+			l.addGateway(a.Value)
+		case unix.RTA_VIA: // a family, then the address
+			if len(a.Value) > 2 {
+				l.addGateway(a.Value[2:])
+			}
+		case unix.RTA_MULTIPATH:
+			for hops := a.Value; len(hops) >= syscall.SizeofRtNexthop; {
+				size := int(binary.NativeEndian.Uint16(hops))
+				if size < syscall.SizeofRtNexthop || size > len(hops) {
+					break
+				}
+				l.addRouteGateways(hops[syscall.SizeofRtNexthop:size])
+				hops = hops[min(len(hops), (size+3)&^3):]
+			}
+		}
+	}
+}
+
+func (l *List) addGateway(ip []byte) {
+	if addr, ok := netip.AddrFromSlice(ip); ok {
+		l.addOne(addr, "default gateway")
+	}
+}

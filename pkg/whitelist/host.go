@@ -1,0 +1,123 @@
+package whitelist
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// BuiltIn says which addresses of the host and its neighbourhood are never blocked,
+// whatever is configured. Blocking any of them cuts the host off or does nothing.
+type BuiltIn struct {
+	Loopback     bool // 127.0.0.0/8, ::1
+	Unspecified  bool // 0.0.0.0/8, ::
+	Multicast    bool // 224.0.0.0/4, ff00::/8
+	Broadcast    bool // 255.255.255.255 and that of each network of the host
+	OwnAddresses bool // of all interfaces
+	Gateways     bool // of the default routes, in every routing table
+	DNSServers   bool // of the files in ResolvConf
+	// ResolvConf are the files that name DNS servers; nil means /etc/resolv.conf
+	// and, behind systemd-resolved's stub, /run/systemd/resolve/resolv.conf.
+	ResolvConf []string
+}
+
+// AllBuiltIn switches everything on.
+func AllBuiltIn() BuiltIn {
+	return BuiltIn{
+		Loopback: true, Unspecified: true, Multicast: true, Broadcast: true,
+		OwnAddresses: true, Gateways: true, DNSServers: true,
+	}
+}
+
+const builtIn = "built in"
+
+// AddBuiltIn adds the chosen addresses as they are at this moment.
+func (l *List) AddBuiltIn(b BuiltIn) {
+	fixed := func(on bool, what string, prefixes ...string) {
+		for _, p := range prefixes {
+			if on {
+				l.AddPrefix(netip.MustParsePrefix(p), what+" "+p, builtIn)
+			}
+		}
+	}
+	fixed(b.Loopback, "loopback", "127.0.0.0/8", "::1/128")
+	fixed(b.Unspecified, "unspecified", "0.0.0.0/8", "::/128")
+	fixed(b.Multicast, "multicast", "224.0.0.0/4", "ff00::/8")
+	fixed(b.Broadcast, "broadcast", "255.255.255.255/32")
+	if b.OwnAddresses || b.Broadcast {
+		l.addInterfaces(b)
+	}
+	if b.Gateways {
+		l.addGateways()
+	}
+	if b.DNSServers {
+		l.addDNSServers(b.ResolvConf)
+	}
+}
+
+func (l *List) addOne(addr netip.Addr, what string) {
+	addr = addr.Unmap().WithZone("")
+	l.AddPrefix(netip.PrefixFrom(addr, addr.BitLen()), what+" "+addr.String(), builtIn)
+}
+
+func (l *List) addInterfaces(b BuiltIn) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		l.faults = append(l.faults, fmt.Errorf("reading the host's own addresses: %w", err))
+		return
+	}
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil {
+			continue // a point-to-point peer has no mask and is not ours
+		}
+		if b.OwnAddresses {
+			l.addOne(p.Addr(), "own address")
+		}
+		if b.Broadcast && p.Addr().Is4() && p.Bits() < 31 { // RFC 3021: a /31 has none
+			l.addOne(lastOf(p), "broadcast")
+		}
+	}
+}
+
+// lastOf returns the highest address of an IPv4 network.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		b[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(b)
+}
+
+func (l *List) addDNSServers(files []string) {
+	if files == nil {
+		files = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
+	}
+	for _, path := range files {
+		file, err := os.Open(path)
+		if err != nil {
+			if !errors.Is(err, os.ErrNotExist) {
+				l.faults = append(l.faults, fmt.Errorf("reading DNS servers: %w", err))
+			}
+			continue
+		}
+		lines := bufio.NewScanner(file)
+		for lines.Scan() {
+			fields := strings.Fields(lines.Text())
+			if len(fields) < 2 || fields[0] != "nameserver" {
+				continue
+			}
+			if addr, err := netip.ParseAddr(fields[1]); err == nil {
+				l.addOne(addr, "DNS server")
+			}
+		}
+		if err := lines.Err(); err != nil {
+			l.faults = append(l.faults, fmt.Errorf("reading DNS servers in %s: %w", path, err))
+		}
+		_ = file.Close() // only read from
+	}
+}

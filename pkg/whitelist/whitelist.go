@@ -1,0 +1,228 @@
+// Package whitelist decides which addresses are never blocked. It gathers entries
+// from anywhere (a configuration, files, the host itself) and answers for one
+// address which entry covers it and where that entry stands. A broken entry or file
+// is reported and all others still count. A host name is asked of the resolver only
+// when nothing else matched, all names at once and with one short deadline, so that
+// a name server that is down, or owned by the attacker, cannot hold up a response.
+package whitelist
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// List is a set of entries. The zero value is an empty one, with no names resolved.
+type List struct {
+	// Resolver looks up host names; nil leaves them out. *net.Resolver is one.
+	Resolver Resolver
+	// ResolveTimeout bounds all look-ups of one Match together. Zero means 500 ms.
+	ResolveTimeout time.Duration
+
+	networks []network
+	hosts    []host
+	files    []string
+	faults   []error
+}
+
+// Resolver is what List needs of *net.Resolver.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+type network struct {
+	prefix       netip.Prefix
+	text, source string
+}
+
+type host struct{ name, source string }
+
+// Match is the entry that covers an address.
+type Match struct {
+	Entry  string // as it was written
+	Source string // where it stands: "/var/ossec/etc/ossec.conf:12", "built in", ...
+}
+
+func (m Match) String() string { return fmt.Sprintf("%s (%s)", m.Entry, m.Source) }
+
+// Add adds an entry in any of the forms of parseEntry. source tells a person where
+// it stands. A broken entry is also kept for Faults.
+func (l *List) Add(text, source string) error {
+	values, err := parseEntry(strings.TrimSpace(text))
+	if err != nil {
+		err = fmt.Errorf("%s: whitelist %w", source, err)
+		l.faults = append(l.faults, err)
+		return err
+	}
+	for _, v := range values {
+		switch v.host {
+		case "":
+			l.networks = append(l.networks, network{v.prefix, text, source})
+		case "localhost": // what every resolver says, or should (RFC 6761)
+			l.AddPrefix(netip.MustParsePrefix("127.0.0.0/8"), text, source)
+			l.AddPrefix(netip.MustParsePrefix("::1/128"), text, source)
+		default:
+			l.hosts = append(l.hosts, host{v.host, source})
+		}
+	}
+	return nil
+}
+
+// AddPrefix adds a network that needs no parsing. text is how a person knows it.
+func (l *List) AddPrefix(p netip.Prefix, text, source string) {
+	l.networks = append(l.networks, network{p, text, source})
+}
+
+// AddFile adds a file of one entry a line, in which # begins a comment. It is read
+// when an address is matched, line by line, so its size costs time but no memory.
+func (l *List) AddFile(path string) { l.files = append(l.files, path) }
+
+// AddDir adds every file of a folder, in order of name, but those whose name begins
+// with a dot or ends in ~. A missing folder is an empty one.
+func (l *List) AddDir(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		l.faults = append(l.faults, fmt.Errorf("reading whitelist folder: %w", err))
+	}
+	for _, e := range entries {
+		if name := e.Name(); !e.IsDir() && name[0] != '.' && !strings.HasSuffix(name, "~") {
+			l.AddFile(filepath.Join(dir, name))
+		}
+	}
+}
+
+// maxFaults bounds how many faults are kept of one file.
+const maxFaults = 5
+
+// Faults returns what could not be read or understood so far. Files and host names
+// add theirs during Match.
+func (l *List) Faults() []error { return slices.Clone(l.faults) }
+
+// Match returns the first entry that covers addr: networks first, then files, then
+// host names.
+func (l *List) Match(ctx context.Context, addr netip.Addr) (Match, bool) {
+	addr = addr.Unmap()
+	for _, n := range l.networks {
+		if n.prefix.Contains(addr) {
+			return Match{n.text, n.source}, true
+		}
+	}
+	hosts := slices.Clone(l.hosts)
+	for _, path := range l.files {
+		m, more, ok := l.matchFile(path, addr)
+		if ok {
+			return m, true
+		}
+		hosts = append(hosts, more...)
+	}
+	return l.matchHosts(ctx, hosts, addr)
+}
+
+// matchFile scans a file for addr and returns the host names in it on the way.
+func (l *List) matchFile(path string, addr netip.Addr) (Match, []host, bool) {
+	file, err := os.Open(path)
+	if err != nil {
+		l.faults = append(l.faults, fmt.Errorf("reading whitelist: %w", err))
+		return Match{}, nil, false
+	}
+	defer file.Close() // only read from
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		l.faults = append(l.faults, fmt.Errorf("reading whitelist: %s is no plain file", path))
+		return Match{}, nil, false
+	}
+	var hosts []host
+	faults := 0
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		values, err := parseEntry(text)
+		if err != nil {
+			if faults++; faults <= maxFaults {
+				l.faults = append(l.faults, fmt.Errorf("%s:%d: whitelist %w", path, n, err))
+			}
+			continue
+		}
+		for _, v := range values {
+			source := fmt.Sprintf("%s:%d", path, n)
+			if v.host != "" {
+				hosts = append(hosts, host{v.host, source})
+			} else if v.prefix.Contains(addr) {
+				return Match{text, source}, nil, true
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		l.faults = append(l.faults, fmt.Errorf("reading whitelist %s: %w", path, err))
+	}
+	if faults > maxFaults {
+		l.faults = append(l.faults, fmt.Errorf("%s: and %d more broken entries", path, faults-maxFaults))
+	}
+	return Match{}, hosts, false
+}
+
+// maxLookups bounds how many names are asked for at once.
+const maxLookups = 64
+
+// matchHosts resolves all names side by side until one covers addr or the time is up.
+func (l *List) matchHosts(ctx context.Context, hosts []host, addr netip.Addr) (Match, bool) {
+	if l.Resolver == nil || len(hosts) == 0 {
+		return Match{}, false
+	}
+	timeout := l.ResolveTimeout
+	if timeout == 0 {
+		timeout = 500 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	type answer struct {
+		host
+		covers bool
+		err    error
+	}
+	answers := make(chan answer, len(hosts)) // room for all: nobody waits on a Match that has returned
+	places := make(chan struct{}, maxLookups)
+	var started sync.WaitGroup
+	started.Go(func() {
+		for _, h := range hosts {
+			select {
+			case places <- struct{}{}:
+			case <-ctx.Done():
+				answers <- answer{h, false, ctx.Err()}
+				continue
+			}
+			go func() {
+				addrs, err := l.Resolver.LookupNetIP(ctx, "ip", h.name)
+				covers := slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap().WithZone("") == addr })
+				<-places
+				answers <- answer{h, covers, err}
+			}()
+		}
+	})
+	for range hosts {
+		select {
+		case a := <-answers:
+			if a.covers {
+				return Match{a.name, a.source}, true
+			}
+			if a.err != nil {
+				l.faults = append(l.faults, fmt.Errorf("%s: resolving whitelist entry %q: %w", a.source, a.name, a.err))
+			}
+		case <-ctx.Done():
+			l.faults = append(l.faults, fmt.Errorf("resolving whitelist host names: not all answered within %s", timeout))
+			return Match{}, false
+		}
+	}
+	started.Wait()
+	return Match{}, false
+}
