@@ -1,0 +1,356 @@
+package hostsdeny
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
+	"github.com/ossec-ar/ossec-ar/internal/filelock"
+)
+
+// newFile returns an enforcer for a file with that content in a folder of its own.
+func newFile(t *testing.T, content string) (*Enforcer, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hosts.deny")
+	writeFile(t, path, content, 0o644)
+	return New(Options{Path: path, LockPath: filepath.Join(t.TempDir(), "lock")}), path
+}
+
+func writeFile(t *testing.T, path, content string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantFile(t *testing.T, path, want string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s:\n got %q\nwant %q", path, got, want)
+	}
+}
+
+// wantAlone checks that nothing but the file is left in its folder.
+func wantAlone(t *testing.T, path string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if entry.Name() != filepath.Base(path) {
+			t.Errorf("%s is left over", entry.Name())
+		}
+	}
+}
+
+func block(t *testing.T, e *Enforcer, addr netip.Addr) {
+	t.Helper()
+	out, err := e.Block(t.Context(), addr, false)
+	if err != nil {
+		t.Fatalf("Block(%s): %v", addr, err)
+	}
+	if len(out.Notes) > 0 {
+		t.Errorf("Block(%s) notes %q", addr, out.Notes)
+	}
+}
+
+func unblock(t *testing.T, e *Enforcer, addr netip.Addr) {
+	t.Helper()
+	if err := e.Unblock(t.Context(), addr); err != nil {
+		t.Fatalf("Unblock(%s): %v", addr, err)
+	}
+}
+
+func TestContract(t *testing.T) {
+	for _, options := range []Options{{}, {Allow: true}, {Daemons: "sshd, vsftpd"}} {
+		e, path := newFile(t, plain)
+		options.Path, options.LockPath = path, e.lockPath
+		enforcertest.Contract(t, New(options))
+		wantFile(t, path, plain)
+		wantAlone(t, path)
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	e, path := newFile(t, "")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	unblock(t, e, v4)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("Unblock made the file: %v", err)
+	}
+	if blocks, err := e.List(t.Context()); err != nil || len(blocks) > 0 {
+		t.Errorf("List of a missing file: %v, %v", blocks, err)
+	}
+	umask := unix.Umask(0o077)
+	defer unix.Umask(umask)
+	out, err := e.Block(t.Context(), v4, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !out.Founded {
+		t.Error("Block made the file and does not say so")
+	}
+	wantFile(t, path, "ALL:1.2.3.4\n")
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o644 {
+		t.Errorf("mode %v, %v; want 0644", info.Mode(), err)
+	}
+}
+
+func TestSymlinksAreFollowed(t *testing.T) {
+	_, target := newFile(t, plain)
+	folder := t.TempDir()
+	for name, to := range map[string]string{"hosts.deny": "second", "second": target} {
+		if err := os.Symlink(to, filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := New(Options{Path: filepath.Join(folder, "hosts.deny"), LockPath: filepath.Join(t.TempDir(), "lock")})
+	block(t, e, v4)
+	wantFile(t, target, plain+"ALL:1.2.3.4\n")
+	if to, err := os.Readlink(e.path); err != nil || to != "second" {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	if err := os.Remove(target); err != nil {
+		t.Fatal(err)
+	}
+	block(t, e, v6)
+	wantFile(t, target, "ALL:[2001:db8::1]\n")
+
+	loop := filepath.Join(folder, "loop")
+	if err := os.Symlink("loop", loop); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{Path: loop}).Block(t.Context(), v4, false); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("blocking through a link to itself: %v", err)
+	}
+}
+
+func TestModeOwnerAndAttributesAreKept(t *testing.T) {
+	e, path := newFile(t, plain)
+	owner := os.Getuid()
+	if owner == 0 {
+		owner = 65534
+		if err := os.Chown(path, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	attributes := map[string]string{
+		"user.note": strings.Repeat("kept ", 200),
+		accessACL:   "\x02\x00\x00\x00\x01\x00\x06\x00\xff\xff\xff\xff\x02\x00\x04\x00\x01\x00\x00\x00\x04\x00\x04\x00\xff\xff\xff\xff\x10\x00\x04\x00\xff\xff\xff\xff\x20\x00\x00\x00\xff\xff\xff\xff",
+	}
+	if os.Getuid() == 0 {
+		attributes["security.selinux"] = "system_u:object_r:etc_t:s0\x00"
+	}
+	for name, value := range attributes {
+		if err := unix.Setxattr(path, name, []byte(value), 0); errors.Is(err, unix.ENOTSUP) {
+			t.Logf("this file system takes no %s", name)
+			delete(attributes, name)
+		} else if err != nil {
+			t.Fatalf("setting %s: %v", name, err)
+		}
+	}
+	before := statFile(t, path)
+	block(t, e, v4)
+	block(t, e, v6)
+	unblock(t, e, v6)
+	after := statFile(t, path)
+	if after.Ino == before.Ino {
+		t.Error("the file was not replaced")
+	}
+	if after.Mode != before.Mode || after.Uid != before.Uid || after.Gid != before.Gid {
+		t.Errorf("mode %o owner %d:%d, was %o %d:%d", after.Mode, after.Uid, after.Gid, before.Mode, before.Uid, before.Gid)
+	}
+	for name, want := range attributes {
+		value := make([]byte, 4096)
+		n, err := unix.Getxattr(path, name, value)
+		if err != nil || string(value[:n]) != want {
+			t.Errorf("%s is %q, %v", name, value[:max(n, 0)], err)
+		}
+	}
+}
+
+func TestFolderDefaultACLIsNotTakenOver(t *testing.T) {
+	e, path := newFile(t, plain)
+	// user::rwx user:1:rwx group::r-x mask::rwx other::r-x
+	acl := "\x02\x00\x00\x00\x01\x00\x07\x00\xff\xff\xff\xff\x02\x00\x07\x00\x01\x00\x00\x00\x04\x00\x05\x00\xff\xff\xff\xff\x10\x00\x07\x00\xff\xff\xff\xff\x20\x00\x05\x00\xff\xff\xff\xff"
+	if err := unix.Setxattr(filepath.Dir(path), "system.posix_acl_default", []byte(acl), 0); err != nil {
+		t.Skipf("this file system takes no default ACL: %v", err)
+	}
+	block(t, e, v4)
+	if _, err := unix.Getxattr(path, accessACL, make([]byte, 4096)); !errors.Is(err, unix.ENODATA) {
+		t.Errorf("the file has an ACL that it did not have: %v", err)
+	}
+	if mode := statFile(t, path).Mode & 0o777; mode != 0o644 {
+		t.Errorf("mode %o, want 644", mode)
+	}
+}
+
+func statFile(t *testing.T, path string) unix.Stat_t {
+	t.Helper()
+	var stat unix.Stat_t
+	if err := unix.Lstat(path, &stat); err != nil {
+		t.Fatal(err)
+	}
+	return stat
+}
+
+func TestEditorInBetween(t *testing.T) {
+	saves := map[string]func(path string) error{
+		"by rename": func(path string) error {
+			return errors.Join(os.WriteFile(path+"~", []byte("sshd: ALL\n"), 0o644), os.Rename(path+"~", path))
+		},
+		"in place": func(path string) error { return os.WriteFile(path, []byte("sshd: ALL\n"), 0o644) },
+		"same size": func(path string) error {
+			return os.WriteFile(path, []byte(strings.Repeat("#", len(plain)-1)+"\n"), 0o644)
+		},
+		"removed": os.Remove,
+	}
+	for name, save := range saves {
+		t.Run(name, func(t *testing.T) {
+			e, path := newFile(t, plain)
+			saved := false
+			e.beforeSwap = func() {
+				if !saved {
+					if err := save(path); err != nil {
+						t.Error(err)
+					}
+				}
+				saved = true
+			}
+			block(t, e, v4)
+			got, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(got), "PARANOID") || !strings.HasSuffix(string(got), "ALL:1.2.3.4\n") {
+				t.Errorf("what was saved meanwhile is lost: %q", got)
+			}
+		})
+	}
+	t.Run("without end", func(t *testing.T) {
+		e, path := newFile(t, plain)
+		e.beforeSwap = func() {
+			if err := saves["by rename"](path); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, errChanged) {
+			t.Errorf("got %v, want %v", err, errChanged)
+		}
+		wantFile(t, path, "sshd: ALL\n")
+	})
+}
+
+func TestWhatIsNoFileIsRefused(t *testing.T) {
+	folder := t.TempDir()
+	fifo := filepath.Join(folder, "fifo")
+	if err := unix.Mkfifo(fifo, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	huge := filepath.Join(folder, "huge")
+	writeFile(t, huge, "", 0o644)
+	if err := os.Truncate(huge, maxSize+1); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		folder: "not a regular file", fifo: "not a regular file", "/dev/null": "not a regular file", huge: "more than the",
+		filepath.Join(folder, "missing", "hosts.deny"): "no such file",
+	} {
+		e := New(Options{Path: path, LockPath: filepath.Join(t.TempDir(), "lock")})
+		_, err := e.Block(t.Context(), v4, false)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "adding entry for 1.2.3.4 to "+path) {
+			t.Errorf("Block on %s: %v, want %q", path, err, want)
+		}
+	}
+	e := New(Options{Path: filepath.Join(folder, "x"), Daemons: "sshd: ALL"})
+	if _, err := e.Block(t.Context(), v4, false); err == nil || !strings.Contains(err.Error(), `"sshd:,ALL"`) {
+		t.Errorf("Block with a daemon list that ends early: %v", err)
+	}
+}
+
+func TestLeftoversOfAKilledRunAreCleared(t *testing.T) {
+	e, path := newFile(t, plain)
+	writeFile(t, filepath.Join(filepath.Dir(path), tempName(path)), "half a fi", 0o600)
+	block(t, e, v4)
+	wantFile(t, path, plain+"ALL:1.2.3.4\n")
+	wantAlone(t, path)
+}
+
+func TestLock(t *testing.T) {
+	e, path := newFile(t, plain)
+	held, err := filelock.Exclusive(e.lockPath, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.lockWait = 10 * time.Millisecond
+	if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, filelock.ErrTimeout) {
+		t.Errorf("Block while locked: %v", err)
+	}
+	e.lockWait = time.Hour
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := e.Unblock(ctx, v4); !errors.Is(err, filelock.ErrTimeout) {
+		t.Errorf("Unblock while locked: %v", err)
+	}
+	held.Release()
+	block(t, e, v4)
+	wantFile(t, path, plain+"ALL:1.2.3.4\n")
+}
+
+func TestWithoutUsableLockFile(t *testing.T) {
+	e, path := newFile(t, plain)
+	e.lockPath = filepath.Join(t.TempDir(), "missing", "lock")
+	beside := filepath.Join(filepath.Dir(path), ".hosts.deny.ossec-ar.lock")
+	out, err := e.Block(t.Context(), v4, false)
+	if err != nil || len(out.Notes) != 1 || !strings.Contains(out.Notes[0], e.lockPath) {
+		t.Errorf("Block with a lock beside the file: %q, %v", out.Notes, err)
+	}
+	if err := os.Remove(beside); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", beside); err != nil { // which filelock refuses
+		t.Fatal(err)
+	}
+	before := statFile(t, path)
+	out, err = e.Block(t.Context(), v6, false)
+	if err != nil || !slices.ContainsFunc(out.Notes, func(note string) bool { return strings.Contains(note, "without a lock") }) {
+		t.Errorf("Block without any lock: %q, %v", out.Notes, err)
+	}
+	wantFile(t, path, plain+"ALL:1.2.3.4\nALL:[2001:db8::1]\n")
+	if statFile(t, path).Ino != before.Ino {
+		t.Error("the file was replaced without a lock")
+	}
+	if err := e.Unblock(t.Context(), v6); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = e.Block(t.Context(), v6, false); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, "ALL:[2001:db8::1]\n")
+}

@@ -1,0 +1,247 @@
+package hostsdeny
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// form is how an entry of ours looks: the daemon list, and whether the option
+// "deny" follows the address.
+//
+// Only what libwrap reads as the one address counts (7.6.q, asked through
+// tcpdmatch): 1.2.3.4 in just this spelling, IPv6 in brackets in any spelling.
+// It does not read ALL:2001:db8::1, [1.2.3.4], [::ffff:1.2.3.4] or 001.2.3.4 as
+// that address, so these are the administrator's affair, as are masks (/32).
+type form struct {
+	daemons string
+	tokens  []string
+	allow   bool
+}
+
+// newForm returns the form for a daemon list; an empty one means ALL.
+func newForm(daemons string, allow bool) form {
+	tokens := splitDaemons(daemons)
+	if len(tokens) == 0 {
+		tokens = []string{DefaultDaemons}
+	}
+	return form{daemons: strings.Join(tokens, ","), tokens: tokens, allow: allow}
+}
+
+// check refuses daemon lists that would make lines of another shape.
+func (f form) check() error {
+	if strings.ContainsAny(f.daemons, ":#\\\"\x00") {
+		return fmt.Errorf("daemon list %q holds what no daemon name has", f.daemons)
+	}
+	return nil
+}
+
+func splitDaemons(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == '\r' || r == '\n' })
+}
+
+// line returns the entry for addr, without a line end. The two spacings are
+// those of the stock scripts.
+func (f form) line(addr netip.Addr) string {
+	host := addr.String()
+	if addr.Is6() {
+		host = "[" + host + "]"
+	}
+	if f.allow {
+		return f.daemons + " : " + host + " : deny"
+	}
+	return f.daemons + ":" + host
+}
+
+// owner says whose entry a line is.
+type owner int
+
+const (
+	nobodys owner = iota // not a plain entry for one address
+	ours                 // for the daemons that are configured
+	allOurs              // for ALL daemons, where others are configured
+)
+
+// parse reads one line, with or without its end.
+func (f form) parse(line []byte) (netip.Addr, owner) {
+	line = bytes.Trim(line, " \t\r\n")
+	colon := bytes.IndexByte(line, ':')
+	if colon < 1 || line[0] == '#' {
+		return netip.Addr{}, nobodys
+	}
+	daemons, rest := bytes.TrimRight(line[:colon], " \t"), bytes.TrimLeft(line[colon+1:], " \t")
+	var host []byte
+	bracketed := len(rest) > 0 && rest[0] == '['
+	if bracketed {
+		end := bytes.IndexByte(rest, ']')
+		if end < 0 {
+			return netip.Addr{}, nobodys
+		}
+		host, rest = rest[1:end], rest[end+1:]
+	} else {
+		end := bytes.IndexAny(rest, " \t:")
+		if end < 0 {
+			end = len(rest)
+		}
+		host, rest = rest[:end], rest[end:]
+	}
+	if !f.optionsFit(rest) {
+		return netip.Addr{}, nobodys
+	}
+	who := f.whose(daemons)
+	if who == nobodys {
+		return netip.Addr{}, nobodys
+	}
+	addr, err := netip.ParseAddr(string(host))
+	if err != nil || addr.Is6() != bracketed || addr.Is4In6() || addr.Zone() != "" {
+		return netip.Addr{}, nobodys
+	}
+	return addr, who
+}
+
+// optionsFit looks at what follows the address.
+func (f form) optionsFit(rest []byte) bool {
+	rest = bytes.TrimLeft(rest, " \t")
+	if !f.allow {
+		return len(rest) == 0
+	}
+	option, found := bytes.CutPrefix(rest, []byte(":"))
+	return found && bytes.EqualFold(bytes.Trim(option, " \t"), []byte("deny"))
+}
+
+func (f form) whose(daemons []byte) owner {
+	if bytes.Equal(daemons, []byte(f.daemons)) {
+		return ours // what nearly every line is
+	}
+	tokens := splitDaemons(string(daemons))
+	same := len(tokens) == len(f.tokens)
+	for i := 0; same && i < len(tokens); i++ {
+		same = strings.EqualFold(tokens[i], f.tokens[i])
+	}
+	switch {
+	case same:
+		return ours
+	case len(tokens) == 1 && strings.EqualFold(tokens[0], "ALL"):
+		return allOurs
+	}
+	return nobodys
+}
+
+// span is a whole line with its end: content[start:end].
+type span struct{ start, end int }
+
+// entry is a line that parse knows.
+type entry struct {
+	span
+	addr  netip.Addr
+	owner owner
+}
+
+// entries returns all entries that are ours, in the order of the file.
+func (f form) entries(content []byte) []entry {
+	var found []entry
+	for start := 0; start < len(content); {
+		line := lineAt(content, start)
+		if addr, who := f.parse(content[line.start:line.end]); who == ours && !continues(content, line.start) {
+			found = append(found, entry{line, addr, who})
+		}
+		start = line.end
+	}
+	return found
+}
+
+// find returns the entries for addr. It parses only lines in which a quick look
+// at the bytes finds the address, which keeps 10,000 lines cheap.
+func (f form) find(content []byte, addr netip.Addr) []entry {
+	var found []entry
+	next := nextV4(content, addr)
+	if addr.Is6() {
+		next = nextV6(content, addr)
+	}
+	for from := 0; ; {
+		hit := next(from)
+		if hit < 0 {
+			return found
+		}
+		line := lineAt(content, hit)
+		got, who := f.parse(content[line.start:line.end])
+		if who != nobodys && got == addr && !continues(content, line.start) {
+			found = append(found, entry{line, got, who})
+		}
+		from = line.end
+	}
+}
+
+// nextV4 returns a function that gives the first place at or after from where
+// the address stands in the only spelling that libwrap takes, or -1.
+func nextV4(content []byte, addr netip.Addr) func(from int) int {
+	text := []byte(addr.String())
+	return func(from int) int {
+		if i := bytes.Index(content[from:], text); i >= 0 {
+			return from + i
+		}
+		return -1
+	}
+}
+
+// nextV6 returns a function that gives the first bracket at or after from whose
+// content may be the address, or -1. It compares the last 16 bits, the part in
+// which the addresses of one file differ most.
+func nextV6(content []byte, addr netip.Addr) func(from int) int {
+	bytes16 := addr.As16()
+	last := int(bytes16[14])<<8 | int(bytes16[15])
+	return func(from int) int {
+		for from < len(content) {
+			i := bytes.IndexByte(content[from:], ']')
+			if i < 0 {
+				return -1
+			}
+			at := from + i
+			if group, known := lastGroup(content[from:at]); !known || group == last {
+				return at
+			}
+			from = at + 1
+		}
+		return -1
+	}
+}
+
+// lastGroup reads the hexadecimal digits that text ends in. It is not known
+// when they are no last group of an IPv6 address in hexadecimal.
+func lastGroup(text []byte) (value int, known bool) {
+	for i, shift := len(text)-1, 0; i >= 0 && shift <= 16; i, shift = i-1, shift+4 {
+		switch c := text[i]; {
+		case c == ':':
+			return value, true
+		case c >= '0' && c <= '9':
+			value |= int(c-'0') << shift
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			value |= int(c|0x20-'a'+10) << shift
+		default:
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// lineAt returns the line that the byte at place stands in.
+func lineAt(content []byte, place int) span {
+	start := bytes.LastIndexByte(content[:place], '\n') + 1
+	end := bytes.IndexByte(content[place:], '\n')
+	if end < 0 {
+		return span{start, len(content)}
+	}
+	return span{start, place + end + 1}
+}
+
+// continues tells whether libwrap reads the line at start as part of the line
+// before it. A backslash at the very end does that, also in a comment; so does
+// a NUL byte anywhere, since xgets() of libwrap then misses the line end.
+func continues(content []byte, start int) bool {
+	if start == 0 {
+		return false
+	}
+	before := content[lineAt(content, start-1).start:start]
+	return bytes.HasSuffix(before, []byte("\\\n")) || bytes.IndexByte(before, 0) >= 0
+}

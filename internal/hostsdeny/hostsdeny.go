@@ -1,0 +1,135 @@
+// Package hostsdeny blocks addresses through the access control files of TCP
+// wrappers, /etc/hosts.deny as a rule: hosts_access(5), hosts_options(5). It is
+// an enforcer.Enforcer.
+//
+// The file belongs to the administrator. An edit adds or takes out whole lines
+// of one form, and every other byte stays: comments, lists of several
+// addresses, entries with options, neighbours such as 1.2.3.40, line ends. Nor
+// does it touch a line that continues another one. A reader never meets a file
+// that is half-written, empty or missing. What the lines do is up to the
+// services that link libwrap, of which many systems have none: see Effective.
+package hostsdeny
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+)
+
+// Where the file is and how its lines look, when Options leaves it open.
+const (
+	DefaultPath     = "/etc/hosts.deny"
+	DefaultDaemons  = "ALL"
+	DefaultLockWait = 30 * time.Second
+)
+
+// Options says which file is edited and how. The zero value is hosts.deny as
+// the stock script of OSSEC edits it.
+type Options struct {
+	// Path is the file; a symbolic link is followed, never replaced.
+	Path string
+	// Daemons is the daemon list of each entry, as hosts_access(5) writes it:
+	// names separated by blanks or commas. With a colon, a comment sign, a quote
+	// or a backslash in it, every method fails.
+	Daemons string
+	// Allow writes "ALL : ADDRESS : deny" before the first rule of the file, for
+	// systems where one file, hosts.allow, holds both. The first match decides
+	// there, so an entry behind "ALL : ALL : allow" would do nothing.
+	Allow bool
+	// LockPath is the lock file, in a folder that only root writes to. When it
+	// can't be opened, or is not given, one beside Path is used.
+	LockPath string
+	// LockWait bounds the wait for other processes that edit the file.
+	LockWait time.Duration
+}
+
+// Enforcer edits one file. It holds no state of its own.
+type Enforcer struct {
+	path     string
+	form     form
+	lockPath string
+	lockWait time.Duration
+
+	// beforeSwap, when a test sets it, runs after an edit is prepared and before
+	// it is checked that nobody else has changed the file.
+	beforeSwap func()
+}
+
+var _ enforcer.Enforcer = (*Enforcer)(nil)
+
+// New returns an enforcer for the file that options names.
+func New(options Options) *Enforcer {
+	e := &Enforcer{
+		path:     options.Path,
+		form:     newForm(options.Daemons, options.Allow),
+		lockPath: options.LockPath,
+		lockWait: options.LockWait,
+	}
+	if e.path == "" {
+		e.path = DefaultPath
+	}
+	if e.lockWait <= 0 {
+		e.lockWait = DefaultLockWait
+	}
+	return e
+}
+
+// Block adds the entry for addr, unless a plain entry for all daemons or for
+// the configured ones denies it already. A missing file is made (0644), and a
+// last line without an end is ended: libwrap denies everyone on such a file.
+// fresh is not used: the file is read in any case.
+func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, _ bool) (enforcer.Outcome, error) {
+	done, err := e.edit(ctx, func(content []byte) plan { return e.form.planAdd(content, addr) })
+	if err != nil {
+		return enforcer.Outcome{}, fmt.Errorf("adding entry for %s to %s: %w", addr, e.path, err)
+	}
+	return enforcer.Outcome{Founded: done.made, Notes: done.notes}, nil
+}
+
+// Unblock takes out every plain entry for addr and the configured daemons, in
+// whatever spelling. A missing file is not made.
+func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
+	if _, err := e.edit(ctx, func(content []byte) plan { return e.form.planRemove(content, addr) }); err != nil {
+		return fmt.Errorf("removing entry for %s from %s: %w", addr, e.path, err)
+	}
+	return nil
+}
+
+// List returns the addresses of all plain entries for the configured daemons,
+// whoever wrote them, each once.
+func (e *Enforcer) List(ctx context.Context) ([]enforcer.Block, error) {
+	if err := errors.Join(ctx.Err(), e.form.check()); err != nil {
+		return nil, fmt.Errorf("listing entries of %s: %w", e.path, err)
+	}
+	now, err := load(e.path)
+	if err != nil {
+		return nil, fmt.Errorf("listing entries of %s: %w", e.path, err)
+	}
+	defer now.close()
+	var blocks []enforcer.Block
+	seen := map[netip.Addr]bool{}
+	for _, entry := range e.form.entries(now.content) {
+		if !seen[entry.addr] {
+			seen[entry.addr] = true
+			blocks = append(blocks, enforcer.Block{Addr: entry.addr})
+		}
+	}
+	return blocks, nil
+}
+
+// Flush takes out all that List returns.
+func (e *Enforcer) Flush(ctx context.Context) error {
+	if _, err := e.edit(ctx, func(content []byte) plan { return e.form.planFlush(content) }); err != nil {
+		return fmt.Errorf("removing all entries from %s: %w", e.path, err)
+	}
+	return nil
+}
+
+// Describe says what Block would add.
+func (e *Enforcer) Describe(addr netip.Addr) string {
+	return fmt.Sprintf("add the line %q to %s", e.form.line(addr), e.path)
+}
