@@ -1,0 +1,159 @@
+package ossec
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const firstSecond = 1795392000 // 2026-11-23 00:00:00 UTC
+
+// alertText writes count alerts, one each second from second, and returns their ids. With
+// offsets the number of an id is its place in the file, else a running one.
+func alertText(second int64, count int, offsets bool) ([]byte, []string) {
+	var b bytes.Buffer
+	var ids []string
+	for i := range count {
+		number := int64(i + 1)
+		if offsets {
+			number = int64(b.Len())
+		}
+		id := fmt.Sprintf("%d.%d", second+int64(i), number)
+		ids = append(ids, id)
+		b.WriteString(strings.Replace(sshAlert, "1795422839.8", id, 1))
+	}
+	return b.Bytes(), ids
+}
+
+func put(t *testing.T, home Home, name string, data []byte) {
+	t.Helper()
+	path := filepath.Join(string(home), "logs/alerts", name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasSuffix(name, ".gz") {
+		var packed bytes.Buffer
+		w := gzip.NewWriter(&packed)
+		_, err := w.Write(data)
+		if err = errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		data = packed.Bytes()
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func dayFile(second int64) string {
+	return time.Unix(second, 0).Format("2006/Jan/ossec-alerts-02")
+}
+
+func TestFindAlert(t *testing.T) {
+	const now = firstSecond + 86400
+	old := time.Unix(firstSecond, 0).Add(12 * time.Hour).Unix()
+	for _, offsets := range []bool{false, true} {
+		current, nowIDs := alertText(now, 3000, offsets)
+		past, oldIDs := alertText(old, 3000, offsets)
+		var lines bytes.Buffer
+		for _, id := range nowIDs {
+			fmt.Fprintf(&lines, `{"rule":{"level":7,"sidid":5712},"id":%q,"user":%q,"full_log":"x \"%s\""}`+"\n", id, nowIDs[1], nowIDs[2])
+		}
+		for _, layout := range []struct {
+			name string
+			put  func(Home)
+		}{
+			{"text", func(h Home) { put(t, h, "alerts.log", current); put(t, h, dayFile(old)+".log", past) }},
+			{"packed", func(h Home) { put(t, h, "alerts.log", current); put(t, h, dayFile(old)+".log.gz", past) }},
+			{"json", func(h Home) { put(t, h, "alerts.json", lines.Bytes()); put(t, h, dayFile(old)+".log", past) }},
+		} {
+			t.Run(fmt.Sprintf("%s offsets=%v", layout.name, offsets), func(t *testing.T) {
+				home := Home(t.TempDir())
+				layout.put(home)
+				for _, i := range []int{0, 1, 2, 1500, 2998, 2999} {
+					for _, id := range []string{nowIDs[i], oldIDs[i]} {
+						a, err := home.FindAlert(context.Background(), id)
+						if err != nil || a.ID != id || a.Partial {
+							t.Errorf("FindAlert(%s) = %+v, %v", id, a, err)
+						}
+					}
+				}
+				for _, id := range []string{fmt.Sprintf("%d.999999", now+5), "1.1", "x", "", "1.2.3", nowIDs[0] + "0", "99999999999999999999.1"} {
+					if a, err := home.FindAlert(context.Background(), id); a != nil || !errors.Is(err, ErrNoAlert) {
+						t.Errorf("FindAlert(%q) = %+v, %v", id, a, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestFindAlertOutOfOrder(t *testing.T) {
+	text, ids := alertText(firstSecond, 5000, false)
+	alerts := bytes.SplitAfter(text, []byte("\n\n"))
+	for i := 10; i+3 < len(alerts); i += 7 {
+		alerts[i], alerts[i+3] = alerts[i+3], alerts[i]
+	}
+	file := bytes.NewReader(bytes.Join(alerts, nil))
+	for i, id := range ids {
+		if i%31 != 0 && i < len(ids)-50 {
+			continue
+		}
+		second, number, _ := splitID(id)
+		at, err := wanted{id, second, number}.halving(file, file.Size())
+		if back, _, berr := (wanted{id, second, number}).backwards(file, file.Size()); i >= len(ids)-50 && back != at || berr != nil {
+			t.Fatalf("%s: backwards finds %d, halving %d (%v)", id, back, at, berr)
+		}
+		if at < 0 || err != nil {
+			t.Fatalf("%s is not found: %v", id, err)
+		}
+	}
+}
+
+// A log line that looks like a header of the sought id must not be taken for it when it
+// does not begin a line.
+func TestFindAlertForged(t *testing.T) {
+	home := Home(t.TempDir())
+	id := fmt.Sprintf("%d.77", firstSecond)
+	forged := strings.Replace(sshAlert, "Failed password", alertMark+id+": - forged,", 1)
+	put(t, home, "alerts.log", []byte(forged))
+	if a, err := home.FindAlert(context.Background(), id); a != nil || !errors.Is(err, ErrNoAlert) {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}
+
+func TestFindAlertPipeDoesNotHang(t *testing.T) {
+	home := Home(t.TempDir())
+	put(t, home, "alerts.log", nil)
+	if err := os.Remove(filepath.Join(string(home), "logs/alerts/alerts.log")); err != nil {
+		t.Fatal(err)
+	}
+	if err := mkfifo(filepath.Join(string(home), "logs/alerts/alerts.log")); err != nil {
+		t.Skip(err)
+	}
+	if _, err := home.FindAlert(context.Background(), "1795422839.8"); !errors.Is(err, ErrNoAlert) || !strings.Contains(err.Error(), "no plain file") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func BenchmarkFindAlertHalving(b *testing.B) {
+	text, ids := alertText(firstSecond, 200000, false)
+	file := bytes.NewReader(text)
+	second, number, _ := splitID(ids[777])
+	for b.Loop() {
+		if at, err := (wanted{ids[777], second, number}).halving(file, file.Size()); at < 0 || err != nil {
+			b.Fatal(at, err)
+		}
+	}
+}
+
+func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }
