@@ -1,0 +1,122 @@
+package arlog
+
+import (
+	"bytes"
+
+	"github.com/valyala/fastjson"
+
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// addressPaths are arproto's fields in pieces.
+var addressPaths = func() [][]string {
+	var paths [][]string
+	for _, path := range arproto.DefaultAddressFields() {
+		var keys []string
+		for key := range bytes.SplitSeq([]byte(path), []byte(".")) {
+			keys = append(keys, string(key))
+		}
+		paths = append(paths, keys)
+	}
+	return paths
+}()
+
+// parseJSON reads a request, in whatever shape arproto knows. The check_keys dialogue
+// is JSON too, but no request.
+func (p *Parser) parseJSON(text []byte, f *Fields) error {
+	f.JSON = text
+	doc, err := p.json.ParseBytes(text)
+	if err != nil {
+		return ErrNoEntry
+	}
+	f.Step = Dialogue
+	switch command := string(doc.GetStringBytes("command")); command {
+	case "abort":
+		f.Step = Aborted
+		return ErrNoEntry
+	case "check_keys", "continue":
+		return ErrNoEntry
+	}
+	alert := doc.Get("parameters", "alert")
+	if alert == nil || dotted(text) {
+		return parseOther(text, f)
+	}
+	switch string(doc.GetStringBytes("command")) {
+	case string(arproto.Add):
+		f.Status = StatusAdd
+	case string(arproto.Delete):
+		f.Status = StatusDelete
+	default:
+		return ErrNoEntry
+	}
+	if !address(alert, f) {
+		f.Status = ""
+		return ErrNoEntry
+	}
+	f.Step = ""
+	f.RuleID = present(alert.Get("rule", "id"))
+	f.AlertID = present(alert.Get("id"))
+	f.Description = alert.GetStringBytes("rule", "description")
+	return nil
+}
+
+// address takes the first field that holds a text, as arproto does.
+func address(alert *fastjson.Value, f *Fields) bool {
+	for _, path := range addressPaths {
+		value := alert.Get(path...)
+		if value == nil {
+			continue
+		}
+		if value.Type() != fastjson.TypeString {
+			return false
+		}
+		text := present(value)
+		if len(text) == 0 {
+			continue
+		}
+		var ok bool
+		f.Addr, ok = parseAddr(text)
+		return ok && !f.Addr.IsUnspecified() && bytes.IndexByte(text, '%') < 0
+	}
+	return false
+}
+
+// dotted tells that a key may be a path in itself ("source.ip"): arproto knows how.
+func dotted(text []byte) bool {
+	for _, key := range []string{`"data.`, `"source.`, `"rule.`} {
+		if bytes.Contains(text, []byte(key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// present returns a text or number as text, and nothing for the ways of writing "none".
+func present(v *fastjson.Value) []byte {
+	if v == nil {
+		return nil
+	}
+	var text []byte
+	switch v.Type() {
+	case fastjson.TypeString:
+		text = v.GetStringBytes()
+	case fastjson.TypeNumber:
+		text = v.MarshalTo(nil)
+	}
+	if s := string(text); s == "-" || s == "(null)" {
+		return nil
+	}
+	return text
+}
+
+// parseOther reads a request of a rarer shape.
+func parseOther(text []byte, f *Fields) error {
+	r, err := arproto.ParseJSON(text, nil)
+	if err != nil || !r.Addr.IsValid() {
+		return ErrNoEntry
+	}
+	f.Step = ""
+	f.Status, f.Addr = Status(r.Action), r.Addr
+	f.AlertID, f.RuleID, f.Description = []byte(r.AlertID), []byte(r.RuleID), []byte(r.Description)
+	return nil
+}
