@@ -19,24 +19,24 @@ import (
 var ErrTimeout = errors.New("still locked by another process")
 
 // Lock is a lock that is held until Release.
-type Lock struct{ file *os.File }
+type Lock struct{ fd int }
 
-// Release gives the lock back. It is safe on a nil Lock.
+// Release gives the lock back. It is safe on a nil Lock, and to be called once.
 func (l *Lock) Release() {
 	if l != nil {
-		_ = l.file.Close() // closing drops both kinds of lock; there is nothing to lose
+		_ = unix.Close(l.fd) // closing drops both kinds of lock; there is nothing to lose
 	}
 }
 
 // Exclusive locks the whole file at path for writing, waiting no longer than wait.
 // The file is made (0600) when missing; a symbolic link is refused.
 func Exclusive(path string, wait time.Duration) (*Lock, error) {
-	return acquire(path, wait, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX) })
+	return acquire(path, wait, whole(unix.LOCK_EX))
 }
 
 // Shared locks the whole file at path for reading, waiting no longer than wait.
 func Shared(path string, wait time.Duration) (*Lock, error) {
-	return acquire(path, wait, func(fd int) error { return unix.Flock(fd, unix.LOCK_SH) })
+	return acquire(path, wait, whole(unix.LOCK_SH))
 }
 
 // Slot locks one of 2^31 places of the file at path, so that those who work on
@@ -44,36 +44,58 @@ func Shared(path string, wait time.Duration) (*Lock, error) {
 // other; they do not meet Exclusive and Shared (fcntl(2) and flock(2) are
 // different locks), so a file should serve one or the other.
 func Slot(path string, slot uint32, wait time.Duration) (*Lock, error) {
-	return byteRange(path, int64(slot&0x7fffffff), 1, wait)
+	return acquire(path, wait, byteRange(int64(slot&0x7fffffff), 1))
 }
 
 // All locks every Slot of the file at path.
 func All(path string, wait time.Duration) (*Lock, error) {
-	return byteRange(path, 0, 0, wait)
+	return acquire(path, wait, byteRange(0, 0))
 }
 
-func byteRange(path string, start, length int64, wait time.Duration) (*Lock, error) {
-	return acquire(path, wait, func(fd int) error {
+// lockCall takes a lock on an open file, waiting for it or not.
+type lockCall func(fd int, wait bool) error
+
+func whole(how int) lockCall {
+	return func(fd int, wait bool) error {
+		if wait {
+			return unix.Flock(fd, how)
+		}
+		return unix.Flock(fd, how|unix.LOCK_NB)
+	}
+}
+
+func byteRange(start, length int64) lockCall {
+	return func(fd int, wait bool) error {
+		command := unix.F_OFD_SETLK
+		if wait {
+			command = unix.F_OFD_SETLKW
+		}
 		lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: start, Len: length}
-		return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLKW, &lock)
-	})
+		return unix.FcntlFlock(uintptr(fd), command, &lock)
+	}
 }
 
-// acquire runs the blocking lock call beside a timer. When the timer wins, the
-// call is left behind with its file, which it closes as soon as it gets the lock.
-func acquire(path string, wait time.Duration, lock func(fd int) error) (*Lock, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+// acquire tries once, which is enough nearly always, and else runs the waiting call
+// beside a timer. When the timer wins, the call is left behind with its file, which it
+// closes as soon as it gets the lock.
+func acquire(path string, wait time.Duration, lock lockCall) (*Lock, error) {
+	fd, err := retry(func() (int, error) {
+		return unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	})
 	if err != nil {
-		return nil, fmt.Errorf("opening lock file: %w", err)
+		return nil, fmt.Errorf("opening lock file: %w", &os.PathError{Op: "open", Path: path, Err: err})
+	}
+	if lock(fd, false) == nil {
+		return &Lock{fd}, nil
 	}
 	done := make(chan error)
 	gone := make(chan struct{})
 	go func() {
-		err := retryInterrupted(func() error { return lock(int(file.Fd())) })
+		_, err := retry(func() (int, error) { return 0, lock(fd, true) })
 		select {
 		case done <- err:
 		case <-gone:
-			_ = file.Close()
+			_ = unix.Close(fd)
 		}
 	}()
 	timer := time.NewTimer(wait)
@@ -81,20 +103,22 @@ func acquire(path string, wait time.Duration, lock func(fd int) error) (*Lock, e
 	select {
 	case err := <-done:
 		if err != nil {
-			_ = file.Close()
+			_ = unix.Close(fd)
 			return nil, fmt.Errorf("locking %s: %w", path, err)
 		}
-		return &Lock{file}, nil
+		return &Lock{fd}, nil
 	case <-timer.C:
 		close(gone)
 		return nil, fmt.Errorf("waiting %s for lock %s: %w", wait, path, ErrTimeout)
 	}
 }
 
-func retryInterrupted(call func() error) error {
+// retry calls again what a signal interrupted.
+func retry(call func() (int, error)) (int, error) {
 	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
-			return err
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
 		}
 	}
 }

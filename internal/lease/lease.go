@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -84,24 +85,41 @@ func (h Held) Fresh() bool {
 }
 
 // Acquire takes the lease or renews it. kernel identifies where blocks are in force
-// (see Kernel).
-func (s *Store) Acquire(l Lease, kernel string) (Held, error) {
-	var held Held
-	err := s.update(func(tx *bolt.Tx) error {
-		var err error
-		if held, err = holders(tx, l.Addr, l.Program); err != nil {
-			return err
+// (see Kernel). It returns as soon as it knows what stood before, while the lease is
+// still on its way to the disk; settle waits for that and must be called before the
+// Store is used again. When the lease cannot be taken, what is held is not known.
+func (s *Store) Acquire(l Lease, kernel string) (held Held, settle func() error) {
+	known := make(chan Held, 1)
+	done := make(chan error, 1)
+	go func() {
+		done <- s.update(func(tx *bolt.Tx) error {
+			held, err := holders(tx, l.Addr, l.Program)
+			if err != nil {
+				return err
+			}
+			held.Complete = kernel != "" && string(tx.Bucket(metaBucket).Get(completeKey(l.Addr))) == kernel
+			if held.Mine != nil && !held.Mine.Lifting {
+				l.Since = held.Mine.Since
+			}
+			if err := put(tx, l); err != nil {
+				return err
+			}
+			known <- held
+			return nil
+		})
+	}()
+	settle = sync.OnceValue(func() error {
+		if err := <-done; err != nil {
+			return fmt.Errorf("taking the lease on %s: %w", l.Addr, err)
 		}
-		held.Complete = kernel != "" && string(tx.Bucket(metaBucket).Get(completeKey(l.Addr))) == kernel
-		if held.Mine != nil && !held.Mine.Lifting {
-			l.Since = held.Mine.Since
-		}
-		return put(tx, l)
+		return nil
 	})
-	if err != nil {
-		return Held{}, fmt.Errorf("taking the lease on %s: %w", l.Addr, err)
+	select {
+	case held = <-known:
+	case err := <-done:
+		done <- err
 	}
-	return held, nil
+	return held, settle
 }
 
 // Holders returns who holds addr, seen from program. A missing file holds nothing.

@@ -46,23 +46,28 @@ func (p *call) skip(why string) int {
 	return program.ExitOK
 }
 
-// add takes the lease, then blocks: a process that is killed between leaves a lease
-// without a block, which can be seen and mended, not a block that nobody knows of.
+// add takes the lease and blocks. The lease is on its way to the disk while a block that
+// a reboot would lift is put in force: it takes as long as the block does. A block that
+// would outlive a reboot waits for its lease, or nobody might ever lift it.
 func (p *call) add(ctx context.Context) int {
 	addr := p.about.Addr
 	if p.dryRun {
 		p.say("would block %s: %s", addr, p.enforcer.Describe(addr))
 		return program.ExitOK
 	}
-	lock, lockErr := p.store.LockAddr(addr)
+	lock, leaseErr := p.store.LockAddr(addr)
 	defer lock.Release()
 	var held lease.Held
-	leaseErr := lockErr
+	settle := func() error { return leaseErr }
 	kernel := lease.Kernel(p.Proc)
 	if leaseErr == nil {
-		held, leaseErr = p.store.Acquire(p.newLease(), kernel)
+		held, settle = p.store.Acquire(p.newLease(), kernel)
 	}
-	outcome, err := p.enforcer.Block(ctx, addr, leaseErr == nil && held.Fresh())
+	if p.response.Lasting {
+		leaseErr = settle()
+	}
+	outcome, err := p.enforcer.Block(ctx, addr, held.Fresh())
+	leaseErr = settle()
 	if err != nil {
 		if leaseErr == nil {
 			err = errors.Join(err, p.store.Withdraw(addr, p.Name, held))

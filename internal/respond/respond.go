@@ -25,6 +25,8 @@ import (
 type Response struct {
 	Name    string // "firewall-drop"
 	Summary string // what it does, for the help text
+	// Lasting tells that its blocks outlive a reboot.
+	Lasting bool
 	// New makes its enforcer. Nothing may be run or changed by it.
 	New func(Setup) enforcer.Enforcer
 	// Hint, when set, gives advice on an error for a person, "" for none.
