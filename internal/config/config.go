@@ -24,6 +24,7 @@ type Config struct {
 	Firewall  Firewall  `toml:"firewall"`
 	HostDeny  HostDeny  `toml:"host_deny"`
 	RouteNull RouteNull `toml:"route_null"`
+	Mail      Mail      `toml:"mail"`
 }
 
 // Whitelist is what is never blocked, beside ossec.conf's own lists.
@@ -88,6 +89,7 @@ func Default() Config {
 		Firewall:  Firewall{Target: "DROP", Forward: "auto", Timeout: Duration{20 * time.Second}},
 		HostDeny:  HostDeny{File: "/etc/hosts.deny", Daemons: "ALL"},
 		RouteNull: RouteNull{Type: "blackhole"},
+		Mail:      defaultMail(),
 	}
 }
 
@@ -118,6 +120,8 @@ func (c *Config) check() []fault {
 	positive("wazuh", "reply_timeout", &c.Wazuh.ReplyTimeout, def.Wazuh.ReplyTimeout)
 	positive("lease", "lock_timeout", &c.Lease.LockTimeout, def.Lease.LockTimeout)
 	positive("whitelist", "resolve_timeout", &c.Whitelist.ResolveTimeout, def.Whitelist.ResolveTimeout)
+	mailFaults := c.Mail.check(choice, positive)
+	faults = append(faults, mailFaults...)
 	if !strings.HasPrefix(c.HostDeny.File, "/") {
 		faults = append(faults, fault{"host_deny", "file", fmt.Errorf("%q is no absolute path", c.HostDeny.File)})
 		c.HostDeny.File = def.HostDeny.File
