@@ -173,6 +173,11 @@ func TestModeOwnerAndAttributesAreKept(t *testing.T) {
 		}
 	}
 	before := statFile(t, path)
+	held, err := os.Open(path) // so that its inode number is not given out again
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Close() }()
 	block(t, e, v4)
 	block(t, e, v6)
 	unblock(t, e, v6)
