@@ -1,0 +1,184 @@
+package nullroute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// metricV6 is the best one that a route can be given: the kernel reads 0 as
+// 1024, what ip(8) gives its routes. In IPv4 the best is 0, which is the default.
+const metricV6 = 1
+
+// errPast means that the kernel routes packets for the address in spite of us.
+var errPast = errors.New("it would have no effect")
+
+// block adds the route and looks up where it leads, in one go.
+func (e *Enforcer) block(ctx context.Context, addr netip.Addr, fresh bool) ([]string, error) {
+	s, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	answers, err := s.ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
+	if err != nil {
+		return nil, err
+	}
+	switch err := answers[0].err; {
+	case err == nil:
+		return nil, e.inForce(s, addr, answers[1])
+	case !errors.Is(err, unix.EEXIST):
+		return nil, err
+	case addr.Is4():
+		return e.blockBesideV4(s, addr)
+	}
+	return e.blockBesideV6(ctx, s, addr, fresh, answers[1])
+}
+
+// inForce checks the answer to the look-up after a route was added, and takes
+// the route away again when it is of no use.
+func (e *Enforcer) inForce(s *socket, addr netip.Addr, looked answer) error {
+	if err := checkDropped(addr, looked); err != nil {
+		return errors.Join(err, e.remove(s, addr))
+	}
+	return nil
+}
+
+// blockBesideV4 is for an address that has a route of metric 0 already. Among
+// equals the first decides, and a route that is added without NLM_F_EXCL and
+// NLM_F_APPEND (`ip route prepend`) comes first; EEXIST then means that just
+// this route of ours is there.
+func (e *Enforcer) blockBesideV4(s *socket, addr netip.Addr) ([]string, error) {
+	answers, err := s.ask(e.add(addr, unix.NLM_F_CREATE), lookup(addr))
+	if err != nil {
+		return nil, err
+	}
+	if errors.Is(answers[0].err, unix.EEXIST) {
+		if checkDropped(addr, answers[1]) == nil {
+			return nil, nil
+		}
+		// Somebody put a route in front of ours: change places.
+		answers, err = s.ask(e.del(addr, e.kind.number), e.add(addr, unix.NLM_F_CREATE), lookup(addr))
+		if err != nil {
+			return nil, err
+		}
+		answers = answers[1:]
+	}
+	if err := answers[0].err; err != nil && !errors.Is(err, unix.EEXIST) { // a second process of ours was first
+		return nil, err
+	}
+	if err := e.inForce(s, addr, answers[1]); err != nil {
+		return nil, err
+	}
+	replaced := false
+	for _, other := range kinds {
+		if other == e.kind {
+			continue
+		}
+		if err := s.askOne(e.del(addr, other.number)); err == nil {
+			replaced = true
+		} else if !errors.Is(err, unix.ESRCH) {
+			return nil, err
+		}
+	}
+	if replaced {
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("a route to %s that is not ours stays, behind ours", addr)}, nil
+}
+
+// blockBesideV6 is for an address that has a route of our metric already. IPv6
+// knows no order among equals, so one that is not ours either blocks as well as
+// ours would, or is in the way.
+func (e *Enforcer) blockBesideV6(ctx context.Context, s *socket, addr netip.Addr, fresh bool, looked answer) ([]string, error) {
+	if !dropped(looked) {
+		return nil, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
+	}
+	sameType := errors.Is(looked.err, e.kind.errno)
+	if sameType && !fresh {
+		return nil, nil // ours, as a rule; to make sure takes a list of all
+	}
+	found := false
+	err := e.each(ctx, netlink.FAMILY_V6, func(ours netip.Addr) { found = found || ours == addr })
+	switch {
+	case err != nil && !errors.Is(err, netlink.ErrDumpInterrupted):
+		return nil, err
+	case !found:
+		return []string{fmt.Sprintf("a route to %s that is not ours blocks it already", addr)}, nil
+	case sameType:
+		return nil, nil
+	}
+	answers, err := s.ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_REPLACE), lookup(addr))
+	if err != nil {
+		return nil, err
+	}
+	if err := answers[0].err; err != nil {
+		return nil, err
+	}
+	return nil, checkDropped(addr, answers[1])
+}
+
+// remove deletes until there is nothing of ours: the kernel takes away one
+// matching route at a time. There is one, as a rule, so two are asked for.
+func (e *Enforcer) remove(s *socket, addr netip.Addr) error {
+	for {
+		answers, err := s.ask(e.del(addr, 0), e.del(addr, 0))
+		if err != nil {
+			return err
+		}
+		for _, answer := range answers {
+			if errors.Is(answer.err, unix.ESRCH) {
+				return nil
+			}
+			if answer.err != nil {
+				return answer.err
+			}
+		}
+	}
+}
+
+// checkDropped reads where the kernel says that a packet of ours to addr goes.
+func checkDropped(addr netip.Addr, looked answer) error {
+	switch {
+	case dropped(looked):
+		return nil
+	case looked.err != nil:
+		return fmt.Errorf("looking it up: %w", looked.err)
+	case looked.routeType == unix.RTN_LOCAL:
+		return fmt.Errorf("%w: this is an address of this host", errPast)
+	}
+	return fmt.Errorf("%w: packets to it still have a way, look at `ip rule` and `ip route get %s`", errPast, addr)
+}
+
+// dropped tells whether the answer is that of a route like ours, or that there
+// is no route at all.
+func dropped(looked answer) bool {
+	for _, kind := range kinds {
+		if errors.Is(looked.err, kind.errno) {
+			return true
+		}
+	}
+	return errors.Is(looked.err, unix.ENETUNREACH)
+}
+
+// noIPv6 tells whether err is how a kernel without IPv6 (ipv6.disable=1) answers.
+func noIPv6(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPFNOSUPPORT)
+}
+
+// explain puts into words what the errno of a netlink answer does not say.
+func explain(addr netip.Addr, err error) error {
+	switch {
+	case addr.Is6() && noIPv6(err):
+		return fmt.Errorf("IPv6 is disabled in this kernel: %w", err)
+	case errors.Is(err, unix.EAGAIN):
+		return fmt.Errorf("the kernel did not answer in time: %w", context.DeadlineExceeded)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%w (needs root or CAP_NET_ADMIN)", err)
+	}
+	return err
+}

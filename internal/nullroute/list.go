@@ -1,0 +1,77 @@
+package nullroute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// dumpTries is how often a list is read anew that changed while it was read.
+const dumpTries = 5
+
+// addresses returns what our routes lead to, each address once.
+func (e *Enforcer) addresses(ctx context.Context) ([]netip.Addr, error) {
+	var err error
+	for range dumpTries {
+		var addrs []netip.Addr
+		seen := map[netip.Addr]bool{}
+		for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+			err = e.each(ctx, family, func(addr netip.Addr) {
+				if !seen[addr] {
+					seen[addr] = true
+					addrs = append(addrs, addr)
+				}
+			})
+			if family == netlink.FAMILY_V6 && noIPv6(err) {
+				err = nil
+			}
+			if err != nil {
+				break
+			}
+		}
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return addrs, err
+		}
+	}
+	return nil, err
+}
+
+// each calls f with the address of every route of ours to a single one.
+func (e *Enforcer) each(ctx context.Context, family int, f func(addr netip.Addr)) error {
+	wait, err := patience(ctx)
+	if err != nil {
+		return err
+	}
+	table, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("opening netlink socket: %w", err)
+	}
+	defer table.Close()
+	if err := table.SetSocketTimeout(wait); err != nil {
+		return fmt.Errorf("setting netlink timeout: %w", err)
+	}
+	// With this the kernel itself leaves out the routes of others; one older than
+	// 4.20 does not know it and sends all of them.
+	_ = table.SetStrictCheck(true)
+	filter := &netlink.Route{Protocol: netlink.RouteProtocol(e.protocol), Table: unix.RT_TABLE_MAIN}
+	const fields = netlink.RT_FILTER_PROTOCOL | netlink.RT_FILTER_TABLE
+	return table.RouteListFilteredIter(family, filter, fields, func(route netlink.Route) bool {
+		if route.Dst == nil {
+			return true
+		}
+		addr, ok := netip.AddrFromSlice(route.Dst.IP)
+		if ones, bits := route.Dst.Mask.Size(); !ok || ones != bits || bits != addr.BitLen() {
+			return true
+		}
+		for _, kind := range kinds {
+			if route.Type == kind.number {
+				f(addr)
+			}
+		}
+		return true
+	})
+}
