@@ -33,13 +33,15 @@ func FindHome(invoked, dir, override string) Home {
 }
 
 // The files under the home.
-func (h Home) Conf() string         { return h.join("etc/ossec.conf") }
-func (h Home) Settings() string     { return h.join("etc/active-response.toml") }
-func (h Home) Whitelists() string   { return h.join("etc/whitelist.d") }
-func (h Home) ResponseList() string { return h.join("etc/shared/ar.conf") }
-func (h Home) Logs() string         { return h.join("logs") }
-func (h Home) ResponseLog() string  { return h.join("logs/active-responses.log") }
-func (h Home) State() string        { return h.join("var/active-response") }
-func (h Home) Programs() string     { return h.join("active-response/bin") }
+func (h Home) Conf() string            { return h.join("etc/ossec.conf") }
+func (h Home) Settings() string        { return h.join("etc/active-response.toml") }
+func (h Home) Whitelists() string      { return h.join("etc/whitelist.d") }
+func (h Home) ResponseList() string    { return h.join("etc/shared/ar.conf") }
+func (h Home) Logs() string            { return h.join("logs") }
+func (h Home) ResponseLog() string     { return h.join("logs/active-responses.log") }
+func (h Home) NotificationLog() string { return h.join("logs/notifications.log") }
+func (h Home) MailQueue() string       { return h.join("var/active-response/mail") }
+func (h Home) State() string           { return h.join("var/active-response") }
+func (h Home) Programs() string        { return h.join("active-response/bin") }
 
 func (h Home) join(name string) string { return filepath.Join(string(h), name) }

@@ -1,0 +1,99 @@
+package ossec
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Mail is what the <global> tables of ossec.conf say about mail. Texts are as they stand
+// there; nothing but the numbers and yes/no has been checked.
+type Mail struct {
+	To         []string
+	From       string
+	ReplyTo    string
+	IDSName    string
+	Server     string // host name, address, or absolute path of a sendmail program
+	Port       int    // 0 when unset
+	Auth       bool
+	User       string
+	Password   string
+	Secure     bool
+	Verify     *bool // nil when unset
+	HELO       string
+	MaxPerHour int // 0 when unset
+
+	// Faults are values that make no sense; they count as unset.
+	Faults []error
+}
+
+// ReadMail reads the mail settings. A later value stands before an earlier one; only
+// email_to gathers, and one of them may hold several addresses with commas.
+func ReadMail(path string) (Mail, error) {
+	var m Mail
+	err := ReadConf(path, func(e Element) {
+		if len(e.Path) >= 2 && e.Path[len(e.Path)-2] == "global" && e.Text != "" {
+			if err := m.set(e.Path[len(e.Path)-1], e.Text); err != nil {
+				m.Faults = append(m.Faults, fmt.Errorf("%s:%d: <%s>: %w", path, e.Line, e.Path[len(e.Path)-1], err))
+			}
+		}
+	})
+	return m, err
+}
+
+func (m *Mail) set(name, text string) (err error) {
+	switch name {
+	case "email_to":
+		for address := range strings.SplitSeq(text, ",") {
+			if address = strings.TrimSpace(address); address != "" {
+				m.To = append(m.To, address)
+			}
+		}
+	case "email_from":
+		m.From = text
+	case "email_reply_to":
+		m.ReplyTo = text
+	case "email_idsname":
+		m.IDSName = text
+	case "smtp_server":
+		m.Server = text
+	case "smtp_port":
+		m.Port, err = number(text, 65535)
+	case "auth_smtp":
+		m.Auth, err = yesNo(text)
+	case "smtp_user":
+		m.User = text
+	case "smtp_password":
+		m.Password = text
+	case "secure_smtp":
+		m.Secure, err = yesNo(text)
+	case "smtp_tls_verify":
+		var verify bool
+		if verify, err = yesNo(text); err == nil {
+			m.Verify = &verify
+		}
+	case "helo_server":
+		m.HELO = text
+	case "email_maxperhour":
+		m.MaxPerHour, err = number(text, 1_000_000)
+	}
+	return err
+}
+
+func yesNo(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "yes":
+		return true, nil
+	case "no":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither yes nor no", clip(text))
+}
+
+func number(text string, most int) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return 0, fmt.Errorf("%q is no number from 1 to %d", clip(text), most)
+	}
+	return n, nil
+}
