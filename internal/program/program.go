@@ -78,6 +78,15 @@ func New(env Env, name string) Program {
 // Arguments returns the arguments without the program's name.
 func (p *Program) Arguments() []string { return p.Args[min(1, len(p.Args)):] }
 
+// Path is the full path that the program was invoked as, for log lines. One that was
+// found through $PATH or a relative path is told as if called in the home.
+func (p *Program) Path() string {
+	if filepath.IsAbs(p.Invoked) {
+		return p.Invoked
+	}
+	return filepath.Join(p.Home.Programs(), p.Name)
+}
+
 // Complain prints an error, each line of it behind the program's name, and the hint
 // that goes with it.
 func (p *Program) Complain(err error) {

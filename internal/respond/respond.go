@@ -134,7 +134,7 @@ func (p *call) say(format string, args ...any) {
 // entry makes the log entry for the request at hand.
 func (p *call) entry(status arlog.Status, message string) arlog.Entry {
 	return arlog.Entry{
-		Time: p.Now(), Program: p.Invoked, Status: status,
+		Time: p.Now(), Program: p.Path(), Status: status,
 		Addr: p.about.Addr, AlertID: p.about.AlertID, RuleID: p.about.RuleID,
 		Message: message, Wazuh: p.about.Dialect.JSON(), JSON: p.about.JSON,
 	}

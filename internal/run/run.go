@@ -19,9 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dirs are the folders that Find looks through, in order.
-var Dirs = []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin"}
-
 // maxStdout and maxStderr bound what is kept of a program's output, in bytes.
 const (
 	maxStdout = 64 << 20
