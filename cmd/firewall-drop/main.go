@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
@@ -20,7 +19,7 @@ func main() {
 			c := s.Config.Firewall
 			return firewall.NewIPTables(firewall.Options{
 				Target: c.Target, Forward: c.Forward, Timeout: c.Timeout.Duration,
-				LockPath: filepath.Join(s.State, "firewall.lock"),
+				LockPath: s.StateFile("firewall.lock"),
 			})
 		},
 		Hint: func(err error) string { return respond.InstallHint(err, "iptables") },

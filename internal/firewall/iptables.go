@@ -36,7 +36,7 @@ type Options struct {
 	Timeout  time.Duration // of one call, all programs that it runs included
 	ToolDirs []string      // where iptables is looked for; nil means run.Dirs
 	// LockPath is the file that those who make the chain and the jumps lock, so that no
-	// jump is made twice. When it cannot be locked they go on without.
+	// jump is made twice. When it cannot be locked, or is "", they go on without.
 	LockPath string
 	Proc     string // where procfs is mounted; "" means /proc
 }
@@ -165,9 +165,11 @@ func (f family) likelyJumpChains() []string {
 
 // blockStepwise makes the chain, the jumps and the rule, whichever is missing.
 func (f family) blockStepwise(ctx context.Context, addr netip.Addr) (founded bool, err error) {
-	lock, err := filelock.Exclusive(f.opts.LockPath, f.opts.Timeout/2)
-	if err == nil {
-		defer lock.Release() // without it two may make the same jump, which does no harm
+	if f.opts.LockPath != "" {
+		lock, err := filelock.Exclusive(f.opts.LockPath, f.opts.Timeout/2)
+		if err == nil {
+			defer lock.Release() // without it two may make the same jump, which does no harm
+		}
 	}
 	t, err := f.tables(ctx)
 	if err != nil {

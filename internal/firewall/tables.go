@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/coreos/go-iptables/iptables"
 
@@ -55,6 +56,10 @@ func (t *tables) do(work func() error) error {
 	go func() { done <- work() }()
 	select {
 	case err := <-done:
+		if err != nil {
+			// go-iptables ends its messages as iptables does, with a newline.
+			err = errors.New(strings.Join(strings.Fields(err.Error()), " "))
+		}
 		return err
 	case <-t.ctx.Done():
 		run.KillChildren()
@@ -68,9 +73,8 @@ func (t *tables) ensureChain() (made bool, err error) {
 	if err == nil {
 		return true, nil
 	}
-	exists, lookErr := t.chainExists(Chain)
-	if lookErr != nil || !exists {
-		return false, fmt.Errorf("making chain %s: %w", Chain, errors.Join(err, lookErr))
+	if exists, lookErr := t.chainExists(Chain); lookErr != nil || !exists {
+		return false, fmt.Errorf("making chain %s: %w", Chain, err) // what looking for it says is the same once more
 	}
 	return false, nil
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/filelock"
+	"github.com/ossec-ar/ossec-ar/internal/statedir"
 )
 
 // errDamaged marks a lease file that cannot be used as it is and never will be again.
@@ -21,7 +22,7 @@ var errDamaged = errors.New("the lease file is damaged")
 // update runs change in one synced transaction. A damaged file is moved aside, told
 // in Faults, and change runs once more on a new one.
 func (s *Store) update(change func(*bolt.Tx) error) error {
-	if err := s.makeDir(); err != nil {
+	if err := statedir.Make(s.dir); err != nil {
 		return err
 	}
 	lock, err := filelock.Exclusive(s.fileLock(), s.Wait)
@@ -41,7 +42,7 @@ func (s *Store) update(change func(*bolt.Tx) error) error {
 
 // view runs read in a read-only transaction. A missing file is an empty one.
 func (s *Store) view(read func(*bolt.Tx) error) error {
-	if err := s.checkDir(); err != nil {
+	if err := statedir.Check(s.dir); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}

@@ -15,15 +15,14 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/ossec-ar/ossec-ar/internal/filelock"
+	"github.com/ossec-ar/ossec-ar/internal/statedir"
 )
 
 // DefaultWait is how long to wait for other processes before going on without.
@@ -245,7 +244,7 @@ func (s *Store) MarkComplete(addr netip.Addr, kernel string) error {
 
 // LockAddr makes all who change the block on addr in this response go one by one.
 func (s *Store) LockAddr(addr netip.Addr) (*filelock.Lock, error) {
-	if err := s.makeDir(); err != nil {
+	if err := statedir.Make(s.dir); err != nil {
 		return nil, err
 	}
 	h := fnv.New32a()
@@ -256,37 +255,13 @@ func (s *Store) LockAddr(addr netip.Addr) (*filelock.Lock, error) {
 
 // LockAll waits for, and keeps out, everybody who changes any block of this response.
 func (s *Store) LockAll() (*filelock.Lock, error) {
-	if err := s.makeDir(); err != nil {
+	if err := statedir.Make(s.dir); err != nil {
 		return nil, err
 	}
 	return filelock.All(s.addrLock(), s.Wait)
 }
 
 func (s *Store) addrLock() string { return filepath.Join(s.dir, s.response+".addr.lock") }
-
-// makeDir makes the state folder and refuses one that others than we could have put
-// there: the group that OSSEC runs as may write in the folder above it.
-func (s *Store) makeDir() error {
-	if err := os.MkdirAll(filepath.Dir(s.dir), 0o750); err != nil {
-		return fmt.Errorf("making the state folder: %w", err)
-	}
-	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("making the state folder: %w", err)
-	}
-	return s.checkDir()
-}
-
-func (s *Store) checkDir() error {
-	info, err := os.Lstat(s.dir)
-	if err != nil {
-		return fmt.Errorf("looking at the state folder: %w", err)
-	}
-	if owner := int(info.Sys().(*syscall.Stat_t).Uid); !info.IsDir() || owner != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("the state folder %s is not used: it must be a folder of user %d that nobody else may write in (it is %s of user %d)",
-			s.dir, os.Geteuid(), info.Mode(), owner)
-	}
-	return nil
-}
 
 var (
 	leaseBucket = []byte("leases")

@@ -35,6 +35,7 @@ type listed struct {
 }
 
 func (p *call) list(ctx context.Context, asJSON bool) int {
+	p.looking = true
 	p.setUp()
 	leases, err := p.store.All()
 	if err != nil {

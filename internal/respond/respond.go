@@ -11,12 +11,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/statedir"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -36,7 +38,16 @@ type Response struct {
 // Setup is what an enforcer is made from.
 type Setup struct {
 	Config config.Config
-	State  string // the state folder
+	state  string // the state folder; "" when there is none that can be used
+}
+
+// StateFile returns the path of a file in the state folder, "" when there is no folder
+// that can be used.
+func (s Setup) StateFile(name string) string {
+	if s.state == "" {
+		return ""
+	}
+	return filepath.Join(s.state, name)
 }
 
 // call is one run of a response.
@@ -47,9 +58,10 @@ type call struct {
 	enforcer enforcer.Enforcer
 	store    *lease.Store
 	// about is the request at hand, for log lines.
-	about  arproto.Request
-	person bool // a person called it, not a daemon
-	dryRun bool
+	about   arproto.Request
+	person  bool // a person called it, not a daemon
+	dryRun  bool
+	looking bool // nothing is to be changed
 }
 
 // Main runs the response and returns its exit status.
@@ -79,7 +91,15 @@ func (p *call) setUp() {
 	p.store = lease.New(p.Home.State(), p.response.Name)
 	p.store.Wait = settings.Lease.LockTimeout.Duration
 	p.store.Now = p.Now
-	p.enforcer = p.response.New(Setup{Config: settings, State: p.Home.State()})
+	setup := Setup{Config: settings}
+	ready := statedir.Make
+	if p.dryRun || p.looking {
+		ready = statedir.Check
+	}
+	if ready(p.Home.State()) == nil { // the lease store tells why not
+		setup.state = p.Home.State()
+	}
+	p.enforcer = p.response.New(setup)
 }
 
 // ossecCall carries out a call with arguments, as ossec-execd makes it.
