@@ -15,12 +15,12 @@ func main() {
 	os.Exit(respond.Main(program.OS(), respond.Response{
 		Name:    "firewall-drop",
 		Summary: "drop the packets of attackers with iptables",
-		New: func(s respond.Setup) enforcer.Enforcer {
+		New: func(s respond.Setup) (enforcer.Enforcer, error) {
 			c := s.Config.Firewall
 			return firewall.NewIPTables(firewall.Options{
 				Target: c.Target, Forward: c.Forward, Timeout: c.Timeout.Duration,
 				LockPath: s.StateFile("firewall.lock"),
-			})
+			}), nil
 		},
 		Hint: func(err error) string { return respond.InstallHint(err, "iptables") },
 	}))

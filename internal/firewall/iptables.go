@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -157,7 +158,7 @@ func (f family) likelyJumpChains() []string {
 	if !f.forwards() {
 		return []string{"INPUT"}
 	}
-	if _, err := os.Stat("/sys/class/net/docker0"); err == nil {
+	if _, err := net.InterfaceByName("docker0"); err == nil {
 		return []string{"INPUT", dockerUserChain}
 	}
 	return []string{"INPUT", "FORWARD"}

@@ -83,6 +83,9 @@ func (p *call) add(ctx context.Context) int {
 	for _, note := range outcome.Notes {
 		p.Advise(note)
 	}
+	if p.person && p.response.Caveat != nil {
+		p.Advise(p.response.Caveat())
+	}
 	return program.ExitOK
 }
 

@@ -36,7 +36,9 @@ type listed struct {
 
 func (p *call) list(ctx context.Context, asJSON bool) int {
 	p.looking = true
-	p.setUp()
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
+	}
 	leases, err := p.store.All()
 	if err != nil {
 		p.Complain(err) // what is in force can be shown without

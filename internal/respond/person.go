@@ -158,14 +158,18 @@ func (p *call) act(ctx context.Context, action string, args []string) int {
 	if err != nil {
 		return p.fail(err)
 	}
-	p.setUp()
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
+	}
 	return p.handle(ctx, nil)
 }
 
 // unban lifts the block on addr and ends every lease on it.
 func (p *call) unban(ctx context.Context, addr netip.Addr) int {
 	p.about = arproto.Request{Action: arproto.Delete, Addr: addr}
-	p.setUp()
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
+	}
 	if p.dryRun {
 		p.say("would unblock %s, whoever holds it", addr)
 		return program.ExitOK
@@ -186,7 +190,9 @@ func (p *call) unban(ctx context.Context, addr netip.Addr) int {
 
 // flush lifts all blocks and ends all leases, while nobody else changes any.
 func (p *call) flush(ctx context.Context) int {
-	p.setUp()
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
+	}
 	lock, leaseErr := p.store.LockAll()
 	defer lock.Release()
 	blocks, err := p.enforcer.List(ctx)

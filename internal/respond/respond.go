@@ -30,7 +30,10 @@ type Response struct {
 	// Lasting tells that its blocks outlive a reboot.
 	Lasting bool
 	// New makes its enforcer. Nothing may be run or changed by it.
-	New func(Setup) enforcer.Enforcer
+	New func(Setup) (enforcer.Enforcer, error)
+	// Caveat, when set, says why a block may have no effect on this host, "" for none. It
+	// may take a while: only a person who blocks by hand is told.
+	Caveat func() string
 	// Hint, when set, gives advice on an error for a person, "" for none.
 	Hint func(error) string
 }
@@ -82,7 +85,7 @@ func Main(env program.Env, response Response) int {
 
 // setUp reads the configuration and makes what works on it. Faults are logged: what is
 // sound in the configuration counts.
-func (p *call) setUp() {
+func (p *call) setUp() error {
 	settings, err := config.Load(p.Home.Settings())
 	p.config = settings
 	if err != nil {
@@ -99,7 +102,8 @@ func (p *call) setUp() {
 	if ready(p.Home.State()) == nil { // the lease store tells why not
 		setup.state = p.Home.State()
 	}
-	p.enforcer = p.response.New(setup)
+	p.enforcer, err = p.response.New(setup)
+	return err
 }
 
 // ossecCall carries out a call with arguments, as ossec-execd makes it.
@@ -113,13 +117,18 @@ func (p *call) ossecCall(ctx context.Context, args []string) int {
 		return p.fail(fmt.Errorf("options stand before the command, as in %s --dry-run add ADDRESS (found %s in the place of the user)",
 			p.Name, arproto.Quote(args[1])))
 	}
-	p.setUp()
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
+	}
 	return p.handle(ctx, nil)
 }
 
 // wazuhCall carries out a call by JSON on standard input, as wazuh-execd makes it.
 func (p *call) wazuhCall(ctx context.Context) int {
-	p.setUp()
+	p.about.Dialect = arproto.Wazuh4 // for the log, until the request tells
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
+	}
 	conn := arproto.NewConn(p.Stdin, p.Stdout)
 	request, err := conn.ReadRequest(p.config.Wazuh.ReplyTimeout.Duration, p.config.Wazuh.AddressFields)
 	p.about = *request

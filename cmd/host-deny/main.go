@@ -1,0 +1,31 @@
+// Command host-deny enters the addresses that OSSEC or Wazuh ask to block into
+// /etc/hosts.deny, which services built with TCP wrappers obey.
+package main
+
+import (
+	"os"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/hostsdeny"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/respond"
+)
+
+func main() {
+	os.Exit(respond.Main(program.OS(), respond.Response{
+		Name:    "host-deny",
+		Summary: "deny attackers the services that use TCP wrappers, in hosts.deny",
+		Lasting: true,
+		New: func(s respond.Setup) (enforcer.Enforcer, error) {
+			c := s.Config.HostDeny
+			return hostsdeny.New(hostsdeny.Options{
+				Path: c.File, Daemons: c.Daemons, Allow: c.AllowForm,
+				LockPath: s.StateFile("hosts.deny.lock"), LockWait: s.Config.Lease.LockTimeout.Duration,
+			}), nil
+		},
+		Caveat: func() string {
+			_, hint := hostsdeny.Effective("/")
+			return hint
+		},
+	}))
+}

@@ -1,0 +1,22 @@
+// Command route-null sends what this host would answer to the addresses that OSSEC or
+// Wazuh ask to block into a blackhole route.
+package main
+
+import (
+	"os"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/nullroute"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/respond"
+)
+
+func main() {
+	os.Exit(respond.Main(program.OS(), respond.Response{
+		Name:    "route-null",
+		Summary: "route the way back to attackers into a blackhole",
+		New: func(s respond.Setup) (enforcer.Enforcer, error) {
+			return nullroute.New(nullroute.Options{Type: s.Config.RouteNull.Type})
+		},
+	}))
+}
