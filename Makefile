@@ -3,18 +3,54 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 TAGS    := urfave_cli_no_docs
 LDFLAGS := -s -w -X github.com/ossec-ar/ossec-ar/internal/version.Version=$(VERSION)
-PROGRAMS := $(notdir $(wildcard cmd/*))
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 60s
 
-export CGO_ENABLED = 0
+# Programs and tools that are installed by hand are often here.
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test kernel-test lint fuzz bench deps clean
+.PHONY: build test kernel-test race lint fuzz bench deps clean
 
+# Static programs in build/.
 build:
 	mkdir -p build
-	go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
 
+# All tests. What needs the kernel or a program that is missing is skipped, and says so,
+# unless AR_KERNEL_TESTS=require.
+test: deps
+	go test $$(go list ./... | grep -v /e2e/kernel$$)
+	.ci/kernel-tests
+
+kernel-test: deps
+	AR_KERNEL_TESTS=require .ci/kernel-tests -count=1
+
+# The race detector needs cgo and a C compiler.
+race: deps
+	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+	shellcheck install.sh .ci/run .ci/deps .ci/kernel-tests
+
+# Every fuzz target, FUZZTIME each.
+fuzz:
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz || true); do \
+			echo "fuzzing $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+# Whole programs timed beside the bare commands, in one run.
 bench: build
 	go run ./bench -bin build
+
+deps:
+	@.ci/deps
 
 clean:
 	rm -rf build dist

@@ -57,6 +57,11 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	source, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	goEnv := goEnvironment(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 ".",
 		RequireExplicitExec: true,
@@ -70,6 +75,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("AR_TEST_TOOLS", filepath.Join(env.WorkDir, "tools"))
 			env.Setenv("TZ", "UTC")
+			env.Setenv("SOURCE", source)
+			env.Vars = append(env.Vars, goEnv...)
 			return install(programs, bin)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -81,6 +88,20 @@ func TestScripts(t *testing.T) {
 			"truncate": truncate,
 		},
 	})
+}
+
+// goEnvironment keeps the go command that install.sh runs from building everything anew.
+func goEnvironment(t *testing.T) []string {
+	t.Helper()
+	var vars []string
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY"} {
+		value, err := exec.Command("go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		vars = append(vars, name+"="+strings.TrimSpace(string(value)))
+	}
+	return vars
 }
 
 // install links the programs and their aliases into bin.
