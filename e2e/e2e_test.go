@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 func build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "artest urfave_cli_no_docs", "-o", dir, "../cmd/...")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "artest urfave_cli_no_docs", "-o", dir, "../cmd/...", "../examples/...")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building the programs: %v\n%s", err, out)
