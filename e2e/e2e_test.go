@@ -36,6 +36,10 @@ func TestMain(m *testing.M) {
 	if slices.Contains(faketables.Programs, filepath.Base(os.Args[0])) {
 		os.Exit(faketables.Main(os.Args[0], os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
+	if filepath.Base(os.Args[0]) == standIn {
+		daemonMain()
+		return
+	}
 	os.Exit(m.Run())
 }
 
@@ -77,6 +81,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TZ", "UTC")
 			env.Setenv("SOURCE", source)
 			env.Vars = append(env.Vars, goEnv...)
+			env.Values[daemonKey{}] = &runningDaemon{}
 			return install(programs, bin)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -86,6 +91,7 @@ func TestScripts(t *testing.T) {
 			"atonce":   atOnce,
 			"blocks":   blocks,
 			"truncate": truncate,
+			"daemon":   daemon(self),
 		},
 	})
 }

@@ -54,6 +54,9 @@ type Wazuh struct {
 // Lease is how leases are kept.
 type Lease struct {
 	LockTimeout Duration `toml:"lock_timeout"` // then the response goes on without leases
+	// OrphanTimeout is how old a lease may become whose daemon has died; zero means as
+	// long as ar.conf lets its response last.
+	OrphanTimeout Duration `toml:"orphan_timeout"`
 }
 
 // Firewall is what firewall-drop does.

@@ -197,6 +197,47 @@ func (s *Store) remove(addr netip.Addr, which func(Lease) bool) error {
 	return nil
 }
 
+// TakeAll takes or renews many leases in one transaction.
+func (s *Store) TakeAll(leases []Lease) error {
+	err := s.update(func(tx *bolt.Tx) error {
+		for _, l := range leases {
+			if v := tx.Bucket(leaseBucket).Get(key(l.Addr, l.Program)); v != nil {
+				old, err := decode(key(l.Addr, l.Program), v)
+				if err != nil {
+					return err
+				}
+				if !old.Lifting {
+					l.Since = old.Since
+				}
+			}
+			if err := put(tx, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("taking %d leases: %w", len(leases), err)
+	}
+	return nil
+}
+
+// EndAll ends many leases in one transaction.
+func (s *Store) EndAll(leases []Lease) error {
+	err := s.update(func(tx *bolt.Tx) error {
+		for _, l := range leases {
+			if err := tx.Bucket(leaseBucket).Delete(key(l.Addr, l.Program)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("ending %d leases: %w", len(leases), err)
+	}
+	return nil
+}
+
 // Clear releases every lease.
 func (s *Store) Clear() error {
 	err := s.update(func(tx *bolt.Tx) error {

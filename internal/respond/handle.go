@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -98,33 +99,45 @@ func (p *call) newLease() lease.Lease {
 	}
 }
 
-// delete gives the lease back and lifts the block if nobody else holds it. A store that
-// fails holds nothing: the block is lifted as a stock script would.
+// delete gives the lease back and lifts the block if nobody else holds it.
 func (p *call) delete(ctx context.Context) int {
-	addr := p.about.Addr
 	if p.dryRun {
 		return p.dryDelete()
 	}
-	lock, leaseErr := p.store.LockAddr(addr)
-	defer lock.Release()
-	var held lease.Held
-	if leaseErr == nil {
-		held, leaseErr = p.store.Release(addr, p.Name)
-	}
-	if len(held.Others) > 0 {
+	held, leaseErr, err := p.giveBack(ctx, p.about.Addr, p.Name)
+	switch {
+	case err != nil:
+		return p.fail(err)
+	case len(held.Others) > 0:
 		p.leaseFaults(nil)
 		return p.skip("still held by " + holders(held.Others))
 	}
+	p.log(arlog.StatusDelete, arlog.Unblocked(p.about.Addr, p.about.User))
+	p.say("Unblocked IP: %s", p.about.Addr)
+	p.leaseFaults(leaseErr)
+	return program.ExitOK
+}
+
+// giveBack ends the lease of a program on addr and, when nobody else holds the address,
+// lifts the block. err is nil when the block is gone or others hold it. leaseErr tells
+// what the leases suffered: a store that fails holds nothing, and the block is lifted as
+// a stock script would.
+func (p *call) giveBack(ctx context.Context, addr netip.Addr, holder string) (held lease.Held, leaseErr, err error) {
+	lock, leaseErr := p.store.LockAddr(addr)
+	defer lock.Release()
+	if leaseErr == nil {
+		held, leaseErr = p.store.Release(addr, holder)
+	}
+	if len(held.Others) > 0 {
+		return held, leaseErr, nil
+	}
 	if err := p.enforcer.Unblock(ctx, addr); err != nil {
-		return p.fail(err)
+		return held, leaseErr, err
 	}
 	if leaseErr == nil && (held.Mine != nil || len(held.Lifting) > 0) {
 		leaseErr = p.store.Lifted(addr)
 	}
-	p.log(arlog.StatusDelete, arlog.Unblocked(addr, p.about.User))
-	p.say("Unblocked IP: %s", addr)
-	p.leaseFaults(leaseErr)
-	return program.ExitOK
+	return held, leaseErr, nil
 }
 
 func (p *call) dryDelete() int {

@@ -32,7 +32,7 @@ func forPerson(args []string) bool {
 	case strings.HasPrefix(args[0], "-"):
 		return true
 	}
-	return slices.Contains([]string{"list", "unban", "flush", "help", "h"}, args[0])
+	return slices.Contains([]string{"list", "unban", "flush", "expire", "restore", "reconcile", "help", "h"}, args[0])
 }
 
 // errReported marks a failure that has been printed and logged already.
@@ -90,6 +90,9 @@ func (p *call) usage() string {
 		{"unban 203.0.113.7", "free an address, whoever holds it"},
 		{"--dry-run add 203.0.113.7", "say what would be done"},
 		{"flush", "free all addresses"},
+		{"expire", "free those whose daemon died (from cron)"},
+		{"restore", "block again after a reboot or a flush"},
+		{"reconcile", "what differs between leases and host"},
 	} {
 		fmt.Fprintf(&b, "%s %s %s\n", p.Name, pad(example[0]), example[1])
 	}
@@ -129,14 +132,26 @@ func (p *call) commands() []*cli.Command {
 				return p.result(p.unban(c.Context, addr))
 			},
 		},
+		p.plain("flush", "free all addresses", p.flush),
+		p.plain("expire", "free addresses whose daemon died before it could", p.expire),
+		p.plain("restore", "block again what is leased but not blocked, as after a reboot", p.restore),
 		{
-			Name: "flush", Usage: "free all addresses", HideHelpCommand: true,
-			Action: func(c *cli.Context) error {
-				if c.Args().Present() {
-					return p.usageError(errors.New("flush takes no address; unban frees one"))
-				}
-				return p.result(p.flush(c.Context))
-			},
+			Name: "reconcile", Usage: "show what differs between the leases and the host; exit 1 if anything does", HideHelpCommand: true,
+			Flags:  []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "block what is missing, free what nobody holds"}},
+			Action: func(c *cli.Context) error { return p.result(p.reconcile(c.Context, c.Bool("repair"))) },
+		},
+	}
+}
+
+// plain is a command without arguments.
+func (p *call) plain(name, usage string, do func(context.Context) int) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, HideHelpCommand: true,
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return p.usageError(fmt.Errorf("%s takes no arguments, found %s", name, arproto.Quote(c.Args().First())))
+			}
+			return p.result(do(c.Context))
 		},
 	}
 }
@@ -184,41 +199,6 @@ func (p *call) unban(ctx context.Context, addr netip.Addr) int {
 	}
 	p.log(arlog.StatusDelete, arlog.Unblocked(addr, "")+" (by hand)")
 	p.say("Unblocked IP: %s", addr)
-	p.leaseFaults(leaseErr)
-	return program.ExitOK
-}
-
-// flush lifts all blocks and ends all leases, while nobody else changes any.
-func (p *call) flush(ctx context.Context) int {
-	if err := p.setUp(); err != nil {
-		return p.fail(err)
-	}
-	lock, leaseErr := p.store.LockAll()
-	defer lock.Release()
-	blocks, err := p.enforcer.List(ctx)
-	if err != nil {
-		return p.fail(err)
-	}
-	if p.dryRun {
-		p.say("would unblock %d addresses", len(blocks))
-		return program.ExitOK
-	}
-	if err := p.enforcer.Flush(ctx); err != nil {
-		return p.fail(err)
-	}
-	if leaseErr == nil {
-		leaseErr = p.store.Clear()
-	}
-	var lines []byte
-	for _, b := range blocks {
-		p.about = arproto.Request{Addr: b.Addr}
-		lines = append(lines, p.entry(arlog.StatusDelete, arlog.Unblocked(b.Addr, "")+" (all, by hand)").Format()...)
-	}
-	if len(lines) > 0 {
-		p.appendLines(lines)
-	}
-	p.about = arproto.Request{}
-	p.say("Unblocked all %d addresses", len(blocks))
 	p.leaseFaults(leaseErr)
 	return program.ExitOK
 }

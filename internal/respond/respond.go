@@ -27,7 +27,8 @@ import (
 type Response struct {
 	Name    string // "firewall-drop"
 	Summary string // what it does, for the help text
-	// Lasting tells that its blocks outlive a reboot.
+	// Lasting tells that its blocks are in a file, which outlives a reboot and in which
+	// the administrator may have entries of his own that look the same.
 	Lasting bool
 	// New makes its enforcer. Nothing may be run or changed by it.
 	New func(Setup) (enforcer.Enforcer, error)

@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// standIn is the name of the process that plays the daemon.
+const standIn = "ossec-execd"
+
+// daemonMain runs what it is told on standard input, a JSON list of words a line, as a
+// daemon would: as its own child, in /, with an almost empty environment. It answers with
+// the exit status.
+func daemonMain() {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var argv []string
+		if err := json.Unmarshal(lines.Bytes(), &argv); err != nil {
+			panic(err)
+		}
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Dir = "/"
+		cmd.Env = []string{"AR_TEST_TOOLS=" + os.Getenv("AR_TEST_TOOLS"), "TZ=UTC"}
+		cmd.Stderr = os.Stderr
+		if err := cmd.Start(); err != nil {
+			panic(err)
+		}
+		state, err := cmd.Process.Wait()
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(state.ExitCode())
+	}
+}
+
+// runningDaemon is the stand-in of one script.
+type runningDaemon struct {
+	cmd     *exec.Cmd
+	orders  io.WriteCloser
+	answers *bufio.Reader
+}
+
+// daemon start|call ARGS...|kill plays ossec-execd.
+func daemon(self string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if args[0] == "start" {
+			ts.Check(startDaemon(ts, self))
+			return
+		}
+		d := ts.Value(daemonKey{}).(*runningDaemon)
+		switch args[0] {
+		case "call":
+			argv := append([]string{filepath.Join(ts.Getenv("BIN"), args[1])}, args[2:]...)
+			ts.Check(json.NewEncoder(d.orders).Encode(argv))
+			status, err := d.answers.ReadString('\n')
+			ts.Check(err)
+			if (status == "0\n") == neg {
+				ts.Fatalf("exit status %s", status)
+			}
+		case "kill":
+			ts.Check(d.cmd.Process.Kill())
+			if err := d.cmd.Wait(); err == nil {
+				ts.Fatalf("the daemon ended by itself")
+			}
+		}
+	}
+}
+
+type daemonKey struct{}
+
+func startDaemon(ts *testscript.TestScript, self string) error {
+	path := ts.MkAbs(standIn)
+	if err := os.Link(self, path); err != nil {
+		if err := os.Symlink(self, path); err != nil {
+			return err
+		}
+	}
+	d := ts.Value(daemonKey{}).(*runningDaemon)
+	d.cmd = exec.Command(path)
+	d.cmd.Env = []string{"AR_TEST_TOOLS=" + ts.Getenv("AR_TEST_TOOLS")}
+	d.cmd.Stderr = os.Stderr
+	var err error
+	if d.orders, err = d.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	d.answers = bufio.NewReader(out)
+	ts.Defer(func() {
+		_ = d.cmd.Process.Kill() // a failed script may have left it
+		_ = d.cmd.Wait()
+	})
+	return d.cmd.Start()
+}

@@ -1,0 +1,274 @@
+package respond
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// flush lifts all blocks and ends all leases, while nobody else changes any. In a file
+// that is the administrator's too, only what is leased is taken out.
+func (p *call) flush(ctx context.Context) int {
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
+	}
+	lock, leaseErr := p.store.LockAll()
+	defer lock.Release()
+	addrs, lift, err := p.toFlush(ctx)
+	if err != nil {
+		return p.fail(err)
+	}
+	if p.dryRun {
+		p.say("would unblock %d addresses", len(addrs))
+		return program.ExitOK
+	}
+	if err := lift(ctx); err != nil {
+		return p.fail(err)
+	}
+	if leaseErr == nil {
+		leaseErr = p.store.Clear()
+	}
+	p.logUnblocked(addrs, "(all, by hand)")
+	p.say("Unblocked all %d addresses", len(addrs))
+	p.leaseFaults(leaseErr)
+	return program.ExitOK
+}
+
+// toFlush returns what flush frees, and how.
+func (p *call) toFlush(ctx context.Context) ([]netip.Addr, func(context.Context) error, error) {
+	var addrs []netip.Addr
+	if !p.response.Lasting {
+		blocks, err := p.enforcer.List(ctx)
+		for _, b := range blocks {
+			addrs = append(addrs, b.Addr)
+		}
+		return addrs, p.enforcer.Flush, err
+	}
+	leases, err := p.store.All()
+	for _, l := range leases {
+		if n := len(addrs); n == 0 || addrs[n-1] != l.Addr { // they are in order
+			addrs = append(addrs, l.Addr)
+		}
+	}
+	return addrs, func(ctx context.Context) error { return p.unblockAll(ctx, addrs) }, err
+}
+
+// logUnblocked logs one line for each address, in one write.
+func (p *call) logUnblocked(addrs []netip.Addr, why string) {
+	var lines []byte
+	for _, addr := range addrs {
+		p.about = arproto.Request{Addr: addr}
+		lines = append(lines, p.entry(arlog.StatusDelete, arlog.Unblocked(addr, "")+" "+why).Format()...)
+	}
+	p.about = arproto.Request{}
+	if len(lines) > 0 {
+		p.appendLines(lines)
+	}
+}
+
+// expire frees the addresses whose lease will never be given back, because the daemon
+// that asked for it died, and tries again what could not be lifted.
+func (p *call) expire(ctx context.Context) int {
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
+	}
+	due, kept, err := p.expired()
+	if err != nil {
+		return p.fail(err)
+	}
+	status := program.ExitOK
+	for _, l := range due {
+		if p.dryRun {
+			p.say("would expire %s, held by %s", l.Addr, holders([]lease.Lease{l}))
+			continue
+		}
+		if err := p.expireOne(ctx, l); err != nil {
+			status = p.fail(err)
+		}
+	}
+	if p.StdoutTerminal || p.dryRun {
+		for _, l := range kept {
+			p.say("kept %s, held by %s: its daemon is gone, but it may last for ever", l.Addr, holders([]lease.Lease{l}))
+		}
+	}
+	return status
+}
+
+func (p *call) expireOne(ctx context.Context, l lease.Lease) error {
+	p.about = arproto.Request{Action: arproto.Delete, Addr: l.Addr, AlertID: l.AlertID, RuleID: l.RuleID}
+	held, leaseErr, err := p.giveBack(ctx, l.Addr, l.Program)
+	if err != nil {
+		return err
+	}
+	defer p.leaseFaults(leaseErr)
+	if len(held.Others) > 0 {
+		p.say("Expired %s of %s, still held by %s", l.Addr, l.Program, holders(held.Others))
+		return nil
+	}
+	p.log(arlog.StatusDelete, arlog.Unblocked(l.Addr, "")+" (expired: the daemon that asked for it is gone)")
+	p.say("Unblocked IP: %s", l.Addr)
+	return nil
+}
+
+// expired sorts out the leases that are due, and the orphans that are kept because they
+// may last for ever.
+func (p *call) expired() (due, kept []lease.Lease, err error) {
+	leases, err := p.store.All()
+	if err != nil {
+		return nil, nil, err
+	}
+	timeouts, err := ossec.ReadTimeouts(p.Home)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		p.logFault(err)
+	}
+	alive := map[lease.Daemon]bool{}
+	for _, l := range leases {
+		if l.Lifting {
+			due = append(due, l)
+			continue
+		}
+		if l.Daemon == nil {
+			continue // by hand, or by something that is no daemon: until it is deleted
+		}
+		lives, known := alive[*l.Daemon]
+		if !known {
+			lives = l.Daemon.Alive(p.Proc)
+			alive[*l.Daemon] = lives
+		}
+		limit, limited := p.config.Lease.OrphanTimeout.Duration, true
+		if limit == 0 {
+			limit, limited = timeouts.Longest(l.Program)
+		}
+		switch age := p.Now().Sub(l.Renewed); {
+		case lives:
+		case !limited:
+			kept = append(kept, l)
+		case age > limit || age < -time.Hour: // the latter: the clock was set back
+			due = append(due, l)
+		}
+	}
+	return due, kept, nil
+}
+
+// restore expires what is due and then blocks again whatever is leased but not blocked.
+func (p *call) restore(ctx context.Context) int {
+	if status := p.expire(ctx); status != program.ExitOK {
+		return status
+	}
+	rows, err := p.compared(ctx)
+	if err != nil {
+		return p.fail(err)
+	}
+	var missing []netip.Addr
+	for _, r := range rows {
+		if r.State == stateMissing {
+			missing = append(missing, r.Address)
+		}
+	}
+	if p.dryRun {
+		p.say("would block %d addresses again", len(missing))
+		return program.ExitOK
+	}
+	if err := p.blockAll(ctx, missing); err != nil {
+		return p.fail(err)
+	}
+	p.say("Blocked %d addresses again", len(missing))
+	return program.ExitOK
+}
+
+// reconcile shows what differs between the leases and the host. It is exit status 1 when
+// anything does and is not mended.
+func (p *call) reconcile(ctx context.Context, repair bool) int {
+	p.looking = !repair
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
+	}
+	rows, err := p.compared(ctx)
+	if err != nil {
+		return p.fail(err)
+	}
+	var missing, unheld []netip.Addr
+	for _, r := range rows {
+		switch {
+		case r.State == stateMissing:
+			missing = append(missing, r.Address)
+			p.say("%s is leased but not blocked", r.Address)
+		case r.State == stateLifting, r.State == stateNotLeased && !p.response.Lasting:
+			unheld = append(unheld, r.Address)
+			p.say("%s is blocked but nobody holds it", r.Address)
+		}
+	}
+	if !repair || p.dryRun {
+		if len(missing)+len(unheld) > 0 {
+			return program.ExitFailed
+		}
+		return program.ExitOK
+	}
+	if err := errors.Join(p.blockAll(ctx, missing), p.unblockAll(ctx, unheld)); err != nil {
+		return p.fail(err)
+	}
+	var leaseErr error
+	for _, addr := range unheld {
+		leaseErr = errors.Join(leaseErr, p.store.Lifted(addr))
+	}
+	p.logUnblocked(unheld, "(nobody held it)")
+	p.say("Blocked %d addresses again, freed %d", len(missing), len(unheld))
+	p.leaseFaults(leaseErr)
+	return program.ExitOK
+}
+
+// compared brings the leases and what is in force together.
+func (p *call) compared(ctx context.Context) ([]listed, error) {
+	leases, err := p.store.All()
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := p.enforcer.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return compare(leases, blocks), nil
+}
+
+// blockAll blocks addresses that are leased: those that are given back meanwhile are left
+// alone.
+func (p *call) blockAll(ctx context.Context, addrs []netip.Addr) error {
+	for _, addr := range addrs {
+		if err := p.blockLeased(ctx, addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *call) blockLeased(ctx context.Context, addr netip.Addr) error {
+	lock, err := p.store.LockAddr(addr)
+	defer lock.Release()
+	if err != nil {
+		return err
+	}
+	held, err := p.store.Holders(addr, "")
+	if err != nil || len(held.Others) == 0 {
+		return err
+	}
+	_, err = p.enforcer.Block(ctx, addr, false)
+	return err
+}
+
+func (p *call) unblockAll(ctx context.Context, addrs []netip.Addr) error {
+	for _, addr := range addrs {
+		if err := p.enforcer.Unblock(ctx, addr); err != nil {
+			return fmt.Errorf("freeing all: %w", err)
+		}
+	}
+	return nil
+}
