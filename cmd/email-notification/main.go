@@ -1,0 +1,12 @@
+// Command email-notification tells people by mail of the addresses that OSSEC or Wazuh
+// saw attack, and by which responses they are blocked.
+package main
+
+import (
+	"os"
+
+	"github.com/ossec-ar/ossec-ar/internal/notify"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+)
+
+func main() { os.Exit(notify.Main(program.OS())) }

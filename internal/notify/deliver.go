@@ -1,0 +1,264 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
+)
+
+// deliverer works through the queue. There is one at a time: it holds the lock.
+type deliverer struct {
+	queue   queue
+	home    ossec.Home
+	now     func() time.Time
+	lookup  whitelist.Resolver
+	program string             // for log lines about no notice
+	log     func(lines []byte) // adds to notifications.log
+	send    func(ctx context.Context, s Settings, to []string, message []byte) (map[string]error, error)
+
+	facts    *resolver
+	settings Settings
+	ready    map[string]notice // by id, as they stand in dirReady
+	progress progress
+	told     map[string]bool // faults that have been logged
+	seen     map[string]bool // events that the last step saw
+	failure  error           // of the last attempt, nil when it went well
+}
+
+// begin reads what the queue holds.
+func (d *deliverer) begin() error {
+	if err := d.queue.make(); err != nil {
+		return err
+	}
+	d.ready, d.told = map[string]notice{}, map[string]bool{}
+	d.queue.sweep(d.now())
+	var err error
+	if d.progress, err = d.queue.load(); err != nil {
+		d.fault(err)
+	}
+	return nil
+}
+
+// configure reads the settings anew: a process that waits must not go by old ones.
+func (d *deliverer) configure() {
+	c, err := config.Load(d.home.Settings())
+	if err != nil {
+		d.fault(err)
+	}
+	d.settings, err = LoadSettings(d.home, c.Mail)
+	if err != nil {
+		d.fault(err)
+	}
+	var geoFiles *geo
+	names := map[netip.Addr]*nameLookup{}
+	if d.facts != nil {
+		geoFiles, names = d.facts.geo, d.facts.names
+	}
+	if geoFiles == nil || !slices.Equal(geoFiles.paths, c.Mail.GeoFiles) {
+		if geoFiles != nil {
+			geoFiles.close()
+		}
+		geoFiles = &geo{paths: c.Mail.GeoFiles}
+	}
+	d.facts = &resolver{home: d.home, config: c, now: d.now, lookup: d.lookup, geo: geoFiles, names: names, fault: d.fault}
+}
+
+// step does all that is due and returns when the next thing falls due, the zero time when
+// nothing is left.
+func (d *deliverer) step(ctx context.Context) (time.Time, error) {
+	d.configure()
+	if err := d.queue.takeRetry(); err == nil {
+		d.progress.Retry, d.progress.Refused = time.Time{}, map[string]refusal{}
+	}
+	unsettled, err := d.fold(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if err := d.refresh(); err != nil {
+		return time.Time{}, err
+	}
+	next := earliest(unsettled, time.Time{})
+	for {
+		mail, due, err := d.pick()
+		if err != nil {
+			return time.Time{}, err
+		}
+		if mail == nil {
+			return earliest(next, due), nil
+		}
+		if err := d.deliver(ctx, mail); err != nil {
+			return time.Time{}, err
+		}
+		if err := ctx.Err(); err != nil {
+			return time.Time{}, err
+		}
+	}
+}
+
+// earliest returns the earlier of two times, of which a zero one is none.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// unsettledPause is how soon to look again for facts that may be coming.
+const unsettledPause = 50 * time.Millisecond
+
+// fold turns events into notices and returns when to look again at those whose facts may
+// still be coming, the zero time when there are none.
+func (d *deliverer) fold(ctx context.Context) (time.Time, error) {
+	names, err := d.queue.names(dirNew)
+	d.seen = map[string]bool{}
+	for _, name := range names {
+		d.seen[name] = true
+	}
+	if err != nil || len(names) == 0 {
+		d.facts.forget()
+		return time.Time{}, err
+	}
+	if err := d.refresh(); err != nil {
+		return time.Time{}, err
+	}
+	round := d.facts.round(len(names))
+	var again time.Time
+	changed := map[string][]string{} // id of a notice -> its events
+	before := map[string][]string{}  // id of a notice -> the events that it had taken in before
+	for _, name := range names {
+		var e event
+		err := d.queue.read(dirNew, name, &e)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			continue // somebody dropped it
+		case errors.Is(err, errDamagedFile):
+			d.fault(err)
+			if err := d.queue.setAsideDamaged(dirNew, name); err != nil {
+				return again, err
+			}
+			continue
+		case err != nil:
+			return again, err
+		}
+		n, settled := round.settle(ctx, e)
+		if !settled {
+			again = earliest(again, d.now().Add(unsettledPause))
+			continue
+		}
+		n.Folded = []string{name}
+		n.Recipients = d.settings.Recipients(n.RuleID, n.Alert.Level, n.Alert.Groups)
+		if len(n.Recipients) == 0 {
+			if d.settings.notSet != nil { // the settings are broken just now: that is no reason to drop it
+				again = earliest(again, d.now().Add(backoff(1)))
+				continue
+			}
+			d.logLine(n, arlog.StatusSkip, skippedMessage(n))
+			if err := d.queue.remove(dirNew, name); err != nil {
+				return again, err
+			}
+			continue
+		}
+		n.setID()
+		have, waiting := d.ready[n.ID]
+		if len(changed[n.ID]) == 0 {
+			before[n.ID], have.Folded = have.Folded, nil
+		}
+		switch {
+		case waiting && slices.Contains(before[n.ID], name): // killed between the two steps of settleFiles
+			have.Folded = append(have.Folded, name)
+			d.ready[n.ID] = have
+		case waiting:
+			have.take(n)
+			d.ready[n.ID] = have
+		default:
+			d.ready[n.ID] = n
+		}
+		changed[n.ID] = append(changed[n.ID], name)
+	}
+	return again, d.settleFiles(changed)
+}
+
+// settleFiles writes the changed notices and then removes their events.
+func (d *deliverer) settleFiles(changed map[string][]string) error {
+	for id, events := range changed {
+		if err := d.queue.write(dirReady, id, d.ready[id]); err != nil {
+			return fmt.Errorf("writing to the mail queue: %w", err)
+		}
+		for _, name := range events {
+			if err := d.queue.remove(dirNew, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// refresh brings ready up to what the folder holds: a person may have dropped a notice,
+// or put a failed one back.
+func (d *deliverer) refresh() error {
+	names, err := d.queue.names(dirReady)
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, name := range names {
+		there[name] = true
+		if _, known := d.ready[name]; known {
+			continue
+		}
+		var n notice
+		err := d.queue.read(dirReady, name, &n)
+		switch {
+		case errors.Is(err, errDamagedFile):
+			d.fault(err)
+			if err := d.queue.setAsideDamaged(dirReady, name); err != nil {
+				return err
+			}
+			continue
+		case err != nil && !errors.Is(err, os.ErrNotExist):
+			return err
+		case err == nil:
+			n.ID, n.Error = name, "" // a person may have put it back
+			d.ready[name] = n
+		}
+	}
+	for id := range d.ready {
+		if !there[id] {
+			delete(d.ready, id)
+		}
+	}
+	return nil
+}
+
+// fault logs what went wrong beside the way, once in this run.
+func (d *deliverer) fault(err error) {
+	text := err.Error()
+	if d.told[text] {
+		return
+	}
+	d.told[text] = true
+	for line := range strings.SplitSeq(text, "\n") {
+		d.logLine(notice{Program: d.program}, arlog.StatusError, arlog.Failed(errors.New(line)))
+	}
+}
+
+// logLine adds one line about a notice to the log.
+func (d *deliverer) logLine(n notice, status arlog.Status, message string) {
+	d.log(d.line(n, status, message))
+}
+
+func (d *deliverer) line(n notice, status arlog.Status, message string) []byte {
+	return arlog.Entry{
+		Time: d.now(), Program: n.Program, Status: status, Addr: n.Addr, AlertID: n.Alert.ID, RuleID: n.RuleID, Message: message,
+	}.Format()
+}

@@ -1,0 +1,117 @@
+package notify
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/filelock"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/run"
+)
+
+// lockFD is where a detached deliverer finds the lock that it inherits.
+const lockFD = 3
+
+// ErrBusy says that another process is delivering.
+var ErrBusy = errors.New("another process is delivering")
+
+func (q queue) lockPath() string { return q.path("deliver.lock") }
+
+// tryLock takes the deliverer's lock without waiting. Unlike a filelock it can be handed
+// down: it belongs to the open file, not to the process.
+func (q queue) tryLock() (*os.File, error) {
+	file, err := os.OpenFile(q.lockPath(), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening lock file: %w", err)
+	}
+	for {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err == nil {
+		return file, nil
+	}
+	_ = file.Close() // nothing was written
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, ErrBusy
+	}
+	return nil, fmt.Errorf("locking %s: %w", q.lockPath(), err)
+}
+
+// waitLock waits for the lock that long.
+func (q queue) waitLock(wait time.Duration) (*filelock.Lock, error) {
+	lock, err := filelock.Exclusive(q.lockPath(), wait)
+	if errors.Is(err, filelock.ErrTimeout) {
+		return nil, ErrBusy
+	}
+	return lock, err
+}
+
+// inheritedLock takes over the lock that the starting process handed down.
+func (q queue) inheritedLock() (*os.File, error) {
+	unix.CloseOnExec(lockFD)
+	file := os.NewFile(lockFD, q.lockPath())
+	here, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("taking over the lock: %w", err)
+	}
+	there, err := os.Lstat(q.lockPath())
+	if err != nil || !os.SameFile(here, there) {
+		return nil, errors.New("taking over the lock: it is another file")
+	}
+	if err := unix.Flock(lockFD, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, fmt.Errorf("taking over the lock: %w", err)
+	}
+	return file, nil
+}
+
+// start starts the deliverer in a process of its own, unless one is at work: that one
+// looks for new events until after it has given up its lock, so it misses none.
+func (q queue) start(p *program.Program) error {
+	lock, err := q.tryLock()
+	if errors.Is(err, ErrBusy) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // the child has its own copy
+	cmd := exec.Command("/proc/self/exe", deliverCommand, "--locked")
+	cmd.Args[0] = absolute(p.Invoked, p.Dir)
+	cmd.Dir = "/"
+	cmd.Env = append(run.Environment(), "OSSEC_HOME="+string(p.Home))
+	if zone, ok := os.LookupEnv("TZ"); ok {
+		cmd.Env = append(cmd.Env, "TZ="+zone)
+	}
+	cmd.ExtraFiles = []*os.File{lock}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil { // its standard files are /dev/null
+		return fmt.Errorf("starting the delivery: %w", err)
+	}
+	return cmd.Process.Release()
+}
+
+// absolute returns the path of the program as it was invoked from dir.
+func absolute(invoked, dir string) string {
+	if filepath.IsAbs(invoked) || filepath.Base(invoked) == invoked {
+		return invoked
+	}
+	return filepath.Join(dir, invoked)
+}
+
+func random() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}

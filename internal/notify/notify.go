@@ -1,0 +1,204 @@
+// Package notify tells people by mail of what the responses did: it takes the call of
+// OSSEC or Wazuh, finds the alert and how the address stands, writes the mail, and sends
+// it from a queue on disk that loses nothing and floods nobody.
+//
+// The call itself does no more than to put itself into the queue and to start a process
+// that does the rest, for the daemons wait, or start hundreds at once. That process, the
+// deliverer, is alone at its work: it holds a lock.
+//
+// The package refuses to say that an address is blocked unless a response holds it, to
+// show a password to anybody but the server that it belongs to, and to let anything from
+// an alert out of its place in a mail: all of it is text that an attacker chose.
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+const (
+	// Name is what the program is called.
+	Name = "email-notification"
+	// deliverCommand is what a program starts itself as to deliver.
+	deliverCommand = "deliver"
+)
+
+// call is one run of the program.
+type call struct {
+	program.Program
+	config   config.Config
+	settings Settings
+	fault    error // in the settings; what is sound counts
+	about    arproto.Request
+	person   bool
+	dryRun   bool
+	onDelete bool
+	queue    queue
+}
+
+// Main runs the program and returns its exit status.
+func Main(env program.Env) int {
+	c := &call{Program: program.New(env, Name)}
+	c.Hint = Hint
+	c.queue = queue{c.Home.MailQueue()}
+	args := c.Arguments()
+	ctx := context.Background()
+	switch {
+	case len(args) == 0 && !env.StdinTerminal:
+		return c.wazuhCall()
+	case forPerson(args):
+		c.person = true
+		return c.commandLine(ctx, args)
+	}
+	return c.ossecCall(args)
+}
+
+// forPerson tells a person's command line from a daemon's call. Whatever has an action
+// and the place of a user and an address is a call, because there the user name is the
+// attacker's to choose.
+func forPerson(args []string) bool {
+	switch {
+	case len(args) == 0:
+		return true
+	case args[0] == string(arproto.Add) || args[0] == string(arproto.Delete):
+		if len(args) != 2 {
+			return false
+		}
+		_, err := arproto.ParseAddr(args[1])
+		return err == nil
+	case strings.HasPrefix(args[0], "-"):
+		return true
+	}
+	return slices.Contains([]string{"flush", "queue", "test", "preview", "check", "template", deliverCommand, "help", "h"}, args[0])
+}
+
+// setUp reads the configuration. Faults do not stop the notification: what is sound
+// counts.
+func (c *call) setUp() {
+	var err error
+	if c.config, err = config.Load(c.Home.Settings()); err != nil {
+		c.logFault(err)
+	}
+	c.settings, c.fault = LoadSettings(c.Home, c.config.Mail)
+}
+
+// ossecCall carries out a call with arguments, as ossec-execd makes it.
+func (c *call) ossecCall(args []string) int {
+	request, err := arproto.ParseArgs(args)
+	c.about = *request
+	if err != nil {
+		return c.fail(err)
+	}
+	c.setUp()
+	return c.notify()
+}
+
+// wazuhCall carries out a call by JSON on standard input, as wazuh-execd makes it.
+func (c *call) wazuhCall() int {
+	c.setUp()
+	conn := arproto.NewConn(c.Stdin, c.Stdout)
+	request, err := conn.ReadRequest(c.config.Wazuh.ReplyTimeout.Duration, c.config.Wazuh.AddressFields)
+	c.about = *request
+	if err != nil {
+		return c.fail(err)
+	}
+	c.onDelete = slices.Contains(request.ExtraArgs, "--on-delete")
+	if request.Action == arproto.Add && c.wantsEnd() {
+		// The daemon sends a delete only to who asks it about the add. Who wants none must
+		// not ask: the next alert on the address would be aborted.
+		goOn, err := conn.CheckKeys(Name, []string{request.Key()}, c.config.Wazuh.ReplyTimeout.Duration)
+		if err != nil {
+			c.logFault(fmt.Errorf("asking the daemon: %w (the mail is sent all the same)", err))
+		}
+		if !goOn {
+			c.log(arlog.StatusSkip, arlog.Skipped(request.Addr, "the daemon already holds it"))
+			return program.ExitOK
+		}
+	}
+	return c.notify()
+}
+
+func (c *call) wantsEnd() bool { return c.onDelete || c.config.Mail.OnDelete }
+
+// notify puts the request at hand into the queue and starts its delivery.
+func (c *call) notify() int {
+	if c.about.Action == arproto.Delete && !c.wantsEnd() {
+		return program.ExitOK
+	}
+	if c.settings.notSet != nil {
+		return c.fail(c.fault)
+	}
+	if c.fault != nil {
+		c.logFault(c.fault)
+	}
+	e := newEvent(&c.about, c.path(), c.Now())
+	if c.dryRun {
+		return c.show(e)
+	}
+	if err := c.queue.add(e); err != nil {
+		return c.fail(err)
+	}
+	if err := c.queue.start(&c.Program); err != nil {
+		c.logFault(fmt.Errorf("%w (the mail waits for the next flush)", err))
+	}
+	c.say("queued a mail about %s", c.about.Key())
+	if errors.Is(c.fault, ErrPassword) {
+		return program.ExitFailed // it waits until that has been mended
+	}
+	return program.ExitOK
+}
+
+// path is the program as it stands in log lines: OSSEC's decoder wants a whole path.
+func (c *call) path() string { return absolute(c.Invoked, c.Dir) }
+
+// fail logs an error line about the request at hand, prints the error, and returns the
+// exit status.
+func (c *call) fail(err error) int {
+	c.Complain(err)
+	c.log(arlog.StatusError, arlog.Failed(err))
+	return program.ExitFailed
+}
+
+// logFault tells of something that did not keep the program from its work.
+func (c *call) logFault(err error) {
+	c.Complain(err)
+	c.log(arlog.StatusError, arlog.Failed(fmt.Errorf("%w (the notification went on without it)", err)))
+}
+
+// say tells a person what was done.
+func (c *call) say(format string, args ...any) {
+	if c.person {
+		fmt.Fprintf(c.Stdout, format+"\n", args...)
+	}
+}
+
+// log adds a line about the request at hand to notifications.log.
+func (c *call) log(status arlog.Status, message string) {
+	if c.dryRun {
+		return
+	}
+	c.appendLog(arlog.Entry{
+		Time: c.Now(), Program: c.path(), Status: status, Addr: c.about.Addr,
+		AlertID: c.about.AlertID, RuleID: c.about.RuleID, Message: message,
+	}.Format())
+}
+
+func (c *call) appendLog(lines []byte) { c.AppendLog(c.Home.NotificationLog(), lines) }
+
+// deliverer returns one that works with the real outside.
+func (c *call) deliverer() *deliverer {
+	return &deliverer{
+		queue: c.queue, home: c.Home, now: c.Now, lookup: c.Resolver, program: c.path(), log: c.appendLog,
+		send: func(ctx context.Context, s Settings, to []string, message []byte) (map[string]error, error) {
+			return send(ctx, s, to, message, nil)
+		},
+	}
+}

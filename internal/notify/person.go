@@ -1,0 +1,233 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/version"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// errReported marks a failure that has been printed already.
+var errReported = errors.New("reported")
+
+const description = `Tells people by mail that an address attacked, and by which responses it is blocked.
+
+The mail goes to the <email_to> addresses of <global> in etc/ossec.conf, by its
+<smtp_server>; the table [mail] in etc/active-response.toml stands before it and can do
+more (recipients for single rules, a password file, templates). A call only puts the mail
+into the queue var/active-response/mail; a process in the background finds the alert,
+writes the mail and sends it, and tries again when the server cannot be reached. No more
+than <email_maxperhour> mails (12) go in an hour: what is more is gathered into one mail
+that names every address. Alerts on one address within a minute make one mail.
+
+What was sent, and what was not and why, is in logs/notifications.log.`
+
+// commandLine runs the command of a person.
+func (c *call) commandLine(ctx context.Context, args []string) int {
+	app := &cli.App{
+		Name: c.Name, HelpName: c.Name,
+		Usage:                "tell people by mail of attacks and blocks",
+		UsageText:            c.usage(),
+		Description:          description,
+		Version:              version.Version,
+		HideHelpCommand:      true,
+		EnableBashCompletion: true,
+		Suggest:              true,
+		Writer:               c.Stdout,
+		ErrWriter:            c.Stderr,
+		ExitErrHandler:       func(*cli.Context, error) {}, // the exit status is Main's to return
+		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return c.usageError(err) },
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "dry-run", Usage: "print the mail that add or delete would send, and send nothing"},
+			&cli.BoolFlag{Name: "on-delete", Usage: "let delete announce the end of the block"},
+		},
+		Before: func(x *cli.Context) error {
+			c.dryRun, c.onDelete = x.Bool("dry-run"), x.Bool("on-delete")
+			return nil
+		},
+		Action: func(x *cli.Context) error {
+			if x.Args().Present() {
+				return c.usageError(fmt.Errorf("unknown command %s", arproto.Quote(x.Args().First())))
+			}
+			return cli.ShowAppHelp(x)
+		},
+		Commands: c.commands(),
+	}
+	err := app.RunContext(ctx, append([]string{c.Name}, args...))
+	switch {
+	case err == nil:
+		return program.ExitOK
+	case !errors.Is(err, errReported):
+		c.Complain(err)
+	}
+	return program.ExitFailed
+}
+
+func (c *call) usage() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)\n", c.Name)
+	fmt.Fprintf(&b, "%s < REQUEST   (as wazuh-execd calls it: one line of JSON)\n\n", c.Name)
+	for _, example := range [][2]string{
+		{"test", "send a sample and show what the server says"},
+		{"check", "look for faults in the settings, and send nothing"},
+		{"preview --html > mail.html", "see what a mail looks like"},
+		{"--dry-run add 203.0.113.7", "print the mail that would be sent now"},
+		{"queue", "what waits, what was refused, and why"},
+		{"queue --retry all", "try again at once, what was refused too"},
+		{"flush", "send what is due (run it from cron)"},
+	} {
+		fmt.Fprintf(&b, "%s %-27s %s\n", c.Name, example[0], example[1])
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func (c *call) usageError(err error) error {
+	c.Complain(fmt.Errorf("%w (see %s --help)", err, c.Name))
+	return errReported
+}
+
+func (c *call) commands() []*cli.Command {
+	command := func(name, usage string, run func(x *cli.Context) int, flags ...cli.Flag) *cli.Command {
+		return &cli.Command{
+			Name: name, Usage: usage, HideHelpCommand: true, Flags: flags,
+			Action: func(x *cli.Context) error {
+				if x.Args().Present() && name != "template" {
+					return c.usageError(fmt.Errorf("%s takes no argument %s", name, arproto.Quote(x.Args().First())))
+				}
+				return result(run(x))
+			},
+		}
+	}
+	act := func(name, usage string) *cli.Command {
+		return &cli.Command{
+			Name: name, Usage: usage, ArgsUsage: "ADDRESS", SkipFlagParsing: true, HideHelpCommand: true,
+			Action: func(x *cli.Context) error { return result(c.act(name, x.Args().Slice())) },
+		}
+	}
+	hidden := command(deliverCommand, "deliver the queue; add starts it", func(x *cli.Context) int { return c.deliver(x.Bool("locked")) },
+		&cli.BoolFlag{Name: "locked"})
+	hidden.Hidden = true
+	template := command("template", "print a built-in template, to begin your own with: subject, text or html",
+		func(x *cli.Context) int { return c.template(x.Args().Slice()) })
+	template.ArgsUsage = "PART"
+	return []*cli.Command{
+		act("add", "send a mail about an address"),
+		act("delete", "announce the end of a block, with --on-delete; else nothing"),
+		command("flush", "send what is due", func(x *cli.Context) int { return c.flush(x.Context) }),
+		command("queue", "show what waits and what was refused", func(x *cli.Context) int {
+			return c.showQueue(x.String("retry"), x.String("drop"), x.Bool("json"))
+		},
+			&cli.StringFlag{Name: "retry", Usage: "try the notification `ID` again, or all, at once"},
+			&cli.StringFlag{Name: "drop", Usage: "throw the notification `ID` away, or all"},
+			&cli.BoolFlag{Name: "json", Usage: "as JSON"}),
+		command("test", "send a sample and show what the server says", func(x *cli.Context) int {
+			return c.test(x.Context, x.StringSlice("to"))
+		}, &cli.StringSliceFlag{Name: "to", Usage: "send to this `ADDRESS` instead"}),
+		command("preview", "print a sample mail", func(x *cli.Context) int { return c.preview(x.Bool("html"), x.Bool("digest")) },
+			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"},
+			&cli.BoolFlag{Name: "digest", Usage: "one of several addresses"}),
+		command("check", "look for faults in the settings", func(*cli.Context) int { return c.check() }),
+		template, hidden,
+	}
+}
+
+func result(status int) error {
+	if status == program.ExitOK {
+		return nil
+	}
+	return errReported
+}
+
+// act is add and delete by hand: with an address alone, or with all that a daemon passes.
+func (c *call) act(action string, args []string) int {
+	if len(args) == 1 {
+		args = []string{"-", args[0]}
+	}
+	request, err := arproto.ParseArgs(append([]string{action}, args...))
+	c.about = *request
+	if err != nil {
+		return c.fail(err)
+	}
+	c.setUp()
+	if c.about.Action == arproto.Delete && !c.wantsEnd() {
+		c.say("no mail at the end of a block: see --on-delete")
+	}
+	return c.notify()
+}
+
+// show prints the mail that an event makes, as it would go over the wire.
+func (c *call) show(e event) int {
+	r := &resolver{home: c.Home, config: c.config, now: c.Now, lookup: c.Resolver, geo: &geo{paths: c.config.Mail.GeoFiles},
+		names: map[netip.Addr]*nameLookup{}, fault: c.Complain}
+	n := r.wait(context.Background(), e)
+	n.Recipients = c.settings.Recipients(n.RuleID, n.Alert.Level, n.Alert.Groups)
+	mail, err := compose(c.settings, []notice{n}, n.Recipients, c.Now())
+	if err != nil {
+		c.Complain(err)
+	}
+	if mail.raw == nil {
+		return program.ExitFailed
+	}
+	return c.print(string(mail.raw))
+}
+
+func (c *call) print(text string) int {
+	if _, err := fmt.Fprint(c.Stdout, text); err != nil {
+		c.Complain(fmt.Errorf("writing: %w", err))
+		return program.ExitFailed
+	}
+	return program.ExitOK
+}
+
+// deliver is the process in the background.
+func (c *call) deliver(locked bool) int {
+	take := c.queue.tryLock
+	if locked {
+		take = c.queue.inheritedLock
+	}
+	lock, err := take()
+	if err == nil {
+		err = detached(c.deliverer(), lock, func() time.Duration {
+			settings, _ := config.Load(c.Home.Settings()) // the deliverer tells of faults
+			return max(settings.Mail.Linger.Duration, settleTime+time.Second)
+		})
+	}
+	if err != nil && !errors.Is(err, ErrBusy) {
+		return c.fail(fmt.Errorf("delivering mail: %w", err))
+	}
+	return program.ExitOK
+}
+
+// flush delivers what is due. Should another process be at it, that one does.
+func (c *call) flush(ctx context.Context) int {
+	if _, err := os.Lstat(c.queue.dir); errors.Is(err, os.ErrNotExist) {
+		return program.ExitOK // nothing was ever queued
+	}
+	lock, err := c.queue.waitLock(100 * time.Millisecond)
+	if errors.Is(err, ErrBusy) {
+		return program.ExitOK
+	}
+	if err != nil {
+		return c.fail(err)
+	}
+	defer lock.Release()
+	d := c.deliverer()
+	if err = d.begin(); err == nil {
+		err = d.run(ctx, settleTime+time.Second)
+	}
+	if err = errors.Join(err, d.failure); err != nil {
+		c.Complain(fmt.Errorf("delivering mail: %w", err)) // the log has it
+		return program.ExitFailed
+	}
+	return program.ExitOK
+}

@@ -1,0 +1,139 @@
+package notify
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// listed is one notification in the output of queue.
+type listed struct {
+	ID         string    `json:"id"`
+	State      string    `json:"state"` // arrived, waiting, refused
+	Kind       string    `json:"kind"`
+	Address    string    `json:"address,omitempty"`
+	Rule       string    `json:"rule,omitempty"`
+	Alerts     int       `json:"alerts"`
+	Since      time.Time `json:"since"`
+	Recipients []string  `json:"recipients,omitempty"`
+	Error      string    `json:"error,omitempty"`
+}
+
+// showQueue shows the queue or acts on it.
+func (c *call) showQueue(retry, drop string, asJSON bool) int {
+	if retry != "" && drop != "" {
+		_ = c.usageError(errors.New("either --retry or --drop"))
+		return program.ExitFailed
+	}
+	rows, progress, err := c.queue.list()
+	if err != nil {
+		c.Complain(err)
+		return program.ExitFailed
+	}
+	switch {
+	case retry != "":
+		return c.retry(rows, retry)
+	case drop != "":
+		return c.drop(rows, drop)
+	case asJSON:
+		enc := json.NewEncoder(c.Stdout)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(struct {
+			SentLastHour int       `json:"sent_in_the_last_hour"`
+			NextAttempt  time.Time `json:"next_attempt,omitzero"`
+			Error        string    `json:"error,omitempty"`
+			Mails        []listed  `json:"notifications"`
+		}{len(progress.Sent), progress.Retry, progress.Error, rows})
+	default:
+		err = c.table(rows, progress)
+	}
+	if err != nil {
+		c.Complain(fmt.Errorf("writing the list: %w", err))
+		return program.ExitFailed
+	}
+	return program.ExitOK
+}
+
+func (c *call) table(rows []listed, progress progress) error {
+	if progress.Error != "" {
+		fmt.Fprintf(c.Stdout, "the last attempt failed: %s\nnext attempt: %s\n", progress.Error, progress.Retry.Local().Format(time.DateTime))
+	}
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(c.Stdout, "the queue is empty")
+		return err
+	}
+	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tSTATE\tADDRESS\tRULE\tALERTS\tSINCE\tTO\tWHY")
+	for _, r := range rows {
+		why := r.Error
+		if why == "" {
+			why = "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.ID, r.State, arlog.Word(r.Address), arlog.Word(r.Rule), r.Alerts,
+			r.Since.Local().Format(time.DateTime), arlog.Word(strings.Join(r.Recipients, ",")), why)
+	}
+	return w.Flush() // the writer keeps the first error of any Fprintf
+}
+
+// chosen returns the rows that an ID names.
+func (c *call) chosen(rows []listed, id string) []listed {
+	if id == "all" {
+		return rows
+	}
+	if i := slices.IndexFunc(rows, func(r listed) bool { return r.ID == id }); i >= 0 {
+		return rows[i : i+1]
+	}
+	c.Complain(fmt.Errorf("there is no notification %s in the queue", arproto.Quote(id)))
+	return nil
+}
+
+func (c *call) retry(rows []listed, id string) int {
+	chosen := c.chosen(rows, id)
+	if chosen == nil && id != "all" {
+		return program.ExitFailed
+	}
+	for _, r := range chosen {
+		if r.State == stateRefused {
+			if err := c.queue.putBack(r.ID); err != nil {
+				c.Complain(err)
+				return program.ExitFailed
+			}
+		}
+	}
+	err := c.queue.make()
+	if err == nil {
+		err = c.queue.askRetry()
+	}
+	if err == nil {
+		err = c.queue.start(&c.Program)
+	}
+	if err != nil {
+		c.Complain(fmt.Errorf("asking for another attempt: %w", err))
+		return program.ExitFailed
+	}
+	fmt.Fprintf(c.Stdout, "trying %d again\n", len(chosen))
+	return program.ExitOK
+}
+
+func (c *call) drop(rows []listed, id string) int {
+	chosen := c.chosen(rows, id)
+	if chosen == nil && id != "all" {
+		return program.ExitFailed
+	}
+	for _, r := range chosen {
+		if err := c.queue.remove(stateDirs[r.State], r.ID); err != nil {
+			c.Complain(err)
+			return program.ExitFailed
+		}
+	}
+	fmt.Fprintf(c.Stdout, "dropped %d\n", len(chosen))
+	return program.ExitOK
+}

@@ -1,0 +1,35 @@
+package notify
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/program"
+)
+
+// Message is a mail that was made elsewhere, such as a report.
+type Message struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	HTML    string `json:"html,omitempty"` // "" for none
+}
+
+// ErrEmpty says that a message has no subject or no text.
+var ErrEmpty = errors.New("the message has no subject or no text")
+
+// Submit puts a message for the general recipients into the queue and starts delivering
+// it. It goes by the same settings, limit and retries as notifications do, in a mail of
+// its own. It is safe on disk when Submit returns without an error.
+func Submit(p *program.Program, settings Settings, m Message) error {
+	if strings.TrimSpace(m.Subject) == "" || strings.TrimSpace(m.Text) == "" {
+		return ErrEmpty
+	}
+	if settings.notSet != nil {
+		return settings.notSet
+	}
+	q := queue{p.Home.MailQueue()}
+	if err := q.add(event{Kind: kindMessage, Queued: p.Now().UTC(), Program: absolute(p.Invoked, p.Dir), Message: &m}); err != nil {
+		return err
+	}
+	return q.start(p)
+}
