@@ -94,11 +94,11 @@ func (e Entry) Format() []byte {
 	}
 	addr := "-"
 	if e.Addr.IsValid() {
-		addr = e.Addr.String()
+		addr = Word(e.Addr.String()) // a zone in it can hold anything
 	}
 	var b bytes.Buffer
 	b.WriteString(stamp(e.Time))
-	for _, s := range []string{path(e.Program), string(e.Status), "-", addr, Word(e.AlertID), Word(e.RuleID), "-"} {
+	for _, s := range []string{path(e.Program), Word(string(e.Status)), "-", addr, Word(e.AlertID), Word(e.RuleID), "-"} {
 		b.WriteByte(' ')
 		b.WriteString(s)
 	}
@@ -125,9 +125,13 @@ const (
 )
 
 // stamp writes the time as OSSEC's decoder can read it: a zone with another
-// character than a letter, digit, '_', '@' or '-' breaks it, so it becomes UTC.
+// character than a letter, digit, '_', '@' or '-' breaks it, so it becomes UTC. So does
+// one without a name, which Go writes as "+0300", or with one that is no abbreviation.
 func stamp(t time.Time) string {
 	zone, _ := t.Zone()
+	if zone == "" || len(zone) > maxWord {
+		return t.UTC().Format(ossecStamp)
+	}
 	for _, c := range zone {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '@' || c == '-') {
 			return t.UTC().Format(ossecStamp)
