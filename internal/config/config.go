@@ -21,6 +21,7 @@ type Config struct {
 	Whitelist Whitelist `toml:"whitelist"`
 	Wazuh     Wazuh     `toml:"wazuh"`
 	Lease     Lease     `toml:"lease"`
+	Log       Log       `toml:"log"`
 	Firewall  Firewall  `toml:"firewall"`
 	HostDeny  HostDeny  `toml:"host_deny"`
 	RouteNull RouteNull `toml:"route_null"`
@@ -57,6 +58,11 @@ type Lease struct {
 	// OrphanTimeout is how old a lease may become whose daemon has died; zero means as
 	// long as ar.conf lets its response last.
 	OrphanTimeout Duration `toml:"orphan_timeout"`
+}
+
+// Log is what is logged beside active-responses.log.
+type Log struct {
+	JSON bool `toml:"json"` // logs/active-responses.json
 }
 
 // Firewall is what firewall-drop does.

@@ -11,9 +11,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/ecs"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/program"
@@ -84,14 +86,20 @@ func Main(env program.Env, response Response) int {
 	return p.ossecCall(ctx, args)
 }
 
-// setUp reads the configuration and makes what works on it. Faults are logged: what is
-// sound in the configuration counts.
-func (p *call) setUp() error {
+// readConfig reads the configuration. Faults in it are logged: what is sound counts.
+func (p *call) readConfig() {
 	settings, err := config.Load(p.Home.Settings())
 	p.config = settings
 	if err != nil {
 		p.logFault(err)
 	}
+}
+
+// setUp reads the configuration and makes what works on it.
+func (p *call) setUp() error {
+	p.readConfig()
+	settings := p.config
+	var err error
 	p.store = lease.New(p.Home.State(), p.response.Name)
 	p.store.Wait = settings.Lease.LockTimeout.Duration
 	p.store.Now = p.Now
@@ -112,6 +120,7 @@ func (p *call) ossecCall(ctx context.Context, args []string) int {
 	request, err := arproto.ParseArgs(args)
 	p.about = *request
 	if err != nil {
+		p.readConfig() // it says how to log
 		return p.fail(err)
 	}
 	if len(args) == 3 && p.StdinTerminal && args[1] != "" && args[1][0] == '-' && len(args[1]) > 1 {
@@ -173,12 +182,36 @@ func (p *call) entry(status arlog.Status, message string) arlog.Entry {
 // log writes a line; when that fails it says so on standard error, and the response
 // goes on.
 func (p *call) log(status arlog.Status, message string) {
-	p.appendLines(p.entry(status, message).Format())
+	p.logEntries([]arlog.Entry{p.entry(status, message)})
 }
 
-func (p *call) appendLines(lines []byte) {
-	if !p.dryRun {
-		p.AppendLog(p.Home.ResponseLog(), lines)
+// logEntries writes the lines of all entries with one write for each log.
+func (p *call) logEntries(entries []arlog.Entry) {
+	if p.dryRun || len(entries) == 0 {
+		return
+	}
+	var lines, documents []byte
+	host := ""
+	if p.config.Log.JSON {
+		host, _ = os.Hostname() // a document without its host is worth more than none
+	}
+	for _, e := range entries {
+		lines = append(lines, e.Format()...)
+		if !p.config.Log.JSON {
+			continue
+		}
+		about := p.about
+		about.Addr = e.Addr
+		document, err := ecs.Line(e, about, host)
+		if err != nil {
+			p.Complain(fmt.Errorf("writing the JSON log: %w", err))
+			continue
+		}
+		documents = append(documents, document...)
+	}
+	p.AppendLog(p.Home.ResponseLog(), lines)
+	if len(documents) > 0 {
+		p.AppendLog(p.Home.JSONLog(), documents)
 	}
 }
 

@@ -62,17 +62,15 @@ func (p *call) toFlush(ctx context.Context) ([]netip.Addr, func(context.Context)
 	return addrs, func(ctx context.Context) error { return p.unblockAll(ctx, addrs) }, err
 }
 
-// logUnblocked logs one line for each address, in one write.
+// logUnblocked logs one line for each address.
 func (p *call) logUnblocked(addrs []netip.Addr, why string) {
-	var lines []byte
+	var entries []arlog.Entry
 	for _, addr := range addrs {
 		p.about = arproto.Request{Addr: addr}
-		lines = append(lines, p.entry(arlog.StatusDelete, arlog.Unblocked(addr, "")+" "+why).Format()...)
+		entries = append(entries, p.entry(arlog.StatusDelete, arlog.Unblocked(addr, "")+" "+why))
 	}
 	p.about = arproto.Request{}
-	if len(lines) > 0 {
-		p.appendLines(lines)
-	}
+	p.logEntries(entries)
 }
 
 // expire frees the addresses whose lease will never be given back, because the daemon
