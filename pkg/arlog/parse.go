@@ -2,6 +2,7 @@ package arlog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"strings"
@@ -15,7 +16,8 @@ import (
 // check_keys dialogue).
 var ErrNoEntry = errors.New("no entry in this line")
 
-// Step is what a line of Wazuh's own programs tells beside the request.
+// Step is what a line without an outcome tells all the same, mostly those that Wazuh's
+// own programs log beside the request.
 type Step string
 
 // The steps. A request that is followed by Aborted was not carried out.
@@ -23,7 +25,10 @@ const (
 	Starting Step = "Starting"
 	Aborted  Step = "Aborted" // also the daemon's answer "abort"
 	Ended    Step = "Ended"
-	Dialogue Step = "dialogue" // check_keys, its other answer, or a request without an address
+	Dialogue Step = "dialogue" // check_keys, and its other answer
+	// NoAddress is a request, or a stock script's line, that is about a user or a host
+	// name: it blocked no address.
+	NoAddress Step = "no address"
 )
 
 // Parse reads one line, with or without its newline, in any form that stands in an
@@ -55,6 +60,17 @@ type Fields struct {
 	Step Step
 }
 
+// reset empties the fields. It is written out because clearing all at once takes as long
+// as reading half a line.
+func (f *Fields) reset() {
+	f.Unix, f.Status, f.Step, f.Wazuh = 0, "", "", false
+	f.Program, f.AlertID, f.RuleID, f.Message = nil, nil, nil, nil
+	f.Addr = netip.Addr{}
+	if f.JSON != nil || f.Description != nil {
+		f.JSON, f.Description = nil, nil
+	}
+}
+
 // Entry copies the fields into an Entry, whose time is local.
 func (f *Fields) Entry() Entry {
 	return Entry{
@@ -70,16 +86,15 @@ type Parser struct {
 	// Location is where a time without a known zone is; nil is time.Local.
 	Location *time.Location
 
-	hours   [4]hour // the hours of the last stamps, in no order
-	oldest  int
-	program []byte // of the last line
-	json    fastjson.Parser
+	hours  [4]hour // the hours of the last stamps, in no order
+	oldest int
+	json   fastjson.Parser
 }
 
 // Parse reads one line, with or without its newline, into f. For a line that tells of
 // no outcome it returns ErrNoEntry, with f.Unix and f.Step set where it tells them.
 func (p *Parser) Parse(line []byte, f *Fields) error {
-	*f = Fields{}
+	f.reset()
 	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
 		line = line[:len(line)-1]
 	}
@@ -94,7 +109,7 @@ func (p *Parser) Parse(line []byte, f *Fields) error {
 	if line[4] == '/' {
 		return p.parseWazuh(rest, f)
 	}
-	return p.parseOSSEC(rest, f)
+	return parseOSSEC(rest, f)
 }
 
 // Time reads only the time of a line, in seconds.
@@ -107,14 +122,8 @@ func (p *Parser) Time(line []byte) (int64, bool) {
 }
 
 // parseOSSEC reads PATH STATUS USER ADDRESS [ALERT RULE [- MESSAGE]].
-func (p *Parser) parseOSSEC(rest []byte, f *Fields) error {
-	// Most lines are of the program of the line before.
-	if n := len(p.program); n > 0 && len(rest) > n && rest[n] == ' ' && bytes.Equal(rest[:n], p.program) {
-		f.Program, rest = rest[:n], rest[n+1:]
-	} else {
-		f.Program, rest = word(rest)
-		p.program = append(p.program[:0], f.Program...)
-	}
+func parseOSSEC(rest []byte, f *Fields) error {
+	f.Program, rest = word(rest)
 	switch {
 	case bytes.HasPrefix(rest, []byte("add - ")):
 		f.Status, rest = StatusAdd, rest[len("add - "):]
@@ -128,10 +137,15 @@ func (p *Parser) parseOSSEC(rest []byte, f *Fields) error {
 		}
 		_, rest = word(rest) // the user's place
 	}
-	text, rest := word(rest)
-	if f.Addr, _ = parseAddr(text); !f.Addr.IsValid() && (f.Status == StatusAdd || f.Status == StatusDelete) {
-		// A stock script was called for a user or a host name: it blocked no address.
-		f.Status = ""
+	if four, n, ok := parseAddr4(rest); ok {
+		f.Addr, rest = netip.AddrFrom4(four), rest[n:]
+	} else {
+		var text []byte
+		text, rest = word(rest)
+		f.Addr, _ = parseAddr(text)
+	}
+	if !f.Addr.IsValid() && (f.Status == StatusAdd || f.Status == StatusDelete) {
+		f.Status, f.Step = "", NoAddress
 		return ErrNoEntry
 	}
 	f.AlertID, rest = word(rest)
@@ -152,16 +166,6 @@ func knownStatus(text []byte) Status {
 	return ""
 }
 
-// word cuts off what stands before the first blank.
-func word(s []byte) (first, rest []byte) {
-	for i, c := range s {
-		if c == ' ' {
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, nil
-}
-
 func unDash(s []byte) []byte {
 	if len(s) == 1 && s[0] == '-' {
 		return nil
@@ -169,39 +173,24 @@ func unDash(s []byte) []byte {
 	return s
 }
 
-// parseAddr reads an address as netip does, IPv4 without its detours.
+// parseAddr reads an address as netip does.
 func parseAddr(s []byte) (netip.Addr, bool) {
-	var quad [4]byte
-	value, digits, at := 0, 0, 0
-	for _, c := range s {
-		switch {
-		case c >= '0' && c <= '9' && digits < 3 && !(digits == 1 && value == 0):
-			value, digits = value*10+int(c-'0'), digits+1
-			continue
-		case c == '.' && digits > 0 && value < 256 && at < 3:
-			quad[at], value, digits = byte(value), 0, 0
-			at++
-			continue
+	if len(s) > maxAddr {
+		return netip.Addr{}, false
+	}
+	if len(s) <= len("255.255.255.255") {
+		var padded [24]byte
+		padded[copy(padded[:], s)] = ' '
+		if four, _, ok := parseAddr4(padded[:]); ok {
+			return netip.AddrFrom4(four), true
 		}
-		return parseAddr6(s)
-	}
-	if at != 3 || digits == 0 || value > 255 {
-		return netip.Addr{}, false
-	}
-	quad[3] = byte(value)
-	return netip.AddrFrom4(quad), true
-}
-
-// maxAddr is the length of the longest address with a zone that is looked at, in bytes.
-const maxAddr = 64
-
-func parseAddr6(s []byte) (netip.Addr, bool) {
-	if len(s) > maxAddr || bytes.IndexByte(s, ':') < 0 {
-		return netip.Addr{}, false
 	}
 	addr, err := netip.ParseAddr(string(s))
 	return addr.Unmap().WithZone(""), err == nil
 }
+
+// maxAddr is the length of the longest address with a zone that is looked at, in bytes.
+const maxAddr = 64
 
 // parseWazuh reads PROGRAM: followed by a step, a message or JSON.
 func (p *Parser) parseWazuh(rest []byte, f *Fields) error {
@@ -246,9 +235,10 @@ func parseMessage(f *Fields) error {
 
 // hour is a beginning of stamps: all that share it differ in minutes and seconds only.
 type hour struct {
-	head  [headLen]byte // "Mon Nov 23 03:" or "2026/11/23 03:"
-	tail  string        // " UTC 2026 " or " ", what follows the seconds
-	start int64
+	// "Mon Nov 23 03:" or "2026/11/23 03:": its first eight bytes and its last.
+	left, right uint64
+	tail        string // " UTC 2026 " or " ", what follows the seconds
+	start       int64
 }
 
 // Both forms of stamps have hour, minute and second in the same places.
@@ -268,9 +258,10 @@ func (p *Parser) stamp(line []byte) (unix int64, rest []byte, ok bool) {
 		return p.otherStamp(line)
 	}
 	after := line[headLen+clockLen:]
+	left, right := binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[headLen-8:])
 	for i := range p.hours {
 		h := &p.hours[i]
-		if h.tail != "" && string(line[:headLen]) == string(h.head[:]) && len(after) >= len(h.tail) && string(after[:len(h.tail)]) == h.tail {
+		if left == h.left && right == h.right && len(after) >= len(h.tail) && string(after[:len(h.tail)]) == h.tail {
 			return h.start + within, after[len(h.tail):], true
 		}
 	}
@@ -315,7 +306,7 @@ func (p *Parser) newStamp(line, after []byte) (int64, []byte, bool) {
 	if ok1 && ok2 && last-first == 3599 { // no change of the clock within it
 		h := &p.hours[p.oldest]
 		p.oldest = (p.oldest + 1) % len(p.hours)
-		copy(h.head[:], line)
+		h.left, h.right = binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[headLen-8:])
 		h.tail, h.start = tail, first
 	}
 	return unix, after[len(tail):], true

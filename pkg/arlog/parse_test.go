@@ -78,7 +78,7 @@ func TestParse(t *testing.T) {
 		{"the repeated hour, again", "Sun Oct 25 02:30:00 CET 2026 " + bin + "host-deny.sh add - 203.0.113.7 1.2 5712",
 			read{"2026-10-25T01:30:00Z", bin + "host-deny.sh", "add", "203.0.113.7", "1.2", "5712", "", "", true}},
 		{"a stock script called for a user", "Mon Nov 23 04:27:57 CET 2026 " + bin + "disable-account.sh add root - 1.2 5712",
-			read{Time: "2026-11-23T03:27:57Z", Program: bin + "disable-account.sh"}},
+			read{Time: "2026-11-23T03:27:57Z", Program: bin + "disable-account.sh", Step: "no address"}},
 		{"a mapped address", "Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - ::ffff:192.0.2.1 1.2 5712",
 			read{"2026-11-23T03:27:57Z", bin + "x", "add", "192.0.2.1", "1.2", "5712", "", "", true}},
 		{"after a crash", "\x00\x00\x00Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 192.0.2.1 1.2 5712\r\n",
@@ -107,7 +107,7 @@ func TestParse(t *testing.T) {
 		{"a date alone", "Mon Nov 23 03:27:57 UTC 2026", read{}},
 		{"a date that is none", "Mon Nov 33 03:27:57 UTC 2026 " + bin + "x add - 192.0.2.1 1.2 5712", read{}},
 		{"an address that is none", "Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 1.2.3.256 1.2 5712",
-			read{Time: "2026-11-23T03:27:57Z", Program: bin + "x"}},
+			read{Time: "2026-11-23T03:27:57Z", Program: bin + "x", Step: "no address"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, parse(t, "Europe/Berlin", test.line)); diff != "" {

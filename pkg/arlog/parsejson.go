@@ -29,12 +29,12 @@ func (p *Parser) parseJSON(text []byte, f *Fields) error {
 	if err != nil {
 		return ErrNoEntry
 	}
-	f.Step = Dialogue
-	switch command := string(doc.GetStringBytes("command")); command {
+	switch string(doc.GetStringBytes("command")) {
 	case "abort":
 		f.Step = Aborted
 		return ErrNoEntry
 	case "check_keys", "continue":
+		f.Step = Dialogue
 		return ErrNoEntry
 	}
 	alert := doc.Get("parameters", "alert")
@@ -50,10 +50,9 @@ func (p *Parser) parseJSON(text []byte, f *Fields) error {
 		return ErrNoEntry
 	}
 	if !address(alert, f) {
-		f.Status = ""
+		f.Status, f.Step = "", NoAddress
 		return ErrNoEntry
 	}
-	f.Step = ""
 	f.RuleID = present(alert.Get("rule", "id"))
 	f.AlertID = present(alert.Get("id"))
 	f.Description = alert.GetStringBytes("rule", "description")
@@ -112,10 +111,12 @@ func present(v *fastjson.Value) []byte {
 // parseOther reads a request of a rarer shape.
 func parseOther(text []byte, f *Fields) error {
 	r, err := arproto.ParseJSON(text, nil)
+	if err == nil && !r.Addr.IsValid() {
+		f.Step = NoAddress
+	}
 	if err != nil || !r.Addr.IsValid() {
 		return ErrNoEntry
 	}
-	f.Step = ""
 	f.Status, f.Addr = Status(r.Action), r.Addr
 	f.AlertID, f.RuleID, f.Description = []byte(r.AlertID), []byte(r.RuleID), []byte(r.Description)
 	return nil

@@ -1,0 +1,19 @@
+// Command response-stats reports what the active responses of this host, or of all
+// agents, did.
+package main
+
+import (
+	"os"
+	"runtime/debug"
+
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/stats"
+)
+
+// memory is what the program should keep to, in bytes, whatever the size of the logs.
+const memory = 48 << 20
+
+func main() {
+	debug.SetMemoryLimit(memory)
+	os.Exit(stats.Main(program.OS()))
+}

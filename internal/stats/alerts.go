@@ -1,0 +1,188 @@
+package stats
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+)
+
+// alertLogs are the families of the manager's alerts, as text and as JSON. The one that
+// is written to is also today's dated one, by a hard link.
+func alertLogs(home ossec.Home) (text, json family) {
+	log := home.AlertLog()
+	dir := filepath.Dir(log)
+	return family{log, dir, regexp.MustCompile(`^ossec-alerts-\d\d(-\d+)?\.log(\.gz)?$`)},
+		family{strings.TrimSuffix(log, ".log") + ".json", dir, regexp.MustCompile(`^ossec-alerts-\d\d(-\d+)?\.json(\.gz)?$`)}
+}
+
+// listAlerts returns the text files, and those JSON files that have no text file beside
+// them: both hold the same alerts.
+func listAlerts(home ossec.Home) ([]logFile, []string, error) {
+	text, json := alertLogs(home)
+	files, notes, err := text.list()
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return files, notes, err
+	}
+	more, moreNotes, jsonErr := json.list()
+	for _, f := range more {
+		beside := strings.Replace(strings.TrimSuffix(f.path, ".gz"), ".json", ".log", 1)
+		if !exists(beside) && !exists(beside+".gz") {
+			files = append(files, f)
+		}
+	}
+	if len(files) == 0 {
+		return nil, notes, errors.Join(err, jsonErr)
+	}
+	return files, append(notes, moreNotes...), nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// alertTime reads the time of an alert's first line.
+func alertTime(line []byte) (int64, bool) {
+	scanner := ossec.NewAlertScanner(strings.NewReader(string(line)))
+	if len(line) == 0 || line[0] != '*' && line[0] != '{' || !scanner.Scan() {
+		return 0, false
+	}
+	return scanner.Alert().Time.Unix(), true
+}
+
+// alertReader makes events out of the alerts that responses' log lines raised.
+type alertReader struct {
+	decoder decoder
+	tally   *tally
+	want    want
+	known   map[string]bool // rules whose description is known
+	read    int64           // bytes
+}
+
+// collectAlerts asks the manager's alerts. Their time is the manager's.
+func (q *Query) collectAlerts(home ossec.Home) *collected {
+	c := &collected{tally: newTally(q.Period, q.Location)}
+	w := q.want()
+	if q.LookBack < 0 { // all alerts of so many days are too much to read unasked
+		w.lookBack = w.from
+	}
+	files, notes, err := listAlerts(home)
+	c.notes = notes
+	if err != nil {
+		c.failures = append(c.failures, fmt.Errorf("looking for the alerts: %w", err))
+	}
+	reader := &alertReader{
+		decoder: decoder{
+			parser: arlog.Parser{Location: q.Location}, filter: &q.Filter,
+			programs: cache{names: c.tally.programs, name: baseName, wanted: q.Filter.wantsResponse},
+			rules:    cache{names: c.tally.rules, wanted: q.Filter.wantsRule},
+		},
+		tally: c.tally, want: w, known: map[string]bool{},
+	}
+	var all int64
+	var chosen []logFile
+	for _, f := range files {
+		if !w.thorough && f.mod.Unix() < minus(w.lookBack, slack) {
+			continue
+		}
+		_ = f.readFirst(alertTime) // what is wrong shows when it is read
+		if w.thorough || f.first < minus(w.until, -slack) {
+			chosen = append(chosen, f)
+			all += f.size
+		}
+	}
+	inOrder(chosen)
+	for _, f := range chosen {
+		if err := reader.file(&f, q, all); err != nil {
+			c.failures = append(c.failures, fmt.Errorf("reading %s: %w", f.path, err))
+			continue
+		}
+		c.files = append(c.files, f.path)
+	}
+	if q.Progress != nil {
+		q.Progress(all, all)
+	}
+	c.tally.settle()
+	c.remarks(w)
+	return c
+}
+
+func (a *alertReader) file(f *logFile, q *Query, all int64) error {
+	file, r, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer file.Close() // only read from
+	scanner := ossec.NewAlertScanner(r)
+	for n := 1; scanner.Scan(); n++ {
+		a.alert(scanner.Alert(), &q.Filter)
+		if q.Progress != nil && n%4096 == 0 {
+			at, _ := file.Seek(0, io.SeekCurrent) // no more than a bar depends on it
+			q.Progress(a.read+at, all)
+		}
+	}
+	a.read += f.size
+	return scanner.Err()
+}
+
+// alert counts the events in an alert, if it is about a response's log line.
+func (a *alertReader) alert(alert *ossec.Alert, filter *Filter) {
+	if alert.Description != "" && !a.known[alert.RuleID] && len(a.known) < maxRules {
+		id := strings.Clone(alert.RuleID)
+		a.known[id] = true
+		a.tally.rules.describe(a.tally.rules.of([]byte(id)), strings.Clone(alert.Description))
+	}
+	if !fromResponse(alert) {
+		return
+	}
+	when := alert.Time.Unix()
+	t := a.tally
+	t.earliest = min(t.earliest, when)
+	if when < a.want.lookBack || when >= a.want.until {
+		return
+	}
+	agent := agentName(alert)
+	if !filter.wantsAgent(agent) {
+		return
+	}
+	for _, line := range alert.Log {
+		t.lines++
+		e, ok := a.decoder.decode([]byte(line))
+		if e.kind == unreadable {
+			e.addr.lo = 1
+		}
+		if !ok {
+			continue
+		}
+		// Steps of Wazuh's programs raise no alerts, so nothing more is told of a request.
+		e.request, e.when, e.agent = false, when, t.agents.of([]byte(agent))
+		t.add(&e)
+	}
+}
+
+// fromResponse tells whether the alert is about a line of a response log: by where the
+// line comes from, or by OSSEC's and Wazuh's rules for them.
+func fromResponse(alert *ossec.Alert) bool {
+	if strings.HasSuffix(alert.Location, "active-responses.log") {
+		return true
+	}
+	rule, err := strconv.Atoi(alert.RuleID)
+	return err == nil && (rule >= 601 && rule <= 607 || rule >= 651 && rule <= 659)
+}
+
+func agentName(alert *ossec.Alert) string {
+	for _, name := range []string{alert.Agent, alert.Host} {
+		if name != "" {
+			return strings.Clone(name)
+		}
+	}
+	return "(unknown)"
+}

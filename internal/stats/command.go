@@ -1,0 +1,198 @@
+package stats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/version"
+)
+
+// Name is what the program is called when its own name is not told.
+const Name = "response-stats"
+
+// errReported marks a failure that has been printed already.
+var errReported = errors.New("reported")
+
+// command is one run.
+type command struct {
+	program.Program
+	bounds   bounds
+	query    Query
+	top      int
+	lookBack string
+	format   string
+	output   string
+	append   bool
+	mail     bool
+	alerts   bool
+}
+
+// Main runs response-stats and returns its exit status.
+func Main(env program.Env) int {
+	c := &command{Program: program.New(env, Name)}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := c.app().RunContext(ctx, append([]string{c.Name}, c.Arguments()...))
+	switch {
+	case err == nil:
+		return program.ExitOK
+	case !errors.Is(err, errReported):
+		c.Complain(err)
+	}
+	return program.ExitFailed
+}
+
+func (c *command) app() *cli.App {
+	return &cli.App{
+		Name:                 c.Name,
+		HelpName:             c.Name,
+		Usage:                "report what the active responses did",
+		UsageText:            c.usage(),
+		Version:              version.Version,
+		HideHelpCommand:      true,
+		EnableBashCompletion: true,
+		Suggest:              true,
+		Writer:               c.Stdout,
+		ErrWriter:            c.Stderr,
+		ExitErrHandler:       func(*cli.Context, error) {}, // the exit status is Main's to return
+		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return c.usageError(err) },
+		Flags:                append(c.periodFlags(), c.formFlags()...),
+		Action: func(ctx *cli.Context) error {
+			if ctx.Args().Present() {
+				return c.usageError(fmt.Errorf("unknown command %q", ctx.Args().First()))
+			}
+			if err := c.finish(ctx); err != nil {
+				return c.usageError(err)
+			}
+			return c.run(ctx.Context)
+		},
+		Commands: []*cli.Command{c.watchCommand()},
+	}
+}
+
+func (c *command) usage() string {
+	var b strings.Builder
+	for _, example := range [][2]string{
+		{"", "append today's report to logs/response-stats.log, as cron does"},
+		{"--yesterday", "print the report of another day; see also --date, --week, --all"},
+		{"--since 36h --rule 5712", "of a period, and of one rule only"},
+		{"--month --html --output m.html", "a page with charts"},
+		{"--metrics --output FILE", "for node_exporter's textfile collector"},
+		{"--alerts --week", "of all agents, on the manager"},
+		{"--mail", "mail today's report"},
+		{"watch", "follow the log in the terminal"},
+	} {
+		fmt.Fprintf(&b, "%s %-32s %s\n", c.Name, example[0], example[1])
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func (c *command) usageError(err error) error {
+	c.Complain(fmt.Errorf("%w (see %s --help)", err, c.Name))
+	return errReported
+}
+
+func (c *command) periodFlags() []cli.Flag {
+	const category = "Which lines count:"
+	b := &c.bounds
+	return []cli.Flag{
+		&cli.StringFlag{Category: category, Name: "date", Usage: "the day `DAY`: 2026-11-23, today or yesterday", Destination: &b.date},
+		&cli.StringFlag{Category: category, Name: "since", Usage: "from `TIME`: a day, \"2026-11-23 08:30\", or 36h or 7d ago", Destination: &b.since},
+		&cli.StringFlag{Category: category, Name: "until", Usage: "up to `TIME`, a day included", Destination: &b.until},
+		&cli.BoolFlag{Category: category, Name: "yesterday", Usage: "the day before", Destination: &b.yesterday},
+		&cli.BoolFlag{Category: category, Name: "week", Usage: "the last seven days, today included", Destination: &b.week},
+		&cli.BoolFlag{Category: category, Name: "month", Usage: "the last thirty days, today included", Destination: &b.month},
+		&cli.BoolFlag{Category: category, Name: "all", Usage: "all that the logs hold, rotated ones too", Destination: &b.all},
+		&cli.StringSliceFlag{Category: category, Name: "response", Usage: "only the response `NAME`; may be repeated, as those below"},
+		&cli.StringSliceFlag{Category: category, Name: "rule", Usage: "only rule `ID`"},
+		&cli.StringSliceFlag{Category: category, Name: "address", Aliases: []string{"network"}, Usage: "only `ADDRESS`, or a network such as 203.0.113.0/24"},
+		&cli.StringSliceFlag{Category: category, Name: "agent", Usage: "only the agent `NAME` (with --alerts)"},
+		&cli.BoolFlag{Category: category, Name: "alerts", Usage: "read the manager's alerts: what all agents did", Destination: &c.alerts},
+		&cli.StringFlag{Category: category, Name: "log", Usage: "read `FILE` and its rotated ones instead of the installation's log"},
+		&cli.StringFlag{Category: category, Name: "look-back", Usage: "how far before the period to look for addresses that come back: `TIME` as 48h or 90d, 0 for not at all (default: 30d, or 8 MiB of the log if that is less)", Destination: &c.lookBack},
+		&cli.BoolFlag{Category: category, Name: "thorough", Usage: "read all logs whole: for a clock that jumped by more than two hours", Destination: &c.query.Thorough},
+	}
+}
+
+func (c *command) formFlags() []cli.Flag {
+	const category = "What is made of them:"
+	form := func(name, usage string) cli.Flag {
+		return &cli.BoolFlag{Category: category, Name: name, Usage: usage}
+	}
+	return []cli.Flag{
+		form("json", "as JSON; docs/response-stats-json.md describes it"),
+		form("csv", "as a table for spreadsheets"),
+		form("html", "as a web page with charts, in one file"),
+		form("metrics", "as metrics for Prometheus"),
+		&cli.IntFlag{Category: category, Name: "top", Usage: "list the first `N` addresses, networks and rules; 0 for all", Value: 10, Destination: &c.top},
+		&cli.StringFlag{Category: category, Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, which changes all at once", Destination: &c.output},
+		&cli.BoolFlag{Category: category, Name: "append", Usage: "append the text to logs/response-stats.log", Destination: &c.append},
+		&cli.BoolFlag{Category: category, Name: "mail", Usage: "mail it, by email-notification's settings", Destination: &c.mail},
+	}
+}
+
+// forms are the flags of which one at most can be given, with how to write each.
+var forms = []string{"json", "csv", "html", "metrics"}
+
+// finish checks the flags and completes the query.
+func (c *command) finish(ctx *cli.Context) error {
+	var asked []string
+	for _, form := range forms {
+		if ctx.Bool(form) {
+			asked = append(asked, "--"+form)
+			c.format = form
+		}
+	}
+	switch {
+	case len(asked) > 1:
+		return fmt.Errorf("only one form can be asked for, not %s", strings.Join(asked, " and "))
+	case c.top < 0:
+		return fmt.Errorf("--top %d is less than nothing", c.top)
+	case (c.mail || c.append) && c.format != "":
+		return fmt.Errorf("%s cannot be mailed or appended: the text is", asked[0])
+	case c.alerts && ctx.IsSet("log"):
+		return errors.New("--log is about the responses' log, --alerts about the manager's: only one can be given")
+	case !c.alerts && ctx.IsSet("agent"):
+		return errors.New("--agent needs --alerts: this host's log holds no other host's responses")
+	}
+	now := c.Now()
+	var err, lookErr, netErr error
+	q := &c.query
+	q.Period, err = c.bounds.period(now)
+	q.LookBack, lookErr = parseLookBack(c.lookBack)
+	q.Filter = Filter{Responses: ctx.StringSlice("response"), Rules: ctx.StringSlice("rule"), Agents: ctx.StringSlice("agent")}
+	q.Filter.Networks, netErr = parseNetworks(ctx.StringSlice("address"))
+	q.Location = now.Location()
+	if q.Log = ctx.String("log"); q.Log == "" {
+		q.Log = c.Home.ResponseLog()
+	}
+	// As cron calls it: nothing was asked for.
+	if len(c.Arguments()) == 0 {
+		c.append = true
+	}
+	return errors.Join(err, lookErr, netErr)
+}
+
+func parseLookBack(text string) (time.Duration, error) {
+	if text == "" {
+		return -1, nil
+	}
+	zero := time.Unix(0, 0).UTC()
+	from, until, err := parseWhen(text, zero)
+	if text == "0" {
+		from, until, err = zero, zero, nil
+	}
+	if err != nil || !from.Equal(until) || from.After(zero) {
+		return 0, fmt.Errorf("--look-back: %q is no length of time such as 48h or 90d", text)
+	}
+	return zero.Sub(from), nil
+}

@@ -1,0 +1,187 @@
+package stats
+
+import (
+	"bufio"
+	"cmp"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// family is a log and what became of it when it was rotated.
+type family struct {
+	current string         // the log that is written to
+	dated   string         // folder with the dated ones in YYYY/Mon/, "" for none
+	name    *regexp.Regexp // of a dated one
+}
+
+// responseLogs is the family of logs/active-responses.log.
+func responseLogs(current string) family {
+	return family{current, filepath.Join(filepath.Dir(current), "active-responses"),
+		regexp.MustCompile(`^(ossec-)?active-responses-\d\d(-\d+)?(\.log)?(\.gz)?$`)}
+}
+
+// rotated is what logrotate and its like put behind a log's name: ".1", "-20261123",
+// "-2026-11-23", "-20261123-1795422839", each with ".gz" or not.
+var rotated = regexp.MustCompile(`^(\.\d{1,4}|[-.]\d{4}-?\d\d-?\d\d([-_.]?\d{1,10})?)(\.gz)?$`)
+
+// passedOver is what is a rotated log too, but packed in a way that is not read.
+var passedOver = regexp.MustCompile(`^(\.\d{1,4}|[-.]\d{4}-?\d\d-?\d\d([-_.]?\d{1,10})?)\.(xz|bz2|zst|lz4|Z|lzma)$`)
+
+// logFile is one file of a family.
+type logFile struct {
+	path  string
+	gz    bool
+	size  int64 // in bytes, as it lies there
+	mod   time.Time
+	inode uint64
+	first int64 // time of the first line that has one, in seconds; 0 when none was found
+}
+
+// list returns the files of the family that exist, the current one first, and what was
+// passed over. A file that has two names counts once.
+func (f family) list() ([]logFile, []string, error) {
+	var files []logFile
+	var notes []string
+	seen := map[uint64]bool{}
+	add := func(path string) error {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: %w", path, errNotPlain)
+		}
+		inode := info.Sys().(*syscall.Stat_t).Ino
+		if plain, ok := strings.CutSuffix(path, ".gz"); seen[inode] || ok && slices.ContainsFunc(files, func(l logFile) bool { return l.path == plain }) {
+			return nil // the latter: it is being packed just now
+		}
+		seen[inode] = true
+		files = append(files, logFile{path: path, gz: strings.HasSuffix(path, ".gz"), size: info.Size(), mod: info.ModTime(), inode: inode})
+		return nil
+	}
+	missing := add(f.current) // first of all: if it is rotated now, its inode shows it
+	dir, base := filepath.Split(f.current)
+	entries, err := os.ReadDir(filepath.Clean(dir))
+	if err != nil && missing == nil {
+		notes = append(notes, fmt.Sprintf("rotated logs were not looked for: %v", err))
+	}
+	for _, entry := range entries { // in order of names: "x.1" is before "x.1.gz"
+		suffix, ok := strings.CutPrefix(entry.Name(), base)
+		switch {
+		case !ok:
+		case rotated.MatchString(suffix):
+			_ = add(dir + entry.Name()) // gone since: rotated again
+		case passedOver.MatchString(suffix):
+			notes = append(notes, fmt.Sprintf("%s is not read: only .gz can be unpacked", dir+entry.Name()))
+		}
+	}
+	if f.dated != "" {
+		paths, _ := filepath.Glob(f.dated + "/[0-9][0-9][0-9][0-9]/[A-Z][a-z][a-z]/*") // the pattern is well-formed
+		for _, path := range paths {
+			if f.name.MatchString(filepath.Base(path)) {
+				_ = add(path)
+			}
+		}
+	}
+	return files, notes, missing
+}
+
+// open opens the file for reading what it holds, unpacked.
+func (l *logFile) open() (*os.File, io.Reader, error) {
+	file, err := openPlain(l.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !l.gz {
+		return file, file, nil
+	}
+	unpacked, err := gzip.NewReader(bufio.NewReaderSize(file, 64<<10))
+	if err != nil {
+		_ = file.Close()
+		return nil, nil, fmt.Errorf("unpacking %s: %w", l.path, err)
+	}
+	return file, unpacked, nil
+}
+
+// openPlain opens a plain file. Opening a pipe that stands in its place would wait for
+// ever: others than root can write in the log folder.
+func openPlain(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w", path, errNotPlain)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+var errNotPlain = errors.New("not a plain file")
+
+// unpackedSize returns how many bytes a packed file holds, as it says itself.
+func (l *logFile) unpackedSize() int64 {
+	if !l.gz {
+		return l.size
+	}
+	file, err := openPlain(l.path)
+	if err != nil {
+		return l.size
+	}
+	defer file.Close() // only read from
+	var tail [4]byte   // RFC 1952, 2.3.1: ISIZE
+	if _, err := file.ReadAt(tail[:], l.size-4); err != nil {
+		return l.size
+	}
+	return max(int64(binary.LittleEndian.Uint32(tail[:])), l.size)
+}
+
+// maxHead bounds how far the first time is looked for, in bytes.
+const maxHead = 4 << 20
+
+// readFirst finds the time of the first line that has one. timeOf reads a line's.
+func (l *logFile) readFirst(timeOf func(line []byte) (int64, bool)) error {
+	file, r, err := l.open()
+	if err != nil {
+		return err
+	}
+	defer file.Close() // only read from
+	in := bufio.NewReaderSize(io.LimitReader(r, maxHead), 16<<10)
+	for inLine := false; ; {
+		piece, err := in.ReadSlice('\n')
+		if t, ok := timeOf(piece); ok && !inLine {
+			l.first = t
+			return nil
+		}
+		inLine = errors.Is(err, bufio.ErrBufferFull)
+		if err != nil && !inLine {
+			return nil // an empty one, or what is wrong shows when it is read
+		}
+	}
+}
+
+// inOrder sorts by the first time, or where there is none by that of the last change.
+func inOrder(files []logFile) {
+	slices.SortStableFunc(files, func(a, b logFile) int { return cmp.Compare(a.begin(), b.begin()) })
+}
+
+func (l *logFile) begin() int64 {
+	if l.first != 0 {
+		return l.first
+	}
+	return l.mod.Unix()
+}

@@ -1,0 +1,96 @@
+package stats
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Filter says which lines count. Within one list any may match; an empty list wants all.
+type Filter struct {
+	Responses []string // base names, with or without ".sh"
+	Rules     []string // rule ids
+	Networks  []netip.Prefix
+	Agents    []string // names, for the fleet
+}
+
+// wantsResponse compares without ".sh", since one program has both names.
+func (f *Filter) wantsResponse(name string) bool {
+	return len(f.Responses) == 0 || slices.ContainsFunc(f.Responses, func(want string) bool {
+		return strings.TrimSuffix(want, ".sh") == strings.TrimSuffix(name, ".sh")
+	})
+}
+
+func (f *Filter) wantsRule(id string) bool {
+	return len(f.Rules) == 0 || slices.Contains(f.Rules, id)
+}
+
+func (f *Filter) wantsAddr(addr netip.Addr) bool {
+	if len(f.Networks) == 0 {
+		return true
+	}
+	for _, n := range f.Networks {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *Filter) wantsAgent(name string) bool {
+	return len(f.Agents) == 0 || slices.Contains(f.Agents, name)
+}
+
+// any reports whether the filter leaves anything out.
+func (f *Filter) any() bool {
+	return len(f.Responses)+len(f.Rules)+len(f.Networks)+len(f.Agents) > 0
+}
+
+// String tells the filter in words, "" for none.
+func (f *Filter) String() string {
+	var parts []string
+	add := func(what string, values []string) {
+		if len(values) > 0 {
+			parts = append(parts, what+" "+strings.Join(values, " or "))
+		}
+	}
+	var networks []string
+	for _, n := range f.Networks {
+		networks = append(networks, networkText(n))
+	}
+	add("response", f.Responses)
+	add("rule", f.Rules)
+	add("address", networks)
+	add("agent", f.Agents)
+	return strings.Join(parts, ", ")
+}
+
+// networkText writes a network of one address as that address.
+func networkText(n netip.Prefix) string {
+	if n.IsSingleIP() {
+		return n.Addr().String()
+	}
+	return n.String()
+}
+
+// parseNetworks reads addresses and networks.
+func parseNetworks(texts []string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	var errs []error
+	for _, text := range texts {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			addr = addr.Unmap().WithZone("")
+			networks = append(networks, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		n, err := netip.ParsePrefix(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%q is neither an address nor a network such as 203.0.113.0/24", text))
+			continue
+		}
+		networks = append(networks, n.Masked())
+	}
+	return networks, errors.Join(errs...)
+}

@@ -1,0 +1,4 @@
+package stats
+
+// HTML is soon.
+func (r *Report) HTML() ([]byte, error) { return nil, nil }

@@ -1,0 +1,318 @@
+package stats
+
+import (
+	"cmp"
+	"container/heap"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Schema is the version of the JSON form. It goes up when a field changes its meaning
+// or goes away, not when one is added.
+const Schema = 1
+
+// Report is the answer to a Query. Its JSON form is described in
+// docs/response-stats-json.md; all texts in it that are no addresses or times may come
+// from outside.
+type Report struct {
+	Schema    int       `json:"schema"`
+	Generated time.Time `json:"generated"`
+	Host      string    `json:"host"`
+	// Source is "responses" for the log of this host, "alerts" for those of a manager.
+	Source string      `json:"source"`
+	Period PeriodInfo  `json:"period"`
+	Filter FilterInfo  `json:"filter"`
+	Totals counts      `json:"totals"`
+	Addrs  AddressInfo `json:"addresses"`
+
+	TopAddresses []AddressCount `json:"top_addresses"`
+	TopNetworks  []NetworkCount `json:"top_networks"`
+	Responses    []NamedCounts  `json:"responses"`
+	Rules        []RuleCount    `json:"rules"`
+	Agents       []AgentCount   `json:"agents,omitempty"`
+	// Unit is the length of the steps of Timeline: "hour", "day" or "month".
+	Unit       string     `json:"unit"`
+	Timeline   []Step     `json:"timeline"`
+	HoursOfDay [24]uint64 `json:"hours_of_day"` // blocks
+	Lasted     Lengths    `json:"durations"`
+	// InForce is nil when the period does not reach to now, or the source is alerts.
+	InForce *InForce `json:"in_force"`
+	Log     LogInfo  `json:"log"`
+}
+
+// PeriodInfo is the period; a nil time is no bound.
+type PeriodInfo struct {
+	Label string     `json:"label"`
+	From  *time.Time `json:"from"`
+	Until *time.Time `json:"until"`
+	// The first and last thing that was counted.
+	First *time.Time `json:"first_event"`
+	Last  *time.Time `json:"last_event"`
+}
+
+// FilterInfo is what was asked for; empty lists are all.
+type FilterInfo struct {
+	Responses []string       `json:"responses"`
+	Rules     []string       `json:"rules"`
+	Networks  []netip.Prefix `json:"networks"`
+	Agents    []string       `json:"agents"`
+	text      string
+}
+
+// AddressInfo is about all addresses that were blocked.
+type AddressInfo struct {
+	Different uint64 `json:"different"`
+	// New were not blocked in the time looked back to, Returning were. Both are nil when
+	// nothing was looked back at.
+	New       *uint64 `json:"new"`
+	Returning *uint64 `json:"returning"`
+	// LookedBackTo is nil when nothing was looked back at.
+	LookedBackTo *time.Time `json:"looked_back_to"`
+	Repeated     uint64     `json:"blocked_more_than_once"`
+	// Exact is false when there were too many to count each; then no count of an address
+	// is too high, and none is too low by more than MaxError.
+	Exact    bool   `json:"exact"`
+	MaxError uint64 `json:"max_error"`
+}
+
+// AddressCount is one of the most blocked addresses.
+type AddressCount struct {
+	Address   netip.Addr `json:"address"`
+	Blocks    uint64     `json:"blocks"`
+	Unblocks  uint64     `json:"unblocks"`
+	Rule      string     `json:"rule"` // of the last block
+	First     time.Time  `json:"first"`
+	Last      time.Time  `json:"last"`
+	Returning bool       `json:"returning"`
+}
+
+// NetworkCount is one of the most blocked networks: /24 for IPv4, /48 for IPv6.
+type NetworkCount struct {
+	Network   netip.Prefix `json:"network"`
+	Blocks    uint64       `json:"blocks"`
+	Addresses uint64       `json:"addresses"`
+}
+
+// NamedCounts is one response.
+type NamedCounts struct {
+	Name string `json:"name"`
+	counts
+}
+
+// RuleCount is one rule.
+type RuleCount struct {
+	ID          string `json:"id"` // "" where the line has none
+	Description string `json:"description"`
+	Blocks      uint64 `json:"blocks"`
+}
+
+// AgentCount is one agent of the fleet.
+type AgentCount struct {
+	Name string `json:"name"`
+	counts
+	Addresses    uint64         `json:"addresses"`
+	LastBlock    *time.Time     `json:"last_block"`
+	TopAddresses []AddressCount `json:"top_addresses"`
+}
+
+// Step is one step of the timeline.
+type Step struct {
+	From        time.Time `json:"from"`
+	Blocks      uint64    `json:"blocks"`
+	Unblocks    uint64    `json:"unblocks"`
+	Whitelisted uint64    `json:"whitelisted"`
+	Failed      uint64    `json:"failed"`
+}
+
+// Lengths is how long those blocks lasted that ended in the period.
+type Lengths struct {
+	Ended   uint64     `json:"ended"`
+	Median  uint32     `json:"median_seconds"`
+	Longest uint32     `json:"longest_seconds"`
+	Of      netip.Addr `json:"longest_address"`
+	// Rounded tells that the median is rounded down to three digits.
+	Rounded bool `json:"rounded"`
+}
+
+// LogInfo is what was read.
+type LogInfo struct {
+	Files      []string `json:"files"`
+	Lines      uint64   `json:"lines"`
+	Unreadable uint64   `json:"unreadable_lines"`
+	Notes      []string `json:"notes"`
+}
+
+// setting is what the report needs to know beside what was collected.
+type setting struct {
+	now    time.Time
+	host   string
+	source string
+	period Period
+	filter Filter
+	top    int // how many of each list; 0 is all
+}
+
+// report makes the report.
+func (c *collected) report(s setting) *Report {
+	t := c.tally
+	loc := s.now.Location()
+	r := &Report{
+		Schema: Schema, Generated: s.now.Truncate(time.Second), Host: s.host, Source: s.source,
+		Period: PeriodInfo{Label: s.period.Label, From: optional(s.period.From), Until: optional(s.period.Until)},
+		Filter: FilterInfo{list(s.filter.Responses), list(s.filter.Rules), list(s.filter.Networks), list(s.filter.Agents), s.filter.String()},
+		Totals: t.total,
+		Lasted: Lengths{Ended: t.lasted.count, Median: t.lasted.median(), Longest: t.lasted.longest, Rounded: t.lasted.rounded},
+		Log:    LogInfo{list(c.files), t.lines, t.unreadable, list(c.notes)},
+	}
+	if t.lasted.count > 0 {
+		r.Lasted.Of = t.lasted.of.addr()
+	}
+	if t.first != 0 {
+		first, last := time.Unix(t.first, 0).In(loc), time.Unix(t.last, 0).In(loc)
+		r.Period.First, r.Period.Last = &first, &last
+	}
+	r.addresses(c, s)
+	r.Responses = t.responses()
+	r.Rules = top(t.ruleCounts(), s.top, func(a, b RuleCount) int {
+		return cmp.Or(cmp.Compare(b.Blocks, a.Blocks), cmp.Compare(a.ID, b.ID))
+	})
+	r.Agents = t.agentCounts(loc, s.top)
+	r.timeline(t, s.period, loc)
+	return r
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// list is never nil, so that its JSON is [].
+func list[T any](l []T) []T { return append([]T{}, l...) }
+
+// top sorts and cuts; 0 keeps all.
+func top[T any](all []T, most int, order func(a, b T) int) []T {
+	slices.SortFunc(all, order)
+	if most > 0 && len(all) > most {
+		all = all[:most]
+	}
+	return list(all)
+}
+
+func (r *Report) addresses(c *collected, s setting) {
+	t := c.tally.addrs
+	loc := s.now.Location()
+	a := &r.Addrs
+	a.Different = t.blockedAddresses()
+	a.Exact, a.MaxError = t.under == 0, uint64(t.under)
+	best := newBest(s.top)
+	networks := newNetworks(t)
+	var returning uint64
+	t.each(func(e *entry) {
+		if e.blocks > 1 {
+			a.Repeated++
+		}
+		if e.before {
+			returning++
+		}
+		best.offer(e)
+		networks.add(e)
+	})
+	if c.lookedTo != 0 {
+		fresh, at := a.Different-min(returning, a.Different), time.Unix(c.lookedTo, 0).In(loc)
+		a.New, a.Returning, a.LookedBackTo = &fresh, &returning, &at
+	}
+	r.TopAddresses = best.addresses(c.tally.rules, loc)
+	r.TopNetworks = networks.top(s.top)
+}
+
+func (t *tally) responses() []NamedCounts {
+	var all []NamedCounts
+	for id, c := range t.byProgram {
+		if c != (counts{}) {
+			all = append(all, NamedCounts{t.programs.text(uint16(id)), c})
+		}
+	}
+	return top(all, 0, func(a, b NamedCounts) int {
+		return cmp.Or(cmp.Compare(b.Blocks, a.Blocks), strings.Compare(a.Name, b.Name))
+	})
+}
+
+func (t *tally) ruleCounts() []RuleCount {
+	var all []RuleCount
+	for id, blocks := range t.byRule {
+		if blocks > 0 {
+			all = append(all, RuleCount{t.rules.text(uint16(id)), t.rules.description(uint16(id)), blocks})
+		}
+	}
+	return all
+}
+
+func (t *tally) agentCounts(loc *time.Location, most int) []AgentCount {
+	var all []AgentCount
+	for id, a := range t.byAgent {
+		if a == nil {
+			continue
+		}
+		count := AgentCount{Name: t.agents.text(uint16(id)), counts: a.counts, Addresses: a.addrs.blockedAddresses()}
+		if a.last != 0 {
+			last := time.Unix(a.last, 0).In(loc)
+			count.LastBlock = &last
+		}
+		best := newBest(most)
+		a.addrs.each(best.offer)
+		count.TopAddresses = best.addresses(t.rules, loc)
+		all = append(all, count)
+	}
+	if all == nil {
+		return nil
+	}
+	return top(all, 0, func(a, b AgentCount) int {
+		return cmp.Or(cmp.Compare(b.Blocks, a.Blocks), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// best keeps the most blocked addresses, those that are equal in order of address. It is
+// a heap with the least of them on top.
+type best struct {
+	most    int // 0 is all
+	entries []entry
+}
+
+func newBest(most int) *best { return &best{most: most} }
+
+func mostBlocked(a, b entry) int {
+	return cmp.Or(cmp.Compare(b.blocks, a.blocks), a.addr().Compare(b.addr()))
+}
+
+func (b *best) Len() int           { return len(b.entries) }
+func (b *best) Less(i, j int) bool { return mostBlocked(b.entries[i], b.entries[j]) > 0 }
+func (b *best) Swap(i, j int)      { b.entries[i], b.entries[j] = b.entries[j], b.entries[i] }
+func (b *best) Push(x any)         { b.entries = append(b.entries, x.(entry)) }
+func (b *best) Pop() any           { panic("not used") }
+
+func (b *best) offer(e *entry) {
+	switch {
+	case b.most <= 0:
+		b.entries = append(b.entries, *e)
+	case len(b.entries) < b.most:
+		heap.Push(b, *e)
+	case e.blocks >= b.entries[0].blocks && mostBlocked(*e, b.entries[0]) < 0:
+		b.entries[0] = *e
+		heap.Fix(b, 0)
+	}
+}
+
+func (b *best) addresses(rules *names, loc *time.Location) []AddressCount {
+	out := []AddressCount{}
+	for _, e := range top(b.entries, b.most, mostBlocked) {
+		out = append(out, AddressCount{
+			Address: e.addr(), Blocks: uint64(e.blocks), Unblocks: uint64(e.unblocks), Rule: rules.text(e.rule),
+			First: time.Unix(int64(e.first), 0).In(loc), Last: time.Unix(int64(e.last), 0).In(loc), Returning: e.before,
+		})
+	}
+	return out
+}

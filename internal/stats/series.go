@@ -1,0 +1,126 @@
+package stats
+
+import (
+	"slices"
+	"time"
+)
+
+// maxHours bounds how many different hours are counted: 22 years of them.
+const maxHours = 200_000
+
+// series counts by hours of the local clock.
+type series struct {
+	loc   *time.Location
+	hours map[int64]*hourCount // by the second at which the hour begins
+	// The hour of the last event.
+	from, until int64
+	at          *hourCount
+	lost        uint64 // events beyond maxHours
+}
+
+type hourCount struct {
+	from              int64
+	blocks, unblocks  uint32
+	whitelist, failed uint32
+}
+
+func newSeries(loc *time.Location) *series {
+	return &series{loc: loc, hours: map[int64]*hourCount{}}
+}
+
+// count returns where to count what happened at when, nil when there is no room.
+func (s *series) count(when int64) *hourCount {
+	if when >= s.from && when < s.until {
+		return s.at
+	}
+	t := time.Unix(when, 0).In(s.loc)
+	from := when - int64(t.Minute()*60+t.Second())
+	h := s.hours[from]
+	if h == nil {
+		if len(s.hours) >= maxHours {
+			s.lost++
+			return nil
+		}
+		h = &hourCount{from: from}
+		s.hours[from] = h
+	}
+	s.from, s.until, s.at = from, from+3600, h
+	return h
+}
+
+// sorted returns the hours in order.
+func (s *series) sorted() []*hourCount {
+	all := make([]*hourCount, 0, len(s.hours))
+	for _, h := range s.hours {
+		all = append(all, h)
+	}
+	slices.SortFunc(all, func(a, b *hourCount) int { return int(a.from - b.from) })
+	return all
+}
+
+// lengths keeps how long blocks lasted, in whole seconds. Up to maxLengths different
+// ones are exact; then they are rounded down to three digits.
+type lengths struct {
+	short   [2 * 3600]uint32  // by seconds: nearly all
+	times   map[uint32]uint32 // the others
+	count   uint64
+	longest uint32
+	of      key // the address of the longest
+	rounded bool
+}
+
+const maxLengths = 20_000
+
+func (l *lengths) add(seconds uint32, addr key) {
+	if l.times == nil {
+		l.times = map[uint32]uint32{}
+	}
+	if l.count++; l.count == 1 || seconds > l.longest {
+		l.longest, l.of = seconds, addr
+	}
+	if seconds < uint32(len(l.short)) {
+		l.short[seconds]++
+		return
+	}
+	if l.rounded {
+		seconds = threeDigits(seconds)
+	}
+	l.times[seconds]++
+	if len(l.times) > maxLengths && !l.rounded {
+		l.rounded = true
+		coarse := map[uint32]uint32{}
+		for s, n := range l.times {
+			coarse[threeDigits(s)] += n
+		}
+		l.times = coarse
+	}
+}
+
+func threeDigits(n uint32) uint32 {
+	scale := uint32(1)
+	for n/scale >= 1000 {
+		scale *= 10
+	}
+	return n / scale * scale
+}
+
+// median returns the middle one, the lower of two.
+func (l *lengths) median() uint32 {
+	var passed uint64
+	for s, n := range l.short {
+		if passed += uint64(n); n > 0 && passed*2 >= l.count {
+			return uint32(s)
+		}
+	}
+	all := make([]uint32, 0, len(l.times))
+	for s := range l.times {
+		all = append(all, s)
+	}
+	slices.Sort(all)
+	for _, s := range all {
+		if passed += uint64(l.times[s]); passed*2 >= l.count {
+			return s
+		}
+	}
+	return 0
+}

@@ -1,0 +1,248 @@
+package stats
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"github.com/axiomhq/hyperloglog"
+)
+
+// maxAddresses is how many different addresses are counted exactly. A table of them
+// takes 16 MiB.
+const (
+	maxAddresses = 200_000
+	maxSlots     = 1 << 18
+)
+
+// holdsPerAddress is how many programs may hold one address at once for their blocks'
+// lengths to be known; of more, the oldest is forgotten.
+const holdsPerAddress = 3
+
+// entry is what is known of one address: 64 bytes, one cache line.
+type entry struct {
+	key
+	blocks   uint32 // in the period
+	unblocks uint32
+	// The first and last block in the period, in seconds, 0 for none.
+	first, last uint32
+	rule        uint16 // of the last block
+	used        bool
+	before      bool // blocked before the period too
+	holds       [holdsPerAddress]hold
+}
+
+// hold is a block that has not been lifted yet.
+type hold struct {
+	since   uint32 // seconds; 0 is a free place
+	program uint16
+}
+
+// table counts addresses in bounded memory. Up to its limit it is exact. Beyond, it
+// does as the "frequent items" sketch of Anderson et al. ("A High-Performance Algorithm
+// for Identifying Frequent Items in Data Streams", 2017): the median count is taken off
+// every address, those that are left with nothing are forgotten, and what was taken off
+// is the most by which any count can be too low. So the most blocked addresses are
+// always found, and how many there are is estimated by HyperLogLog.
+//
+// Addresses are the attackers' to choose, so their places are picked with random seeds.
+type table struct {
+	slots []entry
+	count int
+	limit int
+	seeds [2]uint64
+	// under is the most by which a count can be too low; 0 is exact.
+	under    uint32
+	distinct *hyperloglog.Sketch // of addresses blocked in the period, once inexact
+	// full tells that something before the period was left out for want of room.
+	full bool
+	// spare, when set, is by how many slots this table and others may still grow.
+	spare *int
+}
+
+// newTable returns a table for up to limit addresses, with room for the expected number.
+func newTable(limit, expected int) *table {
+	var seed [16]byte
+	_, _ = rand.Read(seed[:]) // never fails: see its documentation
+	return &table{
+		slots: make([]entry, min(max(8, 1<<bits.Len(uint(expected))), maxSlots)), limit: limit,
+		seeds: [2]uint64{binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])},
+	}
+}
+
+func (t *table) hash(k key) uint64 {
+	hi, lo := bits.Mul64(k.lo^t.seeds[0], k.hi^t.seeds[1]^0x9e3779b97f4a7c15)
+	return (hi ^ lo) * 0xd6e8feb86659fd93
+}
+
+// touch has the processor fetch the place of k into its cache, for the find that follows
+// shortly: several such waits pass at once where those within find would add up.
+func (t *table) touch(k key) uint64 {
+	return t.slots[t.hash(k)>>20&uint64(len(t.slots)-1)].lo
+}
+
+// find returns the place of k, which is unused if the table does not have it.
+func (t *table) find(k key) *entry {
+	mask := uint64(len(t.slots) - 1)
+	for i := t.hash(k) >> 20; ; i++ {
+		e := &t.slots[i&mask]
+		if !e.used || e.key == k {
+			return e
+		}
+	}
+}
+
+// at returns the entry of k, made if need be. It is good until the next call.
+func (t *table) at(k key) *entry {
+	e := t.find(k)
+	if e.used {
+		return e
+	}
+	if t.makeRoom() {
+		e = t.find(k)
+	}
+	t.count++
+	*e = entry{key: k, used: true}
+	return e
+}
+
+// makeRoom makes room for one more and reports whether entries moved.
+func (t *table) makeRoom() bool {
+	crowded := t.count*4 >= len(t.slots)*3 && len(t.slots) < maxSlots
+	switch {
+	case t.count >= t.limit:
+		t.purge()
+	case crowded && (t.spare == nil || *t.spare >= len(t.slots)):
+		if t.spare != nil {
+			*t.spare -= len(t.slots)
+		}
+		t.grow()
+	case crowded:
+		t.purge()
+	default:
+		return false
+	}
+	return true
+}
+
+// early is at for what lies before the period. That takes half of the room at most, so
+// that the period itself stays exact; nil when it is taken.
+func (t *table) early(k key) *entry {
+	if e := t.find(k); e.used {
+		return e
+	}
+	if t.count >= t.limit/2 {
+		t.full = true
+		return nil
+	}
+	return t.at(k)
+}
+
+// seen notes the first block of an address in the period.
+func (t *table) seen(k key) {
+	if t.distinct != nil {
+		t.distinct.InsertHash(t.hash(k))
+	}
+}
+
+func (t *table) grow() {
+	old := t.slots
+	t.slots = make([]entry, 2*len(old))
+	for i := range old {
+		if old[i].used {
+			*t.find(old[i].key) = old[i]
+		}
+	}
+}
+
+// purge makes room for at least a quarter of the limit.
+func (t *table) purge() {
+	if t.distinct == nil {
+		t.distinct = hyperloglog.NewNoSparse()
+		for i := range t.slots {
+			if t.slots[i].blocks > 0 {
+				t.seen(t.slots[i].key)
+			}
+		}
+	}
+	off := t.median()
+	var left []entry
+	for i := range t.slots {
+		if e := &t.slots[i]; e.blocks > off {
+			e.blocks -= off
+			left = append(left, *e)
+		}
+	}
+	clear(t.slots)
+	for i := range left {
+		*t.find(left[i].key) = left[i]
+	}
+	t.count = len(left)
+	t.under += off
+	t.full = true
+}
+
+// median returns the median count of a sample of the addresses.
+func (t *table) median() uint32 {
+	const sample = 2048
+	counts := make([]uint32, 0, sample)
+	for i := 0; i < len(t.slots) && len(counts) < sample; i++ {
+		if t.slots[i].used {
+			counts = append(counts, t.slots[i].blocks)
+		}
+	}
+	slices.Sort(counts)
+	return counts[len(counts)/2]
+}
+
+// blockedAddresses returns how many addresses were blocked in the period.
+func (t *table) blockedAddresses() uint64 {
+	if t.distinct != nil {
+		return t.distinct.Estimate()
+	}
+	var n uint64
+	for i := range t.slots {
+		if t.slots[i].blocks > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// each calls do with every address that was blocked in the period.
+func (t *table) each(do func(*entry)) {
+	for i := range t.slots {
+		if t.slots[i].blocks > 0 {
+			do(&t.slots[i])
+		}
+	}
+}
+
+// hold notes that program blocks the address from now on, unless it does already.
+func (e *entry) hold(program uint16, when uint32) {
+	free := 0
+	for i := range e.holds {
+		switch {
+		case e.holds[i].since == 0:
+			free = i
+		case e.holds[i].program == program:
+			return
+		case e.holds[free].since > e.holds[i].since:
+			free = i
+		}
+	}
+	e.holds[free] = hold{when, program}
+}
+
+// release ends the hold of program and returns since when it was, 0 for unknown.
+func (e *entry) release(program uint16) uint32 {
+	for i := range e.holds {
+		if h := &e.holds[i]; h.since != 0 && h.program == program {
+			since := h.since
+			*h = hold{}
+			return since
+		}
+	}
+	return 0
+}

@@ -1,0 +1,247 @@
+package stats
+
+import (
+	"math"
+	"time"
+)
+
+// counts is what happened, by outcome.
+type counts struct {
+	Blocks      uint64 `json:"blocks"`
+	Unblocks    uint64 `json:"unblocks"`
+	Whitelisted uint64 `json:"whitelisted"`
+	StillHeld   uint64 `json:"still_held"`
+	Skipped     uint64 `json:"skipped_otherwise"`
+	Failed      uint64 `json:"failed"`
+}
+
+func (c *counts) add(k kind) {
+	switch k {
+	case blocked:
+		c.Blocks++
+	case unblocked:
+		c.Unblocks++
+	case whitelisted:
+		c.Whitelisted++
+	case stillHeld:
+		c.StillHeld++
+	case skipped:
+		c.Skipped++
+	case failed:
+		c.Failed++
+	}
+}
+
+// skips is the sum of what was left alone on purpose.
+func (c *counts) skips() uint64 { return c.Whitelisted + c.StillHeld + c.Skipped }
+
+// The bounds of the different names that are told apart.
+const (
+	maxPrograms = 1_000
+	maxRules    = 20_000
+	maxAgents   = 20_000
+)
+
+// tally adds events up. They come in the order of the log; what comes before the period
+// only tells which addresses are not new and since when they are blocked.
+type tally struct {
+	from, until int64 // the period in seconds, half-open
+	programs    *names
+	rules       *names
+	agents      *names
+
+	total     counts
+	byProgram []counts
+	byRule    []uint64
+	byAgent   []*agentTally
+	addrs     *table
+	hours     *series
+	lasted    lengths
+
+	lines, unreadable uint64
+	// first and last are the times of what counts in the period, in seconds.
+	first, last int64
+	// earliest is the time of the first line that was read at all.
+	earliest int64
+	// current is the time of the last line.
+	current int64
+	// high is the latest time so far, and back the most seconds that a line is behind it.
+	high, back int64
+	// waiting holds, by program, a request of Wazuh's until it is known not to be aborted.
+	waiting map[uint16]event
+	touched uint64 // keeps the compiler from leaving touch out
+	// agentSlots is by how much the agents' tables may still grow.
+	agentSlots int
+}
+
+// agentTally is one agent's part.
+type agentTally struct {
+	counts
+	addrs *table
+	last  int64 // block, in seconds
+}
+
+func newTally(p Period, loc *time.Location) *tally {
+	return &tally{
+		from: p.fromUnix(), until: p.untilUnix(),
+		programs: newNames(maxPrograms), rules: newNames(maxRules), agents: newNames(maxAgents),
+		addrs: newTable(maxAddresses, 0), hours: newSeries(loc),
+		earliest: math.MaxInt64, high: math.MinInt64, waiting: map[uint16]event{}, agentSlots: agentSlots,
+	}
+}
+
+// add counts an event. A request in Wazuh's dialect first waits for the next line of its
+// program, which may say that it was aborted.
+func (t *tally) add(e *event) {
+	if len(t.waiting) > 0 && e.kind != unreadable && e.kind != dialogue {
+		if before, ok := t.waiting[e.program]; ok {
+			delete(t.waiting, e.program)
+			if e.kind != aborted {
+				t.count(&before)
+			}
+		}
+	}
+	if e.request {
+		t.waiting[e.program] = *e
+		return
+	}
+	t.count(e)
+}
+
+// settle counts what still waits: the log says nothing against it.
+func (t *tally) settle() {
+	for program, e := range t.waiting {
+		t.count(&e)
+		delete(t.waiting, program)
+	}
+}
+
+func (t *tally) count(e *event) {
+	switch {
+	case e.kind >= aborted || e.when >= t.until && e.kind != unreadable:
+		return
+	case e.kind == unreadable:
+		if e.when >= t.from && e.when < t.until {
+			t.unreadable += e.addr.lo
+		}
+		return
+	case e.when < t.from:
+		t.countBefore(e)
+		return
+	}
+	t.total.add(e.kind)
+	if t.first == 0 || e.when < t.first {
+		t.first = e.when
+	}
+	t.last = max(t.last, e.when)
+	at(&t.byProgram, e.program).add(e.kind)
+	hour := t.hours.count(e.when)
+	if e.agent != 0 {
+		t.agent(e.agent).count(e)
+	}
+	switch e.kind {
+	case blocked:
+		if hour != nil {
+			hour.blocks++
+		}
+		*at(&t.byRule, e.rule)++
+		t.countBlock(e)
+	case unblocked:
+		if hour != nil {
+			hour.unblocks++
+		}
+		t.countRelease(e, true)
+	case stillHeld:
+		t.countRelease(e, false)
+	case whitelisted:
+		if hour != nil {
+			hour.whitelist++
+		}
+	case failed:
+		if hour != nil {
+			hour.failed++
+		}
+	}
+}
+
+func (t *tally) countBlock(e *event) {
+	when := clock(e.when)
+	a := t.addrs.at(e.addr)
+	if a.blocks++; a.blocks == 1 {
+		a.first = when
+		t.addrs.seen(e.addr)
+	}
+	a.last, a.rule = max(a.last, when), e.rule
+	a.hold(e.program, when)
+}
+
+// countRelease ends a hold. Of one that ended because another response holds the
+// address, the length says nothing: the block went on.
+func (t *tally) countRelease(e *event, lifted bool) {
+	a := t.addrs.find(e.addr)
+	if !a.used {
+		return
+	}
+	since := a.release(e.program)
+	if !lifted {
+		return
+	}
+	a.unblocks++
+	if when := clock(e.when); since != 0 && when >= since {
+		t.lasted.add(when-since, e.addr)
+	}
+}
+
+func (t *tally) countBefore(e *event) {
+	switch e.kind {
+	case blocked:
+		if a := t.addrs.early(e.addr); a != nil {
+			a.before = true
+			a.hold(e.program, clock(e.when))
+		}
+	case unblocked, stillHeld:
+		if a := t.addrs.find(e.addr); a.used {
+			a.release(e.program)
+		}
+	}
+}
+
+// clock puts a time into 32 bits: 1970 to 2106, without 0, which means none.
+func clock(seconds int64) uint32 { return uint32(min(max(seconds, 1), math.MaxUint32)) }
+
+// at returns the element i of a list that grows as need be.
+func at[T any](list *[]T, i uint16) *T {
+	for len(*list) <= int(i) {
+		var zero T
+		*list = append(*list, zero)
+	}
+	return &(*list)[i]
+}
+
+// addressesPerAgent bounds how many addresses are counted exactly for one agent, and
+// agentSlots the memory for all of them together, by which the tables may grow.
+const (
+	addressesPerAgent = 20_000
+	agentSlots        = 300_000
+)
+
+func (t *tally) agent(id uint16) *agentTally {
+	a := at(&t.byAgent, id)
+	if *a == nil {
+		*a = &agentTally{addrs: newTable(addressesPerAgent, 0)}
+		(*a).addrs.spare = &t.agentSlots
+	}
+	return *a
+}
+
+func (a *agentTally) count(e *event) {
+	a.counts.add(e.kind)
+	if e.kind != blocked {
+		return
+	}
+	a.last = max(a.last, e.when)
+	entry := a.addrs.at(e.addr)
+	if entry.blocks++; entry.blocks == 1 {
+		a.addrs.seen(e.addr)
+	}
+}
