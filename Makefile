@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 # Programs and tools that are installed by hand are often here.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test kernel-test race lint fuzz bench deps clean
+.PHONY: build test kernel-test race lint fuzz bench man deps clean
 
 # Static programs in build/.
 build:
@@ -54,3 +54,8 @@ deps:
 
 clean:
 	rm -rf build dist
+
+# The manual pages, from the programs' own definitions.
+man: build
+	mkdir -p docs/man
+	for program in build/*; do $$program man > docs/man/$$(basename $$program).8; done

@@ -15,6 +15,9 @@ func main() {
 	os.Exit(respond.Main(program.OS(), respond.Response{
 		Name:    "firewall-drop",
 		Summary: "drop the packets of attackers with iptables",
+		Manual: []string{
+			"firewall-drop drops the packets of an address. With iptables it keeps a chain of its own, OSSEC_AR, in the filter tables of both families, to which INPUT jumps, and FORWARD, or DOCKER-USER where that chain exists, on a host that forwards packets. What somebody flushed is made again by the next block.",
+		},
 		New: func(s respond.Setup) (enforcer.Enforcer, error) {
 			c := s.Config.Firewall
 			return firewall.NewIPTables(firewall.Options{

@@ -15,6 +15,9 @@ func main() {
 	os.Exit(respond.Main(program.OS(), respond.Response{
 		Name:    "route-null",
 		Summary: "route the way back to attackers into a blackhole",
+		Manual: []string{
+			"route-null makes a blackhole route for an address, so that nothing that this host sends gets back to it. The routes carry the protocol number 214, and only such routes are ever removed. The line \"214 ossec_ar\" in /etc/iproute2/rt_protos.d/ossec_ar.conf gives it a name.",
+		},
 		New: func(s respond.Setup) (enforcer.Enforcer, error) {
 			return nullroute.New(nullroute.Options{Type: s.Config.RouteNull.Type})
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/manual"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/internal/version"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
@@ -32,7 +33,7 @@ func forPerson(args []string) bool {
 	case strings.HasPrefix(args[0], "-"):
 		return true
 	}
-	return slices.Contains([]string{"list", "unban", "flush", "expire", "restore", "reconcile", "help", "h"}, args[0])
+	return slices.Contains([]string{"list", "unban", "flush", "expire", "restore", "reconcile", "man", "help", "h"}, args[0])
 }
 
 // errReported marks a failure that has been printed and logged already.
@@ -140,7 +141,35 @@ func (p *call) commands() []*cli.Command {
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "block what is missing, free what nobody holds"}},
 			Action: func(c *cli.Context) error { return p.result(p.reconcile(c.Context, c.Bool("repair"))) },
 		},
+		manual.Command(p.manual()),
 	}
+}
+
+// manual is what the manual page says beyond the help text.
+func (p *call) manual() manual.Text {
+	return manual.Text{
+		Name:        p.response.Name,
+		Description: append(slices.Clone(p.response.Manual), whatAllShare...),
+		Files: [][2]string{
+			{"/var/ossec/logs/active-responses.log", "what was done, in the form that OSSEC's and Wazuh's rules read"},
+			{"/var/ossec/var/active-response/" + p.response.Name + ".db", "who holds which address; for root only"},
+			{"/var/ossec/etc/active-response.toml", "the configuration, optional: see active-response.toml(5)"},
+			{"/var/ossec/etc/whitelist.d/", "files of addresses that are never blocked, one entry a line"},
+			{"/var/ossec/etc/ossec.conf", "read for <white_list> and <allow_list>"},
+		},
+		Exit: [][2]string{
+			{"0", "what was asked for now holds, or was skipped on purpose"},
+			{"1", "it does not hold; standard error and the log say why"},
+		},
+		SeeAlso: []string{"active-response.toml(5)", "firewall-drop(8)", "host-deny(8)", "route-null(8)", "email-notification(8)", "response-stats(8)"},
+	}
+}
+
+// whatAllShare is what the manual pages of all blocking responses say.
+var whatAllShare = []string{
+	"It is run by ossec-execd with arguments, or by wazuh-execd with a line of JSON on standard input, and by a person. Its home is the folder two above the executable when that is in active-response/bin, else $OSSEC_HOME, else /var/ossec.",
+	"An address that several programs hold is free only when the last one gives it up. Whoever is on the whitelist is never blocked. When leases, log or configuration fail, the address is blocked and freed all the same, and the fault is told.",
+	"Host names are never resolved, and networks never blocked.",
 }
 
 // plain is a command without arguments.
@@ -171,6 +200,7 @@ func (p *call) act(ctx context.Context, action string, args []string) int {
 	request, err := arproto.ParseArgs(append([]string{action}, args...))
 	p.about = *request
 	if err != nil {
+		p.readConfig() // it says how to log
 		return p.fail(err)
 	}
 	if err := p.setUp(); err != nil {

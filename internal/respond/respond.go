@@ -27,8 +27,9 @@ import (
 
 // Response is one blocking response.
 type Response struct {
-	Name    string // "firewall-drop"
-	Summary string // what it does, for the help text
+	Name    string   // "firewall-drop"
+	Summary string   // what it does, for the help text
+	Manual  []string // paragraphs of its own for the manual page
 	// Lasting tells that its blocks are in a file, which outlives a reboot and in which
 	// the administrator may have entries of his own that look the same.
 	Lasting bool

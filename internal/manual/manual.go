@@ -1,0 +1,146 @@
+// Package manual writes the manual page of a program from the same definitions that its
+// help text comes from, so that the two cannot disagree. The pages in docs/man are its
+// output, and a test compares them.
+package manual
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Text is what a manual page says beyond the help text.
+type Text struct {
+	Name        string      // of the program, whatever it was invoked as
+	Description []string    // paragraphs
+	Files       [][2]string // name and what it is
+	Exit        [][2]string // status and what it means
+	SeeAlso     []string    // "iptables(8)"
+}
+
+// Command returns the hidden command `man`, which writes the page to the app's Writer.
+func Command(text Text) *cli.Command {
+	return &cli.Command{
+		Name: "man", Usage: "write the manual page", Hidden: true, HideHelpCommand: true,
+		Action: func(c *cli.Context) error { return Write(c.App.Writer, c.App, text) },
+	}
+}
+
+// Write writes the page in the man(7) macros, section 8.
+func Write(w io.Writer, app *cli.App, text Text) error {
+	p := &page{}
+	p.line(`.TH %s 8 "" "ossec\-ar" "Active responses for OSSEC and Wazuh"`, strings.ToUpper(escape(text.Name)))
+	p.section("NAME")
+	p.line(`%s \- %s`, escape(text.Name), escape(app.Usage))
+	p.section("SYNOPSIS")
+	p.line(".nf")
+	for line := range strings.Lines(strings.ReplaceAll(app.UsageText, app.Name, text.Name)) {
+		p.text(strings.TrimRight(line, "\n"))
+	}
+	p.line(".fi")
+	p.section("DESCRIPTION")
+	for i, paragraph := range text.Description {
+		if i > 0 {
+			p.line(".PP")
+		}
+		p.text(paragraph)
+	}
+	p.section("OPTIONS")
+	p.flags(app.Flags)
+	p.section("COMMANDS")
+	for _, c := range app.Commands {
+		if c.Hidden || c.Name == "help" {
+			continue
+		}
+		p.entry(strings.TrimSpace(c.Name+" "+c.ArgsUsage), c.Usage)
+		if flags := visible(c.Flags); len(flags) > 0 {
+			p.line(".RS")
+			p.flags(flags)
+			p.line(".RE")
+		}
+	}
+	p.list("FILES", text.Files)
+	p.list("EXIT STATUS", text.Exit)
+	if len(text.SeeAlso) > 0 {
+		p.section("SEE ALSO")
+		p.text(strings.Join(text.SeeAlso, ", "))
+	}
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
+// page gathers the lines of a page.
+type page struct{ strings.Builder }
+
+func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+
+func (p *page) section(title string) { p.line(".SH %s", title) }
+
+// text writes a line of plain text, which must not be taken for a macro.
+func (p *page) text(s string) {
+	s = escape(s)
+	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {
+		s = `\&` + s
+	}
+	p.line("%s", s)
+}
+
+func (p *page) entry(term, meaning string) {
+	p.line(".TP")
+	p.line(".B %s", escape(term))
+	p.text(meaning)
+}
+
+func (p *page) list(title string, entries [][2]string) {
+	if len(entries) == 0 {
+		return
+	}
+	p.section(title)
+	for _, e := range entries {
+		p.entry(e[0], e[1])
+	}
+}
+
+func (p *page) flags(flags []cli.Flag) {
+	for _, f := range visible(flags) {
+		doc, ok := f.(cli.DocGenerationFlag)
+		if !ok {
+			continue
+		}
+		var names []string
+		for _, n := range f.Names() {
+			dashes := "--"
+			if len(n) == 1 {
+				dashes = "-"
+			}
+			names = append(names, dashes+n)
+		}
+		term := strings.Join(names, ", ")
+		if doc.TakesValue() {
+			term += " VALUE"
+		}
+		p.entry(term, doc.GetUsage())
+	}
+}
+
+// visible leaves out the flags that are hidden or the library's own for completion.
+func visible(flags []cli.Flag) []cli.Flag {
+	var out []cli.Flag
+	for _, f := range flags {
+		if v, ok := f.(cli.VisibleFlag); ok && !v.IsVisible() {
+			continue
+		}
+		if names := f.Names(); names[0] == "generate-bash-completion" {
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// escape keeps troff from reading anything into a text (groff_char(7), man(7)).
+func escape(s string) string {
+	return strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
+}
