@@ -36,11 +36,13 @@ func samples(now time.Time) [][]notice {
 	one := sample(now)
 	free, white, end, bare := one, one, one, one
 	free.Addr, free.Standing = netip.MustParseAddr("2001:db8::7"), standing{}
+	free.Reverse, free.Country, free.Network = "", "", ""
 	white.Addr = netip.MustParseAddr("198.51.100.20")
+	white.Country, white.Network = "", ""
 	white.Standing = standing{Whitelisted: "198.51.100.0/24 (/var/ossec/etc/ossec.conf:12)"}
 	white.Count = 3
 	white.Rules = append(white.Rules[:1:1], ruleCount{"5720", 10, "Multiple SSHD authentication failures.", 2, now})
-	end.Kind, end.Standing = kindEnd, standing{}
+	end.Addr, end.Kind, end.Standing = netip.MustParseAddr("192.0.2.99"), kindEnd, standing{}
 	bare.Addr, bare.Alert = netip.Addr{}, alertFacts{Time: now, Missing: "the call named no alert"}
 	return [][]notice{{one}, {free}, {white}, {end}, {bare}, {one, free, white, end}}
 }
