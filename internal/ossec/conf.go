@@ -18,10 +18,12 @@ const maxConf = 32 << 20
 type Element struct {
 	Path []string // names from the outermost tag to this one, in lower case; not kept after the call
 	Text string   // entities decoded, blanks around it cut off
+	Raw  string   // entities decoded, blanks around it as they stand
 	Line int      // of the opening tag, from 1
 	// Parent numbers the tag around this leaf, in the order in which such tags open, so
-	// that leaves of one block can be told from those of the next.
-	Parent int
+	// that leaves of one block can be told from those of the next. Root numbers the
+	// outermost tag in the same way.
+	Parent, Root int
 }
 
 // ReadConf reads the file and hands every leaf to visit. A missing file is an error
@@ -177,7 +179,8 @@ func (w *walker) close(name string, line int) {
 		w.broken(left.line, fmt.Sprintf("<%s> is never closed", clip(left.name)))
 	}
 	if top := w.stack[at]; top.leaf {
-		e := Element{Text: decodeEntities(strings.TrimSpace(string(w.text))), Line: top.line}
+		e := Element{Raw: decodeEntities(string(w.text)), Line: top.line, Root: w.stack[0].number}
+		e.Text = decodeEntities(strings.TrimSpace(string(w.text)))
 		for _, t := range w.stack[:at+1] {
 			e.Path = append(e.Path, t.name)
 		}
