@@ -19,25 +19,33 @@ var ErrBadEntry = errors.New("means no address, network or host name")
 
 // CheckEntry says whether an entry can be honoured, and why not.
 func CheckEntry(text string) error {
-	_, err := parseEntry(text)
-	return err
+	_, faults := parseEntry(text)
+	return errors.Join(faults...)
 }
 
 // parseEntry reads an entry in all the forms that people write and whose meaning is
 // clear: an address, a network (CIDR or dotted mask), 10.0.0.*, a host name, and
-// lists of them with commas.
-func parseEntry(text string) ([]value, error) {
-	var out []value
+// lists of them with commas. What is broken in a list does not spoil the rest of it.
+func parseEntry(text string) (out []value, faults []error) {
 	for piece := range strings.SplitSeq(text, ",") {
 		piece = strings.TrimSpace(piece)
 		v, err := parseOne(piece)
-		if err != nil {
-			return nil, fmt.Errorf("entry %q: %w", clip(piece), err)
+		switch {
+		case err != nil:
+			faults = append(faults, fmt.Errorf("entry %q: %w", clip(piece), err))
+		case v.host == "localhost": // what every resolver says, or should (RFC 6761)
+			out = append(out, value{prefix: loopback4}, value{prefix: loopback6})
+		default:
+			out = append(out, v)
 		}
-		out = append(out, v)
 	}
-	return out, nil
+	return out, faults
 }
+
+var (
+	loopback4 = netip.MustParsePrefix("127.0.0.0/8")
+	loopback6 = netip.MustParsePrefix("::1/128")
+)
 
 func parseOne(s string) (value, error) {
 	if addr, err := netip.ParseAddr(s); err == nil {

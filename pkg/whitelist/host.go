@@ -98,7 +98,7 @@ func (l *List) addDNSServers(files []string) {
 		files = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
 	}
 	for _, path := range files {
-		file, err := os.Open(path)
+		file, err := openPlain(path)
 		if err != nil {
 			if !errors.Is(err, os.ErrNotExist) {
 				l.faults = append(l.faults, fmt.Errorf("reading DNS servers: %w", err))

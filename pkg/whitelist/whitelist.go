@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // List is a set of entries. The zero value is an empty one, with no names resolved.
@@ -54,26 +57,22 @@ type Match struct {
 func (m Match) String() string { return fmt.Sprintf("%s (%s)", m.Entry, m.Source) }
 
 // Add adds an entry in any of the forms of parseEntry. source tells a person where
-// it stands. A broken entry is also kept for Faults.
+// it stands. A broken entry is also kept for Faults; what is sound in it counts.
 func (l *List) Add(text, source string) error {
-	values, err := parseEntry(strings.TrimSpace(text))
-	if err != nil {
-		err = fmt.Errorf("%s: whitelist %w", source, err)
-		l.faults = append(l.faults, err)
-		return err
+	text = strings.TrimSpace(text)
+	values, faults := parseEntry(text)
+	for i, err := range faults {
+		faults[i] = fmt.Errorf("%s: whitelist %w", source, err)
 	}
+	l.faults = append(l.faults, faults...)
 	for _, v := range values {
-		switch v.host {
-		case "":
-			l.networks = append(l.networks, network{v.prefix, text, source})
-		case "localhost": // what every resolver says, or should (RFC 6761)
-			l.AddPrefix(netip.MustParsePrefix("127.0.0.0/8"), text, source)
-			l.AddPrefix(netip.MustParsePrefix("::1/128"), text, source)
-		default:
+		if v.host != "" {
 			l.hosts = append(l.hosts, host{v.host, source})
+		} else {
+			l.AddPrefix(v.prefix, text, source)
 		}
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // AddPrefix adds a network that needs no parsing. text is how a person knows it.
@@ -126,49 +125,93 @@ func (l *List) Match(ctx context.Context, addr netip.Addr) (Match, bool) {
 	return l.matchHosts(ctx, hosts, addr)
 }
 
+// Bounds of what is kept of one file.
+const (
+	maxLine  = 64 << 10 // bytes
+	maxHosts = 1024     // names
+)
+
 // matchFile scans a file for addr and returns the host names in it on the way.
 func (l *List) matchFile(path string, addr netip.Addr) (Match, []host, bool) {
-	file, err := os.Open(path)
+	file, err := openPlain(path)
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("reading whitelist: %w", err))
 		return Match{}, nil, false
 	}
 	defer file.Close() // only read from
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		l.faults = append(l.faults, fmt.Errorf("reading whitelist: %s is no plain file", path))
-		return Match{}, nil, false
-	}
 	var hosts []host
 	faults := 0
-	lines := bufio.NewScanner(file)
-	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
+	broken := func(line int, err error) {
+		if faults++; faults <= maxFaults {
+			l.faults = append(l.faults, fmt.Errorf("%s:%d: whitelist %w", path, line, err))
+		}
+	}
+	lines := bufio.NewReaderSize(file, maxLine)
+	for n := 1; ; n++ {
+		text, err := readLine(lines)
+		if errors.Is(err, io.EOF) {
+			break
+		} else if errors.Is(err, errLongLine) {
+			broken(n, err)
+			continue
+		} else if err != nil {
+			l.faults = append(l.faults, fmt.Errorf("reading whitelist %s: %w", path, err))
+			break
+		}
+		text, _, _ = strings.Cut(text, "#")
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		values, err := parseEntry(text)
-		if err != nil {
-			if faults++; faults <= maxFaults {
-				l.faults = append(l.faults, fmt.Errorf("%s:%d: whitelist %w", path, n, err))
-			}
-			continue
+		values, bad := parseEntry(text)
+		for _, err := range bad {
+			broken(n, err)
 		}
 		for _, v := range values {
-			source := fmt.Sprintf("%s:%d", path, n)
-			if v.host != "" {
-				hosts = append(hosts, host{v.host, source})
-			} else if v.prefix.Contains(addr) {
-				return Match{text, source}, nil, true
+			switch {
+			case v.host == "" && v.prefix.Contains(addr):
+				return Match{text, fmt.Sprintf("%s:%d", path, n)}, nil, true
+			case v.host == "":
+			case len(hosts) == maxHosts:
+				broken(n, fmt.Errorf("entry %q: more than %d host names in one file", clip(v.host), maxHosts))
+			default:
+				hosts = append(hosts, host{v.host, fmt.Sprintf("%s:%d", path, n)})
 			}
 		}
-	}
-	if err := lines.Err(); err != nil {
-		l.faults = append(l.faults, fmt.Errorf("reading whitelist %s: %w", path, err))
 	}
 	if faults > maxFaults {
 		l.faults = append(l.faults, fmt.Errorf("%s: and %d more broken entries", path, faults-maxFaults))
 	}
 	return Match{}, hosts, false
+}
+
+// openPlain opens a plain file. It does not wait for the other end of a pipe.
+func openPlain(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = file.Close() // only opened
+		return nil, fmt.Errorf("%s is no plain file", path)
+	}
+	return file, nil
+}
+
+var errLongLine = fmt.Errorf("line is longer than %d bytes", maxLine)
+
+// readLine returns the next line. One that is too long is passed over with errLongLine.
+func readLine(r *bufio.Reader) (string, error) {
+	line, more, err := r.ReadLine()
+	if !more {
+		return string(line), err
+	}
+	for more && err == nil {
+		_, more, err = r.ReadLine()
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	return "", errLongLine
 }
 
 // maxLookups bounds how many names are asked for at once.

@@ -1,0 +1,477 @@
+package whitelist_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
+)
+
+func TestEntries(t *testing.T) {
+	for _, test := range []struct {
+		name, entry string
+		in, out     string // addresses that it covers and does not, with blanks between
+	}{
+		{"address", "203.0.113.7", "203.0.113.7 ::ffff:203.0.113.7", "203.0.113.70 203.0.113.6 ::cb00:7107"},
+		{"IPv6", "2001:DB8:0::7", "2001:db8::7", "2001:db8::70 2001:db8:1::7"},
+		{"mapped", "::ffff:203.0.113.7", "203.0.113.7", "203.0.113.8"},
+		{"CIDR", "10.0.0.0/8", "10.0.0.0 10.255.255.255", "11.0.0.0 9.255.255.255 ::a00:0"},
+		{"CIDR, bits right of the mask", "192.168.1.77/24", "192.168.1.0 192.168.1.255", "192.168.2.0"},
+		{"one host as CIDR", "203.0.113.7/32", "203.0.113.7", "203.0.113.8"},
+		{"odd CIDR", "203.0.113.128/25", "203.0.113.128 203.0.113.255", "203.0.113.127"},
+		{"all of IPv4", "0.0.0.0/0", "203.0.113.7", "2001:db8::7"},
+		{"IPv6 CIDR", "2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"},
+		{"mapped CIDR", "::ffff:10.0.0.0/104", "10.1.2.3", "11.1.2.3"},
+		{"dotted mask", "172.16.0.0/255.240.0.0", "172.16.0.1 172.31.255.255", "172.32.0.0"},
+		{"dotted mask of one host", "172.16.0.1/255.255.255.255", "172.16.0.1", "172.16.0.2"},
+		{"star", "10.0.0.*", "10.0.0.0 10.0.0.255", "10.0.1.0"},
+		{"stars", "10.1.*.*", "10.1.0.0 10.1.255.255", "10.2.0.0"},
+		{"short star", "10.*", "10.255.0.1", "11.0.0.1"},
+		{"list", "10.0.0.1, 10.0.0.3 ,2001:db8::/64", "10.0.0.1 10.0.0.3 2001:db8::5", "10.0.0.2 2001:db8:0:1::5"},
+		{"blanks around", " \t203.0.113.7\n", "203.0.113.7", "203.0.113.8"},
+		{"localhost", "localhost", "127.0.0.1 127.8.9.1 ::1", "128.0.0.1 ::2"},
+		{"localhost in other letters", "LocalHost.", "127.0.0.1 ::1", "::"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if err := whitelist.CheckEntry(strings.TrimSpace(test.entry)); err != nil {
+				t.Errorf("CheckEntry: %v", err)
+			}
+			file := filepath.Join(t.TempDir(), "list")
+			writeFile(t, file, "# a comment\n\n"+strings.TrimSpace(test.entry)+" # the office\r\n")
+			var direct, fromFile whitelist.List
+			if err := direct.Add(test.entry, "here:1"); err != nil {
+				t.Errorf("Add: %v", err)
+			}
+			fromFile.AddFile(file)
+			for source, list := range map[string]*whitelist.List{"here:1": &direct, file + ":3": &fromFile} {
+				for text := range strings.FieldsSeq(test.in) {
+					match, ok := list.Match(t.Context(), netip.MustParseAddr(text))
+					if want := (whitelist.Match{Entry: strings.TrimSpace(test.entry), Source: source}); !ok || match != want {
+						t.Errorf("%s: got %v, %v, want %v", text, match, ok, want)
+					}
+				}
+				for text := range strings.FieldsSeq(test.out) {
+					if match, ok := list.Match(t.Context(), netip.MustParseAddr(text)); ok {
+						t.Errorf("%s is covered by %v", text, match)
+					}
+				}
+				for _, err := range list.Faults() {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+func TestBrokenEntries(t *testing.T) {
+	for _, test := range []struct{ name, entry, want string }{
+		{"empty", "", "it is empty"},
+		{"too many bits", "10.0.0.0/33", `a mask of "33" bits does not fit`},
+		{"too many bits, IPv6", "2001:db8::/129", "does not fit"},
+		{"negative", "10.0.0.0/-1", "does not fit"},
+		{"no mask", "10.0.0.0/", `"" is no mask`},
+		{"a word for a mask", "10.0.0.0/all", `"all" is no mask`},
+		{"a mask with holes", "10.0.0.0/255.0.255.0", `"255.0.255.0" is no mask`},
+		{"an IPv4 mask on IPv6", "2001:db8::/255.0.0.0", "is no mask"},
+		{"a name with a mask", "office.example.com/24", `"office.example.com" is no address`},
+		{"no address", "/24", `"" is no address`},
+		{"pattern", "^10.", "patterns are not known, write it as a network (10.0.0.0/8)"},
+		{"exception", "!10.0.0.1", "exceptions with ! are not known"},
+		{"zone", "fe80::1%eth0", "a zone cannot be matched"},
+		{"zone in a network", "fe80::1%eth0/64", "a zone cannot be matched"},
+		{"star before a number", "10.*.0.1", "a star stands for whole numbers at the end"},
+		{"star in a number", "10.0.0.1*", "a star stands for whole numbers at the end"},
+		{"star alone", "*", "a star stands for whole numbers at the end"},
+		{"only stars", "*.*.*.*", "a star stands for whole numbers at the end"},
+		{"five parts with a star", "10.0.0.0.*", "a star stands for whole numbers at the end"},
+		{"star after what is too large", "256.*", "a star stands for whole numbers at the end"},
+		{"mistyped", "10.0.0.256", "a mistyped address?"},
+		{"three numbers", "10.0.0", "a mistyped address?"},
+		{"range", "10.0.0.1-10.0.0.9", "means no address"},
+		{"two words", "one two", "means no address"},
+		{"shell", "$(id)", "means no address"},
+		{"a name that begins with a minus", "-a.example.com", "means no address"},
+		{"an empty label", "a..example.com", "means no address"},
+		{"a long label", strings.Repeat("a", 64) + ".example.com", "means no address"},
+		{"a long name", strings.Repeat("a.", 127) + "example", "longer than a host name"},
+		{"other letters", "büro.example.com", "means no address"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var list whitelist.List
+			err := list.Add(test.entry, "here:1")
+			if !errors.Is(err, whitelist.ErrBadEntry) || !strings.HasPrefix(err.Error(), "here:1: whitelist entry ") || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Add: %v, want %q", err, test.want)
+			}
+			if faults := list.Faults(); len(faults) != 1 || faults[0].Error() != err.Error() {
+				t.Errorf("Faults: %q, want what Add said", faults)
+			}
+			if err := whitelist.CheckEntry(test.entry); !errors.Is(err, whitelist.ErrBadEntry) {
+				t.Errorf("CheckEntry: %v", err)
+			}
+			if match, ok := list.Match(t.Context(), netip.MustParseAddr("10.0.0.1")); ok {
+				t.Errorf("it covers 10.0.0.1: %v", match)
+			}
+		})
+	}
+}
+
+// TestBrokenPieces: what is broken in a list does not spoil the rest of it.
+func TestBrokenPieces(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "list")
+	const entry = "10.0.0.1, 10.0.0.256,, 10.0.0.3"
+	writeFile(t, file, entry+"\n")
+	var list, fromFile whitelist.List
+	if err := list.Add(entry, "here:1"); err == nil || strings.Count(err.Error(), "here:1: ") != 2 {
+		t.Errorf("Add: %v, want two faults", err)
+	}
+	fromFile.AddFile(file)
+	for _, l := range []*whitelist.List{&list, &fromFile} {
+		for text, want := range map[string]bool{"10.0.0.1": true, "10.0.0.3": true, "10.0.0.2": false} {
+			if _, ok := l.Match(t.Context(), netip.MustParseAddr(text)); ok != want {
+				t.Errorf("%s is covered: %v, want %v", text, ok, want)
+			}
+		}
+		if faults := l.Faults(); len(faults) < 2 {
+			t.Errorf("Faults: %q, want two at least", faults)
+		}
+	}
+}
+
+func TestBuiltIn(t *testing.T) {
+	resolv := filepath.Join(t.TempDir(), "resolv.conf")
+	writeFile(t, resolv, "# nameserver 198.51.100.1\nsearch example.com\nnameserver 198.51.100.53 # ours\nnameserver fe80::53%eth0\nnameserver\nnameserver junk\noptions rotate\n")
+	for _, test := range []struct {
+		name string
+		set  func(*whitelist.BuiltIn)
+		in   string
+		out  string
+	}{
+		{"loopback", func(b *whitelist.BuiltIn) { b.Loopback = true }, "127.0.0.1 127.255.255.255 ::1 ::ffff:127.0.0.1", "128.0.0.0 126.255.255.255 ::2"},
+		{"unspecified", func(b *whitelist.BuiltIn) { b.Unspecified = true }, "0.0.0.0 0.1.2.3 ::", "1.0.0.0 ::1"},
+		{"multicast", func(b *whitelist.BuiltIn) { b.Multicast = true }, "224.0.0.1 239.255.255.255 ff02::1", "223.255.255.255 240.0.0.0 fe80::1"},
+		{"broadcast", func(b *whitelist.BuiltIn) { b.Broadcast = true }, "255.255.255.255", "255.255.255.254"},
+		{"own addresses", func(b *whitelist.BuiltIn) { b.OwnAddresses = true }, "127.0.0.1", "127.0.0.2 198.51.100.53"},
+		{"DNS servers", func(b *whitelist.BuiltIn) { b.DNSServers, b.ResolvConf = true, []string{"/nonexistent", resolv} }, "198.51.100.53 fe80::53", "198.51.100.1"},
+		{"none", func(*whitelist.BuiltIn) {}, "", "127.0.0.1 ::1 224.0.0.1 255.255.255.255 0.0.0.0"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var b whitelist.BuiltIn
+			test.set(&b)
+			var list whitelist.List
+			list.AddBuiltIn(b)
+			for text := range strings.FieldsSeq(test.in) {
+				if match, ok := list.Match(t.Context(), netip.MustParseAddr(text)); !ok || match.Source != "built in" {
+					t.Errorf("%s: got %v, %v", text, match, ok)
+				}
+			}
+			for text := range strings.FieldsSeq(test.out) {
+				if match, ok := list.Match(t.Context(), netip.MustParseAddr(text)); ok {
+					t.Errorf("%s is covered by %v", text, match)
+				}
+			}
+			for _, err := range list.Faults() {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"a": "", "b": "10.0.0.1\n10.0.0.256\n# 10.0.0.9\n" + strings.Repeat("x", 100_000) + "\n10.0.0.2",
+		"c": strings.Repeat("one two\n", 1000) + "10.0.0.3\n", ".hidden": "10.0.0.4\n", "d~": "10.0.0.4\n",
+	} {
+		writeFile(t, filepath.Join(dir, name), content)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nothing", filepath.Join(dir, "z-link")); err != nil {
+		t.Fatal(err)
+	}
+	var list whitelist.List
+	list.AddDir(filepath.Join(dir, "none"))
+	list.AddDir(dir)
+	if faults := list.Faults(); len(faults) > 0 {
+		t.Errorf("before a Match: %q", faults)
+	}
+	for text, source := range map[string]string{"10.0.0.1": "b:1", "10.0.0.2": "b:5", "10.0.0.3": "c:1001"} {
+		match, ok := list.Match(t.Context(), netip.MustParseAddr(text))
+		if want := (whitelist.Match{Entry: text, Source: filepath.Join(dir, source)}); !ok || match != want {
+			t.Errorf("got %v, %v, want %v", match, ok, want)
+		}
+	}
+	before := len(list.Faults())
+	for _, text := range []string{"10.0.0.4", "10.0.0.9"} {
+		if match, ok := list.Match(t.Context(), netip.MustParseAddr(text)); ok {
+			t.Errorf("%s is covered by %v", text, match)
+		}
+	}
+	var told []string
+	for _, err := range list.Faults()[before : before+(len(list.Faults())-before)/2] { // of one of the two
+		told = append(told, strings.ReplaceAll(err.Error(), dir+"/", ""))
+	}
+	want := []string{
+		`b:2: whitelist entry "10.0.0.256": means no address, network or host name: a mistyped address?`,
+		`b:4: whitelist line is longer than 65536 bytes`,
+		`c:1: whitelist entry "one two": means no address, network or host name`,
+		`c:2: `, `c:3: `, `c:4: `, `c:5: `,
+		`c: and 995 more broken entries`,
+		`reading whitelist: pipe is no plain file`,
+		`reading whitelist: open z-link: no such file or directory`,
+	}
+	if len(told) != len(want) {
+		t.Fatalf("faults:\n%s\nwant:\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
+	}
+	for i := range want {
+		if !strings.HasPrefix(told[i], want[i]) {
+			t.Errorf("fault %d is %s, want %s", i, told[i], want[i])
+		}
+	}
+}
+
+// TestDirThatIsNone: a folder that can't be read is told.
+func TestDirThatIsNone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	writeFile(t, file, "10.0.0.1\n")
+	var list whitelist.List
+	list.AddDir(file)
+	if faults := list.Faults(); len(faults) != 1 || !strings.Contains(faults[0].Error(), "reading whitelist folder: ") {
+		t.Errorf("Faults: %q", faults)
+	}
+}
+
+// resolver answers as a name server would.
+type resolver func(ctx context.Context, name string) ([]netip.Addr, error)
+
+func (r resolver) LookupNetIP(ctx context.Context, network, name string) ([]netip.Addr, error) {
+	if network != "ip" {
+		return nil, fmt.Errorf("asked for %s", network)
+	}
+	return r(ctx, name)
+}
+
+var zone = resolver(func(_ context.Context, name string) ([]netip.Addr, error) {
+	switch name {
+	case "office.example.com":
+		return []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("::ffff:203.0.113.5")}, nil
+	case "empty.example.com":
+		return nil, nil
+	}
+	return nil, errors.New("no such host")
+})
+
+func TestHostNames(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "list")
+	writeFile(t, file, "Office.Example.COM. # the office\n")
+	for name, list := range map[string]*whitelist.List{
+		"added":     {Resolver: zone},
+		"in a file": {Resolver: zone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := "here:1"
+			if name == "added" {
+				_ = list.Add("Office.Example.COM.", source)
+			} else {
+				list.AddFile(file)
+				source = file + ":1"
+			}
+			_ = list.Add("empty.example.com, gone.example.com", "here:2")
+			for _, text := range []string{"203.0.113.5", "::ffff:203.0.113.5", "2001:db8::5"} {
+				match, ok := list.Match(t.Context(), netip.MustParseAddr(text))
+				if want := (whitelist.Match{Entry: "office.example.com", Source: source}); !ok || match != want {
+					t.Errorf("%s: got %v, %v, want %v", text, match, ok, want)
+				}
+			}
+			before := len(list.Faults())
+			if match, ok := list.Match(t.Context(), netip.MustParseAddr("203.0.113.6")); ok {
+				t.Errorf("203.0.113.6 is covered by %v", match)
+			}
+			faults := list.Faults()[before:]
+			if want := `here:2: resolving whitelist entry "gone.example.com": no such host`; len(faults) != 1 || faults[0].Error() != want {
+				t.Errorf("Faults: %q, want %s", faults, want)
+			}
+		})
+	}
+}
+
+// TestHostNamesAreAskedLast: no question is sent when a network covers the address, or
+// when no resolver is set.
+func TestHostNamesAreAskedLast(t *testing.T) {
+	asked := 0
+	list := whitelist.List{Resolver: resolver(func(context.Context, string) ([]netip.Addr, error) { asked++; return nil, nil })}
+	_ = list.Add("office.example.com", "here:1")
+	_ = list.Add("203.0.113.0/24", "here:2")
+	if _, ok := list.Match(t.Context(), netip.MustParseAddr("203.0.113.5")); !ok || asked > 0 {
+		t.Errorf("covered: %v, after %d questions; want true and none", ok, asked)
+	}
+	if _, ok := list.Match(t.Context(), netip.MustParseAddr("198.51.100.1")); ok || asked != 1 {
+		t.Errorf("covered: %v, after %d questions; want false and one", ok, asked)
+	}
+	list.Resolver = nil
+	if _, ok := list.Match(t.Context(), netip.MustParseAddr("198.51.100.1")); ok || len(list.Faults()) > 0 {
+		t.Errorf("without a resolver: covered %v, %q", ok, list.Faults())
+	}
+}
+
+// TestSlowResolver: a name server that never answers, whatever it is told, costs the
+// deadline and no more, and hides no answer of another name.
+func TestSlowResolver(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		names   int
+		timeout time.Duration
+		addr    string
+		covered bool
+		took    time.Duration
+	}{
+		{"one name", 1, 0, "203.0.113.9", false, 500 * time.Millisecond},
+		{"many names", 500, 2 * time.Second, "203.0.113.9", false, 2 * time.Second},
+		{"beside one that answers", 3, time.Second, "203.0.113.5", true, 0},
+		{"beside one that answers with others", 3, time.Second, "203.0.113.9", false, time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // with a clock of its own
+				never := make(chan struct{})
+				defer close(never)
+				list := whitelist.List{ResolveTimeout: test.timeout, Resolver: resolver(func(ctx context.Context, name string) ([]netip.Addr, error) {
+					if strings.HasPrefix(name, "slow") {
+						<-never // not even when ctx is done
+					}
+					return zone(ctx, name)
+				})}
+				for i := range test.names {
+					_ = list.Add(fmt.Sprintf("slow%d.example.com", i), "here:1")
+				}
+				if strings.HasPrefix(test.name, "beside") {
+					_ = list.Add("office.example.com", "here:2")
+				}
+				start := time.Now()
+				_, covered := list.Match(t.Context(), netip.MustParseAddr(test.addr))
+				if took := time.Since(start); covered != test.covered || took != test.took {
+					t.Errorf("covered: %v after %s, want %v after %s", covered, took, test.covered, test.took)
+				}
+				faults := list.Faults()
+				if test.covered != (len(faults) == 0) {
+					t.Errorf("Faults: %q", faults)
+				}
+				if !test.covered && !strings.Contains(errors.Join(faults...).Error(), "not all answered within "+test.took.String()) {
+					t.Errorf("Faults: %q, want the deadline told", faults)
+				}
+			})
+		})
+	}
+}
+
+// TestMatchCancelled: whoever called it no longer waits.
+func TestMatchCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	list := whitelist.List{ResolveTimeout: time.Hour, Resolver: resolver(func(ctx context.Context, _ string) ([]netip.Addr, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})}
+	_ = list.Add("office.example.com", "here:1")
+	if match, ok := list.Match(ctx, netip.MustParseAddr("203.0.113.5")); ok || len(list.Faults()) == 0 {
+		t.Errorf("got %v, %v, faults %q", match, ok, list.Faults())
+	}
+}
+
+// TestLongFiles: a long file costs time but no memory, whatever is in it.
+func TestLongFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it reads a file of a million lines")
+	}
+	for _, test := range []struct {
+		name   string
+		lines  int
+		line   func(i int) string
+		faults int
+	}{
+		{"networks", 1_000_000, func(i int) string { return fmt.Sprintf("10.%d.%d.%d/32 # customer\n", i>>16&255, i>>8&255, i&255) }, 0},
+		{"broken", 300_000, func(int) string { return "10.0.0.0/33 # customer\n" }, 5},
+		{"host names", 300_000, func(i int) string { return fmt.Sprintf("customer-%d.example.com\n", i) }, 5},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var content strings.Builder
+			for i := range test.lines {
+				content.WriteString(test.line(i))
+			}
+			content.WriteString("203.0.113.7\n")
+			path := filepath.Join(t.TempDir(), "list")
+			writeFile(t, path, content.String())
+			content.Reset()
+			runtime.GC()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			var list whitelist.List
+			list.AddFile(path)
+			match, ok := list.Match(t.Context(), netip.MustParseAddr("203.0.113.7"))
+			if want := fmt.Sprintf("%s:%d", path, test.lines+1); !ok || match.Source != want {
+				t.Errorf("got %v, %v, want %s", match, ok, want)
+			}
+			runtime.ReadMemStats(&after)
+			if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 16<<20 {
+				t.Errorf("the heap grew by %d MiB", grown>>20)
+			}
+			if got := len(list.Faults()); got != test.faults {
+				t.Errorf("%d faults, want %d: %q", got, test.faults, list.Faults())
+			}
+		})
+	}
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func BenchmarkWhitelistMatch(b *testing.B) {
+	addr := netip.MustParseAddr("203.0.113.7")
+	b.Run("built in", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var list whitelist.List
+			list.AddBuiltIn(whitelist.AllBuiltIn())
+			if _, ok := list.Match(b.Context(), addr); ok {
+				b.Fatal("covered")
+			}
+		}
+	})
+	for _, lines := range []int{100, 10_000} {
+		path := filepath.Join(b.TempDir(), "list")
+		var content strings.Builder
+		for i := range lines {
+			fmt.Fprintf(&content, "10.0.%d.%d\n", i>>8, i&255)
+		}
+		if err := os.WriteFile(path, []byte(content.String()), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("a file of %d lines", lines), func(b *testing.B) {
+			b.ReportAllocs()
+			var list whitelist.List
+			list.AddFile(path)
+			for b.Loop() {
+				if _, ok := list.Match(b.Context(), addr); ok {
+					b.Fatal("covered")
+				}
+			}
+		})
+	}
+}
