@@ -96,18 +96,13 @@ func (e *IPTables) Block(ctx context.Context, addr netip.Addr, fresh bool) (enfo
 // blockAtOnce checks the jumps and adds the rule, or checks it where it may be there
 // already, the quick way that the variant of iptables has.
 func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (bool, error) {
+	chains := f.likelyJumpChains()
+	if f.overNFT() {
+		return f.blockOverNFT(addr, chains, fresh), nil
+	}
 	act := "-C"
 	if fresh {
 		act = "-I"
-	}
-	chains := f.likelyJumpChains()
-	if f.overNFT() {
-		if !f.jumpsStand(chains) {
-			return false, nil
-		}
-		args := append([]string{"-w", f.wait(), "-t", table, act, Chain}, f.rule(addr)...)
-		_, err := run.Command(ctx, f.program, "", args...)
-		return err == nil, err
 	}
 	// One transaction of iptables-restore, which fails as a whole. This variant fetches
 	// the whole table whatever is asked of it, so that the checks cost nothing more.
@@ -166,12 +161,38 @@ func (f family) likelyJumpChains() []string {
 
 // blockStepwise makes the chain, the jumps and the rule, whichever is missing.
 func (f family) blockStepwise(ctx context.Context, addr netip.Addr) (founded bool, err error) {
-	if f.opts.LockPath != "" {
-		lock, err := filelock.Exclusive(f.opts.LockPath, f.opts.Timeout/2)
-		if err == nil {
-			defer lock.Release() // without it two may make the same jump, which does no harm
-		}
+	defer f.lock()()
+	if founded, err = f.ensurePlaceLocked(ctx); err != nil {
+		return false, err
 	}
+	t, err := f.tables(ctx)
+	if err != nil {
+		return false, err
+	}
+	return founded, t.ensureFirst(Chain, f.rule(addr)...)
+}
+
+// lock keeps others from making the chain and the jumps, and returns how to end that.
+// Without a lock two may make the same jump, which does no harm.
+func (f family) lock() (unlock func()) {
+	if f.opts.LockPath == "" {
+		return func() {}
+	}
+	lock, err := filelock.Exclusive(f.opts.LockPath, f.opts.Timeout/2)
+	if err != nil {
+		return func() {}
+	}
+	return lock.Release
+}
+
+// ensurePlace makes the chain and the jumps, whichever is missing, and tells whether it
+// made the chain.
+func (f family) ensurePlace(ctx context.Context) (founded bool, err error) {
+	defer f.lock()()
+	return f.ensurePlaceLocked(ctx)
+}
+
+func (f family) ensurePlaceLocked(ctx context.Context) (founded bool, err error) {
 	t, err := f.tables(ctx)
 	if err != nil {
 		return false, err
@@ -192,7 +213,7 @@ func (f family) blockStepwise(ctx context.Context, addr netip.Addr) (founded boo
 			return false, fmt.Errorf("jump from %s: %w", chain, err)
 		}
 	}
-	return founded, t.ensureFirst(Chain, f.rule(addr)...)
+	return founded, nil
 }
 
 // statusAbsent is the exit status of iptables when what was asked about is not there
