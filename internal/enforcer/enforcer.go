@@ -24,6 +24,15 @@ type Enforcer interface {
 	// more. That nothing did is no error.
 	Unblock(ctx context.Context, addr netip.Addr) error
 
+	// BlockAll is Block for many, in few transactions: it returns nil only when all
+	// addrs are blocked. What is blocked already counts as done and is not blocked
+	// twice. When it fails, some may be blocked. progress, which may be nil, is told
+	// now and then how many are done, and at the end that all are.
+	BlockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error
+
+	// UnblockAll is Unblock for many, as BlockAll is Block.
+	UnblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error
+
 	// List returns what is in force now, in no set order.
 	List(ctx context.Context) ([]Block, error)
 

@@ -141,14 +141,23 @@ type entry struct {
 // entries returns all entries that are ours, in the order of the file.
 func (f form) entries(content []byte) []entry {
 	var found []entry
+	f.each(content, func(e entry) {
+		if e.owner == ours {
+			found = append(found, e)
+		}
+	})
+	return found
+}
+
+// each calls do with every entry, in the order of the file.
+func (f form) each(content []byte, do func(entry)) {
 	for start := 0; start < len(content); {
 		line := lineAt(content, start)
-		if addr, who := f.parse(content[line.start:line.end]); who == ours && !continues(content, line.start) {
-			found = append(found, entry{line, addr, who})
+		if addr, who := f.parse(content[line.start:line.end]); who != nobodys && !continues(content, line.start) {
+			do(entry{line, addr, who})
 		}
 		start = line.end
 	}
-	return found
 }
 
 // find returns the entries for addr. It parses only lines in which a quick look

@@ -152,6 +152,12 @@ func FuzzAddDelete(f *testing.F) {
 		if got := form.planRemove(added, addr).apply(added); !bytes.Equal(got, want) {
 			t.Fatalf("add then delete:\n got %q\nwant %q\n via %q", got, want, added)
 		}
+		if many := form.planAddAll(content, []netip.Addr{addr, addr}).apply(content); !bytes.Equal(many, added) {
+			t.Fatalf("planAddAll makes\n%q\nof %q, planAdd\n%q", many, content, added)
+		}
+		if got := form.planRemoveAll(added, []netip.Addr{addr}).apply(added); !bytes.Equal(got, want) {
+			t.Fatalf("planRemoveAll makes\n%q\nof %q, want\n%q", got, added, want)
+		}
 		quick, slow := form.find(added, addr), form.entries(added)
 		for _, e := range slow {
 			if e.addr == addr && (len(quick) != 1 || quick[0] != e) {

@@ -99,6 +99,34 @@ func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
 	return nil
 }
 
+// BlockAll is Block for many, in one edit.
+func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
+	if len(addrs) == 0 {
+		return nil
+	}
+	if _, err := e.edit(ctx, func(content []byte) plan { return e.form.planAddAll(content, addrs) }); err != nil {
+		return fmt.Errorf("adding %d entries to %s: %w", len(addrs), e.path, err)
+	}
+	if progress != nil {
+		progress(len(addrs))
+	}
+	return nil
+}
+
+// UnblockAll is Unblock for many, in one edit.
+func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
+	if len(addrs) == 0 {
+		return nil
+	}
+	if _, err := e.edit(ctx, func(content []byte) plan { return e.form.planRemoveAll(content, addrs) }); err != nil {
+		return fmt.Errorf("removing %d entries from %s: %w", len(addrs), e.path, err)
+	}
+	if progress != nil {
+		progress(len(addrs))
+	}
+	return nil
+}
+
 // List returns the addresses of all plain entries for the configured daemons,
 // whoever wrote them, each once.
 func (e *Enforcer) List(ctx context.Context) ([]enforcer.Block, error) {

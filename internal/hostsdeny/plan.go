@@ -36,22 +36,71 @@ func (p plan) apply(content []byte) []byte {
 
 // planAdd adds an entry for addr where none denies it, and ends the last line.
 func (f form) planAdd(content []byte, addr netip.Addr) plan {
-	mend := missingEnd(content)
 	for _, e := range f.find(content, addr) {
 		if !f.allow || !f.ruleBefore(content, e.start) {
-			return plan{at: len(content), insert: mend}
+			return f.planInsert(content, nil)
 		}
 	}
-	entry := append([]byte(f.line(addr)), lineEnd(content)...)
-	if at := f.place(content); at < len(content) {
-		return plan{at: at, insert: entry, tail: mend}
+	return f.planInsert(content, []netip.Addr{addr})
+}
+
+// planAddAll adds entries for all addrs that none denies, each once.
+func (f form) planAddAll(content []byte, addrs []netip.Addr) plan {
+	decided := len(content) // where the first rule of another form stands
+	if f.allow {
+		decided = f.firstRule(content)
 	}
-	return plan{at: len(content), insert: append(mend, entry...)}
+	denied := make(map[netip.Addr]bool, len(addrs))
+	f.each(content, func(e entry) {
+		if e.start < decided {
+			denied[e.addr] = true
+		}
+	})
+	missing := make([]netip.Addr, 0, len(addrs))
+	for _, addr := range addrs {
+		if !denied[addr] {
+			denied[addr] = true
+			missing = append(missing, addr)
+		}
+	}
+	return f.planInsert(content, missing)
+}
+
+// planInsert adds entries and ends the last line.
+func (f form) planInsert(content []byte, addrs []netip.Addr) plan {
+	mend := missingEnd(content)
+	if len(addrs) == 0 {
+		return plan{at: len(content), insert: mend}
+	}
+	end := lineEnd(content)
+	var lines []byte
+	for _, addr := range addrs {
+		lines = append(append(lines, f.line(addr)...), end...)
+	}
+	if at := f.place(content); at < len(content) {
+		return plan{at: at, insert: lines, tail: mend}
+	}
+	return plan{at: len(content), insert: append(mend, lines...)}
 }
 
 // planRemove takes out what is ours for addr, twice if it stands there twice.
 func (f form) planRemove(content []byte, addr netip.Addr) plan {
 	return planCut(f.find(content, addr))
+}
+
+// planRemoveAll takes out what is ours for any of addrs.
+func (f form) planRemoveAll(content []byte, addrs []netip.Addr) plan {
+	gone := make(map[netip.Addr]bool, len(addrs))
+	for _, addr := range addrs {
+		gone[addr] = true
+	}
+	var entries []entry
+	for _, e := range f.entries(content) {
+		if gone[e.addr] {
+			entries = append(entries, e)
+		}
+	}
+	return planCut(entries)
 }
 
 func (f form) planFlush(content []byte) plan {
@@ -80,14 +129,20 @@ func (f form) place(content []byte) int {
 // ruleBefore tells whether a rule that is not a plain entry stands before end
 // and so may decide first.
 func (f form) ruleBefore(content []byte, end int) bool {
-	for start := nextRule(content, 0); start < end; {
+	return f.firstRule(content[:end]) < end
+}
+
+// firstRule returns the start of the first rule that is not a plain entry, or the
+// length of the content.
+func (f form) firstRule(content []byte) int {
+	for start := nextRule(content, 0); start < len(content); {
 		line := lineAt(content, start)
 		if _, who := f.parse(content[line.start:line.end]); who == nobodys {
-			return true
+			return line.start
 		}
 		start = nextRule(content, line.end)
 	}
-	return false
+	return len(content)
 }
 
 // nextRule returns the start of the first line at or after start that is

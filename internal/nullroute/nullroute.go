@@ -113,6 +113,22 @@ func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
 	return nil
 }
 
+// BlockAll is Block for many. Notes on single addresses are not told.
+func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
+	if err := e.blockAll(ctx, addrs, progress); err != nil {
+		return fmt.Errorf("adding %s routes: %w", e.typeName, err)
+	}
+	return nil
+}
+
+// UnblockAll is Unblock for many.
+func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
+	if err := e.unblockAll(ctx, addrs, progress); err != nil {
+		return fmt.Errorf("removing routes: %w", err)
+	}
+	return nil
+}
+
 // List returns the addresses that our routes lead to, each once.
 func (e *Enforcer) List(ctx context.Context) ([]enforcer.Block, error) {
 	addrs, err := e.addresses(ctx)
@@ -132,18 +148,8 @@ func (e *Enforcer) Flush(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("removing all routes: %w", explain(netip.Addr{}, err))
 	}
-	s, err := open(ctx)
-	if err != nil {
+	if err := e.unblockAll(ctx, addrs, nil); err != nil {
 		return fmt.Errorf("removing all routes: %w", err)
-	}
-	defer s.close()
-	for _, addr := range addrs {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("removing all routes: %w", err)
-		}
-		if err := e.remove(s, addr); err != nil {
-			return fmt.Errorf("removing route for %s: %w", addr, explain(addr, err))
-		}
 	}
 	return nil
 }

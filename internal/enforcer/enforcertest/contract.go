@@ -4,6 +4,8 @@
 package enforcertest
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -83,7 +85,59 @@ func Contract(t *testing.T, e enforcer.Enforcer) {
 	unblock(v4)
 	want("the end")
 
+	bulk(t, e, want)
+
 	if line := e.Describe(v4); !strings.Contains(line, v4.String()) || strings.Contains(line, "\n") {
 		t.Errorf("Describe(%s) = %q, want one line that names it", v4, line)
 	}
+}
+
+// bulk checks BlockAll and UnblockAll on an enforcer that blocks nothing, and leaves
+// it so.
+func bulk(t *testing.T, e enforcer.Enforcer, want func(step string, addrs ...netip.Addr)) {
+	t.Helper()
+	ctx := t.Context()
+	var all []netip.Addr
+	for i := range 20 {
+		all = append(all,
+			netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}),
+			netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i + 1)}))
+	}
+	do := func(name string, f func(context.Context, []netip.Addr, func(int)) error, addrs []netip.Addr) {
+		t.Helper()
+		last := 0
+		progress := func(done int) {
+			if done < last || done > len(addrs) {
+				t.Errorf("%s of %d: progress tells %d after %d", name, len(addrs), done, last)
+			}
+			last = done
+		}
+		if err := f(ctx, addrs, progress); err != nil {
+			t.Fatalf("%s of %d: %v", name, len(addrs), err)
+		}
+		if last != len(addrs) {
+			t.Errorf("%s of %d: progress ends with %d", name, len(addrs), last)
+		}
+	}
+	do("BlockAll", e.BlockAll, nil)
+	do("UnblockAll", e.UnblockAll, nil)
+	do("UnblockAll", e.UnblockAll, all)
+	want("unblocking many that were never blocked")
+	if _, err := e.Block(ctx, all[0], true); err != nil {
+		t.Fatal(err)
+	}
+	do("BlockAll", e.BlockAll, all[:30])
+	want("many, one of them blocked already", slices.Clone(all[:30])...)
+	do("BlockAll", e.BlockAll, append(slices.Clone(all), all...))
+	want("more, all of them twice", slices.Clone(all)...)
+	if err := e.Unblock(ctx, all[1]); err != nil {
+		t.Fatal(err)
+	}
+	want("one of many unblocked", append(slices.Clone(all[:1]), all[2:]...)...)
+	do("UnblockAll", e.UnblockAll, append(slices.Clone(all[:10]), all[:10]...))
+	want("some of many unblocked", slices.Clone(all[10:])...)
+	if err := errors.Join(e.BlockAll(ctx, all, nil), e.UnblockAll(ctx, all, nil)); err != nil {
+		t.Fatalf("without progress: %v", err)
+	}
+	want("all unblocked")
 }
