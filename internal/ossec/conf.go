@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxConf bounds ossec.conf in bytes.
@@ -29,11 +32,15 @@ type Element struct {
 // ReadConf reads the file and hands every leaf to visit. A missing file is an error
 // that errors.Is os.ErrNotExist.
 func ReadConf(path string, visit func(Element)) error {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe must not hold us up
 	if err != nil {
 		return fmt.Errorf("reading configuration: %w", err)
 	}
 	defer file.Close() // only read from
+	// Reading a folder tells what it is; reading a pipe may never end.
+	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return fmt.Errorf("reading configuration: %s is no plain file", path)
+	}
 	data, err := io.ReadAll(io.LimitReader(file, maxConf+1))
 	if err != nil {
 		return fmt.Errorf("reading configuration: %w", err)
@@ -68,7 +75,7 @@ func WalkConf(data []byte, visit func(Element)) error {
 		w.text = append(w.text, data[:open]...)
 		line += bytes.Count(data[:open], []byte{'\n'})
 		data = data[open:]
-		length, tag := markup(data)
+		length, tag := w.markup(data)
 		if length == 0 {
 			w.broken(line, "a '<' that opens no tag, comment or declaration, or does not close it")
 			w.text = append(w.text, '<')
@@ -82,17 +89,21 @@ func WalkConf(data []byte, visit func(Element)) error {
 		data = data[length:]
 	}
 	for _, open := range w.stack {
-		w.broken(open.line, fmt.Sprintf("<%s> is never closed", open.name))
+		w.broken(open.line, fmt.Sprintf("<%s> is never closed", clip(open.name)))
 	}
 	return errors.Join(w.faults...)
 }
 
 // markup returns the length of what begins at the '<' that data begins with, 0 when it
 // is no markup, and the inside of the tag when it is one.
-func markup(data []byte) (int, string) {
+func (w *walker) markup(data []byte) (int, string) {
+	// What is not in the rest of the file is not looked for again.
 	upTo := func(end string) int {
-		if i := bytes.Index(data, []byte(end)); i >= 0 {
-			return i + len(end)
+		if !slices.Contains(w.missing, end) {
+			if i := bytes.Index(data, []byte(end)); i >= 0 {
+				return i + len(end)
+			}
+			w.missing = append(w.missing, end)
 		}
 		return 0
 	}
@@ -101,13 +112,15 @@ func markup(data []byte) (int, string) {
 		return upTo("-->"), ""
 	case bytes.HasPrefix(data, []byte("<?")):
 		return upTo("?>"), ""
+	case bytes.HasPrefix(data, []byte("<![CDATA[")):
+		return upTo("]]>"), ""
 	case bytes.HasPrefix(data, []byte("<!")):
 		return upTo(">"), ""
 	case len(data) < 2 || !(data[1] == '/' || isLetter(data[1])):
 		return 0, ""
 	}
-	end := bytes.IndexByte(data, '>')
-	if next := bytes.IndexByte(data[1:], '<'); end < 0 || next >= 0 && next+1 < end {
+	end := bytes.IndexAny(data[1:], "<>") + 1
+	if end == 0 || data[end] == '<' {
 		return 0, ""
 	}
 	return end + 1, string(data[1:end])
@@ -127,6 +140,8 @@ type walker struct {
 	stack []openTag
 	opens int
 	text  []byte // since the last tag
+
+	missing []string // ends of markup that the rest of the file does not hold
 
 	faults []error
 }
