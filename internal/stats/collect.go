@@ -25,6 +25,8 @@ type Query struct {
 	Location *time.Location // whose days and hours count
 	// Progress, when set, is told now and then how many bytes of how many are read.
 	Progress func(done, all int64)
+	// upTo bounds what is read of files, by inode, in bytes.
+	upTo map[uint64]int64
 }
 
 // DefaultLookBack is far enough to know most who come back, and defaultLookBytes is read
@@ -56,8 +58,10 @@ func (q *Query) want() want {
 }
 
 // collect reads the logs. It always returns what could be counted.
-func (q *Query) collect() *collected {
-	c := &collected{tally: newTally(q.Period, q.Location)}
+func (q *Query) collect() *collected { return q.collectInto(newTally(q.Period, q.Location)) }
+
+func (q *Query) collectInto(t *tally) *collected {
+	c := &collected{tally: t}
 	files, notes, err := responseLogs(q.Log).list()
 	c.notes = notes
 	switch {
@@ -65,6 +69,11 @@ func (q *Query) collect() *collected {
 		c.notes = append(c.notes, q.Log+" does not exist: no response has written to it yet")
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		c.failures = append(c.failures, fmt.Errorf("looking for the log: %w", err))
+	}
+	for i, f := range files {
+		if most, ok := q.upTo[f.inode]; ok {
+			files[i].size = min(f.size, most)
+		}
 	}
 	w := q.want()
 	spans := w.plan(files, &arlog.Parser{Location: q.Location})

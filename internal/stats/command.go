@@ -12,6 +12,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/manual"
+	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/internal/version"
 )
@@ -34,11 +36,17 @@ type command struct {
 	append   bool
 	mail     bool
 	alerts   bool
+	tick     ticker
 }
 
 // Main runs response-stats and returns its exit status.
 func Main(env program.Env) int {
-	c := &command{Program: program.New(env, Name)}
+	return run(env, realTicker)
+}
+
+func run(env program.Env, tick ticker) int {
+	c := &command{Program: program.New(env, Name), tick: tick}
+	c.Hint = notify.Hint
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := c.app().RunContext(ctx, append([]string{c.Name}, c.Arguments()...))
@@ -73,9 +81,9 @@ func (c *command) app() *cli.App {
 			if err := c.finish(ctx); err != nil {
 				return c.usageError(err)
 			}
-			return c.run(ctx.Context)
+			return c.run()
 		},
-		Commands: []*cli.Command{c.watchCommand()},
+		Commands: []*cli.Command{c.watchCommand(), manual.Command(manualText)},
 	}
 }
 

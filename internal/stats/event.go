@@ -124,27 +124,28 @@ type cache struct {
 }
 
 type slot struct {
-	text string
-	id   uint16
-	ok   bool // wanted
-	used bool
+	text  string
+	id    uint16
+	ok    bool // wanted
+	used  bool
+	about bool // a description has been noted
 }
 
-func (c *cache) of(text []byte) (id uint16, ok, fresh bool) {
+func (c *cache) of(text []byte) *slot {
 	h := uint(len(text))
 	if n := len(text); n > 0 {
 		h = h*7 + uint(text[n-1])*31 + uint(text[n/2])*5 + uint(text[0])
 	}
 	s := &c.slots[h%uint(len(c.slots))]
 	if s.used && string(text) == s.text {
-		return s.id, s.ok, false
+		return s
 	}
 	name := text
 	if c.name != nil {
 		name = c.name(text)
 	}
-	*s = slot{string(text), c.names.of(name), c.wanted == nil || c.wanted(string(name)), true}
-	return s.id, s.ok, true
+	*s = slot{text: string(text), id: c.names.of(name), ok: c.wanted == nil || c.wanted(string(name)), used: true}
+	return s
 }
 
 // decoder makes events out of lines. It is one goroutine's own.
@@ -167,8 +168,8 @@ func (d *decoder) decode(line []byte) (e event, ok bool) {
 	f := &d.fields
 	err := d.parser.Parse(line, f)
 	e.when = f.Unix
-	id, wanted, _ := d.programs.of(f.Program)
-	e.program = id
+	program := d.programs.of(f.Program)
+	e.program = program.id
 	if err != nil {
 		switch f.Step {
 		case "":
@@ -181,12 +182,13 @@ func (d *decoder) decode(line []byte) (e event, ok bool) {
 		default:
 			e.kind = boundary
 		}
-		return e, wanted
+		return e, program.ok
 	}
-	rule, ruleWanted, fresh := d.rules.of(f.RuleID)
-	e.rule = rule
-	if fresh && len(f.Description) > 0 {
-		d.rules.names.describe(rule, string(f.Description))
+	rule := d.rules.of(f.RuleID)
+	e.rule = rule.id
+	if len(f.Description) > 0 && !rule.about {
+		rule.about = true
+		d.rules.names.describe(rule.id, string(f.Description))
 	}
 	switch f.Status {
 	case arlog.StatusAdd:
@@ -205,7 +207,7 @@ func (d *decoder) decode(line []byte) (e event, ok bool) {
 	}
 	e.addr = keyOf(f.Addr)
 	e.request = f.Wazuh && len(f.JSON) > 0
-	return e, wanted && ruleWanted && d.filter.wantsAddr(f.Addr)
+	return e, program.ok && rule.ok && d.filter.wantsAddr(f.Addr)
 }
 
 // baseName is what stands after the last slash.

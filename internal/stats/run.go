@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,12 +11,12 @@ import (
 
 // run makes the report and puts it where it is wanted. What can be counted is counted
 // and put there even when something fails.
-func (c *command) run(ctx context.Context) error {
+func (c *command) run() error {
 	report, failures := c.report()
 	if len(failures) > 0 {
 		c.Complain(errors.Join(failures...))
 	}
-	if err := c.deliver(ctx, report); err != nil {
+	if err := c.deliver(report); err != nil {
 		return err
 	}
 	if len(failures) > 0 {
@@ -66,9 +65,9 @@ const (
 )
 
 // deliver writes the report where it is wanted.
-func (c *command) deliver(ctx context.Context, r *Report) error {
+func (c *command) deliver(r *Report) error {
 	if c.mail {
-		if err := c.sendMail(ctx, r); err != nil {
+		if err := c.sendMail(r); err != nil {
 			return err
 		}
 	}

@@ -69,6 +69,8 @@ type tally struct {
 	high, back int64
 	// waiting holds, by program, a request of Wazuh's until it is known not to be aborted.
 	waiting map[uint16]event
+	// counted, when set, is told of everything that counts in the period.
+	counted func(*event)
 	touched uint64 // keeps the compiler from leaving touch out
 	// agentSlots is by how much the agents' tables may still grow.
 	agentSlots int
@@ -128,6 +130,9 @@ func (t *tally) count(e *event) {
 	case e.when < t.from:
 		t.countBefore(e)
 		return
+	}
+	if t.counted != nil {
+		t.counted(e)
 	}
 	t.total.add(e.kind)
 	if t.first == 0 || e.when < t.first {

@@ -1,5 +1,211 @@
 package stats
 
-import "github.com/urfave/cli/v2"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
 
-func (c *command) watchCommand() *cli.Command { return &cli.Command{Name: "watch"} }
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+)
+
+// ticker returns a channel that ticks, and how to stop it.
+type ticker func(time.Duration) (<-chan time.Time, func())
+
+func realTicker(d time.Duration) (<-chan time.Time, func()) {
+	t := time.NewTicker(d)
+	return t.C, t.Stop
+}
+
+func (c *command) watchCommand() *cli.Command {
+	interval := time.Second
+	return &cli.Command{
+		Name: "watch", Usage: "follow the log: today's counts and the last events; plain lines when not on a terminal", HideHelpCommand: true,
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "interval", Usage: "look every `TIME`", Value: interval, Destination: &interval},
+			&cli.StringSliceFlag{Name: "response", Usage: "only the response `NAME`; may be repeated, as those below"},
+			&cli.StringSliceFlag{Name: "rule", Usage: "only rule `ID`"},
+			&cli.StringSliceFlag{Name: "address", Aliases: []string{"network"}, Usage: "only `ADDRESS`, or a network"},
+			&cli.StringFlag{Name: "log", Usage: "follow `FILE` instead of the installation's log"},
+		},
+		Action: func(ctx *cli.Context) error {
+			if ctx.Args().Present() {
+				return c.usageError(fmt.Errorf("watch takes no argument such as %q", ctx.Args().First()))
+			}
+			if interval < 10*time.Millisecond {
+				return c.usageError(fmt.Errorf("--interval %s is too short", interval))
+			}
+			networks, err := parseNetworks(ctx.StringSlice("address"))
+			if err != nil {
+				return c.usageError(err)
+			}
+			c.query = Query{
+				Log: ctx.String("log"), Location: c.Now().Location(),
+				Filter: Filter{Responses: ctx.StringSlice("response"), Rules: ctx.StringSlice("rule"), Networks: networks},
+			}
+			if c.query.Log == "" {
+				c.query.Log = c.Home.ResponseLog()
+			}
+			return c.watch(ctx.Context, interval)
+		},
+	}
+}
+
+// watcher shows today's counts and the last events.
+type watcher struct {
+	c       *command
+	log     follower
+	tally   *tally
+	decoder decoder
+	host    string
+	// events are the last ones, the latest last.
+	events  []event
+	quiet   bool // while the past is read
+	inForce int
+	fault   error // of the last look
+	// checked is when the leases were read last.
+	checked time.Time
+}
+
+// keptEvents is how many events are kept: more than any screen has lines.
+const keptEvents = 500
+
+// watch goes on until ctx ends.
+func (c *command) watch(ctx context.Context, interval time.Duration) error {
+	w := &watcher{c: c, log: follower{path: c.query.Log}, inForce: -1}
+	w.host, _ = os.Hostname() // shown if it is there
+	if err := w.begin(); err != nil {
+		return err
+	}
+	defer w.log.close() // only read from
+	if c.StdoutTerminal {
+		fmt.Fprint(c.Stdout, enterScreen)
+		defer fmt.Fprint(c.Stdout, leaveScreen)
+	} else {
+		fmt.Fprintln(c.Stdout, w.summary())
+	}
+	ticks, stop := c.tick(interval)
+	defer stop()
+	for {
+		if c.StdoutTerminal {
+			w.draw()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case _, ok := <-ticks:
+			if !ok {
+				return nil
+			}
+		}
+		w.look()
+	}
+}
+
+// begin reads what the log holds of today, exactly up to where it is followed from.
+func (w *watcher) begin() error {
+	inode, size, err := w.log.toEnd()
+	if err != nil {
+		return fmt.Errorf("following the log: %w", err)
+	}
+	q := w.c.query
+	q.Period = Today(w.c.Now())
+	q.upTo = map[uint64]int64{inode: size}
+	w.quiet = true
+	found := q.collectInto(w.newTally(q.Period))
+	w.quiet = false
+	if len(found.failures) > 0 {
+		return errors.Join(found.failures...)
+	}
+	return nil
+}
+
+func (w *watcher) newTally(p Period) *tally {
+	w.tally = newTally(p, w.c.query.Location)
+	w.tally.counted = func(e *event) {
+		if len(w.events) >= keptEvents {
+			w.events = append(w.events[:0], w.events[keptEvents/2:]...)
+		}
+		w.events = append(w.events, *e)
+		if !w.quiet && !w.c.StdoutTerminal {
+			fmt.Fprintln(w.c.Stdout, w.eventLine(e))
+		}
+	}
+	q := &w.c.query
+	w.decoder = decoder{
+		parser: arlog.Parser{Location: q.Location}, filter: &q.Filter,
+		programs: cache{names: w.tally.programs, name: baseName, wanted: q.Filter.wantsResponse},
+		rules:    cache{names: w.tally.rules, wanted: q.Filter.wantsRule},
+	}
+	return w.tally
+}
+
+// look reads what is new, and begins a new day when there is one.
+func (w *watcher) look() {
+	if now := w.c.Now(); now.Unix() >= w.tally.until {
+		last := w.tally
+		last.settle()
+		fresh := w.newTally(Today(now))
+		// The numbers in the events that are shown are those of the old names.
+		fresh.programs, fresh.rules = last.programs, last.rules
+		w.decoder.programs = cache{names: fresh.programs, name: baseName, wanted: w.c.query.Filter.wantsResponse}
+		w.decoder.rules = cache{names: fresh.rules, wanted: w.c.query.Filter.wantsRule}
+	}
+	lines := 0
+	w.fault = w.log.poll(func(line []byte) {
+		lines++
+		if len(line) == 0 {
+			return
+		}
+		e, ok := w.decoder.decode(line)
+		if e.kind == unreadable {
+			e.when, e.addr.lo = w.c.Now().Unix(), 1
+		}
+		if ok {
+			w.tally.add(&e)
+		}
+	})
+	if lines == 0 { // nothing more is to come of what waits
+		w.tally.settle()
+	}
+}
+
+var verbs = [...]string{blocked: "blocked", unblocked: "unblocked", whitelisted: "whitelisted", stillHeld: "still held", skipped: "skipped", failed: "FAILED"}
+
+// eventLine tells one event on a line.
+func (w *watcher) eventLine(e *event) string {
+	addr := "-"
+	if e.addr != (key{}) {
+		addr = e.addr.addr().String()
+	}
+	rule := w.tally.rules.text(e.rule)
+	if rule != "" {
+		rule = "  rule " + printable(rule, 64)
+	}
+	when := time.Unix(e.when, 0).In(w.c.query.Location)
+	return fmt.Sprintf("%s  %-11s  %-15s  %s%s", when.Format(time.DateTime), verbs[e.kind], addr, printable(w.tally.programs.text(e.program), 64), rule)
+}
+
+func (w *watcher) summary() string {
+	t := w.tally.total
+	s := fmt.Sprintf("today: %s, %s, %d skipped, %d failed, %s", plural(int(t.Blocks), "block", "blocks"),
+		plural(int(t.Unblocks), "unblock", "unblocks"), t.skips(), t.Failed, plural(int(w.tally.addrs.blockedAddresses()), "address", "addresses"))
+	if w.tally.unreadable > 0 {
+		s += fmt.Sprintf(", %s not readable", plural(int(w.tally.unreadable), "line", "lines"))
+	}
+	return s
+}
+
+// screenSize returns the size of the terminal, or a common one.
+func (w *watcher) screenSize() (width, height int) {
+	if file, ok := w.c.Stdout.(*os.File); ok {
+		if width, height, err := term.GetSize(int(file.Fd())); err == nil && width > 0 && height > 0 {
+			return width, height
+		}
+	}
+	return 80, 24
+}
