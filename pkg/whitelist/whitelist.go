@@ -44,6 +44,14 @@ type Resolver interface {
 type network struct {
 	prefix       netip.Prefix
 	text, source string
+	line         int // in the file source, 0 when source tells all
+}
+
+func (n network) match() Match {
+	if n.line == 0 {
+		return Match{n.text, n.source}
+	}
+	return Match{n.text, fmt.Sprintf("%s:%d", n.source, n.line)}
 }
 
 type host struct{ name, source string }
@@ -77,7 +85,7 @@ func (l *List) Add(text, source string) error {
 
 // AddPrefix adds a network that needs no parsing. text is how a person knows it.
 func (l *List) AddPrefix(p netip.Prefix, text, source string) {
-	l.networks = append(l.networks, network{p, text, source})
+	l.networks = append(l.networks, network{p, text, source, 0})
 }
 
 // AddFile adds a file of one entry a line, in which # begins a comment. It is read
@@ -111,18 +119,30 @@ func (l *List) Match(ctx context.Context, addr netip.Addr) (Match, bool) {
 	addr = addr.Unmap()
 	for _, n := range l.networks {
 		if n.prefix.Contains(addr) {
-			return Match{n.text, n.source}, true
+			return n.match(), true
 		}
 	}
+	var match Match
+	found := false
 	hosts := slices.Clone(l.hosts)
 	for _, path := range l.files {
-		m, more, ok := l.matchFile(path, addr)
-		if ok {
-			return m, true
+		hosts = append(hosts, l.scanFile(path, func(n network) bool {
+			if found = n.prefix.Contains(addr); found {
+				match = n.match()
+			}
+			return !found
+		})...)
+		if found {
+			return match, true
 		}
-		hosts = append(hosts, more...)
 	}
-	return l.matchHosts(ctx, hosts, addr)
+	l.resolve(ctx, hosts, func(h host, addrs []netip.Addr) bool {
+		if found = slices.Contains(addrs, addr); found {
+			match = Match{h.name, h.source}
+		}
+		return !found
+	})
+	return match, found
 }
 
 // Bounds of what is kept of one file.
@@ -131,12 +151,13 @@ const (
 	maxHosts = 1024     // names
 )
 
-// matchFile scans a file for addr and returns the host names in it on the way.
-func (l *List) matchFile(path string, addr netip.Addr) (Match, []host, bool) {
+// scanFile hands the networks in a file to visit, until it returns false, and returns the
+// host names that it met.
+func (l *List) scanFile(path string, visit func(network) bool) []host {
 	file, err := openPlain(path)
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("reading whitelist: %w", err))
-		return Match{}, nil, false
+		return nil
 	}
 	defer file.Close() // only read from
 	var hosts []host
@@ -168,9 +189,10 @@ func (l *List) matchFile(path string, addr netip.Addr) (Match, []host, bool) {
 		}
 		for _, v := range values {
 			switch {
-			case v.host == "" && v.prefix.Contains(addr):
-				return Match{text, fmt.Sprintf("%s:%d", path, n)}, nil, true
 			case v.host == "":
+				if !visit(network{v.prefix, text, path, n}) {
+					return nil
+				}
 			case len(hosts) == maxHosts:
 				broken(n, fmt.Errorf("entry %q: more than %d host names in one file", clip(v.host), maxHosts))
 			default:
@@ -181,7 +203,7 @@ func (l *List) matchFile(path string, addr netip.Addr) (Match, []host, bool) {
 	if faults > maxFaults {
 		l.faults = append(l.faults, fmt.Errorf("%s: and %d more broken entries", path, faults-maxFaults))
 	}
-	return Match{}, hosts, false
+	return hosts
 }
 
 // openPlain opens a plain file. It does not wait for the other end of a pipe.
@@ -217,10 +239,11 @@ func readLine(r *bufio.Reader) (string, error) {
 // maxLookups bounds how many names are asked for at once.
 const maxLookups = 64
 
-// matchHosts resolves all names side by side until one covers addr or the time is up.
-func (l *List) matchHosts(ctx context.Context, hosts []host, addr netip.Addr) (Match, bool) {
+// resolve asks for all names side by side and hands the answers to visit, until it returns
+// false or the time is up.
+func (l *List) resolve(ctx context.Context, hosts []host, visit func(host, []netip.Addr) bool) {
 	if l.Resolver == nil || len(hosts) == 0 {
-		return Match{}, false
+		return
 	}
 	timeout := l.ResolveTimeout
 	if timeout == 0 {
@@ -230,8 +253,8 @@ func (l *List) matchHosts(ctx context.Context, hosts []host, addr netip.Addr) (M
 	defer cancel()
 	type answer struct {
 		host
-		covers bool
-		err    error
+		addrs []netip.Addr
+		err   error
 	}
 	answers := make(chan answer, len(hosts)) // room for all: nobody waits on a Match that has returned
 	places := make(chan struct{}, maxLookups)
@@ -241,31 +264,32 @@ func (l *List) matchHosts(ctx context.Context, hosts []host, addr netip.Addr) (M
 			select {
 			case places <- struct{}{}:
 			case <-ctx.Done():
-				answers <- answer{h, false, ctx.Err()}
+				answers <- answer{h, nil, ctx.Err()}
 				continue
 			}
 			go func() {
 				addrs, err := l.Resolver.LookupNetIP(ctx, "ip", h.name)
-				covers := slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap().WithZone("") == addr })
+				for i, a := range addrs {
+					addrs[i] = a.Unmap().WithZone("")
+				}
 				<-places
-				answers <- answer{h, covers, err}
+				answers <- answer{h, addrs, err}
 			}()
 		}
 	})
 	for range hosts {
 		select {
 		case a := <-answers:
-			if a.covers {
-				return Match{a.name, a.source}, true
+			if !visit(a.host, a.addrs) {
+				return
 			}
 			if a.err != nil {
 				l.faults = append(l.faults, fmt.Errorf("%s: resolving whitelist entry %q: %w", a.source, a.name, a.err))
 			}
 		case <-ctx.Done():
 			l.faults = append(l.faults, fmt.Errorf("resolving whitelist host names: not all answered within %s", timeout))
-			return Match{}, false
+			return
 		}
 	}
 	started.Wait()
-	return Match{}, false
 }

@@ -1,0 +1,71 @@
+package whitelist
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+)
+
+// Sieve answers for many addresses: it holds all entries of a List, files and resolved
+// host names included, so that each answer costs the same however many there are.
+type Sieve struct {
+	entries map[netip.Prefix]Match
+	bits4   []int // the mask lengths that occur, in bits
+	bits6   []int
+}
+
+// Sieve reads all files and asks for all host names once.
+func (l *List) Sieve(ctx context.Context) *Sieve {
+	s := &Sieve{entries: map[netip.Prefix]Match{}}
+	for _, n := range l.networks {
+		s.add(n)
+	}
+	hosts := slices.Clone(l.hosts)
+	for _, path := range l.files {
+		hosts = append(hosts, l.scanFile(path, func(n network) bool {
+			s.add(n)
+			return true
+		})...)
+	}
+	l.resolve(ctx, hosts, func(h host, addrs []netip.Addr) bool {
+		for _, a := range addrs {
+			s.add(network{netip.PrefixFrom(a, a.BitLen()), h.name, h.source, 0})
+		}
+		return true
+	})
+	return s
+}
+
+func (s *Sieve) add(n network) {
+	p := n.prefix.Masked()
+	if _, known := s.entries[p]; known {
+		return
+	}
+	s.entries[p] = n.match()
+	bits := &s.bits6
+	if p.Addr().Is4() {
+		bits = &s.bits4
+	}
+	if !slices.Contains(*bits, p.Bits()) {
+		*bits = append(*bits, p.Bits())
+	}
+}
+
+// Match returns an entry that covers addr.
+func (s *Sieve) Match(addr netip.Addr) (Match, bool) {
+	addr = addr.Unmap()
+	bits := s.bits6
+	if addr.Is4() {
+		bits = s.bits4
+	}
+	for _, n := range bits {
+		p, err := addr.Prefix(n)
+		if err != nil {
+			continue // not reached: the lengths are of this family
+		}
+		if m, ok := s.entries[p]; ok {
+			return m, true
+		}
+	}
+	return Match{}, false
+}
