@@ -40,11 +40,7 @@ func TestCallDelivers(t *testing.T) {
 	if !strings.Contains(m.html, "Failed password &lt;b&gt;for&lt;/b&gt; root") || strings.Contains(m.html, "<b>for") {
 		t.Errorf("HTML:\n%s", m.html)
 	}
-	lock, err := queue{h.home.MailQueue()}.waitLock(30 * time.Second) // the deliverer is done
-	if err != nil {
-		t.Fatal(err)
-	}
-	lock.Release()
+	h.idle()
 	line := regexp.MustCompile(`^\S+ \S+ +\d+ \S+ \S+ \d{4} ` + regexp.QuoteMeta(h.invoked()) + ` add - 203\.0\.113\.7 ` + regexp.QuoteMeta(id) + ` 5712 - Email notification sent for blocked IP: 203\.0\.113\.7\n$`)
 	if !line.MatchString(h.log()) {
 		t.Errorf("log %q", h.log())
@@ -244,11 +240,11 @@ func TestStorm(t *testing.T) {
 				}
 			}
 			for i := 0; i < 1000; {
-				for n := 0; n < 25; n++ {
+				for range 100 {
 					h.queueUp(c, fmt.Sprintf("10.0.%d.%d", i/250, i%250+1), "5712")
 					i++
 				}
-				c.add(25*every - settleTime)
+				c.add(100*every - settleTime)
 				step(t, d, c)
 				collect()
 			}

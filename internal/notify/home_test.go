@@ -3,8 +3,10 @@ package notify
 import (
 	"bytes"
 	"context"
+	"net/mail"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -36,7 +38,34 @@ func newHouse(t *testing.T, conf, settings string) house {
 	h := house{t, ossec.Home(t.TempDir())}
 	h.write(h.home.Conf(), conf)
 	h.write(h.home.Settings(), settings)
+	t.Cleanup(h.idle)
 	return h
+}
+
+// idle waits until no deliverer is at work.
+func (h house) idle() {
+	h.t.Helper()
+	if _, err := os.Lstat(h.home.MailQueue()); err != nil {
+		return
+	}
+	lock, err := queue{h.home.MailQueue()}.waitLock(30 * time.Second)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	lock.Release()
+}
+
+// process is the program as a process of its own.
+func (h house) process(args ...string) *exec.Cmd {
+	h.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Args[0] = h.invoked()
+	cmd.Env = append(os.Environ(), "NOTIFY_TEST_PROGRAM=1", "GORACE=atexit_sleep_ms=10")
+	return cmd
 }
 
 func (h house) write(path, text string) {
@@ -175,4 +204,17 @@ func (h house) waiting(state string) int {
 		}
 	}
 	return n
+}
+
+func mustAddresses(t testing.TB, texts ...string) []*mail.Address {
+	t.Helper()
+	var list []*mail.Address
+	for _, text := range texts {
+		a, err := mail.ParseAddress(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, a)
+	}
+	return list
 }
