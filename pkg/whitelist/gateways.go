@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -12,11 +13,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// mayBeGateway asks the kernel for the way to addr. What is reached through some other
+// gateway, as nearly every attacker is, cannot be one itself, and one such question costs
+// far less than looking through all routes. Any doubt is a yes.
+func mayBeGateway(addr netip.Addr) bool {
+	family := uint8(unix.AF_INET)
+	if addr.Is6() {
+		family = unix.AF_INET6
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
+	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family, Dst_len: uint8(addr.BitLen())}})
+	req.AddData(nl.NewRtAttr(unix.RTA_DST, addr.AsSlice()))
+	maybe := true
+	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(m []byte) bool {
+		msg := nl.DeserializeRtMsg(m)
+		if msg.Type != unix.RTN_UNICAST {
+			return true
+		}
+		var way List
+		way.addRouteGateways(m[msg.Len():])
+		maybe = len(way.networks) == 0 || slices.ContainsFunc(way.networks, func(n network) bool { return n.prefix.Addr() == addr })
+		return true
+	})
+	if errors.Is(err, unix.ENETUNREACH) { // not even a default route leads there
+		return false
+	}
+	return err != nil || maybe
+}
+
 // addGateways adds the gateways of all default routes. It asks the kernel for
 // unicast routes only (strict checking, Linux 4.20), so that the null routes of an
 // attack, which may be a hundred thousand, are not copied out; netlink.RouteListFiltered
 // would fetch and decode them all. An older kernel sends all and they are passed over.
 func (l *List) addGateways() {
+	l.gateways = false
 	socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("reading default gateways: %w", err))

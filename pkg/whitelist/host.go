@@ -35,7 +35,8 @@ func AllBuiltIn() BuiltIn {
 
 const builtIn = "built in"
 
-// AddBuiltIn adds the chosen addresses as they are at this moment.
+// AddBuiltIn adds the chosen addresses as they are at this moment, but gateways, which
+// Match asks for when they matter.
 func (l *List) AddBuiltIn(b BuiltIn) {
 	fixed := func(on bool, what string, prefixes ...string) {
 		for _, p := range prefixes {
@@ -51,9 +52,7 @@ func (l *List) AddBuiltIn(b BuiltIn) {
 	if b.OwnAddresses || b.Broadcast {
 		l.addInterfaces(b)
 	}
-	if b.Gateways {
-		l.addGateways()
-	}
+	l.gateways = b.Gateways // looked up when an address is matched
 	if b.DNSServers {
 		l.addDNSServers(b.ResolvConf)
 	}

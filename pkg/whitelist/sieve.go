@@ -17,6 +17,9 @@ type Sieve struct {
 // Sieve reads all files and asks for all host names once.
 func (l *List) Sieve(ctx context.Context) *Sieve {
 	s := &Sieve{entries: map[netip.Prefix]Match{}}
+	if l.gateways {
+		l.addGateways()
+	}
 	for _, n := range l.networks {
 		s.add(n)
 	}

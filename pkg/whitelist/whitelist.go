@@ -33,6 +33,7 @@ type List struct {
 	networks []network
 	hosts    []host
 	files    []string
+	gateways bool // still to be added
 	faults   []error
 }
 
@@ -117,13 +118,14 @@ func (l *List) Faults() []error { return slices.Clone(l.faults) }
 // host names.
 func (l *List) Match(ctx context.Context, addr netip.Addr) (Match, bool) {
 	addr = addr.Unmap()
-	for _, n := range l.networks {
-		if n.prefix.Contains(addr) {
-			return n.match(), true
-		}
+	match, found := l.matchNetworks(0, addr)
+	if known := len(l.networks); !found && l.gateways && mayBeGateway(addr) {
+		l.addGateways()
+		match, found = l.matchNetworks(known, addr)
 	}
-	var match Match
-	found := false
+	if found {
+		return match, true
+	}
 	hosts := slices.Clone(l.hosts)
 	for _, path := range l.files {
 		hosts = append(hosts, l.scanFile(path, func(n network) bool {
@@ -143,6 +145,15 @@ func (l *List) Match(ctx context.Context, addr netip.Addr) (Match, bool) {
 		return !found
 	})
 	return match, found
+}
+
+func (l *List) matchNetworks(from int, addr netip.Addr) (Match, bool) {
+	for _, n := range l.networks[from:] {
+		if n.prefix.Contains(addr) {
+			return n.match(), true
+		}
+	}
+	return Match{}, false
 }
 
 // Bounds of what is kept of one file.
