@@ -135,6 +135,27 @@ func (s *Store) Holders(addr netip.Addr, program string) (Held, error) {
 	return held, nil
 }
 
+// StillHeld returns those of addrs that somebody holds.
+func (s *Store) StillHeld(addrs []netip.Addr) ([]netip.Addr, error) {
+	var held []netip.Addr
+	err := s.view(func(tx *bolt.Tx) error {
+		for _, addr := range addrs {
+			h, err := holders(tx, addr, "")
+			if err != nil {
+				return err
+			}
+			if len(h.Others) > 0 {
+				held = append(held, addr)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the leases: %w", err)
+	}
+	return held, nil
+}
+
 // Release gives the lease of program on addr back and returns who else holds it. When
 // nobody does, the lease is marked as being lifted instead, so that the block is not
 // forgotten should lifting it fail or the process be killed: Lifted ends it.

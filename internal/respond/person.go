@@ -33,7 +33,7 @@ func forPerson(args []string) bool {
 	case strings.HasPrefix(args[0], "-"):
 		return true
 	}
-	return slices.Contains([]string{"list", "unban", "flush", "expire", "restore", "reconcile", "man", "help", "h"}, args[0])
+	return slices.Contains([]string{"list", "unban", "flush", "expire", "restore", "reconcile", "import", "unimport", "export", "man", "help", "h"}, args[0])
 }
 
 // errReported marks a failure that has been printed and logged already.
@@ -94,6 +94,7 @@ func (p *call) usage() string {
 		{"expire", "free those whose daemon died (from cron)"},
 		{"restore", "block again after a reboot or a flush"},
 		{"reconcile", "what differs between leases and host"},
+		{"import FILE|-", "block a list, one address a line"},
 	} {
 		fmt.Fprintf(&b, "%s %s %s\n", p.Name, pad(example[0]), example[1])
 	}
@@ -133,7 +134,32 @@ func (p *call) commands() []*cli.Command {
 				return p.result(p.unban(c.Context, addr))
 			},
 		},
-		p.plain("flush", "free all addresses", p.flush),
+		{
+			Name: "flush", Usage: "free all addresses", HideHelpCommand: true,
+			Flags: []cli.Flag{&cli.StringFlag{Name: "program", Usage: "only what this program holds, as list shows it"}},
+			Action: func(c *cli.Context) error {
+				if c.Args().Present() {
+					return p.noArguments(c)
+				}
+				if name := c.String("program"); name != "" {
+					return p.result(p.flushProgram(c.Context, name))
+				}
+				return p.result(p.flush(c.Context))
+			},
+		},
+		{
+			Name: "import", Usage: "block the addresses of a list, one a line, # begins a comment", ArgsUsage: "FILE|-", HideHelpCommand: true,
+			Action: func(c *cli.Context) error {
+				if c.NArg() != 1 {
+					return p.usageError(errors.New("import takes one file, or - for standard input"))
+				}
+				return p.result(p.importList(c.Context, c.Args().First()))
+			},
+		},
+		p.plain("unimport", "free what import blocked and nobody else holds", func(ctx context.Context) int {
+			return p.flushProgram(ctx, importer)
+		}),
+		p.plain("export", "print the addresses that are held, one a line", p.export),
 		p.plain("expire", "free addresses whose daemon died before it could", p.expire),
 		p.plain("restore", "block again what is leased but not blocked, as after a reboot", p.restore),
 		{
@@ -172,13 +198,17 @@ var whatAllShare = []string{
 	"Host names are never resolved, and networks never blocked.",
 }
 
+func (p *call) noArguments(c *cli.Context) error {
+	return p.usageError(fmt.Errorf("%s takes no arguments, found %s", c.Command.Name, arproto.Quote(c.Args().First())))
+}
+
 // plain is a command without arguments.
 func (p *call) plain(name, usage string, do func(context.Context) int) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: usage, HideHelpCommand: true,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return p.usageError(fmt.Errorf("%s takes no arguments, found %s", name, arproto.Quote(c.Args().First())))
+				return p.noArguments(c)
 			}
 			return p.result(do(c.Context))
 		},

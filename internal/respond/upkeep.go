@@ -3,9 +3,9 @@ package respond
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -59,7 +59,7 @@ func (p *call) toFlush(ctx context.Context) ([]netip.Addr, func(context.Context)
 			addrs = append(addrs, l.Addr)
 		}
 	}
-	return addrs, func(ctx context.Context) error { return p.unblockAll(ctx, addrs) }, err
+	return addrs, func(ctx context.Context) error { return p.enforcer.UnblockAll(ctx, addrs, nil) }, err
 }
 
 // logUnblocked logs one line for each address.
@@ -237,36 +237,55 @@ func (p *call) compared(ctx context.Context) ([]listed, error) {
 	return compare(leases, blocks), nil
 }
 
+// chunk is how many addresses are changed in one go: adds and deletes by the daemon wait
+// as long.
+const chunk = 5000
+
+// inChunks runs work on one part of addrs after the other, while nobody else changes any
+// block. Done is told how many are behind.
+func (p *call) inChunks(addrs []netip.Addr, work func([]netip.Addr) error) error {
+	bar := p.newBar(len(addrs))
+	defer bar.end()
+	for part := range slices.Chunk(addrs, chunk) {
+		lock, err := p.store.LockAll()
+		if err != nil {
+			return err
+		}
+		err = work(part)
+		lock.Release()
+		if err != nil {
+			return err
+		}
+		bar.add(len(part))
+	}
+	return nil
+}
+
 // blockAll blocks addresses that are leased: those that are given back meanwhile are left
 // alone.
 func (p *call) blockAll(ctx context.Context, addrs []netip.Addr) error {
-	for _, addr := range addrs {
-		if err := p.blockLeased(ctx, addr); err != nil {
+	return p.inChunks(addrs, func(part []netip.Addr) error {
+		held, err := p.store.StillHeld(part)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		return p.enforcer.BlockAll(ctx, held, nil)
+	})
 }
 
-func (p *call) blockLeased(ctx context.Context, addr netip.Addr) error {
-	lock, err := p.store.LockAddr(addr)
-	defer lock.Release()
-	if err != nil {
-		return err
-	}
-	held, err := p.store.Holders(addr, "")
-	if err != nil || len(held.Others) == 0 {
-		return err
-	}
-	_, err = p.enforcer.Block(ctx, addr, false)
-	return err
-}
-
+// unblockAll frees addresses that nobody holds: those that are taken meanwhile are left
+// alone.
 func (p *call) unblockAll(ctx context.Context, addrs []netip.Addr) error {
-	for _, addr := range addrs {
-		if err := p.enforcer.Unblock(ctx, addr); err != nil {
-			return fmt.Errorf("freeing all: %w", err)
+	return p.inChunks(addrs, func(part []netip.Addr) error {
+		held, err := p.store.StillHeld(part)
+		if err != nil {
+			return err
 		}
-	}
-	return nil
+		keep := map[netip.Addr]bool{}
+		for _, addr := range held {
+			keep[addr] = true
+		}
+		free := slices.DeleteFunc(slices.Clone(part), func(a netip.Addr) bool { return keep[a] })
+		return p.enforcer.UnblockAll(ctx, free, nil)
+	})
 }
