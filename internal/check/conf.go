@@ -1,0 +1,185 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+)
+
+// conf is ossec.conf by blocks.
+type conf struct {
+	path   string
+	blocks []*block // in the order in which they open
+	names  []string // of everything directly under a root
+	// entries are all <white_list> and <allow_list>.
+	entries []entry
+	err     error
+	unread  bool // nothing at all was read
+}
+
+// block is one <command>, <active-response>, <localfile> and so on.
+type block struct {
+	name   string
+	root   int // which root it is in
+	place  int // counts all blocks
+	line   int // of its first element
+	fields []field
+}
+
+// field is one element in a block.
+type field struct {
+	name, text string
+	raw        string // with the blanks around it
+	line       int
+}
+
+// entry is one entry of OSSEC's white list.
+type entry struct {
+	field
+	global bool // in <global>, where OSSEC reads it
+}
+
+func readConf(path string) conf {
+	c := conf{path: path, unread: true}
+	byNumber := map[int]*block{}
+	c.err = ossec.ReadConf(path, func(e ossec.Element) {
+		c.unread = false
+		f := field{e.Path[len(e.Path)-1], e.Text, e.Raw, e.Line}
+		if f.name == "white_list" || f.name == "allow_list" {
+			c.entries = append(c.entries, entry{f, len(e.Path) > 1 && e.Path[len(e.Path)-2] == "global"})
+		}
+		if len(e.Path) < 2 {
+			return
+		}
+		c.names = append(c.names, e.Path[1])
+		fresh := func() *block {
+			b := &block{name: e.Path[1], root: e.Root, place: len(c.blocks), line: e.Line}
+			c.blocks = append(c.blocks, b)
+			return b
+		}
+		switch {
+		case len(e.Path) == 2: // a block with nothing in it
+			fresh()
+		case len(e.Path) == 3:
+			b := byNumber[e.Parent]
+			if b == nil {
+				b = fresh()
+				byNumber[e.Parent] = b
+			}
+			b.fields = append(b.fields, f)
+		}
+	})
+	return c
+}
+
+// agent reports whether the file is an agent's: only there is it said who the server is.
+func (c *conf) agent() bool { return slices.Contains(c.names, "client") }
+
+// all returns the blocks of one name.
+func (c *conf) all(name string) []*block {
+	var out []*block
+	for _, b := range c.blocks {
+		if b.name == name {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// at tells a person where something stands.
+func (c *conf) at(line int) string { return fmt.Sprintf("%s:%d", c.path, line) }
+
+// get returns the last element of that name; one that stands twice counts as OSSEC
+// reads it, the last one over the first.
+func (b *block) get(name string) (field, bool) {
+	for _, f := range slices.Backward(b.fields) {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return field{}, false
+}
+
+// text returns the text of an element, "" when there is none.
+func (b *block) text(name string) string {
+	f, _ := b.get(name)
+	return f.text
+}
+
+// yes reports whether an element says yes.
+func (b *block) yes(name string) bool { return strings.EqualFold(b.text(name), "yes") }
+
+// confFile tells whether the file can be read at all.
+func (h *host) confFile(context.Context) []Finding {
+	var found []Finding
+	switch c := h.conf; {
+	case errors.Is(c.err, os.ErrNotExist):
+		return []Finding{fault("set OSSEC_HOME to the folder of OSSEC or Wazuh, or call this program by its path there, or install OSSEC or Wazuh",
+			"there is no %s", c.path)}
+	case errors.Is(c.err, ossec.ErrBrokenConf):
+		for text := range strings.SplitSeq(errors.Unwrap(c.err).Error(), "\n") {
+			place := c.path
+			if number, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
+				place, text = c.path+":"+number, rest
+			}
+			found = append(found, fault("mend the tags in "+place, "%s: %s", place, text))
+		}
+		return found
+	case c.err != nil:
+		return []Finding{fault("make it a plain file that can be read", "%v", c.err)}
+	case c.unread:
+		return []Finding{fault("write it anew", "%s has nothing in it", c.path)}
+	}
+	role := "a server's"
+	if h.conf.agent() {
+		role = "an agent's"
+	}
+	return []Finding{ok("%s can be read; it is %s", h.conf.path, role)}
+}
+
+// settingsFile tells the faults in active-response.toml, each with its place.
+func (h *host) settingsFile(context.Context) []Finding {
+	path := h.Home.Settings()
+	if h.subject.Settings == nil {
+		if _, err := os.Stat(path); err != nil {
+			return []Finding{ok("there is none, which is fine: all is at its default")}
+		}
+		return []Finding{ok("%s can be read and has no unknown key", path)}
+	}
+	var found []Finding
+	for text := range strings.SplitSeq(h.subject.Settings.Error(), "\n") {
+		place, _, hasLine := lineIn(text, path)
+		mend := "mend " + place
+		if _, nearest, ok := strings.Cut(text, "did you mean "); ok && hasLine {
+			mend = fmt.Sprintf("write %s in %s", strings.TrimSuffix(nearest, "?"), place)
+		}
+		found = append(found, fault(mend, "%s", text))
+	}
+	return found
+}
+
+// lineIn reads "PATH:LINE: what" and returns PATH:LINE.
+func lineIn(text, path string) (place string, line int, found bool) {
+	rest, ok := strings.CutPrefix(text, path+":")
+	number, _, more := strings.Cut(rest, ":")
+	line, err := strconv.Atoi(number)
+	if !ok || !more || err != nil {
+		return path, 0, false
+	}
+	return fmt.Sprintf("%s:%d", path, line), line, true
+}
+
+// quote shows text from a configuration.
+func quote(text string) string {
+	const most = 80
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	return strconv.QuoteToASCII(text)
+}

@@ -1,0 +1,157 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+)
+
+// running is an execd that runs.
+type running struct {
+	lease.Daemon
+	started time.Time // zero when it cannot be told
+}
+
+// execd returns the youngest execd, nil when none runs. Its responses are the ones that
+// are called.
+func (h *host) execd() *running {
+	var found *running
+	for _, pid := range h.pids() {
+		d := lease.FindDaemon(h.Proc, pid)
+		if d != nil && (found == nil || d.Start > found.Start) {
+			found = &running{Daemon: *d}
+		}
+	}
+	if found != nil {
+		found.started = h.startTime(found.Start)
+	}
+	return found
+}
+
+// ticks is how many clock ticks a second has in what Linux tells programs (USER_HZ).
+const ticks = 100
+
+func (h *host) startTime(start uint64) time.Time {
+	text, err := os.ReadFile(filepath.Join(h.Proc, "stat"))
+	if err != nil {
+		return time.Time{}
+	}
+	for line := range strings.Lines(string(text)) {
+		if seconds, ok := strings.CutPrefix(line, "btime "); ok {
+			boot, err := strconv.ParseInt(strings.TrimSpace(seconds), 10, 64)
+			if err == nil {
+				return time.Unix(boot, 0).Add(time.Duration(start) * (time.Second / ticks))
+			}
+		}
+	}
+	return time.Time{}
+}
+
+func (h *host) pids() []int {
+	entries, _ := os.ReadDir(h.Proc) // without procfs nothing runs that could be seen
+	var pids []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// runs reports whether a process of one of these names runs. The kernel cuts names to 15
+// bytes.
+func (h *host) runs(names ...string) bool {
+	for i, name := range names {
+		names[i] = name[:min(len(name), 15)]
+	}
+	return slices.ContainsFunc(h.pids(), func(pid int) bool {
+		name, err := os.ReadFile(filepath.Join(h.Proc, strconv.Itoa(pid), "comm"))
+		return err == nil && slices.Contains(names, string(bytes.TrimSpace(name)))
+	})
+}
+
+// daemons looks for those that a response is called by.
+func (h *host) daemons(context.Context) []Finding {
+	execd := h.execd()
+	if execd == nil {
+		return []Finding{fault(h.control("start"), "neither ossec-execd nor wazuh-execd runs: nothing is ever called")}
+	}
+	others := []string{"analysisd"}
+	if h.conf.agent() {
+		others = []string{"agentd"}
+	}
+	var found []Finding
+	for _, name := range others {
+		if !h.runs("ossec-"+name, "wazuh-"+name) {
+			found = append(found, fault(h.control("restart"), "neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name))
+		}
+	}
+	if len(found) > 0 {
+		return found
+	}
+	if execd.started.IsZero() {
+		return []Finding{ok("%s runs", execd.Name)}
+	}
+	return []Finding{ok("%s runs since %s", execd.Name, stamp(execd.started))}
+}
+
+// responseList looks whether execd is told of this response.
+func (h *host) responseList(context.Context) []Finding {
+	path := h.Home.ResponseList()
+	mend := h.control("restart") + " (ossec-analysisd then writes it from ossec.conf)"
+	if h.conf.agent() {
+		mend = "see `check` on the server: it sends this file to its agents"
+	}
+	list, err := ossec.ReadResponseList(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return []Finding{fault(mend, "%s is not there: execd knows no response", path)}
+	}
+	var found []Finding
+	if err != nil {
+		found = append(found, fault(mend, "%v", err))
+	}
+	var names []string
+	for _, r := range list {
+		if h.own(r.Executable) {
+			names = append(names, quote(r.Name))
+		}
+	}
+	if len(names) == 0 {
+		return append(found, fault(mend, "%s has no line for %s: execd cannot be asked to run it", path, h.subject.Name))
+	}
+	if !h.conf.agent() {
+		found = append(found, h.unlisted(list, mend)...)
+	}
+	return orOK(found, "lists %s", some(names))
+}
+
+// unlisted looks for responses in ossec.conf that the list does not have as they stand.
+func (h *host) unlisted(list []ossec.ListedResponse, mend string) []Finding {
+	var found []Finding
+	for _, c := range h.ownCommands() {
+		executable := c.text("executable")
+		for _, b := range h.conf.users(c.text("name")) {
+			timeout := time.Duration(leadingNumber(b.text("timeout"))) * time.Second
+			if !c.yes("timeout_allowed") {
+				timeout = 0
+			}
+			if slices.ContainsFunc(list, func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }) {
+				continue
+			}
+			found = append(found, Finding{Verdict: enforcer.Fault, Mend: mend,
+				Found: h.Home.ResponseList() + " does not have " + quote(executable) + " with a timeout of " +
+					strconv.Itoa(int(timeout.Seconds())) + " s, as " + h.conf.at(b.line) + " wants it: ossec.conf was changed since"})
+		}
+	}
+	return found
+}

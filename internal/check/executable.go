@@ -1,0 +1,161 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+)
+
+// executables looks at the files that execd is to run.
+func (h *host) executables(context.Context) []Finding {
+	if h.subject.FromCron {
+		return orOK(h.executable(h.subject.Name), "%s is as it should be", filepath.Join(h.Home.Programs(), h.subject.Name))
+	}
+	var found []Finding
+	names := h.wanted()
+	for _, name := range names {
+		found = append(found, h.executable(name)...)
+	}
+	found = append(found, h.programFolder()...)
+	found = append(found, h.newer(names)...)
+	return orOK(found, "as they should be: %s", some(names))
+}
+
+// wanted returns the executables that are configured or listed: this response's own, and
+// of others those that an <active-response> uses.
+func (h *host) wanted() []string {
+	names := []string{h.subject.Name}
+	add := func(name string) {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, c := range h.conf.all("command") {
+		if name := c.text("executable"); h.own(name) || len(h.conf.users(c.text("name"))) > 0 {
+			add(name)
+		}
+	}
+	list, _ := ossec.ReadResponseList(h.Home.ResponseList()) // responseList tells what is wrong with it
+	for _, r := range list {
+		if h.own(r.Executable) {
+			add(r.Executable)
+		}
+	}
+	return names
+}
+
+// executable looks at one file. One of another response has to be there, no more.
+func (h *host) executable(name string) []Finding {
+	path := filepath.Join(h.Home.Programs(), name)
+	reinstall := "./install.sh --home " + string(h.Home)
+	info, err := os.Stat(path)
+	switch {
+	case strings.Contains(name, "/"):
+		return []Finding{fault("write the name alone, and put the file into "+h.Home.Programs(), "<executable> %s has a slash in it: execd looks in %s only", quote(name), h.Home.Programs())}
+	case errors.Is(err, os.ErrNotExist):
+		if !h.own(name) {
+			reinstall = "put it there, or correct <executable> in " + h.conf.path
+		}
+		return []Finding{fault(reinstall, "%s is not there", path)}
+	case err != nil:
+		return []Finding{fault(reinstall, "%v", err)}
+	case !h.own(name):
+		return nil
+	case !info.Mode().IsRegular():
+		return []Finding{fault(reinstall, "%s is no plain file", path)}
+	}
+	var found []Finding
+	mode := info.Mode().Perm()
+	if mode&0o111 == 0 {
+		found = append(found, fault("chmod 0755 "+path, "%s is not executable (mode %04o)", path, mode))
+	}
+	if mode&0o022 != 0 {
+		found = append(found, fault("chmod 0755 "+path, "%s can be written to by others than its owner (mode %04o), who could so become root", path, mode))
+	}
+	found = append(found, h.owned(path, info)...)
+	mine, err := os.Stat(filepath.Join(h.Home.Programs(), h.subject.Name))
+	if err == nil && !os.SameFile(mine, info) {
+		found = append(found, warn(reinstall, "%s is another program than %s: an upgrade of OSSEC or Wazuh may have put its own there", path, h.subject.Name))
+	}
+	return found
+}
+
+// owned looks at owner and group.
+func (h *host) owned(path string, info fs.FileInfo) []Finding {
+	stat := info.Sys().(*syscall.Stat_t)
+	name, group, known := h.group()
+	switch {
+	case int(stat.Uid) != h.owner && known:
+		return []Finding{fault(fmt.Sprintf("chown root:%s %s", name, path), "%s belongs to user %d, who could so become root", path, stat.Uid)}
+	case int(stat.Uid) != h.owner:
+		return []Finding{fault("chown root "+path, "%s belongs to user %d, who could so become root", path, stat.Uid)}
+	case known && int(stat.Gid) != group:
+		return []Finding{warn(fmt.Sprintf("chown root:%s %s", name, path), "%s is of group %d, not %s", path, stat.Gid, name)}
+	}
+	return nil
+}
+
+// programFolder looks at who may put other files in the place of ours.
+func (h *host) programFolder() []Finding {
+	dir := h.Home.Programs()
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o002 == 0 {
+		return nil // a missing one was told with its files
+	}
+	return []Finding{fault("chmod o-w "+dir, "%s can be written to by everybody, who could so become root", dir)}
+}
+
+// newer looks for files that execd may not know because they came after it. That one has
+// been called before shows in the log: then it was replaced, which does no harm.
+func (h *host) newer(names []string) []Finding {
+	execd := h.execd()
+	if execd == nil || execd.started.IsZero() {
+		return nil
+	}
+	var found []Finding
+	for _, name := range names {
+		path := filepath.Join(h.Home.Programs(), name)
+		changed, ok := lastChange(path)
+		if !ok || !changed.After(execd.started) || !h.own(name) {
+			continue
+		}
+		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed), execd.Name, stamp(execd.started))
+		if h.logged(path) {
+			found = append(found, warn(h.control("restart"), "%s; it has been called before, so that this does no harm as a rule", times))
+		} else {
+			found = append(found, fault(h.control("restart"), "%s: if the file is new, the daemon does not see it before it is restarted", times))
+		}
+	}
+	return found
+}
+
+func stamp(t time.Time) string { return t.Format(time.DateTime) }
+
+// lastChange returns when the file, or the link that leads to it, was last written,
+// moved or changed.
+func lastChange(path string) (time.Time, bool) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return time.Time{}, false
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	last := info.ModTime()
+	if changed := time.Unix(stat.Ctim.Unix()); changed.After(last) {
+		last = changed
+	}
+	return last, true
+}
+
+// writable reports whether this process may write to a file or folder.
+func writable(path string) error { return unix.Access(path, unix.W_OK) }

@@ -1,0 +1,148 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+)
+
+func (h *host) logFiles() []string {
+	return append([]string{h.Home.ResponseLog()}, h.subject.Logs...)
+}
+
+// logs looks whether the logs can be written, without writing.
+func (h *host) logs(context.Context) []Finding {
+	var found []Finding
+	for _, path := range h.logFiles() {
+		found = append(found, logFile(path)...)
+	}
+	return orOK(found, "can be written: %s", some(h.logFiles()))
+}
+
+func logFile(path string) []Finding {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		dir := existing(filepath.Dir(path))
+		if err := writable(dir); err != nil {
+			return []Finding{fault("see the message", "%s cannot be made: %s: %v", path, dir, err)}
+		}
+		return nil // the first line makes it
+	}
+	if err != nil {
+		return []Finding{fault("see the message", "%v", err)}
+	}
+	links := info.Sys().(*syscall.Stat_t).Nlink
+	switch mode := info.Mode(); {
+	case mode&fs.ModeSymlink != 0:
+		return []Finding{fault("rm "+path, "%s is a symbolic link: nothing is written to it, for it could lead anywhere", path)}
+	case !mode.IsRegular():
+		return []Finding{fault("mv "+path+" "+path+".old", "%s is no plain file: nothing is written to it", path)}
+	case links > 1:
+		return []Finding{fault("mv "+path+" "+path+".old", "%s has %d names: nothing is written to it, for it may be another file's", path, links)}
+	}
+	var found []Finding
+	if err := writable(path); err != nil {
+		found = append(found, fault("chown root "+path+" && chmod 0660 "+path+" (and see `lsattr` and `mount` when that does not help)", "%s cannot be written to: %v", path, err))
+	}
+	if mode := info.Mode().Perm(); mode&0o006 != 0 {
+		found = append(found, warn("chmod o-rw "+path, "%s is open to everybody (mode %04o): who may write to it can make up blocks that OSSEC believes", path, mode))
+	}
+	return found
+}
+
+// maxTail is how much of the end of the log is looked through, in bytes.
+const maxTail = 4 << 20
+
+// logged reports whether the log tells of a call of the program at path.
+func (h *host) logged(path string) bool {
+	file, err := os.Open(h.Home.ResponseLog())
+	if err != nil {
+		return false
+	}
+	defer file.Close() // only read from
+	if info, err := file.Stat(); err == nil && info.Size() > maxTail {
+		if _, err := file.Seek(-maxTail, io.SeekEnd); err != nil {
+			return false
+		}
+	}
+	tail, _ := io.ReadAll(io.LimitReader(file, maxTail)) // what could be read is looked at
+	name := "active-response/bin/" + filepath.Base(path)
+	return bytes.Contains(tail, []byte(name+" ")) || bytes.Contains(tail, []byte(name+": "))
+}
+
+// localFiles looks whether OSSEC is told to read the logs.
+func (h *host) localFiles(context.Context) []Finding {
+	if h.conf.unread {
+		return []Finding{skip("ossec.conf could not be read")}
+	}
+	sources := h.conf.all("localfile")
+	shared := filepath.Join(string(h.Home), "etc/shared/agent.conf")
+	if h.conf.agent() {
+		c := readConf(shared)
+		sources = append(sources, c.all("localfile")...)
+	}
+	var found []Finding
+	for _, path := range h.logFiles() {
+		at := slices.IndexFunc(sources, func(b *block) bool { return h.names(b.text("location"), path) })
+		mend := fmt.Sprintf("add to %s: <localfile><log_format>syslog</log_format><location>%s</location></localfile>, then %s",
+			h.conf.path, path, h.control("restart"))
+		switch {
+		case at < 0:
+			found = append(found, warn(mend, "no <localfile> names %s: OSSEC raises no alerts from it", path))
+		case sources[at].text("log_format") != "syslog":
+			found = append(found, warn("write <log_format>syslog</log_format> there", "the <localfile> of %s has the format %s", path, quote(sources[at].text("log_format"))))
+		}
+	}
+	return orOK(found, "OSSEC reads %s", some(h.logFiles()))
+}
+
+// names reports whether the location of a <localfile> means path. It may have stars in
+// it, and Wazuh takes one that is relative to its home.
+func (h *host) names(location, path string) bool {
+	if location == "" {
+		return false
+	}
+	if !filepath.IsAbs(location) {
+		location = filepath.Join(string(h.Home), location)
+	}
+	matches, err := filepath.Match(location, path)
+	return location == path || err == nil && matches
+}
+
+// tooEarly is before the first release: a clock that says less was never set.
+var tooEarly = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// tolerance is how far the clocks of one host's files may be ahead.
+const tolerance = 5 * time.Minute
+
+// clock looks for times that OSSEC's decoder or a reader of the log stumbles over.
+func (h *host) clock(context.Context) []Finding {
+	const set = "set the clock: timedatectl set-ntp true"
+	var found []Finding
+	now := h.Now()
+	if now.Before(tooEarly) {
+		found = append(found, fault(set, "the clock says %s", now.Format(time.RFC3339)))
+	}
+	if info, err := os.Stat(h.Home.ResponseLog()); err == nil && info.ModTime().After(now.Add(tolerance)) {
+		found = append(found, fault(set, "the clock says %s, but the log was written on %s: the clock was set back, or was wrong then", stamp(now), stamp(info.ModTime())))
+	}
+	zone, _ := now.Zone()
+	line := strings.Fields(string(arlog.Entry{Time: now, Program: h.Path(), Status: arlog.StatusSkip}.Format()))
+	const zoneField = 4
+	if written := line[zoneField]; written != zone {
+		found = append(found, warn("nothing needs to be done; with a zone whose abbreviation is of letters the lines would be in local time",
+			"the time zone is called %s, which OSSEC's decoder cannot read: log lines are in %s", quote(zone), written))
+	}
+	return orOK(found, "%s, zone %s", stamp(now), zone)
+}

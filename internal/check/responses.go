@@ -1,0 +1,274 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What OSSEC makes of <active-response> and <command> was tried with OSSEC 4.3's
+// ossec-analysisd and ossec-execd.
+
+// firstOfRoots returns the <active-response> of each root that execd reads for itself.
+func (c *conf) firstOfRoots() []*block {
+	var first []*block
+	for _, b := range c.all("active-response") {
+		if !slices.ContainsFunc(first, func(f *block) bool { return f.root == b.root }) {
+			first = append(first, b)
+		}
+	}
+	return first
+}
+
+// disabled looks for what switches active response off, or does not though it seems to.
+func (h *host) disabled(context.Context) []Finding {
+	if h.conf.unread {
+		return []Finding{skip("ossec.conf could not be read")}
+	}
+	var found []Finding
+	first := h.conf.firstOfRoots()
+	for _, b := range h.conf.all("active-response") {
+		f, set := b.get("disabled")
+		if !set {
+			continue
+		}
+		at, isYes, isNo := h.conf.at(f.line), strings.EqualFold(f.text, "yes"), strings.EqualFold(f.text, "no")
+		restart := "write <disabled>no</disabled> in " + at + ", then " + h.control("restart")
+		switch isFirst := slices.Contains(first, b); {
+		case !isYes && !isNo:
+			found = append(found, fault(restart, "%s: <disabled> says %s, which is neither yes nor no", at, quote(f.text)))
+		case isFirst && isYes:
+			found = append(found, fault(restart, "%s: active response is disabled on this host", at))
+		case !isFirst:
+			found = append(found, warn("move <disabled> to the first <active-response> of that <ossec_config>",
+				"%s: <disabled>%s</disabled> has no effect there: execd reads it from the first <active-response> only", at, strings.ToLower(f.text)))
+		}
+	}
+	return orOK(found, "not disabled in %s", h.conf.path)
+}
+
+// responseBlocks looks for <active-response> blocks that OSSEC refuses as they stand.
+func (h *host) responseBlocks(context.Context) []Finding {
+	var found []Finding
+	all := h.conf.all("active-response")
+	for _, b := range all {
+		at := h.conf.at(b.line)
+		location := strings.ToLower(b.text("location"))
+		switch {
+		case b.text("command") == "" && b.yes("disabled"):
+			// told by disabled
+		case b.text("command") == "" && len(b.fields) == 1 && b.fields[0].name == "disabled":
+			found = append(found, fault("take the block out of "+at+": active response is on unless <disabled> says yes",
+				"%s: a lone <disabled>no</disabled> is refused on a server, which then does not start", at))
+		case b.text("command") == "":
+			found = append(found, fault("add <command>NAME</command> at "+at, "%s: <active-response> without <command> is refused", at))
+		case location == "":
+			found = append(found, fault("add <location>local</location> at "+at, "%s: <active-response> without <location> is refused", at))
+		case !slices.ContainsFunc([]string{"local", "server", "defined-agent", "all", "any", "analysisd", "as"}, func(l string) bool { return strings.Contains(location, l) }):
+			found = append(found, fault("write local, server, defined-agent or all", "%s: <location> says %s", at, quote(location)))
+		case location == "defined-agent" && b.text("agent_id") == "":
+			found = append(found, fault("add <agent_id>001</agent_id> at "+at, "%s: <location>defined-agent</location> without <agent_id> is refused", at))
+		}
+	}
+	if len(all) == 0 {
+		return []Finding{fault(h.snippet(h.subject.Name+".sh"), "%s has no <active-response>: nothing is ever called", h.conf.path)}
+	}
+	return orOK(found, "%s, each complete", count(len(all), "<active-response> block"))
+}
+
+// snippet is an <active-response> that would run a command.
+func (h *host) snippet(command string) string {
+	return fmt.Sprintf("add to %s, behind its <command>: <active-response><command>%s</command><location>local</location><rules_id>5712</rules_id></active-response>",
+		h.conf.path, command)
+}
+
+// order looks for an <active-response> whose <command> is missing or stands behind it.
+func (h *host) order(context.Context) []Finding {
+	var found []Finding
+	for _, b := range h.conf.all("active-response") {
+		name := b.text("command")
+		if name == "" {
+			continue
+		}
+		var later *block
+		before := false
+		for _, c := range h.conf.all("command") {
+			if c.text("name") != name {
+				continue
+			}
+			before = before || c.place < b.place
+			if later == nil && c.place > b.place {
+				later = c
+			}
+		}
+		switch {
+		case before:
+		case later != nil:
+			found = append(found, fault(fmt.Sprintf("move the <command> at line %d above line %d of %s", later.line, b.line, h.conf.path),
+				"%s: the <command> %s stands behind its <active-response>: OSSEC refuses that", h.conf.at(b.line), quote(name)))
+		default:
+			found = append(found, fault(fmt.Sprintf("add a <command> with <name>%s</name> above line %d, or correct the name", name, b.line),
+				"%s: there is no <command> %s", h.conf.at(b.line), quote(name)))
+		}
+	}
+	return orOK(found, "every <command> stands before the <active-response> that uses it")
+}
+
+// maxLevel is the highest level that OSSEC takes.
+const maxLevel = 20
+
+// levels looks for levels that OSSEC refuses, or that mean more than they seem to.
+func (h *host) levels(context.Context) []Finding {
+	var found []Finding
+	for _, b := range h.conf.all("active-response") {
+		f, set := b.get("level")
+		if !set {
+			continue
+		}
+		at := h.conf.at(f.line)
+		level, err := strconv.Atoi(f.text)
+		if err != nil || !digits(f.text) || level > maxLevel {
+			lowest := ""
+			for _, r := range f.text {
+				if r < '0' || r > '9' {
+					break
+				}
+				lowest += string(r)
+			}
+			mend := "write one number, the lowest level: <level>8</level>"
+			if n, err := strconv.Atoi(lowest); err == nil && n <= maxLevel {
+				mend = fmt.Sprintf("write one number, the lowest level: <level>%d</level>; for an upper bound name the rules in <rules_id> instead", n)
+			}
+			found = append(found, fault(mend, "%s: <level> says %s: OSSEC takes one number from 0 to %d, and refuses this", at, quote(f.text), maxLevel))
+			continue
+		}
+		for _, other := range []string{"rules_id", "rules_group"} {
+			if b.text(other) != "" {
+				found = append(found, warn("take one of the two out of the block at "+at+", if both were meant to hold at once",
+					"%s: <level>%d</level> or <%s>: either is enough for this response to run", at, level, other))
+			}
+		}
+	}
+	return orOK(found, "no level that OSSEC refuses")
+}
+
+func digits(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
+}
+
+// ruleLists looks for lists of rules that OSSEC refuses or reads the head of only.
+func (h *host) ruleLists(context.Context) []Finding {
+	var found []Finding
+	for _, b := range h.conf.all("active-response") {
+		f, set := b.get("rules_id")
+		if !set {
+			continue
+		}
+		at := h.conf.at(f.line)
+		if end := strings.IndexAny(f.raw, "\t\r\n"); end >= 0 && strings.TrimSpace(f.raw[end:]) != "" {
+			words := strings.FieldsFunc(f.raw, func(r rune) bool { return r == ',' || r <= ' ' })
+			found = append(found, fault("write the list on one line with blanks at most: <rules_id>"+strings.Join(words, ",")+"</rules_id>",
+				"%s: <rules_id> has a tab or a line break in it, which ends the list: %s is not read", at, quote(strings.TrimSpace(f.raw[end:]))))
+			continue
+		}
+		for word := range strings.SplitSeq(f.text, ",") {
+			if word = strings.TrimSpace(word); !digits(word) {
+				found = append(found, fault("name the rules by their numbers, with commas between them", "%s: <rules_id> has %s in it, which is no rule's number", at, quote(word)))
+			}
+		}
+	}
+	return orOK(found, "every list of rules is read to its end")
+}
+
+// timeouts looks for timeouts that OSSEC refuses or misreads.
+func (h *host) timeouts(context.Context) []Finding {
+	var found []Finding
+	for _, b := range h.conf.all("active-response") {
+		f, set := b.get("timeout")
+		if !set {
+			continue
+		}
+		at := h.conf.at(f.line)
+		if !digits(f.text) {
+			mend := "write it in seconds: <timeout>600</timeout>"
+			if d, err := time.ParseDuration(f.text); err == nil && d > 0 {
+				mend = fmt.Sprintf("write it in seconds: <timeout>%d</timeout>", int(d.Seconds()))
+			}
+			found = append(found, fault(mend, "%s: <timeout> says %s, which OSSEC reads as %d s", at, quote(f.text), leadingNumber(f.text)))
+		}
+		name := b.text("command")
+		if c := h.conf.command(name); c != nil && !c.yes("timeout_allowed") {
+			found = append(found, fault("add <timeout_allowed>yes</timeout_allowed> at "+h.conf.at(c.line)+", or take <timeout> out",
+				"%s: <timeout>, but the <command> %s does not allow one: OSSEC refuses that (error 1305)", at, quote(name)))
+		}
+	}
+	return orOK(found, "every timeout is a number of seconds, and allowed")
+}
+
+// command returns the <command> of that name, nil when there is none.
+func (c *conf) command(name string) *block {
+	for _, b := range c.all("command") {
+		if b.text("name") == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// leadingNumber reads as C's atoi does.
+func leadingNumber(text string) int {
+	end := 0
+	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+		end++
+	}
+	n, err := strconv.Atoi(text[:end])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// maxRepeats is how many values of <repeated_offenders> execd reads.
+const maxRepeats = 5
+
+// repeats looks for <repeated_offenders> that have no effect, or another than meant.
+func (h *host) repeats(context.Context) []Finding {
+	if h.conf.unread {
+		return []Finding{skip("ossec.conf could not be read")}
+	}
+	var found []Finding
+	first := h.conf.firstOfRoots()
+	inForce := ""
+	for _, b := range h.conf.all("active-response") {
+		f, set := b.get("repeated_offenders")
+		if !set {
+			continue
+		}
+		at := h.conf.at(f.line)
+		if !slices.Contains(first, b) {
+			found = append(found, fault("move it to the first <active-response> of that <ossec_config>, then "+h.control("restart"),
+				"%s: <repeated_offenders> has no effect there: execd reads it from the first <active-response> only", at))
+			continue
+		}
+		values := strings.Split(f.text, ",")
+		for i, value := range values {
+			switch value = strings.TrimSpace(value); {
+			case !digits(value):
+				found = append(found, fault("write minutes, with commas between them: <repeated_offenders>30,60,120</repeated_offenders>",
+					"%s: <repeated_offenders> has %s in it, which is no number of minutes", at, quote(value)))
+			case leadingNumber(value) == 0 && i == 0:
+				found = append(found, warn("begin with a number of minutes above 0", "%s: <repeated_offenders> begins with 0, which turns it off", at))
+			case i == maxRepeats:
+				found = append(found, warn("leave five values", "%s: <repeated_offenders> has %d values: execd reads the first %d", at, len(values), maxRepeats))
+			}
+		}
+		inForce = ": " + strings.Join(values[:min(len(values), maxRepeats)], ", ") + " minutes on this host"
+	}
+	if inForce == "" {
+		return orOK(found, "not set")
+	}
+	return orOK(found, "set where execd reads it%s", inForce)
+}

@@ -1,0 +1,157 @@
+package check
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+)
+
+// Job is what cron, or a timer of systemd, has to run.
+type Job struct {
+	Command string // of the response, "" for it alone
+	When    string // in the form of crontab(5)
+	Why     string // what it is for
+	Vital   bool   // nothing happens without
+}
+
+// schedule looks whether cron or systemd run what has to run now and then.
+func (h *host) schedule(context.Context) []Finding {
+	var found []Finding
+	for _, job := range h.subject.Jobs {
+		what := strings.TrimSpace(h.subject.Name + " " + job.Command)
+		f := h.job(job)
+		f.What = "cron: " + what
+		if f.Verdict == "" {
+			f = warn("echo '"+job.When+" root "+filepath.Join(h.Home.Programs(), what)+"' > /etc/cron.d/"+strings.ReplaceAll(what, " ", "-"),
+				"no line of cron and no timer of systemd runs %s: %s", what, job.Why)
+			f.What = "cron: " + what
+			if job.Vital {
+				f.Verdict = enforcer.Fault
+			}
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// job looks for one job; the zero Finding says that nothing runs it.
+func (h *host) job(job Job) Finding {
+	for _, path := range h.crontabs() {
+		text, err := os.ReadFile(path)
+		if err != nil || !h.mentions(string(text), job, "") {
+			continue
+		}
+		if reason, mend := h.cronIgnores(path, string(text)); reason != "" {
+			return warn(mend, "%s has it, but cron ignores that file: %s", path, reason)
+		}
+		if !h.runs("cron", "crond", "fcron", "anacron", "bcron-start") {
+			return warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
+		}
+		return ok("%s has it", path)
+	}
+	return h.timer(job)
+}
+
+// mentions reports whether a line that is no comment names the response and the command.
+// instance stands for what a template of systemd is made an instance of.
+func (h *host) mentions(text string, job Job, instance string) bool {
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") || strings.HasPrefix(line, "Description") {
+			continue
+		}
+		if instance != "" {
+			line = strings.NewReplacer("%i", instance, "%I", instance).Replace(line)
+		}
+		if strings.Contains(line, h.subject.Name) && strings.Contains(line, job.Command) {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *host) crontabs() []string {
+	paths := []string{h.path("etc/crontab"), h.path("etc/anacrontab")}
+	for _, pattern := range []string{
+		"etc/cron.d/*", "etc/cron.hourly/*", "etc/cron.daily/*",
+		"var/spool/cron/*", "var/spool/cron/crontabs/*", "var/spool/cron/tabs/*",
+	} {
+		matches, _ := filepath.Glob(h.path(pattern)) // the pattern is well-formed
+		paths = append(paths, matches...)
+	}
+	return paths
+}
+
+// cronIgnores returns why cron passes a file over, and what mends that (cron(8) of
+// Debian; other crons are less strict).
+func (h *host) cronIgnores(path, text string) (reason, mend string) {
+	if !strings.HasPrefix(path, h.path("etc")+"/") {
+		return "", ""
+	}
+	const good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+	info, err := os.Stat(path)
+	name := filepath.Base(path)
+	switch {
+	case err != nil:
+		return "", ""
+	case strings.Contains(filepath.Dir(path), "cron.") && strings.Trim(name, good) != "":
+		return "its name has a character other than a letter, digit, _ or - in it", "mv " + path + " " + filepath.Join(filepath.Dir(path), strings.ReplaceAll(name, ".", "-"))
+	case int(info.Sys().(*syscall.Stat_t).Uid) != h.owner:
+		return "it does not belong to root", "chown root " + path
+	case info.Mode().Perm()&0o022 != 0:
+		return "others than root can write to it", "chmod 0644 " + path
+	case !strings.HasSuffix(text, "\n"):
+		return "its last line has no end", "echo >> " + path
+	}
+	return "", ""
+}
+
+var unitFolders = []string{"etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
+
+// timer looks for a unit of systemd that runs the job, and whether it is enabled.
+func (h *host) timer(job Job) Finding {
+	for _, folder := range unitFolders {
+		units, _ := filepath.Glob(filepath.Join(h.path(folder), "*.service")) // the pattern is well-formed
+		for _, path := range units {
+			name := strings.TrimSuffix(filepath.Base(path), ".service")
+			instance := ""
+			if strings.HasSuffix(name, "@") {
+				instance = h.subject.Name
+			}
+			text, err := os.ReadFile(path)
+			if err != nil || !h.mentions(string(text), job, instance) {
+				continue
+			}
+			timer, service := name+instance+".timer", name+instance+".service"
+			if h.enabled(timer) || h.enabled(service) {
+				return ok("%s runs it", path)
+			}
+			unit := timer
+			if !h.hasUnit(name + ".timer") {
+				unit = service
+			}
+			return warn("systemctl enable --now "+unit, "%s would run it, but is not enabled", path)
+		}
+	}
+	return Finding{}
+}
+
+func (h *host) hasUnit(name string) bool {
+	return slices.ContainsFunc(unitFolders, func(folder string) bool {
+		_, err := os.Stat(filepath.Join(h.path(folder), name))
+		return err == nil
+	})
+}
+
+func (h *host) enabled(unit string) bool {
+	return slices.ContainsFunc(unitFolders, func(folder string) bool {
+		links, _ := filepath.Glob(filepath.Join(h.path(folder), "*.wants", unit)) // the pattern is well-formed
+		return len(links) > 0
+	})
+}

@@ -1,0 +1,227 @@
+package check
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
+)
+
+// whiteList looks for entries that OSSEC ignores, that nobody can read, or that cover
+// so much that nothing is ever blocked.
+func (h *host) whiteList(context.Context) []Finding {
+	var found []Finding
+	for _, e := range h.conf.entries {
+		found = append(found, h.confEntry(e)...)
+	}
+	entries := len(h.conf.entries)
+	each := func(text, place string) {
+		entries++
+		if err := whitelist.CheckEntry(text); err != nil {
+			found = append(found, fault("write an address or a network there, or take it out", "%s: %v", place, err))
+		} else {
+			found = append(found, wide(text, place)...)
+		}
+	}
+	for _, text := range h.subject.Config.Whitelist.Entries {
+		each(text, h.Home.Settings()+": whitelist.entries")
+	}
+	for _, path := range h.whitelistFiles() {
+		if err := eachLine(path, each); err != nil {
+			found = append(found, fault("make it a plain file that root can read, or take it out of whitelist.files", "%v", err))
+		}
+	}
+	ending := "entries"
+	if entries == 1 {
+		ending = "entry"
+	}
+	return orOK(found, "%d %s, each an address or a network", entries, ending)
+}
+
+func (h *host) whitelistFiles() []string {
+	files := append([]string{}, h.subject.Config.Whitelist.Files...)
+	inFolder, _ := os.ReadDir(h.Home.Whitelists()) // a missing folder is an empty one
+	for _, e := range inFolder {
+		if name := e.Name(); !e.IsDir() && name[0] != '.' && !strings.HasSuffix(name, "~") {
+			files = append(files, filepath.Join(h.Home.Whitelists(), name))
+		}
+	}
+	return files
+}
+
+// eachLine hands on the entries of a file, in which # begins a comment.
+func eachLine(path string, each func(text, place string)) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close() // only read from
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no plain file", path)
+	}
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if text = strings.TrimSpace(text); text != "" {
+			each(text, fmt.Sprintf("%s:%d", path, n))
+		}
+	}
+	return lines.Err()
+}
+
+// confEntry looks at one entry of ossec.conf, which OSSEC reads by rules of its own.
+func (h *host) confEntry(e entry) []Finding {
+	place := h.conf.at(e.line)
+	if e.text == "" {
+		return []Finding{warn("write an address there, or take it out", "%s: an empty <%s>", place, e.name)}
+	}
+	err := whitelist.CheckEntry(e.text)
+	networks, unknown := plain(e.text)
+	mend := fmt.Sprintf("write in %s, one to each <%s>: %s", place, e.name, some(networks))
+	switch {
+	case strings.HasPrefix(e.text, "!"):
+		return []Finding{warn("take it out, and list what is not to be blocked only", "%s: the entry %s: neither OSSEC nor this suite knows exceptions with !", place, quote(e.text))}
+	case err != nil && len(networks) > 0:
+		return []Finding{fault(mend, "%s: the entry %s is ignored, by OSSEC and by this suite", place, quote(e.text))}
+	case err != nil:
+		return []Finding{fault("write an address or a network such as 10.0.0.0/8 there", "%s: %v", place, err)}
+	}
+	found := wide(e.text, place)
+	switch {
+	case h.conf.agent():
+		return found // there only this suite reads it
+	case !e.global:
+		return append(found, warn("move it into <global>", "%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place, quote(e.text)))
+	case ossecReads(e.text):
+		return found
+	case unknown:
+		mend = "write its addresses there"
+	}
+	return append(found, warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; the responses of this suite honour it", place, quote(e.text)))
+}
+
+// ossecReads reports whether OSSEC applies an entry: one address or network, with the
+// number of bits.
+func ossecReads(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	_, err := netip.ParsePrefix(text)
+	return err == nil
+}
+
+// plain writes an entry as OSSEC takes it. unknown is set when a part of it is a host
+// name.
+func plain(text string) (networks []string, unknown bool) {
+	for piece := range strings.SplitSeq(text, ",") {
+		piece = strings.TrimSpace(piece)
+		left, right, _ := strings.Cut(piece, "/")
+		mask, maskErr := netip.ParseAddr(right)
+		switch {
+		case ossecReads(piece):
+			networks = append(networks, piece)
+		case piece == "localhost":
+			networks = append(networks, "127.0.0.1", "::1")
+		case maskErr == nil && mask.Is4() && whitelist.CheckEntry(piece) == nil:
+			networks = append(networks, fmt.Sprintf("%s/%d", left, ones(mask)))
+		default:
+			if network, ok := fromPattern(piece); ok {
+				networks = append(networks, network)
+			} else {
+				unknown = true
+			}
+		}
+	}
+	return networks, unknown
+}
+
+func ones(mask netip.Addr) int {
+	n := 0
+	for _, b := range mask.As4() {
+		for ; b != 0; b <<= 1 {
+			n += int(b >> 7)
+		}
+	}
+	return n
+}
+
+// fromPattern reads 10.0.* and ^10\.0\. as the network that they mean.
+func fromPattern(text string) (string, bool) {
+	starred := strings.HasSuffix(text, "*")
+	pattern, anchored := strings.CutPrefix(text, "^")
+	pattern = strings.TrimRight(strings.ReplaceAll(pattern, `\`, ""), ".*")
+	if !starred && !anchored {
+		return "", false
+	}
+	parts := strings.Split(pattern, ".")
+	bits := 8 * len(parts)
+	for len(parts) < 4 {
+		parts = append(parts, "0")
+	}
+	for _, part := range parts {
+		if _, err := strconv.ParseUint(part, 10, 8); err != nil {
+			return "", false
+		}
+	}
+	network := fmt.Sprintf("%s/%d", strings.Join(parts, "."), bits)
+	_, err := netip.ParsePrefix(network)
+	return network, err == nil
+}
+
+// Networks of fewer bits cover more than one owner's addresses.
+const (
+	wideBits4 = 8
+	wideBits6 = 16
+)
+
+// wide tells an entry that covers everything, or very much.
+func wide(text, place string) []Finding {
+	networks, _ := plain(text)
+	for _, network := range networks {
+		p, err := netip.ParsePrefix(network)
+		switch {
+		case err != nil:
+		case p.Bits() == 0:
+			return []Finding{fault("take it out", "%s: the entry %s covers every address: nothing is ever blocked", place, quote(text))}
+		case p.Addr().Is4() && p.Bits() < wideBits4, p.Addr().Is6() && p.Bits() < wideBits6:
+			return []Finding{warn("list the networks that are meant", "%s: the entry %s covers a large part of all addresses", place, quote(text))}
+		}
+	}
+	return nil
+}
+
+// ownAddresses looks whether the host could block itself.
+func (h *host) ownAddresses(ctx context.Context) []Finding {
+	own, err := h.addresses()
+	if err != nil {
+		return []Finding{fault("try again", "reading the host's own addresses: %v", err)}
+	}
+	list, err := neverblock.List(h.Home, h.subject.Config.Whitelist, h.Resolver)
+	var found []Finding
+	if err != nil && !errors.Is(err, os.ErrNotExist) && !h.conf.unread {
+		found = append(found, fault("see ossec.conf above", "%v", err))
+	}
+	for _, addr := range own {
+		if _, covered := list.Match(ctx, addr); !covered {
+			found = append(found, warn("set own_addresses = true in [whitelist] of "+h.Home.Settings(),
+				"%s, an address of this host, is not covered by the whitelist: an alert that names it cuts the host off from itself", addr))
+		}
+	}
+	// What is wrong with entries was told above; names are asked for here only.
+	seen := map[string]bool{}
+	for _, f := range list.Faults() {
+		if text := f.Error(); strings.Contains(text, "resolving whitelist") && !seen[text] {
+			seen[text] = true
+			found = append(found, warn("write the address instead of the name", "%s", text))
+		}
+	}
+	return orOK(found, "%s, all covered by the whitelist", count(len(own), "address"))
+}
