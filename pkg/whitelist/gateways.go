@@ -35,8 +35,13 @@ func mayBeGateway(addr netip.Addr) bool {
 		maybe = len(way.networks) == 0 || slices.ContainsFunc(way.networks, func(n network) bool { return n.prefix.Addr() == addr })
 		return true
 	})
-	if errors.Is(err, unix.ENETUNREACH) { // not even a default route leads there
-		return false
+	for _, noWay := range []error{
+		unix.ENETUNREACH,                            // not even a default route leads there
+		unix.EINVAL, unix.EHOSTUNREACH, unix.EACCES, // blackhole, unreachable, prohibit: null-routed already
+	} {
+		if errors.Is(err, noWay) {
+			return false
+		}
 	}
 	return err != nil || maybe
 }
