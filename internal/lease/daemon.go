@@ -65,8 +65,8 @@ func Kernel(proc string) string {
 	return boot + " " + ns
 }
 
-// stat reads the name and start time of a process. The name is cut to 15 bytes by the
-// kernel and may hold blanks and brackets, so it ends at the last bracket.
+// stat reads the name and start time of a process that runs. The name is cut to 15 bytes
+// by the kernel and may hold blanks and brackets, so it ends at the last bracket.
 func stat(proc string, pid int) (name string, start uint64, err error) {
 	line, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -80,6 +80,9 @@ func stat(proc string, pid int) (name string, start uint64, err error) {
 	const startField = 22 - 3 // the first field after the name is number 3
 	if len(fields) <= startField {
 		return "", 0, fmt.Errorf("reading process %d: too few fields in its stat", pid)
+	}
+	if state := fields[0]; state == "Z" || state == "X" { // nobody has waited for it yet
+		return "", 0, fmt.Errorf("reading process %d: it has ended", pid)
 	}
 	start, err = strconv.ParseUint(fields[startField], 10, 64)
 	return string(line[left+1 : right]), start, err

@@ -105,7 +105,8 @@ func (s *Store) transact(change func(*bolt.Tx) error) error {
 }
 
 // plain checks that the file is one that we made. An empty one is damaged: bbolt
-// would take it for a new one and nobody would hear that the leases are gone.
+// would take it for a new one and nobody would hear that the leases are gone. So is one
+// of less than two pages, for which bbolt has no error that can be told from others.
 func (s *Store) plain() error {
 	info, err := os.Lstat(s.Path())
 	switch {
@@ -115,6 +116,8 @@ func (s *Store) plain() error {
 		return fmt.Errorf("%w: %s is no plain file", errDamaged, s.Path())
 	case info.Size() == 0:
 		return fmt.Errorf("%w: it is empty", errDamaged)
+	case info.Size() < int64(2*os.Getpagesize()):
+		return fmt.Errorf("%w: it is cut off", errDamaged)
 	}
 	return nil
 }

@@ -117,6 +117,10 @@ func (s *Store) Acquire(l Lease, kernel string) (held Held, settle func() error)
 	case held = <-known:
 	case err := <-done:
 		done <- err
+		select {
+		case held = <-known: // both were there before we looked
+		default:
+		}
 	}
 	return held, settle
 }
