@@ -22,7 +22,7 @@ func (h *host) inspect(ctx context.Context) []Finding {
 		return []Finding{fault("see active-response.toml above", "%v", h.subject.Failure)}
 	}
 	if i, ok := h.subject.Enforcer.(Inspector); ok {
-		return i.Inspect(ctx)
+		return i.Inspect(ctx, h.root)
 	}
 	if _, err := h.subject.Enforcer.List(ctx); err != nil {
 		return []Finding{h.cannotList(err)}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -21,9 +23,9 @@ import (
 type Finding = enforcer.Finding
 
 // Inspector is an enforcer that can look itself over: chains, jumps, sets, files. It
-// changes nothing.
+// changes nothing. root is what the system's own files are under: "/" outside tests.
 type Inspector interface {
-	Inspect(context.Context) []Finding
+	Inspect(ctx context.Context, root string) []Finding
 }
 
 // Subject is the response that is looked at.
@@ -188,4 +190,21 @@ func some(texts []string) string {
 		return strings.Join(texts, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(texts[:most], ", "), len(texts)-most)
+}
+
+// Command is `check` for the command line of a program.
+func Command(run func(context.Context, Options) error) *cli.Command {
+	return &cli.Command{
+		Name: "check", Usage: "say why it is not blocking, and what mends it; exit 1 on a fault", HideHelpCommand: true,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "as JSON"},
+			&cli.BoolFlag{Name: "live", Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fmt.Errorf("check takes no arguments, found %s (see %s --help)", quote(c.Args().First()), c.App.Name)
+			}
+			return run(c.Context, Options{JSON: c.Bool("json"), Live: c.Bool("live")})
+		},
+	}
 }

@@ -23,11 +23,15 @@ func (h *host) logFiles() []string {
 
 // logs looks whether the logs can be written, without writing.
 func (h *host) logs(context.Context) []Finding {
+	files := h.logFiles()
+	if h.subject.Config.Log.JSON {
+		files = append(files, h.Home.JSONLog())
+	}
 	var found []Finding
-	for _, path := range h.logFiles() {
+	for _, path := range files {
 		found = append(found, logFile(path)...)
 	}
-	return orOK(found, "can be written: %s", some(h.logFiles()))
+	return orOK(found, "can be written: %s", some(files))
 }
 
 func logFile(path string) []Finding {

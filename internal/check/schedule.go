@@ -43,7 +43,7 @@ func (h *host) schedule(context.Context) []Finding {
 func (h *host) job(job Job) Finding {
 	for _, path := range h.crontabs() {
 		text, err := os.ReadFile(path)
-		if err != nil || !h.mentions(string(text), job, "") {
+		if err != nil || !h.mentions(string(text), job) {
 			continue
 		}
 		if reason, mend := h.cronIgnores(path, string(text)); reason != "" {
@@ -58,18 +58,10 @@ func (h *host) job(job Job) Finding {
 }
 
 // mentions reports whether a line that is no comment names the response and the command.
-// instance stands for what a template of systemd is made an instance of.
-func (h *host) mentions(text string, job Job, instance string) bool {
-	text = strings.ReplaceAll(text, "\\\n", " ")
+func (h *host) mentions(text string, job Job) bool {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") || strings.HasPrefix(line, "Description") {
-			continue
-		}
-		if instance != "" {
-			line = strings.NewReplacer("%i", instance, "%I", instance).Replace(line)
-		}
-		if strings.Contains(line, h.subject.Name) && strings.Contains(line, job.Command) {
+		if !strings.HasPrefix(line, "#") && strings.Contains(line, h.subject.Name) && strings.Contains(line, job.Command) {
 			return true
 		}
 	}
@@ -125,7 +117,7 @@ func (h *host) timer(job Job) Finding {
 				instance = h.subject.Name
 			}
 			text, err := os.ReadFile(path)
-			if err != nil || !h.mentions(string(text), job, instance) {
+			if err != nil || !h.executes(string(text), job, instance) {
 				continue
 			}
 			timer, service := name+instance+".timer", name+instance+".service"
@@ -140,6 +132,21 @@ func (h *host) timer(job Job) Finding {
 		}
 	}
 	return Finding{}
+}
+
+// executes reports whether a unit runs the job. instance stands for what a template is
+// made an instance of, "" for no template.
+func (h *host) executes(unit string, job Job, instance string) bool {
+	unit = strings.ReplaceAll(unit, "\\\n", " ")
+	for line := range strings.Lines(unit) {
+		if instance != "" {
+			line = strings.NewReplacer("%i", instance, "%I", instance).Replace(line)
+		}
+		if strings.HasPrefix(line, "Exec") && strings.Contains(line, "/"+h.subject.Name) && strings.Contains(line, job.Command) {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *host) hasUnit(name string) bool {

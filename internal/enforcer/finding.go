@@ -13,7 +13,8 @@ const (
 
 // Finding is what was found about one thing that blocks rest on: a row of `check`. An
 // enforcer that can look itself over returns them from a method
-// Inspect(context.Context) []Finding, which changes nothing.
+// Inspect(ctx context.Context, root string) []Finding, which changes nothing; root is what
+// the system's own files are under, "/" outside tests.
 type Finding struct {
 	What    string  `json:"what"` // what was looked at: "chain OSSEC_AR"
 	Verdict Verdict `json:"verdict"`

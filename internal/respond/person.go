@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/check"
 	"github.com/ossec-ar/ossec-ar/internal/manual"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/internal/version"
@@ -33,7 +34,7 @@ func forPerson(args []string) bool {
 	case strings.HasPrefix(args[0], "-"):
 		return true
 	}
-	return slices.Contains([]string{"list", "unban", "flush", "expire", "restore", "reconcile", "import", "unimport", "export", "man", "help", "h"}, args[0])
+	return slices.Contains([]string{"list", "unban", "flush", "expire", "restore", "reconcile", "import", "unimport", "export", "check", "man", "help", "h"}, args[0])
 }
 
 // errReported marks a failure that has been printed and logged already.
@@ -94,6 +95,7 @@ func (p *call) usage() string {
 		{"expire", "free those whose daemon died (from cron)"},
 		{"restore", "block again after a reboot or a flush"},
 		{"reconcile", "what differs between leases and host"},
+		{"check", "why it is not blocking, and what mends it"},
 		{"import FILE|-", "block a list, one address a line"},
 	} {
 		fmt.Fprintf(&b, "%s %s %s\n", p.Name, pad(example[0]), example[1])
@@ -167,6 +169,7 @@ func (p *call) commands() []*cli.Command {
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "block what is missing, free what nobody holds"}},
 			Action: func(c *cli.Context) error { return p.result(p.reconcile(c.Context, c.Bool("repair"))) },
 		},
+		check.Command(func(ctx context.Context, options check.Options) error { return p.result(p.check(ctx, options)) }),
 		manual.Command(p.manual()),
 	}
 }

@@ -99,8 +99,12 @@ func (p *call) readConfig() {
 // setUp reads the configuration and makes what works on it.
 func (p *call) setUp() error {
 	p.readConfig()
+	return p.prepare()
+}
+
+// prepare makes what works on the configuration.
+func (p *call) prepare() (err error) {
 	settings := p.config
-	var err error
 	p.store = lease.New(p.Home.State(), p.response.Name)
 	p.store.Wait = settings.Lease.LockTimeout.Duration
 	p.store.Now = p.Now
