@@ -24,12 +24,12 @@ import (
 func soundFile(t *testing.T) []byte {
 	t.Helper()
 	s := newStore(t)
-	for i := range 120 {
+	for i := range 24 {
 		l := taken(netip.AddrFrom4([4]byte{198, 18, 0, byte(i)}), "firewall-drop.sh", i)
 		l.User = strings.Repeat("u", 300)
 		acquire(t, s, l)
 	}
-	for i := range 60 { // which leaves free pages among the used ones
+	for i := range 12 { // which leaves free pages among the used ones
 		if err := s.Drop(netip.AddrFrom4([4]byte{198, 18, 0, byte(i * 2)})); err != nil {
 			t.Fatal(err)
 		}
