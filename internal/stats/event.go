@@ -132,11 +132,15 @@ type slot struct {
 }
 
 func (c *cache) of(text []byte) *slot {
-	h := uint(len(text))
-	if n := len(text); n > 0 {
-		h = h*7 + uint(text[n-1])*31 + uint(text[n/2])*5 + uint(text[0])
+	var h uint64
+	if n := len(text); n >= 8 {
+		h = binary.LittleEndian.Uint64(text[n-8:]) + uint64(n)
+	} else {
+		for _, c := range text {
+			h = h<<8 | uint64(c)
+		}
 	}
-	s := &c.slots[h%uint(len(c.slots))]
+	s := &c.slots[h*0x9e3779b97f4a7c15>>56]
 	if s.used && string(text) == s.text {
 		return s
 	}
@@ -152,6 +156,7 @@ func (c *cache) of(text []byte) *slot {
 type decoder struct {
 	parser   arlog.Parser
 	fields   arlog.Fields
+	brief    arlog.Brief
 	programs cache
 	rules    cache
 	filter   *Filter
@@ -165,6 +170,29 @@ var (
 
 // decode reads one line. ok is false for an event that the filter does not want.
 func (d *decoder) decode(line []byte) (e event, ok bool) {
+	b := &d.brief
+	if !d.parser.Brief(line, b) {
+		return d.decodeAny(line)
+	}
+	program, rule := d.programs.of(line[b.Program:b.ProgramEnd]), d.rules.of(unDash(line[b.Rule:b.RuleEnd]))
+	e = event{addr: key{lo: fourInSix | uint64(b.Addr)}, when: b.Unix, rule: rule.id, program: program.id}
+	if b.Delete {
+		e.kind = unblocked
+	}
+	return e, program.ok && rule.ok && (len(d.filter.Networks) == 0 || d.filter.wantsAddr(e.addr.addr()))
+}
+
+// fourInSix is what stands before an IPv4 address in the lower half of a mapped one.
+const fourInSix = 0xffff << 32
+
+func unDash(rule []byte) []byte {
+	if len(rule) == 1 && rule[0] == '-' {
+		return nil
+	}
+	return rule
+}
+
+func (d *decoder) decodeAny(line []byte) (e event, ok bool) {
 	f := &d.fields
 	err := d.parser.Parse(line, f)
 	e.when = f.Unix

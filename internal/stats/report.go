@@ -162,7 +162,7 @@ func (c *collected) report(s setting) *Report {
 		Schema: Schema, Generated: s.now.Truncate(time.Second), Host: s.host, Source: s.source,
 		Period: PeriodInfo{Label: s.period.Label, From: optional(s.period.From), Until: optional(s.period.Until)},
 		Filter: FilterInfo{list(s.filter.Responses), list(s.filter.Rules), list(s.filter.Networks), list(s.filter.Agents), s.filter.String()},
-		Totals: t.total,
+		Totals: t.total(),
 		Lasted: Lengths{Ended: t.lasted.count, Median: t.lasted.median(), Longest: t.lasted.longest, Rounded: t.lasted.rounded},
 		Log:    LogInfo{list(c.files), t.lines, t.unreadable, list(c.notes)},
 	}

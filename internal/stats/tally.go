@@ -32,6 +32,15 @@ func (c *counts) add(k kind) {
 	}
 }
 
+func (c *counts) plus(more *counts) {
+	c.Blocks += more.Blocks
+	c.Unblocks += more.Unblocks
+	c.Whitelisted += more.Whitelisted
+	c.StillHeld += more.StillHeld
+	c.Skipped += more.Skipped
+	c.Failed += more.Failed
+}
+
 // skips is the sum of what was left alone on purpose.
 func (c *counts) skips() uint64 { return c.Whitelisted + c.StillHeld + c.Skipped }
 
@@ -50,7 +59,6 @@ type tally struct {
 	rules       *names
 	agents      *names
 
-	total     counts
 	byProgram []counts
 	byRule    []uint64
 	byAgent   []*agentTally
@@ -74,6 +82,15 @@ type tally struct {
 	touched uint64 // keeps the compiler from leaving touch out
 	// agentSlots is by how much the agents' tables may still grow.
 	agentSlots int
+}
+
+// total is what all programs did.
+func (t *tally) total() counts {
+	var sum counts
+	for i := range t.byProgram {
+		sum.plus(&t.byProgram[i])
+	}
+	return sum
 }
 
 // agentTally is one agent's part.
@@ -134,7 +151,6 @@ func (t *tally) count(e *event) {
 	if t.counted != nil {
 		t.counted(e)
 	}
-	t.total.add(e.kind)
 	if t.first == 0 || e.when < t.first {
 		t.first = e.when
 	}

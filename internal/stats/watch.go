@@ -191,7 +191,7 @@ func (w *watcher) eventLine(e *event) string {
 }
 
 func (w *watcher) summary() string {
-	t := w.tally.total
+	t := w.tally.total()
 	s := fmt.Sprintf("today: %s, %s, %d skipped, %d failed, %s", plural(int(t.Blocks), "block", "blocks"),
 		plural(int(t.Unblocks), "unblock", "unblocks"), t.skips(), t.Failed, plural(int(w.tally.addrs.blockedAddresses()), "address", "addresses"))
 	if w.tally.unreadable > 0 {

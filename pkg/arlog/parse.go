@@ -88,6 +88,7 @@ type Parser struct {
 
 	hours  [4]hour // the hours of the last stamps, in no order
 	oldest int
+	recent int // the last one that was found
 	json   fastjson.Parser
 }
 
@@ -138,7 +139,7 @@ func parseOSSEC(rest []byte, f *Fields) error {
 		_, rest = word(rest) // the user's place
 	}
 	if four, n, ok := parseAddr4(rest); ok {
-		f.Addr, rest = netip.AddrFrom4(four), rest[n:]
+		f.Addr, rest = addrFrom4(four), rest[n:]
 	} else {
 		var text []byte
 		text, rest = word(rest)
@@ -182,11 +183,15 @@ func parseAddr(s []byte) (netip.Addr, bool) {
 		var padded [24]byte
 		padded[copy(padded[:], s)] = ' '
 		if four, _, ok := parseAddr4(padded[:]); ok {
-			return netip.AddrFrom4(four), true
+			return addrFrom4(four), true
 		}
 	}
 	addr, err := netip.ParseAddr(string(s))
 	return addr.Unmap().WithZone(""), err == nil
+}
+
+func addrFrom4(a uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(a >> 24), byte(a >> 16), byte(a >> 8), byte(a)})
 }
 
 // maxAddr is the length of the longest address with a zone that is looked at, in bytes.
@@ -215,8 +220,10 @@ func (p *Parser) parseWazuh(rest []byte, f *Fields) error {
 
 // The beginnings of the messages that this package writes instead of a request.
 var (
-	failedHead  = []byte("Failed: ")
-	skippedHead = []byte("Skipped IP: ")
+	failedHead    = []byte("Failed: ")
+	skippedHead   = []byte("Skipped IP: ")
+	blockedHead   = []byte("Blocked IP: ")
+	unblockedHead = []byte("Unblocked IP: ")
 )
 
 func parseMessage(f *Fields) error {
@@ -227,8 +234,27 @@ func parseMessage(f *Fields) error {
 		f.Status = StatusSkip
 		text, _, _ := bytes.Cut(f.Message[len(skippedHead):], []byte(": "))
 		f.Addr, _ = parseAddr(text)
+	case bytes.HasPrefix(f.Message, blockedHead):
+		return parseBlock(f, StatusAdd, f.Message[len(blockedHead):])
+	case bytes.HasPrefix(f.Message, unblockedHead):
+		return parseBlock(f, StatusDelete, f.Message[len(unblockedHead):])
 	default:
 		return ErrNoEntry
+	}
+	return nil
+}
+
+// parseBlock reads ADDRESS [(Rule: ID)].
+func parseBlock(f *Fields, status Status, rest []byte) error {
+	text, rest := word(rest)
+	addr, ok := parseAddr(text)
+	if !ok {
+		return ErrNoEntry
+	}
+	f.Status, f.Addr = status, addr
+	if rule, ok := bytes.CutPrefix(rest, []byte("(Rule: ")); ok {
+		rule, _, _ = bytes.Cut(rule, []byte(")"))
+		f.RuleID = unDash(rule)
 	}
 	return nil
 }
@@ -237,8 +263,10 @@ func parseMessage(f *Fields) error {
 type hour struct {
 	// "Mon Nov 23 03:" or "2026/11/23 03:": its first eight bytes and its last.
 	left, right uint64
-	tail        string // " UTC 2026 " or " ", what follows the seconds
-	start       int64
+	// The first eight bytes of tail and its last, if it is that long.
+	tailLeft, tailRight uint64
+	tail                string // " UTC 2026 " or " ", what follows the seconds
+	start               int64
 }
 
 // Both forms of stamps have hour, minute and second in the same places.
@@ -262,6 +290,7 @@ func (p *Parser) stamp(line []byte) (unix int64, rest []byte, ok bool) {
 	for i := range p.hours {
 		h := &p.hours[i]
 		if left == h.left && right == h.right && len(after) >= len(h.tail) && string(after[:len(h.tail)]) == h.tail {
+			p.recent = i
 			return h.start + within, after[len(h.tail):], true
 		}
 	}
@@ -305,9 +334,13 @@ func (p *Parser) newStamp(line, after []byte) (int64, []byte, bool) {
 	last, ok2 := at("59:59")
 	if ok1 && ok2 && last-first == 3599 { // no change of the clock within it
 		h := &p.hours[p.oldest]
+		p.recent = p.oldest
 		p.oldest = (p.oldest + 1) % len(p.hours)
 		h.left, h.right = binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[headLen-8:])
 		h.tail, h.start = tail, first
+		if len(tail) >= 8 {
+			h.tailLeft, h.tailRight = binary.LittleEndian.Uint64([]byte(tail)), binary.LittleEndian.Uint64([]byte(tail[len(tail)-8:]))
+		}
 	}
 	return unix, after[len(tail):], true
 }

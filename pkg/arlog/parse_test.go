@@ -85,6 +85,8 @@ func TestParse(t *testing.T) {
 			read{"2026-11-23T03:27:57Z", bin + "x", "add", "192.0.2.1", "1.2", "5712", "", "", true}},
 		{"Wazuh, skipped", "2026/11/23 04:27:57 active-response/bin/firewall-drop: Skipped IP: 203.0.113.7: whitelisted by 203.0.113.0/24",
 			read{"2026-11-23T03:27:57Z", "active-response/bin/firewall-drop", "skip", "203.0.113.7", "", "", "Skipped IP: 203.0.113.7: whitelisted by 203.0.113.0/24", "", true}},
+		{"Wazuh, without the request", "2026/11/23 04:27:57 active-response/bin/firewall-drop: Blocked IP: 203.0.113.7 (Rule: 5712)",
+			read{"2026-11-23T03:27:57Z", "active-response/bin/firewall-drop", "add", "203.0.113.7", "", "5712", "Blocked IP: 203.0.113.7 (Rule: 5712)", "", true}},
 		{"Wazuh, failed", "2026/11/23 04:27:57 active-response/bin/firewall-drop: Failed: no address",
 			read{"2026-11-23T03:27:57Z", "active-response/bin/firewall-drop", "error", "", "", "", "Failed: no address", "", true}},
 		{"Wazuh, a step", "2026/11/23 04:27:57 active-response/bin/firewall-drop: Starting",
@@ -201,6 +203,56 @@ func FuzzWriteParse(f *testing.F) {
 	})
 }
 
+// checkBrief compares with Parse. What Brief refuses is Parse's to read.
+func checkBrief(t *testing.T, p *arlog.Parser, line []byte) (accepted bool) {
+	t.Helper()
+	var f arlog.Fields
+	err := p.Parse(line, &f) // and makes the hour known
+	var b arlog.Brief
+	if !p.Brief(line, &b) {
+		return false
+	}
+	four := netip.AddrFrom4([4]byte{byte(b.Addr >> 24), byte(b.Addr >> 16), byte(b.Addr >> 8), byte(b.Addr)})
+	rule := string(line[b.Rule:b.RuleEnd])
+	if rule == "-" {
+		rule = ""
+	}
+	if err != nil || b.Unix != f.Unix || four != f.Addr || b.Delete != (f.Status == arlog.StatusDelete) || !b.Delete && f.Status != arlog.StatusAdd ||
+		string(line[b.Program:b.ProgramEnd]) != string(f.Program) || rule != string(f.RuleID) {
+		t.Errorf("%q\nin brief %+v\nelse %v %+v", line, b, err, f.Entry())
+	}
+	return true
+}
+
+func TestBrief(t *testing.T) {
+	p := arlog.Parser{Location: time.UTC}
+	for _, test := range []struct {
+		line string
+		want bool
+	}{
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "firewall-drop.sh add - 203.0.113.7 1304756247.60385 5712 - Blocked IP: 203.0.113.7 (Rule: 5712)", true},
+		{"Mon Nov 23 03:27:57 CEST 2026 " + bin + "host-deny delete - 203.0.113.7 - - - Unblocked IP: 203.0.113.7", true},
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x skip - 203.0.113.7 1304756247.60385 5712 - Skipped IP: 203.0.113.7: whitelisted", false},
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 2001:db8::7 1304756247.60385 5712 - Blocked IP: 2001:db8::7 (Rule: 5712)", false},
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add root 203.0.113.7 1304756247.60385 5712 - Blocked IP: 203.0.113.7", false},
+		{"Mon Nov 23 03:27:57 UTC 2026", false},
+	} {
+		if got := checkBrief(t, &p, []byte(test.line)); got != test.want {
+			t.Errorf("%q: %v", test.line, got)
+		}
+	}
+}
+
+func FuzzBrief(f *testing.F) {
+	f.Add([]byte("Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 192.0.2.1 1304756247.60385 5712 - Blocked IP: 192.0.2.1"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if bytes.ContainsAny(line, "\r\n") || bytes.HasPrefix(line, []byte{0}) {
+			return
+		}
+		checkBrief(t, &arlog.Parser{Location: time.UTC}, line)
+	})
+}
+
 // FuzzParse: any bytes are read the same whatever was read before, or not at all.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("Mon Nov 23 03:27:57 UTC 2026 "+bin+"x add - 192.0.2.1 1.2 5712"), []byte("2026/11/23 04:27:57 x: "+wazuh4))
@@ -227,6 +279,21 @@ func BenchmarkParser(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		_ = p.Parse(lines[i%len(lines)], &f)
+	}
+}
+
+func BenchmarkParserBrief(b *testing.B) {
+	line := []byte("Mon Nov 23 03:27:57 UTC 2026 " + bin + "firewall-drop.sh add - 203.0.113.7 1304756247.60385 5712 - Blocked IP: 203.0.113.7 (Rule: 5712)")
+	p := arlog.Parser{Location: time.UTC}
+	var f arlog.Fields
+	_ = p.Parse(line, &f)
+	_ = p.Parse(line, &f)
+	var brief arlog.Brief
+	b.ReportAllocs()
+	for b.Loop() {
+		if !p.Brief(line, &brief) {
+			b.Fatal("refused")
+		}
 	}
 }
 

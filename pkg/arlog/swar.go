@@ -41,42 +41,46 @@ func word(s []byte) (first, rest []byte) {
 // movemask makes one bit out of each byte's highest one; x has no other bits.
 func movemask(x uint64) uint64 { return x >> 7 * 0x0102040810204080 >> 56 }
 
-// exact is equal with all marks right.
-func exact(x uint64, c byte) uint64 {
-	x ^= uint64(c) * ones
-	return ^(x&^highs + ^uint64(highs) | x) & highs
-}
-
 // parseAddr4 reads an IPv4 address in front of a blank and returns the length of both.
-// It wants 19 bytes to be there and otherwise says no, as for all that netip refuses.
-func parseAddr4(s []byte) (quad [4]byte, length int, ok bool) {
-	if len(s) < 19 {
-		return quad, 0, false
+// It wants 20 bytes to be there and otherwise says no, as for all that netip refuses.
+func parseAddr4(s []byte) (addr uint32, length int, ok bool) {
+	if len(s) < 20 {
+		return 0, 0, false
 	}
 	low, high := binary.LittleEndian.Uint64(s), binary.LittleEndian.Uint64(s[8:])
-	length = bits.TrailingZeros64(movemask(exact(low, ' ')) | movemask(exact(high, ' '))<<8 | 1<<16)
-	dots := movemask(exact(low, '.')) | movemask(exact(high, '.'))<<8
-	if dots &= 1<<length - 1; bits.OnesCount64(dots) != 3 || length > 15 {
-		return quad, 0, false
+	// An octet ends at what is less than '0': three dots and a blank, if all is well.
+	const zeros = '0' * ones
+	ends := movemask(^((low|highs)-zeros)&highs) | movemask(^((high|highs)-zeros)&highs)<<8
+	one := bits.TrailingZeros64(ends)
+	ends &= ends - 1
+	two := bits.TrailingZeros64(ends)
+	ends &= ends - 1
+	three := bits.TrailingZeros64(ends)
+	ends &= ends - 1
+	end := bits.TrailingZeros64(ends)
+	if end > 15 || (low|high)&highs != 0 || s[one] != '.' || s[two] != '.' || s[three] != '.' || s[end] != ' ' {
+		return 0, 0, false
 	}
-	good := true
-	for i, from := 0, 0; i < 4; i++ {
-		to := length
-		if i < 3 {
-			to = bits.TrailingZeros64(dots)
-			dots &= dots - 1
-		}
-		n := to - from
-		// The digits, moved so that the last is in the highest byte and zeros before the
-		// first.
-		digits := (binary.LittleEndian.Uint32(s[from:]) - 0x30303030) << (8 * uint(4-n) & 31)
-		h, t, o := digits>>8&0xff, digits>>16&0xff, digits>>24
-		value := h*100 + t*10 + o
-		// Where a byte is no digit, the subtraction borrows from the next one: then either
-		// has its highest bit set or is more than nine.
-		good = good && n >= 1 && n <= 3 && h <= 9 && t <= 9 && o <= 9 && value <= 255 && (n < 2 || value >= 10) && (n < 3 || value >= 100)
-		quad[i] = byte(value)
-		from = to + 1
-	}
-	return quad, length + 1, good
+	a, badA := octet(s, 0, one)
+	b, badB := octet(s, one+1, two)
+	c, badC := octet(s, two+1, three)
+	d, badD := octet(s, three+1, end)
+	return a<<24 | b<<16 | c<<8 | d, end + 1, (badA|badB|badC|badD)&(1<<31) == 0
+}
+
+// octet reads the number in s[from:to], behind which there are four bytes at least. The
+// highest bit of bad tells that it is none.
+func octet(s []byte, from, to int) (value, bad uint32) {
+	n := uint32(to - from)
+	digits := binary.LittleEndian.Uint32(s[from:]) ^ 0x30303030
+	first := digits & 0xff
+	digits <<= (32 - 8*n) & 31 // the last one is in the highest byte now, with zeros before the first
+	value = (digits>>8&0xff)*100 + (digits>>16&0xff)*10 + digits>>24
+	const sevens = 0x76767676
+	bad = digits + sevens // in any byte: one is more than nine
+	bad |= bad<<8 | bad<<16 | bad<<24
+	bad |= 255 - value           // less than nothing
+	bad |= (n - 1) | (3 - n)     // likewise: not one to three digits
+	bad |= (first - 1) & (1 - n) // likewise both: a zero before other digits
+	return value, bad
 }

@@ -38,7 +38,7 @@ func generate(path string, s shape) (err error) {
 	w := bufio.NewWriterSize(file, 1<<20)
 	defer func() { err = errors.Join(err, w.Flush(), file.Close()) }()
 	random := rand.New(rand.NewPCG(1, 2))
-	lineLength := 122 + 700*s.wazuh // about
+	lineLength := 147 + 850*s.wazuh // about, half of them unblocks
 	blocks := float64(s.size) / lineLength / 2
 	pace := time.Duration(float64(s.days) * 24 * float64(time.Hour) / blocks)
 	now := s.end.AddDate(0, 0, -s.days)
