@@ -1,0 +1,91 @@
+package hostsdeny
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+)
+
+// Inspect says whether the file can have an effect: whether libwrap reads it as it is
+// meant, whether any service below root reads it, and whether hosts.allow lets in
+// beforehand whom it denies. It changes nothing.
+func (e *Enforcer) Inspect(_ context.Context, root string) []enforcer.Finding {
+	found := []enforcer.Finding{e.inspectFile()}
+	works, which := Effective(root)
+	services := enforcer.Finding{What: "services", Verdict: enforcer.OK, Found: which}
+	if !works {
+		services.Verdict, services.Mend = enforcer.Fault, "let ossec.conf run firewall-drop.sh or route-null.sh in the place of host-deny.sh"
+	}
+	found = append(found, services)
+	if !e.form.allow {
+		found = append(found, inspectAllow(filepath.Join(filepath.Dir(e.path), "hosts.allow")))
+	}
+	return found
+}
+
+func (e *Enforcer) inspectFile() enforcer.Finding {
+	f := enforcer.Finding{What: filepath.Base(e.path), Verdict: enforcer.Fault}
+	if err := e.form.check(); err != nil {
+		f.Found, f.Mend = err.Error(), "correct daemons in [host_deny] of etc/active-response.toml"
+		return f
+	}
+	if _, err := os.Stat(e.path); errors.Is(err, os.ErrNotExist) {
+		f.Verdict, f.Found = enforcer.OK, "there is none yet: the first block makes "+e.path
+		return f
+	}
+	now, err := load(e.path)
+	if err != nil {
+		f.Found, f.Mend = err.Error(), "make "+e.path+" a plain file that root can write to"
+		return f
+	}
+	defer now.close()
+	if missingEnd(now.content) != nil {
+		f.Found, f.Mend = e.path+": its last line has no end, by which libwrap denies everybody", "echo >> "+e.path
+		return f
+	}
+	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read and has %d entries of the form %q", e.path, len(e.form.entries(now.content)), e.form.daemons+":ADDRESS")
+	return f
+}
+
+// inspectAllow looks for a rule in hosts.allow, which libwrap asks first, that lets
+// everybody in.
+func inspectAllow(path string) enforcer.Finding {
+	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK, Found: path + " lets nobody in whom hosts.deny denies"}
+	content, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		f.Found = "there is none"
+		return f
+	}
+	if err != nil {
+		return enforcer.Finding{What: f.What, Verdict: enforcer.Fault, Found: err.Error(), Mend: "make it a plain file that can be read"}
+	}
+	n := 0
+	for line := range bytes.Lines(content) {
+		n++
+		text := strings.TrimSpace(string(line))
+		daemons, clients, ok := strings.Cut(text, ":")
+		if !ok || text[0] == '#' {
+			continue
+		}
+		clients, option, _ := strings.Cut(clients, ":")
+		names := splitDaemons(clients)
+		if !slices.Contains(names, "ALL") || slices.Contains(names, "EXCEPT") || strings.EqualFold(strings.TrimSpace(option), "deny") {
+			continue
+		}
+		f.Found = fmt.Sprintf("%s:%d: %q lets everybody in before hosts.deny is asked", path, n, text)
+		f.Mend = fmt.Sprintf("take line %d out of %s, or name in it those who may come in", n, path)
+		f.Verdict = enforcer.Warn
+		if slices.Contains(splitDaemons(daemons), "ALL") {
+			f.Verdict = enforcer.Fault
+			return f
+		}
+	}
+	return f
+}

@@ -1,0 +1,61 @@
+package hostsdeny
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+)
+
+func TestInspect(t *testing.T) {
+	const noService = "fault services: no installed service links libwrap"
+	rows := []struct {
+		name, deny, allow, inetd string
+		want                     []string // verdict, what, and how the finding begins
+	}{
+		{"nothing there", "", "", "", []string{"ok hosts.deny: there is none yet", noService, "ok hosts.allow: there is none"}},
+		{"all well", "ALL:192.0.2.1\n", "sshd: 10.0.0.\n", "ftp stream tcp nowait root /usr/sbin/tcpd ftpd\n", []string{
+			"ok hosts.deny: DIR/hosts.deny can be read and has 1 entries", "ok services: only these services read hosts.deny", "ok hosts.allow: DIR/hosts.allow lets nobody in"}},
+		{"no end", "ALL:192.0.2.1", "", "", []string{"fault hosts.deny: DIR/hosts.deny: its last line has no end", noService, "ok hosts.allow"}},
+		{"all allowed", "ALL:192.0.2.1\n", "# ALL : ALL\nALL : ALL\n", "", []string{"ok hosts.deny", noService, "fault hosts.allow: DIR/hosts.allow:2: \"ALL : ALL\" lets everybody in"}},
+		{"one service allowed", "", "sshd : ALL : allow\n", "", []string{"ok hosts.deny", noService, "warn hosts.allow: DIR/hosts.allow:1: "}},
+		{"all denied there", "", "ALL : ALL : deny\n", "", []string{"ok hosts.deny", noService, "ok hosts.allow"}},
+		{"all but one", "", "ALL : ALL EXCEPT 192.0.2.9\n", "", []string{"ok hosts.deny", noService, "ok hosts.allow"}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write := func(name, text string) {
+				if text == "" {
+					return
+				}
+				path := filepath.Join(dir, name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("hosts.deny", row.deny)
+			write("hosts.allow", row.allow)
+			write("etc/inetd.conf", row.inetd)
+			found := New(Options{Path: filepath.Join(dir, "hosts.deny")}).Inspect(context.Background(), dir)
+			if len(found) != len(row.want) {
+				t.Fatalf("%d findings, want %d: %v", len(found), len(row.want), found)
+			}
+			for i, f := range found {
+				got := strings.ReplaceAll(string(f.Verdict)+" "+f.What+": "+f.Found, dir, "DIR")
+				if !strings.HasPrefix(got, row.want[i]) {
+					t.Errorf("finding %d is\n%s\nwant\n%s...", i, got, row.want[i])
+				}
+				if (f.Verdict == enforcer.OK) != (f.Mend == "") {
+					t.Errorf("%s: mend is %q", got, f.Mend)
+				}
+			}
+		})
+	}
+}
