@@ -179,10 +179,10 @@ func TestBuiltInTemplatesOnAllSamples(t *testing.T) {
 func TestMessageIDIsThatOfTheSameMail(t *testing.T) {
 	now := time.Now()
 	s, a := testSettings(t), sample(now)
-	b := a
+	again, b := a, a
 	b.Count++
 	to := []string{"ops@example.org"}
-	if messageID(s, []notice{a}, to) != messageID(s, []notice{a}, to) || messageID(s, []notice{a}, to) == messageID(s, []notice{b}, to) ||
+	if messageID(s, []notice{a}, to) != messageID(s, []notice{again}, to) || messageID(s, []notice{a}, to) == messageID(s, []notice{b}, to) ||
 		messageID(s, []notice{a}, to) == messageID(s, []notice{a}, []string{"x@example.org"}) {
 		t.Error("the id is not that of the mail")
 	}

@@ -51,6 +51,7 @@ func TestCallDelivers(t *testing.T) {
 }
 
 func TestFailuresAndRecovery(t *testing.T) {
+	t.Parallel()
 	s, _ := newMailServer(t, false, false)
 	h := newHouse(t, s.conf("<email_to>second@example.org</email_to>"), "[mail]\ntimeout = \"300ms\"\n")
 	c := newClock()
@@ -182,6 +183,7 @@ func TestFailuresAndRecovery(t *testing.T) {
 
 // A day without a server loses nothing, and does not end in a day of mails.
 func TestDayOfOutage(t *testing.T) {
+	t.Parallel()
 	s, _ := newMailServer(t, false, false)
 	h := newHouse(t, s.conf(""), "")
 	c := newClock()
@@ -222,6 +224,7 @@ func TestDayOfOutage(t *testing.T) {
 }
 
 func TestStorm(t *testing.T) {
+	t.Parallel()
 	for name, every := range map[string]time.Duration{"in seconds": 20 * time.Millisecond, "in an hour": 3600 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := newMailServer(t, false, false)

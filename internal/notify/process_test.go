@@ -102,6 +102,7 @@ func errorOr(err, or error) error {
 // Many calls at once, each of which may start the deliverer or trust one that is about to
 // leave: every address is named once.
 func TestCallsAtOnce(t *testing.T) {
+	t.Parallel()
 	s, _ := newMailServer(t, false, false)
 	h := newHouse(t, s.conf("<email_maxperhour>1000</email_maxperhour>"), "[mail]\nlinger = \"0s\"\n")
 	const calls = 60
@@ -136,6 +137,7 @@ func TestCallsAtOnce(t *testing.T) {
 const wazuhRequest = `{"version":1,"origin":{"name":"node01","module":"wazuh-execd"},"command":"add","parameters":{"extra_args":[EXTRA],"alert":{"timestamp":"2026-11-23T08:33:59.123+0000","rule":{"level":10,"description":"Brute force","id":"5763","groups":["sshd"]},"agent":{"id":"001","name":"web"},"id":"1669818000.12345","full_log":"Failed password","data":{"srcip":"203.0.113.7","dstuser":"root"}},"program":"active-response/bin/email-notification"}}` + "\n"
 
 func TestWazuhCall(t *testing.T) {
+	t.Parallel()
 	s, _ := newMailServer(t, false, false)
 	h := newHouse(t, s.conf(""), "[mail]\nlinger = \"0s\"\ncoalesce = \"0s\"\n")
 	status, stdout, stderr := h.run(strings.Replace(wazuhRequest, "EXTRA", "", 1))
@@ -165,6 +167,7 @@ func TestWazuhCall(t *testing.T) {
 }
 
 func TestPersonsCommands(t *testing.T) {
+	t.Parallel()
 	s, _ := newMailServer(t, false, false)
 	s.set(func(s *mailServer) { s.onData = func(io.Reader) error { return io.ErrUnexpectedEOF } })
 	h := newHouse(t, s.conf(""), "[mail]\nlinger = \"0s\"\n")

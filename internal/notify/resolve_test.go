@@ -93,6 +93,7 @@ func TestWaitsForWhatIsComing(t *testing.T) {
 }
 
 func TestEndOfABlock(t *testing.T) {
+	t.Parallel()
 	s, _ := newMailServer(t, false, false)
 	h := newHouse(t, s.conf(""), "[mail]\non_delete = true\nlinger = \"0s\"\n")
 	if status, _, stderr := h.run("", "delete", "-", "203.0.113.7", "-", "5712"); status != 0 || stderr != "" {

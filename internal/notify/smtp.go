@@ -232,6 +232,9 @@ func (s *session) mechanism(offered []string, secret string) (string, smtp.Auth)
 // transact sends the mail to all recipients that the server takes.
 func (s *session) transact(to []string, message []byte) (map[string]error, error) {
 	s.step(1)
+	// Who asks for SMTPUTF8 needs it all the way: a relay bounces the mail where the next
+	// server has none. Only addresses beyond ASCII are worth that; the rest is encoded.
+	s.smtp.SkipSMTPUTF8(!slices.ContainsFunc(append([]string{s.From.Address}, to...), beyondASCII))
 	if err := s.smtp.Mail("<" + s.From.Address + ">"); err != nil {
 		if final(err) {
 			return all(to, refused{fmt.Errorf("sender %s: %w", s.From.Address, err)}), nil
@@ -294,6 +297,10 @@ func (s *session) data(result map[string]error, message []byte) error {
 		return fmt.Errorf("sending the mail: %w", err)
 	}
 	return nil
+}
+
+func beyondASCII(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return r >= 0x80 })
 }
 
 func all(to []string, err error) map[string]error {
