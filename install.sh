@@ -1,25 +1,42 @@
 #!/bin/sh
-# Builds the active-response suite and installs it into an OSSEC or Wazuh home.
-# See `./install.sh --help`.
+# Installs the active-response suite into an OSSEC or Wazuh home, sets it up, and takes it
+# out again. See `./install.sh --help`.
 set -eu
+umask 022
 
 usage() {
-	cat <<'EOF'
-Usage: ./install.sh [--home DIR] [--uninstall] [--no-deps] [--dry-run]
+	cat <<'END'
+Usage: ./install.sh [--home DIR] [--configure [--profile A,B] [--whitelist A,B]] ...
+       ./install.sh --uninstall | --purge [--home DIR]
 
 Installs firewall-drop, host-deny, route-null, email-notification and
 response-stats, with the names that OSSEC's configuration knows them by, into
 DIR/active-response/bin. What stood there under those names is kept beside in
-DIR/active-response/stock and comes back with --uninstall.
+DIR/active-response/stock and comes back with --uninstall. It asks nothing, may
+be run again at any time, and never restarts OSSEC: it says when that is needed.
 
-  --home DIR    the OSSEC or Wazuh home (default /var/ossec)
-  --uninstall   take the suite out again; state and logs stay
-  --no-deps     do not install missing system packages
-  --dry-run     print what would be done, and do nothing
-  --help        this text
+  --home DIR       the OSSEC or Wazuh home (default: that of the daemon that runs,
+                   else what /etc/ossec-init.conf names, else /var/ossec)
+  --configure      also put commands, active responses, the logs to follow and
+                   the suite's rules into DIR/etc/ossec.conf; where the suite is
+                   installed already, do only that
+  --profile A,B    which responses: ssh, web, mail (these three by default),
+                   severity, repeat; contrib/ossec shows each
+  --whitelist A,B  addresses and networks that are never to be blocked
+  --systemd        timers and a boot unit of systemd instead of cron
+  --cron           cron again
+  --no-system      nothing outside of DIR: no cron, logrotate, man pages
+  --no-deps        do not install missing system packages
+  --build          build the programs even if a release archive brought them
+  --uninstall      take the suite out again; state and logs stay
+  --purge          that, and free all addresses, and remove state and the
+                   suite's own logs
+  --dry-run        print what would be done, and do nothing
+  --help           this text
 
-DESTDIR, when set in the environment, is put before every path that is written.
-EOF
+DESTDIR, when set in the environment, is put before every path; then no system
+packages are installed. GO names the go command to build with.
+END
 }
 
 say() { printf '%s\n' "$*"; }
@@ -37,20 +54,54 @@ run() {
 	fi
 }
 
-home=/var/ossec
+# did tells what was done; a dry run has said it already.
+did() { [ "$dry_run" = yes ] || say "$*"; }
+
+# quietly is run for a command of which only faults are of interest.
+quietly() {
+	if [ "$dry_run" = yes ]; then
+		say "would run: $*"
+	else
+		"$@" >/dev/null
+	fi
+}
+
 action=install
+configure=no
+profile=
+whitelist=
+schedule=
+system=yes
 deps=yes
+build=no
+purge=no
 dry_run=no
+home=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--home)
-		[ $# -ge 2 ] || die "--home needs a folder (see --help)"
-		home=$2
+	--home | --profile | --whitelist)
+		[ -n "${2-}" ] || die "$1 needs a value (see --help)"
+		case $1 in
+		--home) home=$2 ;;
+		--profile) profile=$2 ;;
+		--whitelist) whitelist=$2 ;;
+		esac
 		shift
 		;;
-	--home=*) home=${1#--home=} ;;
-	--uninstall) action=uninstall ;;
+	--home=?*) home=${1#--home=} ;;
+	--profile=?*) profile=${1#--profile=} ;;
+	--whitelist=?*) whitelist=${1#--whitelist=} ;;
+	--configure) configure=yes ;;
+	--systemd) schedule=systemd ;;
+	--cron) schedule=cron ;;
+	--no-system) system=no ;;
 	--no-deps) deps=no ;;
+	--build) build=yes ;;
+	--uninstall) action=uninstall ;;
+	--purge)
+		action=uninstall
+		purge=yes
+		;;
 	--dry-run) dry_run=yes ;;
 	--help | -h)
 		usage
@@ -60,20 +111,66 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
+[ "$configure" = yes ] || [ -z "$profile$whitelist" ] || die "--profile and --whitelist go with --configure (see --help)"
+[ "$action" = install ] || [ "$configure" = no ] || die "--configure does not go with --uninstall (see --help)"
 
+destdir=${DESTDIR-}
+source=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+
+# A person's PATH often lacks the folders with programs for administrators. Tests set
+# AR_TEST_SBIN in their place.
+PATH=$PATH:${AR_TEST_SBIN-/usr/local/sbin:/usr/sbin:/sbin}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+there() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# running_home prints the home of the daemon that runs responses.
+running_home() {
+	for exe in /proc/[0-9]*/exe; do
+		case $(readlink "$exe" 2>/dev/null) in
+		*/bin/ossec-execd | */bin/wazuh-execd) readlink "$exe" ;;
+		esac
+	done | sed -n '1s,/bin/[a-z]*-execd$,,p'
+}
+
+# find_home prints the home that is to be installed into.
+find_home() {
+	found=
+	[ -n "$destdir" ] || found=$(running_home)
+	if [ -z "$found" ] && [ -r "$destdir/etc/ossec-init.conf" ]; then
+		found=$(sed -n 's/^DIRECTORY="\(\/[^"]*\)".*/\1/p' "$destdir/etc/ossec-init.conf" | tail -n 1)
+	fi
+	for dir in $found /var/ossec /opt/ossec /opt/wazuh /usr/local/ossec-hids; do
+		if [ -d "$destdir$dir" ]; then
+			echo "$dir"
+			return
+		fi
+	done
+	echo /var/ossec
+}
+
+[ -n "$home" ] || home=$(find_home)
 case $home in
 /*) ;;
-'') die "--home needs a folder (see --help)" ;;
 *) home=$(pwd)/$home ;;
 esac
 home=${home%/}
-root=${DESTDIR-}$home
+case $home in
+'') die "the home can't be /" ;;
+*[!A-Za-z0-9/._+@-]*) die "$home: only letters, digits and . _ + @ - can be in the path of a home: cron and systemd read it" ;;
+esac
+root=$destdir$home
 bin=$root/active-response/bin
 stock=$root/active-response/stock
-installed=$stock/.installed
-source=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+installed=$stock/.installed # the programs and links in $bin, with their identities
+placed=$stock/.placed       # all other files and folders that were made, likewise
+share=/usr/share/ossec-ar
 
 programs="firewall-drop host-deny route-null email-notification response-stats"
+blocking="firewall-drop host-deny route-null"
+timers="ossec-ar-stats.timer ossec-ar-expire.timer ossec-ar-mail.timer"
+boot_unit=ossec-ar-restore.service
 
 # links PROGRAM prints the other names of a program.
 links() {
@@ -83,11 +180,22 @@ links() {
 	esac
 }
 
-# find_group prints the group that the daemons run as; root where there is none.
+# find_group prints the group that the daemons run as: that of the home's own folders, else
+# one of a usual name; root where there is none.
 find_group() {
-	for g in ossec wazuh; do
-		if getent group "$g" >/dev/null 2>&1 || grep -q "^$g:" /etc/group 2>/dev/null; then
-			echo "$g"
+	for dir in "$root/etc" "$root"; do
+		if [ -d "$dir" ]; then
+			# shellcheck disable=SC2012 # stat(1) differs from system to system
+			owner=$(ls -ld "$dir" | awk '{print $4}')
+			if [ "$owner" != root ]; then
+				echo "$owner"
+				return
+			fi
+		fi
+	done
+	for name in ossec wazuh; do
+		if getent group "$name" >/dev/null 2>&1 || grep -q "^$name:" /etc/group 2>/dev/null; then
+			echo "$name"
 			return
 		fi
 	done
@@ -101,53 +209,77 @@ owned() {
 	fi
 }
 
-# folder MODE DIR makes a folder unless it is there; one that is there stays as it is.
+# folder MODE DIR makes a folder below the home unless it is there; one that is there stays
+# as it is.
 folder() {
 	if [ ! -d "$2" ]; then
 		run mkdir -p "$2"
 		run chmod "$1" "$2"
 		owned "$2"
+		made="$made${2#"$destdir"}
+"
 	fi
 }
-
-have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 
 # install_packages installs iptables where it is missing.
 install_packages() {
 	have iptables && return
-	if [ "$deps" = no ]; then
+	if [ "$deps" = no ] || [ -n "$destdir" ]; then
 		say "iptables is missing: firewall-drop will not work until it is installed"
 		return
 	fi
 	say "installing iptables"
 	if have apt-get; then
 		run apt-get update -qq || die "updating the package lists failed; install iptables by hand, or use --no-deps"
-		run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iptables </dev/null >&2
+		quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iptables </dev/null
 	elif have dnf; then
-		run dnf install -y -q iptables </dev/null >&2
+		quietly dnf install -y -q iptables </dev/null
 	elif have yum; then
-		run yum install -y -q iptables </dev/null >&2
+		quietly yum install -y -q iptables </dev/null
 	elif have zypper; then
-		run zypper --non-interactive --quiet install iptables </dev/null >&2
+		quietly zypper --non-interactive --quiet install iptables </dev/null
 	elif have apk; then
-		run apk add --quiet iptables ip6tables </dev/null >&2
+		quietly apk add --quiet iptables ip6tables </dev/null
 	else
 		die "iptables is missing and no known package manager is here: install it by hand, or use --no-deps"
 	fi || die "installing iptables failed: install it by hand, or use --no-deps"
 }
 
+# new_enough GO tells whether a go command is of the version that go.mod asks for.
+new_enough() {
+	GOTOOLCHAIN=local "$1" version 2>/dev/null | awk -v need="$need" '{
+		split(substr($3, 3), is, "."); split(need, want, ".")
+		exit !(is[1] + 0 > want[1] + 0 || is[1] + 0 == want[1] + 0 && is[2] + 0 >= want[2] + 0)
+	}'
+}
+
 # find_go prints the go command to build with.
 find_go() {
-	for go in go /usr/local/go/bin/go /usr/lib/go/bin/go; do
-		if command -v "$go" >/dev/null 2>&1; then
+	need=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' "$source/go.mod")
+	old=
+	for go in ${GO-go /usr/local/go/bin/go /usr/lib/go/bin/go}; do
+		command -v "$go" >/dev/null 2>&1 || continue
+		if new_enough "$go"; then
 			echo "$go"
 			return
 		fi
+		old="$go is $(GOTOOLCHAIN=local "$go" version 2>/dev/null | awk '{print $3}')"
 	done
-	die "Go 1.26 or later is needed to build the suite and was not found: see https://go.dev/dl/"
+	die "Go $need or later is needed to build the suite: ${old:-there is no go command here}; see https://go.dev/dl/"
 }
 
-build() {
+# get_programs finds or builds the programs; $made_in is where they are.
+get_programs() {
+	if [ "$build" = no ] && [ -x "$source/dist/firewall-drop" ]; then
+		made_in=$source/dist
+		if [ -z "$destdir" ]; then
+			version=$("$made_in/firewall-drop" --version 2>/dev/null) || die "the programs in $made_in do not run on this machine: take the archive for $(uname -m), or use --build"
+		fi
+		say "installing the programs in $made_in${version:+ ($version)}"
+		return
+	fi
+	[ -f "$source/go.mod" ] || die "$source has neither programs (dist) nor their sources: take a release archive or a clone"
+	made_in=$work
 	if [ "$dry_run" = yes ]; then
 		say "would run: go build of the programs in $source"
 		return
@@ -159,7 +291,7 @@ build() {
 		CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -tags urfave_cli_no_docs \
 			-ldflags "-s -w -X github.com/ossec-ar/ossec-ar/internal/version.Version=$version" \
 			-o "$work/" ./cmd/...
-	) || die "building failed; Go 1.26 or later is needed ($("$go" version 2>/dev/null || echo unknown))"
+	) || die "building the programs failed"
 }
 
 # identity FILE tells one file from another of the same name.
@@ -171,44 +303,248 @@ identity() {
 	fi
 }
 
-# ours NAME tells whether a file in the bin folder is as we installed it. One that an
-# upgrade of OSSEC or Wazuh has put in its place since is not.
-ours() {
-	[ -f "$installed" ] && grep -qxF "$1	$(identity "$bin/$1")" "$installed"
+# known LIST NAME FILE tells whether a file is as it was when it was written down.
+known() { [ -f "$1" ] && grep -qxF "$2	$(identity "$3")" "$1"; }
+
+# note LIST NAME IDENTITY writes down that a file is ours; without IDENTITY, forgets it.
+note() {
+	[ "$dry_run" = no ] || return 0
+	awk -F '\t' -v name="$2" '$1 != name' "$1" >"$1.new" 2>/dev/null || true
+	[ -z "${3-}" ] || printf '%s\t%s\n' "$2" "$3" >>"$1.new"
+	mv -f "$1.new" "$1"
 }
 
-there() { [ -e "$1" ] || [ -L "$1" ]; }
+# ours NAME tells whether a file in the bin folder is as we installed it. One that an
+# upgrade of OSSEC or Wazuh has put in its place since is not.
+ours() { there "$bin/$1" && known "$installed" "$1" "$bin/$1"; }
 
 # keep NAME puts a file that is not ours aside.
 keep() {
 	if there "$bin/$1" && ! ours "$1"; then
 		run mv -f "$bin/$1" "$stock/$1"
-		say "kept the stock $1 in $home/active-response/stock"
+		did "kept the stock $1 in $home/active-response/stock"
 	fi
 }
 
-# note NAME writes down that a file is ours.
-note() {
-	[ "$dry_run" = no ] || return 0
-	if [ -f "$installed" ]; then
-		grep -v "^$1	" "$installed" >"$installed.new" || true
+# label MODEL FILE... gives files the SELinux label of one of OSSEC's own, and where there
+# is none that of the policy.
+label() {
+	model=$1
+	shift
+	for file in "$@"; do
+		there "$file" || continue
+		if [ -n "$model" ] && run chcon --reference="$model" "$file"; then
+			continue
+		fi
+		run restorecon "$file" || say "could not label $file for SELinux: the daemon may be denied to use it"
+	done
+}
+
+# label_all labels the programs and the logs.
+label_all() {
+	have selinuxenabled && selinuxenabled || return 0
+	model=
+	for file in "$stock"/* "$bin"/*; do
+		if [ -f "$file" ] && [ ! -L "$file" ] && { [ "${file%/*}" = "$stock" ] || ! ours "${file##*/}"; }; then
+			model=$file
+			break
+		fi
+	done
+	for program in $programs; do
+		label "$model" "$bin/$program"
+	done
+	model=
+	[ ! -f "$root/logs/ossec.log" ] || model=$root/logs/ossec.log
+	for log in active-responses.log active-responses.json notifications.log response-stats.log; do
+		label "$model" "$root/logs/$log"
+	done
+}
+
+# same FILE PROGRAM tells whether a program is there in this very form.
+same() { [ -f "$2" ] && [ ! -L "$2" ] && cmp -s "$1" "$2"; }
+
+install_programs() {
+	for program in $programs; do
+		if [ ! -f "$made_in/$program" ] && { [ "$dry_run" = no ] || [ "$made_in" != "$work" ]; }; then
+			continue
+		fi
+		keep "$program"
+		if ! same "$made_in/$program" "$bin/$program"; then
+			restart=yes
+			# A program that runs is not written over: the new one is moved into its place.
+			run install -m 0755 "$made_in/$program" "$bin/.$program.new"
+			owned "$bin/.$program.new"
+			run mv -f "$bin/.$program.new" "$bin/$program"
+		fi
+		[ "$dry_run" = yes ] || note "$installed" "$program" "$(identity "$bin/$program")"
+		for link in $(links "$program"); do
+			keep "$link"
+			if [ "$(readlink "$bin/$link" 2>/dev/null)" != "$program" ]; then
+				restart=yes
+				run ln -sfn "$program" "$bin/$link"
+				owned "$bin/$link"
+			fi
+			[ "$dry_run" = yes ] || note "$installed" "$link" "$(identity "$bin/$link")"
+		done
+	done
+}
+
+# place MODE FILE PATH puts a file outside of the home; one in /etc with the home's path and
+# group filled in.
+# One that was changed there, or is somebody else's, stays as it is.
+place() {
+	target=$destdir$3
+	case $3 in
+	/etc/*) sed -e "s,/var/ossec,$home,g" -e "s,^\\([[:blank:]]*su root\\) ossec\$,\\1 $group," "$2" ;;
+	*) cat "$2" ;; # text about /var/ossec stays what it says
+	esac >"$work/placed"
+	if ! there "$target" || known "$placed" "$3" "$target"; then
+		if ! cmp -s "$work/placed" "$target"; then
+			run mkdir -p "$(dirname "$target")"
+			run install -m "$1" "$work/placed" "$target"
+		fi
+	elif ! cmp -s "$work/placed" "$target"; then
+		say "left $3 as it is: it was changed there"
+		return
 	fi
-	printf '%s\t%s\n' "$1" "$(identity "$bin/$1")" >>"$installed.new"
-	mv -f "$installed.new" "$installed"
+	[ "$dry_run" = yes ] || note "$placed" "$3" "$(identity "$target")"
+}
+
+# displace PATH takes such a file away again, unless it was changed.
+displace() {
+	target=$destdir$1
+	there "$target" || return 0
+	if known "$placed" "$1" "$target"; then
+		run rm -f "$target"
+		note "$placed" "$1"
+	else
+		say "left $1: it is no longer the one that was installed"
+	fi
+}
+
+# install_share puts contrib and this script where they are found when the clone is gone.
+install_share() {
+	[ "$source" != "$destdir$share" ] || return 0
+	place 0755 "$source/install.sh" "$share/install.sh"
+	for file in $(cd "$source" && find contrib -type f ! -name '*.go' ! -path 'contrib/completions/*' | sort); do
+		place 0644 "$source/$file" "$share/$file"
+	done
+	for page in "$source"/docs/man/*.[58]; do
+		[ -f "$page" ] || continue
+		place 0644 "$page" "/usr/share/man/man${page##*.}/$(basename "$page")"
+	done
+	for file in "$source"/contrib/completions/*/*; do
+		[ -f "$file" ] || continue
+		name=$(basename "$file")
+		case $file in
+		*/bash/*) place 0644 "$file" "/usr/share/bash-completion/completions/$name" ;;
+		*/zsh/*) place 0644 "$file" "/usr/share/zsh/site-functions/$name" ;;
+		*/fish/*) place 0644 "$file" "/usr/share/fish/vendor_completions.d/$name" ;;
+		esac
+	done
+}
+
+# systemd_runs tells whether the systemd that runs is the one to talk to.
+systemd_runs() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
+
+install_schedule() {
+	if [ -z "$schedule" ]; then
+		schedule=cron
+		! there "$destdir/etc/systemd/system/$boot_unit" || schedule=systemd
+	fi
+	if [ "$schedule" = cron ]; then
+		remove_units
+		place 0644 "$source/contrib/cron/ossec-ar" /etc/cron.d/ossec-ar
+		if [ -z "$destdir" ] && ! have cron && ! have crond; then
+			say "no cron is here to run /etc/cron.d/ossec-ar: install it, or use --systemd"
+		fi
+		return
+	fi
+	have systemctl || die "--systemd: there is no systemctl here"
+	displace /etc/cron.d/ossec-ar
+	for unit in "$source"/contrib/systemd/ossec-ar-*; do
+		place 0644 "$unit" "/etc/systemd/system/$(basename "$unit")"
+	done
+	if systemd_runs; then
+		run systemctl daemon-reload
+		# shellcheck disable=SC2086 # one unit a word
+		quietly systemctl --quiet enable --now $timers
+		quietly systemctl --quiet enable "$boot_unit"
+	else
+		# shellcheck disable=SC2086
+		quietly systemctl --quiet --root="$destdir/" enable $timers "$boot_unit"
+	fi
+}
+
+remove_units() {
+	there "$destdir/etc/systemd/system/$boot_unit" || return 0
+	if ! have systemctl; then
+		say "no systemctl is here: look for links to ossec-ar units in /etc/systemd/system"
+	elif systemd_runs; then
+		# shellcheck disable=SC2086
+		quietly systemctl --quiet disable --now $timers "$boot_unit"
+	else
+		# shellcheck disable=SC2086
+		quietly systemctl --quiet --root="$destdir/" disable $timers "$boot_unit"
+	fi
+	for unit in "$destdir"/etc/systemd/system/ossec-ar-*; do
+		[ ! -f "$unit" ] || displace "${unit#"$destdir"}"
+	done
+	! systemd_runs || run systemctl daemon-reload
+}
+
+# setup OPTION... calls the program that edits ossec.conf.
+setup() {
+	if [ "$dry_run" = yes ]; then
+		set -- "$@" --dry-run
+	fi
+	for program in $blocking; do
+		for file in "$bin/$program" "${made_in:-$source/dist}/$program"; do
+			if [ -x "$file" ] && { [ "$file" != "$bin/$program" ] || ours "$program"; }; then
+				"$file" configure --home "$home" --destdir "$destdir" "$@"
+				return
+			fi
+		done
+	done
+	if [ "$dry_run" = yes ]; then
+		say "would run: $home/active-response/bin/firewall-drop configure --home $home $*"
+		return
+	fi
+	return 1
+}
+
+configure_ossec() {
+	rules=$source/contrib/ossec/ar_suite_rules.xml
+	for name in control execd analysisd agentd; do
+		[ ! -e "$root/bin/wazuh-$name" ] || rules=$source/contrib/wazuh/ar_suite_rules.xml
+	done
+	set --
+	[ ! -f "$rules" ] || set -- "$@" --rules "$rules"
+	[ -z "$profile" ] || set -- "$@" --profile "$profile"
+	[ -z "$whitelist" ] || set -- "$@" --whitelist "$whitelist"
+	setup "$@" >"$work/said" || {
+		cat "$work/said"
+		die "$home/etc/ossec.conf was not set up"
+	}
+	cat "$work/said"
+	! grep -q '^restart ' "$work/said" || restart=no # it is said already
 }
 
 install_suite() {
-	[ -n "${DESTDIR-}" ] || [ "$(id -u)" = 0 ] || [ -w "$(dirname "$home")" ] || [ -w "$home" ] ||
+	[ -n "$destdir" ] || [ "$(id -u)" = 0 ] || [ -w "$(dirname "$home")" ] || [ -w "$home" ] ||
 		die "$home cannot be written to: run it as root"
+	if [ "$system" = yes ] && [ -z "$destdir" ] && [ "$(id -u)" != 0 ]; then
+		say "not root: cron, logrotate and man pages are left out"
+		system=no
+	fi
 	group=$(find_group)
+	made=
 	if [ ! -d "$root/etc" ] && [ ! -d "$root/bin" ]; then
 		say "no OSSEC or Wazuh in $home: making the folders, so that the suite can be tried by hand"
 		folder 0755 "$root"
 	fi
 	install_packages
-	work=$(mktemp -d)
-	trap 'rm -rf "$work"' EXIT INT TERM
-	build
+	get_programs
 	folder 0750 "$root/active-response"
 	folder 0750 "$bin"
 	folder 0750 "$stock"
@@ -216,34 +552,25 @@ install_suite() {
 	folder 0770 "$root/logs"
 	folder 0750 "$root/var"
 	folder 0700 "$root/var/active-response"
-	for program in $programs; do
-		if [ "$dry_run" = no ] && [ ! -f "$work/$program" ]; then
-			continue
-		fi
-		keep "$program"
-		# A program that runs is not written over: the new one is moved into its place.
-		run install -m 0755 "$work/$program" "$bin/.$program.new"
-		owned "$bin/.$program.new"
-		run mv -f "$bin/.$program.new" "$bin/$program"
-		note "$program"
-		for link in $(links "$program"); do
-			keep "$link"
-			run ln -sfn "$program" "$bin/$link"
-			owned "$bin/$link"
-			note "$link"
-		done
+	for dir in $made; do
+		note "$placed" "$dir" folder
 	done
-	say "installed into $home/active-response/bin"
-	if [ -f "$root/bin/ossec-control" ] || [ -f "$root/bin/wazuh-control" ]; then
+	restart=no
+	install_programs
+	if [ "$system" = yes ]; then
+		install_share
+		place 0644 "$source/contrib/logrotate/ossec-ar" /etc/logrotate.d/ossec-ar
+		install_schedule
+	fi
+	label_all
+	did "installed into $home/active-response/bin"
+	[ "$configure" = no ] || configure_ossec
+	if [ "$restart" = yes ] && [ -n "$(ls "$root"/bin/*-control 2>/dev/null)" ]; then
 		say "restart OSSEC or Wazuh when it suits you: its daemon sees a new executable only then"
 	fi
 }
 
-uninstall_suite() {
-	if [ ! -f "$installed" ]; then
-		say "the suite is not installed in $home"
-		return
-	fi
+remove_programs() {
 	while IFS='	' read -r name _; do
 		if there "$bin/$name" && ! ours "$name"; then
 			say "left $name: it is no longer the one that was installed"
@@ -252,17 +579,91 @@ uninstall_suite() {
 		run rm -f "$bin/$name"
 		if there "$stock/$name"; then
 			run mv "$stock/$name" "$bin/$name"
-			say "put the stock $name back"
+			did "put the stock $name back"
 		fi
 	done <"$installed"
 	run rm -f "$installed"
-	if [ "$dry_run" = no ]; then
-		rmdir "$stock" 2>/dev/null || true
-	fi
-	say "taken out of $home/active-response/bin; what is blocked stays blocked, state and logs stay in $home"
 }
 
+# remove_placed takes all files outside of the home away, and then folders that were made
+# and are empty again.
+remove_placed() {
+	[ -f "$placed" ] || return 0
+	awk -F '\t' '$2 != "folder" { print $1 }' "$placed" >"$work/files"
+	while IFS= read -r path; do
+		displace "$path"
+	done <"$work/files"
+	[ "$dry_run" = no ] || return 0
+	for dir in contrib/cron contrib/logrotate contrib/ossec contrib/systemd contrib/wazuh contrib ''; do
+		rmdir "$destdir$share/$dir" 2>/dev/null || true
+	done
+	awk -F '\t' '$2 == "folder" { print $1 }' "$placed" | sort -r >"$work/folders"
+	rm -f "$placed"
+	rmdir "$stock" 2>/dev/null || true
+	while IFS= read -r path; do
+		rmdir "$destdir$path" 2>/dev/null || true
+	done <"$work/folders"
+}
+
+# free_all lifts what is blocked, for without the state nobody would.
+free_all() {
+	for program in $blocking; do
+		if ours "$program"; then
+			if [ -n "$destdir" ]; then
+				continue # what is blocked here is not that installation's
+			fi
+			quietly "$bin/$program" flush || say "could not free all addresses of $program: see above"
+		fi
+	done
+}
+
+remove_state() {
+	run rm -rf "$root/var/active-response"
+	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* "$root"/logs/active-responses.json* \
+		"$root"/etc/ossec.conf.ossec-ar-backup-*
+	if known_folder "$home"; then # there never was an OSSEC
+		run rm -f "$root"/logs/active-responses.log*
+	fi
+	for file in etc/active-response.toml etc/whitelist.d; do
+		! there "$root/$file" || say "left $home/$file, which is yours"
+	done
+}
+
+known_folder() { [ -f "$placed" ] && grep -qxF "$1	folder" "$placed"; }
+
+uninstall_suite() {
+	if [ ! -f "$installed" ]; then
+		say "the suite is not installed in $home"
+		return
+	fi
+	made_in=
+	setup --remove || say "could not take the suite's block out of $home/etc/ossec.conf: take out what is between the two \"ossec-ar\" comments"
+	remove_units
+	displace /etc/cron.d/ossec-ar
+	[ "$purge" = no ] || free_all
+	remove_programs
+	[ "$purge" = no ] || remove_state
+	remove_placed
+	[ "$dry_run" = yes ] || rmdir "$stock" 2>/dev/null || true
+	if [ "$purge" = yes ]; then
+		did "taken out of $home/active-response/bin, with its state and its own logs"
+	else
+		did "taken out of $home/active-response/bin; what is blocked stays blocked, state and logs stay in $home"
+	fi
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM HUP
 case $action in
-install) install_suite ;;
+install)
+	if [ "$configure" = yes ] && ours firewall-drop; then
+		made_in=
+		say "the suite is installed in $home already: without --configure, install.sh brings it up to date"
+		configure_ossec
+	else
+		install_suite
+	fi
+	;;
 uninstall) uninstall_suite ;;
 esac

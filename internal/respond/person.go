@@ -13,6 +13,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/check"
 	"github.com/ossec-ar/ossec-ar/internal/manual"
 	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/setup"
 	"github.com/ossec-ar/ossec-ar/internal/version"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
@@ -34,7 +35,7 @@ func forPerson(args []string) bool {
 	case strings.HasPrefix(args[0], "-"):
 		return true
 	}
-	return slices.Contains([]string{"list", "unban", "flush", "expire", "restore", "reconcile", "import", "unimport", "export", "check", "man", "help", "h"}, args[0])
+	return slices.Contains([]string{"configure", "list", "unban", "flush", "expire", "restore", "reconcile", "import", "unimport", "export", "check", "man", "help", "h"}, args[0])
 }
 
 // errReported marks a failure that has been printed and logged already.
@@ -162,6 +163,7 @@ func (p *call) commands() []*cli.Command {
 			return p.flushProgram(ctx, importer)
 		}),
 		p.plain("export", "print the addresses that are held, one a line", p.export),
+		setup.Command(&p.Program),
 		p.plain("expire", "free addresses whose daemon died before it could", p.expire),
 		p.plain("restore", "block again what is leased but not blocked, as after a reboot", p.restore),
 		{

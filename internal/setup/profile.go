@@ -1,0 +1,301 @@
+package setup
+
+import (
+	"encoding/xml"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Dialect is whose ossec.conf it is.
+type Dialect int
+
+// The dialects. They differ in little: Wazuh wants <disabled> in every
+// <active-response>, and OSSEC hands an address over only where <expect> asks for it.
+const (
+	OSSEC Dialect = iota
+	Wazuh
+)
+
+func (d Dialect) String() string { return [...]string{"OSSEC", "Wazuh"}[d] }
+
+// command is a <command>.
+type command struct {
+	name       string
+	executable string
+	timeout    bool // <timeout_allowed>
+}
+
+// The commands, by the names that tutorials and people's configurations have for them.
+var (
+	firewallDrop   = command{"firewall-drop", "firewall-drop.sh", true}
+	hostDeny       = command{"host-deny", "host-deny.sh", true}
+	routeNull      = command{"route-null", "route-null.sh", true}
+	webAttackBlock = command{"web-attack-block", "custom-firewall-drop.sh", true}
+	emailAlert     = command{"email-alert", "email-notification.sh", false}
+)
+
+// response is an <active-response>. OSSEC joins a level and rules with "or".
+type response struct {
+	command command
+	rules   []string
+	level   int    // at least this level; 0 for none
+	timeout string // in seconds, digits only; "" for a command that takes none
+	// repeat is <repeated_offenders> in minutes. execd reads it from the first
+	// <active-response> of an <ossec_config> only.
+	repeat  string
+	comment []string
+}
+
+// profile is a set of responses that is chosen by its name.
+type profile struct {
+	name      string
+	summary   []string
+	commands  []command // that are defined even if nothing here uses them
+	responses []response
+}
+
+// profiles are all there are, in the order in which they are written: that with
+// <repeated_offenders> has to be first.
+var profiles = []profile{
+	{
+		name: "repeat",
+		summary: []string{
+			"Repeat offenders: who is blocked again stays blocked for longer.",
+			"The values are minutes, for the second, third and every later block; five at most,",
+			"and a 0 at the head turns it off. ossec-execd reads them from the first",
+			"<active-response> of an <ossec_config> only, and on the host on which it runs: an",
+			"agent needs them in an ossec.conf of its own.",
+		},
+		responses: []response{{command: firewallDrop, rules: []string{"5712"}, timeout: "3600", repeat: "30,60,120"}},
+	},
+	{
+		name: "ssh",
+		summary: []string{
+			"Attacks on SSH: the firewall for ten minutes, hosts.deny for five.",
+			"Rule 5711 has level 0 in the stock rules, and then nothing runs: it is here for",
+			"sites whose own rules raise it.",
+		},
+		commands: []command{firewallDrop, hostDeny, routeNull},
+		responses: []response{
+			{command: firewallDrop, rules: []string{"5712", "5720"}, timeout: "600"},
+			{command: hostDeny, rules: []string{"5711"}, timeout: "300"},
+		},
+	},
+	{
+		name: "web",
+		summary: []string{
+			"Attacks on web servers: who scans is blocked for half an hour, who attacks for an",
+			"hour. Both are the same program under two names, so that each has blocks of its own.",
+		},
+		responses: []response{
+			{command: firewallDrop, rules: []string{"31151", "31152", "31153"}, timeout: "1800"},
+			{command: webAttackBlock, rules: []string{"31103", "31104", "31106", "31108", "31109"}, timeout: "3600"},
+		},
+	},
+	{
+		name: "severity",
+		summary: []string{
+			"Responses by the level of the alert. A <level> is where a response begins: OSSEC",
+			"knows no lists of levels (8,9,10 is refused) and no end of a band. So the bands",
+			"are made by laying them over one another, and a higher one has all of the lower:",
+			"  6 and 7     a mail",
+			"  8 to 11     a mail, and hosts.deny for half an hour",
+			"  12 and up   a mail, hosts.deny for half an hour, and the firewall for ever",
+			"For ever means until `firewall-drop unban ADDRESS`: think of the whitelist first.",
+		},
+		responses: []response{
+			{command: firewallDrop, level: 12, timeout: "0", comment: []string{"0: no end"}},
+			{command: hostDeny, level: 8, timeout: "1800"},
+			{command: emailAlert, level: 6},
+		},
+	},
+	{
+		name: "mail",
+		summary: []string{
+			"A mail about each blocked address, to the <email_to> addresses of <global>.",
+			"It has no timeout: there is nothing to undo.",
+		},
+		responses: []response{{command: emailAlert, rules: []string{"5712", "5720", "31151"}}},
+	},
+}
+
+// DefaultProfiles are those that are set up when none is named. severity and repeat are
+// not among them, for they block for ever and for longer than people expect.
+var DefaultProfiles = []string{"ssh", "web", "mail"}
+
+// ProfileNames returns the names of all profiles.
+func ProfileNames() []string {
+	var names []string
+	for _, p := range profiles {
+		names = append(names, p.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// chosen returns the profiles of these names, in the order in which they are written.
+func chosen(names []string) ([]profile, error) {
+	for _, name := range names {
+		if !slices.Contains(ProfileNames(), name) {
+			return nil, fmt.Errorf("there is no profile %q: choose from %s", name, strings.Join(ProfileNames(), ", "))
+		}
+	}
+	var out []profile
+	for _, p := range profiles {
+		if slices.Contains(names, p.name) {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// contents is what one <ossec_config> is to hold.
+type contents struct {
+	rules     []string // files to include
+	whitelist []string
+	localfile []string // paths of logs
+	commands  []command
+	responses []response
+	// repeat is <repeated_offenders> without a response: for an agent.
+	repeat string
+}
+
+func (c contents) empty() bool {
+	return len(c.rules)+len(c.whitelist)+len(c.localfile)+len(c.commands)+len(c.responses) == 0 && c.repeat == ""
+}
+
+// writer writes elements.
+type writer struct {
+	strings.Builder
+	dialect Dialect
+}
+
+func (w *writer) element(indent, name, text string) {
+	w.WriteString(indent + "<" + name + ">")
+	_ = xml.EscapeText(w, []byte(text)) // a strings.Builder takes everything
+	w.WriteString("</" + name + ">\n")
+}
+
+func (w *writer) comment(indent string, lines []string) {
+	if len(lines) > 0 {
+		w.WriteString(indent + "<!-- " + strings.Join(lines, "\n"+indent+"     ") + " -->\n")
+	}
+}
+
+// write renders an <ossec_config>. A <command> stands before every <active-response>,
+// for OSSEC takes none that it does not know yet.
+func (c contents) write(d Dialect) string {
+	w := &writer{dialect: d}
+	w.WriteString("<ossec_config>\n")
+	if len(c.whitelist) > 0 {
+		w.WriteString("  <global>\n")
+		for _, entry := range c.whitelist {
+			w.element("    ", "white_list", entry)
+		}
+		w.WriteString("  </global>\n")
+	}
+	if len(c.rules) > 0 {
+		w.WriteString("  <rules>\n")
+		for _, file := range c.rules {
+			w.element("    ", "include", file)
+		}
+		w.WriteString("  </rules>\n")
+	}
+	for _, path := range c.localfile {
+		w.WriteString("  <localfile>\n")
+		w.element("    ", "log_format", "syslog")
+		w.element("    ", "location", path)
+		w.WriteString("  </localfile>\n")
+	}
+	for _, cmd := range c.commands {
+		w.command(cmd)
+	}
+	if c.repeat != "" {
+		w.WriteString("  <active-response>\n")
+		w.element("    ", "disabled", "no")
+		w.element("    ", "repeated_offenders", c.repeat)
+		w.WriteString("  </active-response>\n")
+	}
+	for _, r := range c.responses {
+		w.response(r)
+	}
+	w.WriteString("</ossec_config>\n")
+	return w.String()
+}
+
+func (w *writer) command(c command) {
+	w.WriteString("  <command>\n")
+	w.element("    ", "name", c.name)
+	w.element("    ", "executable", c.executable)
+	if w.dialect == OSSEC {
+		w.element("    ", "expect", "srcip")
+	}
+	if c.timeout {
+		w.element("    ", "timeout_allowed", "yes")
+	}
+	w.WriteString("  </command>\n")
+}
+
+func (w *writer) response(r response) {
+	w.comment("  ", r.comment)
+	w.WriteString("  <active-response>\n")
+	if w.dialect == Wazuh {
+		w.element("    ", "disabled", "no")
+	}
+	w.element("    ", "command", r.command.name)
+	w.element("    ", "location", "local")
+	if r.level > 0 {
+		w.element("    ", "level", fmt.Sprint(r.level))
+	}
+	if len(r.rules) > 0 {
+		w.element("    ", "rules_id", strings.Join(r.rules, ",")) // a tab in it would end the list
+	}
+	if r.timeout != "" {
+		w.element("    ", "timeout", r.timeout)
+	}
+	if r.repeat != "" {
+		w.element("    ", "repeated_offenders", r.repeat)
+	}
+	w.WriteString("  </active-response>\n")
+}
+
+// Snippet returns the profile of that name as a file of its own, to be pasted into an
+// ossec.conf by hand.
+func Snippet(name string, d Dialect) (string, error) {
+	chosen, err := chosen([]string{name})
+	if err != nil {
+		return "", err
+	}
+	p := chosen[0]
+	c := contents{commands: slices.Clone(p.commands), responses: p.responses}
+	for _, r := range p.responses {
+		if !slices.Contains(c.commands, r.command) {
+			c.commands = append(c.commands, r.command)
+		}
+	}
+	w := &writer{}
+	w.comment("", append(slices.Clone(p.summary),
+		"A <command> must stand before what uses it; leave out those that are there already.",
+		fmt.Sprintf("For %s's server; the option configure of install.sh puts it in for you.", d)))
+	return w.String() + c.write(d), nil
+}
+
+// Logs returns an <ossec_config> by which logcollector follows the suite's logs.
+func Logs(home string) string {
+	w := &writer{}
+	w.comment("", []string{
+		"The suite's logs, for servers and agents alike: rules 601 to 606 and those of",
+		"ar_suite_rules.xml read them.",
+	})
+	return w.String() + contents{localfile: logs(home)}.write(OSSEC)
+}
+
+// logs are the suite's logs that logcollector is to follow.
+func logs(home string) []string {
+	var paths []string
+	for _, name := range []string{"active-responses.log", "notifications.log", "response-stats.log"} {
+		paths = append(paths, home+"/logs/"+name)
+	}
+	return paths
+}
