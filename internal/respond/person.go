@@ -3,117 +3,61 @@ package respond
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/check"
+	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/manual"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/internal/setup"
-	"github.com/ossec-ar/ossec-ar/internal/version"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-// forPerson tells a person's command line from a daemon's call. Whatever has an action
-// and the place of a user and an address is a call, because there the user name is the
-// attacker's to choose: "add --dry-run 203.0.113.7" must block.
-func forPerson(args []string) bool {
-	switch {
-	case len(args) == 0:
-		return true
-	case args[0] == string(arproto.Add) || args[0] == string(arproto.Delete):
-		if len(args) != 2 {
-			return false
-		}
-		_, err := arproto.ParseAddr(args[1])
-		return err == nil
-	case strings.HasPrefix(args[0], "-"):
-		return true
-	}
-	return slices.Contains([]string{"configure", "list", "unban", "flush", "expire", "restore", "reconcile", "import", "unimport", "export", "check", "man", "help", "h"}, args[0])
-}
-
-// errReported marks a failure that has been printed and logged already.
-var errReported = errors.New("reported")
+// personal are the commands that only a person gives.
+var personal = []string{"list", "unban", "flush", "expire", "restore", "reconcile", "import", "unimport", "export", "check", "configure", "man"}
 
 // commandLine runs the command of a person.
 func (p *call) commandLine(ctx context.Context, args []string) int {
-	app := &cli.App{
-		Name:                 p.Name,
-		HelpName:             p.Name,
-		Usage:                p.response.Summary,
-		UsageText:            p.usage(),
-		Version:              version.Version,
-		HideHelpCommand:      true,
-		EnableBashCompletion: true,
-		Suggest:              true,
-		Writer:               p.Stdout,
-		ErrWriter:            p.Stderr,
-		ExitErrHandler:       func(*cli.Context, error) {}, // the exit status is Main's to return
-		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return p.usageError(err) },
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"},
-		},
-		Before: func(c *cli.Context) error {
-			p.dryRun = c.Bool("dry-run")
-			return nil
-		},
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return p.usageError(fmt.Errorf("unknown command %s", arproto.Quote(c.Args().First())))
-			}
-			return cli.ShowAppHelp(c)
-		},
-		Commands: p.commands(),
+	app := p.line().App()
+	app.Flags = []cli.Flag{
+		&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"},
 	}
-	err := app.RunContext(ctx, append([]string{p.Name}, args...))
-	switch {
-	case err == nil:
-		return program.ExitOK
-	case !errors.Is(err, errReported):
-		p.Complain(err)
+	app.Before = func(c *cli.Context) error {
+		p.dryRun = c.Bool("dry-run")
+		return nil
 	}
-	return program.ExitFailed
+	app.Commands = p.commands()
+	return p.line().Run(ctx, app, args)
 }
 
-func (p *call) usage() string {
-	pad := func(example string) string { return fmt.Sprintf("%-28s", example) }
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)\n", p.Name)
-	fmt.Fprintf(&b, "%s < REQUEST   (as wazuh-execd calls it: one line of JSON)\n\n", p.Name)
-	for _, example := range [][2]string{
-		{"add 203.0.113.7", "block an address until it is deleted"},
-		{"delete 203.0.113.7", "give up what add took"},
-		{"list", "who is blocked, since when, by whom and why"},
-		{"unban 203.0.113.7", "free an address, whoever holds it"},
-		{"--dry-run add 203.0.113.7", "say what would be done"},
-		{"flush", "free all addresses"},
-		{"expire", "free those whose daemon died (from cron)"},
-		{"restore", "block again after a reboot or a flush"},
-		{"reconcile", "what differs between leases and host"},
-		{"check", "why it is not blocking, and what mends it"},
-		{"import FILE|-", "block a list, one address a line"},
-	} {
-		fmt.Fprintf(&b, "%s %s %s\n", p.Name, pad(example[0]), example[1])
+func (p *call) line() cmdline.Line {
+	return cmdline.Line{
+		Program: &p.Program, Summary: p.response.Summary, Calls: true,
+		Examples: [][2]string{
+			{"add 203.0.113.7", "block an address until it is deleted"},
+			{"delete 203.0.113.7", "give up what add took"},
+			{"list", "who is blocked, since when, by whom and why"},
+			{"unban 203.0.113.7", "free an address, whoever holds it"},
+			{"--dry-run add 203.0.113.7", "say what would be done"},
+			{"flush", "free all addresses"},
+			{"expire", "free those whose daemon died (from cron)"},
+			{"restore", "block again after a reboot or a flush"},
+			{"reconcile", "what differs between leases and host"},
+			{"import FILE|-", "block a list, one address a line"},
+			{"check", "why it is not blocking"},
+		},
 	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-func (p *call) usageError(err error) error {
-	p.Complain(fmt.Errorf("%w (see %s --help)", err, p.Name))
-	return errReported
 }
 
 func (p *call) commands() []*cli.Command {
 	act := func(name, usage string) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "ADDRESS", SkipFlagParsing: true, HideHelpCommand: true,
-			Action: func(c *cli.Context) error { return p.result(p.act(c.Context, name, c.Args().Slice())) },
+			Action: func(c *cli.Context) error { return cmdline.Result(p.act(c.Context, name, c.Args().Slice())) },
 		}
 	}
 	return []*cli.Command{
@@ -122,19 +66,19 @@ func (p *call) commands() []*cli.Command {
 		{
 			Name: "list", Usage: "show who is blocked, since when, by whom and why", HideHelpCommand: true,
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "as JSON"}},
-			Action: func(c *cli.Context) error { return p.result(p.list(c.Context, c.Bool("json"))) },
+			Action: func(c *cli.Context) error { return cmdline.Result(p.list(c.Context, c.Bool("json"))) },
 		},
 		{
 			Name: "unban", Usage: "free an address, whoever holds it", ArgsUsage: "ADDRESS", HideHelpCommand: true,
 			Action: func(c *cli.Context) error {
 				if c.NArg() != 1 {
-					return p.usageError(errors.New("unban takes one address"))
+					return p.line().UsageError(errors.New("unban takes one address"))
 				}
 				addr, err := arproto.ParseAddr(c.Args().First())
 				if err != nil {
-					return p.usageError(err)
+					return p.line().UsageError(err)
 				}
-				return p.result(p.unban(c.Context, addr))
+				return cmdline.Result(p.unban(c.Context, addr))
 			},
 		},
 		{
@@ -142,21 +86,21 @@ func (p *call) commands() []*cli.Command {
 			Flags: []cli.Flag{&cli.StringFlag{Name: "program", Usage: "only what this program holds, as list shows it"}},
 			Action: func(c *cli.Context) error {
 				if c.Args().Present() {
-					return p.noArguments(c)
+					return p.line().NoArguments(c)
 				}
 				if name := c.String("program"); name != "" {
-					return p.result(p.flushProgram(c.Context, name))
+					return cmdline.Result(p.flushProgram(c.Context, name))
 				}
-				return p.result(p.flush(c.Context))
+				return cmdline.Result(p.flush(c.Context))
 			},
 		},
 		{
 			Name: "import", Usage: "block the addresses of a list, one a line, # begins a comment", ArgsUsage: "FILE|-", HideHelpCommand: true,
 			Action: func(c *cli.Context) error {
 				if c.NArg() != 1 {
-					return p.usageError(errors.New("import takes one file, or - for standard input"))
+					return p.line().UsageError(errors.New("import takes one file, or - for standard input"))
 				}
-				return p.result(p.importList(c.Context, c.Args().First()))
+				return cmdline.Result(p.importList(c.Context, c.Args().First()))
 			},
 		},
 		p.plain("unimport", "free what import blocked and nobody else holds", func(ctx context.Context) int {
@@ -169,9 +113,9 @@ func (p *call) commands() []*cli.Command {
 		{
 			Name: "reconcile", Usage: "show what differs between the leases and the host; exit 1 if anything does", HideHelpCommand: true,
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "block what is missing, free what nobody holds"}},
-			Action: func(c *cli.Context) error { return p.result(p.reconcile(c.Context, c.Bool("repair"))) },
+			Action: func(c *cli.Context) error { return cmdline.Result(p.reconcile(c.Context, c.Bool("repair"))) },
 		},
-		check.Command(func(ctx context.Context, options check.Options) error { return p.result(p.check(ctx, options)) }),
+		check.Command(func(ctx context.Context, options check.Options) error { return cmdline.Result(p.check(ctx, options)) }),
 		manual.Command(p.manual()),
 	}
 }
@@ -203,28 +147,17 @@ var whatAllShare = []string{
 	"Host names are never resolved, and networks never blocked.",
 }
 
-func (p *call) noArguments(c *cli.Context) error {
-	return p.usageError(fmt.Errorf("%s takes no arguments, found %s", c.Command.Name, arproto.Quote(c.Args().First())))
-}
-
 // plain is a command without arguments.
 func (p *call) plain(name, usage string, do func(context.Context) int) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: usage, HideHelpCommand: true,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return p.noArguments(c)
+				return p.line().NoArguments(c)
 			}
-			return p.result(do(c.Context))
+			return cmdline.Result(do(c.Context))
 		},
 	}
-}
-
-func (p *call) result(status int) error {
-	if status == program.ExitOK {
-		return nil
-	}
-	return errReported
 }
 
 // act is add and delete by hand: with an address alone, or with all that a daemon passes.

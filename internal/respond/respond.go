@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/ecs"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
@@ -80,7 +81,7 @@ func Main(env program.Env, response Response) int {
 	switch {
 	case len(args) == 0 && !env.StdinTerminal:
 		return p.wazuhCall(ctx)
-	case forPerson(args):
+	case cmdline.ForPerson(args, personal...):
 		p.person = true
 		return p.commandLine(ctx, args)
 	}

@@ -1,0 +1,118 @@
+// Package cmdline is the frame that the command lines of all programs share: how a
+// person's words are told from a daemon's call, the help text, and how a mistake is told.
+package cmdline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/version"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// ForPerson tells a person's words from a daemon's call. Whatever has an action and the
+// place of a user and an address is a call, because there the user name is the attacker's
+// to choose: "add --dry-run 203.0.113.7" must act.
+func ForPerson(args []string, commands ...string) bool {
+	switch {
+	case len(args) == 0:
+		return true
+	case args[0] == string(arproto.Add) || args[0] == string(arproto.Delete):
+		if len(args) != 2 {
+			return false
+		}
+		_, err := arproto.ParseAddr(args[1])
+		return err == nil
+	case strings.HasPrefix(args[0], "-"):
+		return true
+	}
+	return slices.Contains(commands, args[0]) || args[0] == "help" || args[0] == "h"
+}
+
+// ErrReported marks a failure that has been told already.
+var ErrReported = errors.New("reported")
+
+// Result turns the exit status of a command into what its action returns.
+func Result(status int) error {
+	if status == program.ExitOK {
+		return nil
+	}
+	return ErrReported
+}
+
+// Line is the command line of one program.
+type Line struct {
+	*program.Program
+	Summary  string
+	Calls    bool        // daemons call it too
+	Examples [][2]string // words after the program's name, and what they do
+}
+
+// App returns the frame; the caller puts flags and commands into it.
+func (l Line) App() *cli.App {
+	return &cli.App{
+		Name:                 l.Name,
+		HelpName:             l.Name,
+		Usage:                l.Summary,
+		UsageText:            l.usage(),
+		Version:              version.Version,
+		HideHelpCommand:      true,
+		EnableBashCompletion: true,
+		Suggest:              true,
+		Writer:               l.Stdout,
+		ErrWriter:            l.Stderr,
+		ExitErrHandler:       func(*cli.Context, error) {}, // the exit status is Run's to return
+		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return l.UsageError(err) },
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return l.UsageError(fmt.Errorf("unknown command %s", arproto.Quote(c.Args().First())))
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+}
+
+// Run runs the app and returns the exit status.
+func (l Line) Run(ctx context.Context, app *cli.App, args []string) int {
+	err := app.RunContext(ctx, append([]string{l.Name}, args...))
+	switch {
+	case err == nil:
+		return program.ExitOK
+	case !errors.Is(err, ErrReported):
+		l.Complain(err)
+	}
+	return program.ExitFailed
+}
+
+func (l Line) usage() string {
+	var b strings.Builder
+	if l.Calls {
+		fmt.Fprintf(&b, "%s add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)\n", l.Name)
+		fmt.Fprintf(&b, "%s < REQUEST   (as wazuh-execd calls it: one line of JSON)\n\n", l.Name)
+	}
+	width := 0
+	for _, e := range l.Examples {
+		width = max(width, len(e[0]))
+	}
+	for _, e := range l.Examples {
+		fmt.Fprintf(&b, "%s %-*s   %s\n", l.Name, width, e[0], e[1])
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// UsageError tells a mistake in the words.
+func (l Line) UsageError(err error) error {
+	l.Complain(fmt.Errorf("%w (see %s --help)", err, l.Name))
+	return ErrReported
+}
+
+// NoArguments tells of an argument where there is to be none.
+func (l Line) NoArguments(c *cli.Context) error {
+	return l.UsageError(fmt.Errorf("%s takes no arguments, found %s", c.Command.Name, arproto.Quote(c.Args().First())))
+}
