@@ -156,6 +156,9 @@ func (c *collected) remarks(w want) {
 	if t.earliest < w.from && w.lookBack < w.from {
 		c.lookedTo = max(t.earliest, w.lookBack)
 	}
+	if t.addrs.full && c.lookedTo != 0 {
+		c.notes = append(c.notes, "there were too many addresses before the period to remember all: some that count as new may be returning")
+	}
 	if t.back > slack && !w.thorough {
 		c.notes = append(c.notes, fmt.Sprintf("the clock went back by %s in the log: if lines are missing here, --thorough finds them",
 			time.Duration(t.back)*time.Second))

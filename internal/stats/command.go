@@ -36,16 +36,23 @@ type command struct {
 	append   bool
 	mail     bool
 	alerts   bool
-	tick     ticker
+	outside
+}
+
+// outside is what of the outside program.Env does not have.
+type outside struct {
+	tick ticker
+	host string
 }
 
 // Main runs response-stats and returns its exit status.
 func Main(env program.Env) int {
-	return run(env, realTicker)
+	host, _ := os.Hostname() // a report without is as good
+	return run(env, outside{realTicker, host})
 }
 
-func run(env program.Env, tick ticker) int {
-	c := &command{Program: program.New(env, Name), tick: tick}
+func run(env program.Env, out outside) int {
+	c := &command{Program: program.New(env, Name), outside: out}
 	c.Hint = notify.Hint
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -108,7 +108,7 @@ func (l *logFile) open() (*os.File, io.Reader, error) {
 	unpacked, err := gzip.NewReader(bufio.NewReaderSize(file, 64<<10))
 	if err != nil {
 		_ = file.Close()
-		return nil, nil, fmt.Errorf("unpacking %s: %w", l.path, err)
+		return nil, nil, fmt.Errorf("unpacking: %w", err)
 	}
 	return file, unpacked, nil
 }

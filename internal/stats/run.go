@@ -29,8 +29,7 @@ func (c *command) run() error {
 func (c *command) report() (*Report, []error) {
 	q := &c.query
 	q.Progress = c.progress()
-	s := setting{now: c.Now(), source: sourceResponses, period: q.Period, filter: q.Filter, top: c.top}
-	s.host, _ = os.Hostname() // a report without is as good
+	s := setting{now: c.Now(), host: c.host, source: sourceResponses, period: q.Period, filter: q.Filter, top: c.top}
 	var found *collected
 	if c.alerts {
 		s.source = sourceAlerts

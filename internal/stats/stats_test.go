@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,11 +68,15 @@ func (h *host) run(args ...string) (status int, stdout, stderr string) {
 	h.t.Helper()
 	h.stdout.Reset()
 	h.stderr.Reset()
-	status = Main(program.Env{
-		Args: append([]string{h.args0}, args...), Stdin: strings.NewReader(""), Stdout: &h.stdout, Stderr: &h.stderr,
-		StdoutTerminal: h.terminal, Dir: "/", Now: func() time.Time { return h.now }, Proc: "/proc",
-	})
+	status = run(h.env(&h.stdout, args...), outside{realTicker, "web"})
 	return status, h.stdout.String(), h.stderr.String()
+}
+
+func (h *host) env(stdout io.Writer, args ...string) program.Env {
+	return program.Env{
+		Args: append([]string{h.args0}, args...), Stdin: strings.NewReader(""), Stdout: stdout, Stderr: &h.stderr,
+		StdoutTerminal: h.terminal, Dir: "/", Now: func() time.Time { return h.now }, Proc: "/proc",
+	}
 }
 
 // must runs the program and returns what it printed; it must not fail or complain.

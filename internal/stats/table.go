@@ -57,7 +57,7 @@ type table struct {
 	// under is the most by which a count can be too low; 0 is exact.
 	under    uint32
 	distinct *hyperloglog.Sketch // of addresses blocked in the period, once inexact
-	// full tells that something before the period was left out for want of room.
+	// full tells that something before the period was forgotten for want of room.
 	full bool
 	// spare, when set, is by how many slots this table and others may still grow.
 	spare *int
@@ -142,16 +142,25 @@ func (t *table) makeRoom() bool {
 }
 
 // early is at for what lies before the period. That takes half of the room at most, so
-// that the period itself stays exact; nil when it is taken.
-func (t *table) early(k key) *entry {
-	if e := t.find(k); e.used {
-		return e
+// that the period itself stays exact: then the half that was blocked longest ago is
+// forgotten.
+func (t *table) early(k key, when uint32) *entry {
+	e := t.find(k)
+	if !e.used {
+		if t.count >= t.limit/2 {
+			t.forget()
+		}
+		e = t.at(k)
 	}
-	if t.count >= t.limit/2 {
-		t.full = true
-		return nil
-	}
-	return t.at(k)
+	e.before, e.last = true, when
+	return e
+}
+
+// forget drops half of what lies before the period.
+func (t *table) forget() {
+	t.full = true
+	old := t.median(func(e *entry) uint32 { return e.last })
+	t.keep(func(e *entry) bool { return e.blocks > 0 || e.last > old })
 }
 
 // seen notes the first block of an address in the period.
@@ -171,7 +180,7 @@ func (t *table) grow() {
 	}
 }
 
-// purge makes room for at least a quarter of the limit.
+// purge makes room for about half of the limit.
 func (t *table) purge() {
 	if t.distinct == nil {
 		t.distinct = hyperloglog.NewNoSparse()
@@ -181,11 +190,23 @@ func (t *table) purge() {
 			}
 		}
 	}
-	off := t.median()
+	off := t.median(func(e *entry) uint32 { return e.blocks })
+	t.keep(func(e *entry) bool {
+		if e.blocks <= off {
+			return false
+		}
+		e.blocks -= off
+		return true
+	})
+	t.under += off
+	t.full = true
+}
+
+// keep drops all but the entries that are wanted.
+func (t *table) keep(wanted func(*entry) bool) {
 	var left []entry
 	for i := range t.slots {
-		if e := &t.slots[i]; e.blocks > off {
-			e.blocks -= off
+		if e := &t.slots[i]; e.used && wanted(e) {
 			left = append(left, *e)
 		}
 	}
@@ -194,21 +215,19 @@ func (t *table) purge() {
 		*t.find(left[i].key) = left[i]
 	}
 	t.count = len(left)
-	t.under += off
-	t.full = true
 }
 
-// median returns the median count of a sample of the addresses.
-func (t *table) median() uint32 {
+// median returns the median of a value in a sample of the addresses.
+func (t *table) median(value func(*entry) uint32) uint32 {
 	const sample = 2048
-	counts := make([]uint32, 0, sample)
-	for i := 0; i < len(t.slots) && len(counts) < sample; i++ {
+	values := make([]uint32, 0, sample)
+	for i := 0; i < len(t.slots) && len(values) < sample; i++ {
 		if t.slots[i].used {
-			counts = append(counts, t.slots[i].blocks)
+			values = append(values, value(&t.slots[i]))
 		}
 	}
-	slices.Sort(counts)
-	return counts[len(counts)/2]
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 // blockedAddresses returns how many addresses were blocked in the period.

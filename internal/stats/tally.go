@@ -216,10 +216,8 @@ func (t *tally) countRelease(e *event, lifted bool) {
 func (t *tally) countBefore(e *event) {
 	switch e.kind {
 	case blocked:
-		if a := t.addrs.early(e.addr); a != nil {
-			a.before = true
-			a.hold(e.program, clock(e.when))
-		}
+		when := clock(e.when)
+		t.addrs.early(e.addr, when).hold(e.program, when)
 	case unblocked, stillHeld:
 		if a := t.addrs.find(e.addr); a.used {
 			a.release(e.program)

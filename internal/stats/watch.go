@@ -61,7 +61,6 @@ type watcher struct {
 	log     follower
 	tally   *tally
 	decoder decoder
-	host    string
 	// events are the last ones, the latest last.
 	events  []event
 	quiet   bool // while the past is read
@@ -77,7 +76,6 @@ const keptEvents = 500
 // watch goes on until ctx ends.
 func (c *command) watch(ctx context.Context, interval time.Duration) error {
 	w := &watcher{c: c, log: follower{path: c.query.Log}, inForce: -1}
-	w.host, _ = os.Hostname() // shown if it is there
 	if err := w.begin(); err != nil {
 		return err
 	}

@@ -1,0 +1,145 @@
+package stats
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// Beyond its limit the table still has the most blocked addresses, and no count is off by
+// more than it says.
+func TestTableBeyondItsLimit(t *testing.T) {
+	const limit, others, rounds = 1000, 50_000, 200
+	tab := newTable(limit, 0)
+	random := rand.New(rand.NewPCG(1, 2))
+	truth := map[key]uint32{}
+	block := func(n uint64) {
+		k := key{lo: fourInSix | n}
+		truth[k]++
+		e := tab.at(k)
+		if e.blocks++; e.blocks == 1 {
+			tab.seen(k)
+		}
+	}
+	for range rounds {
+		for n := range uint64(20 * 20) { // these 20 are the worst
+			block(n % 20)
+		}
+		for range 1000 {
+			block(1000 + random.Uint64N(others))
+		}
+	}
+	if tab.count > limit || tab.under == 0 {
+		t.Fatalf("%d addresses, off by %d", tab.count, tab.under)
+	}
+	for k, n := range truth {
+		e := tab.find(k)
+		if e.blocks > n || e.blocks+tab.under < n {
+			t.Fatalf("%v: counted %d, was %d, off by %d at most", k.addr(), e.blocks, n, tab.under)
+		}
+	}
+	b := newBest(20)
+	tab.each(b.offer)
+	for _, e := range b.entries {
+		if e.lo&0xffffffff >= 20 {
+			t.Errorf("%v is among the first 20", e.addr())
+		}
+	}
+	if got, want := float64(tab.blockedAddresses()), float64(len(truth)); math.Abs(got-want) > want*0.05 {
+		t.Errorf("about %.0f addresses, are %.0f", got, want)
+	}
+}
+
+func TestTableExact(t *testing.T) {
+	tab := newTable(maxAddresses, 0)
+	random := rand.New(rand.NewPCG(1, 2))
+	truth := map[key]uint32{}
+	for range 100_000 {
+		k := key{random.Uint64N(2), random.Uint64N(30_000)}
+		if k == (key{}) {
+			continue
+		}
+		truth[k]++
+		tab.at(k).blocks++
+	}
+	n := 0
+	tab.each(func(e *entry) {
+		n++
+		if truth[e.key] != e.blocks {
+			t.Fatalf("%v: %d, want %d", e.key, e.blocks, truth[e.key])
+		}
+	})
+	if n != len(truth) || tab.blockedAddresses() != uint64(n) || tab.under != 0 {
+		t.Errorf("%d addresses, want %d", n, len(truth))
+	}
+}
+
+// What lies before the period does not take its room.
+func TestTableEarly(t *testing.T) {
+	tab := newTable(100, 0)
+	for n := range uint64(1000) {
+		tab.early(key{lo: n + 1}, uint32(n+1))
+	}
+	if tab.count > 50 || tab.count < 20 || !tab.full {
+		t.Errorf("%d of 100", tab.count)
+	}
+	for n := range uint64(20) {
+		if k := (key{lo: 1000 - n}); !tab.find(k).before {
+			t.Errorf("forgot %d, one of the last", k.lo)
+		}
+	}
+}
+
+// Tables that share room are bounded together.
+func TestTablesShareRoom(t *testing.T) {
+	spare := 64
+	for range 50 {
+		tab := newTable(1000, 0)
+		tab.spare = &spare
+		for n := range uint64(100) {
+			tab.at(key{lo: n + 1}).blocks++
+		}
+		if len(tab.slots) > 72 || tab.count > len(tab.slots)*3/4 {
+			t.Fatalf("%d in %d slots", tab.count, len(tab.slots))
+		}
+	}
+	if spare < 0 {
+		t.Errorf("spare is %d", spare)
+	}
+}
+
+func TestHolds(t *testing.T) {
+	var e entry
+	e.hold(1, 100)
+	e.hold(1, 200) // renewed: it lasts since 100
+	e.hold(2, 300)
+	e.hold(3, 400)
+	e.hold(4, 500) // no place: the oldest is forgotten
+	for _, test := range []struct {
+		program uint16
+		since   uint32
+	}{{1, 0}, {2, 300}, {2, 0}, {3, 400}, {4, 500}, {9, 0}} {
+		if got := e.release(test.program); got != test.since {
+			t.Errorf("program %d: since %d, want %d", test.program, got, test.since)
+		}
+	}
+}
+
+func TestLengths(t *testing.T) {
+	var l lengths
+	for _, s := range []uint32{600, 600, 10, 3600, 100_000, 601, 90_000} {
+		l.add(s, key{lo: uint64(s)})
+	}
+	if l.median() != 601 || l.longest != 100_000 || l.of != (key{lo: 100_000}) || l.rounded {
+		t.Errorf("median %d, longest %d of %v", l.median(), l.longest, l.of)
+	}
+	for s := range uint32(3 * maxLengths) {
+		l.add(100_000+s, key{lo: 1})
+	}
+	if m := l.median(); !l.rounded || m > 130_000 || m < 129_000 {
+		t.Errorf("median %d", m)
+	}
+	if text := length(93784); text != "1d 2h 3m 4s" {
+		t.Error(text)
+	}
+}
