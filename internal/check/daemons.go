@@ -141,6 +141,9 @@ func (h *host) unlisted(list []ossec.ListedResponse, mend string) []Finding {
 	for _, c := range h.ownCommands() {
 		executable := c.text("executable")
 		for _, b := range h.conf.users(c.text("name")) {
+			if text := b.text("timeout"); text != "" && !digits(text) {
+				continue // timeouts tells that
+			}
 			timeout := time.Duration(leadingNumber(b.text("timeout"))) * time.Second
 			if !c.yes("timeout_allowed") {
 				timeout = 0

@@ -76,7 +76,7 @@ func (h *host) responseBlocks(context.Context) []Finding {
 	if len(all) == 0 {
 		return []Finding{fault(h.snippet(h.subject.Name+".sh"), "%s has no <active-response>: nothing is ever called", h.conf.path)}
 	}
-	return orOK(found, "%s, each complete", count(len(all), "<active-response> block"))
+	return orOK(found, "%s with all that OSSEC wants", count(len(all), "<active-response> block"))
 }
 
 // snippet is an <active-response> that would run a command.

@@ -39,11 +39,10 @@ func (h *host) whiteList(context.Context) []Finding {
 			found = append(found, fault("make it a plain file that root can read, or take it out of whitelist.files", "%v", err))
 		}
 	}
-	ending := "entries"
-	if entries == 1 {
-		ending = "entry"
+	if entries == 0 {
+		return []Finding{ok("none beside what is built in")}
 	}
-	return orOK(found, "%d %s, each an address or a network", entries, ending)
+	return orOK(found, "entries that count, beside what is built in: %d", entries)
 }
 
 func (h *host) whitelistFiles() []string {

@@ -1,0 +1,120 @@
+package check
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+)
+
+// want checks that one row has the verdict and a finding with the text in it, that it
+// says what mends it, and that nothing else is wrong.
+func want(t *testing.T, rows []Finding, verdict enforcer.Verdict, what, text, mend string) {
+	t.Helper()
+	seen := false
+	for _, f := range rows {
+		if f.What == what && f.Verdict == verdict && strings.Contains(f.Found, text) {
+			seen = true
+			if !strings.Contains(f.Mend, mend) || (verdict == enforcer.Fault || verdict == enforcer.Warn) && f.Mend == "" {
+				t.Errorf("%s: mend is %q, want ...%s...", what, f.Mend, mend)
+			}
+			continue
+		}
+		if f.Verdict == enforcer.Fault || f.Verdict == enforcer.Warn {
+			t.Errorf("besides: %s %s: %s (mend: %s)", f.Verdict, f.What, f.Found, f.Mend)
+		}
+	}
+	if !seen {
+		t.Errorf("no row %s %s: ...%s... in %+v", verdict, what, text, rows)
+	}
+}
+
+func TestAllWell(t *testing.T) {
+	for name, conf := range map[string]string{"server": goodConf, "agent": agentConf} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			p.write("var/ossec/etc/ossec.conf", conf)
+			p.process(103, "ossec-agentd", 6000)
+			for _, f := range p.look() {
+				if f.Verdict == enforcer.Fault || f.Verdict == enforcer.Warn || f.Mend != "" {
+					t.Errorf("%s %s: %s (mend: %s)", f.Verdict, f.What, f.Found, f.Mend)
+				}
+				if onlyServer := f.What == "level" || f.What == "order" || f.What == "commands"; onlyServer && (f.Verdict == enforcer.Skip) != (name == "agent") {
+					t.Errorf("%s %s: %s", f.Verdict, f.What, f.Found)
+				}
+			}
+			if status := p.host.run(t.Context(), Options{}); status != program.ExitOK {
+				t.Errorf("exit status %d", status)
+			}
+			if !strings.HasSuffix(p.out.String(), "\nno fault, no warning\n") {
+				t.Errorf("the output ends in %q", p.out.String())
+			}
+		})
+	}
+}
+
+func TestOutputIsSafe(t *testing.T) {
+	p := newPlace(t)
+	p.conf("<timeout>600</timeout>", "<timeout>\x1b[2J\nok  all is well</timeout>")
+	p.look()
+	if status := p.host.run(t.Context(), Options{}); status != program.ExitFailed {
+		t.Errorf("exit status %d", status)
+	}
+	text := p.out.String()
+	if strings.ContainsAny(text, "\x1b\t\r") || strings.Contains(text, "\nok  all is well") {
+		t.Errorf("text from ossec.conf moves the terminal: %q", text)
+	}
+	if !strings.Contains(text, "\nFAULT  timeout ") || !strings.Contains(text, "\n       mend: write it in seconds: <timeout>600</timeout>\n") {
+		t.Errorf("no fault in\n%s", text)
+	}
+	for line := range strings.Lines(text) {
+		if len(line) > 5 && line[5] != ' ' && !strings.Contains(line, "fault") {
+			t.Errorf("not aligned: %q", line)
+		}
+	}
+}
+
+func TestJSON(t *testing.T) {
+	p := newPlace(t)
+	p.remove("proc/100")
+	p.look()
+	if status := p.host.run(t.Context(), Options{JSON: true}); status != program.ExitFailed {
+		t.Errorf("exit status %d", status)
+	}
+	var got struct {
+		Response, Home, Role string
+		Faults, Warnings     int
+		Rows                 []struct{ What, Verdict, Finding, Mend string }
+	}
+	if err := json.Unmarshal(p.out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Response != "firewall-drop" || got.Home != p.home || got.Role != "server" || got.Faults != 1 || got.Warnings != 0 {
+		t.Errorf("got %+v", got)
+	}
+	for _, r := range got.Rows {
+		if r.What == "daemons" && (r.Verdict != "fault" || r.Mend != p.home+"/bin/ossec-control start" || r.Finding == "") {
+			t.Errorf("got %+v", r)
+		}
+	}
+}
+
+// One that no daemon calls is not asked about commands, daemons and blocks.
+func TestFromCron(t *testing.T) {
+	p := newPlace(t)
+	p.write("var/ossec/active-response/bin/response-stats", "")
+	p.chmod("var/ossec/active-response/bin/response-stats", 0o755)
+	p.write("etc/cron.d/response-stats", "59 23 * * * root "+p.home+"/active-response/bin/response-stats.sh\n")
+	p.subject = Subject{Name: "response-stats", FromCron: true, Jobs: []Job{{When: "59 23 * * *", Why: "no report is made", Vital: true}}}
+	rows := p.look()
+	want(t, rows, enforcer.OK, "cron: response-stats", "etc/cron.d/response-stats", "")
+	for _, f := range rows {
+		if f.What == "daemons" || f.What == "leases" || f.What == "commands" || f.What == "ar.conf" {
+			t.Errorf("a row %s", f.What)
+		}
+	}
+	p.remove("etc/cron.d/response-stats")
+	want(t, p.look(), enforcer.Fault, "cron: response-stats", "no report is made", "59 23 * * * root")
+}

@@ -1,0 +1,222 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
+)
+
+// now is when the tests take place.
+var now = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+
+// goodConf is a server's ossec.conf with nothing wrong in it; {HOME} is the home.
+const goodConf = `<ossec_config>
+  <global>
+    <white_list>127.0.0.1</white_list>
+    <white_list>192.168.1.0/24</white_list>
+  </global>
+  <localfile><log_format>syslog</log_format><location>{HOME}/logs/active-responses.log</location></localfile>
+  <command>
+    <name>firewall-drop</name>
+    <executable>firewall-drop.sh</executable>
+    <expect>srcip</expect>
+    <timeout_allowed>yes</timeout_allowed>
+  </command>
+  <active-response>
+    <command>firewall-drop</command>
+    <location>local</location>
+    <rules_id>5712,5720</rules_id>
+    <timeout>600</timeout>
+  </active-response>
+</ossec_config>
+`
+
+const agentConf = `<ossec_config>
+  <client><server-ip>192.0.2.99</server-ip></client>
+  <localfile><log_format>syslog</log_format><location>{HOME}/logs/active-responses.log</location></localfile>
+</ossec_config>
+`
+
+// place is a made-up host and home on which all is well, for a test to break.
+type place struct {
+	*testing.T
+	dir      string // what "/" stands for
+	home     string
+	host     *host
+	out      bytes.Buffer
+	enforcer *fakeEnforcer
+	env      program.Env
+	subject  Subject
+	adjust   func(*host)
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	dir := t.TempDir()
+	p := &place{T: t, dir: dir, home: filepath.Join(dir, "var/ossec"), enforcer: &fakeEnforcer{}}
+	p.write("var/ossec/etc/ossec.conf", goodConf)
+	p.write("var/ossec/etc/shared/ar.conf", "firewall-drop600 - firewall-drop.sh - 600\n")
+	p.write("var/ossec/active-response/bin/firewall-drop", "#!/bin/sh\n")
+	p.chmod("var/ossec/active-response/bin/firewall-drop", 0o755)
+	p.link("firewall-drop", "var/ossec/active-response/bin/firewall-drop.sh")
+	p.write("var/ossec/logs/active-responses.log", "")
+	p.chmod("var/ossec/logs/active-responses.log", 0o660)
+	old := now.Add(-24 * time.Hour)
+	p.check(os.Chtimes(p.path("var/ossec/logs/active-responses.log"), old, old))
+	p.write("etc/cron.d/ossec-ar", "*/5 * * * * root "+p.home+"/active-response/bin/firewall-drop expire\n@reboot root "+p.home+"/active-response/bin/firewall-drop restore\n")
+	p.write("etc/group", "root:x:0:\n")
+	// The daemons started in the far future of the files, that is, after they were made.
+	p.write("proc/stat", fmt.Sprintf("cpu 1 2 3\nbtime %d\n", time.Now().Add(time.Hour).Unix()))
+	p.process(100, "ossec-execd", 6000)
+	p.process(101, "ossec-analysisd", 6000)
+	p.process(102, "cron", 6000)
+	p.env = program.Env{
+		Args: []string{filepath.Join(p.home, "active-response/bin/firewall-drop"), "check"}, Stdout: &p.out, Stderr: io.Discard,
+		Dir: "/", Now: func() time.Time { return now }, Proc: p.path("proc"), Resolver: noNames{},
+	}
+	p.subject = Subject{
+		Name: "firewall-drop", Config: config.Default(), Store: lease.New(p.path("var/ossec/var/active-response"), "firewall-drop"), Enforcer: p.enforcer,
+		Jobs: []Job{
+			{Command: "expire", When: "*/5 * * * *", Why: "a block whose daemon died stays"},
+			{Command: "restore", When: "@reboot", Why: "what was blocked before a reboot is free after it"},
+		},
+	}
+	return p
+}
+
+// look runs the check and returns its rows.
+func (p *place) look() []Finding {
+	p.Helper()
+	var err error
+	p.subject.Config, err = config.Load(filepath.Join(p.home, "etc/active-response.toml"))
+	p.subject.Settings = err
+	h := newHost(program.New(p.env, "firewall-drop"), p.subject)
+	h.root, h.Proc, h.owner, h.user = p.dir, p.path("proc"), os.Geteuid(), os.Geteuid()
+	h.addresses = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil }
+	h.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
+	if p.adjust != nil {
+		p.adjust(h)
+	}
+	p.host = h
+	return h.findings(context.Background())
+}
+
+func (p *place) check(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *place) path(name string) string { return filepath.Join(p.dir, name) }
+
+func (p *place) write(name, text string) {
+	p.Helper()
+	p.check(os.MkdirAll(filepath.Dir(p.path(name)), 0o755))
+	p.check(os.WriteFile(p.path(name), []byte(strings.ReplaceAll(text, "{HOME}", p.home)), 0o644))
+}
+
+func (p *place) chmod(name string, mode os.FileMode) {
+	p.Helper()
+	p.check(os.Chmod(p.path(name), mode))
+}
+
+func (p *place) remove(name string) {
+	p.Helper()
+	p.check(os.RemoveAll(p.path(name)))
+}
+
+func (p *place) link(target, name string) {
+	p.Helper()
+	p.check(os.Symlink(target, p.path(name)))
+}
+
+// conf replaces a part of the good configuration.
+func (p *place) conf(old, replacement string) {
+	p.Helper()
+	text, err := os.ReadFile(p.path("var/ossec/etc/ossec.conf"))
+	p.check(err)
+	if !strings.Contains(string(text), old) {
+		p.Fatalf("ossec.conf has no %q", old)
+	}
+	p.write("var/ossec/etc/ossec.conf", strings.Replace(string(text), old, replacement, 1))
+}
+
+// process makes a process that started so many clock ticks after boot.
+func (p *place) process(pid int, name string, start int) {
+	p.Helper()
+	p.write(fmt.Sprintf("proc/%d/comm", pid), name+"\n")
+	p.write(fmt.Sprintf("proc/%d/stat", pid), fmt.Sprintf("%d (%s) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0\n", pid, name, start))
+}
+
+// lease puts leases on addresses.
+func (p *place) lease(addresses ...string) {
+	p.Helper()
+	var all []lease.Lease
+	for _, a := range addresses {
+		all = append(all, lease.Lease{Addr: netip.MustParseAddr(a), Program: "firewall-drop.sh", Since: now, Renewed: now})
+	}
+	p.check(p.subject.Store.TakeAll(all))
+}
+
+// noNames is a resolver that knows nobody.
+type noNames struct{}
+
+func (noNames) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return nil, errors.New("no such host")
+}
+
+var _ whitelist.Resolver = noNames{}
+
+// fakeEnforcer holds blocks in memory.
+type fakeEnforcer struct {
+	blocked []netip.Addr
+	listErr error
+	// blind makes Block do nothing, and stuck Unblock.
+	blind, stuck bool
+	asked        []netip.Addr
+}
+
+func (e *fakeEnforcer) Block(_ context.Context, addr netip.Addr, _ bool) (enforcer.Outcome, error) {
+	e.asked = append(e.asked, addr)
+	if !e.blind {
+		e.blocked = append(e.blocked, addr)
+	}
+	return enforcer.Outcome{}, nil
+}
+
+func (e *fakeEnforcer) Unblock(_ context.Context, addr netip.Addr) error {
+	if !e.stuck {
+		e.blocked = slices.DeleteFunc(e.blocked, func(a netip.Addr) bool { return a == addr })
+	}
+	return nil
+}
+
+func (e *fakeEnforcer) BlockAll(context.Context, []netip.Addr, func(int)) error   { return nil }
+func (e *fakeEnforcer) UnblockAll(context.Context, []netip.Addr, func(int)) error { return nil }
+func (e *fakeEnforcer) Flush(context.Context) error                               { return nil }
+func (e *fakeEnforcer) Describe(netip.Addr) string                                { return "" }
+
+func (e *fakeEnforcer) List(context.Context) ([]enforcer.Block, error) {
+	var out []enforcer.Block
+	for _, a := range e.blocked {
+		out = append(out, enforcer.Block{Addr: a})
+	}
+	return out, e.listErr
+}
