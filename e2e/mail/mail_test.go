@@ -53,11 +53,6 @@ func (h house) run(args ...string) (string, error) {
 	return string(out), err
 }
 
-func (h house) log() string {
-	text, _ := os.ReadFile(filepath.Join(h.home, "logs/notifications.log")) // none is ""
-	return string(text)
-}
-
 const asUser = "<secure_smtp>yes</secure_smtp><auth_smtp>yes</auth_smtp><smtp_user>" + login + "</smtp_user><smtp_password>s3cret &quot;p&amp;w</smtp_password>"
 
 func TestPostfix(t *testing.T) {

@@ -26,13 +26,14 @@ type deliverer struct {
 	log     func(lines []byte) // adds to notifications.log
 	send    func(ctx context.Context, s Settings, to []string, message []byte) (map[string]error, error)
 
-	facts    *resolver
-	settings Settings
-	ready    map[string]notice // by id, as they stand in dirReady
-	progress progress
-	told     map[string]bool // faults that have been logged
-	seen     map[string]bool // events that the last step saw
-	failure  error           // of the last attempt, nil when it went well
+	facts     *resolver
+	settings  Settings
+	ready     map[string]notice // by id, as they stand in dirReady
+	progress  progress
+	told      map[string]bool // faults that have been logged
+	seen      map[string]bool // events that the last step saw
+	unsettled int             // those of them that are not ready
+	failure   error           // of the last attempt, nil when it went well
 }
 
 // begin reads what the queue holds.
@@ -120,7 +121,7 @@ const unsettledPause = 50 * time.Millisecond
 // still be coming, the zero time when there are none.
 func (d *deliverer) fold(ctx context.Context) (time.Time, error) {
 	names, err := d.queue.names(dirNew)
-	d.seen = map[string]bool{}
+	d.seen, d.unsettled = map[string]bool{}, 0
 	for _, name := range names {
 		d.seen[name] = true
 	}
@@ -152,6 +153,7 @@ func (d *deliverer) fold(ctx context.Context) (time.Time, error) {
 		}
 		n, settled := round.settle(ctx, e)
 		if !settled {
+			d.unsettled++
 			again = earliest(again, d.now().Add(unsettledPause))
 			continue
 		}

@@ -23,6 +23,9 @@ type outgoing struct {
 // bytes of each are in it. What is over goes into the next.
 const maxDigest = 2000
 
+// gatherTime is how long a mail of several addresses waits for those that are not ready.
+const gatherTime = 3 * settleTime
+
 // group is the notices that go to the same people.
 type group struct {
 	to      []string
@@ -43,7 +46,10 @@ func (d *deliverer) pick() (mail *outgoing, due time.Time, err error) {
 	groups, due := d.groups(now)
 	pace := pace{most: d.settings.MaxPerHour, sent: d.progress.Sent}
 	for _, g := range groups {
-		together, at := pace.next(now, len(g.notices))
+		together, at := pace.next(now, len(g.notices)+d.unsettled)
+		if together > 1 && d.unsettled > 0 && now.Sub(g.notices[0].First) < gatherTime {
+			at = now.Add(unsettledPause) // more is about to be ready: let it go along
+		}
 		if at.After(now) {
 			due = earliest(due, at)
 			continue
