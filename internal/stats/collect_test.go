@@ -5,9 +5,9 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -263,16 +263,25 @@ func TestRunsAtOnce(t *testing.T) {
 	h := newHost(t).sample()
 	h.must()
 	one := h.read("logs/response-stats.log")
-	var all sync.WaitGroup
-	for range runs - 1 {
-		all.Go(func() {
-			var mine host
-			if status := run((&host{t: t, home: h.home, args0: h.args0, now: h.now}).env(&mine.stdout), outside{realTicker, "web"}); status != 0 {
-				t.Error(status)
-			}
-		})
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	all.Wait()
+	var all []*exec.Cmd
+	for range runs - 1 {
+		cmd := exec.Command(self)
+		cmd.Args = []string{h.args0}
+		cmd.Env = append(os.Environ(), runAt+"="+h.now.Format(time.RFC3339))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, cmd)
+	}
+	for _, cmd := range all {
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
 	if got := h.read("logs/response-stats.log"); got != strings.Repeat(one, runs) {
 		t.Errorf("%d bytes, want %d times %d", len(got), runs, len(one))
 	}

@@ -39,6 +39,8 @@ type event struct {
 	request bool
 }
 
+func (e *event) holder() holder { return holder{e.program, e.agent} }
+
 // key is an address as two big-endian numbers, IPv4 mapped; zero for none.
 type key struct{ hi, lo uint64 }
 

@@ -43,11 +43,6 @@ func (f *Filter) wantsAgent(name string) bool {
 	return len(f.Agents) == 0 || slices.Contains(f.Agents, name)
 }
 
-// any reports whether the filter leaves anything out.
-func (f *Filter) any() bool {
-	return len(f.Responses)+len(f.Rules)+len(f.Networks)+len(f.Agents) > 0
-}
-
 // String tells the filter in words, "" for none.
 func (f *Filter) String() string {
 	var parts []string

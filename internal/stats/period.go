@@ -69,8 +69,6 @@ type bounds struct {
 	yesterday, week, month, all bool
 }
 
-func (b bounds) any() bool { return b != bounds{} }
-
 // period makes a Period out of what was asked for.
 func (b bounds) period(now time.Time) (Period, error) {
 	var asked []string

@@ -18,6 +18,22 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// runAt makes the test binary the program itself, at that time.
+const runAt = "AR_STATS_RUN_AT"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(runAt); text != "" {
+		now, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			panic(err)
+		}
+		env := program.OS()
+		env.Now = func() time.Time { return now }
+		os.Exit(run(env, outside{realTicker, "web"}))
+	}
+	os.Exit(m.Run())
+}
+
 // host is an installation in a folder, and a fixed clock.
 type host struct {
 	t              *testing.T

@@ -18,7 +18,7 @@ const (
 	maxSlots     = 1 << 18
 )
 
-// holdsPerAddress is how many programs may hold one address at once for their blocks'
+// holdsPerAddress is how many programs (on how many agents) may hold one address at once for their blocks'
 // lengths to be known; of more, the oldest is forgotten.
 const holdsPerAddress = 3
 
@@ -37,9 +37,12 @@ type entry struct {
 
 // hold is a block that has not been lifted yet.
 type hold struct {
-	since   uint32 // seconds; 0 is a free place
-	program uint16
+	since uint32 // seconds; 0 is a free place
+	holder
 }
+
+// holder is a program on an agent; of this host's own log, the agent is 0.
+type holder struct{ program, agent uint16 }
 
 // table counts addresses in bounded memory. Up to its limit it is exact. Beyond, it
 // does as the "frequent items" sketch of Anderson et al. ("A High-Performance Algorithm
@@ -253,26 +256,26 @@ func (t *table) each(do func(*entry)) {
 	}
 }
 
-// hold notes that program blocks the address from now on, unless it does already.
-func (e *entry) hold(program uint16, when uint32) {
+// hold notes that by blocks the address from now on, unless it does already.
+func (e *entry) hold(by holder, when uint32) {
 	free := 0
 	for i := range e.holds {
 		switch {
 		case e.holds[i].since == 0:
 			free = i
-		case e.holds[i].program == program:
+		case e.holds[i].holder == by:
 			return
 		case e.holds[free].since > e.holds[i].since:
 			free = i
 		}
 	}
-	e.holds[free] = hold{when, program}
+	e.holds[free] = hold{when, by}
 }
 
-// release ends the hold of program and returns since when it was, 0 for unknown.
-func (e *entry) release(program uint16) uint32 {
+// release ends the hold of by and returns since when it was, 0 for unknown.
+func (e *entry) release(by holder) uint32 {
 	for i := range e.holds {
-		if h := &e.holds[i]; h.since != 0 && h.program == program {
+		if h := &e.holds[i]; h.since != 0 && h.holder == by {
 			since := h.since
 			*h = hold{}
 			return since

@@ -193,7 +193,7 @@ func (t *tally) countBlock(e *event) {
 		t.addrs.seen(e.addr)
 	}
 	a.last, a.rule = max(a.last, when), e.rule
-	a.hold(e.program, when)
+	a.hold(e.holder(), when)
 }
 
 // countRelease ends a hold. Of one that ended because another response holds the
@@ -203,7 +203,7 @@ func (t *tally) countRelease(e *event, lifted bool) {
 	if !a.used {
 		return
 	}
-	since := a.release(e.program)
+	since := a.release(e.holder())
 	if !lifted {
 		return
 	}
@@ -217,10 +217,10 @@ func (t *tally) countBefore(e *event) {
 	switch e.kind {
 	case blocked:
 		when := clock(e.when)
-		t.addrs.early(e.addr, when).hold(e.program, when)
+		t.addrs.early(e.addr, when).hold(e.holder(), when)
 	case unblocked, stillHeld:
 		if a := t.addrs.find(e.addr); a.used {
-			a.release(e.program)
+			a.release(e.holder())
 		}
 	}
 }

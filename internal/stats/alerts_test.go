@@ -1,0 +1,123 @@
+package stats
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+)
+
+// fromAgent is an alert about a line of an agent's response log.
+func fromAgent(at time.Time, agent, address string) string {
+	return fmt.Sprintf("** Alert %d.1:  - ossec,active_response,\n%s (%s) 10.0.0.5->/var/ossec/logs/active-responses.log\nRule: 601 (level 3) -> 'Host Blocked by firewall-drop.sh Active Response'\nSrc IP: %s\n%s\n",
+		at.Unix(), at.Format("2006 Jan 02 15:04:05"), agent, address, line(at, address))
+}
+
+func TestFleet(t *testing.T) {
+	h := newHost(t).sample()
+	golden(t, "fleet.txt", strings.ReplaceAll(h.must("--alerts"), h.home, "/var/ossec"))
+	golden(t, "fleet.json", strings.ReplaceAll(h.must("--alerts", "--json"), h.home, "/var/ossec"))
+	golden(t, "fleet.html", strings.ReplaceAll(h.must("--alerts", "--html"), h.home, "/var/ossec"))
+	if out := h.must("--alerts", "--agent", "db"); blocksIn(t, out) != 1 || strings.Contains(out, " web (") {
+		t.Errorf("%s", out)
+	}
+	if out := h.must("--alerts", "--rule", "5712"); blocksIn(t, out) != 1 {
+		t.Errorf("%s", out)
+	}
+}
+
+// Dated folders, packed files, today's under two names, and JSON where there is no text.
+func TestFleetRotated(t *testing.T) {
+	h := newHost(t)
+	day := func(n int) time.Time { return dayStart(h.now, n).Add(12 * time.Hour) }
+	json := func(at time.Time, address string) string {
+		return fmt.Sprintf(`{"timestamp":"%s","rule":{"level":3,"description":"Host Blocked by firewall-drop Active Response","id":"651"},"agent":{"id":"002","name":"mail"},"id":"%d.1","full_log":%q,"location":"/var/ossec/logs/active-responses.log"}`+"\n",
+			at.Format("2006-01-02T15:04:05.000-0700"), at.Unix(), strings.TrimSuffix(line(at, address), "\n"))
+	}
+	h.write("logs/alerts/alerts.log", fromAgent(day(0), "web", "203.0.113.1"), day(0))
+	h.write("logs/alerts/alerts.json", json(day(0), "203.0.113.1"), day(0))
+	h.write("logs/alerts/2026/Nov/ossec-alerts-22.log.gz", fromAgent(day(-1), "web", "203.0.113.2"), day(-1))
+	h.write("logs/alerts/2026/Nov/ossec-alerts-22.json", json(day(-1), "203.0.113.2"), day(-1))
+	h.write("logs/alerts/2026/Nov/ossec-alerts-21.json.gz", json(day(-2), "203.0.113.3"), day(-2))
+	if err := os.Link(h.home+"/logs/alerts/alerts.log", h.home+"/logs/alerts/2026/Nov/ossec-alerts-23.log"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(h.home+"/logs/alerts/alerts.json", h.home+"/logs/alerts/2026/Nov/ossec-alerts-23.json"); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		want int
+	}{{[]string{"--alerts"}, 1}, {[]string{"--alerts", "--yesterday"}, 1}, {[]string{"--alerts", "--date", "2026-11-21"}, 1}, {[]string{"--alerts", "--all"}, 3}, {[]string{"--alerts", "--all", "--agent", "mail"}, 1}} {
+		if got := blocksIn(t, h.must(test.args...)); got != test.want {
+			t.Errorf("%q: %d blocks, want %d", test.args, got, test.want)
+		}
+	}
+	if out := h.must("--alerts", "--look-back", "2d"); !strings.Contains(out, "1 different, 1 new, 0 returning") {
+		t.Errorf("%s", out)
+	}
+	if out := h.must("--alerts", "--week"); strings.Contains(out, "returning") {
+		t.Errorf("looked back unasked:\n%s", out)
+	}
+}
+
+func TestFleetWithoutAlerts(t *testing.T) {
+	h := newHost(t)
+	status, _, stderr := h.run("--alerts")
+	if status != 1 || !strings.Contains(stderr, "looking for the alerts: ") {
+		t.Errorf("status %d, %q", status, stderr)
+	}
+}
+
+// Very many agents and addresses stay within bounds.
+func TestFleetIsBounded(t *testing.T) {
+	tally := newTally(Period{}, time.UTC)
+	for n := range uint64(maxAgents + 10) {
+		id := tally.agents.of(fmt.Appendf(nil, "agent%d", n))
+		for a := range uint64(30) {
+			tally.add(&event{addr: key{lo: fourInSix | a}, when: 1_800_000_000, agent: id})
+		}
+	}
+	slots := 0
+	for _, a := range tally.byAgent {
+		if a != nil {
+			slots += len(a.addrs.slots)
+		}
+	}
+	if len(tally.byAgent) > maxAgents || slots > agentSlots+8*maxAgents {
+		t.Errorf("%d agents, %d slots", len(tally.byAgent), slots)
+	}
+	if total := tally.total(); total.Blocks != (maxAgents+10)*30 {
+		t.Errorf("%d blocks", total.Blocks)
+	}
+}
+
+func TestInForce(t *testing.T) {
+	h := newHost(t).sample()
+	state := filepath.Join(h.home, "var/active-response")
+	for response, programs := range map[string][]string{"firewall-drop": {"firewall-drop.sh", "custom-firewall-drop.sh"}, "host-deny": {"host-deny.sh"}} {
+		var leases []lease.Lease
+		for _, program := range programs {
+			leases = append(leases, lease.Lease{Program: program, RuleID: "5712", Addr: netip.MustParseAddr("203.0.113.7"), Since: h.now.Add(-time.Hour)})
+		}
+		if err := lease.New(state, response).TakeAll(leases); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := h.must("--date", "today")
+	if want := "In force now: 1 address\n      1 custom-firewall-drop.sh\n      1 firewall-drop.sh\n      1 host-deny.sh\n"; !strings.Contains(out, want) {
+		t.Errorf("want %q in\n%s", want, out)
+	}
+	if out := h.must("--date", "today", "--response", "host-deny"); !strings.Contains(out, "In force now: 1 address\n      1 host-deny.sh\n") {
+		t.Errorf("%s", out)
+	}
+	if out := h.must("--yesterday"); strings.Contains(out, "In force") {
+		t.Errorf("yesterday is not now:\n%s", out)
+	}
+	golden(t, "inforce.json", strings.ReplaceAll(h.must("--json", "--top", "1"), h.home, "/var/ossec"))
+}
