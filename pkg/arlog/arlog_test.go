@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 func Example() {
@@ -222,5 +223,31 @@ func BenchmarkLogFormat(b *testing.B) {
 		if len(e.Format()) == 0 {
 			b.Fatal("no line")
 		}
+	}
+}
+
+// TestReadsWhatWasAsked: the line tells the action and the address that arproto took from
+// the same request, also where the request could be read in two ways.
+func TestReadsWhatWasAsked(t *testing.T) {
+	for _, test := range []struct{ name, request string }{
+		{"a name twice", `{"command":"add","command":"delete","parameters":{"alert":{"data":{"srcip":"198.51.100.1","srcip":"192.0.2.7"}}}}`},
+		{"an object twice", `{"command":"delete","parameters":{"alert":{"data":{"srcip":"198.51.100.1"},"data":{"srcip":"192.0.2.7"}}}}`},
+		{"nested and dotted", `{"command":"add","parameters":{"alert":{"data":{"srcip":"198.51.100.1"},"data.srcip":"192.0.2.7"}}}`},
+		{"two fields", `{"command":"add","parameters":{"alert":{"data":{"win":{"eventdata":{"ipAddress":"192.0.2.7"}},"srcip":"198.51.100.1"}}}}`},
+		{"an empty field", `{"command":"add","parameters":{"alert":{"data":{"srcip":"","win":{"eventdata":{"ipAddress":"192.0.2.7"}}}}}}`},
+		{"escapes", `{"comm\u0061nd":"\u0061dd","parameters":{"alert":{"data":{"srcip":"192.0.2.\u0037"}}}}`},
+		{"Wazuh 5, a name twice", `{"wazuh":{"active_response":{}},"source":{"ip":"198.51.100.1"},"source":{"ip":"192.0.2.7"},"command":"enable","command":"disable"}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, err := arproto.ParseJSON([]byte(test.request), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := arlog.Entry{Time: noon("UTC", 0), Program: "x", Status: arlog.Status(r.Action), Addr: r.Addr, Wazuh: true, JSON: r.JSON}
+			got, err := arlog.Parse(e.Format())
+			if err != nil || got.Status != e.Status || got.Addr != e.Addr {
+				t.Errorf("read %s %s, %v; it was %s %s", got.Status, got.Addr, err, e.Status, e.Addr)
+			}
+		})
 	}
 }

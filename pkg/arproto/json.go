@@ -30,18 +30,19 @@ func ParseJSON(line []byte, addressFields []string) (*Request, error) {
 		addressFields = DefaultAddressFields()
 	}
 	line = bytes.TrimSpace(line)
-	var doc object
-	if err := decodeOne(line, &doc); err != nil {
+	value, err := decodeOne(line)
+	if err != nil {
 		return r, fmt.Errorf("reading the request: %w", err)
 	}
-	if doc == nil {
+	doc, isObject := value.(map[string]any)
+	if !isObject {
 		return r, fmt.Errorf("reading the request: %s is no JSON object", Quote(string(line)))
 	}
 	r.JSON = asciiLine(line)
 	switch {
-	case doc.has("parameters"):
+	case object(doc).has("parameters"):
 		return r, r.fromWazuh4(doc, addressFields)
-	case doc.has("wazuh.active_response"):
+	case object(doc).has("wazuh.active_response"):
 		r.Dialect = Wazuh5
 		return r, r.fromWazuh5(doc, addressFields)
 	}
@@ -204,16 +205,59 @@ func (o object) texts(path string) []string {
 }
 
 // decodeOne reads exactly one JSON value.
-func decodeOne(line []byte, into any) error {
+func decodeOne(line []byte) (any, error) {
+	var whole json.RawMessage
 	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.UseNumber()
-	if err := dec.Decode(into); err != nil {
-		return fmt.Errorf("not JSON: %w", err)
+	if err := dec.Decode(&whole); err != nil {
+		return nil, fmt.Errorf("not JSON: %w", err)
 	}
 	if dec.InputOffset() != int64(len(line)) {
-		return fmt.Errorf("not JSON: something follows the object at byte %d", dec.InputOffset())
+		return nil, fmt.Errorf("not JSON: something follows the object at byte %d", dec.InputOffset())
 	}
-	return nil
+	dec = json.NewDecoder(bytes.NewReader(whole))
+	dec.UseNumber()
+	return firstWins(dec)
+}
+
+// firstWins reads a value of valid JSON. Of a name that stands twice in an object the
+// first counts, as it does for cJSON, which Wazuh's programs use, and for those who read
+// the request in the log; encoding/json takes the last.
+func firstWins(dec *json.Decoder) (any, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch token {
+	case json.Delim('['):
+		list := []any{}
+		for dec.More() {
+			value, err := firstWins(dec)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, value)
+		}
+		_, err = dec.Token()
+		return list, err
+	case json.Delim('{'):
+		o := map[string]any{}
+		for dec.More() {
+			name, err := dec.Token()
+			if err != nil {
+				return nil, err
+			}
+			value, err := firstWins(dec)
+			if err != nil {
+				return nil, err
+			}
+			if _, twice := o[name.(string)]; !twice {
+				o[name.(string)] = value
+			}
+		}
+		_, err = dec.Token()
+		return o, err
+	}
+	return token, nil
 }
 
 // asciiLine writes valid JSON on one line in printable ASCII. Outside of strings

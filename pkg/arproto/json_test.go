@@ -73,7 +73,7 @@ func TestParseJSON(t *testing.T) {
 		{"wrong kinds where nothing depends on them",
 			`{"version":"x","origin":7,"command":"add","parameters":{"extra_args":"x","program":5,"alert":{"rule":[],"agent":"web","id":{},"timestamp":12,"full_log":null,"data":{"srcip":"192.0.2.7","dstuser":true}}}}`,
 			nil, func() arproto.Request { r := plain("", ""); r.Program = "5"; return r }()},
-		{"a key twice: the last counts", add4(`{"data":{"srcip":"198.51.100.1","srcip":"192.0.2.7"}}`), nil, plain("", "")},
+		{"a name twice: the first counts, as for those who read the log", `{"command":"add","command":"delete","parameters":{"alert":{"data":{"srcip":"192.0.2.7","srcip":"198.51.100.1"}}}}`, nil, plain("", "")},
 		{"nested and dotted at once: the dotted one counts", add4(`{"data":{"srcip":"198.51.100.1"},"data.srcip":"192.0.2.7"}`), nil, plain("", "")},
 		{"names are case-sensitive", `{"COMMAND":"delete","command":"add","parameters":{"alert":{"data":{"SrcIP":"198.51.100.1","srcip":"192.0.2.7"}}}}`, nil, plain("", "")},
 	} {
@@ -115,8 +115,8 @@ func TestParseJSONRefuses(t *testing.T) {
 		{"cut off", wazuh4[:len(wazuh4)-1], "not JSON: unexpected EOF", ""},
 		{"two of them", wazuh4 + wazuh4, "something follows the object at byte", ""},
 		{"something behind it", wazuh4 + " x", "something follows the object at byte", ""},
-		{"a list", "[" + wazuh4 + "]", "not JSON: ", ""},
-		{"a text", `"add"`, "not JSON: ", ""},
+		{"a list", "[" + wazuh4 + "]", "is no JSON object", ""},
+		{"a text", `"add"`, `"\x22add\x22" is no JSON object`, ""},
 		{"null", "null", `"null" is no JSON object`, ""},
 		{"some other document", `{"hello":"world"}`, `neither "parameters" (Wazuh 4) nor "wazuh.active_response" (Wazuh 5)`, ""},
 		{"raw control character", "{\"command\":\"a\ndd\",\"parameters\":{}}", "not JSON: ", ""},
@@ -153,6 +153,7 @@ func FuzzParseJSON(f *testing.F) {
 	for _, line := range []string{
 		wazuh4, wazuh5, `{"command":"delete","parameters":{"alert":{"data":{"srcip":"::ffff:192.0.2.7"}}}}`,
 		`{"wazuh.active_response.name":"x","source.ip":"2001:db8::1","command":"disable"}`, `{"parameters":null,"command":"add"}`,
+		`{"command":"add","command":1,"parameters":{"alert":{"data":{"srcip":"192.0.2.7","srcip":["192.0.2.8"]}}}}`,
 		"{\"parameters\":{\"alert\":{\"data\":{\"srcip\":\"\\ud800\xf0\x9f\x98\x80\xed\xa0\x80\"}}},\"command\":\"add\"}", "null", "[]", "",
 	} {
 		f.Add([]byte(line))
