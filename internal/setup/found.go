@@ -209,6 +209,9 @@ func canonicalEntry(entry string) (string, error) {
 	if prefix.Addr().Is4In6() {
 		return "", errors.New("an IPv4 network in IPv6's clothes: write it as IPv4")
 	}
+	if prefix.Bits() == 0 {
+		return "", errors.New("it covers everything, and nothing would ever be blocked")
+	}
 	if prefix = prefix.Masked(); prefix.IsSingleIP() {
 		return prefix.Addr().String(), nil
 	}
