@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 # Programs and tools that are installed by hand are often here.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test kernel-test race lint fuzz bench man deps clean
+.PHONY: build test kernel-test race lint fuzz bench man demo deps clean
 
 # Static programs in build/.
 build:
@@ -59,3 +59,7 @@ clean:
 man: build
 	mkdir -p docs/man
 	for program in build/*; do $$program man > docs/man/$$(basename $$program).8; done
+
+# The suite at work in throw-away namespaces, narrated.
+demo: build
+	go run ./demo

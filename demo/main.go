@@ -1,0 +1,190 @@
+// Command demo shows the suite at work in throw-away namespaces, on any Linux machine and
+// without OSSEC: an attacker and a victim joined by a cable, the attack, the block, the
+// mail, the null route, the end of the block, the statistics. Every line behind a # is a
+// command that is really run. Nothing outside its temporary folder is touched.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	role     = "AR_DEMO_ROLE" // what this process plays
+	victim   = "198.51.100.2"
+	attacker = "198.51.100.1"
+)
+
+func main() {
+	var err error
+	switch os.Getenv(role) {
+	case "":
+		err = again("victim", os.Args[1:])
+	case "victim":
+		err = play()
+	case "attacker":
+		err = attack(os.Stdin, os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// again runs this program as another, in namespaces of its own.
+func again(as string, args []string) error {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), role+"="+as)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("in namespaces of its own: %w", err)
+	}
+	return nil
+}
+
+// attack is the attacker's machine: for each line that it reads it knocks once and says
+// how that went.
+func attack(in io.Reader, out io.Writer) error {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		conn, err := net.DialTimeout("tcp", lines.Text(), 700*time.Millisecond)
+		var timeout net.Error
+		switch {
+		case err == nil:
+			_ = conn.Close() // it was let in, that is all
+			fmt.Fprintln(out, "let in")
+		case errors.As(err, &timeout) && timeout.Timeout():
+			fmt.Fprintln(out, "no answer at all")
+		default:
+			fmt.Fprintln(out, err)
+		}
+	}
+	return lines.Err()
+}
+
+// stage is the victim's machine and what is on it.
+type stage struct {
+	home   string
+	server net.Listener // the service that is attacked
+	ask    io.Writer    // the attacker's machine
+	answer *bufio.Reader
+	mails  chan string
+}
+
+func play() error {
+	home, err := os.MkdirTemp("", "ar-demo")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(home)
+	s := &stage{home: home, mails: make(chan string, 4)}
+	if err := s.build(); err != nil {
+		return err
+	}
+	return s.scenes()
+}
+
+func (s *stage) scenes() error {
+	bin := "active-response/bin/"
+	const alert = " - " + attacker + " 1795404477.0 5712"
+	scenes := []func() error{
+		s.say("An attacker at %s guesses passwords on this host, %s.", attacker, victim),
+		s.knock,
+		s.say("OSSEC's rule 5712 fires, and its daemon calls firewall-drop, as it calls any response."),
+		s.run(bin+"firewall-drop.sh", "add"+alert),
+		s.knock,
+		s.run("iptables", "-L OSSEC_AR -n"),
+		s.say("A web rule fires too and calls a second response on the same address; somebody asks who is blocked."),
+		s.run(bin+"custom-firewall-drop.sh", "add - "+attacker+" 1795404480.512 31103"),
+		s.run(bin+"firewall-drop", "list"),
+		s.say("The first timeout ends. The second response still holds the address."),
+		s.run(bin+"firewall-drop.sh", "delete"+alert),
+		s.knock,
+		s.say("The administrator is told by mail."),
+		s.run(bin+"email-notification.sh", "add"+alert),
+		s.mail,
+		s.say("The last holder gives the address up, and it is free."),
+		s.run(bin+"custom-firewall-drop.sh", "delete - "+attacker+" 1795404480.512 31103"),
+		s.knock,
+		s.say("The same with a null route."),
+		s.run(bin+"route-null.sh", "add"+alert),
+		s.run("ip", "route show"),
+		s.knock,
+		s.run(bin+"route-null.sh", "delete"+alert),
+		s.knock,
+		s.say("The host itself is never blocked, whatever an alert says."),
+		s.run(bin+"firewall-drop.sh", "add - "+victim+" 1795404490.0 5712"),
+		s.say("All of it is in the log, in the form that OSSEC's rules read, and in the day's report."),
+		s.run("cat", "logs/active-responses.log"),
+		s.run(bin+"response-stats", "--date today"),
+		s.say("Gone with the temporary folder: nothing on this machine was changed."),
+	}
+	for _, scene := range scenes {
+		if err := scene(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stage) say(format string, args ...any) func() error {
+	return func() error {
+		fmt.Printf("\n\x1b[1m%s\x1b[0m\n", fmt.Sprintf(format, args...))
+		return nil
+	}
+}
+
+// run shows a command and runs it.
+func (s *stage) run(program, args string) func() error {
+	return func() error {
+		fmt.Printf("# %s %s\n", program, args)
+		path := program
+		if strings.HasPrefix(program, "active-response/") {
+			path = filepath.Join(s.home, program)
+		}
+		cmd := exec.Command(path, strings.Fields(args)...)
+		cmd.Dir = s.home
+		out, err := cmd.CombinedOutput()
+		fmt.Print(strings.ReplaceAll(string(out), s.home, "/var/ossec"))
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", program, args, err)
+		}
+		return nil
+	}
+}
+
+// knock lets the attacker try the service.
+func (s *stage) knock() error {
+	if _, err := fmt.Fprintln(s.ask, s.server.Addr()); err != nil {
+		return err
+	}
+	line, err := s.answer.ReadString('\n')
+	fmt.Printf("  attacker: %s", line)
+	return err
+}
+
+// mail waits for the mail and shows it.
+func (s *stage) mail() error {
+	select {
+	case text := <-s.mails:
+		fmt.Println(text)
+		return nil
+	case <-time.After(30 * time.Second):
+		return errors.New("no mail came within 30 seconds")
+	}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net"
+	"net/mail"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/emersion/go-smtp"
+)
+
+// build makes the victim's home, its service, a mail server, and the attacker's machine.
+func (s *stage) build() error {
+	programs, err := filepath.Glob("build/*")
+	if err != nil || len(programs) == 0 {
+		return errors.Join(err, errors.New("no programs in build/: run make build first"))
+	}
+	bin := filepath.Join(s.home, "active-response/bin")
+	if err := errors.Join(os.MkdirAll(bin, 0o755), os.Mkdir(filepath.Join(s.home, "etc"), 0o755)); err != nil {
+		return err
+	}
+	for _, p := range programs {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		name := filepath.Base(p)
+		err = errors.Join(
+			os.WriteFile(filepath.Join(bin, name), data, 0o755),
+			os.Symlink(name, filepath.Join(bin, name+".sh")),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	if err := os.Symlink("firewall-drop", filepath.Join(bin, "custom-firewall-drop.sh")); err != nil {
+		return err
+	}
+	for _, step := range []func() error{s.cable, s.service, s.mailServer} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cable starts the attacker's machine and joins it to this one.
+func (s *stage) cable() error {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), role+"=attacker")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the attacker's machine: %w", err)
+	}
+	s.ask, s.answer = in, bufio.NewReader(out)
+	there := fmt.Sprintf("nsenter -t %d -n ", cmd.Process.Pid)
+	for _, step := range []string{
+		"mount -t tmpfs run /run",
+		"ip link set lo up",
+		fmt.Sprintf("ip link add eth0 type veth peer name eth0 netns %d", cmd.Process.Pid),
+		"ip addr add " + victim + "/24 dev eth0",
+		"ip link set eth0 up",
+		there + "ip addr add " + attacker + "/24 dev eth0",
+		there + "ip link set eth0 up",
+	} {
+		words := strings.Fields(step)
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", step, err, out)
+		}
+	}
+	return nil
+}
+
+func (s *stage) service() (err error) {
+	if s.server, err = net.Listen("tcp", victim+":22"); err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, err := s.server.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close() // who gets this far was let in
+		}
+	}()
+	return nil
+}
+
+// mailServer starts a server that hands every mail to the stage, and says so in ossec.conf.
+func (s *stage) mailServer() error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return session{s.mails}, nil }))
+	server.Domain = "localhost"
+	go func() { _ = server.Serve(listener) }() // until the demo ends
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	conf := fmt.Sprintf(`<ossec_config>
+  <global>
+    <email_notification>yes</email_notification>
+    <email_to>admin@example.com</email_to>
+    <email_from>ossec@example.com</email_from>
+    <smtp_server>127.0.0.1</smtp_server>
+    <smtp_port>%s</smtp_port>
+  </global>
+</ossec_config>
+`, port)
+	return os.WriteFile(filepath.Join(s.home, "etc/ossec.conf"), []byte(conf), 0o644)
+}
+
+// session takes one mail.
+type session struct{ mails chan<- string }
+
+func (session) Mail(string, *smtp.MailOptions) error { return nil }
+func (session) Rcpt(string, *smtp.RcptOptions) error { return nil }
+func (session) Reset()                               {}
+func (session) Logout() error                        { return nil }
+
+func (s session) Data(r io.Reader) error {
+	text, err := readable(r)
+	if err == nil {
+		s.mails <- text
+	}
+	return err
+}
+
+// readable returns the subject and the plain text of a mail.
+func readable(r io.Reader) (string, error) {
+	message, err := mail.ReadMessage(r)
+	if err != nil {
+		return "", err
+	}
+	subject, err := new(mime.WordDecoder).DecodeHeader(message.Header.Get("Subject"))
+	if err != nil {
+		return "", err
+	}
+	_, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	if err != nil {
+		return "", err
+	}
+	part, err := multipart.NewReader(message.Body, params["boundary"]).NextRawPart()
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(quotedprintable.NewReader(part))
+	return "  Subject: " + subject + "\n  " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n  "), err
+}
