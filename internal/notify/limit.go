@@ -61,8 +61,10 @@ func (p *pace) next(now time.Time, waiting int) (together int, at time.Time) {
 	return waiting, at
 }
 
+const (
+	firstBackoff = 15 * time.Second
+	maxBackoff   = 30 * time.Minute
+)
+
 // backoff is the pause after that many failures in a row.
-func backoff(failures int) time.Duration {
-	const first, most = 15 * time.Second, 30 * time.Minute
-	return min(most, first<<min(failures-1, 10))
-}
+func backoff(failures int) time.Duration { return min(maxBackoff, firstBackoff<<min(failures-1, 10)) }

@@ -81,11 +81,11 @@ func forPerson(args []string) bool {
 }
 
 // setUp reads the configuration. Faults do not stop the notification: what is sound
-// counts.
+// counts, and the deliverer, which reads it too, logs them.
 func (c *call) setUp() {
 	var err error
 	if c.config, err = config.Load(c.Home.Settings()); err != nil {
-		c.logFault(err)
+		c.Complain(err)
 	}
 	c.settings, c.fault = LoadSettings(c.Home, c.config.Mail)
 }
@@ -137,7 +137,7 @@ func (c *call) notify() int {
 		return c.fail(c.fault)
 	}
 	if c.fault != nil {
-		c.logFault(c.fault)
+		c.Complain(c.fault)
 	}
 	e := newEvent(&c.about, c.path(), c.Now())
 	if c.dryRun {

@@ -79,7 +79,7 @@ func (c *call) usage() string {
 	fmt.Fprintf(&b, "%s < REQUEST   (as wazuh-execd calls it: one line of JSON)\n\n", c.Name)
 	for _, example := range [][2]string{
 		{"test", "send a sample and show what the server says"},
-		{"check", "look for faults in the settings, and send nothing"},
+		{"check", "why no mail comes, without sending any"},
 		{"preview --html > mail.html", "see what a mail looks like"},
 		{"--dry-run add 203.0.113.7", "print the mail that would be sent now"},
 		{"queue", "what waits, what was refused, and why"},
@@ -136,7 +136,7 @@ func (c *call) commands() []*cli.Command {
 		command("preview", "print a sample mail", func(x *cli.Context) int { return c.preview(x.Bool("html"), x.Bool("digest")) },
 			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"},
 			&cli.BoolFlag{Name: "digest", Usage: "one of several addresses"}),
-		command("check", "look for faults in the settings", func(*cli.Context) int { return c.check() }),
+		c.checkCommand(),
 		template, hidden,
 	}
 }

@@ -68,10 +68,16 @@ func (d *deliverer) forget(now time.Time) {
 	p := pace{sent: d.progress.Sent}
 	p.forget(now)
 	d.progress.Sent = p.sent
+	// A pause that is longer than any is the clock's, which was set back.
+	if d.progress.Retry.Sub(now) > maxBackoff {
+		d.progress.Retry = time.Time{}
+	}
 	maps.DeleteFunc(d.progress.Mailed, func(_ string, at time.Time) bool {
 		return now.Sub(at) >= d.settings.Coalesce.Duration || at.After(now)
 	})
-	maps.DeleteFunc(d.progress.Refused, func(_ string, r refusal) bool { return now.Sub(r.Retry) > 24*time.Hour })
+	maps.DeleteFunc(d.progress.Refused, func(_ string, r refusal) bool {
+		return now.Sub(r.Retry) > 24*time.Hour || r.Retry.Sub(now) > maxBackoff
+	})
 }
 
 // groups sorts what may go by who gets it, the group that has waited longest first, and
@@ -138,8 +144,13 @@ func (d *deliverer) deliver(ctx context.Context, m *outgoing) error {
 }
 
 // compose returns nil when there is no way to make the mail. With a mail, the error tells
-// of a broken template.
-func (d *deliverer) compose(m *outgoing) ([]byte, error) {
+// of a broken template. One that cannot be made must not stand in the way of all others.
+func (d *deliverer) compose(m *outgoing) (raw []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			raw, err = nil, fmt.Errorf("composing the mail: %v", p)
+		}
+	}()
 	if msg := m.notices[0].Message; msg != nil {
 		c := composed{subject: msg.Subject, text: msg.Text, html: msg.HTML}
 		err := c.write(d.settings, m.to, d.now(), messageID(d.settings, m.notices, m.to))

@@ -208,7 +208,7 @@ func TestPersonsCommands(t *testing.T) {
 	if _, stdout, _ := h.run("", "queue"); stdout != "the queue is empty\n" {
 		t.Errorf("queue: %q", stdout)
 	}
-	if status, stdout, _ := h.run("", "check"); status != 0 || !strings.HasPrefix(stdout, "mail goes to 1 recipients") {
+	if status, stdout, _ := h.run("", "check", "--settings"); status != 0 || !strings.HasPrefix(stdout, "mail goes to 1 recipients") {
 		t.Errorf("check: %d %q", status, stdout)
 	}
 	if status, stdout, _ := h.run("", "--dry-run", "add", "203.0.113.9"); status != 0 || !strings.Contains(stdout, "Subject: OSSEC Alert: Threat Detected - 203.0.113.9\r\n") {

@@ -34,6 +34,9 @@ func (c *call) showQueue(retry, drop string, asJSON bool) int {
 		return program.ExitFailed
 	}
 	rows, progress, err := c.queue.list()
+	sent := pace{sent: progress.Sent}
+	sent.forget(c.Now())
+	progress.Sent = sent.sent
 	if err != nil {
 		c.Complain(err)
 		return program.ExitFailed

@@ -70,7 +70,8 @@ func (r *round) settle(ctx context.Context, e event) (notice, bool) {
 	if e.Kind == kindMessage {
 		return n, true
 	}
-	late := r.now().Sub(e.Queued) >= settleTime
+	age := r.now().Sub(e.Queued)
+	late := age >= settleTime || age < 0 // the clock was set back
 	facts, whole := r.alert(ctx, e, late)
 	if !whole && !late {
 		return n, false

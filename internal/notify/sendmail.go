@@ -28,9 +28,9 @@ func sendProgram(ctx context.Context, s Settings, to []string, message []byte, t
 		return all(to, nil), nil
 	case sendmailFinal[run.Status(err)]:
 		trace("%s refused the mail: %v", s.Server, err)
-		return all(to, refused{fmt.Errorf("sending the mail: %w", err)}), nil
+		return all(to, refused{err}), nil
 	}
-	return nil, fmt.Errorf("sending the mail: %w", err)
+	return nil, err
 }
 
 // send hands one mail to the server or the program that is set.

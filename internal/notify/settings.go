@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -208,6 +209,8 @@ func (s *Settings) Secret() (string, error) {
 		return "", fmt.Errorf("reading the password: %w: %w", err, ErrPassword)
 	case !info.Mode().IsRegular():
 		return "", fmt.Errorf("password file %s is no plain file: %w", path, ErrPassword)
+	case !ours(info):
+		return "", fmt.Errorf("password file %s belongs to another user: %w", path, ErrPassword)
 	case info.Mode().Perm()&0o077 != 0:
 		return "", fmt.Errorf("password file %s can be read by others (mode %04o): %w", path, info.Mode().Perm(), ErrPassword)
 	}
@@ -220,6 +223,12 @@ func (s *Settings) Secret() (string, error) {
 		return "", fmt.Errorf("password file %s does not hold one line: %w", path, ErrPassword)
 	}
 	return secret, nil
+}
+
+// ours reports whether a file belongs to this process's user or to root.
+func ours(info os.FileInfo) bool {
+	owner := int(info.Sys().(*syscall.Stat_t).Uid)
+	return owner == os.Geteuid() || owner == 0
 }
 
 // Recipients returns who gets a notification about that rule, each once.

@@ -294,7 +294,7 @@ func (s *session) data(result map[string]error, message []byte) error {
 			}
 		}
 	default:
-		return fmt.Errorf("sending the mail: %w", err)
+		return fmt.Errorf("the mail: %w", err)
 	}
 	return nil
 }
