@@ -21,6 +21,10 @@ import (
 // Name is what the program is called when its own name is not told.
 const Name = "response-stats"
 
+// deliver is what notify.Submit starts the program as, in the background, to deliver the
+// mail that it left in the queue.
+const deliver = "deliver"
+
 // errReported marks a failure that has been printed already.
 var errReported = errors.New("reported")
 
@@ -54,6 +58,9 @@ func Main(env program.Env) int {
 func run(env program.Env, out outside) int {
 	c := &command{Program: program.New(env, Name), outside: out}
 	c.Hint = notify.Hint
+	if args := c.Arguments(); len(args) > 0 && args[0] == deliver {
+		return notify.Main(env)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := c.app().RunContext(ctx, append([]string{c.Name}, c.Arguments()...))
@@ -90,7 +97,7 @@ func (c *command) app() *cli.App {
 			}
 			return c.run()
 		},
-		Commands: []*cli.Command{c.watchCommand(), manual.Command(manualText)},
+		Commands: []*cli.Command{c.watchCommand(), c.checkCommand(), manual.Command(manualText)},
 	}
 }
 
@@ -105,6 +112,7 @@ func (c *command) usage() string {
 		{"--alerts --week", "of all agents, on the manager"},
 		{"--mail", "mail today's report"},
 		{"watch", "follow the log in the terminal"},
+		{"check", "why there is no report, and what mends it"},
 	} {
 		fmt.Fprintf(&b, "%s %-32s %s\n", c.Name, example[0], example[1])
 	}
