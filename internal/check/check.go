@@ -192,14 +192,15 @@ func some(texts []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(texts[:most], ", "), len(texts)-most)
 }
 
-// Command is `check` for the command line of a program.
-func Command(run func(context.Context, Options) error) *cli.Command {
+// Command is `check` for the command line of a program; blocks says whether it is one that
+// blocks, so that there is something to try.
+func Command(blocks bool, run func(context.Context, Options) error) *cli.Command {
+	flags := []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "as JSON"}}
+	if blocks {
+		flags = append(flags, &cli.BoolFlag{Name: "live", Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"})
+	}
 	return &cli.Command{
-		Name: "check", Usage: "say why it is not blocking, and what mends it; exit 1 on a fault", HideHelpCommand: true,
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "json", Usage: "as JSON"},
-			&cli.BoolFlag{Name: "live", Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"},
-		},
+		Name: "check", Usage: "say why it is not working, and what mends it; exit 1 on a fault", HideHelpCommand: true, Flags: flags,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return fmt.Errorf("check takes no arguments, found %s (see %s --help)", quote(c.Args().First()), c.App.Name)

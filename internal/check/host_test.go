@@ -239,7 +239,7 @@ func TestMail(t *testing.T) {
 		{"nobody", mailConf("<smtp_server>/bin/sh</smtp_server>"), isWarn, "mail", "nobody is to get the mail", "<email_to>"},
 		{"no server", mailConf(to), isWarn, "mail", "there is no mail server", "<smtp_server>"},
 		{"no such program", mailConf(to + "<smtp_server>/nonexistent/sendmail</smtp_server>"), isWarn, "mail", `"/nonexistent/sendmail" is not there`, "smtp_server"},
-		{"a program", mailConf(to + "<smtp_server>/bin/sh</smtp_server>"), isOK, "mail", "1 recipient, by the program", ""},
+		{"a program", mailConf(to + "<smtp_server>/bin/sh</smtp_server>"), isOK, "mail", "by the program", ""},
 		{"no answer", mailConf(to + "<smtp_server>192.0.2.25</smtp_server>"), isWarn, "mail", `"192.0.2.25:25": connection refused`, "email-notification test"},
 		{"a bad port", mailConf(to + "<smtp_server>/bin/sh</smtp_server><smtp_port>many</smtp_port>"), isWarn, "mail", "<smtp_port>", "correct it"},
 		{"in the settings", func(p *place) {

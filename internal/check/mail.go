@@ -32,7 +32,14 @@ func (h *host) mail(ctx context.Context) []Finding {
 	if !own && !used {
 		return []Finding{skip("no <active-response> runs %s", mailer)}
 	}
-	found := h.mailWay(ctx)
+	base, _ := ossec.ReadMail(h.conf.path) // what is wrong with the file was told above
+	var found []Finding
+	if !own || h.subject.Extra == nil { // else that looks at the settings, closer
+		found = h.mailSettings(base)
+	}
+	if len(found) == 0 {
+		found = h.mailServer(ctx, base)
+	}
 	for i := range found {
 		if !own && found[i].Verdict == enforcer.Fault {
 			found[i].Verdict = enforcer.Warn
@@ -41,28 +48,35 @@ func (h *host) mail(ctx context.Context) []Finding {
 	return found
 }
 
-func (h *host) mailWay(ctx context.Context) []Finding {
-	base, _ := ossec.ReadMail(h.conf.path) // what is wrong with the file was told above
+// mailSettings looks whether it is said to whom mail goes, and by which server.
+func (h *host) mailSettings(base ossec.Mail) []Finding {
 	over := h.subject.Config.Mail
 	var found []Finding
 	for _, err := range base.Faults {
 		found = append(found, fault("correct it there", "%v", err))
 	}
 	settings := "[mail] of " + h.Home.Settings()
-	recipients := cmp.Or(len(over.To), len(base.To)) + len(over.Routes)
-	if recipients == 0 {
+	if len(over.To)+len(base.To)+len(over.Routes) == 0 {
 		found = append(found, fault("add <email_to>ADDRESS</email_to> to <global> of "+h.conf.path+", or to = [\"ADDRESS\"] to "+settings, "nobody is to get the mail"))
 	}
+	if over.Server == "" && base.Server == "" {
+		found = append(found, fault("set <smtp_server> in <global> of "+h.conf.path+", or smtp_server in "+settings, "there is no mail server"))
+	}
+	return found
+}
+
+// mailServer looks whether the server, or the program, is there.
+func (h *host) mailServer(ctx context.Context, base ossec.Mail) []Finding {
+	over := h.subject.Config.Mail
 	server := cmp.Or(over.Server, base.Server)
-	mend := "set <smtp_server> in <global> of " + h.conf.path + ", or smtp_server in " + settings
 	switch {
 	case server == "":
-		return append(found, fault(mend, "there is no mail server"))
+		return []Finding{skip("there is no mail server to try")}
 	case strings.HasPrefix(server, "/"):
 		if info, err := os.Stat(server); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-			return append(found, fault(mend, "the mail program %s is not there, or not executable", quote(server)))
+			return []Finding{fault("install it, or name another as smtp_server", "the mail program %s is not there, or not executable", quote(server))}
 		}
-		return orOK(found, "%s, by the program %s", count(recipients, "recipient"), quote(server))
+		return []Finding{ok("by the program %s, which is there", quote(server))}
 	}
 	implicit := over.TLS == "implicit"
 	port := cmp.Or(over.Port, base.Port)
@@ -81,9 +95,9 @@ func (h *host) mailWay(ctx context.Context) []Finding {
 		address = net.JoinHostPort(host, port)
 	}
 	if err := h.greeting(ctx, address, !implicit && port != 465); err != nil {
-		return append(found, fault("see whether the server runs and the way to it is open, or "+mend+"; then "+mailer+" test", "the mail server %s: %v", quote(address), err))
+		return []Finding{fault("see whether the server runs and the way to it is open, or name another as smtp_server; then "+mailer+" test", "the mail server %s: %v", quote(address), err)}
 	}
-	return orOK(found, "%s, by %s, which answers", count(recipients, "recipient"), address)
+	return []Finding{ok("by %s, which answers", address)}
 }
 
 // greeting connects, waits for what an SMTP server says first (RFC 5321, 4.2), and takes

@@ -115,7 +115,7 @@ func (p *call) commands() []*cli.Command {
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "block what is missing, free what nobody holds"}},
 			Action: func(c *cli.Context) error { return cmdline.Result(p.reconcile(c.Context, c.Bool("repair"))) },
 		},
-		check.Command(func(ctx context.Context, options check.Options) error { return cmdline.Result(p.check(ctx, options)) }),
+		check.Command(true, func(ctx context.Context, options check.Options) error { return cmdline.Result(p.check(ctx, options)) }),
 		manual.Command(p.manual()),
 	}
 }
