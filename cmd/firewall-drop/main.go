@@ -20,10 +20,10 @@ func main() {
 		},
 		New: func(s respond.Setup) (enforcer.Enforcer, error) {
 			c := s.Config.Firewall
-			return firewall.NewIPTables(firewall.Options{
-				Target: c.Target, Forward: c.Forward, Timeout: c.Timeout.Duration,
-				LockPath: s.StateFile("firewall.lock"),
-			}), nil
+			return firewall.New(firewall.Options{
+				Backend: c.Backend, Target: c.Target, Forward: c.Forward, Timeout: c.Timeout.Duration,
+				MaxRules: c.MaxRules, MaxAddresses: c.MaxAddresses, LockPath: s.StateFile("firewall.lock"),
+			})
 		},
 		Hint: func(err error) string { return respond.InstallHint(err, "iptables") },
 	}))

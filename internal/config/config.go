@@ -67,9 +67,39 @@ type Log struct {
 
 // Firewall is what firewall-drop does.
 type Firewall struct {
+	// Backend is what blocks: iptables (a rule an address), ipset, nftables (a table of its
+	// own), or auto: rules for the first MaxRules addresses, the set for those after them,
+	// nftables where iptables is not installed.
+	Backend      string `toml:"backend"`
+	MaxRules     int    `toml:"max_rules"`
+	MaxAddresses int    `toml:"max_addresses"` // that a set takes
+
 	Target  string   `toml:"target"`  // DROP or REJECT
 	Forward string   `toml:"forward"` // auto, always, never: whether forwarded packets are dropped too
 	Timeout Duration `toml:"timeout"` // of one program that is run
+}
+
+func defaultFirewall() Firewall {
+	return Firewall{
+		Backend: "auto", MaxRules: 512, MaxAddresses: 1_000_000,
+		Target: "DROP", Forward: "auto", Timeout: Duration{20 * time.Second},
+	}
+}
+
+// check returns what is wrong with the numbers and puts the default in their place.
+func (f *Firewall) check() []fault {
+	var faults []fault
+	def := defaultFirewall()
+	within := func(key string, value *int, fallback, least, most int) {
+		if *value < least || *value > most {
+			faults = append(faults, fault{"firewall", key, fmt.Errorf("%d is not from %d to %d", *value, least, most)})
+			*value = fallback
+		}
+	}
+	// A packet goes through all rules: far fewer than these slow a host down.
+	within("max_rules", &f.MaxRules, def.MaxRules, 0, 100_000)
+	within("max_addresses", &f.MaxAddresses, def.MaxAddresses, 1, 100_000_000)
+	return faults
 }
 
 // HostDeny is what host-deny does.
@@ -95,7 +125,7 @@ func Default() Config {
 		},
 		Wazuh:     Wazuh{ReplyTimeout: Duration{10 * time.Second}},
 		Lease:     Lease{LockTimeout: Duration{10 * time.Second}},
-		Firewall:  Firewall{Target: "DROP", Forward: "auto", Timeout: Duration{20 * time.Second}},
+		Firewall:  defaultFirewall(),
 		HostDeny:  HostDeny{File: "/etc/hosts.deny", Daemons: "ALL"},
 		RouteNull: RouteNull{Type: "blackhole"},
 		Mail:      defaultMail(),
@@ -122,6 +152,8 @@ func (c *Config) check() []fault {
 			*value = fallback
 		}
 	}
+	faults = append(faults, c.Firewall.check()...)
+	choice("firewall", "backend", &c.Firewall.Backend, def.Firewall.Backend, "auto", "iptables", "ipset", "nftables")
 	choice("firewall", "target", &c.Firewall.Target, def.Firewall.Target, "DROP", "REJECT")
 	choice("firewall", "forward", &c.Firewall.Forward, def.Firewall.Forward, "auto", "always", "never")
 	choice("route_null", "type", &c.RouteNull.Type, def.RouteNull.Type, "blackhole", "unreachable", "prohibit")

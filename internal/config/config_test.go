@@ -35,11 +35,15 @@ resolve_timeout = "2s"
 
 [firewall]
 target = "REJECT"
+backend = "ipset"
+max_rules = 0
+max_addresses = 5000
 `)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Whitelist.Gateways || !c.Whitelist.Loopback || c.Firewall.Target != "REJECT" ||
+		c.Firewall.Backend != "ipset" || c.Firewall.MaxRules != 0 || c.Firewall.MaxAddresses != 5000 ||
 		c.Whitelist.ResolveTimeout.Duration != 2*time.Second || len(c.Whitelist.Entries) != 1 {
 		t.Errorf("got %+v", c)
 	}
@@ -57,6 +61,9 @@ target = "DROP"
 [firewall]
 target = "ACCEPT"
 timeout = "soon"
+backend = "pf"
+max_rules = -1
+max_addresses = 0
 `)
 	if err == nil {
 		t.Fatal("want faults")
@@ -67,12 +74,15 @@ timeout = "soon"
 		path + `:6: firewal: unknown table; did you mean "firewall"?`,
 		path + `:10: firewall.target: "ACCEPT" is not one of DROP, REJECT`,
 		path + `:11: firewall.timeout:`,
+		path + `:12: firewall.backend: "pf" is not one of auto, iptables, ipset, nftables`,
+		path + `:13: firewall.max_rules: -1 is not from 0 to 100000`,
+		path + `:14: firewall.max_addresses: 0 is not from 1 to 100000000`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("faults lack %q in:\n%v", want, err)
 		}
 	}
-	if len(c.Whitelist.Entries) != 1 || !c.Whitelist.Loopback || c.Firewall.Target != "DROP" {
+	if len(c.Whitelist.Entries) != 1 || !c.Whitelist.Loopback || c.Firewall.Target != "DROP" || c.Firewall.MaxRules != 512 {
 		t.Errorf("sound values and defaults do not hold: %+v", c)
 	}
 }

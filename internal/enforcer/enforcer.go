@@ -48,6 +48,10 @@ type Outcome struct {
 	// Founded is set when this call made the place that the blocks live in, so
 	// that it held none before: from then on the leases know all of them.
 	Founded bool
+	// Remade is set when something that blocks rest on was missing (a chain, a jump, a
+	// rule on a set, a set, a table) and this call made it again: it may have been
+	// flushed, and other blocks with it.
+	Remade bool
 	// Notes are what the administrator should hear though the block stands, such
 	// as a file that no installed service reads.
 	Notes []string

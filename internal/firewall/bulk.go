@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/run"
 )
 
@@ -18,14 +21,15 @@ const (
 	// sends them in one message, which the kernel refuses to take ("Message too long")
 	// where it is larger than a socket's buffer and the sender is not root of the first
 	// user namespace (1.8.9: at about 1,000 rules).
-	largeChunk = 50_000
+	// Deleting takes the kernel a time that grows with the square of it.
+	largeChunk = 10_000
 	smallChunk = 500
 	// bulkRounds is how often deleting starts over because others delete too.
 	bulkRounds = 5
 )
 
 // allotted is how long a call about n addresses may take.
-func (e *IPTables) allotted(n int) time.Duration {
+func (e *Firewall) allotted(n int) time.Duration {
 	return e.opts.Timeout + time.Duration(n)*10*time.Millisecond
 }
 
@@ -46,19 +50,19 @@ func split(addrs []netip.Addr) (v4, v6 []netip.Addr) {
 	return v4, v6
 }
 
-// BlockAll implements enforcer.Enforcer.
-func (e *IPTables) BlockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
-	return e.inBulk(ctx, addrs, progress, "adding", family.blockAll)
+// BlockAll implements enforcer.Enforcer. Addresses that another backend blocks are moved.
+func (e *Firewall) BlockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
+	return e.inBulk(ctx, addrs, progress, "blocking", e.blockAll)
 }
 
 // UnblockAll implements enforcer.Enforcer.
-func (e *IPTables) UnblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
-	return e.inBulk(ctx, addrs, progress, "deleting", family.unblockAll)
+func (e *Firewall) UnblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
+	return e.inBulk(ctx, addrs, progress, "unblocking", e.unblockAll)
 }
 
 // inBulk does something with the addresses of each family.
-func (e *IPTables) inBulk(ctx context.Context, addrs []netip.Addr, progress func(done int), gerund string,
-	do func(f family, ctx context.Context, addrs []netip.Addr, progress func(int)) error,
+func (e *Firewall) inBulk(ctx context.Context, addrs []netip.Addr, progress func(done int), gerund string,
+	do func(ctx context.Context, f family, addrs []netip.Addr, progress func(int)) error,
 ) error {
 	if len(addrs) == 0 {
 		return nil
@@ -66,23 +70,33 @@ func (e *IPTables) inBulk(ctx context.Context, addrs []netip.Addr, progress func
 	ctx, cancel := context.WithTimeout(ctx, e.allotted(len(addrs)))
 	defer cancel()
 	v4, v6 := split(addrs)
-	before := 0
+	before, told, looks := 0, 0, false
 	for _, group := range [][]netip.Addr{v4, v6} {
 		if len(group) == 0 {
 			continue
 		}
 		f, err := e.family(group[0].Is6())
+		if e.opts.Backend == NFTables || e.standsInForIPTables(err) {
+			err = nil
+		}
 		if err == nil {
-			err = do(f, ctx, group, func(done int) {
-				if progress != nil {
-					progress(before + done)
+			looks = looks || e.looksEverywhere(f)
+			err = do(ctx, f, group, func(done int) {
+				if now := before + min(done, len(group)); progress != nil && now > told {
+					told = now
+					progress(now)
 				}
 			})
 		}
 		if err != nil {
-			return fmt.Errorf("%s rules for %d addresses: %w", gerund, len(group), err)
+			return fmt.Errorf("%s %d addresses: %w", gerund, len(group), err)
 		}
 		before += len(group)
+	}
+	if looks {
+		if err := e.tidy(ctx); err != nil {
+			return fmt.Errorf("clearing up after another backend: %w", err)
+		}
 	}
 	if progress != nil {
 		progress(len(addrs))
@@ -90,9 +104,184 @@ func (e *IPTables) inBulk(ctx context.Context, addrs []netip.Addr, progress func
 	return nil
 }
 
-// blockAll makes chain and jumps where they are missing, and adds the rules that are.
-func (f family) blockAll(ctx context.Context, addrs []netip.Addr, progress func(int)) error {
-	if _, err := f.ensurePlace(ctx); err != nil {
+// usesTable tells whether blocks of this family live in the table of our own.
+func (f family) usesTable() bool {
+	return f.opts.Backend == NFTables || f.opts.Backend == Auto && f.program == ""
+}
+
+func (e *Firewall) blockAll(ctx context.Context, f family, addrs []netip.Addr, progress func(int)) error {
+	var err error
+	switch {
+	case f.usesTable():
+		err = e.fillTable(ctx, addrs, progress)
+	case e.opts.Backend == IPSet:
+		err = f.fillSet(ctx, addrs, progress)
+	case e.opts.Backend == Auto && f.make != unknownMake && !besideFakes:
+		err = f.fillBoth(ctx, addrs, progress)
+	default:
+		err = f.addRules(ctx, addrs, progress)
+	}
+	if err != nil || !e.looksEverywhere(f) {
+		return err
+	}
+	return f.lift(ctx, addrs, lifting{
+		rules: f.usesTable() || e.opts.Backend == IPSet,
+		set:   f.usesTable() || e.opts.Backend == IPTables,
+		table: !f.usesTable(),
+	}, func(int) {})
+}
+
+func (e *Firewall) unblockAll(ctx context.Context, f family, addrs []netip.Addr, progress func(int)) error {
+	looks := e.looksEverywhere(f)
+	return f.lift(ctx, addrs, lifting{rules: true, set: looks, table: looks}, progress)
+}
+
+// lifting says out of which places addresses are taken.
+type lifting struct{ rules, set, table bool }
+
+func (f family) lift(ctx context.Context, addrs []netip.Addr, from lifting, progress func(int)) error {
+	if from.set || from.table {
+		c, err := dial(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		if from.set {
+			if err := setOf(f.v6).doAll(ctx, c, ipsetDel, addrs, progress); err != nil && !noSet(err) {
+				return fmt.Errorf("clearing set %s: %w", setName(f.v6), err)
+			}
+		}
+		if from.table {
+			if err := f.emptyTable(ctx, c, addrs, progress); err != nil {
+				return fmt.Errorf("clearing set %s of table inet %s: %w", nftSetName(f.v6), NFTable, err)
+			}
+		}
+	}
+	if from.rules && f.program != "" {
+		return f.deleteRules(ctx, addrs, progress)
+	}
+	return nil
+}
+
+// fillTable is blockNFT for many.
+func (e *Firewall) fillTable(ctx context.Context, addrs []netip.Addr, progress func(int)) error {
+	c, err := dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	stands, err := e.tableStands(c)
+	if err == nil && !stands {
+		_, err = e.ensureTable(c)
+	}
+	if err == nil {
+		err = ourTable().doAll(ctx, c, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addrs[0].Is6(), addrs, progress)
+	}
+	if errors.Is(err, ErrFull) {
+		return e.growTable(ctx, c, addrs...)
+	}
+	return err
+}
+
+// emptyTable takes the addresses out of the table of our own, those that are there.
+func (f family) emptyTable(ctx context.Context, c *conn, addrs []netip.Addr, progress func(int)) error {
+	var err error
+	for range bulkRounds {
+		in := map[netip.Addr]bool{}
+		if err := ourTable().members(c, f.v6, func(b enforcer.Block) { in[b.Addr] = true }); err != nil || len(in) == 0 {
+			return err
+		}
+		there := make([]netip.Addr, 0, len(addrs))
+		for _, addr := range addrs {
+			if in[addr] {
+				there = append(there, addr)
+			}
+		}
+		err = ourTable().doAll(ctx, c, unix.NFT_MSG_DELSETELEM, 0, f.v6, there, progress)
+		if !errors.Is(err, unix.ENOENT) { // else another process was first
+			break
+		}
+	}
+	return err
+}
+
+// fillBoth makes rules until there are as many as there should be, and puts the rest
+// into the set. Where there are more rules it puts these into the set too.
+func (f family) fillBoth(ctx context.Context, addrs []netip.Addr, progress func(int)) error {
+	if err := f.ensureRulesPlace(ctx); err != nil {
+		return err
+	}
+	rules, err := f.rules(ctx)
+	if err != nil {
+		return err
+	}
+	standing := make(map[netip.Addr]int, len(rules))
+	for _, r := range rules {
+		if _, ok := standing[r.addr]; !ok {
+			standing[r.addr] = len(standing)
+		}
+	}
+	inSet, err := f.inSet(ctx)
+	if err != nil {
+		return err
+	}
+	var forRules, forSet, excess []netip.Addr
+	for _, addr := range addrs {
+		switch number, isRule := standing[addr]; {
+		case inSet[addr]:
+			forSet = append(forSet, addr)
+			if isRule {
+				excess = append(excess, addr)
+			}
+		case isRule && number >= f.opts.MaxRules:
+			forSet, excess = append(forSet, addr), append(excess, addr)
+		case isRule:
+		case len(standing)+len(forRules) < f.opts.MaxRules:
+			forRules = append(forRules, addr)
+		default:
+			forSet = append(forSet, addr)
+		}
+	}
+	if err := f.addRules(ctx, forRules, progress); err != nil {
+		return err
+	}
+	if len(forSet) == 0 {
+		return nil
+	}
+	err = f.fillSet(ctx, forSet, func(done int) { progress(len(forRules) + done) })
+	if errors.Is(err, ErrFull) || ctx.Err() != nil {
+		return err
+	}
+	if err != nil { // no ipset in this kernel, or iptables knows none
+		return f.addRules(ctx, forSet, func(done int) { progress(len(forRules) + done) })
+	}
+	if len(excess) == 0 {
+		return nil
+	}
+	return f.deleteRules(ctx, excess, func(int) {})
+}
+
+func (f family) inSet(ctx context.Context) (map[netip.Addr]bool, error) {
+	c, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	in := map[netip.Addr]bool{}
+	err = setOf(f.v6).members(c, func(b enforcer.Block) { in[b.Addr] = true })
+	return in, err
+}
+
+// ensureRulesPlace makes chain and jumps for rules.
+func (f family) ensureRulesPlace(ctx context.Context) error {
+	defer f.lock()()
+	_, err := f.ensurePlace(ctx)
+	return err
+}
+
+// addRules makes chain and jumps where they are missing, and adds the rules that are.
+func (f family) addRules(ctx context.Context, addrs []netip.Addr, progress func(int)) error {
+	if err := f.ensureRulesPlace(ctx); err != nil || len(addrs) == 0 {
 		return err
 	}
 	rules, err := f.rules(ctx)
@@ -113,10 +302,10 @@ func (f family) blockAll(ctx context.Context, addrs []netip.Addr, progress func(
 	return f.restoreAll(ctx, lines, func(done int) { progress(standing + done) })
 }
 
-// unblockAll deletes all rules on the addresses, in the order in which they stand: both
+// deleteRules deletes all rules on the addresses, in the order in which they stand: both
 // iptables-restore and the kernel look for each from the head of the chain. A
 // transaction that fails because another process was there first is begun anew.
-func (f family) unblockAll(ctx context.Context, addrs []netip.Addr, progress func(int)) error {
+func (f family) deleteRules(ctx context.Context, addrs []netip.Addr, progress func(int)) error {
 	gone := make(map[netip.Addr]bool, len(addrs))
 	for _, addr := range addrs {
 		gone[addr] = true
@@ -137,7 +326,7 @@ func (f family) unblockAll(ctx context.Context, addrs []netip.Addr, progress fun
 			return nil
 		}
 		before := max(0, len(addrs)-len(lines))
-		failed = f.restoreAll(ctx, lines, func(done int) { progress(min(before+done, len(addrs))) })
+		failed = f.restoreAll(ctx, lines, func(done int) { progress(before + done) })
 		if failed != nil && ctx.Err() != nil {
 			break
 		}

@@ -47,12 +47,16 @@ func tools(t *testing.T, names ...string) string {
 	return dir
 }
 
-func enforcerOn(dir string, change ...func(*Options)) *IPTables {
-	opts := Options{Target: "DROP", Forward: "never", Timeout: time.Minute, ToolDirs: []string{dir}, LockPath: filepath.Join(dir, "lock")}
+func enforcerOn(dir string, change ...func(*Options)) *Firewall {
+	opts := Options{Backend: IPTables, Target: "DROP", Forward: "never", Timeout: time.Minute, ToolDirs: []string{dir}, LockPath: filepath.Join(dir, "lock")}
 	for _, c := range change {
 		c(&opts)
 	}
-	return NewIPTables(opts)
+	e, err := New(opts)
+	if err != nil {
+		panic(err)
+	}
+	return e
 }
 
 // call runs one of the programs as an administrator would.
@@ -70,7 +74,7 @@ func call(t *testing.T, dir, name string, args ...string) string {
 
 var addr = netip.MustParseAddr("203.0.113.7")
 
-func block(t *testing.T, e *IPTables, a netip.Addr, fresh bool) {
+func block(t *testing.T, e *Firewall, a netip.Addr, fresh bool) {
 	t.Helper()
 	if _, err := e.Block(t.Context(), a, fresh); err != nil {
 		t.Fatal(err)

@@ -99,7 +99,11 @@ func (t *tables) forwardChain() (string, error) {
 	return "FORWARD", nil
 }
 
-// ensureFirst puts a rule at the head of a chain unless the chain has it.
-func (t *tables) ensureFirst(chain string, rule ...string) error {
-	return t.do(func() error { return t.ipt.InsertUnique(table, chain, 1, rule...) })
+// exists tells whether the chain has the rule.
+func (t *tables) exists(chain string, rule ...string) (exists bool, err error) {
+	err = t.do(func() (err error) {
+		exists, err = t.ipt.Exists(table, chain, rule...)
+		return err
+	})
+	return exists, err
 }

@@ -1,0 +1,253 @@
+package firewall
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The old iptables in the kernel hands out a table only as a whole, which is quick all
+// the same: iptables-legacy does so for each command. The layout is that of
+// linux/netfilter_ipv4/ip_tables.h, linux/netfilter_ipv6/ip6_tables.h and
+// linux/netfilter/x_tables.h, with 64-bit counters on their natural boundary. Where a
+// machine lays them out differently, reading fails and the programs are asked instead.
+const (
+	legacyGetInfo    = 64 // IPT_SO_GET_INFO and IP6T_SO_GET_INFO
+	legacyGetEntries = 65
+
+	legacyNameSize   = 32
+	legacyHeadSize   = 32 // of a match or target: size, name, revision
+	legacyHookIn     = 1  // NF_INET_LOCAL_IN
+	legacyHookFwd    = 2  // NF_INET_FORWARD
+	legacyHookOut    = 3  // NF_INET_LOCAL_OUT
+	legacyChainEntry = "ERROR"
+)
+
+// legacyLayout says where things stand in an entry of one family.
+type legacyLayout struct {
+	level                      int // of the socket option
+	address                    int // bytes of one: source, destination, their masks
+	conditions                 int // bytes up to where the conditions of the entry itself end
+	targetAt, nextAt, elements int // offsets
+}
+
+func legacyLayoutOf(v6 bool) legacyLayout {
+	if v6 {
+		return legacyLayout{level: unix.SOL_IPV6, address: 16, conditions: 136, targetAt: 140, nextAt: 142, elements: 168}
+	}
+	return legacyLayout{level: unix.SOL_IP, address: 4, conditions: 84, targetAt: 88, nextAt: 90, elements: 112}
+}
+
+// legacyInfo is struct ipt_getinfo.
+type legacyInfo struct {
+	name               [legacyNameSize]byte
+	validHooks         uint32
+	hookEntry          [5]uint32
+	underflow          [5]uint32
+	numEntries, length uint32
+}
+
+// legacyTable is the filter table of one family.
+type legacyTable struct {
+	legacyLayout
+	info    legacyInfo
+	entries []byte
+}
+
+var errLegacyLayout = errors.New("the kernel's table does not read as one")
+
+// legacySocket opens what the table is asked for through.
+func legacySocket(v6 bool) (int, error) {
+	family := unix.AF_INET
+	if v6 {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	if err != nil {
+		return 0, fmt.Errorf("opening raw socket: %w", err)
+	}
+	return fd, nil
+}
+
+func (t *legacyTable) option(fd, option int, value unsafe.Pointer, length uint32) error {
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(t.level), uintptr(option),
+		uintptr(value), uintptr(unsafe.Pointer(&length)), 0)
+	if errno != 0 {
+		return fmt.Errorf("asking the kernel for table %s: %w", table, errno)
+	}
+	return nil
+}
+
+// legacyEntries returns how many entries the whole table has, those of other chains
+// included, without reading it.
+func legacyEntries(v6 bool) (int, error) {
+	fd, err := legacySocket(v6)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	t := &legacyTable{legacyLayout: legacyLayoutOf(v6)}
+	copy(t.info.name[:], table)
+	err = t.option(fd, legacyGetInfo, unsafe.Pointer(&t.info), uint32(unsafe.Sizeof(t.info)))
+	return int(t.info.numEntries), err
+}
+
+// readLegacy fetches the table.
+func readLegacy(v6 bool) (*legacyTable, error) {
+	fd, err := legacySocket(v6)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	t := &legacyTable{legacyLayout: legacyLayoutOf(v6)}
+	for range bulkRounds {
+		t.info = legacyInfo{}
+		copy(t.info.name[:], table)
+		if err := t.option(fd, legacyGetInfo, unsafe.Pointer(&t.info), uint32(unsafe.Sizeof(t.info))); err != nil {
+			return nil, err
+		}
+		// struct ipt_get_entries: name, length, padding, entries.
+		const head = legacyNameSize + 8
+		all := make([]byte, head+int(t.info.length))
+		copy(all, table)
+		binary.NativeEndian.PutUint32(all[legacyNameSize:], t.info.length)
+		if err = t.option(fd, legacyGetEntries, unsafe.Pointer(&all[0]), uint32(len(all))); err == nil {
+			t.entries = all[head:]
+			return t, nil
+		}
+		if !errors.Is(err, unix.EAGAIN) { // it changed its length in between
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// each calls do with every entry: the offset, its matches and target, and the rule.
+func (t *legacyTable) each(do func(offset int, entry []byte)) error {
+	for at := 0; at < len(t.entries); {
+		if len(t.entries)-at < t.elements {
+			return errLegacyLayout
+		}
+		next := int(binary.NativeEndian.Uint16(t.entries[at+t.nextAt:]))
+		target := int(binary.NativeEndian.Uint16(t.entries[at+t.targetAt:]))
+		if next < t.elements+legacyHeadSize || next > len(t.entries)-at || target < t.elements || target > next-legacyHeadSize {
+			return errLegacyLayout
+		}
+		do(at, t.entries[at:at+next])
+		at += next
+	}
+	return nil
+}
+
+// chainName returns the name of the chain that begins with the entry, "" when none does.
+func (t *legacyTable) chainName(entry []byte) string {
+	target := entry[binary.NativeEndian.Uint16(entry[t.targetAt:]):]
+	if textOf(target[2:legacyHeadSize-1]) != legacyChainEntry {
+		return ""
+	}
+	return textOf(target[legacyHeadSize:])
+}
+
+// rule reads an entry. ours is the offset of the first entry of our chain.
+func (t *legacyTable) rule(entry []byte, ours int) kernelRule {
+	r := kernelRule{plain: true}
+	source, mask := entry[:t.address], entry[2*t.address:3*t.address]
+	for i, b := range entry[:t.conditions] {
+		part := i / t.address
+		if b != 0 && part != 0 && part != 2 {
+			r.plain = false // another condition
+		}
+	}
+	if !zero(mask) {
+		addr, _ := netip.AddrFromSlice(source)
+		r.source = addr
+		for _, b := range mask {
+			r.plain = r.plain && b == 0xff
+		}
+	}
+	targetAt := int(binary.NativeEndian.Uint16(entry[t.targetAt:]))
+	for at := t.elements; at < targetAt; {
+		size := 0
+		if targetAt-at >= legacyHeadSize {
+			size = int(binary.NativeEndian.Uint16(entry[at:]))
+		}
+		if size < legacyHeadSize || size > targetAt-at {
+			r.plain = false
+			break
+		}
+		match := entry[at : at+size]
+		if textOf(match[2:legacyHeadSize-1]) == "set" && bySource(match[legacyHeadSize:]) && r.set == "" {
+			r.set = anySet
+		} else {
+			r.plain = false
+		}
+		at += size
+	}
+	r.verdict = t.verdict(entry[targetAt:], ours)
+	return r
+}
+
+// verdict reads a target. The standard one has no name and says a verdict or where to
+// jump to.
+func (t *legacyTable) verdict(target []byte, ours int) string {
+	if name := textOf(target[2 : legacyHeadSize-1]); name != "" || len(target) < legacyHeadSize+4 {
+		return name
+	}
+	switch v := int32(binary.NativeEndian.Uint32(target[legacyHeadSize:])); {
+	case v == -1: // -NF_DROP - 1
+		return "DROP"
+	case v >= 0 && int(v) == ours:
+		return Chain
+	}
+	return ""
+}
+
+func zero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
+
+// standingLegacy is standingNFT for the old iptables.
+func (f family) standingLegacy(chains []string, addr netip.Addr) (standing, error) {
+	t, err := readLegacy(f.v6)
+	if err != nil {
+		return standing{}, err
+	}
+	begins := map[string]int{
+		"INPUT": int(t.info.hookEntry[legacyHookIn]), "FORWARD": int(t.info.hookEntry[legacyHookFwd]),
+		"OUTPUT": int(t.info.hookEntry[legacyHookOut]),
+	}
+	err = t.each(func(offset int, entry []byte) {
+		if name := t.chainName(entry); name != "" {
+			begins[name] = offset + len(entry)
+		}
+	})
+	ours, exists := begins[Chain]
+	if err != nil || !exists {
+		return standing{}, err
+	}
+	s := standing{chain: true, bare: true, bySet: true}
+	names := map[int]string{}
+	for name, offset := range begins {
+		names[offset] = name
+	}
+	bare, bySet := map[string]bool{}, map[string]bool{}
+	current := ""
+	err = t.each(func(offset int, entry []byte) {
+		if name, ok := names[offset]; ok {
+			current = name
+		}
+		r := t.rule(entry, ours)
+		bare[current] = bare[current] || r.jumps()
+		bySet[current] = bySet[current] || r.jumpsBySet()
+		if current == Chain {
+			s.count(r, f.opts.Target, addr)
+		}
+	})
+	for _, chain := range chains {
+		s.bare, s.bySet = s.bare && bare[chain], s.bySet && bySet[chain]
+	}
+	return s, err
+}

@@ -1,0 +1,145 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/run"
+)
+
+// rule is one rule of ours as the kernel holds it.
+type rule struct {
+	addr           netip.Addr
+	spec           []string // without the chain and the counters
+	packets, bytes uint64
+}
+
+// rules lists the rules of ours in the chain, duplicates included; none when there is
+// no chain. (go-iptables' List would cost a run of `iptables --version` first.)
+func (f family) rules(ctx context.Context) ([]rule, error) {
+	out, err := run.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-v", "-S", Chain)
+	if absent(err) {
+		// No chain, or a table that iptables cannot read: the whole table tells.
+		out, err = run.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-v", "-S")
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rules []rule
+	for line := range strings.Lines(string(out)) {
+		if r, ok := parseRule(strings.Fields(line)); ok {
+			rules = append(rules, r)
+		}
+	}
+	return rules, nil
+}
+
+// parseRule reads `-A OSSEC_AR -s ADDRESS/BITS [-c PACKETS BYTES] -j DROP|REJECT ...`.
+// A rule with any other match is not one of ours.
+func parseRule(words []string) (rule, bool) {
+	if len(words) < 6 || words[0] != "-A" || words[1] != Chain || words[2] != "-s" {
+		return rule{}, false
+	}
+	prefix, err := netip.ParsePrefix(words[3])
+	if err != nil || !prefix.IsSingleIP() {
+		return rule{}, false
+	}
+	r := rule{addr: prefix.Addr()}
+	rest := words[4:]
+	for i, word := range rest {
+		if word != "-c" || i+2 >= len(rest) {
+			continue
+		}
+		var errs [2]error
+		r.packets, errs[0] = strconv.ParseUint(rest[i+1], 10, 64)
+		r.bytes, errs[1] = strconv.ParseUint(rest[i+2], 10, 64)
+		if errors.Join(errs[:]...) != nil {
+			return rule{}, false
+		}
+		rest = append(append([]string{}, rest[:i]...), rest[i+3:]...)
+		break
+	}
+	if len(rest) < 2 || rest[0] != "-j" || rest[1] != "DROP" && rest[1] != "REJECT" {
+		return rule{}, false
+	}
+	r.spec = append([]string{"-s", words[3]}, rest...)
+	return r, true
+}
+
+// List implements enforcer.Enforcer: what any backend put anywhere, each address once. A
+// host without ip6tables, or without IPv6, has no IPv6 rules.
+func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
+	var blocks []enforcer.Block
+	at := map[netip.Addr]int{}
+	add := func(b enforcer.Block) {
+		i, seen := at[b.Addr]
+		if !seen {
+			at[b.Addr] = len(blocks)
+			blocks = append(blocks, b)
+			return
+		}
+		blocks[i].Counted = blocks[i].Counted || b.Counted
+		blocks[i].Packets += b.Packets
+		blocks[i].Bytes += b.Bytes
+	}
+	inKernel, err := e.eachFamily(func(f family) error {
+		rules, err := f.rules(ctx)
+		if err != nil {
+			return fmt.Errorf("listing rules: %w", err)
+		}
+		for _, r := range rules {
+			add(enforcer.Block{Addr: r.addr, Counted: true, Packets: r.packets, Bytes: r.bytes})
+		}
+		return nil
+	})
+	if err != nil || !inKernel {
+		return blocks, err
+	}
+	c, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	for _, v6 := range []bool{false, true} {
+		if err := setOf(v6).members(c, add); err != nil {
+			return nil, fmt.Errorf("listing set %s: %w", setName(v6), err)
+		}
+		if err := ourTable().members(c, v6, add); err != nil {
+			return nil, fmt.Errorf("listing set %s of table inet %s: %w", nftSetName(v6), NFTable, err)
+		}
+	}
+	return blocks, nil
+}
+
+// eachFamily calls do for each program that is installed. It tells whether sets and the
+// table of our own have to be looked at too.
+func (e *Firewall) eachFamily(do func(family) error) (inKernel bool, err error) {
+	var none error
+	found := false
+	for _, v6 := range []bool{false, true} {
+		f, err := e.family(v6)
+		inKernel = inKernel || e.looksEverywhere(f)
+		if errors.Is(err, run.ErrNotFound) {
+			none = err
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(e.opts.Proc, "net/if_inet6")); v6 && err != nil {
+			continue // the kernel has no IPv6
+		}
+		found = true
+		if err := do(f); err != nil {
+			return inKernel, err
+		}
+	}
+	if !found && e.opts.Backend != NFTables && !e.standsInForIPTables(none) {
+		return inKernel, none
+	}
+	return inKernel, nil
+}

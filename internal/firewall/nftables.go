@@ -1,0 +1,198 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+)
+
+// nftPriority puts our chains before those of others that filter (priority 0).
+const nftPriority = -10
+
+// blockNFT blocks through the table of our own.
+func (e *Firewall) blockNFT(ctx context.Context, addr netip.Addr) (enforcer.Outcome, error) {
+	var out enforcer.Outcome
+	c, err := dial(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer c.close()
+	t := ourTable()
+	err = t.add(c, addr)
+	if err == nil {
+		var stands bool
+		if stands, err = e.tableStands(c); err == nil && stands {
+			return out, nil
+		}
+	}
+	if errors.Is(err, ErrFull) {
+		return out, e.growTable(ctx, c, addr)
+	}
+	if out.Founded, err = e.ensureTable(c); err != nil {
+		return out, err
+	}
+	out.Remade = true
+	return out, t.add(c, addr)
+}
+
+// nftChains are the base chains that the table has.
+func (e *Firewall) nftChains() []string {
+	if e.opts.Forward == "never" {
+		return []string{nftInput}
+	}
+	return []string{nftInput, nftForward}
+}
+
+// tableStands tells whether both sets are dropped in all chains.
+func (e *Firewall) tableStands(c *conn) (bool, error) {
+	for _, chain := range e.nftChains() {
+		drops4, drops6 := false, false
+		err := ourTable().rules(c, chain, func(r kernelRule) error {
+			drops4 = drops4 || r.blocksSet(e.opts.Target) && r.set == nftSet4
+			drops6 = drops6 || r.blocksSet(e.opts.Target) && r.set == nftSet6
+			return nil
+		})
+		if err != nil || !drops4 || !drops6 {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// ensureTable makes the table, its sets, chains and rules, whichever is missing, in one
+// transaction, and tells whether a set was missing. What else stands in its chains goes.
+func (e *Firewall) ensureTable(c *conn) (founded bool, err error) {
+	defer e.lock()()
+	if stands, err := e.tableStands(c); err == nil && stands {
+		return false, nil // another process was first
+	}
+	kernel, err := nftables.New()
+	if err != nil {
+		return false, err
+	}
+	table := kernel.AddTable(&nftables.Table{Name: NFTable, Family: nftables.TableFamilyINet})
+	sets, err := kernel.GetSets(table)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return false, fmt.Errorf("looking for table inet %s: %w", NFTable, err)
+	}
+	standing := map[string]bool{}
+	for _, s := range sets {
+		standing[s.Name] = true
+	}
+	for _, v6 := range []bool{false, true} {
+		if !standing[nftSetName(v6)] {
+			founded = true
+			if err := kernel.AddSet(e.nftSet(table, v6), nil); err != nil {
+				return false, err
+			}
+		}
+	}
+	e.addChains(kernel, table)
+	if err := kernel.Flush(); err != nil {
+		return false, fmt.Errorf("making table inet %s: %w", NFTable, err)
+	}
+	return founded, nil
+}
+
+func (e *Firewall) nftSet(table *nftables.Table, v6 bool) *nftables.Set {
+	s := &nftables.Set{
+		Table: table, Name: nftSetName(v6), KeyType: nftables.TypeIPAddr, Counter: true,
+		// A set with a size is made that large at once, unless it is dynamic.
+		Size: uint32(e.opts.MaxAddresses), Dynamic: true,
+	}
+	if v6 {
+		s.KeyType = nftables.TypeIP6Addr
+	}
+	return s
+}
+
+// addChains makes the base chains with nothing in them but our rules.
+func (e *Firewall) addChains(kernel *nftables.Conn, table *nftables.Table) {
+	hooks := map[string]*nftables.ChainHook{nftInput: nftables.ChainHookInput, nftForward: nftables.ChainHookForward}
+	accept := nftables.ChainPolicyAccept
+	for _, name := range e.nftChains() {
+		chain := kernel.AddChain(&nftables.Chain{
+			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hooks[name],
+			Priority: nftables.ChainPriorityRef(nftPriority), Policy: &accept,
+		})
+		kernel.FlushChain(chain)
+		for _, v6 := range []bool{false, true} {
+			kernel.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e.nftRule(v6)})
+		}
+	}
+}
+
+// nftRule is `ip saddr @blocked4 drop` or its like.
+func (e *Firewall) nftRule(v6 bool) []expr.Any {
+	protocol, offset, length := byte(unix.NFPROTO_IPV4), uint32(12), uint32(4)
+	if v6 {
+		protocol, offset, length = unix.NFPROTO_IPV6, 8, 16
+	}
+	rule := []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol}},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
+		&expr.Lookup{SourceRegister: 1, SetName: nftSetName(v6)},
+	}
+	if e.opts.Target == "REJECT" {
+		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
+	}
+	return append(rule, &expr.Verdict{Kind: expr.VerdictDrop})
+}
+
+// growTable makes room where the sets were made for fewer addresses than are allowed by
+// now, and adds addrs. nf_tables cannot exchange two sets, so for the moment that it
+// takes to fill the new one, those in it get through.
+func (e *Firewall) growTable(ctx context.Context, c *conn, addrs ...netip.Addr) error {
+	defer e.lock()()
+	kernel, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	table := &nftables.Table{Name: NFTable, Family: nftables.TableFamilyINet}
+	set, err := kernel.GetSetByName(table, nftSetName(addrs[0].Is6()))
+	if err != nil {
+		return fmt.Errorf("looking at the set: %w", err)
+	}
+	if int(set.Size) >= e.opts.MaxAddresses {
+		return e.full()
+	}
+	all, err := ourTable().addresses(c)
+	if err != nil {
+		return err
+	}
+	kernel.DelTable(table)
+	table = kernel.AddTable(table)
+	for _, v6 := range []bool{false, true} {
+		if err := kernel.AddSet(e.nftSet(table, v6), nil); err != nil {
+			return err
+		}
+	}
+	e.addChains(kernel, table)
+	if err := kernel.Flush(); err != nil {
+		return fmt.Errorf("making larger sets: %w", err)
+	}
+	v4, v6 := split(append(all, addrs...))
+	for _, group := range [][]netip.Addr{v4, v6} {
+		if len(group) == 0 {
+			continue
+		}
+		err := ourTable().doAll(ctx, c, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, group[0].Is6(), group, func(int) {})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// full is the error of a set that holds all it may.
+func (e *Firewall) full() error {
+	return fmt.Errorf("%w: firewall.max_addresses is %d", ErrFull, e.opts.MaxAddresses)
+}
