@@ -56,14 +56,14 @@ func (s *Store) view(read func(*bolt.Tx) error) error {
 		return err
 	}
 	defer lock.Release()
-	return guard(func() error {
+	return guard(func(open openFile) error {
 		if err := s.plain(); err != nil {
 			if errors.Is(err, os.ErrNotExist) {
 				return nil
 			}
 			return err
 		}
-		db, err := bolt.Open(s.Path(), 0o600, &bolt.Options{ReadOnly: true, Timeout: s.Wait})
+		db, err := bolt.Open(s.Path(), 0o600, &bolt.Options{ReadOnly: true, Timeout: s.Wait, OpenFile: open})
 		if err != nil {
 			return err
 		}
@@ -86,15 +86,15 @@ func whole(work func(*bolt.Tx) error) func(*bolt.Tx) error {
 func (s *Store) fileLock() string { return s.Path() + ".lock" }
 
 func (s *Store) transact(change func(*bolt.Tx) error) error {
-	return guard(func() error {
+	return guard(func(open openFile) error {
 		err := s.plain()
 		if errors.Is(err, os.ErrNotExist) {
-			err = s.create()
+			err = s.create(open)
 		}
 		if err != nil {
 			return err
 		}
-		db, err := s.open(s.Path())
+		db, err := openForWriting(s.Path(), open)
 		if err != nil {
 			return err
 		}
@@ -124,12 +124,12 @@ func (s *Store) plain() error {
 
 // create makes the file under another name first, so that a process that is killed
 // meanwhile leaves no half-made one.
-func (s *Store) create() error {
+func (s *Store) create(open openFile) error {
 	fresh := s.Path() + ".new"
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	db, err := s.open(fresh)
+	db, err := openForWriting(fresh, open)
 	if err != nil {
 		return err
 	}
@@ -147,9 +147,9 @@ func (s *Store) create() error {
 	return os.Rename(fresh, s.Path())
 }
 
-// open leaves no time for bbolt's own lock: behind ours nobody else is there.
-func (s *Store) open(path string) (*bolt.DB, error) {
-	return bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
+// openForWriting leaves little time for bbolt's own lock: behind ours nobody else is there.
+func openForWriting(path string, open openFile) (*bolt.DB, error) {
+	return bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: open})
 }
 
 // closeInto is called in straight line and never deferred: after a panic the locks
@@ -160,16 +160,29 @@ func closeInto(db *bolt.DB, err *error) {
 	}
 }
 
+// openFile is how bbolt opens a file.
+type openFile func(path string, flag int, mode os.FileMode) (*os.File, error)
+
 // guard turns what bbolt does on a damaged file into errDamaged: its errors, its
 // panics, and the fault that reading beyond a cut-off memory map is.
-func guard(work func() error) (err error) {
+// After a panic it gives up bbolt's lock on the file, which would stand in the way of this
+// process's next call.
+func guard(work func(openFile) error) (err error) {
+	var opened *os.File
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
+			if opened != nil {
+				_ = unix.Flock(int(opened.Fd()), unix.LOCK_UN) // closing does not suffice: the memory map holds the file
+				_ = opened.Close()
+			}
 			err = fmt.Errorf("%w: %v", errDamaged, p)
 		}
 	}()
-	err = work()
+	err = work(func(path string, flag int, mode os.FileMode) (file *os.File, err error) {
+		opened, err = os.OpenFile(path, flag, mode)
+		return opened, err
+	})
 	for _, broken := range []error{bolterrors.ErrInvalid, bolterrors.ErrVersionMismatch, bolterrors.ErrChecksum, bolterrors.ErrInvalidMapping} {
 		if errors.Is(err, broken) {
 			return fmt.Errorf("%w: %w", errDamaged, err)
