@@ -249,21 +249,22 @@ install_packages() {
 new_enough() {
 	GOTOOLCHAIN=local "$1" version 2>/dev/null | awk -v need="$need" '{
 		split(substr($3, 3), is, "."); split(need, want, ".")
-		exit !(is[1] + 0 > want[1] + 0 || is[1] + 0 == want[1] + 0 && is[2] + 0 >= want[2] + 0)
-	}'
+		good = is[1] + 0 > want[1] + 0 || is[1] + 0 == want[1] + 0 && is[2] + 0 >= want[2] + 0
+	} END { exit !good }'
 }
 
 # find_go prints the go command to build with.
 find_go() {
 	need=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' "$source/go.mod")
 	old=
-	for go in ${GO-go /usr/local/go/bin/go /usr/lib/go/bin/go}; do
+	for go in ${GO:-go /usr/local/go/bin/go /usr/lib/go/bin/go}; do
 		command -v "$go" >/dev/null 2>&1 || continue
 		if new_enough "$go"; then
 			echo "$go"
 			return
 		fi
-		old="$go is $(GOTOOLCHAIN=local "$go" version 2>/dev/null | awk '{print $3}')"
+		version=$(GOTOOLCHAIN=local "$go" version 2>/dev/null | awk '{print $3}')
+		old="$go is ${version:-none that runs}"
 	done
 	die "Go $need or later is needed to build the suite: ${old:-there is no go command here}; see https://go.dev/dl/"
 }

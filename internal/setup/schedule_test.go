@@ -1,0 +1,190 @@
+package setup
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// cronTimes are the fields of a line of cron.d, with the values that they can have.
+var cronTimes = [][2]int{{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 7}}
+
+// cronField checks one field: *, */5, 59, 1-5, 1,2.
+func cronField(text string, low, high int) error {
+	for part := range strings.SplitSeq(text, ",") {
+		part, step, stepped := strings.Cut(part, "/")
+		if n, err := strconv.Atoi(step); stepped && (err != nil || n < 1 || n > high) {
+			return fmt.Errorf("step %q", step)
+		}
+		if part == "*" {
+			continue
+		}
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		a, errA := strconv.Atoi(from)
+		b, errB := strconv.Atoi(to)
+		if errA != nil || errB != nil || a < low || b > high || a > b {
+			return fmt.Errorf("%q is not within %d and %d", part, low, high)
+		}
+	}
+	return nil
+}
+
+// TestCronFile: crontab(5) as for files in /etc/cron.d, and sh takes every command.
+func TestCronFile(t *testing.T) {
+	const name = "ossec-ar"
+	data, err := os.ReadFile("../../contrib/cron/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(string(data), "\n") || !regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(name) {
+		t.Error("cron passes over a file without a last newline, or of such a name")
+	}
+	var jobs []string
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' || regexp.MustCompile(`^[A-Z]+=\S+$`).MatchString(line) {
+			continue
+		}
+		words := strings.Fields(line)
+		when := words[0]
+		if when == "@reboot" {
+			words = words[1:]
+		} else {
+			for i, limits := range cronTimes {
+				if err := cronField(words[i], limits[0], limits[1]); err != nil {
+					t.Errorf("%s: field %d: %v", line, i+1, err)
+				}
+			}
+			when, words = strings.Join(words[:5], " "), words[5:]
+		}
+		command := strings.Join(words[1:], " ")
+		if words[0] != "root" || strings.Contains(command, "%") {
+			t.Errorf("%s: another user than root, or a %% that cron takes for a newline", line)
+		}
+		if out, err := exec.Command("sh", "-n", "-c", command).CombinedOutput(); err != nil {
+			t.Errorf("%s: %s", line, out)
+		}
+		jobs = append(jobs, when+" "+strings.ReplaceAll(command[strings.LastIndex(command, "/bin/")+5:], " >/dev/null", ""))
+	}
+	want := []string{
+		"59 23 * * * response-stats.sh",
+		"*/5 * * * * firewall-drop expire", "*/5 * * * * host-deny expire", "*/5 * * * * route-null expire",
+		"*/2 * * * * email-notification flush",
+		"@reboot firewall-drop restore", "@reboot host-deny restore", "@reboot route-null restore",
+	}
+	if !slices.Equal(jobs, want) {
+		t.Errorf("jobs: %q, want %q", jobs, want)
+	}
+}
+
+// tool returns where a program is, or skips the test.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
+		if path := filepath.Join(dir, name); isThere(path) {
+			return path
+		}
+	}
+	t.Skipf("%s is not installed", name)
+	return ""
+}
+
+// fillIn copies files of contrib to a folder, with the paths of another home and its group.
+func fillIn(t *testing.T, pattern, dir, home, group string) []string {
+	t.Helper()
+	files, _ := filepath.Glob("../../contrib/" + pattern)
+	var out []string
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.NewReplacer("/var/ossec", home, "su root ossec", "su root "+group).Replace(string(data))
+		path := filepath.Join(dir, filepath.Base(file))
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, path)
+	}
+	return out
+}
+
+func TestUnits(t *testing.T) {
+	verify := tool(t, "systemd-analyze")
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "active-response/bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"firewall-drop", "host-deny", "route-null", "email-notification", "response-stats.sh"} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	units := fillIn(t, "systemd/*", dir, dir, "root")
+	if len(units) != 7 {
+		t.Fatalf("found only %q", units)
+	}
+	cmd := exec.Command(verify, append([]string{"verify", "--man=no"}, units...)...)
+	cmd.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+dir+":")
+	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "ossec-ar") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestLogrotate: the old log keeps its inode under another name, and the new one has mode
+// and owner of the old.
+func TestLogrotate(t *testing.T) {
+	logrotate := tool(t, "logrotate")
+	dir := t.TempDir()
+	group := "root"
+	if os.Geteuid() != 0 {
+		t.Skip("it becomes root and a group: run the test as root")
+	}
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o770); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"active-responses.log", "notifications.log"} { // the others are missing
+		path := filepath.Join(dir, "logs", name)
+		if err := os.WriteFile(path, []byte("line\n"), 0o660); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o660); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conf := fillIn(t, "logrotate/ossec-ar", dir, dir, group)
+	if out, err := exec.Command(logrotate, "-d", conf[0]).CombinedOutput(); err != nil || strings.Contains(string(out), "error:") {
+		t.Fatalf("logrotate -d: %v\n%s", err, out)
+	}
+	log := filepath.Join(dir, "logs/active-responses.log")
+	before, inode := stat(t, log), inodeOf(t, log)
+	if out, err := exec.Command(logrotate, "-f", "-s", filepath.Join(dir, "state"), conf[0]).CombinedOutput(); err != nil {
+		t.Fatalf("logrotate: %v\n%s", err, out)
+	}
+	if inodeOf(t, log) == inode || stat(t, log) != before {
+		t.Errorf("the new log: %+v, the old was %+v, or it was cut off instead", stat(t, log), before)
+	}
+	if inodeOf(t, log+".1") != inode {
+		t.Error("the old log was copied")
+	}
+}
+
+func inodeOf(t *testing.T, path string) uint64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Ino
+}
