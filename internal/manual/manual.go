@@ -89,7 +89,7 @@ func (p *page) text(s string) {
 
 func (p *page) entry(term, meaning string) {
 	p.line(".TP")
-	p.line(".B %s", escape(term))
+	p.line(`\fB%s\fR`, escape(term))
 	p.text(meaning)
 }
 
