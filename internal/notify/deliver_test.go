@@ -270,10 +270,38 @@ func TestStorm(t *testing.T) {
 				}
 			}
 			t.Logf("%d mails, the last after %s", len(sent), sent[len(sent)-1].Sub(start))
-			if n := strings.Count(h.log(), " - Email notification sent for IP: "); n != 1000 {
-				t.Errorf("%d lines in the log", n)
+			if n := strings.Count(h.log(), " - Email notification sent for IP: "); n != 1000 || strings.Count(h.log(), "\n") != n {
+				t.Errorf("%d lines in the log tell of an address, of %d", n, strings.Count(h.log(), "\n"))
 			}
 		})
+	}
+}
+
+// While others are not ready yet, a mail holds those that are, and nothing else.
+func TestGather(t *testing.T) {
+	s, _ := newMailServer(t, false, false)
+	h := newHouse(t, s.conf("<email_maxperhour>2</email_maxperhour>"), "")
+	c := newClock()
+	d := h.deliverer(c)
+	for i := range 10 {
+		h.queueUp(c, fmt.Sprintf("10.0.0.%d", i+1), "5712")
+		c.add(settleTime / 10)
+		if _, err := d.step(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 40 { // a flood that does not end
+		h.queueUp(c, fmt.Sprintf("10.0.1.%d", i+1), "5712")
+		c.add(settleTime / 10)
+		if _, err := d.step(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := s.next()
+	named := map[string]int{}
+	countNamed(named, m)
+	if want := fmt.Sprintf("OSSEC Alert: %d addresses, 0 of them blocked", len(named)); m.subject != want || len(named) < 10 || strings.Contains(m.text, "no address") {
+		t.Errorf("%d are named in %q:\n%s", len(named), m.subject, m.text)
 	}
 }
 

@@ -57,7 +57,7 @@ func (d *deliverer) pick() (mail *outgoing, due time.Time, err error) {
 		if g.notices[0].Kind == kindMessage {
 			together = 1
 		}
-		chosen := g.notices[:min(together, maxDigest)]
+		chosen := g.notices[:min(together, len(g.notices), maxDigest)]
 		return &outgoing{g.to, chosen}, time.Time{}, nil
 	}
 	return nil, due, nil
