@@ -155,8 +155,9 @@ case $home in
 /*) ;;
 *) home=$(pwd)/$home ;;
 esac
-home=${home%/}
+home=$(printf '%s/' "$home" | sed -e 's,/\./,/,g' -e 's,//*,/,g' -e 's,/$,,')
 case $home in
+*/../* | */..) die "$home: a home without .. is needed: cron and systemd read it" ;;
 '') die "the home can't be /" ;;
 *[!A-Za-z0-9/._+@-]*) die "$home: only letters, digits and . _ + @ - can be in the path of a home: cron and systemd read it" ;;
 esac
@@ -401,11 +402,11 @@ place() {
 	esac >"$work/placed"
 	if ! there "$target" || known "$placed" "$3" "$target"; then
 		if ! cmp -s "$work/placed" "$target"; then
-			run mkdir -p "$(dirname "$target")"
+			[ -d "${target%/*}" ] || run mkdir -p "${target%/*}"
 			run install -m "$1" "$work/placed" "$target"
 		fi
 	elif ! cmp -s "$work/placed" "$target"; then
-		say "left $3 as it is: it was changed there"
+		say "left $3 as it is: it was changed, or is another home's"
 		return
 	fi
 	[ "$dry_run" = yes ] || note "$placed" "$3" "$(identity "$target")"
@@ -448,11 +449,21 @@ install_share() {
 # systemd_runs tells whether the systemd that runs is the one to talk to.
 systemd_runs() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
 
-install_schedule() {
+# choose_schedule takes what was asked for, else what is there, and makes sure that it is
+# not to be both.
+choose_schedule() {
 	if [ -z "$schedule" ]; then
 		schedule=cron
 		! there "$destdir/etc/systemd/system/$boot_unit" || schedule=systemd
 	fi
+	[ "$schedule" = systemd ] || return 0
+	have systemctl || die "--systemd: there is no systemctl here"
+	if there "$destdir/etc/cron.d/ossec-ar" && ! known "$placed" /etc/cron.d/ossec-ar "$destdir/etc/cron.d/ossec-ar"; then
+		die "--systemd: /etc/cron.d/ossec-ar was changed, or is another home's: move it away first, or stay with cron"
+	fi
+}
+
+install_schedule() {
 	if [ "$schedule" = cron ]; then
 		remove_units
 		place 0644 "$source/contrib/cron/ossec-ar" /etc/cron.d/ossec-ar
@@ -461,7 +472,6 @@ install_schedule() {
 		fi
 		return
 	fi
-	have systemctl || die "--systemd: there is no systemctl here"
 	displace /etc/cron.d/ossec-ar
 	for unit in "$source"/contrib/systemd/ossec-ar-*; do
 		place 0644 "$unit" "/etc/systemd/system/$(basename "$unit")"
@@ -538,6 +548,7 @@ install_suite() {
 		say "not root: cron, logrotate and man pages are left out"
 		system=no
 	fi
+	[ "$system" = no ] || choose_schedule
 	group=$(find_group)
 	made=
 	if [ ! -d "$root/etc" ] && [ ! -d "$root/bin" ]; then
@@ -595,9 +606,7 @@ remove_placed() {
 		displace "$path"
 	done <"$work/files"
 	[ "$dry_run" = no ] || return 0
-	for dir in contrib/cron contrib/logrotate contrib/ossec contrib/systemd contrib/wazuh contrib ''; do
-		rmdir "$destdir$share/$dir" 2>/dev/null || true
-	done
+	find "$destdir$share" -depth -type d -exec rmdir {} \; 2>/dev/null || true
 	awk -F '\t' '$2 == "folder" { print $1 }' "$placed" | sort -r >"$work/folders"
 	rm -f "$placed"
 	rmdir "$stock" 2>/dev/null || true
