@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -19,8 +18,8 @@ import (
 func alertLogs(home ossec.Home) (text, json family) {
 	log := home.AlertLog()
 	dir := filepath.Dir(log)
-	return family{log, dir, regexp.MustCompile(`^ossec-alerts-\d\d(-\d+)?\.log(\.gz)?$`)},
-		family{strings.TrimSuffix(log, ".log") + ".json", dir, regexp.MustCompile(`^ossec-alerts-\d\d(-\d+)?\.json(\.gz)?$`)}
+	return family{log, dir, `^ossec-alerts-\d\d(-\d+)?\.log(\.gz)?$`},
+		family{strings.TrimSuffix(log, ".log") + ".json", dir, `^ossec-alerts-\d\d(-\d+)?\.json(\.gz)?$`}
 }
 
 // listAlerts returns the text files, and those JSON files that have no text file beside

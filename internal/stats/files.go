@@ -13,29 +13,27 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
 // family is a log and what became of it when it was rotated.
 type family struct {
-	current string         // the log that is written to
-	dated   string         // folder with the dated ones in YYYY/Mon/, "" for none
-	name    *regexp.Regexp // of a dated one
+	current string // the log that is written to
+	dated   string // folder with the dated ones in YYYY/Mon/, "" for none
+	name    string // of a dated one, a regular expression
 }
 
 // responseLogs is the family of logs/active-responses.log.
 func responseLogs(current string) family {
 	return family{current, filepath.Join(filepath.Dir(current), "active-responses"),
-		regexp.MustCompile(`^(ossec-)?active-responses-\d\d(-\d+)?(\.log)?(\.gz)?$`)}
+		`^(ossec-)?active-responses-\d\d(-\d+)?(\.log)?(\.gz)?$`}
 }
 
-// rotated is what logrotate and its like put behind a log's name: ".1", "-20261123",
-// "-2026-11-23", "-20261123-1795422839", each with ".gz" or not.
-var rotated = regexp.MustCompile(`^(\.\d{1,4}|[-.]\d{4}-?\d\d-?\d\d([-_.]?\d{1,10})?)(\.gz)?$`)
-
-// passedOver is what is a rotated log too, but packed in a way that is not read.
-var passedOver = regexp.MustCompile(`^(\.\d{1,4}|[-.]\d{4}-?\d\d-?\d\d([-_.]?\d{1,10})?)\.(xz|bz2|zst|lz4|Z|lzma)$`)
+// suffix is what logrotate and its like put behind a log's name: ".1", "-20261123",
+// "-2026-11-23", "-20261123-1795422839", each with ".gz" or with how else it was packed.
+const suffix = `^(\.\d{1,4}|[-.]\d{4}-?\d\d-?\d\d([-_.]?\d{1,10})?)(\.gz|\.xz|\.bz2|\.zst|\.lz4|\.Z|\.lzma)?$`
 
 // logFile is one file of a family.
 type logFile struct {
@@ -52,6 +50,7 @@ type logFile struct {
 func (f family) list() ([]logFile, []string, error) {
 	var files []logFile
 	var notes []string
+	var rotated *regexp.Regexp
 	seen := map[uint64]bool{}
 	add := func(path string) error {
 		info, err := os.Stat(path)
@@ -76,19 +75,26 @@ func (f family) list() ([]logFile, []string, error) {
 		notes = append(notes, fmt.Sprintf("rotated logs were not looked for: %v", err))
 	}
 	for _, entry := range entries { // in order of names: "x.1" is before "x.1.gz"
-		suffix, ok := strings.CutPrefix(entry.Name(), base)
-		switch {
-		case !ok:
-		case rotated.MatchString(suffix):
+		end, ok := strings.CutPrefix(entry.Name(), base)
+		if !ok || end == "" {
+			continue
+		}
+		if rotated == nil {
+			rotated = regexp.MustCompile(suffix)
+		}
+		switch match := rotated.FindStringSubmatch(end); {
+		case match == nil:
+		case match[3] == "" || match[3] == ".gz":
 			_ = add(dir + entry.Name()) // gone since: rotated again
-		case passedOver.MatchString(suffix):
+		default:
 			notes = append(notes, fmt.Sprintf("%s is not read: only .gz can be unpacked", dir+entry.Name()))
 		}
 	}
 	if f.dated != "" {
 		paths, _ := filepath.Glob(f.dated + "/[0-9][0-9][0-9][0-9]/[A-Z][a-z][a-z]/*") // the pattern is well-formed
+		name := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(f.name) })
 		for _, path := range paths {
-			if f.name.MatchString(filepath.Base(path)) {
+			if name().MatchString(filepath.Base(path)) {
 				_ = add(path)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -14,16 +15,19 @@ import (
 var pageText string
 
 // page is a whole web page in one file. Nothing is fetched and no script runs; its own
-// policy has the browser enforce that whatever came from a log.
-var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"share":  func(part, whole uint64) string { return percent(float64(part), float64(whole)) },
-	"number": groupDigits,
-	"length": length,
-	"time":   func(t time.Time) string { return t.Format("2006-01-02 15:04:05") },
-	"minute": func(t time.Time) string { return t.Format("2006-01-02 15:04") },
-	"text":   func(s string) string { return printable(s, 300) },
-	"whole":  func(s string) string { return strings.ReplaceAll(s, "-", "\u2011") }, // dates do not break
-}).Parse(pageText))
+// policy has the browser enforce that whatever came from a log. It is read when it is
+// needed: that takes as long as the report of a day.
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"share":  func(part, whole uint64) string { return percent(float64(part), float64(whole)) },
+		"number": groupDigits,
+		"length": length,
+		"time":   func(t time.Time) string { return t.Format("2006-01-02 15:04:05") },
+		"minute": func(t time.Time) string { return t.Format("2006-01-02 15:04") },
+		"text":   func(s string) string { return printable(s, 300) },
+		"whole":  func(s string) string { return strings.ReplaceAll(s, "-", "\u2011") }, // dates do not break
+	}).Parse(pageText))
+})
 
 // HTML writes the report as a web page.
 func (r *Report) HTML() ([]byte, error) {
@@ -34,7 +38,7 @@ func (r *Report) HTML() ([]byte, error) {
 		data.Charts = append(data.Charts, r.hoursChart())
 	}
 	data.Lists = r.lists()
-	err := page.Execute(&b, data)
+	err := page().Execute(&b, data)
 	return b.Bytes(), err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
@@ -16,11 +17,13 @@ var mailText string
 
 // letter is the report for mail programs, of which many know neither SVG nor style
 // sheets.
-var letter = template.Must(template.New("mail").Funcs(template.FuncMap{
-	"number": groupDigits,
-	"text":   func(s string) string { return printable(s, 300) },
-	"width":  func(part, whole uint64) uint64 { return max(part*100/max(whole, 1), 1) },
-}).Parse(mailText))
+var letter = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("mail").Funcs(template.FuncMap{
+		"number": groupDigits,
+		"text":   func(s string) string { return printable(s, 300) },
+		"width":  func(part, whole uint64) uint64 { return max(part*100/max(whole, 1), 1) },
+	}).Parse(mailText))
+})
 
 // sendMail leaves the report in email-notification's queue, from which it is delivered
 // by the same settings and with the same patience as a notification.
@@ -55,6 +58,6 @@ func (r *Report) subject() string {
 func (r *Report) mailHTML() (string, error) {
 	var b bytes.Buffer
 	data := pageData{Report: r, Stamp: r.Generated.Format(headStamp), Only: r.Filter.text, Skips: r.Totals.skips(), Lists: r.lists()}
-	err := letter.Execute(&b, data)
+	err := letter().Execute(&b, data)
 	return b.String(), err
 }

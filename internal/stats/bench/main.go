@@ -27,7 +27,7 @@ func main() {
 	mib := flag.Int64("mib", 300, "size of the log")
 	days := flag.Int("days", 365, "days that it covers")
 	addresses := flag.Int("addresses", 150_000, "different addresses in it")
-	wazuh := flag.Float64("wazuh", 0.02, "share of requests in Wazuh's dialect")
+	wazuh := flag.Float64("wazuh", 0.005, "share of requests in Wazuh's dialect")
 	runs := flag.Int("runs", 7, "passes, of which the median counts")
 	flag.Parse()
 	if err := bench(*bin, *dir, *runs, shape{*mib << 20, *days, time.Now(), *addresses, *wazuh}); err != nil {
