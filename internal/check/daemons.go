@@ -71,12 +71,12 @@ func (h *host) pids() []int {
 // runs reports whether a process of one of these names runs. The kernel cuts names to 15
 // bytes.
 func (h *host) runs(names ...string) bool {
-	for i, name := range names {
-		names[i] = name[:min(len(name), 15)]
-	}
+	const most = 15
 	return slices.ContainsFunc(h.pids(), func(pid int) bool {
-		name, err := os.ReadFile(filepath.Join(h.Proc, strconv.Itoa(pid), "comm"))
-		return err == nil && slices.Contains(names, string(bytes.TrimSpace(name)))
+		comm, err := os.ReadFile(filepath.Join(h.Proc, strconv.Itoa(pid), "comm"))
+		return err == nil && slices.ContainsFunc(names, func(name string) bool {
+			return name[:min(len(name), most)] == string(bytes.TrimSpace(comm))
+		})
 	})
 }
 

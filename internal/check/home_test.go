@@ -103,6 +103,12 @@ func newPlace(t *testing.T) *place {
 // look runs the check and returns its rows.
 func (p *place) look() []Finding {
 	p.Helper()
+	return p.made().findings(context.Background())
+}
+
+// made is the host as it is now.
+func (p *place) made() *host {
+	p.Helper()
 	var err error
 	p.subject.Config, err = config.Load(filepath.Join(p.home, "etc/active-response.toml"))
 	p.subject.Settings = err
@@ -114,7 +120,7 @@ func (p *place) look() []Finding {
 		p.adjust(h)
 	}
 	p.host = h
-	return h.findings(context.Background())
+	return h
 }
 
 func (p *place) check(err error) {

@@ -314,6 +314,7 @@ func TestSchedule(t *testing.T) {
 			p.write(tab, boot)
 			p.write("etc/cron.d/ossec.cron", line)
 		}, isWarn, expire, "but cron ignores that file: its name", "etc/cron.d/ossec-cron"},
+		{"one that cron ignores beside a good one", func(p *place) { p.write("etc/cron.d/a.cron", line) }, isOK, expire, "ossec-ar has it", ""},
 		{"no end of line", func(p *place) {
 			p.write("etc/cron.d/other", boot)
 			p.write(tab, strings.TrimSuffix(line, "\n"))
@@ -345,6 +346,17 @@ func TestSchedule(t *testing.T) {
 		b.run(t)
 	}
 
+	t.Run("systemd alone", func(t *testing.T) {
+		p := newPlace(t)
+		p.remove("proc/102")
+		p.remove(tab)
+		p.write("run/systemd/system/x", "")
+		for _, f := range p.look() {
+			if strings.HasPrefix(f.What, "cron: ") && !strings.HasPrefix(f.Mend, "./install.sh --systemd") {
+				t.Errorf("got %+v", f)
+			}
+		}
+	})
 	t.Run("no cron", func(t *testing.T) {
 		p := newPlace(t)
 		p.remove("proc/102")

@@ -25,36 +25,50 @@ func (h *host) schedule(context.Context) []Finding {
 	for _, job := range h.subject.Jobs {
 		what := strings.TrimSpace(h.subject.Name + " " + job.Command)
 		f := h.job(job)
-		f.What = "cron: " + what
 		if f.Verdict == "" {
-			f = warn("echo '"+job.When+" root "+filepath.Join(h.Home.Programs(), what)+"' > /etc/cron.d/"+strings.ReplaceAll(what, " ", "-"),
-				"no line of cron and no timer of systemd runs %s: %s", what, job.Why)
-			f.What = "cron: " + what
+			f = warn(h.addJob(job, what), "no line of cron and no timer of systemd runs %s: %s", what, job.Why)
 			if job.Vital {
 				f.Verdict = enforcer.Fault
 			}
 		}
+		f.What = "cron: " + what
 		found = append(found, f)
 	}
 	return found
 }
 
+// addJob is the command that has the job run from now on.
+func (h *host) addJob(job Job, what string) string {
+	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.runs(crons...) {
+		return "./install.sh --systemd --home " + string(h.Home)
+	}
+	return "echo '" + job.When + " root " + filepath.Join(h.Home.Programs(), what) + "' > /etc/cron.d/" + strings.ReplaceAll(what, " ", "-")
+}
+
+// crons are the names of cron's daemon.
+var crons = []string{"cron", "crond", "fcron", "anacron", "bcron-start"}
+
 // job looks for one job; the zero Finding says that nothing runs it.
 func (h *host) job(job Job) Finding {
+	var passedOver Finding // has it, but is not used
 	for _, path := range h.crontabs() {
 		text, err := os.ReadFile(path)
 		if err != nil || !h.mentions(string(text), job) {
 			continue
 		}
 		if reason, mend := h.cronIgnores(path, string(text)); reason != "" {
-			return warn(mend, "%s has it, but cron ignores that file: %s", path, reason)
+			passedOver = warn(mend, "%s has it, but cron ignores that file: %s", path, reason)
+			continue
 		}
-		if !h.runs("cron", "crond", "fcron", "anacron", "bcron-start") {
-			return warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
+		if h.runs(crons...) {
+			return ok("%s has it", path)
 		}
-		return ok("%s has it", path)
+		passedOver = warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
 	}
-	return h.timer(job)
+	if f := h.timer(job); f.Verdict == enforcer.OK || passedOver.Verdict == "" {
+		return f
+	}
+	return passedOver
 }
 
 // mentions reports whether a line that is no comment names the response and the command.

@@ -33,7 +33,7 @@ func (c *call) checkAll(ctx context.Context, options check.Options) int {
 	return check.Run(ctx, c.Program, check.Subject{
 		Name: Name, Config: settings, Settings: faults, Logs: []string{c.Home.NotificationLog()},
 		Jobs: []check.Job{
-			{Command: "flush", When: "*/5 * * * *", Why: "mail that could not be sent at once waits for the next alert"},
+			{Command: "flush", When: "*/2 * * * *", Why: "mail that could not be sent at once waits for the next alert"},
 		},
 		Extra: func(context.Context) []check.Finding { return c.settingsFindings(settings.Mail) },
 	}, options)
