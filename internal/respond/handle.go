@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/program"
@@ -47,15 +48,36 @@ func (p *call) skip(why string) int {
 	return program.ExitOK
 }
 
-// add takes the lease and blocks. The lease is on its way to the disk while a block that
-// a reboot would lift is put in force: it takes as long as the block does. A block that
-// would outlive a reboot waits for its lease, or nobody might ever lift it.
+// add blocks the address at hand. When the enforcer found that what blocks rest on had
+// been taken away, others have gone with it, and are put back too.
 func (p *call) add(ctx context.Context) int {
-	addr := p.about.Addr
 	if p.dryRun {
-		p.say("would block %s: %s", addr, p.enforcer.Describe(addr))
+		p.say("would block %s: %s", p.about.Addr, p.enforcer.Describe(p.about.Addr))
 		return program.ExitOK
 	}
+	outcome, err := p.block(ctx)
+	if err != nil {
+		return p.fail(err)
+	}
+	for _, note := range outcome.Notes {
+		p.Advise(note)
+	}
+	if p.person && p.response.Caveat != nil {
+		p.Advise(p.response.Caveat())
+	}
+	if outcome.Remade {
+		if _, err := p.restoreMissing(ctx); err != nil {
+			p.logFault(fmt.Errorf("blocking again what somebody flushed: %w", err))
+		}
+	}
+	return program.ExitOK
+}
+
+// block takes the lease and blocks. The lease is on its way to the disk while a block that
+// a reboot would lift is put in force: it takes as long as the block does. A block that
+// would outlive a reboot waits for its lease, or nobody might ever lift it.
+func (p *call) block(ctx context.Context) (enforcer.Outcome, error) {
+	addr := p.about.Addr
 	lock, leaseErr := p.store.LockAddr(addr)
 	defer lock.Release()
 	var held lease.Held
@@ -73,7 +95,7 @@ func (p *call) add(ctx context.Context) int {
 		if leaseErr == nil {
 			err = errors.Join(err, p.store.Withdraw(addr, p.Name, held))
 		}
-		return p.fail(err)
+		return outcome, err
 	}
 	if outcome.Founded && leaseErr == nil {
 		leaseErr = p.store.MarkComplete(addr, kernel)
@@ -81,13 +103,7 @@ func (p *call) add(ctx context.Context) int {
 	p.log(arlog.StatusAdd, arlog.Blocked(addr, p.about.RuleID, p.about.User))
 	p.say("Blocked IP: %s", addr)
 	p.leaseFaults(leaseErr)
-	for _, note := range outcome.Notes {
-		p.Advise(note)
-	}
-	if p.person && p.response.Caveat != nil {
-		p.Advise(p.response.Caveat())
-	}
-	return program.ExitOK
+	return outcome, nil
 }
 
 func (p *call) newLease() lease.Lease {

@@ -32,6 +32,7 @@ type listed struct {
 	Packets *uint64       `json:"packets,omitempty"` // dropped; absent where they are not counted
 	Bytes   *uint64       `json:"bytes,omitempty"`
 	Leases  []lease.Lease `json:"leases"`
+	inForce bool
 }
 
 func (p *call) list(ctx context.Context, asJSON bool) int {
@@ -70,33 +71,44 @@ func (p *call) list(ctx context.Context, asJSON bool) int {
 func compare(leases []lease.Lease, blocks []enforcer.Block) []listed {
 	rows := make([]listed, 0, len(blocks))
 	at := map[netip.Addr]int{}
-	row := func(addr netip.Addr, fresh state) *listed {
+	row := func(addr netip.Addr) *listed {
 		i, ok := at[addr]
 		if !ok {
 			i = len(rows)
 			at[addr] = i
-			rows = append(rows, listed{Address: addr, State: fresh, Leases: []lease.Lease{}})
+			rows = append(rows, listed{Address: addr, Leases: []lease.Lease{}})
 		}
 		return &rows[i]
 	}
 	for _, b := range blocks {
-		r := row(b.Addr, stateNotLeased)
+		r := row(b.Addr)
+		r.inForce = true
 		if b.Counted {
 			r.Packets, r.Bytes = &b.Packets, &b.Bytes
 		}
 	}
 	for _, l := range leases {
-		r := row(l.Addr, stateMissing)
+		r := row(l.Addr)
 		r.Leases = append(r.Leases, l)
-		switch {
-		case r.State == stateNotLeased && l.Lifting:
-			r.State = stateLifting
-		case r.State == stateNotLeased, r.State == stateLifting && !l.Lifting:
-			r.State = stateBlocked
-		}
+	}
+	for i := range rows {
+		rows[i].State = rows[i].state()
 	}
 	slices.SortFunc(rows, func(a, b listed) int { return a.Address.Compare(b.Address) })
 	return rows
+}
+
+func (r listed) state() state {
+	held := slices.ContainsFunc(r.Leases, func(l lease.Lease) bool { return !l.Lifting })
+	switch {
+	case held && r.inForce:
+		return stateBlocked
+	case held:
+		return stateMissing
+	case len(r.Leases) > 0:
+		return stateLifting
+	}
+	return stateNotLeased
 }
 
 func (p *call) table(rows []listed) error {

@@ -162,25 +162,40 @@ func (p *call) restore(ctx context.Context) int {
 	if status := p.expire(ctx); status != program.ExitOK {
 		return status
 	}
-	rows, err := p.compared(ctx)
+	if p.dryRun {
+		rows, err := p.compared(ctx)
+		if err != nil {
+			return p.fail(err)
+		}
+		p.say("would block %d addresses again", len(missingIn(rows)))
+		return program.ExitOK
+	}
+	n, err := p.restoreMissing(ctx)
 	if err != nil {
 		return p.fail(err)
 	}
+	p.say("Blocked %d addresses again", n)
+	return program.ExitOK
+}
+
+// restoreMissing blocks whatever is leased but not blocked, and returns how many that are.
+func (p *call) restoreMissing(ctx context.Context) (int, error) {
+	rows, err := p.compared(ctx)
+	if err != nil {
+		return 0, err
+	}
+	missing := missingIn(rows)
+	return len(missing), p.blockAll(ctx, missing)
+}
+
+func missingIn(rows []listed) []netip.Addr {
 	var missing []netip.Addr
 	for _, r := range rows {
 		if r.State == stateMissing {
 			missing = append(missing, r.Address)
 		}
 	}
-	if p.dryRun {
-		p.say("would block %d addresses again", len(missing))
-		return program.ExitOK
-	}
-	if err := p.blockAll(ctx, missing); err != nil {
-		return p.fail(err)
-	}
-	p.say("Blocked %d addresses again", len(missing))
-	return program.ExitOK
+	return missing
 }
 
 // reconcile shows what differs between the leases and the host. It is exit status 1 when
