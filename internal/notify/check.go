@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/check"
+	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
@@ -15,13 +16,13 @@ import (
 // checkCommand looks at all that mail rests on, or at its settings only.
 func (c *call) checkCommand() *cli.Command {
 	command := check.Command(false, func(ctx context.Context, options check.Options) error {
-		return result(c.checkAll(ctx, options))
+		return cmdline.Result(c.checkAll(ctx, options))
 	})
 	command.Flags = append(command.Flags, &cli.BoolFlag{Name: "settings", Usage: "look for faults in the settings only"})
 	all := command.Action
 	command.Action = func(x *cli.Context) error {
 		if x.Bool("settings") && !x.Args().Present() {
-			return result(c.check())
+			return cmdline.Result(c.check())
 		}
 		return all(x)
 	}

@@ -16,8 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
@@ -54,30 +54,11 @@ func Main(env program.Env) int {
 	switch {
 	case len(args) == 0 && !env.StdinTerminal:
 		return c.wazuhCall()
-	case forPerson(args):
+	case cmdline.ForPerson(args, personal...):
 		c.person = true
 		return c.commandLine(ctx, args)
 	}
 	return c.ossecCall(args)
-}
-
-// forPerson tells a person's command line from a daemon's call. Whatever has an action
-// and the place of a user and an address is a call, because there the user name is the
-// attacker's to choose.
-func forPerson(args []string) bool {
-	switch {
-	case len(args) == 0:
-		return true
-	case args[0] == string(arproto.Add) || args[0] == string(arproto.Delete):
-		if len(args) != 2 {
-			return false
-		}
-		_, err := arproto.ParseAddr(args[1])
-		return err == nil
-	case strings.HasPrefix(args[0], "-"):
-		return true
-	}
-	return slices.Contains([]string{"flush", "queue", "test", "preview", "check", "template", deliverCommand, "help", "h"}, args[0])
 }
 
 // setUp reads the configuration. Faults do not stop the notification: what is sound

@@ -6,95 +6,52 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/manual"
 	"github.com/ossec-ar/ossec-ar/internal/program"
-	"github.com/ossec-ar/ossec-ar/internal/version"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-// errReported marks a failure that has been printed already.
-var errReported = errors.New("reported")
+// personal are the commands that only a person gives, or a timer.
+var personal = []string{"flush", "queue", "test", "preview", "check", "template", "man", deliverCommand}
 
-const description = `Tells people by mail that an address attacked, and by which responses it is blocked.
-
-The mail goes to the <email_to> addresses of <global> in etc/ossec.conf, by its
-<smtp_server>; the table [mail] in etc/active-response.toml stands before it and can do
-more (recipients for single rules, a password file, templates). A call only puts the mail
-into the queue var/active-response/mail; a process in the background finds the alert,
-writes the mail and sends it, and tries again when the server cannot be reached. No more
-than <email_maxperhour> mails (12) go in an hour: what is more is gathered into one mail
-that names every address. Alerts on one address within a minute make one mail.
-
-What was sent, and what was not and why, is in logs/notifications.log.`
+func (c *call) line() cmdline.Line {
+	return cmdline.Line{
+		Program: &c.Program, Summary: "tell people by mail of attacks and blocks", Calls: true,
+		Examples: [][2]string{
+			{"test", "send a sample and show what the server says"},
+			{"check", "look for what keeps mail from arriving, and how to mend it"},
+			{"preview --html > mail.html", "see what a mail looks like"},
+			{"--dry-run add 203.0.113.7", "print the mail that would be sent now"},
+			{"queue", "what waits, what was refused, and why"},
+			{"queue --retry all", "try again at once, what was refused too"},
+			{"flush", "send what is due (cron and systemd do)"},
+		},
+	}
+}
 
 // commandLine runs the command of a person.
 func (c *call) commandLine(ctx context.Context, args []string) int {
-	app := &cli.App{
-		Name: c.Name, HelpName: c.Name,
-		Usage:                "tell people by mail of attacks and blocks",
-		UsageText:            c.usage(),
-		Description:          description,
-		Version:              version.Version,
-		HideHelpCommand:      true,
-		EnableBashCompletion: true,
-		Suggest:              true,
-		Writer:               c.Stdout,
-		ErrWriter:            c.Stderr,
-		ExitErrHandler:       func(*cli.Context, error) {}, // the exit status is Main's to return
-		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return c.usageError(err) },
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "dry-run", Usage: "print the mail that add or delete would send, and send nothing"},
-			&cli.BoolFlag{Name: "on-delete", Usage: "let delete announce the end of the block"},
-		},
-		Before: func(x *cli.Context) error {
-			c.dryRun, c.onDelete = x.Bool("dry-run"), x.Bool("on-delete")
-			return nil
-		},
-		Action: func(x *cli.Context) error {
-			if x.Args().Present() {
-				return c.usageError(fmt.Errorf("unknown command %s", arproto.Quote(x.Args().First())))
-			}
-			return cli.ShowAppHelp(x)
-		},
-		Commands: c.commands(),
+	line := c.line()
+	app := line.App()
+	app.Flags = []cli.Flag{
+		&cli.BoolFlag{Name: "dry-run", Usage: "print the mail that add or delete would send, and send nothing"},
+		&cli.BoolFlag{Name: "on-delete", Usage: "let delete announce the end of the block"},
 	}
-	err := app.RunContext(ctx, append([]string{c.Name}, args...))
-	switch {
-	case err == nil:
-		return program.ExitOK
-	case !errors.Is(err, errReported):
-		c.Complain(err)
+	app.Before = func(x *cli.Context) error {
+		c.dryRun, c.onDelete = x.Bool("dry-run"), x.Bool("on-delete")
+		return nil
 	}
-	return program.ExitFailed
+	app.Commands = c.commands()
+	return line.Run(ctx, app, args)
 }
 
-func (c *call) usage() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)\n", c.Name)
-	fmt.Fprintf(&b, "%s < REQUEST   (as wazuh-execd calls it: one line of JSON)\n\n", c.Name)
-	for _, example := range [][2]string{
-		{"test", "send a sample and show what the server says"},
-		{"check", "why no mail comes, without sending any"},
-		{"preview --html > mail.html", "see what a mail looks like"},
-		{"--dry-run add 203.0.113.7", "print the mail that would be sent now"},
-		{"queue", "what waits, what was refused, and why"},
-		{"queue --retry all", "try again at once, what was refused too"},
-		{"flush", "send what is due (run it from cron)"},
-	} {
-		fmt.Fprintf(&b, "%s %-27s %s\n", c.Name, example[0], example[1])
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-func (c *call) usageError(err error) error {
-	c.Complain(fmt.Errorf("%w (see %s --help)", err, c.Name))
-	return errReported
-}
+func (c *call) usageError(err error) error { return c.line().UsageError(err) }
 
 func (c *call) commands() []*cli.Command {
 	command := func(name, usage string, run func(x *cli.Context) int, flags ...cli.Flag) *cli.Command {
@@ -102,16 +59,16 @@ func (c *call) commands() []*cli.Command {
 			Name: name, Usage: usage, HideHelpCommand: true, Flags: flags,
 			Action: func(x *cli.Context) error {
 				if x.Args().Present() && name != "template" {
-					return c.usageError(fmt.Errorf("%s takes no argument %s", name, arproto.Quote(x.Args().First())))
+					return c.line().NoArguments(x)
 				}
-				return result(run(x))
+				return cmdline.Result(run(x))
 			},
 		}
 	}
 	act := func(name, usage string) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "ADDRESS", SkipFlagParsing: true, HideHelpCommand: true,
-			Action: func(x *cli.Context) error { return result(c.act(name, x.Args().Slice())) },
+			Action: func(x *cli.Context) error { return cmdline.Result(c.act(name, x.Args().Slice())) },
 		}
 	}
 	hidden := command(deliverCommand, "deliver the queue; add starts it", func(x *cli.Context) int { return c.deliver(x.Bool("locked")) },
@@ -137,15 +94,8 @@ func (c *call) commands() []*cli.Command {
 			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"},
 			&cli.BoolFlag{Name: "digest", Usage: "one of several addresses"}),
 		c.checkCommand(),
-		template, hidden,
+		template, manual.Command(manualText), hidden,
 	}
-}
-
-func result(status int) error {
-	if status == program.ExitOK {
-		return nil
-	}
-	return errReported
 }
 
 // act is add and delete by hand: with an address alone, or with all that a daemon passes.

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
 var addressLine = regexp.MustCompile(`(?m)^(?:Address: +)?(10\.\d+\.\d+\.\d+)`)
@@ -249,5 +252,39 @@ func TestQueueFolderOfOthers(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(elsewhere); err != nil || len(entries) > 0 {
 		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+func TestSubmit(t *testing.T) {
+	t.Parallel()
+	s, _ := newMailServer(t, false, false)
+	h := newHouse(t, s.conf(""), "[mail]\nlinger = \"0s\"\n")
+	env, _, _ := h.env("")
+	p := program.New(env, Name)
+	settings, err := LoadSettings(h.home, newMailConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range []Message{{Subject: "Report\r\nBcc: x@example.org", Text: "seven\n", HTML: "<p>seven</p>"}, {Subject: "Text alone", Text: "eight\n"}} {
+		if err := Submit(&p, settings, m); err != nil {
+			t.Fatal(err)
+		}
+		got := s.next()
+		if want := strings.ReplaceAll(m.Subject, "\r\n", " "); got.subject != want || got.text != m.Text || got.html != m.HTML || got.header.Get("Bcc") != "" {
+			t.Errorf("%d: %q\n%s\n%s", i, got.subject, got.text, got.html)
+		}
+	}
+	h.idle()
+	if !strings.Contains(h.log(), " add - - - - - Email sent: Text alone\n") {
+		t.Errorf("log\n%s", h.log())
+	}
+	if err := Submit(&p, settings, Message{Subject: "x"}); !errors.Is(err, ErrEmpty) {
+		t.Errorf("err = %v", err)
+	}
+	if settings, err = LoadSettings(newHouse(t, "", "").home, newMailConfig()); !errors.Is(err, ErrNotSet) {
+		t.Errorf("err = %v", err)
+	}
+	if err := Submit(&p, settings, Message{Subject: "x", Text: "y"}); !errors.Is(err, ErrNotSet) {
+		t.Errorf("err = %v", err)
 	}
 }
