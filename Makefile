@@ -19,8 +19,8 @@ build:
 # All tests. What needs the kernel or a program that is missing is skipped, and says so,
 # unless AR_KERNEL_TESTS=require.
 test: deps
-	go test $$(go list ./... | grep -v /e2e/kernel$$)
-	.ci/kernel-tests
+	go test -count=1 $$(go list ./... | grep -v /e2e/kernel$$)
+	.ci/kernel-tests -count=1
 
 kernel-test: deps
 	AR_KERNEL_TESTS=require .ci/kernel-tests -count=1

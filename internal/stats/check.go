@@ -6,8 +6,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/check"
+	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/config"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
 // checkCommand looks at all that the daily report rests on.
@@ -18,9 +18,6 @@ func (c *command) checkCommand() *cli.Command {
 			Name: Name, Config: settings, Settings: faults, FromCron: true,
 			Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made", Vital: true}},
 		}, options)
-		if status != program.ExitOK {
-			return errReported
-		}
-		return nil
+		return cmdline.Result(status)
 	})
 }

@@ -12,10 +12,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/manual"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/program"
-	"github.com/ossec-ar/ossec-ar/internal/version"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 // Name is what the program is called when its own name is not told.
@@ -24,9 +25,6 @@ const Name = "response-stats"
 // deliver is what notify.Submit starts the program as, in the background, to deliver the
 // mail that it left in the queue.
 const deliver = "deliver"
-
-// errReported marks a failure that has been printed already.
-var errReported = errors.New("reported")
 
 // command is one run.
 type command struct {
@@ -63,66 +61,42 @@ func run(env program.Env, out outside) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := c.app().RunContext(ctx, append([]string{c.Name}, c.Arguments()...))
-	switch {
-	case err == nil:
-		return program.ExitOK
-	case !errors.Is(err, errReported):
-		c.Complain(err)
-	}
-	return program.ExitFailed
+	return c.line().Run(ctx, c.app(), c.Arguments())
 }
 
 func (c *command) app() *cli.App {
-	return &cli.App{
-		Name:                 c.Name,
-		HelpName:             c.Name,
-		Usage:                "report what the active responses did",
-		UsageText:            c.usage(),
-		Version:              version.Version,
-		HideHelpCommand:      true,
-		EnableBashCompletion: true,
-		Suggest:              true,
-		Writer:               c.Stdout,
-		ErrWriter:            c.Stderr,
-		ExitErrHandler:       func(*cli.Context, error) {}, // the exit status is Main's to return
-		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return c.usageError(err) },
-		Flags:                append(c.periodFlags(), c.formFlags()...),
-		Action: func(ctx *cli.Context) error {
-			if ctx.Args().Present() {
-				return c.usageError(fmt.Errorf("unknown command %q", ctx.Args().First()))
-			}
-			if err := c.finish(ctx); err != nil {
-				return c.usageError(err)
-			}
-			return c.run()
+	app := c.line().App()
+	app.Flags = append(c.periodFlags(), c.formFlags()...)
+	app.Action = func(ctx *cli.Context) error {
+		if ctx.Args().Present() {
+			return c.usageError(fmt.Errorf("unknown command %s", arproto.Quote(ctx.Args().First())))
+		}
+		if err := c.finish(ctx); err != nil {
+			return c.usageError(err)
+		}
+		return c.run()
+	}
+	app.Commands = []*cli.Command{c.watchCommand(), c.checkCommand(), manual.Command(manualText)}
+	return app
+}
+
+func (c *command) line() cmdline.Line {
+	return cmdline.Line{
+		Program: &c.Program, Summary: "report what the active responses did",
+		Examples: [][2]string{
+			{"", "append today's report to logs/response-stats.log, as cron does"},
+			{"--yesterday", "print the report of another day; see also --date, --week, --all"},
+			{"--since 36h --rule 5712", "of a period, and of one rule only"},
+			{"--month --html --output m.html", "a page with charts"},
+			{"--metrics --output FILE", "for node_exporter's textfile collector"},
+			{"--alerts --week", "of all agents, on the manager"},
+			{"--mail", "mail today's report"},
+			{"watch", "follow the log in the terminal"},
 		},
-		Commands: []*cli.Command{c.watchCommand(), c.checkCommand(), manual.Command(manualText)},
 	}
 }
 
-func (c *command) usage() string {
-	var b strings.Builder
-	for _, example := range [][2]string{
-		{"", "append today's report to logs/response-stats.log, as cron does"},
-		{"--yesterday", "print the report of another day; see also --date, --week, --all"},
-		{"--since 36h --rule 5712", "of a period, and of one rule only"},
-		{"--month --html --output m.html", "a page with charts"},
-		{"--metrics --output FILE", "for node_exporter's textfile collector"},
-		{"--alerts --week", "of all agents, on the manager"},
-		{"--mail", "mail today's report"},
-		{"watch", "follow the log in the terminal"},
-		{"check", "why there is no report, and what mends it"},
-	} {
-		fmt.Fprintf(&b, "%s %-32s %s\n", c.Name, example[0], example[1])
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-func (c *command) usageError(err error) error {
-	c.Complain(fmt.Errorf("%w (see %s --help)", err, c.Name))
-	return errReported
-}
+func (c *command) usageError(err error) error { return c.line().UsageError(err) }
 
 func (c *command) periodFlags() []cli.Flag {
 	const category = "Which lines count:"

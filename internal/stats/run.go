@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
@@ -20,7 +21,7 @@ func (c *command) run() error {
 		return err
 	}
 	if len(failures) > 0 {
-		return errReported
+		return cmdline.ErrReported
 	}
 	return nil
 }
