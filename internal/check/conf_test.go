@@ -59,6 +59,8 @@ func TestConfiguration(t *testing.T) {
 		{"disabled in a block", swap(rules, rules+"<disabled>YES</disabled>"), isFault, "active response", "disabled on this host", "ossec-control restart"},
 		{"disabled where it is not read", swap(endOfBlock, endOfBlock+"<active-response><disabled>yes</disabled></active-response>"), isWarn,
 			"active response", "has no effect there: execd reads it from the first", "move <disabled>"},
+		{"not disabled where it is not read", swap(endOfBlock, endOfBlock+"<active-response><command>firewall-drop</command><location>local</location><timeout>600</timeout><disabled>no</disabled></active-response>"), isOK,
+			"active response", "not disabled", ""},
 		{"disabled in the second root", swap("</ossec_config>\n", "</ossec_config>\n<ossec_config><active-response><disabled>yes</disabled></active-response></ossec_config>\n"), isFault,
 			"active response", "disabled on this host", "<disabled>no</disabled>"},
 		{"disabled maybe", swap(rules, rules+"<disabled>true</disabled>"), isFault, "active response", `says "true", which is neither yes nor no`, "<disabled>no</disabled>"},

@@ -55,6 +55,9 @@ func (h *host) wanted() []string {
 	return names
 }
 
+// suite is all that install.sh installs.
+var suite = []string{"firewall-drop", "host-deny", "route-null", "email-notification", "response-stats"}
+
 // executable looks at one file. One of another response has to be there, no more.
 func (h *host) executable(name string) []Finding {
 	path := filepath.Join(h.Home.Programs(), name)
@@ -64,7 +67,7 @@ func (h *host) executable(name string) []Finding {
 	case strings.Contains(name, "/"):
 		return []Finding{fault("write the name alone, and put the file into "+h.Home.Programs(), "<executable> %s has a slash in it: execd looks in %s only", quote(name), h.Home.Programs())}
 	case errors.Is(err, os.ErrNotExist):
-		if !h.own(name) {
+		if !h.own(name) && !slices.ContainsFunc(suite, func(of string) bool { return strings.Contains(name, of) }) {
 			reinstall = "put it there, or correct <executable> in " + h.conf.path
 		}
 		return []Finding{fault(reinstall, "%s is not there", path)}

@@ -35,6 +35,10 @@ func TestExecutables(t *testing.T) {
 			p.conf("<command>\n", "<command><name>other</name><executable>othr.sh</executable></command>\n<command>\n")
 			p.conf(endOfBlock, endOfBlock+"<active-response><command>other</command><location>local</location></active-response>\n")
 		}, isFault, "executable", "othr.sh is not there", "correct <executable>"},
+		{"of another response of the suite", func(p *place) {
+			p.conf("<command>\n", "<command><name>other</name><executable>host-deny.sh</executable></command>\n<command>\n")
+			p.conf(endOfBlock, endOfBlock+"<active-response><command>other</command><location>local</location></active-response>\n")
+		}, isFault, "executable", "host-deny.sh is not there", "install.sh"},
 		{"a path", func(p *place) {
 			p.conf("<executable>firewall-drop.sh", "<executable>bin/firewall-drop.sh")
 			p.write("var/ossec/etc/shared/ar.conf", "firewall-drop600 - bin/firewall-drop.sh - 600\n")

@@ -30,6 +30,7 @@ func (h *host) disabled(context.Context) []Finding {
 	}
 	var found []Finding
 	first := h.conf.firstOfRoots()
+	off := slices.ContainsFunc(first, func(b *block) bool { return b.yes("disabled") })
 	for _, b := range h.conf.all("active-response") {
 		f, set := b.get("disabled")
 		if !set {
@@ -42,7 +43,7 @@ func (h *host) disabled(context.Context) []Finding {
 			found = append(found, fault(restart, "%s: <disabled> says %s, which is neither yes nor no", at, quote(f.text)))
 		case isFirst && isYes:
 			found = append(found, fault(restart, "%s: active response is disabled on this host", at))
-		case !isFirst:
+		case !isFirst && (isYes || off): // a "no" that is the case anyway misleads nobody
 			found = append(found, warn("move <disabled> to the first <active-response> of that <ossec_config>",
 				"%s: <disabled>%s</disabled> has no effect there: execd reads it from the first <active-response> only", at, strings.ToLower(f.text)))
 		}
