@@ -134,22 +134,14 @@ func (d *deliverer) fold(ctx context.Context) (time.Time, error) {
 	}
 	round := d.facts.round(len(names))
 	var again time.Time
-	changed := map[string][]string{} // id of a notice -> its events
-	before := map[string][]string{}  // id of a notice -> the events that it had taken in before
+	batch := batch{map[string][]string{}, map[string][]string{}}
 	for _, name := range names {
-		var e event
-		err := d.queue.read(dirNew, name, &e)
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			continue // somebody dropped it
-		case errors.Is(err, errDamagedFile):
-			d.fault(err)
-			if err := d.queue.setAsideDamaged(dirNew, name); err != nil {
-				return again, err
-			}
-			continue
-		case err != nil:
+		e, ok, err := d.arrived(name)
+		if err != nil {
 			return again, err
+		}
+		if !ok {
+			continue
 		}
 		n, settled := round.settle(ctx, e)
 		if !settled {
@@ -159,35 +151,57 @@ func (d *deliverer) fold(ctx context.Context) (time.Time, error) {
 		}
 		n.Folded = []string{name}
 		n.Recipients = d.settings.Recipients(n.RuleID, n.Alert.Level, n.Alert.Groups)
-		if len(n.Recipients) == 0 {
-			if d.settings.notSet != nil { // the settings are broken just now: that is no reason to drop it
-				again = earliest(again, d.now().Add(backoff(1)))
-				continue
-			}
+		switch {
+		case len(n.Recipients) > 0:
+			d.admit(n, name, batch)
+		case d.settings.notSet != nil: // the settings are broken just now: that is no reason to drop it
+			again = earliest(again, d.now().Add(backoff(1)))
+		default:
 			d.logLine(n, arlog.StatusSkip, skippedMessage(n))
 			if err := d.queue.remove(dirNew, name); err != nil {
 				return again, err
 			}
-			continue
 		}
-		n.setID()
-		have, waiting := d.ready[n.ID]
-		if len(changed[n.ID]) == 0 {
-			before[n.ID], have.Folded = have.Folded, nil
-		}
-		switch {
-		case waiting && slices.Contains(before[n.ID], name): // killed between the two steps of settleFiles
-			have.Folded = append(have.Folded, name)
-			d.ready[n.ID] = have
-		case waiting:
-			have.take(n)
-			d.ready[n.ID] = have
-		default:
-			d.ready[n.ID] = n
-		}
-		changed[n.ID] = append(changed[n.ID], name)
 	}
-	return again, d.settleFiles(changed)
+	return again, d.settleFiles(batch.changed)
+}
+
+// arrived reads an event; not ok is one that is gone or does not read.
+func (d *deliverer) arrived(name string) (e event, ok bool, err error) {
+	err = d.queue.read(dirNew, name, &e)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return e, false, nil // somebody dropped it
+	case errors.Is(err, errDamagedFile):
+		d.fault(err)
+		return e, false, d.queue.setAsideDamaged(dirNew, name)
+	}
+	return e, err == nil, err
+}
+
+// batch is what one fold changes, by id of the notice.
+type batch struct {
+	changed map[string][]string // its events in this fold
+	before  map[string][]string // the events that it had taken in in the fold before
+}
+
+// admit puts a notice of one event into ready, or into the one that waits there already.
+func (d *deliverer) admit(n notice, name string, b batch) {
+	n.setID()
+	have, waiting := d.ready[n.ID]
+	if len(b.changed[n.ID]) == 0 {
+		b.before[n.ID], have.Folded = have.Folded, nil
+	}
+	switch {
+	case waiting && slices.Contains(b.before[n.ID], name): // killed between the two steps of settleFiles
+		have.Folded = append(have.Folded, name)
+	case waiting:
+		have.take(n)
+	default:
+		have = n
+	}
+	d.ready[n.ID] = have
+	b.changed[n.ID] = append(b.changed[n.ID], name)
 }
 
 // settleFiles writes the changed notices and then removes their events.
