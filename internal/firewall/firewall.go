@@ -116,23 +116,48 @@ func (e *Firewall) Block(ctx context.Context, addr netip.Addr, fresh bool) (enfo
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding rule for %s: %w", addr, err)
 	}
-	bySet, seen := e.opts.Backend == IPSet, (*standing)(nil)
 	if e.opts.Backend == Auto {
-		bySet, seen = f.crowded(ctx, addr, fresh)
+		return f.blockAuto(ctx, addr, fresh)
 	}
-	var unusable []string
-	if bySet {
-		out, err := f.blockInSet(ctx, addr, seen)
-		if err == nil || e.opts.Backend == IPSet || errors.Is(err, ErrFull) || ctx.Err() != nil {
-			return out, wrapAdding(err, addr, "set "+setName(f.v6))
-		}
-		unusable = append(unusable, fmt.Sprintf("it became a rule because the set %s cannot be used: %v", setName(f.v6), err))
+	if e.opts.Backend == IPSet {
+		out, err := f.blockInSet(ctx, addr, nil)
+		return out, wrapAdding(err, addr, "set "+setName(f.v6))
 	}
 	out, err := f.blockByRule(ctx, addr, fresh)
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding rule for %s: %w", addr, err)
 	}
-	out.Notes = unusable
+	return out, nil
+}
+
+// blockAuto blocks by a rule or in the set. Where the set cannot be used, it is a rule.
+func (f family) blockAuto(ctx context.Context, addr netip.Addr, fresh bool) (enforcer.Outcome, error) {
+	var before enforcer.Outcome
+	chosen := f.choose(ctx, addr, fresh)
+	unusable := func(err error) {
+		before.Notes = []string{fmt.Sprintf("the set %s cannot be used, so all addresses become rules: %v", setName(f.v6), err)}
+	}
+	if chosen.mend && !chosen.bySet {
+		var err error
+		if before, err = f.mendSet(ctx); err != nil {
+			unusable(err)
+		}
+	}
+	if chosen.done {
+		return before, nil
+	}
+	if chosen.bySet {
+		out, err := f.blockInSet(ctx, addr, chosen.seen)
+		if err == nil || errors.Is(err, ErrFull) || ctx.Err() != nil {
+			return out, wrapAdding(err, addr, "set "+setName(f.v6))
+		}
+		unusable(err)
+	}
+	out, err := f.blockByRule(ctx, addr, fresh)
+	if err != nil {
+		return enforcer.Outcome{}, fmt.Errorf("adding rule for %s: %w", addr, err)
+	}
+	out.Remade, out.Notes = out.Remade || before.Remade, before.Notes
 	return out, nil
 }
 
@@ -216,7 +241,7 @@ func (e *Firewall) Describe(addr netip.Addr) string {
 	if e.opts.Backend == Auto && err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), e.opts.Timeout)
 		defer cancel()
-		bySet, _ = f.crowded(ctx, addr, false)
+		bySet = f.choose(ctx, addr, false).bySet
 	}
 	switch {
 	case e.opts.Backend == NFTables || e.standsInForIPTables(err):

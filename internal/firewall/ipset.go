@@ -36,6 +36,7 @@ const (
 	ipsetAdd     = 9
 	ipsetDel     = 10
 	ipsetTest    = 11
+	ipsetHead    = 12 // what a set is, without its members and their number
 
 	ipsetAttrProtocol = 1
 	ipsetAttrName     = 2
@@ -120,6 +121,13 @@ func (s ipset) remove(c *conn, addr netip.Addr) (was bool, err error) {
 // has tells whether addr is in the set.
 func (s ipset) has(c *conn, addr netip.Addr) (bool, error) {
 	return found(s.do(c, ipsetTest, 0, addr))
+}
+
+// exists tells whether there is such a set.
+func (s ipset) exists(c *conn) (bool, error) {
+	var r requests
+	s.request(&r, ipsetHead, 0)
+	return found(c.askOne(&r))
 }
 
 // found reads the answer to a question for an address: no set, and no sets at all in

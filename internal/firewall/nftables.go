@@ -78,20 +78,17 @@ func (e *Firewall) ensureTable(c *conn) (founded bool, err error) {
 		return false, err
 	}
 	table := kernel.AddTable(&nftables.Table{Name: NFTable, Family: nftables.TableFamilyINet})
-	sets, err := kernel.GetSets(table)
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return false, fmt.Errorf("looking for table inet %s: %w", NFTable, err)
-	}
-	standing := map[string]bool{}
-	for _, s := range sets {
-		standing[s.Name] = true
-	}
 	for _, v6 := range []bool{false, true} {
-		if !standing[nftSetName(v6)] {
-			founded = true
-			if err := kernel.AddSet(e.nftSet(table, v6), nil); err != nil {
-				return false, err
-			}
+		exists, err := ourTable().hasSet(c, v6)
+		if err != nil {
+			return false, fmt.Errorf("looking for table inet %s: %w", NFTable, err)
+		}
+		if exists {
+			continue
+		}
+		founded = true
+		if err := kernel.AddSet(e.nftSet(table, v6), nil); err != nil {
+			return false, err
 		}
 	}
 	e.addChains(kernel, table)

@@ -131,6 +131,18 @@ func appendElements(blocks []enforcer.Block, elements []byte) []enforcer.Block {
 	}
 }
 
+// hasSet tells whether there is a set for a family.
+func (t nftTable) hasSet(c *conn, v6 bool) (bool, error) {
+	var r requests
+	t.request(&r, unix.NFT_MSG_GETSET, 0)
+	r.text(unix.NFTA_SET_NAME, nftSetName(v6))
+	err := c.askOne(&r)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // empty tells whether the set of a family has no member.
 func (t nftTable) empty(c *conn, v6 bool) (bool, error) {
 	empty := true

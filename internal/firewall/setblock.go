@@ -8,26 +8,37 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
-// crowded tells whether the address belongs into the set, with Auto: because it is there
-// already, or because there are MaxRules rules. Of what stands it returns what it found
-// out on the way.
+// choice is what Auto has found out about an address.
+type choice struct {
+	done  bool      // a rule blocks it already
+	bySet bool      // it belongs into the set: it is there, or there are MaxRules rules
+	mend  bool      // there is a set, but it does not work
+	seen  *standing // nil if it was not needed
+}
+
+// choose decides between a rule and the set, with Auto.
 //
 // The number of rules is what the kernel keeps anyway: over nf_tables how much refers to
 // our chain, with the old iptables how long the whole table is. Only where that is more
-// than MaxRules, rules of others and jumps are told from ours.
-func (f family) crowded(ctx context.Context, addr netip.Addr, fresh bool) (bool, *standing) {
+// than MaxRules, or there is a set, rules of others and jumps are told from ours.
+func (f family) choose(ctx context.Context, addr netip.Addr, fresh bool) choice {
+	rule := choice{}
 	if f.make == unknownMake || besideFakes {
-		return false, nil
+		return rule
 	}
 	c, err := dial(ctx)
 	if err != nil {
-		return false, nil
+		return rule // what is wrong, adding a rule will tell
 	}
 	defer c.close()
-	if !fresh {
-		if in, err := setOf(f.v6).has(c, addr); err == nil && in {
-			return true, nil
-		}
+	set := setOf(f.v6)
+	exists, err := set.exists(c)
+	if err != nil {
+		return rule
+	}
+	in := false
+	if exists && !fresh {
+		in, _ = set.has(c, addr)
 	}
 	var count int
 	if f.make == overNFT {
@@ -35,14 +46,24 @@ func (f family) crowded(ctx context.Context, addr netip.Addr, fresh bool) (bool,
 	} else {
 		count, err = legacyEntries(f.v6)
 	}
-	if err != nil || f.opts.MaxRules > 0 && count <= f.opts.MaxRules {
-		return false, nil // what is wrong, adding a rule will tell
+	if err != nil || !exists && f.opts.MaxRules > 0 && count <= f.opts.MaxRules {
+		return rule
 	}
-	s, err := f.standing(ctx, f.likelyJumpChains(), netip.Addr{})
-	if err != nil || s.rules < f.opts.MaxRules {
-		return false, nil
+	look := addr // at each rule
+	if fresh || in {
+		look = netip.Addr{}
 	}
-	return true, &s
+	s, err := f.standing(ctx, f.likelyJumpChains(), look)
+	if err != nil {
+		return rule
+	}
+	works := s.bare && s.drops
+	return choice{
+		done:  s.blocks && s.bare,
+		bySet: in || s.rules >= f.opts.MaxRules && !s.blocks,
+		mend:  exists && !works,
+		seen:  &s,
+	}
 }
 
 // blockInSet puts the address into the set. seen is what is known of the rules, or nil.
@@ -152,6 +173,16 @@ func (f family) ensureSet(ctx context.Context, c *conn) (enforcer.Outcome, error
 		err = p.dropJumps()
 	}
 	return p.outcome, err
+}
+
+// mendSet makes a set that is there work again.
+func (f family) mendSet(ctx context.Context) (enforcer.Outcome, error) {
+	c, err := dial(ctx)
+	if err != nil {
+		return enforcer.Outcome{}, err
+	}
+	defer c.close()
+	return f.ensureSet(ctx, c)
 }
 
 // fillSet is blockInSet for many.
