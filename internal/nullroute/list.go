@@ -26,8 +26,8 @@ func (e *Enforcer) addresses(ctx context.Context) ([]netip.Addr, error) {
 					addrs = append(addrs, addr)
 				}
 			})
-			if family == netlink.FAMILY_V6 && noIPv6(err) {
-				err = nil
+			if family == netlink.FAMILY_V6 && noIPv6(err) || errors.Is(err, unix.ENOENT) {
+				err = nil // the latter: nothing was ever routed, so there is no table
 			}
 			if err != nil {
 				break

@@ -179,13 +179,22 @@ func (p *call) restore(ctx context.Context) int {
 }
 
 // restoreMissing blocks whatever is leased but not blocked, and returns how many that are.
+// One address of each family goes along though it is blocked, so that what blocks rest on,
+// such as a jump that somebody removed, is looked at even when nothing is missing.
 func (p *call) restoreMissing(ctx context.Context) (int, error) {
 	rows, err := p.compared(ctx)
 	if err != nil {
 		return 0, err
 	}
 	missing := missingIn(rows)
-	return len(missing), p.blockAll(ctx, missing)
+	n := len(missing)
+	for _, v6 := range []bool{false, true} {
+		i := slices.IndexFunc(rows, func(r listed) bool { return r.State == stateBlocked && r.Address.Is6() == v6 })
+		if i >= 0 {
+			missing = append(missing, rows[i].Address)
+		}
+	}
+	return n, p.blockAll(ctx, missing)
 }
 
 func missingIn(rows []listed) []netip.Addr {
