@@ -43,7 +43,7 @@ func (h Home) StatsLog() string        { return h.join("logs/response-stats.log"
 func (h Home) AlertLog() string        { return h.join("logs/alerts/alerts.log") }
 func (h Home) NotificationLog() string { return h.join("logs/notifications.log") }
 func (h Home) MailQueue() string       { return h.join("var/active-response/mail") }
-func (h Home) JSONLog() string      { return h.join("logs/active-responses.json") }
+func (h Home) JSONLog() string         { return h.join("logs/active-responses.json") }
 func (h Home) State() string           { return h.join("var/active-response") }
 func (h Home) Programs() string        { return h.join("active-response/bin") }
 
