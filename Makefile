@@ -19,7 +19,7 @@ build:
 # All tests. What needs the kernel or a program that is missing is skipped, and says so,
 # unless AR_KERNEL_TESTS=require.
 test: deps
-	go test -count=1 $$(go list ./... | grep -v /e2e/kernel$$)
+	go test -count=1 $$(go list ./... | grep -v -e /e2e/kernel$$ -e /e2e/mail$$)
 	.ci/kernel-tests -count=1
 
 kernel-test: deps

@@ -4,6 +4,8 @@
 // drift.
 package faketables
 
+//lint:file-ignore ST1005 the errors are in the words of iptables
+
 import (
 	"bufio"
 	"encoding/json"
