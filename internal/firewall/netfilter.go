@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -235,13 +236,25 @@ var errStop = errors.New("stop")
 // errInterrupted says that what was listed changed meanwhile.
 var errInterrupted = errors.New("it keeps changing while it is read")
 
+// largestMessage is that of a list: the kernel makes none larger.
+const largestMessage = 32 << 10
+
 // list sends one request for a list and calls do with the attributes of each message.
 func (c *conn) list(r *requests, do func(attributes []byte) error) error {
+	return c.listInto(make([]byte, largestMessage), r, do)
+}
+
+// beginning is list for who looks at the first few only: the kernel prepares as much at
+// once as the reader has room for, and no less than fits into a page.
+func (c *conn) beginning(r *requests, do func(attributes []byte) error) error {
+	return c.listInto(make([]byte, max(4096, min(os.Getpagesize(), 8192))), r, do)
+}
+
+func (c *conn) listInto(buffer []byte, r *requests, do func(attributes []byte) error) error {
 	first, err := c.send(r)
 	if err != nil {
 		return err
 	}
-	buffer := make([]byte, 32<<10) // the kernel makes the messages of a list no larger
 	interrupted := false
 	for done := false; !done; {
 		err := c.receive(buffer, func(m message) error {

@@ -16,7 +16,7 @@ import (
 
 // standingNFT looks at what matters to a block over nf_tables: the chains that should
 // jump to ours, and our own. With addr, all of our rules are gone through.
-func (f family) standingNFT(c *conn, chains []string, addr netip.Addr) (standing, error) {
+func (f family) standingNFT(ctx context.Context, c *conn, chains []string, addr netip.Addr) (standing, error) {
 	t := iptablesTable(f.v6)
 	s := standing{bare: true, bySet: true}
 	use, err := t.use(c, Chain)
@@ -47,14 +47,22 @@ func (f family) standingNFT(c *conn, chains []string, addr netip.Addr) (standing
 	// The rule on the set stands first, so the list need not be read to its end. What
 	// jumps here from elsewhere, and what others put here, counts as rules then.
 	s.rules = use
-	err = t.rules(c, Chain, func(r kernelRule) error {
+	seen := 0
+	err = t.firstRules(ctx, Chain, func(r kernelRule) error {
 		if s.drops = r.blocksSet(f.opts.Target); s.drops {
 			s.rules--
 		}
-		return errStop
+		if seen++; s.drops || seen == firstFew {
+			return errStop
+		}
+		return nil
 	})
 	return s, err
 }
+
+// firstFew is how many rules an administrator may put in front of the one on the set
+// before it takes longer to find.
+const firstFew = 8
 
 // count takes one rule of our chain into account.
 func (s *standing) count(r kernelRule, target string, addr netip.Addr) {

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 
@@ -45,15 +46,29 @@ func (t nftTable) use(c *conn, chain string) (int, error) {
 	return int(uint32Of(find(answers[0].data, unix.NFTA_CHAIN_USE))), answers[0].err
 }
 
-// rules calls do with the rules of a chain in order, until it returns errStop. No chain
-// has none.
+// rules calls do with the rules of a chain in order. No chain has none.
 func (t nftTable) rules(c *conn, chain string, do func(kernelRule) error) error {
+	return t.rulesBy(c.list, chain, do)
+}
+
+// firstRules is rules for who ends it after a few, with errStop. It takes a socket of its
+// own, which is of no more use then, and on which the kernel has not seen a larger reader.
+func (t nftTable) firstRules(ctx context.Context, chain string, do func(kernelRule) error) error {
+	c, err := dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return t.rulesBy(c.beginning, chain, do)
+}
+
+func (t nftTable) rulesBy(list func(*requests, func([]byte) error) error, chain string, do func(kernelRule) error) error {
 	var err error
 	for range bulkRounds {
 		var r requests
 		t.request(&r, unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP)
 		r.text(unix.NFTA_RULE_CHAIN, chain)
-		err = c.list(&r, func(attributes []byte) error {
+		err = list(&r, func(attributes []byte) error {
 			// Linux before 4.16 sends the rules of other chains too.
 			if textOf(find(attributes, unix.NFTA_RULE_CHAIN)) != chain || textOf(find(attributes, unix.NFTA_RULE_TABLE)) != t.name {
 				return nil
