@@ -78,24 +78,29 @@ type details struct {
 	Dialect string `json:"dialect"`
 }
 
-// events says what each status is in the schema's words.
-var events = map[arlog.Status]event{
-	arlog.StatusAdd:    {Type: []string{"denied"}, Action: "block", Outcome: "success"},
-	arlog.StatusDelete: {Type: []string{"allowed"}, Action: "unblock", Outcome: "success"},
-	arlog.StatusSkip:   {Type: []string{"info"}, Action: "skip", Outcome: "unknown"},
-	arlog.StatusError:  {Type: []string{"error"}, Action: "error", Outcome: "failure"},
+// eventOf says what a status is in the schema's words.
+func eventOf(status arlog.Status) event {
+	e := event{Kind: "event", Category: []string{"intrusion_detection", "network"}, Module: "ossec", Dataset: "ossec.active_response"}
+	switch status {
+	case arlog.StatusAdd:
+		e.Type, e.Action, e.Outcome = []string{"denied"}, "block", "success"
+	case arlog.StatusDelete:
+		e.Type, e.Action, e.Outcome = []string{"allowed"}, "unblock", "success"
+	case arlog.StatusSkip:
+		e.Type, e.Action, e.Outcome = []string{"info"}, "skip", "unknown"
+	default:
+		e.Type, e.Action, e.Outcome = []string{"error"}, "error", "failure"
+	}
+	return e
 }
 
 // Line returns the document of a log entry and the request that it is about, with its
 // newline.
 func Line(e arlog.Entry, about arproto.Request, host string) ([]byte, error) {
-	what := events[e.Status]
-	what.Kind, what.Category = "event", []string{"intrusion_detection", "network"}
-	what.Module, what.Dataset = "ossec", "ossec.active_response"
 	d := document{
 		Timestamp: e.Time.UTC().Format(time.RFC3339Nano),
 		ECS:       version{Version},
-		Event:     what,
+		Event:     eventOf(e.Status),
 		Message:   clean(e.Message),
 		Host:      name{host},
 		Process:   process{filepath.Base(e.Program), e.Program},

@@ -1,7 +1,6 @@
 package setup
 
 import (
-	"encoding/xml"
 	"fmt"
 	"slices"
 	"strings"
@@ -172,9 +171,8 @@ type writer struct {
 }
 
 func (w *writer) element(indent, name, text string) {
-	w.WriteString(indent + "<" + name + ">")
-	_ = xml.EscapeText(w, []byte(text)) // a strings.Builder takes everything
-	w.WriteString("</" + name + ">\n")
+	text = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
+	w.WriteString(indent + "<" + name + ">" + text + "</" + name + ">\n")
 }
 
 func (w *writer) comment(indent string, lines []string) {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // rulesName is the file with the suite's own rules.
@@ -17,10 +18,11 @@ const rulesName = "ar_suite_rules.xml"
 // rulesDir is where OSSEC and Wazuh have rules of the site's own.
 func (d Dialect) rulesDir() string { return [...]string{"rules", "etc/rules"}[d] }
 
+// Compiled when they are used: a response that the daemon calls must not wait for it.
 var (
-	ruleID  = regexp.MustCompile(`<rule\s[^>]*\bid\s*=\s*"(\d+)"`)
-	ruleSID = regexp.MustCompile(`<if_(?:matched_)?sid>([\d, ]+)</`)
-	comment = regexp.MustCompile(`(?s)<!--.*?-->`)
+	ruleID  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<rule\s[^>]*\bid\s*=\s*"(\d+)"`) })
+	ruleSID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<if_(?:matched_)?sid>([\d, ]+)</`) })
+	comment = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)<!--.*?-->`) })
 )
 
 // wantRules returns the rules file that is to be included: the one that is given, after
@@ -93,20 +95,20 @@ func (j *job) rulesFit(f found, rules []byte) (include, obstacle string, err err
 			if err != nil {
 				return "", "", fmt.Errorf("reading the rules that are there: %w", err)
 			}
-			for _, m := range ruleID.FindAllSubmatch(comment.ReplaceAll(data, nil), -1) {
+			for _, m := range ruleID().FindAllSubmatch(comment().ReplaceAll(data, nil), -1) {
 				there[string(m[1])] = file
 			}
 		}
 	}
-	rules = comment.ReplaceAll(rules, nil)
+	rules = comment().ReplaceAll(rules, nil)
 	own := map[string]bool{}
-	for _, m := range ruleID.FindAllSubmatch(rules, -1) {
+	for _, m := range ruleID().FindAllSubmatch(rules, -1) {
 		own[string(m[1])] = true
 		if file := there[string(m[1])]; file != "" {
 			return "", fmt.Sprintf("%s has a rule %s already", file, m[1]), nil
 		}
 	}
-	for _, m := range ruleSID.FindAllSubmatch(rules, -1) {
+	for _, m := range ruleSID().FindAllSubmatch(rules, -1) {
 		for id := range strings.SplitSeq(string(m[1]), ",") {
 			if id = strings.TrimSpace(id); !own[id] && there[id] == "" {
 				return "", fmt.Sprintf("there is no rule %s, on which they build", id), nil
