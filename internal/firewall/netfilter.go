@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 // know neither several requests at once nor lists that end early: of the 2 ms that a
 // whole response takes they would be a good part.
 type conn struct {
-	fd  int
+	fd  int // -1 where the kernel has no nfnetlink, and so none of what is asked for through it
 	seq uint32
 }
 
@@ -35,6 +34,9 @@ func dial(ctx context.Context) (*conn, error) {
 		}
 	}
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		return &conn{fd: -1}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening netfilter socket: %w", err)
 	}
@@ -46,7 +48,12 @@ func dial(ctx context.Context) (*conn, error) {
 	return &conn{fd: fd}, nil
 }
 
-func (c *conn) close() { _ = unix.Close(c.fd) }
+// close has nothing to lose: all that was asked is answered, or not waited for.
+func (c *conn) close() {
+	if c.fd >= 0 {
+		_ = unix.Close(c.fd)
+	}
+}
 
 // requests is a run of netlink messages that is sent at once.
 type requests struct {
@@ -119,6 +126,9 @@ func (c *conn) send(r *requests) (first uint32, err error) {
 		c.seq++
 		binary.NativeEndian.PutUint32(r.bytes[at+8:], c.seq)
 		at += int(binary.NativeEndian.Uint32(r.bytes[at:]))
+	}
+	if c.fd < 0 {
+		return 0, unix.EINVAL // as nfnetlink answers about a subsystem that is not there
 	}
 	kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
 	if err := retry(func() error { return unix.Sendto(c.fd, r.bytes, 0, kernel) }); err != nil {
@@ -331,71 +341,4 @@ func retry(call func() error) error {
 			return err
 		}
 	}
-}
-
-// attribute takes the first of the attributes in b. Its kind is without flags.
-func attribute(b []byte) (kind int, value, rest []byte, ok bool) {
-	if len(b) < unix.SizeofNlAttr {
-		return 0, nil, nil, false
-	}
-	length := int(binary.NativeEndian.Uint16(b))
-	if length < unix.SizeofNlAttr || length > len(b) {
-		return 0, nil, nil, false
-	}
-	kind = int(binary.NativeEndian.Uint16(b[2:]) & ^uint16(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER))
-	return kind, b[unix.SizeofNlAttr:length], b[min(len(b), (length+3)&^3):], true
-}
-
-// find returns the attribute of that kind in b, or nil.
-func find(b []byte, kind int) []byte {
-	for {
-		k, value, rest, ok := attribute(b)
-		if !ok {
-			return nil
-		}
-		if k == kind {
-			return value
-		}
-		b = rest
-	}
-}
-
-// path returns the attribute that is nested under the kinds, or nil.
-func path(b []byte, kinds ...int) []byte {
-	for _, kind := range kinds {
-		b = find(b, kind)
-	}
-	return b
-}
-
-// textOf reads a text that ends in a NUL.
-func textOf(value []byte) string {
-	for i, c := range value {
-		if c == 0 {
-			return string(value[:i])
-		}
-	}
-	return string(value)
-}
-
-func uint32Of(value []byte) uint32 {
-	if len(value) < 4 {
-		return 0
-	}
-	return binary.BigEndian.Uint32(value)
-}
-
-func uint64Of(value []byte) uint64 {
-	if len(value) < 8 {
-		return 0
-	}
-	return binary.BigEndian.Uint64(value)
-}
-
-// familyOf is the protocol family of an address, as netfilter numbers it.
-func familyOf(addr netip.Addr) uint8 {
-	if addr.Is6() {
-		return unix.NFPROTO_IPV6
-	}
-	return unix.NFPROTO_IPV4
 }
