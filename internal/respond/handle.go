@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -55,7 +56,7 @@ func (p *call) add(ctx context.Context) int {
 		p.say("would block %s: %s", p.about.Addr, p.enforcer.Describe(p.about.Addr))
 		return program.ExitOK
 	}
-	outcome, err := p.block(ctx)
+	outcome, known, err := p.block(ctx)
 	if err != nil {
 		return p.fail(err)
 	}
@@ -66,7 +67,13 @@ func (p *call) add(ctx context.Context) int {
 		p.Advise(p.response.Caveat())
 	}
 	if outcome.Remade {
-		if _, err := p.restoreMissing(ctx); err != nil {
+		// Where nothing was ever blocked in this kernel before, young leases are those of
+		// processes that are at it this moment.
+		taken := p.Now()
+		if !known {
+			taken = taken.Add(-time.Minute)
+		}
+		if _, err := p.restoreMissing(ctx, taken); err != nil {
 			p.logFault(fmt.Errorf("blocking again what somebody flushed: %w", err))
 		}
 	}
@@ -75,8 +82,9 @@ func (p *call) add(ctx context.Context) int {
 
 // block takes the lease and blocks. The lease is on its way to the disk while a block that
 // a reboot would lift is put in force: it takes as long as the block does. A block that
-// would outlive a reboot waits for its lease, or nobody might ever lift it.
-func (p *call) block(ctx context.Context) (enforcer.Outcome, error) {
+// would outlive a reboot waits for its lease, or nobody might ever lift it. known tells
+// whether the leases knew all blocks in this kernel before.
+func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, known bool, err error) {
 	addr := p.about.Addr
 	lock, leaseErr := p.store.LockAddr(addr)
 	defer lock.Release()
@@ -89,13 +97,13 @@ func (p *call) block(ctx context.Context) (enforcer.Outcome, error) {
 	if p.response.Lasting {
 		leaseErr = settle()
 	}
-	outcome, err := p.enforcer.Block(ctx, addr, held.Fresh())
+	outcome, err = p.enforcer.Block(ctx, addr, held.Fresh())
 	leaseErr = settle()
 	if err != nil {
 		if leaseErr == nil {
 			err = errors.Join(err, p.store.Withdraw(addr, p.Name, held))
 		}
-		return outcome, err
+		return outcome, held.Complete, err
 	}
 	if outcome.Founded && leaseErr == nil {
 		leaseErr = p.store.MarkComplete(addr, kernel)
@@ -103,7 +111,7 @@ func (p *call) block(ctx context.Context) (enforcer.Outcome, error) {
 	p.log(arlog.StatusAdd, arlog.Blocked(addr, p.about.RuleID, p.about.User))
 	p.say("Blocked IP: %s", addr)
 	p.leaseFaults(leaseErr)
-	return outcome, nil
+	return outcome, held.Complete, nil
 }
 
 func (p *call) newLease() lease.Lease {

@@ -167,10 +167,10 @@ func (p *call) restore(ctx context.Context) int {
 		if err != nil {
 			return p.fail(err)
 		}
-		p.say("would block %d addresses again", len(missingIn(rows)))
+		p.say("would block %d addresses again", len(missingIn(rows, p.Now())))
 		return program.ExitOK
 	}
-	n, err := p.restoreMissing(ctx)
+	n, err := p.restoreMissing(ctx, p.Now())
 	if err != nil {
 		return p.fail(err)
 	}
@@ -178,15 +178,16 @@ func (p *call) restore(ctx context.Context) int {
 	return program.ExitOK
 }
 
-// restoreMissing blocks whatever is leased but not blocked, and returns how many that are.
-// One address of each family goes along though it is blocked, so that what blocks rest on,
-// such as a jump that somebody removed, is looked at even when nothing is missing.
-func (p *call) restoreMissing(ctx context.Context) (int, error) {
+// restoreMissing blocks whatever was leased by the time taken but is not blocked, and
+// returns how many that are. One address of each family goes along though it is blocked,
+// so that what blocks rest on, such as a jump that somebody removed, is looked at even when
+// nothing is missing.
+func (p *call) restoreMissing(ctx context.Context, taken time.Time) (int, error) {
 	rows, err := p.compared(ctx)
 	if err != nil {
 		return 0, err
 	}
-	missing := missingIn(rows)
+	missing := missingIn(rows, taken)
 	n := len(missing)
 	for _, v6 := range []bool{false, true} {
 		i := slices.IndexFunc(rows, func(r listed) bool { return r.State == stateBlocked && r.Address.Is6() == v6 })
@@ -197,10 +198,10 @@ func (p *call) restoreMissing(ctx context.Context) (int, error) {
 	return n, p.blockAll(ctx, missing)
 }
 
-func missingIn(rows []listed) []netip.Addr {
+func missingIn(rows []listed, taken time.Time) []netip.Addr {
 	var missing []netip.Addr
 	for _, r := range rows {
-		if r.State == stateMissing {
+		if r.State == stateMissing && slices.ContainsFunc(r.Leases, func(l lease.Lease) bool { return !l.Renewed.After(taken) }) {
 			missing = append(missing, r.Address)
 		}
 	}
@@ -285,9 +286,21 @@ func (p *call) inChunks(addrs []netip.Addr, work func([]netip.Addr) error) error
 	return nil
 }
 
+// few is how many addresses are changed one by one: that need not wait for the moment at
+// which nobody else changes any.
+const few = 256
+
 // blockAll blocks addresses that are leased: those that are given back meanwhile are left
 // alone.
 func (p *call) blockAll(ctx context.Context, addrs []netip.Addr) error {
+	if len(addrs) <= few {
+		for _, addr := range addrs {
+			if err := p.blockLeased(ctx, addr); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	return p.inChunks(addrs, func(part []netip.Addr) error {
 		held, err := p.store.StillHeld(part)
 		if err != nil {
@@ -295,6 +308,20 @@ func (p *call) blockAll(ctx context.Context, addrs []netip.Addr) error {
 		}
 		return p.enforcer.BlockAll(ctx, held, nil)
 	})
+}
+
+func (p *call) blockLeased(ctx context.Context, addr netip.Addr) error {
+	lock, err := p.store.LockAddr(addr)
+	defer lock.Release()
+	if err != nil {
+		return err
+	}
+	held, err := p.store.StillHeld([]netip.Addr{addr})
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	_, err = p.enforcer.Block(ctx, addr, false)
+	return err
 }
 
 // unblockAll frees addresses that nobody holds: those that are taken meanwhile are left
