@@ -154,7 +154,8 @@ func (a *alertReader) alert(alert *ossec.Alert, filter *Filter) {
 	}
 	for _, line := range alert.Log {
 		t.lines++
-		e, ok := a.decoder.decode([]byte(line))
+		var e event
+		ok := a.decoder.decode([]byte(line), &e)
 		if e.kind == unreadable {
 			e.addr.lo = 1
 		}

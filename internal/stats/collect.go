@@ -33,7 +33,7 @@ type Query struct {
 // within a few milliseconds.
 const (
 	DefaultLookBack  = 30 * 24 * time.Hour
-	defaultLookBytes = 8 << 20
+	defaultLookBytes = 4 << 20
 )
 
 // collected is what was found.

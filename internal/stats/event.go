@@ -170,18 +170,20 @@ var (
 	stillHeldBy   = []byte(": still held")
 )
 
-// decode reads one line. ok is false for an event that the filter does not want.
-func (d *decoder) decode(line []byte) (e event, ok bool) {
+// decode reads one line into e, which is all zeros. It reports false for an event that
+// the filter does not want.
+func (d *decoder) decode(line []byte, e *event) bool {
 	b := &d.brief
 	if !d.parser.Brief(line, b) {
-		return d.decodeAny(line)
+		return d.decodeAny(line, e)
 	}
 	program, rule := d.programs.of(line[b.Program:b.ProgramEnd]), d.rules.of(unDash(line[b.Rule:b.RuleEnd]))
-	e = event{addr: key{lo: fourInSix | uint64(b.Addr)}, when: b.Unix, rule: rule.id, program: program.id}
+	e.addr.lo, e.when = fourInSix|uint64(b.Addr), b.Unix
+	e.rule, e.program = rule.id, program.id
 	if b.Delete {
 		e.kind = unblocked
 	}
-	return e, program.ok && rule.ok && (len(d.filter.Networks) == 0 || d.filter.wantsAddr(e.addr.addr()))
+	return program.ok && rule.ok && (len(d.filter.Networks) == 0 || d.filter.wantsAddr(e.addr.addr()))
 }
 
 // fourInSix is what stands before an IPv4 address in the lower half of a mapped one.
@@ -194,7 +196,7 @@ func unDash(rule []byte) []byte {
 	return rule
 }
 
-func (d *decoder) decodeAny(line []byte) (e event, ok bool) {
+func (d *decoder) decodeAny(line []byte, e *event) bool {
 	f := &d.fields
 	err := d.parser.Parse(line, f)
 	e.when = f.Unix
@@ -204,7 +206,7 @@ func (d *decoder) decodeAny(line []byte) (e event, ok bool) {
 		switch f.Step {
 		case "":
 			e.kind = unreadable
-			return e, true
+			return true
 		case arlog.Aborted:
 			e.kind = aborted
 		case arlog.Dialogue:
@@ -212,7 +214,7 @@ func (d *decoder) decodeAny(line []byte) (e event, ok bool) {
 		default:
 			e.kind = boundary
 		}
-		return e, program.ok
+		return program.ok
 	}
 	rule := d.rules.of(f.RuleID)
 	e.rule = rule.id
@@ -237,7 +239,7 @@ func (d *decoder) decodeAny(line []byte) (e event, ok bool) {
 	}
 	e.addr = keyOf(f.Addr)
 	e.request = f.Wazuh && len(f.JSON) > 0
-	return e, program.ok && rule.ok && d.filter.wantsAddr(f.Addr)
+	return program.ok && rule.ok && d.filter.wantsAddr(f.Addr)
 }
 
 // baseName is what stands after the last slash.

@@ -188,27 +188,37 @@ func (c *chunk) decode(d *decoder, from, until int64) {
 			rest = nil
 		}
 		c.lines++
-		if len(line) == 0 {
-			continue
+		if len(line) > 0 {
+			c.line(line, d, from, until)
 		}
-		e, ok := d.decode(line)
-		if e.when != 0 {
-			c.current = e.when
-			c.low = min(c.low, e.when)
-			if e.when >= c.high {
-				c.high = e.when
-			} else {
-				c.back = max(c.back, c.high-e.when)
-			}
+	}
+}
+
+// line makes the event of a line in its place in c.events, from which it is taken back
+// when it does not count.
+func (c *chunk) line(line []byte, d *decoder, from, until int64) {
+	n := len(c.events)
+	c.events = append(c.events, event{})
+	e := &c.events[n]
+	ok := d.decode(line, e)
+	if e.when != 0 {
+		c.current = e.when
+		c.low = min(c.low, e.when)
+		if e.when >= c.high {
+			c.high = e.when
 		} else {
-			e.when = c.current
+			c.back = max(c.back, c.high-e.when)
 		}
-		switch {
-		case e.kind == unreadable:
-			c.unreadable(e.when)
-		case ok && (e.kind >= aborted || e.when >= from && e.when < until):
-			c.events = append(c.events, e)
-		}
+	} else {
+		e.when = c.current
+	}
+	switch {
+	case e.kind == unreadable:
+		when := e.when
+		c.events = c.events[:n]
+		c.unreadable(when)
+	case !ok || e.kind < aborted && (e.when < from || e.when >= until):
+		c.events = c.events[:n]
 	}
 }
 

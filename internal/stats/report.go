@@ -231,9 +231,9 @@ func (r *Report) addresses(c *collected, s setting) {
 
 func (t *tally) responses() []NamedCounts {
 	var all []NamedCounts
-	for id, c := range t.byProgram {
-		if c != (counts{}) {
-			all = append(all, NamedCounts{t.programs.text(uint16(id)), c})
+	for id, o := range t.byProgram {
+		if o != (outcomes{}) {
+			all = append(all, NamedCounts{t.programs.text(uint16(id)), o.counts()})
 		}
 	}
 	return top(all, 0, func(a, b NamedCounts) int {
@@ -257,7 +257,7 @@ func (t *tally) agentCounts(loc *time.Location, most int) []AgentCount {
 		if a == nil {
 			continue
 		}
-		count := AgentCount{Name: t.agents.text(uint16(id)), counts: a.counts, Addresses: a.addrs.blockedAddresses()}
+		count := AgentCount{Name: t.agents.text(uint16(id)), counts: a.outcomes.counts(), Addresses: a.addrs.blockedAddresses()}
 		if a.last != 0 {
 			last := time.Unix(a.last, 0).In(loc)
 			count.LastBlock = &last

@@ -19,33 +19,36 @@ type series struct {
 }
 
 type hourCount struct {
-	from              int64
-	blocks, unblocks  uint32
-	whitelist, failed uint32
+	from int64
+	outcomes
 }
 
 func newSeries(loc *time.Location) *series {
 	return &series{loc: loc, hours: map[int64]*hourCount{}}
 }
 
-// count returns where to count what happened at when, nil when there is no room.
-func (s *series) count(when int64) *hourCount {
-	if when >= s.from && when < s.until {
-		return s.at
+// count counts what happened at when, if there is room.
+func (s *series) count(when int64, k kind) {
+	if when < s.from || when >= s.until {
+		s.find(when)
 	}
+	if s.at != nil {
+		s.at.outcomes[k]++
+	} else {
+		s.lost++
+	}
+}
+
+// find makes the hour of a time the one at hand.
+func (s *series) find(when int64) {
 	t := time.Unix(when, 0).In(s.loc)
-	from := when - int64(t.Minute()*60+t.Second())
-	h := s.hours[from]
-	if h == nil {
-		if len(s.hours) >= maxHours {
-			s.lost++
-			return nil
-		}
-		h = &hourCount{from: from}
-		s.hours[from] = h
+	s.from = when - int64(t.Minute()*60+t.Second())
+	s.until = s.from + 3600
+	s.at = s.hours[s.from]
+	if s.at == nil && len(s.hours) < maxHours {
+		s.at = &hourCount{from: s.from}
+		s.hours[s.from] = s.at
 	}
-	s.from, s.until, s.at = from, from+3600, h
-	return h
 }
 
 // sorted returns the hours in order.

@@ -15,30 +15,11 @@ type counts struct {
 	Failed      uint64 `json:"failed"`
 }
 
-func (c *counts) add(k kind) {
-	switch k {
-	case blocked:
-		c.Blocks++
-	case unblocked:
-		c.Unblocks++
-	case whitelisted:
-		c.Whitelisted++
-	case stillHeld:
-		c.StillHeld++
-	case skipped:
-		c.Skipped++
-	case failed:
-		c.Failed++
-	}
-}
+// outcomes counts by kind.
+type outcomes [unreadable]uint64
 
-func (c *counts) plus(more *counts) {
-	c.Blocks += more.Blocks
-	c.Unblocks += more.Unblocks
-	c.Whitelisted += more.Whitelisted
-	c.StillHeld += more.StillHeld
-	c.Skipped += more.Skipped
-	c.Failed += more.Failed
+func (o *outcomes) counts() counts {
+	return counts{o[blocked], o[unblocked], o[whitelisted], o[stillHeld], o[skipped], o[failed]}
 }
 
 // skips is the sum of what was left alone on purpose.
@@ -59,7 +40,7 @@ type tally struct {
 	rules       *names
 	agents      *names
 
-	byProgram []counts
+	byProgram []outcomes
 	byRule    []uint64
 	byAgent   []*agentTally
 	addrs     *table
@@ -86,16 +67,18 @@ type tally struct {
 
 // total is what all programs did.
 func (t *tally) total() counts {
-	var sum counts
+	var sum outcomes
 	for i := range t.byProgram {
-		sum.plus(&t.byProgram[i])
+		for kind, n := range t.byProgram[i] {
+			sum[kind] += n
+		}
 	}
-	return sum
+	return sum.counts()
 }
 
 // agentTally is one agent's part.
 type agentTally struct {
-	counts
+	outcomes
 	addrs *table
 	last  int64 // block, in seconds
 }
@@ -137,12 +120,12 @@ func (t *tally) settle() {
 
 func (t *tally) count(e *event) {
 	switch {
-	case e.kind >= aborted || e.when >= t.until && e.kind != unreadable:
-		return
 	case e.kind == unreadable:
 		if e.when >= t.from && e.when < t.until {
 			t.unreadable += e.addr.lo
 		}
+		return
+	case e.kind >= aborted || e.when >= t.until:
 		return
 	case e.when < t.from:
 		t.countBefore(e)
@@ -155,33 +138,17 @@ func (t *tally) count(e *event) {
 		t.first = e.when
 	}
 	t.last = max(t.last, e.when)
-	at(&t.byProgram, e.program).add(e.kind)
-	hour := t.hours.count(e.when)
+	element(&t.byProgram, e.program)[e.kind]++
+	t.hours.count(e.when, e.kind)
 	if e.agent != 0 {
 		t.agent(e.agent).count(e)
 	}
 	switch e.kind {
 	case blocked:
-		if hour != nil {
-			hour.blocks++
-		}
-		*at(&t.byRule, e.rule)++
+		*element(&t.byRule, e.rule)++
 		t.countBlock(e)
-	case unblocked:
-		if hour != nil {
-			hour.unblocks++
-		}
-		t.countRelease(e, true)
-	case stillHeld:
-		t.countRelease(e, false)
-	case whitelisted:
-		if hour != nil {
-			hour.whitelist++
-		}
-	case failed:
-		if hour != nil {
-			hour.failed++
-		}
+	case unblocked, stillHeld:
+		t.countRelease(e)
 	}
 }
 
@@ -198,13 +165,13 @@ func (t *tally) countBlock(e *event) {
 
 // countRelease ends a hold. Of one that ended because another response holds the
 // address, the length says nothing: the block went on.
-func (t *tally) countRelease(e *event, lifted bool) {
+func (t *tally) countRelease(e *event) {
 	a := t.addrs.find(e.addr)
 	if !a.used {
 		return
 	}
 	since := a.release(e.holder())
-	if !lifted {
+	if e.kind != unblocked {
 		return
 	}
 	a.unblocks++
@@ -228,11 +195,10 @@ func (t *tally) countBefore(e *event) {
 // clock puts a time into 32 bits: 1970 to 2106, without 0, which means none.
 func clock(seconds int64) uint32 { return uint32(min(max(seconds, 1), math.MaxUint32)) }
 
-// at returns the element i of a list that grows as need be.
-func at[T any](list *[]T, i uint16) *T {
-	for len(*list) <= int(i) {
-		var zero T
-		*list = append(*list, zero)
+// element returns the element i of a list that grows as need be.
+func element[T any](list *[]T, i uint16) *T {
+	if int(i) >= len(*list) {
+		*list = append(*list, make([]T, int(i)+1-len(*list))...)
 	}
 	return &(*list)[i]
 }
@@ -245,7 +211,7 @@ const (
 )
 
 func (t *tally) agent(id uint16) *agentTally {
-	a := at(&t.byAgent, id)
+	a := element(&t.byAgent, id)
 	if *a == nil {
 		*a = &agentTally{addrs: newTable(addressesPerAgent, 0)}
 		(*a).addrs.spare = &t.agentSlots
@@ -254,7 +220,7 @@ func (t *tally) agent(id uint16) *agentTally {
 }
 
 func (a *agentTally) count(e *event) {
-	a.counts.add(e.kind)
+	a.outcomes[e.kind]++
 	if e.kind != blocked {
 		return
 	}

@@ -35,7 +35,7 @@ func (r *Report) timeline(t *tally, p Period, loc *time.Location) {
 	i := 0
 	for _, h := range hours {
 		begin := time.Unix(h.from, 0).In(loc)
-		r.HoursOfDay[begin.Hour()] += uint64(h.blocks)
+		r.HoursOfDay[begin.Hour()] += h.outcomes[blocked]
 		for i+1 < len(r.Timeline) && !begin.Before(r.Timeline[i+1].From) {
 			i++
 		}
@@ -43,10 +43,10 @@ func (r *Report) timeline(t *tally, p Period, loc *time.Location) {
 			continue
 		}
 		s := &r.Timeline[i]
-		s.Blocks += uint64(h.blocks)
-		s.Unblocks += uint64(h.unblocks)
-		s.Whitelisted += uint64(h.whitelist)
-		s.Failed += uint64(h.failed)
+		s.Blocks += h.outcomes[blocked]
+		s.Unblocks += h.outcomes[unblocked]
+		s.Whitelisted += h.outcomes[whitelisted]
+		s.Failed += h.outcomes[failed]
 	}
 }
 

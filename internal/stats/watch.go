@@ -159,7 +159,8 @@ func (w *watcher) look() {
 		if len(line) == 0 {
 			return
 		}
-		e, ok := w.decoder.decode(line)
+		var e event
+		ok := w.decoder.decode(line, &e)
 		if e.kind == unreadable {
 			e.when, e.addr.lo = w.c.Now().Unix(), 1
 		}

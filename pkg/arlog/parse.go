@@ -322,27 +322,46 @@ func (p *Parser) newStamp(line, after []byte) (int64, []byte, bool) {
 	} else if after[0] != ' ' {
 		return 0, nil, false
 	}
-	at := func(clock string) (int64, bool) {
-		t, ok := p.inZone(layout, strings.TrimSuffix(string(line[:headLen])+clock+tail, " "))
-		return t.Unix(), ok
-	}
-	unix, ok := at(string(line[headLen : headLen+clockLen]))
+	t, ok := p.inZone(layout, strings.TrimSuffix(string(line[:headLen+clockLen])+tail, " "))
 	if !ok {
 		return p.otherStamp(line)
 	}
-	first, ok1 := at("00:00")
-	last, ok2 := at("59:59")
-	if ok1 && ok2 && last-first == 3599 { // no change of the clock within it
-		h := &p.hours[p.oldest]
-		p.recent = p.oldest
-		p.oldest = (p.oldest + 1) % len(p.hours)
-		h.left, h.right = binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[headLen-8:])
-		h.tail, h.start = tail, first
-		if len(tail) >= 8 {
-			h.tailLeft, h.tailRight = binary.LittleEndian.Uint64([]byte(tail)), binary.LittleEndian.Uint64([]byte(tail[len(tail)-8:]))
-		}
+	unix := t.Unix()
+	within, _ := seconds(line[headLen : headLen+clockLen]) // checked by the caller
+	first := unix - within
+	if p.steady(first) {
+		p.remember(line, tail, first)
 	}
 	return unix, after[len(tail):], true
+}
+
+// steady reports whether the location's clock is not changed in the hours around a time:
+// near a change, the same stamp may mean one of two times. Where another clock counts, its
+// zone is in the stamp.
+func (p *Parser) steady(unix int64) bool {
+	const around = 4 * 3600
+	_, before := time.Unix(unix-around, 0).In(p.location()).Zone()
+	_, after := time.Unix(unix+around, 0).In(p.location()).Zone()
+	return before == after
+}
+
+// remember keeps an hour in the place of the oldest.
+func (p *Parser) remember(line []byte, tail string, start int64) {
+	h := &p.hours[p.oldest]
+	p.recent = p.oldest
+	p.oldest = (p.oldest + 1) % len(p.hours)
+	h.left, h.right = binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[headLen-8:])
+	h.tail, h.start = tail, start
+	if len(tail) >= 8 {
+		h.tailLeft, h.tailRight = binary.LittleEndian.Uint64([]byte(tail)), binary.LittleEndian.Uint64([]byte(tail[len(tail)-8:]))
+	}
+}
+
+func (p *Parser) location() *time.Location {
+	if p.Location == nil {
+		return time.Local
+	}
+	return p.Location
 }
 
 // The forms that date(1) gives in the locales that servers run in, beside C, POSIX and
@@ -377,10 +396,7 @@ func (p *Parser) otherStamp(line []byte) (int64, []byte, bool) {
 // inZone parses a time. A zone that neither the location nor the world knows by its
 // abbreviation counts as the location's own: Go would take it for UTC.
 func (p *Parser) inZone(layout, text string) (time.Time, bool) {
-	loc := p.Location
-	if loc == nil {
-		loc = time.Local
-	}
+	loc := p.location()
 	if strings.ContainsAny(text, "+-") { // "+03" and "+0545": zones that have no letters
 		for _, form := range []string{"-07", "-0700"} {
 			if t, err := time.Parse(strings.Replace(layout, "MST", form, 1), text); err == nil {
