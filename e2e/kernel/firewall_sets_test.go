@@ -225,50 +225,6 @@ func madeAgain(t *testing.T, e enforcer.Enforcer, damage string, attacker, victi
 	}
 }
 
-// TestFirewallAutoCrosses: rules up to the number, the set for what comes after, lifted
-// from both; and never a rule more when all is asked for again.
-func TestFirewallAutoCrosses(t *testing.T) {
-	const most = 5
-	for _, variant := range variants {
-		t.Run(variant, func(t *testing.T) {
-			if !Isolated(t) {
-				return
-			}
-			w := way{variant: variant, change: func(o *firewall.Options) { o.Backend, o.MaxRules = firewall.Auto, most }}
-			e, iptables := w.on(t)
-			var here Host
-			rules := func() int { return strings.Count(here.Run(t, iptables, "-S", "OSSEC_AR"), " -s ") }
-			members := func() int { return strings.Count(here.Run(t, "/usr/sbin/ipset", "list", "ossec_ar4"), " packets ") }
-			// Rules of others, so that the table has more than ours.
-			for i := range 10 {
-				here.Run(t, iptables, "-A", "OUTPUT", "-d", fmt.Sprintf("192.0.2.%d", i), "-j", "ACCEPT")
-			}
-			for range 2 {
-				for i := range 12 {
-					if _, err := e.Block(t.Context(), netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), false); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if r, m := rules(), members(); r != most || m != 12-most {
-					t.Fatalf("%d rules and %d in the set, want %d and %d", r, m, most, 12-most)
-				}
-			}
-			for i := range 12 {
-				if err := e.Unblock(t.Context(), netip.AddrFrom4([4]byte{203, 0, 113, byte(i)})); err != nil {
-					t.Fatal(err)
-				}
-				if got, err := e.List(t.Context()); err != nil || len(got) != 11-i {
-					t.Fatalf("%d listed, %v; want %d", len(got), err, 11-i)
-				}
-			}
-			blockAddr(t, e, netip.MustParseAddr("203.0.113.1"))
-			if r, m := rules(), members(); r != 1 || m != 0 {
-				t.Errorf("%d rules and %d in the set, want it to begin with rules again", r, m)
-			}
-		})
-	}
-}
-
 // TestFirewallSwitchesBackend: from each way to each other, with an address that is
 // lifted while the new one is in use, some that are moved by BlockAll, and in the end
 // nothing of the old one left.
@@ -303,7 +259,7 @@ func switchBackend(t *testing.T, variant, from, to string) {
 	}
 	state := func(iptables string) string {
 		text := here.Run(t, iptables, "-S") + here.Run(t, strings.Replace(iptables, "/iptables", "/ip6tables", 1), "-S")
-		return text + here.Run(t, "/usr/sbin/ipset", "list", "-t") + here.Run(t, "/usr/sbin/nft", "list tables inet")
+		return text + here.Run(t, Program(t, "ipset"), "list", "-t") + here.Run(t, Program(t, "nft"), "list tables inet")
 	}
 	listed := func(e enforcer.Enforcer, want int) {
 		t.Helper()

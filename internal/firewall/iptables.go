@@ -86,13 +86,23 @@ func (f family) blockByRule(ctx context.Context, addr netip.Addr, fresh bool) (e
 		return enforcer.Outcome{}, err
 	}
 	defer f.lock()()
-	p, err := f.ensurePlace(ctx)
-	if err != nil {
-		return enforcer.Outcome{}, err
+	// Somebody may take away what was just made, so that the next step fails.
+	var outcome enforcer.Outcome
+	for range stepwiseTries {
+		var p *place
+		if p, err = f.ensurePlace(ctx); err == nil {
+			_, err = p.ensure(-1, Chain, f.rule(addr)...)
+			outcome = p.outcome
+		}
+		if err == nil || ctx.Err() != nil {
+			break
+		}
 	}
-	_, err = p.ensure(-1, Chain, f.rule(addr)...)
-	return p.outcome, err
+	return outcome, err
 }
+
+// stepwiseTries is how often chain, jumps and rule are made in turn before it is a failure.
+const stepwiseTries = 3
 
 // blockAtOnce checks the jumps and adds the rule, or checks it where it may be there
 // already, the quick way that the variant of iptables has.

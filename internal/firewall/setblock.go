@@ -151,14 +151,17 @@ func (f family) ensureSet(ctx context.Context, c *conn) (enforcer.Outcome, error
 		return enforcer.Outcome{}, err
 	}
 	p, err := f.openPlace(ctx)
+	if err == nil {
+		err = p.ensureSetRule()
+	}
 	if err != nil {
+		if made { // or every Block would try again to make it work
+			err = errors.Join(err, set.whole(c, ipsetDestroy))
+		}
 		return enforcer.Outcome{}, err
 	}
 	p.outcome.Founded = p.outcome.Founded && made
 	p.outcome.Remade = p.outcome.Remade || made
-	if err := p.ensureSetRule(); err != nil {
-		return enforcer.Outcome{}, err
-	}
 	if f.opts.Backend == Auto {
 		if err = p.ensureJumps(); err == nil {
 			err = p.dropJumps(f.bySet()...)
