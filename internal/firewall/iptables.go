@@ -92,7 +92,8 @@ func (f family) blockByRule(ctx context.Context, addr netip.Addr, fresh bool) (e
 		var p *place
 		if p, err = f.ensurePlace(ctx); err == nil {
 			_, err = p.ensure(-1, Chain, f.rule(addr)...)
-			outcome = p.outcome
+			outcome.Founded = outcome.Founded || p.outcome.Founded
+			outcome.Remade = outcome.Remade || p.outcome.Remade
 		}
 		if err == nil || ctx.Err() != nil {
 			break
