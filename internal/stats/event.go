@@ -173,10 +173,15 @@ var (
 // decode reads one line into e, which is all zeros. It reports false for an event that
 // the filter does not want.
 func (d *decoder) decode(line []byte, e *event) bool {
-	b := &d.brief
-	if !d.parser.Brief(line, b) {
-		return d.decodeAny(line, e)
+	if d.parser.Brief(line, &d.brief) {
+		return d.fromBrief(line, e)
 	}
+	return d.decodeAny(line, e)
+}
+
+// fromBrief makes the event of the line that d.brief is about.
+func (d *decoder) fromBrief(line []byte, e *event) bool {
+	b := &d.brief
 	program, rule := d.programs.of(line[b.Program:b.ProgramEnd]), d.rules.of(unDash(line[b.Rule:b.RuleEnd]))
 	e.addr.lo, e.when = fourInSix|uint64(b.Addr), b.Unix
 	e.rule, e.program = rule.id, program.id

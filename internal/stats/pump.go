@@ -181,26 +181,35 @@ func (c *chunk) decode(d *decoder, from, until int64) {
 		c.unreadable(0)
 	}
 	for rest := c.data; len(rest) > 0; {
-		line := rest
-		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
-			line, rest = rest[:end], rest[end+1:]
-		} else {
-			rest = nil
-		}
 		c.lines++
-		if len(line) > 0 {
-			c.line(line, d, from, until)
+		n := len(c.events)
+		c.events = append(c.events, event{})
+		e := &c.events[n]
+		end, ok := 0, true
+		if brief := d.parser.Brief(rest, &d.brief); brief {
+			ok = d.fromBrief(rest, e)
+			end = lineEnd(rest, d.brief.RuleEnd)
+		} else if end = lineEnd(rest, 0); end > 0 {
+			ok = d.decodeAny(rest[:end], e)
+		} else {
+			ok = false // an empty line
 		}
+		rest = rest[min(end+1, len(rest)):]
+		c.take(n, ok, from, until)
 	}
 }
 
-// line makes the event of a line in its place in c.events, from which it is taken back
-// when it does not count.
-func (c *chunk) line(line []byte, d *decoder, from, until int64) {
-	n := len(c.events)
-	c.events = append(c.events, event{})
+// lineEnd returns where the line ends in which from lies.
+func lineEnd(text []byte, from int) int {
+	if end := bytes.IndexByte(text[from:], '\n'); end >= 0 {
+		return from + end
+	}
+	return len(text)
+}
+
+// take keeps the event n, the last one, if it counts.
+func (c *chunk) take(n int, ok bool, from, until int64) {
 	e := &c.events[n]
-	ok := d.decode(line, e)
 	if e.when != 0 {
 		c.current = e.when
 		c.low = min(c.low, e.when)
@@ -213,11 +222,13 @@ func (c *chunk) line(line []byte, d *decoder, from, until int64) {
 		e.when = c.current
 	}
 	switch {
+	case !ok:
+		c.events = c.events[:n]
 	case e.kind == unreadable:
 		when := e.when
 		c.events = c.events[:n]
 		c.unreadable(when)
-	case !ok || e.kind < aborted && (e.when < from || e.when >= until):
+	case e.kind < aborted && (e.when < from || e.when >= until):
 		c.events = c.events[:n]
 	}
 }
@@ -234,7 +245,7 @@ func (c *chunk) unreadable(when int64) {
 
 // addChunk counts the events of a chunk.
 func (t *tally) addChunk(c *chunk) {
-	const ahead = 16
+	const ahead = 32
 	for i := range c.events {
 		if i%ahead == 0 {
 			for j := i; j < min(i+ahead, len(c.events)); j++ {

@@ -33,9 +33,10 @@ var (
 	deleteBytes = load(deleteWord)
 )
 
-// Brief reads a line without its newline, in half the time that Parse takes. It reports
-// false for a line that is of another kind or whose hour is new to the Parser: Parse
-// reads those.
+// Brief reads the line that the text begins with, in half the time that Parse takes. Other
+// lines may follow: it ends with the first newline from b.RuleEnd on. Brief reports false
+// for a line that is of another kind or whose hour is new to the Parser: Parse reads
+// those.
 func (p *Parser) Brief(line []byte, b *Brief) bool {
 	const shortest = headLen + clockLen + 24
 	if len(line) < shortest {
@@ -76,14 +77,23 @@ func (p *Parser) Brief(line []byte, b *Brief) bool {
 		return false
 	}
 	b.Rule = at + 1
-	b.RuleEnd, ok = blank(line, b.Rule)
-	return ok
+	b.RuleEnd, ok = wordEnd(line, b.Rule)
+	return ok && (line[b.RuleEnd] == ' ' || line[b.RuleEnd] == '\n')
 }
 
-// blank finds the first blank from on, if eight bytes can be read up to there.
+// blank finds the blank that ends the word that begins at from, if eight bytes can be read
+// up to there.
 func blank(s []byte, from int) (int, bool) {
+	end, ok := wordEnd(s, from)
+	return end, ok && s[end] == ' '
+}
+
+// wordEnd finds the first blank or control character.
+func wordEnd(s []byte, from int) (int, bool) {
+	const above = (' ' + 1) * ones
 	for ; from+8 <= len(s); from += 8 {
-		if m := equal(binary.LittleEndian.Uint64(s[from:]), ' '); m != 0 {
+		x := binary.LittleEndian.Uint64(s[from:])
+		if m := (x - above) &^ x & highs; m != 0 {
 			return from + bits.TrailingZeros64(m)>>3, true
 		}
 	}

@@ -209,8 +209,13 @@ func checkBrief(t *testing.T, p *arlog.Parser, line []byte) (accepted bool) {
 	var f arlog.Fields
 	err := p.Parse(line, &f) // and makes the hour known
 	var b arlog.Brief
-	if !p.Brief(line, &b) {
+	text := append(bytes.Clone(line), "\nMon Nov 23 03:27:57 UTC 2026 the next line"...)
+	if !p.Brief(text, &b) {
 		return false
+	}
+	if b.RuleEnd > len(line) {
+		t.Errorf("%q\nin brief %+v is longer than the line", line, b)
+		return true
 	}
 	four := netip.AddrFrom4([4]byte{byte(b.Addr >> 24), byte(b.Addr >> 16), byte(b.Addr >> 8), byte(b.Addr)})
 	rule := string(line[b.Rule:b.RuleEnd])
@@ -236,6 +241,8 @@ func TestBrief(t *testing.T) {
 		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 2001:db8::7 1304756247.60385 5712 - Blocked IP: 2001:db8::7 (Rule: 5712)", false},
 		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add root 203.0.113.7 1304756247.60385 5712 - Blocked IP: 203.0.113.7", false},
 		{"Mon Nov 23 03:27:57 UTC 2026", false},
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 203.0.113.7 1304756247.60385 5712", true},
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 203.0.113.7 1304756247.60385", false},
 	} {
 		if got := checkBrief(t, &p, []byte(test.line)); got != test.want {
 			t.Errorf("%q: %v", test.line, got)
