@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 # Programs and tools that are installed by hand are often here.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test kernel-test race lint fuzz bench man demo deps clean
+.PHONY: build test kernel-test race lint fuzz bench man demo packages package-test deps clean
 
 # Static programs in build/.
 build:
@@ -34,7 +34,7 @@ lint:
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
-	shellcheck install.sh .ci/run .ci/deps .ci/kernel-tests
+	shellcheck install.sh .ci/run .ci/deps .ci/kernel-tests packaging/build packaging/deps packaging/p[ro]*
 
 # Every fuzz target, FUZZTIME each.
 fuzz:
@@ -53,7 +53,7 @@ deps:
 	@.ci/deps
 
 clean:
-	rm -rf build dist
+	rm -rf build dist dist-packages
 
 # The manual pages, from the programs' own definitions.
 man: build
@@ -63,3 +63,14 @@ man: build
 # The suite at work in throw-away namespaces, narrated.
 demo: build
 	go run ./demo
+
+# .deb, .rpm and tar.gz for both architectures, the same bytes from the same sources. VERSION,
+# ARCHS and FORMATS choose.
+PACKAGES := dist-packages
+packages:
+	@VERSION='$(VERSION)' TAGS='$(TAGS)' LDFLAGS='$(LDFLAGS)' packaging/build $(PACKAGES)
+
+# The .deb installed, used, upgraded, removed and purged in a folder of its own.
+package-test: deps
+	@packaging/deps
+	AR_PACKAGE_TESTS=$${AR_PACKAGE_TESTS:-yes} go test -v -count=1 ./e2e/packages
