@@ -33,7 +33,7 @@ type Query struct {
 // within a few milliseconds.
 const (
 	DefaultLookBack  = 30 * 24 * time.Hour
-	defaultLookBytes = 4 << 20
+	defaultLookBytes = 2 << 20
 )
 
 // collected is what was found.
@@ -88,7 +88,7 @@ func (c *collected) read(spans []span, w want, q *Query) {
 	for _, s := range spans {
 		all += s.to - s.from
 	}
-	c.tally.addrs = newTable(maxAddresses, int(all>>10)) // a guess: one address in a few lines is new
+	c.tally.addrs = newTable(maxAddresses, int(all>>8)) // a guess: every other line has an address of its own
 	pump := newPump(c.tally, w.lookBack, w.until, func() *decoder {
 		return &decoder{
 			parser:   arlog.Parser{Location: q.Location},

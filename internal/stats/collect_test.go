@@ -85,7 +85,7 @@ func TestLookBack(t *testing.T) {
 	b.WriteString(line(today.Add(3*time.Hour), "198.51.100.1")) // never
 	h.write("logs/active-responses.log", b.String(), time.Time{})
 	for _, test := range []struct{ flag, want string }{
-		{"", "3 different, 2 new, 1 returning (blocked since Nov 1"},
+		{"", "3 different, 2 new, 1 returning (blocked since Nov 2"},
 		{"30d", "3 different, 2 new, 1 returning (blocked since Nov  3 00:00 too)"}, // more than fit: a note says so
 		{"1h", "3 different, 3 new, 0 returning (blocked since Nov 22 23:00 too)"},
 		{"0", "3 different\n"},

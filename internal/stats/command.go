@@ -115,7 +115,7 @@ func (c *command) periodFlags() []cli.Flag {
 		&cli.StringSliceFlag{Category: category, Name: "agent", Usage: "only the agent `NAME` (with --alerts)"},
 		&cli.BoolFlag{Category: category, Name: "alerts", Usage: "read the manager's alerts: what all agents did", Destination: &c.alerts},
 		&cli.StringFlag{Category: category, Name: "log", Usage: "read `FILE` and its rotated ones instead of the installation's log"},
-		&cli.StringFlag{Category: category, Name: "look-back", Usage: "how far before the period to look for addresses that come back: `TIME` as 48h or 90d, 0 for not at all (default: 30d, or 4 MiB of the log if that is less)", Destination: &c.lookBack},
+		&cli.StringFlag{Category: category, Name: "look-back", Usage: "how far before the period to look for addresses that come back: `TIME` as 48h or 90d, 0 for not at all (default: 30d, or 2 MiB of the log if that is less)", Destination: &c.lookBack},
 		&cli.BoolFlag{Category: category, Name: "thorough", Usage: "read all logs whole: for a clock that jumped by more than two hours", Destination: &c.query.Thorough},
 	}
 }

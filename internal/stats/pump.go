@@ -16,6 +16,8 @@ const (
 	// chunkSize is how much is read at once, in bytes: it stays in the processor's cache
 	// from the reading to the counting.
 	chunkSize = 256 << 10
+	// usualLine is a little less than the length of most lines, in bytes.
+	usualLine = 100
 	// maxLine is the longest line that is looked at, in bytes: a request of Wazuh's and
 	// what stands before it.
 	maxLine = arproto.MaxLine + 8<<10
@@ -174,6 +176,9 @@ func (p *pump) take() *chunk {
 
 // decode makes the events of the chunk's lines.
 func (c *chunk) decode(d *decoder, from, until int64) {
+	if c.events == nil {
+		c.events = make([]event, 0, chunkSize/usualLine)
+	}
 	c.events = c.events[:0]
 	c.lines = c.overlong
 	c.low, c.high, c.current, c.back = math.MaxInt64, math.MinInt64, 0, 0

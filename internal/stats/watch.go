@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -75,6 +76,7 @@ const keptEvents = 500
 
 // watch goes on until ctx ends.
 func (c *command) watch(ctx context.Context, interval time.Duration) error {
+	debug.SetGCPercent(100) // main turns it off for short runs; this one may go on for days
 	w := &watcher{c: c, log: follower{path: c.query.Log}, inForce: -1}
 	if err := w.begin(); err != nil {
 		return err
