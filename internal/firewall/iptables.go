@@ -86,24 +86,19 @@ func (f family) blockByRule(ctx context.Context, addr netip.Addr, fresh bool) (e
 		return enforcer.Outcome{}, err
 	}
 	defer f.lock()()
-	// Somebody may take away what was just made, so that the next step fails.
 	var outcome enforcer.Outcome
-	for range stepwiseTries {
-		var p *place
-		if p, err = f.ensurePlace(ctx); err == nil {
-			_, err = p.ensure(-1, Chain, f.rule(addr)...)
-			outcome.Founded = outcome.Founded || p.outcome.Founded
-			outcome.Remade = outcome.Remade || p.outcome.Remade
+	err = tryAgain(ctx, func() error {
+		p, err := f.ensurePlace(ctx)
+		if err != nil {
+			return err
 		}
-		if err == nil || ctx.Err() != nil {
-			break
-		}
-	}
+		_, err = p.ensure(-1, Chain, f.rule(addr)...)
+		outcome.Founded = outcome.Founded || p.outcome.Founded
+		outcome.Remade = outcome.Remade || p.outcome.Remade
+		return err
+	})
 	return outcome, err
 }
-
-// stepwiseTries is how often chain, jumps and rule are made in turn before it is a failure.
-const stepwiseTries = 3
 
 // blockAtOnce checks the jumps and adds the rule, or checks it where it may be there
 // already, the quick way that the variant of iptables has.

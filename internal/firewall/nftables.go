@@ -35,11 +35,15 @@ func (e *Firewall) blockNFT(ctx context.Context, addr netip.Addr) (enforcer.Outc
 	if errors.Is(err, ErrFull) {
 		return out, e.growTable(ctx, c, addr)
 	}
-	if out.Founded, err = e.ensureTable(c); err != nil {
-		return out, err
-	}
-	out.Remade = true
-	return out, t.add(c, addr)
+	err = tryAgain(ctx, func() error {
+		founded, err := e.ensureTable(c)
+		if err != nil {
+			return err
+		}
+		out.Founded, out.Remade = out.Founded || founded, true
+		return t.add(c, addr)
+	})
+	return out, err
 }
 
 // nftChains are the base chains that the table has.

@@ -80,11 +80,30 @@ func (f family) blockInSet(ctx context.Context, addr netip.Addr, seen *standing)
 	if err == nil && f.setStands(ctx, c, seen) {
 		return enforcer.Outcome{}, nil
 	}
-	out, err := f.ensureSet(ctx, c)
-	if err != nil {
-		return out, err
+	var out enforcer.Outcome
+	err = tryAgain(ctx, func() error {
+		made, err := f.ensureSet(ctx, c)
+		out.Founded, out.Remade = out.Founded || made.Founded, out.Remade || made.Remade
+		out.Notes = made.Notes
+		if err != nil {
+			return err
+		}
+		return f.addToSet(ctx, c, addr)
+	})
+	return out, err
+}
+
+// tries is how often what blocks rest on is made in turn before it is a failure: somebody
+// may take away what was just made, so that the next step fails.
+const tries = 3
+
+func tryAgain(ctx context.Context, work func() error) (err error) {
+	for range tries {
+		if err = work(); err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) {
+			break
+		}
 	}
-	return out, f.addToSet(ctx, c, addr)
+	return err
 }
 
 // addToSet adds addresses; where there is no more room it makes some, if it may.

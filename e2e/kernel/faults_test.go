@@ -1,0 +1,282 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// start starts a response as the daemon does, without waiting.
+func start(t *testing.T, path string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(path, args...)
+	cmd.Dir, cmd.Env = "/", []string{}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+// configure writes active-response.toml into the home that bin belongs to.
+func configure(t *testing.T, bin, text string) {
+	t.Helper()
+	etc := filepath.Join(bin, "../../etc")
+	if err := errors.Join(os.MkdirAll(etc, 0o755), os.WriteFile(filepath.Join(etc, "active-response.toml"), []byte(text), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// agrees fails the test when leases and kernel differ.
+func agrees(t *testing.T, program string) {
+	t.Helper()
+	var here Host
+	if got, err := here.Try(t, exec.Command(program, "reconcile")); err != nil || got != "" {
+		t.Errorf("leases and kernel differ: %v\n%s", err, got)
+	}
+}
+
+// TestKilledInAStorm: responses are killed at random moments. Whatever is left over, one
+// more call for each address brings leases and kernel together, and all of them end well.
+func TestKilledInAStorm(t *testing.T) {
+	for _, backend := range []string{"iptables", "ipset", "nftables"} {
+		t.Run(backend, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			const n = 200
+			bin := buildPrograms(t)
+			configure(t, bin, "[firewall]\nbackend = \""+backend+"\"\n")
+			program := filepath.Join(bin, "firewall-drop.sh")
+			addr := func(i int) string { return fmt.Sprintf("198.18.0.%d", i%100) }
+			action := func(i int) string { return []string{"add", "delete"}[i/100] }
+			for i := range n {
+				cmd := start(t, program, action(i), "-", addr(i), "1.1", "5712")
+				timer := time.AfterFunc(time.Duration(rand.IntN(8000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
+				_ = cmd.Wait() // killed or not
+				timer.Stop()
+			}
+			for i := range 100 {
+				respond(t, program, "add", "-", addr(i), "1.2", "5712")
+			}
+			agrees(t, program)
+			for i := range 100 {
+				respond(t, program, "delete", "-", addr(i), "1.2", "5712")
+			}
+			agrees(t, program)
+			var here Host
+			if got := here.Run(t, program, "list"); got != "nobody is blocked\n" {
+				t.Errorf("left over:\n%s", got)
+			}
+		})
+	}
+}
+
+// TestThousandAtOnce: a fork bomb of alerts; every response exits 0, and nothing is lost.
+func TestThousandAtOnce(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	const n = 1000
+	bin := buildPrograms(t)
+	program := filepath.Join(bin, "firewall-drop.sh")
+	storm(t, program, "add", n)
+	var here Host
+	if got := strings.Count(here.Run(t, program, "list"), " blocked "); got != n {
+		t.Errorf("%d addresses in force, want %d", got, n)
+	}
+	agrees(t, program)
+}
+
+// TestRaceOnOneAddress: a hundred processes add and delete one address for two programs.
+// What is in force in the end is what the leases say.
+func TestRaceOnOneAddress(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	bin := buildPrograms(t)
+	var commands []*exec.Cmd
+	for i := range 100 {
+		name := []string{"firewall-drop.sh", "custom-firewall-drop.sh"}[i%2]
+		action := []string{"add", "delete"}[i/2%2]
+		commands = append(commands, start(t, filepath.Join(bin, name), action, "-", "203.0.113.7", "1.1", "5712"))
+	}
+	for i, cmd := range commands {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	agrees(t, filepath.Join(bin, "firewall-drop"))
+}
+
+// TestFullDisk: where the home can take nothing any more, the block is made and lifted all
+// the same, and the fault is told.
+func TestFullDisk(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	bin := buildPrograms(t)
+	home := filepath.Join(bin, "../..")
+	for _, folder := range []string{"var", "logs"} {
+		path := filepath.Join(home, folder)
+		if err := errors.Join(os.MkdirAll(path, 0o755), unix.Mount("small", path, "tmpfs", 0, "size=64k,mode=755")); err != nil {
+			needKernel(t, fmt.Sprintf("mounting a tmpfs: %v", err))
+		}
+		t.Cleanup(func() { _ = unix.Unmount(path, 0) }) // it goes with the namespace otherwise
+		// The filler stops when the disk is full.
+		_ = os.WriteFile(filepath.Join(path, "filler"), make([]byte, 1<<20), 0o600)
+	}
+	var here Host
+	program := filepath.Join(bin, "firewall-drop.sh")
+	iptables := Program(t, "iptables")
+	out, err := here.Try(t, exec.Command(program, "add", "-", "203.0.113.7", "1.1", "5712"))
+	if err != nil || !strings.Contains(out, "no space left on device") {
+		t.Errorf("add: %v, %q; want that it blocks and tells the fault", err, out)
+	}
+	if got := here.Run(t, iptables, "-S", "OSSEC_AR"); !strings.Contains(got, "203.0.113.7/32") {
+		t.Errorf("not blocked:\n%s", got)
+	}
+	if out, err := here.Try(t, exec.Command(program, "delete", "-", "203.0.113.7", "1.1", "5712")); err != nil {
+		t.Errorf("delete: %v, %q", err, out)
+	}
+	if got := here.Run(t, iptables, "-S", "OSSEC_AR"); strings.Contains(got, "203.0.113.7/32") {
+		t.Errorf("not lifted:\n%s", got)
+	}
+}
+
+// TestLogRotatedInAStorm: the log is moved away again and again while responses write to
+// it. No line is lost or broken.
+func TestLogRotatedInAStorm(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	const n = 150
+	bin := buildPrograms(t)
+	logs := filepath.Join(bin, "../../logs")
+	program := filepath.Join(bin, "firewall-drop.sh")
+	var commands []*exec.Cmd
+	for i := range n {
+		commands = append(commands, start(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712"))
+	}
+	for i, cmd := range commands {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("add of address %d: %v", i, err)
+		}
+		if i%10 == 0 {
+			// There may be none at the moment.
+			_ = os.Rename(filepath.Join(logs, "active-responses.log"), filepath.Join(logs, fmt.Sprintf("active-responses.log.%d", i)))
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(logs, "active-responses.log*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if !strings.Contains(line, " add - 198.18.0.") || !strings.HasSuffix(line, " (Rule: 5712)\n") {
+				t.Errorf("broken line %q", line)
+			}
+			lines++
+		}
+	}
+	if lines != n {
+		t.Errorf("%d lines in %d files, want %d", lines, len(files), n)
+	}
+}
+
+// TestXtablesLockHeld: another program holds the lock of the xtables while it is wanted. The
+// response waits for it and then blocks.
+func TestXtablesLockHeld(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	tools := chooseVariant(t, "legacy")
+	bin := buildPrograms(t)
+	bindTools(t, tools)
+	program := filepath.Join(bin, "firewall-drop.sh")
+	lock, err := os.OpenFile("/run/xtables.lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	cmd := start(t, program, "add", "-", "203.0.113.7", "1.1", "5712")
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		t.Fatalf("it ended while the lock was held: %v", err)
+	case <-time.After(500 * time.Millisecond): // long enough to get to the lock
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("add: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("it did not end after the lock was free")
+	}
+	agrees(t, program)
+}
+
+// TestTakenAwayInAStorm: sets, tables and routes are taken away as a whole while responses
+// are at work. After the next block, or a restore where nothing can tell a block that
+// something is gone, all that is leased is in force.
+func TestTakenAwayInAStorm(t *testing.T) {
+	for _, tt := range []struct{ name, program, config, damage string }{
+		{"ipset destroyed", "firewall-drop.sh", "[firewall]\nbackend = \"ipset\"\n", "iptables -w -F; ip6tables -w -F; ipset destroy"},
+		{"nftables table deleted", "firewall-drop.sh", "[firewall]\nbackend = \"nftables\"\n", "nft delete table inet ossec_ar"},
+		{"routes flushed", "route-null", "", "ip route flush table main"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			const n = 80
+			Program(t, strings.Fields(tt.damage)[0])
+			bin := buildPrograms(t)
+			configure(t, bin, tt.config)
+			program := filepath.Join(bin, tt.program)
+			var commands []*exec.Cmd
+			for i := range n {
+				commands = append(commands, start(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712"))
+			}
+			for i, cmd := range commands {
+				if err := cmd.Wait(); err != nil {
+					t.Errorf("add of address %d: %v", i, err)
+				}
+				if i == n/3 || i == 2*n/3 {
+					_ = exec.Command("/bin/sh", "-c", "PATH=/usr/sbin:/sbin:/usr/bin:/bin; "+tt.damage).Run() // what is gone already cannot go again
+				}
+			}
+			var here Host
+			if tt.program == "route-null" {
+				here.Run(t, program, "restore")
+			} else {
+				respond(t, program, "add", "-", "203.0.113.2", "1.1", "5712")
+			}
+			agrees(t, program)
+			if got := strings.Count(here.Run(t, program, "list"), " blocked "); got < n {
+				t.Errorf("%d addresses in force, want %d", got, n)
+			}
+		})
+	}
+}
