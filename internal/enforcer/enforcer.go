@@ -7,8 +7,12 @@ package enforcer
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 )
+
+// ErrFull says that no further address fits where the blocks live.
+var ErrFull = errors.New("the set of blocked addresses is full")
 
 // Enforcer puts blocks in force and lifts them. An address is valid, unmapped
 // and without a zone. Every method is safe beside other processes that do the

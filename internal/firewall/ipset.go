@@ -71,7 +71,7 @@ const (
 )
 
 // ErrFull says that no further address fits: there are firewall.max_addresses.
-var ErrFull = errors.New("the set of blocked addresses is full")
+var ErrFull = enforcer.ErrFull
 
 // ipset is one set of the kernel.
 type ipset struct {

@@ -99,6 +99,9 @@ func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, known bool,
 	}
 	outcome, err = p.enforcer.Block(ctx, addr, held.Fresh())
 	leaseErr = settle()
+	if errors.Is(err, enforcer.ErrFull) && p.evict(ctx) {
+		outcome, err = p.enforcer.Block(ctx, addr, false)
+	}
 	if err != nil {
 		if leaseErr == nil {
 			err = errors.Join(err, p.store.Withdraw(addr, p.Name, held))

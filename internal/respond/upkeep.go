@@ -79,7 +79,7 @@ func (p *call) expire(ctx context.Context) int {
 	if err := p.setUp(); err != nil {
 		return p.fail(err)
 	}
-	due, kept, err := p.expired()
+	due, _, kept, err := p.orphans()
 	if err != nil {
 		return p.fail(err)
 	}
@@ -117,12 +117,33 @@ func (p *call) expireOne(ctx context.Context, l lease.Lease) error {
 	return nil
 }
 
-// expired sorts out the leases that are due, and the orphans that are kept because they
-// may last for ever.
-func (p *call) expired() (due, kept []lease.Lease, err error) {
+// evict frees the address that has been held longest for a daemon that is gone, to make
+// room, and tells whether there was one.
+func (p *call) evict(ctx context.Context) bool {
+	due, waiting, kept, err := p.orphans()
+	all := slices.Concat(due, waiting, kept)
+	if err != nil || len(all) == 0 {
+		return false
+	}
+	oldest := slices.MinFunc(all, func(a, b lease.Lease) int { return a.Renewed.Compare(b.Renewed) })
+	held, leaseErr, err := p.giveBack(ctx, oldest.Addr, oldest.Program)
+	if err != nil || len(held.Others) > 0 {
+		return false
+	}
+	about := p.about
+	p.about = arproto.Request{Addr: oldest.Addr, AlertID: oldest.AlertID, RuleID: oldest.RuleID}
+	p.log(arlog.StatusDelete, arlog.Unblocked(oldest.Addr, "")+" (to make room: the daemon that asked for it is gone)")
+	p.about = about
+	p.leaseFaults(leaseErr)
+	return true
+}
+
+// orphans sorts out the leases whose daemon is gone: those that are due, those whose time is
+// not yet over, and those that are kept because they may last for ever.
+func (p *call) orphans() (due, waiting, kept []lease.Lease, err error) {
 	leases, err := p.store.All()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	timeouts, err := ossec.ReadTimeouts(p.Home)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -152,9 +173,11 @@ func (p *call) expired() (due, kept []lease.Lease, err error) {
 			kept = append(kept, l)
 		case age > limit || age < -time.Hour: // the latter: the clock was set back
 			due = append(due, l)
+		default:
+			waiting = append(waiting, l)
 		}
 	}
-	return due, kept, nil
+	return due, waiting, kept, nil
 }
 
 // restore expires what is due and then blocks again whatever is leased but not blocked.

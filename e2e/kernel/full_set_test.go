@@ -1,0 +1,46 @@
+package kernel
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFullSetMakesRoom: where no further address fits, the oldest that a dead daemon asked
+// for goes; where there is none, the error says what is full.
+func TestFullSetMakesRoom(t *testing.T) {
+	for _, backend := range []string{"ipset", "nftables"} {
+		t.Run(backend, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			bin := buildPrograms(t)
+			configure(t, bin, "[firewall]\nbackend = \""+backend+"\"\nmax_addresses = 3\n")
+			program := filepath.Join(bin, "firewall-drop.sh")
+			// A shell under the daemon's name calls twice and is gone.
+			daemon := filepath.Join(t.TempDir(), "ossec-execd")
+			if err := os.Symlink("/bin/sh", daemon); err != nil {
+				t.Fatal(err)
+			}
+			calls := "#\n" + program + " add - 198.18.0.1 1.1 5712; " + program + " add - 198.18.0.2 1.2 5712; true"
+			if out, err := exec.Command(daemon, "-c", calls).CombinedOutput(); err != nil || len(out) > 0 {
+				t.Fatalf("the daemon's calls: %v %s", err, out)
+			}
+			respond(t, program, "add", "-", "203.0.113.1", "1.3", "5712")
+			respond(t, program, "add", "-", "203.0.113.2", "1.4", "5712")
+			var here Host
+			list := here.Run(t, program, "list")
+			if strings.Contains(list, "198.18.0.1 ") || !strings.Contains(list, "198.18.0.2 ") || !strings.Contains(list, "203.0.113.2 ") {
+				t.Errorf("not the oldest orphan made room:\n%s", list)
+			}
+			respond(t, program, "add", "-", "203.0.113.3", "1.5", "5712")
+			out, err := here.Try(t, exec.Command(program, "add", "-", "203.0.113.4", "1.6", "5712"))
+			if err == nil || !strings.Contains(out, "the set of blocked addresses is full: firewall.max_addresses is 3") {
+				t.Errorf("with nobody to go: %v %q", err, out)
+			}
+			agrees(t, program)
+		})
+	}
+}
