@@ -101,3 +101,22 @@ func TestLoadUnreadable(t *testing.T) {
 		t.Errorf("err = %v, want the reading error", err)
 	}
 }
+
+// FuzzParse: whatever the file holds, what comes out can be worked with.
+func FuzzParse(f *testing.F) {
+	f.Add("[firewall]\ntarget = \"REJECT\"\ntimeout = \"1s\"\n")
+	f.Add("[whitelist]\nentries = [1, \"x\"]\n[[mail.route]]\nto = []\n")
+	f.Add("firewall = 1\n\"a b\".c = 2\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, _ := parse("x.toml", text, Default())
+		if c.Firewall.Target != "DROP" && c.Firewall.Target != "REJECT" {
+			t.Errorf("target %q", c.Firewall.Target)
+		}
+		if c.Firewall.Timeout.Duration <= 0 || c.Lease.LockTimeout.Duration <= 0 || c.Wazuh.ReplyTimeout.Duration <= 0 {
+			t.Errorf("no time to work in: %+v", c)
+		}
+		if !strings.HasPrefix(c.HostDeny.File, "/") || c.HostDeny.Daemons == "" {
+			t.Errorf("host_deny %+v", c.HostDeny)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -27,9 +28,13 @@ func ReadResponseList(path string) ([]ListedResponse, error) {
 		return nil, fmt.Errorf("reading the list of responses: %w", err)
 	}
 	defer file.Close() // only read from
+	return parseResponseList(file, path)
+}
+
+func parseResponseList(in io.Reader, path string) ([]ListedResponse, error) {
 	var list []ListedResponse
 	var broken error
-	lines := bufio.NewScanner(file)
+	lines := bufio.NewScanner(in)
 	for n := 1; lines.Scan(); n++ {
 		text := strings.TrimSpace(lines.Text())
 		if text == "" {
