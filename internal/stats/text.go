@@ -67,7 +67,11 @@ func (w *textWriter) about(r *Report) {
 			fmt.Sprintf("%d returning (blocked since %s too)", *a.Returning, a.LookedBackTo.Format("Jan _2 15:04")))
 	}
 	if a.Repeated > 0 {
-		parts = append(parts, fmt.Sprintf("%d blocked more than once", a.Repeated))
+		least := ""
+		if !a.Exact {
+			least = "at least "
+		}
+		parts = append(parts, fmt.Sprintf("%s%d blocked more than once", least, a.Repeated))
 	}
 	w.line("Addresses: %s", strings.Join(parts, ", "))
 	if !a.Exact {
