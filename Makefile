@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 # Programs and tools that are installed by hand are often here.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test kernel-test race lint fuzz bench man demo packages package-test deps clean
+.PHONY: build test kernel-test race lint fuzz bench bench-stats man demo packages package-test deps clean
 
 # Static programs in build/.
 build:
@@ -48,6 +48,10 @@ fuzz:
 # Whole programs timed beside the bare commands, in one run.
 bench: build
 	go run ./bench -bin build
+
+# The statistics of a generated log of some 300 MB, beside wc and a pipeline of grep and sort.
+bench-stats: build
+	go run ./internal/stats/bench -bin build/response-stats
 
 deps:
 	@.ci/deps

@@ -542,7 +542,9 @@ configure_ossec() {
 }
 
 install_suite() {
-	[ -n "$destdir" ] || [ "$(id -u)" = 0 ] || [ -w "$(dirname "$home")" ] || [ -w "$home" ] ||
+	nearest=$home # the folder that the first new one would be made in
+	while [ ! -e "$nearest" ]; do nearest=$(dirname "$nearest"); done
+	[ -n "$destdir" ] || [ "$(id -u)" = 0 ] || [ -w "$nearest" ] ||
 		die "$home cannot be written to: run it as root"
 	if [ "$system" = yes ] && [ -z "$destdir" ] && [ "$(id -u)" != 0 ]; then
 		say "not root: cron, logrotate and man pages are left out"

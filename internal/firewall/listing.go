@@ -125,11 +125,11 @@ func (e *Firewall) eachFamily(do func(family) error) (inKernel bool, err error) 
 	found := false
 	for _, v6 := range []bool{false, true} {
 		f, err := e.family(v6)
-		inKernel = inKernel || e.looksEverywhere(f)
 		if errors.Is(err, run.ErrNotFound) {
 			none = err
 			continue
 		}
+		inKernel = inKernel || e.looksEverywhere(f)
 		if _, err := os.Stat(filepath.Join(e.opts.Proc, "net/if_inet6")); v6 && err != nil {
 			continue // the kernel has no IPv6
 		}
@@ -137,6 +137,9 @@ func (e *Firewall) eachFamily(do func(family) error) (inKernel bool, err error) 
 		if err := do(f); err != nil {
 			return inKernel, err
 		}
+	}
+	if !found {
+		inKernel = e.looksEverywhere(family{})
 	}
 	if !found && e.opts.Backend != NFTables && !e.standsInForIPTables(none) {
 		return inKernel, none
