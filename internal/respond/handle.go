@@ -180,13 +180,13 @@ func (p *call) dryDelete() int {
 	return program.ExitOK
 }
 
-// holders names who holds an address, for a message.
+// holders names who holds an address, for a message. The rule id came from outside once.
 func holders(leases []lease.Lease) string {
 	var names []string
 	for _, l := range leases {
-		name := l.Program
+		name := arlog.Word(l.Program)
 		if l.RuleID != "" {
-			name += " (Rule: " + l.RuleID + ")"
+			name += " (Rule: " + arlog.Word(l.RuleID) + ")"
 		}
 		names = append(names, name)
 	}
