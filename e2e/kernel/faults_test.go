@@ -255,6 +255,7 @@ func TestTakenAwayInAStorm(t *testing.T) {
 			bin := buildPrograms(t)
 			configure(t, bin, tt.config)
 			program := filepath.Join(bin, tt.program)
+			respond(t, program, "add", "-", "203.0.113.1", "1.1", "5712")
 			var commands []*exec.Cmd
 			for i := range n {
 				commands = append(commands, start(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712"))

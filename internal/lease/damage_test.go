@@ -281,7 +281,7 @@ func TestStateFolderRefused(t *testing.T) {
 	lock, lockErr := s.LockAddr(v4)
 	lock.Release()
 	for what, err := range map[string]error{
-		"Acquire": settle(), "All": allErr, "Release": releaseErr, "LockAddr": lockErr, "Clear": s.Clear(), "Drop": s.Drop(v4), "MarkComplete": s.MarkComplete(v4, "kernel"),
+		"Acquire": settle(), "All": allErr, "Release": releaseErr, "LockAddr": lockErr, "Clear": s.Clear(), "Drop": s.Drop(v4), "MarkComplete": mark(s, v4, "kernel"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "the state folder "+dir+" is not used") {
 			t.Errorf("%s: %v", what, err)

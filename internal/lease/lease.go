@@ -298,14 +298,16 @@ func (s *Store) All() ([]Lease, error) {
 // here, because the place that they live in was made empty just now by a process that
 // had leased. A reboot makes another kernel, and a lost file forgets the mark: then an
 // enforcer has to look before it adds.
-func (s *Store) MarkComplete(addr netip.Addr, kernel string) error {
-	err := s.update(func(tx *bolt.Tx) error {
-		return tx.Bucket(metaBucket).Put(completeKey(addr), []byte(kernel))
+func (s *Store) MarkComplete(addr netip.Addr, kernel string) (already bool, err error) {
+	err = s.update(func(tx *bolt.Tx) error {
+		meta := tx.Bucket(metaBucket)
+		already = string(meta.Get(completeKey(addr))) == kernel
+		return meta.Put(completeKey(addr), []byte(kernel))
 	})
 	if err != nil {
-		return fmt.Errorf("marking the leases complete: %w", err)
+		return already, fmt.Errorf("marking the leases complete: %w", err)
 	}
-	return nil
+	return already, nil
 }
 
 // LockAddr makes all who change the block on addr in this response go one by one.

@@ -181,7 +181,7 @@ func TestDropAndClear(t *testing.T) {
 		t.Errorf("dropping nothing: %v", err)
 	}
 	acquire(t, s, a)
-	if err := s.MarkComplete(v4, "kernel"); err != nil {
+	if err := mark(s, v4, "kernel"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Clear(); err != nil {
@@ -220,18 +220,18 @@ func TestComplete(t *testing.T) {
 		}
 	}
 	fresh("at first", v4, "boot1", false)
-	if err := s.MarkComplete(v4, "boot1"); err != nil {
+	if err := mark(s, v4, "boot1"); err != nil {
 		t.Fatal(err)
 	}
 	fresh("marked", v4, "boot1", true)
 	fresh("the other family", v6, "boot1", false)
 	fresh("another kernel", v4, "boot2", false)
 	fresh("a kernel that cannot be told", v4, "", false)
-	if err := s.MarkComplete(v4, ""); err != nil {
+	if err := mark(s, v4, ""); err != nil {
 		t.Fatal(err)
 	}
 	fresh("marked for a kernel that cannot be told", v4, "", false)
-	if err := errors.Join(s.MarkComplete(v4, "boot2"), s.MarkComplete(v6, "boot2")); err != nil {
+	if err := errors.Join(mark(s, v4, "boot2"), mark(s, v6, "boot2")); err != nil {
 		t.Fatal(err)
 	}
 	fresh("marked anew", v4, "boot2", true)
@@ -323,4 +323,18 @@ func TestDaemonIsKept(t *testing.T) {
 	l.Daemon = &lease.Daemon{Name: "ossec-execd", PID: 7, Start: 1 << 60, Boot: "b"}
 	acquire(t, s, l)
 	want(t, s, l)
+}
+
+func mark(s *lease.Store, addr netip.Addr, kernel string) error {
+	_, err := s.MarkComplete(addr, kernel)
+	return err
+}
+
+func TestMarkCompleteTellsWhetherItWasThere(t *testing.T) {
+	s := lease.New(filepath.Join(t.TempDir(), "state"), "firewall-drop")
+	for i, want := range []bool{false, true} {
+		if got, err := s.MarkComplete(v4, "boot1"); got != want || err != nil {
+			t.Errorf("call %d: %v, %v; want %v", i+1, got, err, want)
+		}
+	}
 }

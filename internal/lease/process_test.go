@@ -217,7 +217,7 @@ func TestLocked(t *testing.T) {
 		"Withdraw":     func() error { return s.Withdraw(v4, "a", lease.Held{}) },
 		"Drop":         func() error { return s.Drop(v4) },
 		"Clear":        s.Clear,
-		"MarkComplete": func() error { return s.MarkComplete(v4, "kernel") },
+		"MarkComplete": func() error { return mark(s, v4, "kernel") },
 		"Holders":      func() error { _, err := s.Holders(v4, "a"); return err },
 		"All":          func() error { _, err := s.All(); return err },
 	}

@@ -83,7 +83,7 @@ func (p *call) add(ctx context.Context) int {
 // block takes the lease and blocks. The lease is on its way to the disk while a block that
 // a reboot would lift is put in force: it takes as long as the block does. A block that
 // would outlive a reboot waits for its lease, or nobody might ever lift it. known tells
-// whether the leases knew all blocks in this kernel before.
+// whether anything was blocked in this kernel before.
 func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, known bool, err error) {
 	addr := p.about.Addr
 	lock, leaseErr := p.store.LockAddr(addr)
@@ -106,15 +106,16 @@ func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, known bool,
 		if leaseErr == nil {
 			err = errors.Join(err, p.store.Withdraw(addr, p.Name, held))
 		}
-		return outcome, held.Complete, err
+		return outcome, true, err
 	}
+	known = true
 	if outcome.Founded && leaseErr == nil {
-		leaseErr = p.store.MarkComplete(addr, kernel)
+		known, leaseErr = p.store.MarkComplete(addr, kernel)
 	}
 	p.log(arlog.StatusAdd, arlog.Blocked(addr, p.about.RuleID, p.about.User))
 	p.say("Blocked IP: %s", addr)
 	p.leaseFaults(leaseErr)
-	return outcome, held.Complete, nil
+	return outcome, known, nil
 }
 
 func (p *call) newLease() lease.Lease {
