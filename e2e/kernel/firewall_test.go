@@ -148,13 +148,25 @@ func reaches(t *testing.T, attacker *Host, to netip.AddrPort, old net.Conn, wait
 // TestFirewallDropStopsPackets is what the suite is for: a second host talks to this one
 // over IPv4 and IPv6, is blocked by the real program, and is freed again.
 func TestFirewallDropStopsPackets(t *testing.T) {
-	const blocked = 400 * time.Millisecond // long enough for an answer over a veth pair
 	if !Isolated(t) {
 		return
 	}
 	attacker, victim := Hosts(t)
 	Program(t, "iptables")
 	program := filepath.Join(buildPrograms(t), "firewall-drop.sh")
+	stopsPackets(t, attacker, victim, program, func(from netip.Addr) {
+		if list := victim.Run(t, program, "list"); !strings.Contains(list, from.String()+" ") || strings.Contains(list, "  0        0\n") {
+			t.Errorf("list does not show %s with the packets that were dropped:\n%s", from, list)
+		}
+	})
+}
+
+// stopsPackets lets the attacker talk to the victim over IPv4 and IPv6, calls the response,
+// and sees that nothing gets through, until the response is called to delete. meanwhile is
+// called while the address is blocked.
+func stopsPackets(t *testing.T, attacker, victim *Host, program string, meanwhile func(from netip.Addr)) {
+	t.Helper()
+	const blocked = 400 * time.Millisecond // long enough for an answer over a veth pair
 	for _, tt := range []struct{ from, to netip.Addr }{{attacker.V4, victim.V4}, {attacker.V6, victim.V6}} {
 		server := victim.Echo(t, tt.to)
 		old, err := attacker.Dial(t, server, patience)
@@ -175,9 +187,7 @@ func TestFirewallDropStopsPackets(t *testing.T) {
 		if err := Answers(old, "knock", blocked); err == nil {
 			t.Errorf("an old connection from %s gets through after add", tt.from)
 		}
-		if list := victim.Run(t, program, "list"); !strings.Contains(list, tt.from.String()+" ") || strings.Contains(list, "  0        0\n") {
-			t.Errorf("list does not show %s with the packets that were dropped:\n%s", tt.from, list)
-		}
+		meanwhile(tt.from)
 
 		respond(t, program, "delete", "-", tt.from.String(), "1304756247.60385", "5712")
 		if err := Hears(old, "knock", patience); err != nil { // TCP sends again what was dropped
@@ -254,12 +264,7 @@ func storm(t *testing.T, program, action string, n int) {
 	t.Helper()
 	commands := make([]*exec.Cmd, n)
 	for i := range commands {
-		cmd := exec.Command(program, action, "-", fmt.Sprintf("198.18.%d.%d", i/250, i%250), "1304756247.60385", "5712")
-		cmd.Dir, cmd.Env = "/", []string{}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		commands[i] = cmd
+		commands[i] = start(t, program, action, "-", fmt.Sprintf("198.18.%d.%d", i/250, i%250), "1304756247.60385", "5712")
 	}
 	for i, cmd := range commands {
 		if err := cmd.Wait(); err != nil {

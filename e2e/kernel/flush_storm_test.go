@@ -29,11 +29,7 @@ func TestFlushInAStorm(t *testing.T) {
 				const n = 100
 				commands := make([]*exec.Cmd, n)
 				for i := range commands {
-					commands[i] = exec.Command(program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712")
-					commands[i].Dir, commands[i].Env = "/", []string{}
-					if err := commands[i].Start(); err != nil {
-						t.Fatal(err)
-					}
+					commands[i] = start(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712")
 				}
 				for i, cmd := range commands {
 					if err := cmd.Wait(); err != nil {
