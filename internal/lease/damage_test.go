@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -95,9 +94,7 @@ func TestDamaged(t *testing.T) {
 			checkMovedAside(t, s, content)
 			if len(s.Faults()) > 0 {
 				moved++
-				if all, err := s.All(); err != nil || len(all) != 1 {
-					t.Errorf("a new file holds %v, %v, want one lease", all, err)
-				}
+				checkSaved(t, s, mine)
 			}
 			if held, err := lease.New(filepath.Dir(s.Path()), "firewall-drop").Holders(v4, "a"); err != nil || held.Mine == nil || held.Mine.AlertID != mine.AlertID {
 				t.Errorf("after Acquire: %+v, %v", held, err)
@@ -157,6 +154,20 @@ func checkMovedAside(t *testing.T, s *lease.Store, content []byte) {
 	}
 }
 
+// checkSaved checks that mine is held, and beside it only leases of soundFile.
+func checkSaved(t *testing.T, s *lease.Store, mine lease.Lease) {
+	t.Helper()
+	all, err := s.All()
+	if err != nil || !slices.ContainsFunc(all, func(l lease.Lease) bool { return l.Addr == mine.Addr && l.AlertID == mine.AlertID }) {
+		t.Errorf("a new file holds %v, %v, want %v in it", all, err, mine)
+	}
+	for _, l := range all {
+		if l.Addr != mine.Addr && (l.Program != "firewall-drop.sh" || l.RuleID != "5712") {
+			t.Errorf("a lease that nobody took: %+v", l)
+		}
+	}
+}
+
 // TestNotAFile: what is no plain file is moved aside too.
 func TestNotAFile(t *testing.T) {
 	for _, test := range []struct {
@@ -187,48 +198,77 @@ func TestNotAFile(t *testing.T) {
 	}
 }
 
-// TestForeignFile: a bbolt file that somebody else made holds no leases.
+// TestForeignFile: a file that somebody else made holds no leases.
 func TestForeignFile(t *testing.T) {
 	s := newStore(t)
 	if err := os.MkdirAll(filepath.Dir(s.Path()), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	db, err := bolt.Open(s.Path(), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
+	if err := os.WriteFile(s.Path(), bytes.Repeat([]byte("somebody else's"), 1000), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	mine := taken(v4, "a", 1)
 	acquire(t, s, mine)
-	if faults := s.Faults(); len(faults) != 1 || !strings.Contains(faults[0].Error(), "it has no leases in it") {
+	if faults := s.Faults(); len(faults) != 1 || !strings.Contains(faults[0].Error(), "it does not begin as one; it was moved to ") ||
+		!strings.HasSuffix(faults[0].Error(), "and the leases in it are forgotten") {
 		t.Errorf("Faults: %q", faults)
 	}
+	want(t, lease.New(filepath.Dir(s.Path()), "firewall-drop"), mine)
 }
 
-// TestBrokenRecord: a record that is no lease is damage.
-func TestBrokenRecord(t *testing.T) {
-	for name, record := range map[string][2]string{
-		"no JSON":    {string(make([]byte, 16)) + "a", "x"},
-		"no address": {string(make([]byte, 16)) + "a", "{}"},
-		"short key":  {"a", `{"address":"203.0.113.7"}`},
+// TestSaved: of a damaged file, every lease that can still be read is kept.
+func TestSaved(t *testing.T) {
+	const count, at = 40, 4096 + 7*256 // the eighth slot
+	var leases []lease.Lease
+	for i := range count {
+		leases = append(leases, taken(netip.AddrFrom4([4]byte{198, 18, 0, byte(i)}), "a", i))
+	}
+	for _, test := range []struct {
+		name   string
+		damage func(file []byte) []byte
+		lost   int
+		fault  string
+	}{
+		{"one byte", func(f []byte) []byte { f[at+30]++; return f }, 1, "1 places in it hold neither a lease nor nothing"},
+		{"a zeroed slot", func(f []byte) []byte { clear(f[at : at+256]); return f }, 1, "1 leases are gone from it"},
+		{"noise from a slot on", func(f []byte) []byte {
+			for i := range f[at : at+3*256] {
+				f[at+i] = byte(i*i) | 1
+			}
+			return f
+		}, 3, "3 places in it"},
+		{"no header", func(f []byte) []byte { clear(f[:4096]); return f }, 0, "it does not begin as one"},
+		{"a broken header", func(f []byte) []byte { f[33]++; return f }, 0, "its header is"},
+		{"cut off", func(f []byte) []byte { return f[:at] }, count - 7, "it is cut off"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) {
 			s := newStore(t)
-			acquire(t, s, taken(v4, "a", 1))
-			db, err := bolt.Open(s.Path(), 0o600, nil)
+			if err := s.TakeAll(leases); err != nil {
+				t.Fatal(err)
+			}
+			file, err := os.ReadFile(s.Path())
+			if err == nil {
+				err = os.WriteFile(s.Path(), test.damage(file), 0o600)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = db.Update(func(tx *bolt.Tx) error {
-				return tx.Bucket([]byte("leases")).Put([]byte(record[0]), []byte(record[1]))
-			})
-			if err := errors.Join(err, db.Close()); err != nil {
-				t.Fatal(err)
+			later := taken(v6, "a", 1)
+			acquire(t, s, later)
+			kept := fmt.Sprintf("%d leases in it were still to be read and are kept", count-test.lost)
+			if faults := s.Faults(); len(faults) != 1 || !strings.Contains(faults[0].Error(), test.fault) || !strings.Contains(faults[0].Error(), kept) {
+				t.Errorf("Faults: %q, want %q and %q", faults, test.fault, kept)
 			}
-			if all, err := s.All(); err == nil || !strings.Contains(err.Error(), "the lease file is damaged") {
-				t.Errorf("All: %v, %v", all, err)
+			all, err := s.All()
+			if err != nil || len(all) != count-test.lost+1 {
+				t.Errorf("%d leases, %v", len(all), err)
+			}
+			for _, l := range all {
+				if i := slices.IndexFunc(leases, func(o lease.Lease) bool { return o.Addr == l.Addr }); i >= 0 {
+					compare(t, "kept", leases[i], l)
+				} else {
+					compare(t, "later", later, l)
+				}
 			}
 		})
 	}

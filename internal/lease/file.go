@@ -5,43 +5,111 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"time"
+	"sync"
 
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/filelock"
 	"github.com/ossec-ar/ossec-ar/internal/statedir"
 )
 
-// errDamaged marks a lease file that cannot be used as it is and never will be again.
-var errDamaged = errors.New("the lease file is damaged")
+// change runs work on the file, with room for that many more leases. What work did is in
+// force for all processes when change returns, and on the disk when settle does.
+func (s *Store) change(more int, work func(*table) error) (settle func() error) {
+	t, err := s.changed(more, work)
+	if err != nil {
+		t.close()
+		return func() error { return err }
+	}
+	t.startSync()
+	return sync.OnceValue(func() error {
+		defer t.close()
+		return t.sync()
+	})
+}
 
-// update runs change in one synced transaction. A damaged file is moved aside, told
-// in Faults, and change runs once more on a new one.
-func (s *Store) update(change func(*bolt.Tx) error) error {
+// update is change that has settled.
+func (s *Store) update(more int, work func(*table) error) error { return s.change(more, work)() }
+
+// changed runs work and writes what it did, for all other processes to see; the table is to
+// be synced and closed. A damaged file is moved aside, told in Faults, and work runs on a new
+// one that holds what could be saved.
+func (s *Store) changed(more int, work func(*table) error) (*table, error) {
 	if err := statedir.Make(s.dir); err != nil {
-		return err
+		return nil, err
 	}
 	lock, err := filelock.Exclusive(s.fileLock(), s.Wait)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer lock.Release()
-	err = s.transact(change)
+	t, err := s.transact(more, work)
 	if !errors.Is(err, errDamaged) {
-		return err
+		return t, err
 	}
-	if err := s.moveAside(err); err != nil {
-		return err
+	err = s.replace(t, err)
+	t.close()
+	if err != nil {
+		return nil, err
 	}
-	return s.transact(change)
+	return s.transact(more, work)
 }
 
-// view runs read in a read-only transaction. A missing file is an empty one.
-func (s *Store) view(read func(*bolt.Tx) error) error {
+// transact opens the file, runs work and writes what it did. The table that it returns is
+// to be closed, with an error too.
+func (s *Store) transact(more int, work func(*table) error) (*table, error) {
+	t, err := openTable(s.Path(), unix.O_RDWR)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := createTable(s.Path(), nil); err != nil {
+			return nil, err
+		}
+		t, err = openTable(s.Path(), unix.O_RDWR)
+	}
+	if err != nil {
+		return t, err
+	}
+	err = s.openIndex(t, unix.O_RDWR|unix.O_CREAT)
+	if err == nil {
+		err = t.reserve(more, s.boot())
+	}
+	if err == nil {
+		err = work(t)
+	}
+	if errors.Is(err, errIndex) { // it looked sound, and is not
+		if err = t.buildIndex(s.boot()); err == nil {
+			err = t.reserve(more, s.boot())
+		}
+		if err == nil {
+			err = work(t)
+		}
+	}
+	if err != nil {
+		return t, err
+	}
+	fault, err := t.commit()
+	if fault != nil {
+		s.faults = append(s.faults, fmt.Errorf("writing %s, which only makes calls slower: %w", s.indexPath(), fault))
+	}
+	return t, err
+}
+
+// openIndex opens the index of a table, or makes it anew where it cannot be trusted.
+func (s *Store) openIndex(t *table, flags int) error {
+	x, err := openIndex(s.indexPath(), flags, t, s.boot())
+	t.index = x
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errIndex), errors.Is(err, os.ErrNotExist):
+	case flags&unix.O_CREAT != 0:
+		s.faults = append(s.faults, fmt.Errorf("opening the index of the leases, without which calls are slower: %w", err))
+	}
+	return t.buildIndex(s.boot())
+}
+
+// view runs read on the file as it is. A missing file is an empty one, for which read is
+// not called.
+func (s *Store) view(read func(*table) error) error {
 	if err := statedir.Check(s.dir); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
@@ -56,150 +124,78 @@ func (s *Store) view(read func(*bolt.Tx) error) error {
 		return err
 	}
 	defer lock.Release()
-	return guard(func(open openFile) error {
-		if err := s.plain(); err != nil {
-			if errors.Is(err, os.ErrNotExist) {
-				return nil
-			}
-			return err
-		}
-		db, err := bolt.Open(s.Path(), 0o600, &bolt.Options{ReadOnly: true, Timeout: s.Wait, OpenFile: open})
-		if err != nil {
-			return err
-		}
-		err = db.View(whole(read))
-		closeInto(db, &err)
-		return err
-	})
-}
-
-// whole lets work run only when the buckets are there.
-func whole(work func(*bolt.Tx) error) func(*bolt.Tx) error {
-	return func(tx *bolt.Tx) error {
-		if tx.Bucket(leaseBucket) == nil || tx.Bucket(metaBucket) == nil {
-			return fmt.Errorf("%w: it has no leases in it", errDamaged)
-		}
-		return work(tx)
+	t, err := openTable(s.Path(), unix.O_RDONLY)
+	defer t.close()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-}
-
-func (s *Store) fileLock() string { return s.Path() + ".lock" }
-
-func (s *Store) transact(change func(*bolt.Tx) error) error {
-	return guard(func(open openFile) error {
-		err := s.plain()
-		if errors.Is(err, os.ErrNotExist) {
-			err = s.create(open)
-		}
-		if err != nil {
-			return err
-		}
-		db, err := openForWriting(s.Path(), open)
-		if err != nil {
-			return err
-		}
-		err = db.Update(whole(change))
-		closeInto(db, &err)
-		return err
-	})
-}
-
-// plain checks that the file is one that we made. An empty one is damaged: bbolt
-// would take it for a new one and nobody would hear that the leases are gone. So is one
-// of less than two pages, for which bbolt has no error that can be told from others.
-func (s *Store) plain() error {
-	info, err := os.Lstat(s.Path())
-	switch {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%w: %s is no plain file", errDamaged, s.Path())
-	case info.Size() == 0:
-		return fmt.Errorf("%w: it is empty", errDamaged)
-	case info.Size() < int64(2*os.Getpagesize()):
-		return fmt.Errorf("%w: it is cut off", errDamaged)
-	}
-	return nil
-}
-
-// create makes the file under another name first, so that a process that is killed
-// meanwhile leaves no half-made one.
-func (s *Store) create(open openFile) error {
-	fresh := s.Path() + ".new"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	db, err := openForWriting(fresh, open)
 	if err != nil {
 		return err
 	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		_, err := tx.CreateBucket(leaseBucket)
+	return read(t)
+}
+
+// indexed is a view by way of the index.
+func (s *Store) indexed(read func(*table) error) error {
+	return s.view(func(t *table) error {
+		err := s.openIndex(t, unix.O_RDONLY)
 		if err == nil {
-			_, err = tx.CreateBucket(metaBucket)
+			err = read(t)
 		}
-		return err
-	})
-	closeInto(db, &err)
-	if err != nil {
-		return err
-	}
-	return os.Rename(fresh, s.Path())
-}
-
-// openForWriting leaves little time for bbolt's own lock: behind ours nobody else is there.
-func openForWriting(path string, open openFile) (*bolt.DB, error) {
-	return bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: open})
-}
-
-// closeInto is called in straight line and never deferred: after a panic the locks
-// inside db may still be held, and closing it would wait for ever.
-func closeInto(db *bolt.DB, err *error) {
-	if cerr := db.Close(); *err == nil && cerr != nil {
-		*err = fmt.Errorf("closing the lease file: %w", cerr)
-	}
-}
-
-// openFile is how bbolt opens a file.
-type openFile func(path string, flag int, mode os.FileMode) (*os.File, error)
-
-// guard turns what bbolt does on a damaged file into errDamaged: its errors, its
-// panics, and the fault that reading beyond a cut-off memory map is.
-// After a panic it gives up bbolt's lock on the file, which would stand in the way of this
-// process's next call.
-func guard(work func(openFile) error) (err error) {
-	var opened *os.File
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			if opened != nil {
-				_ = unix.Flock(int(opened.Fd()), unix.LOCK_UN) // closing does not suffice: the memory map holds the file
-				_ = opened.Close()
+		if errors.Is(err, errIndex) {
+			if err = t.buildIndex(s.boot()); err == nil {
+				err = read(t)
 			}
-			err = fmt.Errorf("%w: %v", errDamaged, p)
 		}
-	}()
-	err = work(func(path string, flag int, mode os.FileMode) (file *os.File, err error) {
-		opened, err = os.OpenFile(path, flag, mode)
-		return opened, err
+		return err
 	})
-	for _, broken := range []error{bolterrors.ErrInvalid, bolterrors.ErrVersionMismatch, bolterrors.ErrChecksum, bolterrors.ErrInvalidMapping} {
-		if errors.Is(err, broken) {
-			return fmt.Errorf("%w: %w", errDamaged, err)
+}
+
+func (s *Store) fileLock() string  { return s.Path() + ".lock" }
+func (s *Store) indexPath() string { return s.Path() + ".index" }
+
+// boot returns this boot's id, read once.
+func (s *Store) boot() string {
+	if s.bootID == "" {
+		s.bootID = Boot("/proc")
+	}
+	return s.bootID
+}
+
+// replace moves the damaged file aside and begins a new one with what can still be read
+// of it. t is nil when nothing can.
+func (s *Store) replace(t *table, cause error) error {
+	var saved []placed
+	if t != nil {
+		var err error
+		if saved, _, err = t.scan(); err != nil {
+			saved = nil // what a failing disk does not give is lost
 		}
 	}
-	return err
+	aside := fmt.Sprintf("%s.damaged-%s", s.Path(), s.Now().UTC().Format("20060102T150405.000000000"))
+	if err := os.Rename(s.Path(), aside); err != nil {
+		return fmt.Errorf("moving the damaged lease file aside: %w (it is damaged: %w)", err, cause)
+	}
+	fate := "the leases in it are forgotten"
+	if len(saved) > 0 {
+		fate = fmt.Sprintf("%d leases in it were still to be read and are kept, any others are forgotten", len(saved))
+	}
+	s.faults = append(s.faults, fmt.Errorf("%w; it was moved to %s and %s", cause, aside, fate))
+	s.keepFew()
+	if len(saved) == 0 {
+		return nil
+	}
+	leases := make([]Lease, len(saved))
+	for i, l := range saved {
+		leases[i] = l.Lease
+	}
+	return createTable(s.Path(), leases)
 }
 
 // keepDamaged is how many damaged files are kept for somebody to look at.
 const keepDamaged = 5
 
-func (s *Store) moveAside(cause error) error {
-	aside := fmt.Sprintf("%s.damaged-%s", s.Path(), s.Now().UTC().Format("20060102T150405.000000000"))
-	if err := os.Rename(s.Path(), aside); err != nil {
-		return fmt.Errorf("moving the damaged lease file aside: %w (it is damaged: %w)", err, cause)
-	}
-	s.faults = append(s.faults, fmt.Errorf("%w; it was moved to %s and the leases in it are forgotten", cause, aside))
+func (s *Store) keepFew() {
 	old, _ := filepath.Glob(s.Path() + ".damaged-*") // the pattern is well-formed
 	for len(old) > keepDamaged {
 		if err := os.RemoveAll(old[0]); err != nil {
@@ -207,5 +203,4 @@ func (s *Store) moveAside(cause error) error {
 		}
 		old = old[1:]
 	}
-	return nil
 }

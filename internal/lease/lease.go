@@ -3,23 +3,19 @@
 // ever. A lease is (program, address) in the file of one response; the address is
 // free when its last lease is gone.
 //
-// The file is bbolt. All its users first take flock(2) on a sibling file, which is
-// fair and needs no polling where bbolt's own lock is neither. A damaged file is
-// moved aside and a new one begun. The package never decides whether an address is
-// blocked: when it cannot do its work it says so, and the caller blocks all the same.
+// The file is an array of slots, one lease each (table.go, slot.go), found by way of an
+// index beside it that is made anew whenever it is in doubt (index.go). Its users take
+// flock(2) on a sibling file. A damaged file is moved aside and a new one begun with what
+// could be read of it. The package never decides whether an address is blocked: when it
+// cannot do its work it says so, and the caller blocks all the same.
 package lease
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
 	"path/filepath"
-	"sync"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/ossec-ar/ossec-ar/internal/filelock"
 	"github.com/ossec-ar/ossec-ar/internal/statedir"
@@ -53,6 +49,7 @@ type Store struct {
 	Now func() time.Time
 
 	faults []error
+	bootID string
 }
 
 // New returns the store of the response in dir. Nothing is touched yet.
@@ -84,53 +81,32 @@ func (h Held) Fresh() bool {
 }
 
 // Acquire takes the lease or renews it. kernel identifies where blocks are in force
-// (see Kernel). It returns as soon as it knows what stood before, while the lease is
-// still on its way to the disk; settle waits for that and must be called before the
-// Store is used again. When the lease cannot be taken, what is held is not known.
+// (see Kernel). What it returns stands for all other processes at once; settle waits
+// until it is on the disk too, and must be called once at least. When the lease cannot be taken, what is
+// held is not known.
 func (s *Store) Acquire(l Lease, kernel string) (held Held, settle func() error) {
-	known := make(chan Held, 1)
-	done := make(chan error, 1)
-	go func() {
-		done <- s.update(func(tx *bolt.Tx) error {
-			held, err := holders(tx, l.Addr, l.Program)
-			if err != nil {
-				return err
-			}
-			held.Complete = kernel != "" && string(tx.Bucket(metaBucket).Get(completeKey(l.Addr))) == kernel
-			if held.Mine != nil && !held.Mine.Lifting {
-				l.Since = held.Mine.Since
-			}
-			if err := put(tx, l); err != nil {
-				return err
-			}
-			known <- held
-			return nil
-		})
-	}()
-	settle = sync.OnceValue(func() error {
-		if err := <-done; err != nil {
+	synced := s.change(1, func(t *table) (err error) {
+		if held, err = t.holders(l.Addr, l.Program); err != nil {
+			return err
+		}
+		held.Complete = kernel != "" && *t.index.header.completeFor(l.Addr) == kernel
+		if held.Mine != nil && !held.Mine.Lifting {
+			l.Since = held.Mine.Since
+		}
+		return t.put(l)
+	})
+	return held, func() error {
+		if err := synced(); err != nil {
 			return fmt.Errorf("taking the lease on %s: %w", l.Addr, err)
 		}
 		return nil
-	})
-	select {
-	case held = <-known:
-	case err := <-done:
-		done <- err
-		select {
-		case held = <-known: // both were there before we looked
-		default:
-		}
 	}
-	return held, settle
 }
 
 // Holders returns who holds addr, seen from program. A missing file holds nothing.
-func (s *Store) Holders(addr netip.Addr, program string) (Held, error) {
-	var held Held
-	err := s.view(func(tx *bolt.Tx) error {
-		var err error
-		held, err = holders(tx, addr, program)
+func (s *Store) Holders(addr netip.Addr, program string) (held Held, err error) {
+	err = s.indexed(func(t *table) (err error) {
+		held, err = t.holders(addr, program)
 		return err
 	})
 	if err != nil {
@@ -142,9 +118,10 @@ func (s *Store) Holders(addr netip.Addr, program string) (Held, error) {
 // StillHeld returns those of addrs that somebody holds.
 func (s *Store) StillHeld(addrs []netip.Addr) ([]netip.Addr, error) {
 	var held []netip.Addr
-	err := s.view(func(tx *bolt.Tx) error {
+	err := s.indexed(func(t *table) error {
+		held = held[:0]
 		for _, addr := range addrs {
-			h, err := holders(tx, addr, "")
+			h, err := t.holders(addr, "")
 			if err != nil {
 				return err
 			}
@@ -162,21 +139,25 @@ func (s *Store) StillHeld(addrs []netip.Addr) ([]netip.Addr, error) {
 
 // Release gives the lease of program on addr back and returns who else holds it. When
 // nobody does, the lease is marked as being lifted instead, so that the block is not
-// forgotten should lifting it fail or the process be killed: Lifted ends it.
+// forgotten should lifting it fail or the process be killed: Lifted ends it. The mark need
+// not outlive a loss of power: then the block was not lifted, and the lease says so.
 func (s *Store) Release(addr netip.Addr, program string) (Held, error) {
 	var held Held
-	err := s.update(func(tx *bolt.Tx) error {
-		var err error
-		if held, err = holders(tx, addr, program); err != nil || held.Mine == nil {
+	t, err := s.changed(0, func(t *table) (err error) {
+		if held, err = t.holders(addr, program); err != nil || held.Mine == nil {
 			return err
 		}
 		if len(held.Others) > 0 {
-			return tx.Bucket(leaseBucket).Delete(key(addr, program))
+			return t.end(addr, func(l Lease) bool { return l.Program == program })
 		}
 		l := *held.Mine
 		l.Lifting = true
-		return put(tx, l)
+		return t.put(l)
 	})
+	defer t.close()
+	if err == nil && held.Mine != nil && len(held.Others) > 0 {
+		err = t.sync()
+	}
 	if err != nil {
 		return Held{}, fmt.Errorf("releasing the lease on %s: %w", addr, err)
 	}
@@ -194,8 +175,7 @@ func (s *Store) Withdraw(addr netip.Addr, program string, before Held) error {
 	if before.Mine == nil {
 		return s.remove(addr, func(l Lease) bool { return l.Program == program })
 	}
-	err := s.update(func(tx *bolt.Tx) error { return put(tx, *before.Mine) })
-	if err != nil {
+	if err := s.update(1, func(t *table) error { return t.put(*before.Mine) }); err != nil {
 		return fmt.Errorf("withdrawing the lease on %s: %w", addr, err)
 	}
 	return nil
@@ -207,35 +187,24 @@ func (s *Store) Drop(addr netip.Addr) error {
 }
 
 func (s *Store) remove(addr netip.Addr, which func(Lease) bool) error {
-	err := s.update(func(tx *bolt.Tx) error {
-		leases, err := on(tx, addr)
-		for _, l := range leases {
-			if which(l) {
-				err = errors.Join(err, tx.Bucket(leaseBucket).Delete(key(l.Addr, l.Program)))
-			}
-		}
-		return err
-	})
-	if err != nil {
+	if err := s.update(0, func(t *table) error { return t.end(addr, which) }); err != nil {
 		return fmt.Errorf("releasing leases on %s: %w", addr, err)
 	}
 	return nil
 }
 
-// TakeAll takes or renews many leases in one transaction.
+// TakeAll takes or renews many leases. When it fails, some may be taken.
 func (s *Store) TakeAll(leases []Lease) error {
-	err := s.update(func(tx *bolt.Tx) error {
+	err := s.update(len(leases), func(t *table) error {
 		for _, l := range leases {
-			if v := tx.Bucket(leaseBucket).Get(key(l.Addr, l.Program)); v != nil {
-				old, err := decode(key(l.Addr, l.Program), v)
-				if err != nil {
-					return err
-				}
-				if !old.Lifting {
-					l.Since = old.Since
-				}
+			held, err := t.holders(l.Addr, l.Program)
+			if err != nil {
+				return err
 			}
-			if err := put(tx, l); err != nil {
+			if held.Mine != nil && !held.Mine.Lifting {
+				l.Since = held.Mine.Since
+			}
+			if err := t.put(l); err != nil {
 				return err
 			}
 		}
@@ -247,11 +216,11 @@ func (s *Store) TakeAll(leases []Lease) error {
 	return nil
 }
 
-// EndAll ends many leases in one transaction.
+// EndAll ends many leases. When it fails, some may have ended.
 func (s *Store) EndAll(leases []Lease) error {
-	err := s.update(func(tx *bolt.Tx) error {
-		for _, l := range leases {
-			if err := tx.Bucket(leaseBucket).Delete(key(l.Addr, l.Program)); err != nil {
+	err := s.update(0, func(t *table) error {
+		for _, ending := range leases {
+			if err := t.end(ending.Addr, func(l Lease) bool { return l.Program == ending.Program }); err != nil {
 				return err
 			}
 		}
@@ -265,14 +234,7 @@ func (s *Store) EndAll(leases []Lease) error {
 
 // Clear releases every lease.
 func (s *Store) Clear() error {
-	err := s.update(func(tx *bolt.Tx) error {
-		if err := tx.DeleteBucket(leaseBucket); err != nil {
-			return err
-		}
-		_, err := tx.CreateBucket(leaseBucket)
-		return err
-	})
-	if err != nil {
+	if err := s.update(0, func(t *table) error { return t.clear(s.Path(), s.boot()) }); err != nil {
 		return fmt.Errorf("releasing all leases: %w", err)
 	}
 	return nil
@@ -281,12 +243,13 @@ func (s *Store) Clear() error {
 // All returns every lease, in order of address and program. A missing file has none.
 func (s *Store) All() ([]Lease, error) {
 	var all []Lease
-	err := s.view(func(tx *bolt.Tx) error {
-		return tx.Bucket(leaseBucket).ForEach(func(k, v []byte) error {
-			l, err := decode(k, v)
-			all = append(all, l)
-			return err
-		})
+	err := s.view(func(t *table) error {
+		leases, err := t.sound()
+		inOrder(leases)
+		for _, l := range leases {
+			all = append(all, l.Lease)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the leases: %w", err)
@@ -299,11 +262,13 @@ func (s *Store) All() ([]Lease, error) {
 // had leased. A reboot makes another kernel, and a lost file forgets the mark: then an
 // enforcer has to look before it adds.
 func (s *Store) MarkComplete(addr netip.Addr, kernel string) (already bool, err error) {
-	err = s.update(func(tx *bolt.Tx) error {
-		meta := tx.Bucket(metaBucket)
-		already = string(meta.Get(completeKey(addr))) == kernel
-		return meta.Put(completeKey(addr), []byte(kernel))
+	t, err := s.changed(0, func(t *table) error {
+		complete := t.index.header.completeFor(addr)
+		already = *complete == kernel
+		*complete, t.index.noted = kernel, true
+		return nil
 	})
+	t.close()
 	if err != nil {
 		return already, fmt.Errorf("marking the leases complete: %w", err)
 	}
@@ -330,68 +295,3 @@ func (s *Store) LockAll() (*filelock.Lock, error) {
 }
 
 func (s *Store) addrLock() string { return filepath.Join(s.dir, s.response+".addr.lock") }
-
-var (
-	leaseBucket = []byte("leases")
-	metaBucket  = []byte("meta")
-)
-
-func completeKey(addr netip.Addr) []byte {
-	if addr.Is6() {
-		return []byte("complete6")
-	}
-	return []byte("complete4")
-}
-
-// key orders leases by address, then program. Addresses are 16 bytes, IPv4 mapped.
-func key(addr netip.Addr, program string) []byte {
-	b := addr.As16()
-	return append(b[:], program...)
-}
-
-func put(tx *bolt.Tx, l Lease) error {
-	v, err := json.Marshal(l)
-	if err != nil {
-		return err
-	}
-	return tx.Bucket(leaseBucket).Put(key(l.Addr, l.Program), v)
-}
-
-func decode(k, v []byte) (Lease, error) {
-	var l Lease
-	if err := json.Unmarshal(v, &l); err != nil || len(k) < 16 || !l.Addr.IsValid() {
-		return l, fmt.Errorf("%w: record %x does not read as a lease", errDamaged, k)
-	}
-	return l, nil
-}
-
-// on returns all leases on addr.
-func on(tx *bolt.Tx, addr netip.Addr) ([]Lease, error) {
-	var out []Lease
-	prefix := key(addr, "")
-	c := tx.Bucket(leaseBucket).Cursor()
-	for k, v := c.Seek(prefix); len(k) >= 16 && string(k[:16]) == string(prefix); k, v = c.Next() {
-		l, err := decode(k, v)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, l)
-	}
-	return out, nil
-}
-
-func holders(tx *bolt.Tx, addr netip.Addr, program string) (Held, error) {
-	var h Held
-	leases, err := on(tx, addr)
-	for _, l := range leases {
-		switch {
-		case l.Program == program:
-			h.Mine = &l
-		case l.Lifting:
-			h.Lifting = append(h.Lifting, l)
-		default:
-			h.Others = append(h.Others, l)
-		}
-	}
-	return h, err
-}

@@ -294,17 +294,34 @@ func TestFileModes(t *testing.T) {
 		}
 		names = append(names, e.Name())
 	}
-	compare(t, "files", []string{"firewall-drop.addr.lock", "firewall-drop.db", "firewall-drop.db.lock"}, names)
+	compare(t, "files", []string{"firewall-drop.addr.lock", "firewall-drop.db", "firewall-drop.db.index", "firewall-drop.db.lock"}, names)
 }
 
-// TestHostileTexts: what an attacker chose comes back as it was.
+// TestHostileTexts: what an attacker chose comes back as it was. Of what is overlong the
+// beginning is kept, and it crowds out nothing that he did not choose.
 func TestHostileTexts(t *testing.T) {
 	s := newStore(t)
 	l := taken(v4, "x\x00\n\"", 1)
-	l.User, l.AlertID, l.RuleID = "a\x00b\n\"\\", strings.Repeat("9", 10_000), "é<>&"
+	l.User, l.AlertID, l.RuleID = "a\x00b\n\"\\", strings.Repeat("9", 100), "é<>&"
 	acquire(t, s, l)
 	want(t, s, l)
 	compare(t, "release", lease.Held{Mine: &l}, release(t, s, v4, l.Program))
+
+	l = taken(v4, strings.Repeat("p", 100), 1)
+	l.User = strings.Repeat("u", 10_000)
+	l.Daemon = &lease.Daemon{Name: "ossec-execd", PID: 4194304, Start: 1 << 40, Boot: "0b5ea1e6-d4a8-4a62-9f9f-6f2b7bb1a1a1"}
+	acquire(t, s, l)
+	held, err := s.Holders(v4, l.Program)
+	if err != nil || held.Mine == nil || len(held.Mine.User) < 8 || !strings.HasPrefix(l.User, held.Mine.User) {
+		t.Fatalf("an overlong user: %+v, %v", held.Mine, err)
+	}
+	held.Mine.User = l.User
+	compare(t, "beside an overlong user", &l, held.Mine)
+
+	l.Program += "p"
+	if _, settle := s.Acquire(l, "kernel"); settle() == nil || !strings.Contains(settle().Error(), "longer than 100 bytes") {
+		t.Errorf("an overlong program: %v", settle())
+	}
 }
 
 // TestProgramsWithOneBeginning: neither name nor address is a prefix of another's.

@@ -1,0 +1,353 @@
+package lease
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// The index tells in which slots the leases on an address stand, and which slots are free,
+// so that a call costs the same with a hundred thousand leases as with one. It is a file
+// beside the leases that holds nothing of its own: whenever there is any doubt about it, it
+// is made again from the slots. It is never synced, so it counts only within the boot
+// that it was written in. A process that is killed at its work leaves it marked unclean,
+// and whatever else changes the lease file changes that file's ctime.
+//
+// It is a header page, a hash table with linear probing, and a stack of free slots:
+//
+//	0            header
+//	page         places x 8 bytes: slot + 1, or 0 for empty, or tombstone; 32 bits of the hash
+//	then         places/2 x 4 bytes: free slots
+type index struct {
+	fd     int // -1: it is in memory only
+	header indexHeader
+	pages  map[int64][]byte
+	dirty  map[int64]bool
+	// built tells that the pages that are not in memory are empty, not to be read, and
+	// noted that the header was changed.
+	built, noted bool
+	err          error // of the first read that failed
+}
+
+// indexHeader is the first page.
+type indexHeader struct {
+	clean    bool
+	table    uint64 // the lease file's id
+	ctime    int64  // and its change time when this was written, in nanoseconds
+	seeds    [2]uint64
+	places   uint32 // a power of two
+	used     uint32 // places that are not empty
+	live     uint32 // leases
+	free     uint32 // slots on the stack
+	next     uint32 // the first slot that was never used
+	boot     string
+	complete [2]string // see MarkComplete; IPv4, IPv6
+}
+
+const (
+	pageSize    = 4096
+	indexMagic  = "ossec-ar index 1"
+	tombstone   = 1<<32 - 1
+	leastPlaces = 1024
+	// maxText bounds a text in the header, in bytes.
+	maxText = 128
+)
+
+var errIndex = errors.New("the index is not to be trusted")
+
+// openIndex opens the index of a lease file. With an error it is one that has to be built.
+func openIndex(path string, flags int, t *table, boot string) (*index, error) {
+	x := &index{fd: -1, pages: map[int64][]byte{}, dirty: map[int64]bool{}}
+	fd, err := openFile(path, flags)
+	if err != nil {
+		return x, err
+	}
+	x.fd = fd
+	var page [pageSize]byte
+	if n, err := unix.Pread(fd, page[:], 0); err != nil || n < pageSize || !x.header.decode(page[:]) {
+		return x, errIndex
+	}
+	h := &x.header
+	if boot == "" || h.boot != boot || h.table != t.id || h.clean && h.ctime != t.ctime {
+		h.complete = [2]string{} // somebody else may have been at the file
+		return x, errIndex
+	}
+	if !h.clean || h.places != placesFor(t.capacity) || h.used > h.places/4*3 || h.next > t.capacity {
+		return x, errIndex
+	}
+	return x, nil
+}
+
+// placesFor returns how many places serve a number of slots.
+func placesFor(slots uint32) uint32 {
+	return max(leastPlaces, uint32(1)<<bits.Len32(2*slots-1))
+}
+
+// reset makes the index an empty one for a lease file. What it knows of completeness stays.
+func (x *index) reset(t *table, boot string) {
+	x.header = indexHeader{table: t.id, places: placesFor(t.capacity), boot: boot, complete: x.header.complete}
+	var seeds [16]byte
+	_, _ = rand.Read(seeds[:]) // never fails: see its documentation
+	x.header.seeds = [2]uint64{binary.LittleEndian.Uint64(seeds[:]), binary.LittleEndian.Uint64(seeds[8:])}
+	x.pages, x.dirty, x.built, x.err = map[int64][]byte{}, map[int64]bool{}, true, nil
+}
+
+// room returns how many more leases find a slot.
+func (x *index) room(capacity uint32) int { return int(x.header.free + capacity - x.header.next) }
+
+// hash mixes an address with seeds that nobody outside knows: attackers choose addresses.
+func (x *index) hash(addr netip.Addr) uint64 {
+	b := addr.As16()
+	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b[:])^x.header.seeds[0], binary.LittleEndian.Uint64(b[8:])^x.header.seeds[1]^0x9e3779b97f4a7c15)
+	return (hi ^ lo) * 0xd6e8feb86659fd93
+}
+
+// place reads one place of the hash table.
+func (x *index) place(i uint32) (slot uint32, tag uint32) {
+	b := x.at(pageSize+8*int64(i), false)
+	return binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
+}
+
+func (x *index) setPlace(i, slot, tag uint32) {
+	b := x.at(pageSize+8*int64(i), true)
+	binary.LittleEndian.PutUint32(b, slot)
+	binary.LittleEndian.PutUint32(b[4:], tag)
+}
+
+// at returns the bytes from an offset to the end of its page.
+func (x *index) at(offset int64, change bool) []byte {
+	n := offset / pageSize
+	page, ok := x.pages[n]
+	if !ok {
+		page = make([]byte, pageSize)
+		if !x.built {
+			if got, err := unix.Pread(x.fd, page, n*pageSize); x.err == nil && (err != nil || got < pageSize) {
+				x.err = fmt.Errorf("%w: reading it: %w", errIndex, errors.Join(err, errShort(got < pageSize)))
+			}
+		}
+		x.pages[n] = page
+	}
+	if change {
+		x.dirty[n] = true
+	}
+	return page[offset%pageSize:]
+}
+
+func errShort(short bool) error {
+	if short {
+		return errors.New("it is cut off")
+	}
+	return nil
+}
+
+// slots calls visit with every slot that may hold a lease on addr, and the place that
+// names it, until it returns false.
+func (x *index) slots(addr netip.Addr, visit func(slot, place uint32) bool) {
+	h := x.hash(addr)
+	mask := x.header.places - 1
+	for i, n := uint32(h)&mask, uint32(0); n <= mask; i, n = (i+1)&mask, n+1 {
+		slot, tag := x.place(i)
+		if slot == 0 {
+			return
+		}
+		if slot != tombstone && tag == uint32(h>>32) && !visit(slot-1, i) {
+			return
+		}
+	}
+}
+
+// add notes a lease on addr in a slot.
+func (x *index) add(addr netip.Addr, slot uint32) {
+	h := x.hash(addr)
+	mask := x.header.places - 1
+	i := uint32(h) & mask
+	for n := uint32(0); n < mask; n++ { // there is room: places are twice the slots
+		found, _ := x.place(i)
+		if found == 0 {
+			x.header.used++
+			break
+		}
+		if found == tombstone {
+			break
+		}
+		i = (i + 1) & mask
+	}
+	x.setPlace(i, slot+1, uint32(h>>32))
+	x.header.live++
+}
+
+// remove forgets what a place says and has its slot free.
+func (x *index) remove(place, slot uint32) {
+	mask := x.header.places - 1
+	if next, _ := x.place((place + 1) & mask); next == 0 {
+		x.setPlace(place, 0, 0) // nothing is looked for beyond, so no tombstone is needed
+		x.header.used--
+	} else {
+		x.setPlace(place, tombstone, 0)
+	}
+	x.header.live--
+	x.push(slot)
+}
+
+func (x *index) stack(n uint32) int64 { return pageSize + 8*int64(x.header.places) + 4*int64(n) }
+
+func (x *index) push(slot uint32) {
+	binary.LittleEndian.PutUint32(x.at(x.stack(x.header.free), true), slot)
+	x.header.free++
+}
+
+// take returns a free slot, of which there must be one.
+func (x *index) take() uint32 {
+	if x.header.free > 0 {
+		x.header.free--
+		return binary.LittleEndian.Uint32(x.at(x.stack(x.header.free), false))
+	}
+	x.header.next++
+	return x.header.next - 1
+}
+
+// begin marks the file unclean: what follows is in it in part only.
+func (x *index) begin() error {
+	if x.fd < 0 {
+		return nil
+	}
+	x.header.clean = false
+	return x.writeHeader()
+}
+
+// finish writes what was changed and marks the file clean, as of the lease file's ctime.
+func (x *index) finish(ctime int64) error {
+	if x.fd < 0 {
+		return nil
+	}
+	if x.built {
+		if err := x.writeAll(); err != nil {
+			return err
+		}
+	}
+	for n := range x.dirty {
+		if err := pwrite(x.fd, x.pages[n], n*pageSize); err != nil {
+			return err
+		}
+	}
+	x.header.clean, x.header.ctime = true, ctime
+	return x.writeHeader()
+}
+
+func (x *index) writeHeader() error {
+	page := x.header.encode()
+	return pwrite(x.fd, page[:], 0)
+}
+
+// writeAll writes every page, the empty ones too: later changes then need no room.
+func (x *index) writeAll() error {
+	const chunk = 256
+	last := (x.stack(x.header.places/2) + pageSize - 1) / pageSize
+	if err := unix.Ftruncate(x.fd, last*pageSize); err != nil {
+		return err
+	}
+	buf := make([]byte, 0, min(last, chunk)*pageSize)
+	for n := int64(1); n < last; n++ {
+		page := x.pages[n]
+		if page == nil {
+			page = empty[:]
+		}
+		buf = append(buf, page...)
+		if len(buf) == cap(buf) || n == last-1 {
+			if err := pwrite(x.fd, buf, (n+1)*pageSize-int64(len(buf))); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+	}
+	clear(x.dirty)
+	x.built = false
+	return nil
+}
+
+var empty [pageSize]byte
+
+func (x *index) close() {
+	if x != nil && x.fd >= 0 {
+		_ = unix.Close(x.fd) // it holds nothing of its own
+	}
+}
+
+// completeFor is the kernel that the leases of addr's family are complete for.
+func (h *indexHeader) completeFor(addr netip.Addr) *string {
+	if addr.Is6() {
+		return &h.complete[1]
+	}
+	return &h.complete[0]
+}
+
+// numbers are the header's, in their order in the file.
+func (h *indexHeader) numbers() []*uint64 {
+	return []*uint64{&h.table, &h.seeds[0], &h.seeds[1]}
+}
+
+func (h *indexHeader) counts() []*uint32 {
+	return []*uint32{&h.places, &h.used, &h.live, &h.free, &h.next}
+}
+
+// encode makes the page. A kernel that is too long to be kept is not: it only saves looking.
+func (h *indexHeader) encode() (page [pageSize]byte) {
+	b := append(page[:0], indexMagic...)
+	b = binary.LittleEndian.AppendUint64(b, 0) // the checksum's place
+	if h.clean {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.ctime))
+	for _, n := range h.numbers() {
+		b = binary.LittleEndian.AppendUint64(b, *n)
+	}
+	for _, n := range h.counts() {
+		b = binary.LittleEndian.AppendUint32(b, *n)
+	}
+	for _, text := range []string{h.boot, h.complete[0], h.complete[1]} {
+		if len(text) > maxText {
+			text = ""
+		}
+		b = append(append(b, byte(len(text))), text...)
+	}
+	binary.LittleEndian.PutUint64(page[len(indexMagic):], checksum(b[len(indexMagic)+8:]))
+	binary.LittleEndian.PutUint16(page[pageSize-2:], uint16(len(b)))
+	return page
+}
+
+// decode reads the page and reports whether it is sound.
+func (h *indexHeader) decode(page []byte) bool {
+	const body = len(indexMagic) + 8
+	end := int(binary.LittleEndian.Uint16(page[pageSize-2:]))
+	least := body + 1 + 8 + 8*len(h.numbers()) + 4*len(h.counts()) + 3
+	if string(page[:len(indexMagic)]) != indexMagic || end < least || end > pageSize-2 ||
+		binary.LittleEndian.Uint64(page[len(indexMagic):]) != checksum(page[body:end]) {
+		return false
+	}
+	b := page[body:end]
+	h.clean = b[0] == 1
+	h.ctime = int64(binary.LittleEndian.Uint64(b[1:]))
+	b = b[9:]
+	for _, n := range h.numbers() {
+		*n, b = binary.LittleEndian.Uint64(b), b[8:]
+	}
+	for _, n := range h.counts() {
+		*n, b = binary.LittleEndian.Uint32(b), b[4:]
+	}
+	for _, text := range []*string{&h.boot, &h.complete[0], &h.complete[1]} {
+		if len(b) == 0 || len(b) < 1+int(b[0]) {
+			return false
+		}
+		n := 1 + int(b[0])
+		*text, b = string(b[1:n]), b[n:]
+	}
+	return h.places >= leastPlaces && bits.OnesCount32(h.places) == 1 && slices.Max([]uint32{h.used, 2 * h.live, 2 * h.free}) <= h.places
+}
