@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 )
 
 // Config is the whole file. Each table is one field.
@@ -192,12 +194,9 @@ const maxFile = 1 << 20
 // then holds what was sound. A missing file is no error.
 func Load(path string) (Config, error) {
 	c := Default()
-	data, err := os.ReadFile(path)
+	data, err := plainfile.Read(path, maxFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil
-	}
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxFile)
 	}
 	if err != nil {
 		return c, fmt.Errorf("reading configuration: %w", err)

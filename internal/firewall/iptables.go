@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 	"github.com/ossec-ar/ossec-ar/internal/run"
 )
 
@@ -151,7 +152,7 @@ func (f family) forwards() bool {
 	if f.v6 {
 		sysctl = "sys/net/ipv6/conf/all/forwarding"
 	}
-	value, err := os.ReadFile(filepath.Join(f.opts.Proc, sysctl))
+	value, err := plainfile.Read(filepath.Join(f.opts.Proc, sysctl), 64)
 	return err == nil && strings.TrimSpace(string(value)) != "0"
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 )
 
 // Daemon identifies the process that asked for a block, across reboots and reuse of
@@ -45,9 +47,12 @@ func (d *Daemon) Alive(proc string) bool {
 	return err == nil && name == d.Name && start == d.Start
 }
 
+// maxProc bounds what is read of a file in procfs, in bytes.
+const maxProc = 64 << 10
+
 // Boot returns the boot id, "" when the kernel does not tell.
 func Boot(proc string) string {
-	id, err := os.ReadFile(filepath.Join(proc, "sys/kernel/random/boot_id"))
+	id, err := plainfile.Read(filepath.Join(proc, "sys/kernel/random/boot_id"), maxProc)
 	if err != nil {
 		return ""
 	}
@@ -68,7 +73,7 @@ func Kernel(proc string) string {
 // stat reads the name and start time of a process that runs. The name is cut to 15 bytes
 // by the kernel and may hold blanks and brackets, so it ends at the last bracket.
 func stat(proc string, pid int) (name string, start uint64, err error) {
-	line, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "stat"))
+	line, err := plainfile.Read(filepath.Join(proc, strconv.Itoa(pid), "stat"), maxProc)
 	if err != nil {
 		return "", 0, err
 	}

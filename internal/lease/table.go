@@ -2,11 +2,11 @@ package lease
 
 import (
 	"cmp"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -117,9 +117,7 @@ func createTable(path string, leases []Lease) error {
 	}
 	defer unix.Close(fd) // synced below
 	t := &table{fd: fd}
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails: see its documentation
-	t.id = binary.LittleEndian.Uint64(id[:])
+	t.id = rand.Uint64()
 	for t.capacity < max(leastSlots, uint32(len(leases))) {
 		if err := t.grow(); err != nil {
 			return err

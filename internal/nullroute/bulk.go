@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
 )
 
 // bulkSize is how many addresses one message to the kernel is about. The answers to
@@ -16,16 +18,16 @@ import (
 const bulkSize = 64
 
 // eachBatch calls do for every so many addresses.
-func eachBatch(ctx context.Context, addrs []netip.Addr, progress func(done int), do func(s *socket, batch []netip.Addr) error) error {
+func eachBatch(ctx context.Context, addrs []netip.Addr, progress func(done int), do func(s *rtnetlink.Socket, batch []netip.Addr) error) error {
 	for done := 0; done < len(addrs); {
 		// Each batch gets a socket of its own, as its time limit is what is left now.
-		s, err := open(ctx)
+		s, err := rtnetlink.Open(ctx)
 		if err != nil {
 			return err
 		}
 		batch := addrs[done:min(done+bulkSize, len(addrs))]
 		err = do(s, batch)
-		s.close()
+		s.Close()
 		if err != nil {
 			return err
 		}
@@ -53,27 +55,27 @@ func (e *Enforcer) blockAll(ctx context.Context, addrs []netip.Addr, progress fu
 		}
 		return standing[addr], nil
 	}
-	return eachBatch(ctx, addrs, progress, func(s *socket, batch []netip.Addr) error {
+	return eachBatch(ctx, addrs, progress, func(s *rtnetlink.Socket, batch []netip.Addr) error {
 		requests := make([]*nl.NetlinkRequest, 0, 2*len(batch))
 		for _, addr := range batch {
 			requests = append(requests, e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
 		}
-		answers, err := s.ask(requests...)
+		answers, err := s.Ask(requests...)
 		if err != nil {
 			return err
 		}
 		for i, addr := range batch {
 			added, looked := answers[2*i], answers[2*i+1]
 			switch {
-			case added.err == nil:
+			case added.Err == nil:
 				err = e.inForce(s, addr, looked)
-			case errors.Is(added.err, unix.EEXIST):
+			case errors.Is(added.Err, unix.EEXIST):
 				var ours bool
-				if ours, err = stands(addr); err == nil && !(ours && errors.Is(looked.err, e.kind.errno)) {
+				if ours, err = stands(addr); err == nil && !(ours && errors.Is(looked.Err, e.kind.errno)) {
 					_, err = e.block(ctx, addr, false)
 				}
 			default:
-				err = added.err
+				err = added.Err
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", addr, explain(addr, err))
@@ -85,18 +87,18 @@ func (e *Enforcer) blockAll(ctx context.Context, addrs []netip.Addr, progress fu
 
 // unblockAll deletes one route to each address and looks for more where there was one.
 func (e *Enforcer) unblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
-	return eachBatch(ctx, addrs, progress, func(s *socket, batch []netip.Addr) error {
+	return eachBatch(ctx, addrs, progress, func(s *rtnetlink.Socket, batch []netip.Addr) error {
 		requests := make([]*nl.NetlinkRequest, 0, 2*len(batch))
 		for _, addr := range batch {
 			requests = append(requests, e.del(addr, 0), e.del(addr, 0))
 		}
-		answers, err := s.ask(requests...)
+		answers, err := s.Ask(requests...)
 		if err != nil {
 			return err
 		}
 		for i, addr := range batch {
 			for _, answer := range answers[2*i : 2*i+2] {
-				err = answer.err
+				err = answer.Err
 				if err != nil {
 					break
 				}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
 )
 
 // metricV6 is the best one that a route can be given: the kernel reads 0 as
@@ -19,16 +21,16 @@ var errPast = errors.New("it would have no effect")
 
 // block adds the route and looks up where it leads, in one go.
 func (e *Enforcer) block(ctx context.Context, addr netip.Addr, fresh bool) ([]string, error) {
-	s, err := open(ctx)
+	s, err := rtnetlink.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	answers, err := s.ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
+	defer s.Close()
+	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
 	if err != nil {
 		return nil, err
 	}
-	switch err := answers[0].err; {
+	switch err := answers[0].Err; {
 	case err == nil:
 		return nil, e.inForce(s, addr, answers[1])
 	case !errors.Is(err, unix.EEXIST):
@@ -41,7 +43,7 @@ func (e *Enforcer) block(ctx context.Context, addr netip.Addr, fresh bool) ([]st
 
 // inForce checks the answer to the look-up after a route was added, and takes
 // the route away again when it is of no use.
-func (e *Enforcer) inForce(s *socket, addr netip.Addr, looked answer) error {
+func (e *Enforcer) inForce(s *rtnetlink.Socket, addr netip.Addr, looked rtnetlink.Answer) error {
 	if err := checkDropped(addr, looked); err != nil {
 		return errors.Join(err, e.remove(s, addr))
 	}
@@ -52,23 +54,23 @@ func (e *Enforcer) inForce(s *socket, addr netip.Addr, looked answer) error {
 // equals the first decides, and a route that is added without NLM_F_EXCL and
 // NLM_F_APPEND (`ip route prepend`) comes first; EEXIST then means that just
 // this route of ours is there.
-func (e *Enforcer) blockBesideV4(s *socket, addr netip.Addr) ([]string, error) {
-	answers, err := s.ask(e.add(addr, unix.NLM_F_CREATE), lookup(addr))
+func (e *Enforcer) blockBesideV4(s *rtnetlink.Socket, addr netip.Addr) ([]string, error) {
+	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE), lookup(addr))
 	if err != nil {
 		return nil, err
 	}
-	if errors.Is(answers[0].err, unix.EEXIST) {
+	if errors.Is(answers[0].Err, unix.EEXIST) {
 		if checkDropped(addr, answers[1]) == nil {
 			return nil, nil
 		}
 		// Somebody put a route in front of ours: change places.
-		answers, err = s.ask(e.del(addr, e.kind.number), e.add(addr, unix.NLM_F_CREATE), lookup(addr))
+		answers, err = s.Ask(e.del(addr, e.kind.number), e.add(addr, unix.NLM_F_CREATE), lookup(addr))
 		if err != nil {
 			return nil, err
 		}
 		answers = answers[1:]
 	}
-	if err := answers[0].err; err != nil && !errors.Is(err, unix.EEXIST) { // a second process of ours was first
+	if err := answers[0].Err; err != nil && !errors.Is(err, unix.EEXIST) { // a second process of ours was first
 		return nil, err
 	}
 	if err := e.inForce(s, addr, answers[1]); err != nil {
@@ -79,7 +81,7 @@ func (e *Enforcer) blockBesideV4(s *socket, addr netip.Addr) ([]string, error) {
 		if other == e.kind {
 			continue
 		}
-		if err := s.askOne(e.del(addr, other.number)); err == nil {
+		if err := s.AskOne(e.del(addr, other.number)); err == nil {
 			replaced = true
 		} else if !errors.Is(err, unix.ESRCH) {
 			return nil, err
@@ -94,11 +96,11 @@ func (e *Enforcer) blockBesideV4(s *socket, addr netip.Addr) ([]string, error) {
 // blockBesideV6 is for an address that has a route of our metric already. IPv6
 // knows no order among equals, so one that is not ours either blocks as well as
 // ours would, or is in the way.
-func (e *Enforcer) blockBesideV6(ctx context.Context, s *socket, addr netip.Addr, fresh bool, looked answer) ([]string, error) {
+func (e *Enforcer) blockBesideV6(ctx context.Context, s *rtnetlink.Socket, addr netip.Addr, fresh bool, looked rtnetlink.Answer) ([]string, error) {
 	if !dropped(looked) {
 		return nil, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
 	}
-	sameType := errors.Is(looked.err, e.kind.errno)
+	sameType := errors.Is(looked.Err, e.kind.errno)
 	if sameType && !fresh {
 		return nil, nil // ours, as a rule; to make sure takes a list of all
 	}
@@ -112,11 +114,11 @@ func (e *Enforcer) blockBesideV6(ctx context.Context, s *socket, addr netip.Addr
 	case sameType:
 		return nil, nil
 	}
-	answers, err := s.ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_REPLACE), lookup(addr))
+	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_REPLACE), lookup(addr))
 	if err != nil {
 		return nil, err
 	}
-	if err := answers[0].err; err != nil {
+	if err := answers[0].Err; err != nil {
 		return nil, err
 	}
 	return nil, checkDropped(addr, answers[1])
@@ -124,31 +126,31 @@ func (e *Enforcer) blockBesideV6(ctx context.Context, s *socket, addr netip.Addr
 
 // remove deletes until there is nothing of ours: the kernel takes away one
 // matching route at a time. There is one, as a rule, so two are asked for.
-func (e *Enforcer) remove(s *socket, addr netip.Addr) error {
+func (e *Enforcer) remove(s *rtnetlink.Socket, addr netip.Addr) error {
 	for {
-		answers, err := s.ask(e.del(addr, 0), e.del(addr, 0))
+		answers, err := s.Ask(e.del(addr, 0), e.del(addr, 0))
 		if err != nil {
 			return err
 		}
 		for _, answer := range answers {
-			if errors.Is(answer.err, unix.ESRCH) {
+			if errors.Is(answer.Err, unix.ESRCH) {
 				return nil
 			}
-			if answer.err != nil {
-				return answer.err
+			if answer.Err != nil {
+				return answer.Err
 			}
 		}
 	}
 }
 
 // checkDropped reads where the kernel says that a packet of ours to addr goes.
-func checkDropped(addr netip.Addr, looked answer) error {
+func checkDropped(addr netip.Addr, looked rtnetlink.Answer) error {
 	switch {
 	case dropped(looked):
 		return nil
-	case looked.err != nil:
-		return fmt.Errorf("looking it up: %w", looked.err)
-	case looked.routeType == unix.RTN_LOCAL:
+	case looked.Err != nil:
+		return fmt.Errorf("looking it up: %w", looked.Err)
+	case routeType(looked) == unix.RTN_LOCAL:
 		return fmt.Errorf("%w: this is an address of this host", errPast)
 	}
 	return fmt.Errorf("%w: packets to it still have a way, look at `ip rule` and `ip route get %s`", errPast, addr)
@@ -156,13 +158,13 @@ func checkDropped(addr netip.Addr, looked answer) error {
 
 // dropped tells whether the answer is that of a route like ours, or that there
 // is no route at all.
-func dropped(looked answer) bool {
+func dropped(looked rtnetlink.Answer) bool {
 	for _, kind := range kinds {
-		if errors.Is(looked.err, kind.errno) {
+		if errors.Is(looked.Err, kind.errno) {
 			return true
 		}
 	}
-	return errors.Is(looked.err, unix.ENETUNREACH)
+	return errors.Is(looked.Err, unix.ENETUNREACH)
 }
 
 // noIPv6 tells whether err is how a kernel without IPv6 (ipv6.disable=1) answers.

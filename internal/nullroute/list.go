@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
 )
 
 // dumpTries is how often a list is read anew that changed while it was read.
@@ -42,7 +44,7 @@ func (e *Enforcer) addresses(ctx context.Context) ([]netip.Addr, error) {
 
 // each calls f with the address of every route of ours to a single one.
 func (e *Enforcer) each(ctx context.Context, family int, f func(addr netip.Addr)) error {
-	wait, err := patience(ctx)
+	wait, err := rtnetlink.Patience(ctx)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
 )
 
 // DefaultProtocol marks the routes that are ours, as the kernel keeps it with
@@ -102,9 +103,9 @@ func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, fresh bool) (enfo
 
 // Unblock deletes our routes to addr, whatever their type and metric.
 func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
-	s, err := open(ctx)
+	s, err := rtnetlink.Open(ctx)
 	if err == nil {
-		defer s.close()
+		defer s.Close()
 		err = e.remove(s, addr)
 	}
 	if err != nil && !(addr.Is6() && noIPv6(err)) {

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 )
 
 // maxConf bounds ossec.conf in bytes.
@@ -32,21 +30,12 @@ type Element struct {
 // ReadConf reads the file and hands every leaf to visit. A missing file is an error
 // that errors.Is os.ErrNotExist.
 func ReadConf(path string, visit func(Element)) error {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe must not hold us up
-	if err != nil {
-		return fmt.Errorf("reading configuration: %w", err)
-	}
-	defer file.Close() // only read from
-	// Reading a folder tells what it is; reading a pipe may never end.
-	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		return fmt.Errorf("reading configuration: %s is no plain file", path)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, maxConf+1))
-	if err != nil {
-		return fmt.Errorf("reading configuration: %w", err)
-	}
-	if len(data) > maxConf {
+	data, err := plainfile.Read(path, maxConf)
+	if errors.Is(err, plainfile.ErrLarge) {
 		return fmt.Errorf("reading configuration %s: larger than %d MiB", path, maxConf>>20)
+	}
+	if err != nil {
+		return fmt.Errorf("reading configuration: %w", err)
 	}
 	if err := WalkConf(data, visit); err != nil {
 		return fmt.Errorf("reading configuration %s: %w", path, err)

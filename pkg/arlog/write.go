@@ -3,6 +3,7 @@ package arlog
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -23,56 +24,66 @@ func Append(path string, group int, e Entry) error {
 }
 
 // AppendLines adds whole lines, already formatted, with one write(2).
-func AppendLines(path string, group int, lines []byte) (err error) {
-	file, made, err := open(path)
+func AppendLines(path string, group int, lines []byte) error {
+	fd, made, err := open(path)
 	if err != nil {
 		return fmt.Errorf("opening log: %w", err)
 	}
-	defer func() {
-		if cerr := file.Close(); err == nil && cerr != nil {
-			err = fmt.Errorf("closing log: %w", cerr)
-		}
-	}()
 	if made {
 		// Best effort: as an ordinary user the group cannot be given away, and a log
 		// with the wrong group is worth more than none.
-		_ = file.Chown(-1, group)
-		_ = file.Chmod(0o660)
+		_ = unix.Fchown(fd, -1, group)
+		_ = unix.Fchmod(fd, 0o660)
 	}
-	if n, err := file.Write(lines); err != nil {
-		return fmt.Errorf("writing log: %w", err)
-	} else if n < len(lines) {
-		return fmt.Errorf("writing log %s: only %d of %d bytes", path, n, len(lines))
+	for len(lines) > 0 { // a second time only where the disk is full, for the kernel to say so
+		n, err := unix.Write(fd, lines)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			_ = unix.Close(fd)
+			return fmt.Errorf("writing log: %w", &fs.PathError{Op: "write", Path: path, Err: err})
+		}
+		lines = lines[max(n, 0):]
+	}
+	if err := unix.Close(fd); err != nil {
+		return fmt.Errorf("closing log: %w", &fs.PathError{Op: "close", Path: path, Err: err})
 	}
 	return nil
 }
 
-// open opens for appending without following a link or waiting for a pipe's reader.
-func open(path string) (file *os.File, made bool, err error) {
-	const flags = os.O_WRONLY | os.O_APPEND | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
-	file, err = os.OpenFile(path, flags, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		file, err = os.OpenFile(path, flags|os.O_CREATE|os.O_EXCL, 0o660)
+// open opens for appending without following a link or waiting for a pipe's reader, and
+// without the runtime's poller: see internal/plainfile.
+func open(path string) (fd int, made bool, err error) {
+	try := func(flags int) (fd int, err error) {
+		for {
+			fd, err = unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|flags, 0o660)
+			if !errors.Is(err, unix.EINTR) {
+				return fd, err
+			}
+		}
+	}
+	fd, err = try(0)
+	if errors.Is(err, unix.ENOENT) {
+		fd, err = try(unix.O_CREAT | unix.O_EXCL)
 		made = err == nil
-		if errors.Is(err, os.ErrExist) { // another process made it, or it is a dangling link
-			file, err = os.OpenFile(path, flags, 0)
+		if errors.Is(err, unix.EEXIST) { // another process made it, or it is a dangling link
+			fd, err = try(0)
 		}
 	}
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
-		return nil, false, fmt.Errorf("%s: %w", path, ErrNotPlain)
+		return -1, false, fmt.Errorf("%s: %w", path, ErrNotPlain)
 	case err != nil:
-		return nil, false, err
+		return -1, false, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	info, err := file.Stat()
-	if err == nil && (!info.Mode().IsRegular() || info.Sys().(*syscall.Stat_t).Nlink > 1) {
+	var stat unix.Stat_t
+	err = unix.Fstat(fd, &stat)
+	if err == nil && (stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Nlink > 1) {
 		err = fmt.Errorf("%s: %w", path, ErrNotPlain)
 	}
 	if err != nil {
-		_ = file.Close()
-		return nil, false, err
+		_ = unix.Close(fd)
+		return -1, false, err
 	}
-	return file, made, nil
+	return fd, made, nil
 }
 
 // Group returns the group id of the folder, for files made in it: the group that

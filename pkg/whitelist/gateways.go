@@ -1,6 +1,7 @@
 package whitelist
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
 )
 
 // mayBeGateway asks the kernel for the way to addr. What is reached through some other
@@ -24,26 +27,31 @@ func mayBeGateway(addr netip.Addr) bool {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
 	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family, Dst_len: uint8(addr.BitLen())}})
 	req.AddData(nl.NewRtAttr(unix.RTA_DST, addr.AsSlice()))
-	maybe := true
-	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(m []byte) bool {
-		msg := nl.DeserializeRtMsg(m)
+	socket, err := rtnetlink.Open(context.Background())
+	if err != nil {
+		return true
+	}
+	defer socket.Close()
+	answers, err := socket.Ask(req)
+	if err != nil {
+		return true
+	}
+	switch answer := answers[0]; {
+	case errors.Is(answer.Err, unix.ENETUNREACH): // not even a default route leads there
+		return false
+	case errors.Is(answer.Err, unix.EINVAL), errors.Is(answer.Err, unix.EHOSTUNREACH), errors.Is(answer.Err, unix.EACCES):
+		return false // blackhole, unreachable, prohibit: null-routed already
+	case len(answer.Message) < unix.SizeofRtMsg:
+		return true
+	default:
+		msg := nl.DeserializeRtMsg(answer.Message)
 		if msg.Type != unix.RTN_UNICAST {
 			return true
 		}
 		var way List
-		way.addRouteGateways(m[msg.Len():])
-		maybe = len(way.networks) == 0 || slices.ContainsFunc(way.networks, func(n network) bool { return n.prefix.Addr() == addr })
-		return true
-	})
-	for _, noWay := range []error{
-		unix.ENETUNREACH,                            // not even a default route leads there
-		unix.EINVAL, unix.EHOSTUNREACH, unix.EACCES, // blackhole, unreachable, prohibit: null-routed already
-	} {
-		if errors.Is(err, noWay) {
-			return false
-		}
+		way.addRouteGateways(answer.Message[msg.Len():])
+		return len(way.networks) == 0 || slices.ContainsFunc(way.networks, func(n network) bool { return n.prefix.Addr() == addr })
 	}
-	return err != nil || maybe
 }
 
 // addGateways adds the gateways of all default routes. It asks the kernel for

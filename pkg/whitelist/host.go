@@ -2,12 +2,18 @@ package whitelist
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
 )
 
 // BuiltIn says which addresses of the host and its neighbourhood are never blocked,
@@ -63,23 +69,50 @@ func (l *List) addOne(addr netip.Addr, what string) {
 	l.AddPrefix(netip.PrefixFrom(addr, addr.BitLen()), what+" "+addr.String(), builtIn)
 }
 
+// addInterfaces adds the addresses of all interfaces, and the broadcast addresses of their
+// networks.
 func (l *List) addInterfaces(b BuiltIn) {
-	addrs, err := net.InterfaceAddrs()
+	socket, err := rtnetlink.Open(context.Background())
+	if err == nil {
+		defer socket.Close()
+		request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+		request.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
+		err = socket.Dump(request, func(message []byte) {
+			if p, ok := interfaceAddr(message); ok {
+				l.addInterface(p, b)
+			}
+		})
+	}
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("reading the host's own addresses: %w", err))
-		return
 	}
-	for _, a := range addrs {
-		p, err := netip.ParsePrefix(a.String())
-		if err != nil {
-			continue // a point-to-point peer has no mask and is not ours
+}
+
+// interfaceAddr reads one address of an interface and its network (rtnetlink(7)). With a
+// point-to-point peer IFA_ADDRESS is the peer's, and IFA_LOCAL ours.
+func interfaceAddr(message []byte) (netip.Prefix, bool) {
+	if len(message) < unix.SizeofIfAddrmsg {
+		return netip.Prefix{}, false
+	}
+	attrs, err := nl.ParseRouteAttr(message[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	var addr netip.Addr
+	for _, a := range attrs {
+		if a.Attr.Type == unix.IFA_LOCAL || a.Attr.Type == unix.IFA_ADDRESS && !addr.IsValid() {
+			addr, _ = netip.AddrFromSlice(a.Value)
 		}
-		if b.OwnAddresses {
-			l.addOne(p.Addr(), "own address")
-		}
-		if b.Broadcast && p.Addr().Is4() && p.Bits() < 31 { // RFC 3021: a /31 has none
-			l.addOne(lastOf(p), "broadcast")
-		}
+	}
+	return netip.PrefixFrom(addr, int(message[1])), addr.IsValid() // the second byte is ifa_prefixlen
+}
+
+func (l *List) addInterface(p netip.Prefix, b BuiltIn) {
+	if b.OwnAddresses {
+		l.addOne(p.Addr(), "own address")
+	}
+	if b.Broadcast && p.Addr().Is4() && p.IsValid() && p.Bits() < 31 { // RFC 3021: a /31 has none
+		l.addOne(lastOf(p), "broadcast")
 	}
 }
 
@@ -97,7 +130,7 @@ func (l *List) addDNSServers(files []string) {
 		files = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
 	}
 	for _, path := range files {
-		file, err := openPlain(path)
+		file, err := plainfile.Open(path)
 		if err != nil {
 			if !errors.Is(err, os.ErrNotExist) {
 				l.faults = append(l.faults, fmt.Errorf("reading DNS servers: %w", err))
@@ -117,6 +150,6 @@ func (l *List) addDNSServers(files []string) {
 		if err := lines.Err(); err != nil {
 			l.faults = append(l.faults, fmt.Errorf("reading DNS servers in %s: %w", path, err))
 		}
-		_ = file.Close() // only read from
+		file.Close()
 	}
 }

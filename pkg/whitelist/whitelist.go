@@ -20,7 +20,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 )
 
 // List is a set of entries. The zero value is an empty one, with no names resolved.
@@ -165,12 +165,12 @@ const (
 // scanFile hands the networks in a file to visit, until it returns false, and returns the
 // host names that it met.
 func (l *List) scanFile(path string, visit func(network) bool) []host {
-	file, err := openPlain(path)
+	file, err := plainfile.Open(path)
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("reading whitelist: %w", err))
 		return nil
 	}
-	defer file.Close() // only read from
+	defer file.Close()
 	var hosts []host
 	faults := 0
 	broken := func(line int, err error) {
@@ -215,19 +215,6 @@ func (l *List) scanFile(path string, visit func(network) bool) []host {
 		l.faults = append(l.faults, fmt.Errorf("%s: and %d more broken entries", path, faults-maxFaults))
 	}
 	return hosts
-}
-
-// openPlain opens a plain file. It does not wait for the other end of a pipe.
-func openPlain(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		_ = file.Close() // only opened
-		return nil, fmt.Errorf("%s is no plain file", path)
-	}
-	return file, nil
 }
 
 var errLongLine = fmt.Errorf("line is longer than %d bytes", maxLine)
