@@ -217,7 +217,7 @@ func (l *List) scanFile(path string, visit func(network) bool) []host {
 	return hosts
 }
 
-var errLongLine = fmt.Errorf("line is longer than %d bytes", maxLine)
+var errLongLine = errors.New("line is longer than 65536 bytes") // maxLine
 
 // readLine returns the next line. One that is too long is passed over with errLongLine.
 func readLine(r *bufio.Reader) (string, error) {
