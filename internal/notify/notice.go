@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
@@ -80,7 +80,7 @@ func newEvent(r *arproto.Request, program string, now time.Time) event {
 const maxGroups = 32
 
 // factsOf takes what is told of an alert.
-func factsOf(a *ossec.Alert) alertFacts {
+func factsOf(a *alerts.Alert) alertFacts {
 	log := strings.Join(a.Log, "\n")
 	return alertFacts{
 		ID: a.ID, Time: a.Time, RuleID: cleanLine(a.RuleID), Level: a.Level, Description: cleanLine(a.Description),

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
@@ -117,9 +118,9 @@ func (r *round) alert(ctx context.Context, e event, late bool) (alertFacts, bool
 		bare.Missing = "the call named no alert"
 		return bare, true
 	}
-	found, err := r.home.FindAlert(ctx, e.AlertID)
+	found, err := alerts.Find(ctx, r.home.Alerts(), e.AlertID)
 	switch {
-	case found == nil && errors.Is(err, ossec.ErrNoAlert) && !unreadable(err):
+	case found == nil && errors.Is(err, alerts.ErrNoAlert) && !unreadable(err):
 		bare.Missing = "it is not in alerts.log or alerts.json: its level may be below log_alert_level, or it is kept on the manager"
 		return bare, false
 	case found == nil:

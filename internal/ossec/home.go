@@ -40,6 +40,7 @@ func (h Home) ResponseList() string    { return h.join("etc/shared/ar.conf") }
 func (h Home) Logs() string            { return h.join("logs") }
 func (h Home) ResponseLog() string     { return h.join("logs/active-responses.log") }
 func (h Home) StatsLog() string        { return h.join("logs/response-stats.log") }
+func (h Home) Alerts() string          { return h.join("logs/alerts") }
 func (h Home) AlertLog() string        { return h.join("logs/alerts/alerts.log") }
 func (h Home) NotificationLog() string { return h.join("logs/notifications.log") }
 func (h Home) MailQueue() string       { return h.join("var/active-response/mail") }

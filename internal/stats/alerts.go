@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
@@ -50,7 +51,7 @@ func exists(path string) bool {
 
 // alertTime reads the time of an alert's first line.
 func alertTime(line []byte) (int64, bool) {
-	scanner := ossec.NewAlertScanner(strings.NewReader(string(line)))
+	scanner := alerts.NewScanner(strings.NewReader(string(line)))
 	if len(line) == 0 || line[0] != '*' && line[0] != '{' || !scanner.Scan() {
 		return 0, false
 	}
@@ -120,7 +121,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 		return err
 	}
 	defer file.Close() // only read from
-	scanner := ossec.NewAlertScanner(r)
+	scanner := alerts.NewScanner(r)
 	for n := 1; scanner.Scan(); n++ {
 		a.alert(scanner.Alert(), &q.Filter)
 		if q.Progress != nil && n%4096 == 0 {
@@ -133,7 +134,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 }
 
 // alert counts the events in an alert, if it is about a response's log line.
-func (a *alertReader) alert(alert *ossec.Alert, filter *Filter) {
+func (a *alertReader) alert(alert *alerts.Alert, filter *Filter) {
 	if alert.Description != "" && !a.known[alert.RuleID] && len(a.known) < maxRules {
 		id := strings.Clone(alert.RuleID)
 		a.known[id] = true
@@ -170,7 +171,7 @@ func (a *alertReader) alert(alert *ossec.Alert, filter *Filter) {
 
 // fromResponse tells whether the alert is about a line of a response log: by where the
 // line comes from, or by OSSEC's and Wazuh's rules for them.
-func fromResponse(alert *ossec.Alert) bool {
+func fromResponse(alert *alerts.Alert) bool {
 	if strings.HasSuffix(alert.Location, "active-responses.log") {
 		return true
 	}
@@ -178,7 +179,7 @@ func fromResponse(alert *ossec.Alert) bool {
 	return err == nil && (rule >= 601 && rule <= 607 || rule >= 651 && rule <= 659)
 }
 
-func agentName(alert *ossec.Alert) string {
+func agentName(alert *alerts.Alert) string {
 	for _, name := range []string{alert.Agent, alert.Host} {
 		if name != "" {
 			return strings.Clone(name)

@@ -1,4 +1,4 @@
-package ossec
+package alerts
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 const maxJSONLine = 8 << 20
 
 // scanJSON goes on to the next line that holds an alert.
-func (s *AlertScanner) scanJSON() bool {
+func (s *Scanner) scanJSON() bool {
 	for s.err == nil {
 		s.raw = s.raw[:0]
 		tooLong := false

@@ -1,4 +1,8 @@
-package ossec
+// Package alerts reads what OSSEC's and Wazuh's analysisd wrote of its alerts, alerts.log and
+// alerts.json, the current ones and those of past days: one after the other, or the one
+// of an id with a few reads. It is no part of package ossec because the blocking
+// responses, which need that one, have no use for it.
+package alerts
 
 import (
 	"bufio"
@@ -42,11 +46,11 @@ const (
 	maxID = 41
 )
 
-// AlertScanner reads one alert after the other from the text of alerts.log or from the
+// Scanner reads one alert after the other from the text of alerts.log or from the
 // lines of alerts.json, which it tells apart by the first byte. It reads once, keeps one
 // alert, and passes over what is no alert: a torn beginning, garbage, a line that is no
 // JSON.
-type AlertScanner struct {
+type Scanner struct {
 	in      *bufio.Reader
 	json    bool
 	started bool
@@ -58,17 +62,17 @@ type AlertScanner struct {
 	err     error
 }
 
-// NewAlertScanner returns a scanner that reads from r.
-func NewAlertScanner(r io.Reader) *AlertScanner {
-	return &AlertScanner{in: bufio.NewReaderSize(r, 64<<10)}
+// NewScanner returns a scanner that reads from r.
+func NewScanner(r io.Reader) *Scanner {
+	return &Scanner{in: bufio.NewReaderSize(r, 64<<10)}
 }
 
 // Alert returns the alert that Scan found. The next Scan overwrites it and its slices;
 // the texts stay good (they share one piece of memory: strings.Clone what is kept).
-func (s *AlertScanner) Alert() *Alert { return &s.alert }
+func (s *Scanner) Alert() *Alert { return &s.alert }
 
 // Err returns what ended the reading, nil for the end of the input.
-func (s *AlertScanner) Err() error {
+func (s *Scanner) Err() error {
 	if errors.Is(s.err, io.EOF) {
 		return nil
 	}
@@ -76,7 +80,7 @@ func (s *AlertScanner) Err() error {
 }
 
 // Scan goes on to the next alert and reports whether there is one.
-func (s *AlertScanner) Scan() bool {
+func (s *Scanner) Scan() bool {
 	if !s.started {
 		s.started = true
 		first, _ := s.in.Peek(1) // an error comes back from the first read
@@ -97,7 +101,7 @@ func (s *AlertScanner) Scan() bool {
 }
 
 // collect puts the lines from one header up to the next into raw.
-func (s *AlertScanner) collect() {
+func (s *Scanner) collect() {
 	s.raw = append(s.raw[:0], s.next...)
 	s.next = s.next[:0]
 	s.cut = false
@@ -121,7 +125,7 @@ func (s *AlertScanner) collect() {
 	}
 }
 
-func (s *AlertScanner) keep(piece []byte) {
+func (s *Scanner) keep(piece []byte) {
 	if room := MaxAlert - len(s.raw); len(piece) > room {
 		piece, s.cut = piece[:room], true
 	}

@@ -1,4 +1,4 @@
-package ossec
+package alerts
 
 import (
 	"bytes"
@@ -34,9 +34,9 @@ func alertText(second int64, count int, offsets bool) ([]byte, []string) {
 	return b.Bytes(), ids
 }
 
-func put(t *testing.T, home Home, name string, data []byte) {
+func put(t *testing.T, dir string, name string, data []byte) {
 	t.Helper()
-	path := filepath.Join(string(home), "logs/alerts", name)
+	path := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func dayFile(second int64) string {
 	return time.Unix(second, 0).Format("2006/Jan/ossec-alerts-02")
 }
 
-func TestFindAlert(t *testing.T) {
+func TestFind(t *testing.T) {
 	const now = firstSecond + 86400
 	old := time.Unix(firstSecond, 0).Add(12 * time.Hour).Unix()
 	for _, offsets := range []bool{false, true} {
@@ -70,26 +70,26 @@ func TestFindAlert(t *testing.T) {
 		}
 		for _, layout := range []struct {
 			name string
-			put  func(Home)
+			put  func(string)
 		}{
-			{"text", func(h Home) { put(t, h, "alerts.log", current); put(t, h, dayFile(old)+".log", past) }},
-			{"packed", func(h Home) { put(t, h, "alerts.log", current); put(t, h, dayFile(old)+".log.gz", past) }},
-			{"json", func(h Home) { put(t, h, "alerts.json", lines.Bytes()); put(t, h, dayFile(old)+".log", past) }},
+			{"text", func(d string) { put(t, d, "alerts.log", current); put(t, d, dayFile(old)+".log", past) }},
+			{"packed", func(d string) { put(t, d, "alerts.log", current); put(t, d, dayFile(old)+".log.gz", past) }},
+			{"json", func(d string) { put(t, d, "alerts.json", lines.Bytes()); put(t, d, dayFile(old)+".log", past) }},
 		} {
 			t.Run(fmt.Sprintf("%s offsets=%v", layout.name, offsets), func(t *testing.T) {
-				home := Home(t.TempDir())
-				layout.put(home)
+				dir := t.TempDir()
+				layout.put(dir)
 				for _, i := range []int{0, 1, 2, 1500, 2998, 2999} {
 					for _, id := range []string{nowIDs[i], oldIDs[i]} {
-						a, err := home.FindAlert(context.Background(), id)
+						a, err := Find(context.Background(), dir, id)
 						if err != nil || a.ID != id || a.Partial {
-							t.Errorf("FindAlert(%s) = %+v, %v", id, a, err)
+							t.Errorf("Find(%s) = %+v, %v", id, a, err)
 						}
 					}
 				}
 				for _, id := range []string{fmt.Sprintf("%d.999999", now+5), "1.1", "x", "", "1.2.3", nowIDs[0] + "0", "99999999999999999999.1"} {
-					if a, err := home.FindAlert(context.Background(), id); a != nil || !errors.Is(err, ErrNoAlert) {
-						t.Errorf("FindAlert(%q) = %+v, %v", id, a, err)
+					if a, err := Find(context.Background(), dir, id); a != nil || !errors.Is(err, ErrNoAlert) {
+						t.Errorf("Find(%q) = %+v, %v", id, a, err)
 					}
 				}
 			})
@@ -97,7 +97,7 @@ func TestFindAlert(t *testing.T) {
 	}
 }
 
-func TestFindAlertOutOfOrder(t *testing.T) {
+func TestFindOutOfOrder(t *testing.T) {
 	text, ids := alertText(firstSecond, 5000, false)
 	alerts := bytes.SplitAfter(text, []byte("\n\n"))
 	for i := 10; i+3 < len(alerts); i += 7 {
@@ -121,31 +121,31 @@ func TestFindAlertOutOfOrder(t *testing.T) {
 
 // A log line that looks like a header of the sought id must not be taken for it when it
 // does not begin a line.
-func TestFindAlertForged(t *testing.T) {
-	home := Home(t.TempDir())
+func TestFindForged(t *testing.T) {
+	dir := t.TempDir()
 	id := fmt.Sprintf("%d.77", firstSecond)
 	forged := strings.Replace(sshAlert, "Failed password", alertMark+id+": - forged,", 1)
-	put(t, home, "alerts.log", []byte(forged))
-	if a, err := home.FindAlert(context.Background(), id); a != nil || !errors.Is(err, ErrNoAlert) {
+	put(t, dir, "alerts.log", []byte(forged))
+	if a, err := Find(context.Background(), dir, id); a != nil || !errors.Is(err, ErrNoAlert) {
 		t.Errorf("got %+v, %v", a, err)
 	}
 }
 
-func TestFindAlertPipeDoesNotHang(t *testing.T) {
-	home := Home(t.TempDir())
-	put(t, home, "alerts.log", nil)
-	if err := os.Remove(filepath.Join(string(home), "logs/alerts/alerts.log")); err != nil {
+func TestFindPipeDoesNotHang(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "alerts.log", nil)
+	if err := os.Remove(filepath.Join(dir, "alerts.log")); err != nil {
 		t.Fatal(err)
 	}
-	if err := mkfifo(filepath.Join(string(home), "logs/alerts/alerts.log")); err != nil {
+	if err := mkfifo(filepath.Join(dir, "alerts.log")); err != nil {
 		t.Skip(err)
 	}
-	if _, err := home.FindAlert(context.Background(), "1795422839.8"); !errors.Is(err, ErrNoAlert) || !strings.Contains(err.Error(), "no plain file") {
+	if _, err := Find(context.Background(), dir, "1795422839.8"); !errors.Is(err, ErrNoAlert) || !strings.Contains(err.Error(), "no plain file") {
 		t.Errorf("err = %v", err)
 	}
 }
 
-func BenchmarkFindAlertHalving(b *testing.B) {
+func BenchmarkFindHalving(b *testing.B) {
 	text, ids := alertText(firstSecond, 200000, false)
 	file := bytes.NewReader(text)
 	second, number, _ := splitID(ids[777])

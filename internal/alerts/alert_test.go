@@ -1,4 +1,4 @@
-package ossec
+package alerts
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ User: not a field but a log line
 
 func scanAll(t *testing.T, text string) []Alert {
 	t.Helper()
-	s := NewAlertScanner(strings.NewReader(text))
+	s := NewScanner(strings.NewReader(text))
 	var all []Alert
 	for s.Scan() {
 		a := *s.Alert()
@@ -96,7 +96,7 @@ func FuzzScan(f *testing.F) {
 	f.Add([]byte(`{"id":"1.2","rule":{"level":"x"}}` + "\n"))
 	f.Add([]byte("** Alert 1.1:\n** Alert 99999999999999999999.1:\n** Alert 1.2"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s := NewAlertScanner(bytes.NewReader(data))
+		s := NewScanner(bytes.NewReader(data))
 		n := 0
 		for s.Scan() {
 			n++
@@ -118,7 +118,7 @@ func BenchmarkScanText(b *testing.B) {
 	b.SetBytes(int64(text.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		s := NewAlertScanner(bytes.NewReader(text.Bytes()))
+		s := NewScanner(bytes.NewReader(text.Bytes()))
 		for s.Scan() {
 		}
 	}

@@ -1,4 +1,4 @@
-package ossec
+package alerts
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,19 +24,19 @@ var ErrNoAlert = errors.New("no such alert in alerts.log or alerts.json")
 // before it writes it.
 const slack = 5
 
-// FindAlert looks for the alert of that id: in alerts.log and the file of the id's day,
+// Find looks in the folder of alerts for the one of that id: in alerts.log and the file of the id's day,
 // packed or not, then in alerts.json and its day's file. Up to OSSEC 4.1 the second part
 // of an id is the alert's place in its file in bytes, from 4.2 on a running number; both
 // are found with a few reads. Packed files are read through from the beginning, until
 // ctx ends. An error that is not ErrNoAlert is of a file that could not be read.
-func (h Home) FindAlert(ctx context.Context, id string) (*Alert, error) {
+func Find(ctx context.Context, dir, id string) (*Alert, error) {
 	second, number, ok := splitID(id)
 	if !ok {
 		return nil, fmt.Errorf("alert id %.60q is not SECONDS.NUMBER: %w", id, ErrNoAlert)
 	}
 	want := wanted{id, second, number}
 	var faults []error
-	for _, path := range h.alertFiles(second) {
+	for _, path := range files(dir, second) {
 		alert, err := want.in(ctx, path)
 		switch {
 		case alert != nil:
@@ -47,23 +48,23 @@ func (h Home) FindAlert(ctx context.Context, id string) (*Alert, error) {
 	return nil, errors.Join(append(faults, ErrNoAlert)...)
 }
 
-// alertFiles names the files that may hold an alert of that second.
-func (h Home) alertFiles(second int64) []string {
+// files names the files that may hold an alert of that second.
+func files(dir string, second int64) []string {
 	var days []string
 	for _, s := range []int64{second, second - slack, second + slack} {
-		day := h.join(time.Unix(s, 0).Format("logs/alerts/2006/Jan/ossec-alerts-02"))
+		day := filepath.Join(dir, time.Unix(s, 0).Format("2006/Jan/ossec-alerts-02"))
 		if len(days) == 0 || days[len(days)-1] != day {
 			days = append(days, day)
 		}
 	}
-	var files []string
+	var paths []string
 	for _, kind := range []string{".log", ".json"} {
-		files = append(files, h.join("logs/alerts/alerts"+kind))
+		paths = append(paths, filepath.Join(dir, "alerts"+kind))
 		for _, day := range days {
-			files = append(files, day+kind, day+kind+".gz")
+			paths = append(paths, day+kind, day+kind+".gz")
 		}
 	}
-	return files
+	return paths
 }
 
 type wanted struct {
@@ -135,7 +136,7 @@ func (w wanted) inText(file io.ReaderAt, size int64) (*Alert, error) {
 
 // read reads the one alert at an offset.
 func (w wanted) read(file io.ReaderAt, at, size int64) (*Alert, error) {
-	s := NewAlertScanner(io.NewSectionReader(file, at, size-at))
+	s := NewScanner(io.NewSectionReader(file, at, size-at))
 	if !s.Scan() || s.Alert().ID != w.id {
 		return nil, errors.Join(s.Err(), ErrNoAlert)
 	}
@@ -336,7 +337,7 @@ func (w wanted) inPacked(ctx context.Context, file io.Reader) (*Alert, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpacking: %w", err)
 	}
-	s := NewAlertScanner(&endingReader{ctx, io.LimitReader(unpacked, maxUnpacked)})
+	s := NewScanner(&endingReader{ctx, io.LimitReader(unpacked, maxUnpacked)})
 	for s.Scan() {
 		switch alert := s.Alert(); {
 		case alert.ID == w.id:
