@@ -43,6 +43,7 @@ type Env struct {
 
 // OS returns the real outside.
 func OS() Env {
+	growStack(false)
 	dir, _ := os.Getwd() // only matters to a relative name, and then "" is as good
 	return Env{
 		Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
