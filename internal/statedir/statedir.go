@@ -14,6 +14,9 @@ import (
 
 // Make makes the folder (0700) if it is missing, and checks it.
 func Make(dir string) error {
+	if err := Check(dir); !errors.Is(err, os.ErrNotExist) {
+		return err // it is there, as nearly always
+	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
 		return fmt.Errorf("making the state folder: %w", err)
 	}
