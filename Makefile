@@ -49,9 +49,10 @@ fuzz:
 		done; \
 	done
 
-# Whole programs timed beside the bare commands, in one run.
+# Whole programs timed beside the bare commands, storms, memory, packets and whole lists, in
+# one run. BENCH holds flags, as BENCH='-only ipset -runs 20'.
 bench: build
-	go run ./bench -bin build
+	go run ./bench -bin build $(BENCH)
 
 # The statistics of a generated log of some 300 MB, beside wc and a pipeline of grep and sort.
 bench-stats: build

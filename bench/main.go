@@ -1,10 +1,11 @@
 // Command bench times the responses as whole processes, as a daemon starts them, beside
-// the bare commands that do the least for the same end, in one run on one machine. It
-// works in namespaces and a folder of its own, and needs root. Times are medians in
-// milliseconds; the ratio to the floor is what counts, for machines differ.
+// the bare commands that do the least for the same end, and measures what they cost under
+// a storm, in memory, for each packet, and for whole lists: in one run on one machine, each
+// value beside its goal. It works in namespaces and a folder of its own, and needs root.
+// The ratio to the floor is what counts, for machines differ.
 //
 // PEER_DIR may name a folder with scripts (firewall-drop.sh, host-deny.sh, route-null.sh)
-// that take OSSEC's call: they are timed beside.
+// that take OSSEC's call: copies of them are timed beside.
 package main
 
 import (
@@ -19,43 +20,73 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"text/tabwriter"
+	"time"
 )
 
-// inside marks the process that has namespaces of its own.
-const inside = "AR_BENCH_INSIDE"
+// roleVariable tells a process of this program what it is: the bench in namespaces of its
+// own, or a runner.
+const roleVariable = "AR_BENCH_ROLE"
 
-type settings struct {
-	bin      string
-	runs     int
-	standing []int
-	storms   []int
-	asJSON   bool
-	only     string
+// bench is what is asked for.
+type bench struct {
+	bin, peers, only string
+	runs             int
+	limit            time.Duration // for the runs of one action, over all numbers of standing blocks
+	standing, sizes  []int         // of blocks, of storms
+	whole            int           // addresses of a list; 0: no lists
+	packetRate       bool
+	asJSON           bool
+	paste            string
+	folder           string // where the hosts' homes are
 }
 
 func main() {
-	var s settings
-	standing := flag.String("standing", "0,1000,10000", "numbers of blocks that stand already")
-	storms := flag.String("storms", "200", "numbers of responses at once; empty for none")
-	flag.StringVar(&s.bin, "bin", "build", "folder of the built programs")
-	flag.IntVar(&s.runs, "runs", 31, "runs of each command")
-	flag.BoolVar(&s.asJSON, "json", false, "print JSON")
-	flag.StringVar(&s.only, "only", "", "only the cases whose name holds this")
-	flag.Parse()
-	var err error
-	if s.standing, err = numbers(*standing); err == nil {
-		s.storms, err = numbers(*storms)
+	if os.Getenv(roleVariable) == "runner" {
+		exit(serve(os.Stdin, os.Stdout))
 	}
-	if err == nil && os.Getenv(inside) == "" {
+	b, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil && os.Getenv(roleVariable) == "" {
 		err = isolate()
 	} else if err == nil {
-		err = bench(s, os.Stdout)
+		err = b.all(os.Stdout)
 	}
+	exit(err)
+}
+
+func exit(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
+}
+
+func parse(args []string) (*bench, error) {
+	b := &bench{peers: os.Getenv("PEER_DIR")}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	standing := flags.String("standing", "0,1000,10000,100000", "numbers of blocks that stand already")
+	storms := flags.String("storms", "200,1000", "numbers of adds at once; empty for none")
+	flags.StringVar(&b.bin, "bin", "build", "folder of the built programs")
+	flags.IntVar(&b.runs, "runs", 100, "runs of each command, at the most")
+	flags.DurationVar(&b.limit, "limit", 8*time.Second, fmt.Sprintf("after so long no more than %d runs", leastRuns))
+	flags.IntVar(&b.whole, "list", 100_000, "addresses to import and restore; 0 for none")
+	flags.BoolVar(&b.packetRate, "packets", true, "measure the packet rate")
+	flags.BoolVar(&b.asJSON, "json", false, "print JSON")
+	flags.StringVar(&b.only, "only", "", "only the cases whose name holds this")
+	flags.StringVar(&b.paste, "paste", "", "put what is printed into this document too, between its marks")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	var err1, err2, err3 error
+	b.standing, err1 = numbers(*standing)
+	b.sizes, err2 = numbers(*storms)
+	if b.runs < 1 || b.whole < 0 || b.whole > firstTimed {
+		err3 = fmt.Errorf("runs: at least 1; list: 0 to %d", firstTimed)
+	}
+	return b, errors.Join(err1, err2, err3)
 }
 
 func numbers(list string) ([]int, error) {
@@ -65,8 +96,8 @@ func numbers(list string) ([]int, error) {
 			continue
 		}
 		n, err := strconv.Atoi(word)
-		if err != nil || n < 0 || n > 200_000 {
-			return nil, fmt.Errorf("%q is no number of blocks", word)
+		if err != nil || n < 0 || n > firstTimed {
+			return nil, fmt.Errorf("%q is no number from 0 to %d", word, firstTimed)
 		}
 		out = append(out, n)
 	}
@@ -76,112 +107,80 @@ func numbers(list string) ([]int, error) {
 // isolate runs this program again in namespaces of its own.
 func isolate() error {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Env = append(os.Environ(), roleVariable+"=bench")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
+	err := cmd.Run()
+	var exited *exec.ExitError
+	if errors.As(err, &exited) { // it has said why
+		os.Exit(1)
+	}
+	if err != nil {
 		return fmt.Errorf("in namespaces of its own (root is needed): %w", err)
 	}
 	return nil
 }
 
-// result is one row of the table.
-type result struct {
-	Case     string  `json:"case"`
-	Action   string  `json:"action"`
-	Standing int     `json:"standing"`
-	Floor    string  `json:"floor"`
-	FloorMS  float64 `json:"floor_ms"`
-	OursMS   float64 `json:"ours_ms"`
-	PeerMS   float64 `json:"peer_ms,omitempty"`
-	Ratio    float64 `json:"ratio"`
-	Goal     float64 `json:"goal"`
-	RSSMiB   float64 `json:"rss_mib"`
+// all measures everything and prints it.
+func (b *bench) all(out io.Writer) (err error) {
+	if b.bin, err = filepath.Abs(b.bin); err != nil {
+		return err
+	}
+	if b.folder, err = os.MkdirTemp("", "ar-bench"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.folder)) }()
+	r := results{Machine: machine(b.folder)}
+	for _, c := range cases {
+		if !strings.Contains(c.name, b.only) {
+			continue
+		}
+		if err := b.one(c, &r); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	if b.asJSON {
+		return json.NewEncoder(out).Encode(r)
+	}
+	var text strings.Builder
+	if err := r.print(&text); err != nil {
+		return err
+	}
+	if b.paste != "" {
+		err = paste(b.paste, text.String())
+	}
+	_, err2 := io.WriteString(out, text.String())
+	return errors.Join(err, err2)
 }
 
-func bench(s settings, out io.Writer) error {
-	home, err := os.MkdirTemp("", "ar-bench")
+// one measures everything of one case.
+func (b *bench) one(c benchCase, r *results) error {
+	fmt.Fprintf(os.Stderr, "bench: %s\n", c.name)
+	rows, err := b.measure(c)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(home)
-	if err := install(s.bin, home); err != nil {
-		return err
-	}
-	var rows []result
-	var storms []stormResult
-	for _, c := range cases(home) {
-		if !strings.Contains(c.name, s.only) {
-			continue
-		}
-		for _, standing := range s.standing {
-			got, err := c.measure(standing, s.runs)
-			if err != nil {
-				return fmt.Errorf("%s with %d standing: %w", c.name, standing, err)
-			}
-			rows = append(rows, got...)
-		}
-		for _, n := range s.storms {
-			got, err := c.storm(n)
-			if err != nil {
-				return fmt.Errorf("%s, %d at once: %w", c.name, n, err)
-			}
-			storms = append(storms, got)
-		}
-	}
-	if s.asJSON {
-		return json.NewEncoder(out).Encode(map[string]any{"times": rows, "storms": storms})
-	}
-	return errors.Join(printTimes(out, rows), printStorms(out, storms))
-}
-
-func printTimes(out io.Writer, rows []result) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "case\taction\tstanding\tfloor\tms\tours ms\tpeer ms\tratio\tgoal\tRSS MiB\t")
-	for _, r := range rows {
-		peer, miss := "-", ""
-		if r.PeerMS > 0 {
-			peer = fmt.Sprintf("%.1f", r.PeerMS)
-		}
-		if r.Ratio > r.Goal {
-			miss = " missed"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.1f\t%.1f\t%s\t%.2f\t%.1f%s\t%.0f\t\n",
-			r.Case, r.Action, r.Standing, r.Floor, r.FloorMS, r.OursMS, peer, r.Ratio, r.Goal, miss, r.RSSMiB)
-	}
-	return w.Flush()
-}
-
-func printStorms(out io.Writer, rows []stormResult) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\ncase\tat once\tall done s\teach ms\tfailed\tlost\t")
-	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%d\t%.2f\t%.1f\t%d\t%d\t\n", r.Case, r.AtOnce, r.Seconds, 1000*r.Seconds/float64(r.AtOnce), r.Failed, r.Lost)
-	}
-	return w.Flush()
-}
-
-// install lays out a home with the programs in it.
-func install(bin, home string) error {
-	to := filepath.Join(home, "active-response/bin")
-	if err := errors.Join(os.MkdirAll(to, 0o755), os.Mkdir(filepath.Join(home, "etc"), 0o755)); err != nil {
-		return err
-	}
-	programs, err := filepath.Glob(filepath.Join(bin, "*"))
-	if err != nil || len(programs) == 0 {
-		return errors.Join(err, fmt.Errorf("no programs in %s: run make build first", bin))
-	}
-	for _, p := range programs {
-		data, err := os.ReadFile(p)
+	r.Times = append(r.Times, rows...)
+	for _, n := range b.sizes {
+		row, err := b.storm(c, n)
 		if err != nil {
-			return err
+			return fmt.Errorf("%d at once: %w", n, err)
 		}
-		if err := os.WriteFile(filepath.Join(to, filepath.Base(p)), data, 0o755); err != nil {
-			return err
+		r.Storms = append(r.Storms, row)
+	}
+	if b.packetRate && c.filters {
+		rows, err := b.packets(c)
+		if err != nil {
+			return fmt.Errorf("packets: %w", err)
 		}
+		r.Packets = append(r.Packets, rows...)
+	}
+	if b.whole > 0 {
+		row, err := b.lists(c, b.whole)
+		if err != nil {
+			return fmt.Errorf("a whole list: %w", err)
+		}
+		r.Bulk = append(r.Bulk, row)
 	}
 	return nil
 }

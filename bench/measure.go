@@ -1,146 +1,203 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"os/exec"
+	"os"
+	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 )
 
-// firstTimed is the number of the first address that is timed; those below stand already.
-const firstTimed = 150_000
+const (
+	// firstTimed is the number of the first address that is timed; those below stand already.
+	firstTimed = 150_000
+	// leastRuns is how often each command is timed however long it takes, and peerRuns how
+	// often the peer's script is: they are slow.
+	leastRuns, peerRuns = 15, 5
+)
 
-// measure times add and delete beside the floor, in turns, so that a busy moment of the
-// machine hits both.
-func (c benchCase) measure(standing, runs int) ([]result, error) {
-	if err := c.prepare(standing); err != nil {
-		return nil, err
-	}
-	adds := result{Case: c.name, Action: "add", Standing: standing, Goal: c.goal}
-	deletes := result{Case: c.name, Action: "delete", Standing: standing, Goal: c.goal}
-	if err := c.turns(&adds, runs, c.floorAdd, "add"); err != nil {
-		return nil, err
-	}
-	if err := c.turns(&deletes, runs, c.floorDelete, "delete"); err != nil {
-		return nil, err
-	}
-	return []result{adds, deletes}, nil
+// lane is one number of standing blocks. Ours, the floors and the peer have hosts of their
+// own, so that none pays for what another has standing.
+type lane struct {
+	standing          int
+	ours, bare, peers *host
+	script            string // the peer's; none when it failed
+	timings           map[string]*timing
 }
 
-func (c benchCase) turns(r *result, runs int, floor func(string) []string, action string) error {
-	var floors, ours, peers []time.Duration
+// timing is what the runs of one command took.
+type timing struct {
+	runs   []time.Duration
+	rssKiB int64
+}
+
+// measure times add and delete with each number of standing blocks, beside the floors, all
+// in turns: a busy moment of the machine hits everything that is compared.
+func (b *bench) measure(c benchCase) (rows []timeRow, err error) {
+	var lanes []*lane
+	defer func() {
+		for _, l := range lanes {
+			closeAll(&err, l.ours, l.bare, l.peers)
+		}
+	}()
+	for _, standing := range b.standing {
+		if c.most > 0 && standing > c.most {
+			continue
+		}
+		l := &lane{standing: standing}
+		lanes = append(lanes, l)
+		if err := b.prepare(c, l); err != nil {
+			return nil, fmt.Errorf("letting %d stand: %w", standing, err)
+		}
+	}
+	runs := b.runs // deletes only what was added
+	for _, action := range []string{"add", "delete"} {
+		if runs, err = b.turns(c, lanes, action, runs); err != nil {
+			return nil, err
+		}
+		rows = append(rows, c.rows(lanes, action)...)
+	}
+	return rows, nil
+}
+
+// turns runs everything once in each of the lanes, up to runs times, and says how often.
+func (b *bench) turns(c benchCase, lanes []*lane, action string, runs int) (int, error) {
+	for _, l := range lanes {
+		l.timings = map[string]*timing{}
+	}
+	start := time.Now()
 	for n := range runs {
-		addr := address(firstTimed + n)
-		took, _, err := timed(floor(addr))
-		if err != nil {
+		if n >= leastRuns && time.Since(start) > b.limit {
+			return n, nil
+		}
+		for _, l := range lanes {
+			if err := l.turn(c, action, n); err != nil {
+				return n, err
+			}
+		}
+	}
+	return runs, nil
+}
+
+func (l *lane) turn(c benchCase, action string, n int) error {
+	addr := address(firstTimed + n)
+	if err := l.time("true", l.bare, []string{"true"}); err != nil {
+		return err
+	}
+	for _, f := range c.floors {
+		if !f.holds(l.standing) {
+			continue
+		}
+		command := f.add
+		if action == "delete" {
+			command = f.delete
+		}
+		if err := l.time(f.name, l.bare, l.bare.line(command, addr)); err != nil {
 			return err
 		}
-		floors = append(floors, took)
-		took, rss, err := timed(c.call(action, addr))
-		if err != nil {
-			return err
-		}
-		ours = append(ours, took)
-		r.RSSMiB = max(r.RSSMiB, rss)
-		if peer := c.peer(); peer != "" && n < 5 { // they are slow
-			took, _, err := timed([]string{peer, action, "-", address(firstTimed + runs + n), "1304756247.60385", "5712"})
-			if err != nil {
+		if f.after != "" {
+			if err := l.bare.do(f.after); err != nil {
 				return err
 			}
-			peers = append(peers, took)
 		}
 	}
-	r.Floor = strings.Join(floor("")[:min(3, len(floor("")))], " ")
-	if c.program == "host-deny" {
-		r.Floor = "cp of the file"
+	if err := l.time("ours", l.ours, c.call(l.ours, action, addr)); err != nil {
+		return err
 	}
-	r.FloorMS, r.OursMS = median(floors), median(ours)
-	r.Ratio = r.OursMS / r.FloorMS
-	if len(peers) > 0 {
-		r.PeerMS = median(peers)
+	if l.script != "" && n < peerRuns {
+		call := c.call(l.peers, action, addr)
+		call[0] = l.script
+		if err := l.time("peer", l.peers, call); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: left out from here on: %v\n", err)
+			l.script = ""
+		}
 	}
 	return nil
 }
 
-// command is run as a daemon would: an almost empty environment, no terminal, in /.
-func command(args []string) *exec.Cmd {
-	path := args[0]
-	if found, err := exec.LookPath(path); err == nil {
-		path = found
-	}
-	cmd := exec.Command(path, args[1:]...)
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	return cmd
-}
-
-// timed returns how long a command took, and its largest resident size in MiB.
-func timed(args []string) (time.Duration, float64, error) {
-	cmd := command(args)
-	start := time.Now()
-	err := cmd.Run()
-	took := time.Since(start)
+func (l *lane) time(what string, h *host, args []string) error {
+	s, err := h.run(args)
 	if err != nil {
-		return took, 0, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+		return err
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return took, float64(usage.Maxrss) / 1024, nil
+	t := l.timings[what]
+	if t == nil {
+		t = &timing{}
+		l.timings[what] = t
+	}
+	t.runs = append(t.runs, s.Took)
+	t.rssKiB = max(t.rssKiB, s.RSSKiB)
+	return nil
 }
 
-func execute(args []string, stdin string) error {
-	var stderr bytes.Buffer
-	cmd := command(args)
-	cmd.Stderr = &stderr
-	cmd.Stdin = strings.NewReader(stdin)
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+// prepare lets a lane's number of blocks stand, by ours, by the floors, and for the peer.
+func (b *bench) prepare(c benchCase, l *lane) (err error) {
+	if l.ours, err = newHost(b.folder, b.bin); err != nil {
+		return err
+	}
+	if l.bare, err = newHost(b.folder, b.bin); err != nil {
+		return err
+	}
+	err = errors.Join(c.configure(l.ours), c.block(l.ours, l.standing), c.fill(l.bare, l.standing))
+	script, found := b.peer(c.program)
+	if err != nil || !c.peers || !found {
+		return err
+	}
+	if l.peers, err = newHost(b.folder, b.bin); err != nil {
+		return err
+	}
+	l.script, err = l.peers.install(script)
+	return errors.Join(err, c.fill(l.peers, l.standing), l.peers.do(c.peerPlace...))
+}
+
+// block lets addresses stand by the program itself.
+func (c benchCase) block(h *host, count int) error {
+	if count == 0 {
+		return nil
+	}
+	list, err := h.list("list", "", "%s\n", "", addresses(0, count))
+	if err != nil {
+		return err
+	}
+	_, err = h.run([]string{h.path(c.program), "import", list})
+	return err
+}
+
+// fill lets addresses stand by the floors.
+func (c benchCase) fill(h *host, count int) error {
+	for _, f := range c.floors {
+		if !f.holds(count) {
+			continue
+		}
+		if err := h.do(f.place...); err != nil {
+			return err
+		}
+		if count == 0 || f.fill == "" {
+			continue
+		}
+		if _, err := h.list("fill", f.head, f.each, f.tail, addresses(0, count)); err != nil {
+			return err
+		}
+		if err := h.do(f.fill); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// median returns the median in milliseconds.
-func median(d []time.Duration) float64 {
-	slices.Sort(d)
-	return d[len(d)/2].Seconds() * 1000
+// peer returns the peer's script for a program.
+func (b *bench) peer(program string) (path string, found bool) {
+	if b.peers == "" {
+		return "", false
+	}
+	path = filepath.Join(b.peers, program+".sh")
+	_, err := os.Stat(path)
+	return path, err == nil
 }
 
-// stormResult is what came of many responses at once.
-type stormResult struct {
-	Case    string  `json:"case"`
-	AtOnce  int     `json:"at_once"`
-	Seconds float64 `json:"seconds"`
-	Failed  int     `json:"failed"`
-	Lost    int     `json:"lost"`
-}
-
-// storm starts n adds at once and counts those that failed, and those that are not in
-// force afterwards.
-func (c benchCase) storm(n int) (stormResult, error) {
-	r := stormResult{Case: c.name, AtOnce: n}
-	if err := c.prepare(0); err != nil {
-		return r, err
-	}
-	commands := make([]*exec.Cmd, n)
-	start := time.Now()
-	for i := range commands {
-		commands[i] = command(c.call("add", address(firstTimed+i)))
-		if err := commands[i].Start(); err != nil {
-			return r, err
-		}
-	}
-	for _, cmd := range commands {
-		if err := cmd.Wait(); err != nil {
-			r.Failed++
-		}
-	}
-	r.Seconds = time.Since(start).Seconds()
-	out, err := command([]string{c.path(c.program), "list"}).Output()
-	if err != nil {
-		return r, err
-	}
-	r.Lost = n + 1 - strings.Count(string(out), " blocked ")
-	return r, nil
+// quantile returns the time below which a share of the runs lie, in milliseconds.
+func (t *timing) quantile(share float64) float64 {
+	sorted := slices.Sorted(slices.Values(t.runs))
+	return sorted[int(share*float64(len(sorted)-1))].Seconds() * 1000
 }
