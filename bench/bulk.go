@@ -30,7 +30,7 @@ func (b *bench) lists(c benchCase, count int) (row bulkRow, err error) {
 		if err != nil {
 			return 0, err
 		}
-		there, err := h.standing(c.shows)
+		there, err := h.standing(c.shows, want)
 		if err == nil && len(there) != want {
 			err = fmt.Errorf("after %s %d addresses are blocked and not %d", args[0], len(there), want)
 		}
@@ -43,7 +43,7 @@ func (b *bench) lists(c benchCase, count int) (row bulkRow, err error) {
 	if err := h.do(c.away...); err != nil {
 		return row, err
 	}
-	if there, err := h.standing(c.shows); err != nil || len(there) > 0 {
+	if there, err := h.standing(c.shows, 0); err != nil || len(there) > 0 {
 		return row, errors.Join(err, fmt.Errorf("%d addresses are blocked after %q", len(there), c.away))
 	}
 	if row.Restore, err = step(count, "restore"); err != nil {

@@ -42,7 +42,7 @@ func (b *bench) storm(c benchCase, n int) (row stormRow, err error) {
 	longest := slices.MaxFunc(done.Samples, func(a, b sample) int { return int(a.Took - b.Took) })
 	goal := row.Single * float64(n) / 1000
 	row.All, row.Longest = atMost(done.Took.Seconds(), goal), atMost(longest.Took.Seconds(), goal)
-	there, err := h.standing(c.shows)
+	there, err := h.standing(c.shows, n)
 	if err != nil {
 		return row, err
 	}
