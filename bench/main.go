@@ -131,14 +131,20 @@ func (b *bench) all(out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.folder)) }()
 	r := results{Machine: machine(b.folder)}
+	var failed error
 	for _, c := range cases {
 		if !strings.Contains(c.name, b.only) {
 			continue
 		}
-		if err := b.one(c, &r); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+		if err := b.one(c, &r); err != nil { // the others are worth printing
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", c.name, err))
 		}
 	}
+	return errors.Join(failed, b.show(r, failed == nil, out))
+}
+
+// show prints what was found, and puts it into the document if it is whole.
+func (b *bench) show(r results, whole bool, out io.Writer) error {
 	if b.asJSON {
 		return json.NewEncoder(out).Encode(r)
 	}
@@ -146,11 +152,11 @@ func (b *bench) all(out io.Writer) (err error) {
 	if err := r.print(&text); err != nil {
 		return err
 	}
-	if b.paste != "" {
-		err = paste(b.paste, text.String())
+	_, err := io.WriteString(out, text.String())
+	if b.paste != "" && whole {
+		err = errors.Join(err, paste(b.paste, text.String()))
 	}
-	_, err2 := io.WriteString(out, text.String())
-	return errors.Join(err, err2)
+	return err
 }
 
 // one measures everything of one case.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,5 +102,43 @@ func TestParse(t *testing.T) {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%q was taken", args)
 		}
+	}
+}
+
+// A run in which something failed prints the rest, and leaves the document as it is.
+func TestShow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "performance.md")
+	before := openingMark + "\nold\n" + closingMark + "\n"
+	if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		whole bool
+		want  string
+	}{
+		{false, before},
+		{true, openingMark + "\n\n```\n" + strings.TrimSpace(somePrinted) + "\n```\n\n" + closingMark + "\n"},
+	} {
+		var out strings.Builder
+		if err := (&bench{paste: path}).show(some, test.whole, &out); err != nil || out.String() != somePrinted {
+			t.Errorf("whole %t: %v, printed\n%s", test.whole, err, out.String())
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != test.want {
+			t.Errorf("whole %t: %v, the document is now\n%s", test.whole, err, got)
+		}
+	}
+}
+
+func TestShowJSON(t *testing.T) {
+	var out strings.Builder
+	if err := (&bench{asJSON: true}).show(some, true, &out); err != nil {
+		t.Fatal(err)
+	}
+	var got results
+	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(some, got); diff != "" {
+		t.Errorf("written and read (-want +got):\n%s", diff)
 	}
 }
