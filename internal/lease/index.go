@@ -41,13 +41,13 @@ type indexHeader struct {
 	table    uint64 // the lease file's id
 	ctime    int64  // and its change time when this was written, in nanoseconds
 	seeds    [2]uint64
-	places   uint32 // a power of two
-	used     uint32 // places that are not empty
-	live     uint32 // leases
-	free     uint32 // slots on the stack
-	next     uint32 // the first slot that was never used
+	places   uint32    // a power of two
+	used     uint32    // places that are not empty
+	live     [2]uint32 // leases: IPv4, IPv6
+	free     uint32    // slots on the stack
+	next     uint32    // the first slot that was never used
 	boot     string
-	complete [2]string // see MarkComplete; IPv4, IPv6
+	complete [2]string // see MarkComplete
 }
 
 const (
@@ -177,11 +177,11 @@ func (x *index) add(addr netip.Addr, slot uint32) {
 		i = (i + 1) & mask
 	}
 	x.setPlace(i, slot+1, uint32(h>>32))
-	x.header.live++
+	x.header.live[family(addr)]++
 }
 
-// remove forgets what a place says and has its slot free.
-func (x *index) remove(place, slot uint32) {
+// remove forgets the lease on addr that a place names and has its slot free.
+func (x *index) remove(addr netip.Addr, place, slot uint32) {
 	mask := x.header.places - 1
 	if next, _ := x.place((place + 1) & mask); next == 0 {
 		x.setPlace(place, 0, 0) // nothing is looked for beyond, so no tombstone is needed
@@ -189,7 +189,7 @@ func (x *index) remove(place, slot uint32) {
 	} else {
 		x.setPlace(place, tombstone, 0)
 	}
-	x.header.live--
+	x.header.live[family(addr)]--
 	x.push(slot)
 }
 
@@ -277,12 +277,12 @@ func (x *index) close() {
 	}
 }
 
-// completeFor is the kernel that the leases of addr's family are complete for.
-func (h *indexHeader) completeFor(addr netip.Addr) *string {
+// family tells in which place of two an address's family is counted.
+func family(addr netip.Addr) int {
 	if addr.Is6() {
-		return &h.complete[1]
+		return 1
 	}
-	return &h.complete[0]
+	return 0
 }
 
 // numbers are the header's, in their order in the file.
@@ -291,7 +291,7 @@ func (h *indexHeader) numbers() []*uint64 {
 }
 
 func (h *indexHeader) counts() []*uint32 {
-	return []*uint32{&h.places, &h.used, &h.live, &h.free, &h.next}
+	return []*uint32{&h.places, &h.used, &h.live[0], &h.live[1], &h.free, &h.next}
 }
 
 // encode makes the page. A kernel that is too long to be kept is not: it only saves looking.
@@ -347,5 +347,5 @@ func (h *indexHeader) decode(page []byte) bool {
 		n := 1 + int(b[0])
 		*text, b = string(b[1:n]), b[n:]
 	}
-	return h.places >= leastPlaces && bits.OnesCount32(h.places) == 1 && slices.Max([]uint32{h.used, 2 * h.live, 2 * h.free}) <= h.places
+	return h.places >= leastPlaces && bits.OnesCount32(h.places) == 1 && slices.Max([]uint32{h.used, 2 * (h.live[0] + h.live[1]), 2 * h.free}) <= h.places
 }

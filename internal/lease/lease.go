@@ -89,7 +89,7 @@ func (s *Store) Acquire(l Lease, kernel string) (held Held, settle func() error)
 		if held, err = t.holders(l.Addr, l.Program); err != nil {
 			return err
 		}
-		held.Complete = kernel != "" && *t.index.header.completeFor(l.Addr) == kernel
+		held.Complete = kernel != "" && t.index.header.complete[family(l.Addr)] == kernel
 		if held.Mine != nil && !held.Mine.Lifting {
 			l.Since = held.Mine.Since
 		}
@@ -263,7 +263,7 @@ func (s *Store) All() ([]Lease, error) {
 // enforcer has to look before it adds.
 func (s *Store) MarkComplete(addr netip.Addr, kernel string) (already bool, err error) {
 	t, err := s.changed(0, func(t *table) error {
-		complete := t.index.header.completeFor(addr)
+		complete := &t.index.header.complete[family(addr)]
 		already = *complete == kernel
 		*complete, t.index.noted = kernel, true
 		return nil

@@ -235,8 +235,9 @@ func (t *table) buildIndex(boot string) error {
 		return err
 	}
 	x := t.index
-	if x.header.clean && x.header.table == t.id && x.header.boot == boot && boot != "" && x.header.live > uint32(len(leases)) {
-		return fmt.Errorf("%w: %d leases are gone from it", errDamaged, x.header.live-uint32(len(leases)))
+	known := x.header.live[0] + x.header.live[1]
+	if x.header.clean && x.header.table == t.id && x.header.boot == boot && boot != "" && known > uint32(len(leases)) {
+		return fmt.Errorf("%w: %d leases are gone from it", errDamaged, known-uint32(len(leases)))
 	}
 	t.pending = map[uint32][]byte{}
 	x.reset(t, boot)
@@ -331,7 +332,7 @@ func (t *table) end(addr netip.Addr, which func(Lease) bool) error {
 	t.index.slots(addr, func(slot, place uint32) bool {
 		var l Lease
 		if l, err = t.read(slot); err == nil && l.Addr == addr && which(l) {
-			t.index.remove(place, slot)
+			t.index.remove(addr, place, slot)
 			t.pending[slot] = empty[:slotSize]
 		}
 		return err == nil
