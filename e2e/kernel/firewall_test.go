@@ -108,23 +108,6 @@ func TestFirewallMadeAgain(t *testing.T) {
 	}
 }
 
-// buildPrograms builds the real programs into a home and returns its bin folder.
-func buildPrograms(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "active-response/bin")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-o", bin+"/", "../../cmd/...")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the programs: %v\n%s", err, out)
-	}
-	for _, alias := range []string{"firewall-drop.sh", "custom-firewall-drop.sh"} {
-		if err := os.Symlink("firewall-drop", filepath.Join(bin, alias)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return bin
-}
-
 // respond runs a response as ossec-execd does, in the namespaces of the test.
 func respond(t *testing.T, path string, args ...string) {
 	t.Helper()

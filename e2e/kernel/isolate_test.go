@@ -22,6 +22,9 @@ const (
 	isolatedVariable = "AR_KERNEL_ISOLATED"
 	// roleVariable holds the name of the role that a process plays; see roles.
 	roleVariable = "AR_KERNEL_ROLE"
+	// programsVariable holds the folder that the programs are built into, once for all
+	// tests, by the first that needs them.
+	programsVariable = "AR_KERNEL_PROGRAMS"
 	// probe is a test name that no test has.
 	probe = "probe"
 )
@@ -44,7 +47,19 @@ func TestMain(m *testing.M) {
 	if name == probe {
 		os.Exit(exitStatus(probeKernel()))
 	}
-	os.Exit(m.Run())
+	if name != "" {
+		os.Exit(m.Run())
+	}
+	programs, err := os.MkdirTemp("", "programs")
+	if err == nil {
+		err = os.Setenv(programsVariable, programs)
+	}
+	if err != nil {
+		os.Exit(exitStatus(err))
+	}
+	status := m.Run()
+	_ = os.RemoveAll(programs) // the system clears its folder of temporary files
+	os.Exit(status)
 }
 
 func exitStatus(err error) int {
