@@ -56,6 +56,9 @@ type Outcome struct {
 	// rule on a set, a set, a table) and this call made it again: it may have been
 	// flushed, and other blocks with it.
 	Remade bool
+	// Alone is set when this call put the block into a place that stood, and nothing else
+	// is blocked there: if others of its family are leased, somebody flushed them.
+	Alone bool
 	// Notes are what the administrator should hear though the block stands, such
 	// as a file that no installed service reads.
 	Notes []string

@@ -79,9 +79,9 @@ func realPath(path string) (string, error) {
 
 // blockByRule adds a rule for the address.
 func (f family) blockByRule(ctx context.Context, addr netip.Addr, fresh bool) (enforcer.Outcome, error) {
-	done, err := f.blockAtOnce(ctx, addr, fresh)
+	done, added, err := f.blockAtOnce(ctx, addr, fresh)
 	if done {
-		return enforcer.Outcome{}, nil
+		return enforcer.Outcome{Alone: added && f.alone(ctx, addr)}, nil
 	}
 	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) { // the program hangs, or the time went while it waited for a lock
 		return enforcer.Outcome{}, err
@@ -93,21 +93,23 @@ func (f family) blockByRule(ctx context.Context, addr netip.Addr, fresh bool) (e
 		if err != nil {
 			return err
 		}
-		_, err = p.ensure(-1, Chain, f.rule(addr)...)
+		made, err := p.ensure(-1, Chain, f.rule(addr)...)
+		added = added || made
 		outcome.Founded = outcome.Founded || p.outcome.Founded
 		outcome.Remade = outcome.Remade || p.outcome.Remade
 		return err
 	})
+	outcome.Alone = err == nil && added && !outcome.Remade && f.alone(ctx, addr)
 	return outcome, err
 }
 
 // blockAtOnce checks the jumps and adds the rule, or checks it where it may be there
-// already, the quick way that the variant of iptables has.
-func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (bool, error) {
+// already, the quick way that the variant of iptables has. It tells whether the block
+// stands now, and whether this call added it; any doubt is a no.
+func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (done, added bool, err error) {
 	chains := f.likelyJumpChains()
 	if f.make == overNFT {
-		done, err := f.blockOverNFT(ctx, addr, chains, fresh)
-		return done, err
+		return f.blockOverNFT(ctx, addr, chains, fresh)
 	}
 	act := "-C"
 	if fresh {
@@ -117,7 +119,7 @@ func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (b
 	// the whole table whatever is asked of it, so that the checks cost nothing more.
 	restore, err := run.Find(filepath.Base(f.program)+"-restore", []string{filepath.Dir(f.program)})
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	var rules strings.Builder
 	rules.WriteString("*" + table + "\n")
@@ -126,7 +128,34 @@ func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (b
 	}
 	rules.WriteString(act + " " + Chain + " " + strings.Join(f.rule(addr), " ") + "\nCOMMIT\n")
 	_, err = run.Command(ctx, restore, rules.String(), "-w", f.wait(), "--noflush")
-	return err == nil, err
+	return err == nil, err == nil && fresh, err
+}
+
+// alone tells whether the rule on addr, which was just added at the end of our chain, is
+// the first on an address there, so that none stood before it: none ever did, all were
+// lifted, or somebody flushed the chain. Only the beginning of the chain is looked at. It
+// is looked at afterwards, for of several processes that add to a chain that was flushed
+// meanwhile just one finds its rule first. Whatever keeps it from finding out is a no.
+func (f family) alone(ctx context.Context, addr netip.Addr) bool {
+	var first netip.Addr
+	seen := 0
+	look := func(r kernelRule) error {
+		if r.blocks() {
+			first = r.source
+		}
+		if seen++; first.IsValid() || seen == firstFew {
+			return errStop
+		}
+		return nil
+	}
+	err := errUnknownMake
+	switch f.make {
+	case overNFT:
+		err = iptablesTable(f.v6).firstRules(ctx, Chain, look)
+	case legacy:
+		err = firstLegacyRules(f.v6, look)
+	}
+	return err == nil && first == addr
 }
 
 // rule is the rule of one address, without its chain.

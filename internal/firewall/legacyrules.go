@@ -127,6 +127,33 @@ func readLegacy(v6 bool) (*legacyTable, error) {
 	return nil, err
 }
 
+// firstLegacyRules calls do with the rules of our chain in order, until it returns
+// errStop. The table is fetched as a whole, since there is no other way; the program that
+// adds a rule does so twice.
+func firstLegacyRules(v6 bool, do func(kernelRule) error) error {
+	t, err := readLegacy(v6)
+	if err != nil {
+		return err
+	}
+	begin, inside := -1, false
+	var stopped error
+	err = t.each(func(offset int, entry []byte) {
+		name := t.chainName(entry)
+		switch {
+		case name == Chain:
+			begin, inside = offset+len(entry), true
+		case name != "":
+			inside = false
+		case inside && stopped == nil:
+			stopped = do(t.rule(entry, begin))
+		}
+	})
+	if errors.Is(stopped, errStop) {
+		stopped = nil
+	}
+	return errors.Join(err, stopped)
+}
+
 // each calls do with every entry: the offset, its matches and target, and the rule.
 func (t *legacyTable) each(do func(offset int, entry []byte)) error {
 	for at := 0; at < len(t.entries); {

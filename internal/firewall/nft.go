@@ -75,15 +75,15 @@ func (s *standing) count(r kernelRule, target string, addr netip.Addr) {
 	}
 }
 
-// blockOverNFT checks the jumps and adds the rule, or checks the rule where it may be
-// there already. It tells whether the block stands now; any doubt is a no.
-func (f family) blockOverNFT(ctx context.Context, addr netip.Addr, chains []string, fresh bool) (bool, error) {
+// blockOverNFT is blockAtOnce over nf_tables. It tells of a rule that it added only where
+// that may be the first, which the number of rules tells without looking at them.
+func (f family) blockOverNFT(ctx context.Context, addr netip.Addr, chains []string, fresh bool) (done, added bool, err error) {
 	if f.opts.Target != "DROP" { // REJECT is an extension of xtables, which only iptables can write
-		return false, nil
+		return false, false, nil
 	}
 	c, err := dial(ctx)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer c.close()
 	t := iptablesTable(f.v6)
@@ -94,7 +94,7 @@ func (f family) blockOverNFT(ctx context.Context, addr netip.Addr, chains []stri
 			return nil
 		})
 		if err != nil || !jumps {
-			return false, err
+			return false, false, err
 		}
 	}
 	if !fresh {
@@ -104,13 +104,16 @@ func (f family) blockOverNFT(ctx context.Context, addr netip.Addr, chains []stri
 			return nil
 		})
 		if err != nil || stands {
-			return stands, err
+			return stands, false, err
 		}
 	}
 	var r requests
 	t.dropRule(&r, addr)
-	err = c.transact(&r)
-	return err == nil, err
+	if err = c.transact(&r); err != nil {
+		return false, false, err
+	}
+	use, err := t.use(c, Chain)
+	return true, err == nil && use <= len(chains)+firstFew, nil
 }
 
 // dropRule is the request for `-A OSSEC_AR -s addr -j DROP` as iptables writes it for
