@@ -3,7 +3,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,79 +41,6 @@ func agrees(t *testing.T, program string) {
 	if got, err := here.Try(t, exec.Command(program, "reconcile")); err != nil || got != "" {
 		t.Errorf("leases and kernel differ: %v\n%s", err, got)
 	}
-}
-
-// TestKilledInAStorm: responses are killed at random moments. Whatever is left over, one
-// more call for each address brings leases and kernel together, and all of them end well.
-func TestKilledInAStorm(t *testing.T) {
-	for _, backend := range []string{"iptables", "ipset", "nftables"} {
-		t.Run(backend, func(t *testing.T) {
-			if !Isolated(t) {
-				return
-			}
-			const n = 200
-			bin := buildPrograms(t)
-			configure(t, bin, "[firewall]\nbackend = \""+backend+"\"\n")
-			program := filepath.Join(bin, "firewall-drop.sh")
-			addr := func(i int) string { return fmt.Sprintf("198.18.0.%d", i%100) }
-			action := func(i int) string { return []string{"add", "delete"}[i/100] }
-			for i := range n {
-				cmd := start(t, program, action(i), "-", addr(i), "1.1", "5712")
-				timer := time.AfterFunc(time.Duration(rand.IntN(8000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
-				_ = cmd.Wait() // killed or not
-				timer.Stop()
-			}
-			for i := range 100 {
-				respond(t, program, "add", "-", addr(i), "1.2", "5712")
-			}
-			agrees(t, program)
-			for i := range 100 {
-				respond(t, program, "delete", "-", addr(i), "1.2", "5712")
-			}
-			agrees(t, program)
-			var here Host
-			if got := here.Run(t, program, "list"); got != "nobody is blocked\n" {
-				t.Errorf("left over:\n%s", got)
-			}
-		})
-	}
-}
-
-// TestThousandAtOnce: a fork bomb of alerts; every response exits 0, and nothing is lost.
-func TestThousandAtOnce(t *testing.T) {
-	if !Isolated(t) {
-		return
-	}
-	const n = 1000
-	bin := buildPrograms(t)
-	program := filepath.Join(bin, "firewall-drop.sh")
-	storm(t, program, "add", n)
-	var here Host
-	if got := strings.Count(here.Run(t, program, "list"), " blocked "); got != n {
-		t.Errorf("%d addresses in force, want %d", got, n)
-	}
-	agrees(t, program)
-}
-
-// TestRaceOnOneAddress: a hundred processes add and delete one address for two programs.
-// What is in force in the end is what the leases say.
-func TestRaceOnOneAddress(t *testing.T) {
-	if !Isolated(t) {
-		return
-	}
-	bin := buildPrograms(t)
-	var commands []*exec.Cmd
-	for i := range 100 {
-		name := []string{"firewall-drop.sh", "custom-firewall-drop.sh"}[i%2]
-		action := []string{"add", "delete"}[i/2%2]
-		commands = append(commands, start(t, filepath.Join(bin, name), action, "-", "203.0.113.7", "1.1", "5712"))
-	}
-	for i, cmd := range commands {
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("call %d: %v", i, err)
-		}
-	}
-	agrees(t, filepath.Join(bin, "firewall-drop"))
 }
 
 // TestFullDisk: where the home can take nothing any more, the block is made and lifted all
