@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // start starts a response as the daemon does, without waiting.
@@ -40,86 +38,6 @@ func agrees(t *testing.T, program string) {
 	var here Host
 	if got, err := here.Try(t, exec.Command(program, "reconcile")); err != nil || got != "" {
 		t.Errorf("leases and kernel differ: %v\n%s", err, got)
-	}
-}
-
-// TestFullDisk: where the home can take nothing any more, the block is made and lifted all
-// the same, and the fault is told.
-func TestFullDisk(t *testing.T) {
-	if !Isolated(t) {
-		return
-	}
-	bin := buildPrograms(t)
-	home := filepath.Join(bin, "../..")
-	for _, folder := range []string{"var", "logs"} {
-		path := filepath.Join(home, folder)
-		if err := errors.Join(os.MkdirAll(path, 0o755), unix.Mount("small", path, "tmpfs", 0, "size=64k,mode=755")); err != nil {
-			needKernel(t, fmt.Sprintf("mounting a tmpfs: %v", err))
-		}
-		t.Cleanup(func() { _ = unix.Unmount(path, 0) }) // it goes with the namespace otherwise
-		// The filler stops when the disk is full.
-		_ = os.WriteFile(filepath.Join(path, "filler"), make([]byte, 1<<20), 0o600)
-	}
-	var here Host
-	program := filepath.Join(bin, "firewall-drop.sh")
-	iptables := Program(t, "iptables")
-	out, err := here.Try(t, exec.Command(program, "add", "-", "203.0.113.7", "1.1", "5712"))
-	if err != nil || !strings.Contains(out, "no space left on device") {
-		t.Errorf("add: %v, %q; want that it blocks and tells the fault", err, out)
-	}
-	if got := here.Run(t, iptables, "-S", "OSSEC_AR"); !strings.Contains(got, "203.0.113.7/32") {
-		t.Errorf("not blocked:\n%s", got)
-	}
-	if out, err := here.Try(t, exec.Command(program, "delete", "-", "203.0.113.7", "1.1", "5712")); err != nil {
-		t.Errorf("delete: %v, %q", err, out)
-	}
-	if got := here.Run(t, iptables, "-S", "OSSEC_AR"); strings.Contains(got, "203.0.113.7/32") {
-		t.Errorf("not lifted:\n%s", got)
-	}
-}
-
-// TestLogRotatedInAStorm: the log is moved away again and again while responses write to
-// it. No line is lost or broken.
-func TestLogRotatedInAStorm(t *testing.T) {
-	if !Isolated(t) {
-		return
-	}
-	const n = 150
-	bin := buildPrograms(t)
-	logs := filepath.Join(bin, "../../logs")
-	program := filepath.Join(bin, "firewall-drop.sh")
-	var commands []*exec.Cmd
-	for i := range n {
-		commands = append(commands, start(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712"))
-	}
-	for i, cmd := range commands {
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("add of address %d: %v", i, err)
-		}
-		if i%10 == 0 {
-			// There may be none at the moment.
-			_ = os.Rename(filepath.Join(logs, "active-responses.log"), filepath.Join(logs, fmt.Sprintf("active-responses.log.%d", i)))
-		}
-	}
-	files, err := filepath.Glob(filepath.Join(logs, "active-responses.log*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := 0
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(data)) {
-			if !strings.Contains(line, " add - 198.18.0.") || !strings.HasSuffix(line, " (Rule: 5712)\n") {
-				t.Errorf("broken line %q", line)
-			}
-			lines++
-		}
-	}
-	if lines != n {
-		t.Errorf("%d lines in %d files, want %d", lines, len(files), n)
 	}
 }
 

@@ -1,0 +1,233 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// smallDisk puts a file system of 64 KiB in the place of a folder. fill makes it full, and
+// what it returns makes room again.
+func smallDisk(t *testing.T, folder string) (fill func() (makeRoom func())) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(folder, 0o755), unix.Mount("small", folder, "tmpfs", 0, "size=64k,mode=755")); err != nil {
+		needKernel(t, fmt.Sprintf("mounting a tmpfs: %v", err))
+	}
+	t.Cleanup(func() { _ = unix.Unmount(folder, unix.MNT_DETACH) }) // it goes with the namespace otherwise
+	filler := filepath.Join(folder, "filler")
+	return func() func() {
+		err := os.WriteFile(filler, make([]byte, 1<<20), 0o600)
+		if !errors.Is(err, unix.ENOSPC) {
+			t.Fatalf("the disk is not full: %v", err)
+		}
+		return func() { must(t, os.Remove(filler)) }
+	}
+}
+
+// TestFullDisk: where the home can take nothing any more, the block is made and lifted all
+// the same, and the fault is told.
+func TestFullDisk(t *testing.T) {
+	eachBlocker(t, func(t *testing.T, program string) {
+		home := filepath.Join(filepath.Dir(program), "../..")
+		for _, folder := range []string{"var", "logs"} {
+			smallDisk(t, filepath.Join(home, folder))()
+		}
+		var here Host
+		out, err := here.Try(t, exec.Command(program, "add", "-", "203.0.113.7", "1.1", "5712"))
+		if err != nil || !strings.Contains(out, "no space left on device") {
+			t.Errorf("add: %v, %q; want that it blocks and tells the fault", err, out)
+		}
+		if got := here.Run(t, program, "list"); !strings.HasPrefix(strings.SplitAfter(got, "\n")[1], "203.0.113.7  not leased  ") {
+			t.Errorf("not blocked:\n%s", got)
+		}
+		if out, err := here.Try(t, exec.Command(program, "delete", "-", "203.0.113.7", "1.1", "5712")); err != nil {
+			t.Errorf("delete: %v, %q", err, out)
+		}
+		if got := here.Run(t, program, "list"); got != "nobody is blocked\n" {
+			t.Errorf("not lifted:\n%s", got)
+		}
+	})
+}
+
+// TestFullDiskHostsDeny: where hosts.deny cannot grow, that is told, the exit status is 1,
+// the file stays as it is to the byte, and nothing is remembered that does not stand.
+func TestFullDiskHostsDeny(t *testing.T) {
+	for _, inPlace := range []bool{false, true} {
+		t.Run(fmt.Sprintf("edited in place %v", inPlace), func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			program := filepath.Join(buildPrograms(t), "host-deny")
+			fill := smallDisk(t, "/etc")
+			before := administrators + strings.Repeat("# more of it\n", 1200)
+			before = before[:len(before)-len(before)%os.Getpagesize()-1] + "\n" // so that one byte more needs a page more
+			must(t, errors.Join(os.WriteFile("/etc/hosts.allow", nil, 0o644), os.WriteFile(hostsDeny, []byte(before), 0o644)))
+			if inPlace { // it is a mount of its own, so that it cannot be replaced
+				must(t, unix.Mount(hostsDeny, hostsDeny, "", unix.MS_BIND, ""))
+			}
+			makeRoom := fill()
+			var here Host
+			out, err := here.Try(t, exec.Command(program, "add", "-", "203.0.113.7", "1.1", "5712"))
+			if err == nil || !strings.Contains(out, "adding entry for 203.0.113.7 to /etc/hosts.deny: ") || !strings.Contains(out, "no space left on device") {
+				t.Errorf("add: %v, %q", err, out)
+			}
+			wantHostsDeny(t, "with a full disk", before)
+			if got := here.Run(t, program, "list"); got != "nobody is blocked\n" {
+				t.Errorf("list:\n%s", got)
+			}
+			makeRoom()
+			respond(t, program, "add", "-", "203.0.113.7", "1.1", "5712")
+			wantHostsDeny(t, "with room", before+"ALL:203.0.113.7\n")
+			makeRoom = fill()
+			if out, err := here.Try(t, exec.Command(program, "delete", "-", "203.0.113.7", "1.1", "5712")); err != nil && !strings.Contains(out, "no space left on device") {
+				t.Errorf("delete with a full disk: %v, %q", err, out)
+			}
+			makeRoom()
+			respond(t, program, "delete", "-", "203.0.113.7", "1.1", "5712")
+			if inPlace { // then the place of an entry becomes a comment and stays
+				before += "#ossec-ar      \n"
+			}
+			wantHostsDeny(t, "in the end", before)
+			entries, err := os.ReadDir("/etc")
+			if err != nil || len(entries) != 2 {
+				t.Errorf("left over in /etc: %v, %v", entries, err)
+			}
+		})
+	}
+}
+
+// TestLogFaults: whatever stands where the log should, the block is made and lifted, what
+// is wrong is told, and nothing is written to where a link leads.
+func TestLogFaults(t *testing.T) {
+	for _, b := range blockers() {
+		if b.name != "iptables-nft" && b.program == "firewall-drop" {
+			continue
+		}
+		t.Run(b.name, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			program := b.set(t)
+			logFaults(t, program, filepath.Join(filepath.Dir(program), "../../logs/active-responses.log"), func(addr, told string) {
+				var here Host
+				for _, action := range []string{"add", "delete"} {
+					out, err := here.Try(t, exec.Command(program, action, "-", addr, "1.1", "5712"))
+					if err != nil || told == "" && out != "" || !strings.Contains(out, told) {
+						t.Errorf("%s: %v, %q; want %q", action, err, out, told)
+					}
+					if want := map[string]int{"add": 1, "delete": 0}[action]; listed(t, program) != want {
+						t.Errorf("after %s %d are in force, want %d", action, listed(t, program), want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// logFaults does all that can happen to a log and lets the program respond each time. told
+// is what it should say, "" for nothing.
+func logFaults(t *testing.T, program, log string, respond func(addr, told string)) {
+	t.Helper()
+	logs := filepath.Dir(log)
+	victim := filepath.Join(t.TempDir(), "victim")
+	must(t, os.WriteFile(victim, []byte("keep me\n"), 0o600))
+	const notPlain = "opening log: " // and why
+	for i, fault := range []struct {
+		name string
+		do   func() error
+		told string
+	}{
+		{"folder missing", func() error { return os.RemoveAll(logs) }, ""},
+		{"log missing", func() error { return os.Remove(log) }, ""},
+		{"a folder", func() error { return os.Mkdir(log, 0o755) }, notPlain},
+		{"a link to elsewhere", func() error { return os.Symlink(victim, log) }, notPlain},
+		{"a link to nothing", func() error { return os.Symlink(victim+"2", log) }, notPlain},
+		{"a second name of something else", func() error { return os.Link(victim, log) }, notPlain},
+		{"a pipe", func() error { return unix.Mkfifo(log, 0o600) }, notPlain},
+		{"a file in the folder's place", func() error { return errors.Join(os.RemoveAll(logs), os.WriteFile(logs, nil, 0o600)) }, "log"},
+	} {
+		if fault.told == notPlain {
+			must(t, os.RemoveAll(log))
+		}
+		must(t, fault.do())
+		respond(fmt.Sprintf("203.0.113.%d", i), fault.told)
+		if fault.told == "" {
+			if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), fmt.Sprintf(" add - 203.0.113.%d ", i)) {
+				t.Errorf("%s: the log is %q, %v", fault.name, text, err)
+			}
+		}
+		if text, err := os.ReadFile(victim); err != nil || string(text) != "keep me\n" {
+			t.Errorf("%s: what the link leads to is now %q, %v", fault.name, text, err)
+		}
+		if _, err := os.Lstat(victim + "2"); err == nil {
+			t.Errorf("%s: something was made where the link leads", fault.name)
+		}
+	}
+}
+
+var addLine = regexp.MustCompile(`^[A-Z].* add - 198\.18\.0\.\d+ 1\.1 5712 - Blocked IP: 198\.18\.0\.\d+ \(Rule: 5712\)\n$`)
+
+// TestLogTakenAwayInAStorm: the log is moved away again and again while responses write to
+// it, and no line is lost or broken; or it is removed, and what is left is whole.
+func TestLogTakenAwayInAStorm(t *testing.T) {
+	for _, removed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("removed %v", removed), func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			const n = 150
+			bin := buildPrograms(t)
+			log := filepath.Join(bin, "../../logs/active-responses.log")
+			program := filepath.Join(bin, "firewall-drop.sh")
+			gone := 0
+			takeAway := func() {
+				aside := fmt.Sprintf("%s.%d", log, gone)
+				if err := os.Rename(log, aside); err != nil {
+					return // there is none at the moment
+				}
+				gone++
+				if removed {
+					must(t, os.Remove(aside))
+				}
+			}
+			var commands []*exec.Cmd
+			for i := range n {
+				commands = append(commands, start(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712"))
+				takeAway()
+			}
+			for i, cmd := range commands {
+				if err := cmd.Wait(); err != nil {
+					t.Errorf("add of address %d: %v", i, err)
+				}
+				takeAway()
+			}
+			files, err := filepath.Glob(log + "*")
+			must(t, err)
+			lines := 0
+			for _, file := range files {
+				data, err := os.ReadFile(file)
+				must(t, err)
+				for line := range strings.Lines(string(data)) {
+					if !addLine.MatchString(line) {
+						t.Errorf("broken line %q", line)
+					}
+					lines++
+				}
+			}
+			if gone < 5 || !removed && lines != n {
+				t.Errorf("%d lines in %d files, want %d; taken away %d times", lines, len(files), n, gone)
+			}
+			agrees(t, program)
+			if got := listed(t, program); got != n {
+				t.Errorf("%d addresses in force, want %d", got, n)
+			}
+		})
+	}
+}
