@@ -204,9 +204,8 @@ func (d *deliverer) sent(m *outgoing, result map[string]error) error {
 			}
 		}
 	}
-	if err := d.queue.save(d.progress); err != nil {
-		return err
-	}
+	// On a full disk what went is done with all the same, or it would go again and again.
+	unsaved := d.queue.save(d.progress)
 	var lines []byte
 	for _, n := range m.notices {
 		if len(accepted) > 0 {
@@ -218,6 +217,12 @@ func (d *deliverer) sent(m *outgoing, result map[string]error) error {
 	}
 	if len(lines) > 0 {
 		d.log(lines)
+	}
+	if unsaved != nil { // what was done with left room
+		if err := d.queue.save(d.progress); err != nil {
+			d.failure = err
+			d.fault(err)
+		}
 	}
 	for _, err := range []error{final, temporary} {
 		if err != nil {

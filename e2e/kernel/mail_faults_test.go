@@ -1,0 +1,187 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// mailHouse is email-notification with a mail server of the kind that is a program: it
+// keeps what it is given and ends as it is told.
+type mailHouse struct {
+	t             *testing.T
+	home, program string
+	sendmail      string // the folder of the mail server
+}
+
+func newMailHouse(t *testing.T) mailHouse {
+	t.Helper()
+	bin := buildPrograms(t)
+	// Whether one who is whitelisted is blocked need not be waited for.
+	configure(t, bin, "[mail]\nlinger = \"0s\"\ncoalesce = \"0s\"\nreverse_name = false\n[whitelist]\nentries = [\"203.0.113.0/24\"]\n")
+	h := mailHouse{t, filepath.Join(bin, "../.."), filepath.Join(bin, "email-notification.sh"), t.TempDir()}
+	conf := "<ossec_config><global><email_to>ops@example.org</email_to><email_from>ossec@web.example.org</email_from>" +
+		"<smtp_server>" + h.sendmail + "/sendmail</smtp_server><email_maxperhour>1000000</email_maxperhour></global></ossec_config>\n"
+	script := "#!/bin/sh\n/bin/cat >>" + h.sendmail + "/mails\nexit \"$(/bin/cat " + h.sendmail + "/status)\"\n"
+	must(t, errors.Join(os.WriteFile(filepath.Join(h.home, "etc/ossec.conf"), []byte(conf), 0o600),
+		os.WriteFile(h.sendmail+"/sendmail", []byte(script), 0o755)))
+	h.ends(0)
+	return h
+}
+
+// ends sets the exit status of the mail server.
+func (h mailHouse) ends(status int) {
+	h.t.Helper()
+	must(h.t, os.WriteFile(h.sendmail+"/status", fmt.Appendln(nil, status), 0o600))
+}
+
+// idle waits until nobody delivers.
+func (h mailHouse) idle() {
+	h.t.Helper()
+	lock, err := os.OpenFile(filepath.Join(h.home, "var/active-response/mail/deliver.lock"), os.O_RDWR, 0)
+	must(h.t, err)
+	must(h.t, unix.Flock(int(lock.Fd()), unix.LOCK_EX))
+	must(h.t, lock.Close())
+}
+
+var subjectLine = regexp.MustCompile(`(?m)^Subject: OSSEC Alert: [A-Za-z ]+ - ([0-9.]+)\r?$`)
+
+// mails counts the mails about each address.
+func (h mailHouse) mails() map[string]int {
+	h.t.Helper()
+	text, err := os.ReadFile(h.sendmail + "/mails")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		h.t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, m := range subjectLine.FindAllSubmatch(text, -1) {
+		count[string(m[1])]++
+	}
+	return count
+}
+
+// files lists the queue.
+func (h mailHouse) files() string {
+	h.t.Helper()
+	var found []string
+	queue := filepath.Join(h.home, "var/active-response/mail")
+	err := filepath.WalkDir(queue, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() && filepath.Dir(path) != queue {
+			found = append(found, strings.TrimPrefix(path, queue))
+		}
+		return err
+	})
+	must(h.t, err)
+	return strings.Join(found, "\n")
+}
+
+// TestMailThousandAtOnce: all calls exit 0, and there is one mail about each address.
+func TestMailThousandAtOnce(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	const n = 1000
+	h := newMailHouse(t)
+	storm(t, h.program, "add", n)
+	h.idle()
+	respond(t, h.program, "flush")
+	mails := h.mails()
+	if len(mails) != n {
+		t.Errorf("there are mails about %d addresses, want %d", len(mails), n)
+	}
+	for addr, count := range mails {
+		if count != 1 {
+			t.Errorf("%d mails about %s", count, addr)
+		}
+	}
+	if left := h.files(); left != "" {
+		t.Errorf("in the queue is left:\n%s", left)
+	}
+}
+
+// TestMailFullDisk: a call that cannot be queued says so and leaves nothing half-written;
+// what was queued before goes once and is not lost; and with room all is as before.
+func TestMailFullDisk(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	h := newMailHouse(t)
+	fill := smallDisk(t, filepath.Join(h.home, "var"))
+	var here Host
+	h.ends(75) // try again later
+	for _, addr := range []string{"203.0.113.1", "203.0.113.2"} {
+		respond(t, h.program, "add", "-", addr, "-", "5712")
+		h.idle()
+	}
+	attempts := len(h.mails())
+	must(t, os.Remove(h.sendmail+"/mails"))
+	before := h.files()
+	if strings.Count(before, "/ready/") != 2 || attempts == 0 {
+		t.Fatalf("the queue after %d attempts:\n%s", attempts, before)
+	}
+
+	makeRoom := fill()
+	for range 2 {
+		out, err := here.Try(t, exec.Command(h.program, "add", "-", "203.0.113.3", "-", "5712"))
+		if err == nil || !strings.Contains(out, "writing to the mail queue: ") || !strings.Contains(out, "no space left on device") {
+			t.Errorf("add with a full disk: %v, %q", err, out)
+		}
+	}
+	if got := h.files(); got != before {
+		t.Errorf("the queue was\n%s\nand now is\n%s", before, got)
+	}
+	log, err := os.ReadFile(filepath.Join(h.home, "logs/notifications.log"))
+	if err != nil || strings.Count(string(log), " error - 203.0.113.3 - 5712 - Failed: writing to the mail queue: ") != 2 {
+		t.Errorf("the log, %v:\n%s", err, log)
+	}
+
+	// The server is back, the disk still full: what waits goes, and not again and again.
+	h.ends(0)
+	here.Run(t, h.program, "queue", "--retry", "all")
+	h.idle()
+	for range 3 {
+		_, _ = here.Try(t, exec.Command(h.program, "flush")) // it may tell of the disk
+	}
+	for addr, count := range h.mails() {
+		if count != 1 {
+			t.Errorf("%d mails about %s went with a full disk", count, addr)
+		}
+	}
+	makeRoom()
+	here.Run(t, h.program, "queue", "--retry", "all")
+	h.idle()
+	respond(t, h.program, "add", "-", "203.0.113.4", "-", "5712")
+	h.idle()
+	mails := h.mails()
+	for _, addr := range []string{"203.0.113.1", "203.0.113.2", "203.0.113.4"} {
+		if mails[addr] != 1 {
+			t.Errorf("%d mails about %s, want 1", mails[addr], addr)
+		}
+	}
+	if got := h.files(); len(mails) != 3 || got != "" {
+		t.Errorf("mails %v, left in the queue:\n%s", mails, got)
+	}
+}
+
+// TestMailLogFaults is TestLogFaults for the log of the notifications.
+func TestMailLogFaults(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	h := newMailHouse(t)
+	logFaults(t, h.program, filepath.Join(h.home, "logs/notifications.log"), func(addr, _ string) {
+		respond(t, h.program, "add", "-", addr, "-", "5712") // who writes the log is the deliverer, whom nobody hears
+		h.idle()
+		if got := h.mails()[addr]; got != 1 {
+			t.Errorf("%d mails about %s", got, addr)
+		}
+	})
+}
