@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -250,5 +251,32 @@ func TestFloodOnStderrIsCutOff(t *testing.T) {
 	err := e.Unblock(t.Context(), addr)
 	if err == nil || len(err.Error()) > 5000 {
 		t.Errorf("Unblock: error of %d bytes, want one that is cut off", len(err.Error()))
+	}
+}
+
+// TestEndlessFloodIsCutOff: iptables goes by its version and then writes until it is killed.
+func TestEndlessFloodIsCutOff(t *testing.T) {
+	for _, stream := range []string{"", ">&2"} {
+		dir := t.TempDir()
+		script(t, dir, "iptables", `PATH=/usr/bin:/bin
+case "$*" in
+*--version*) echo "iptables v1.8.9 (nf_tables)" ;;
+*) exec yes xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx `+stream+` ;;
+esac`)
+		e := enforcerOn(dir, func(o *Options) { o.Timeout = time.Second })
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for name, err := range map[string]error{
+			"Block":   func() error { _, err := e.Block(t.Context(), addr, true); return err }(),
+			"Unblock": e.Unblock(t.Context(), addr),
+		} {
+			if err == nil || len(err.Error()) > 5000 {
+				t.Errorf("%s with a flood %s: %.100v", name, stream, err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if grown := (int64(after.HeapSys) - int64(before.HeapSys)) >> 20; grown > 300 {
+			t.Errorf("with a flood %s the heap grew by %d MiB", stream, grown)
+		}
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-iptables/iptables"
 
@@ -45,26 +47,65 @@ func (f family) tables(ctx context.Context) (*tables, error) {
 	return t, nil
 }
 
-// do runs work until the context ends. go-iptables has no deadline of its own, so the
-// program that it waits for is killed; if even that does not end it (a child of the
-// program holds its pipe), work is left behind.
+// do runs work until the context ends. go-iptables has no deadline of its own and keeps
+// all that the program writes, so the program that it waits for is killed when the time is
+// over, and when it floods us; if even that does not end it (a child of the program holds
+// its pipe), work is left behind.
 func (t *tables) do(work func() error) error {
+	_, err := t.ask(func() (bool, error) { return false, work() })
+	return err
+}
+
+// ask is do for work that finds something out. What is left behind writes to nothing that
+// anybody reads.
+func (t *tables) ask(work func() (bool, error)) (bool, error) {
 	if err := t.ctx.Err(); err != nil {
-		return err
+		return false, err
 	}
-	done := make(chan error, 1)
-	go func() { done <- work() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			// go-iptables ends its messages as iptables does, with a newline.
-			err = errors.New(strings.Join(strings.Fields(err.Error()), " "))
+	type result struct {
+		found bool
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		found, err := work()
+		done <- result{found, err}
+	}()
+	look := time.NewTicker(floodPause)
+	defer look.Stop()
+	for before := heap(); ; {
+		select {
+		case r := <-done:
+			if r.err != nil {
+				// go-iptables ends its messages as iptables does, with a newline.
+				r.err = errors.New(strings.Join(strings.Fields(r.err.Error()), " "))
+			}
+			return r.found, r.err
+		case <-t.ctx.Done():
+			run.KillChildren()
+			return false, fmt.Errorf("iptables was killed: %w", t.ctx.Err())
+		case <-look.C:
+			if heap() > before+maxFlood {
+				run.KillChildren()
+				return false, errFlood
+			}
 		}
-		return err
-	case <-t.ctx.Done():
-		run.KillChildren()
-		return fmt.Errorf("iptables was killed: %w", t.ctx.Err())
 	}
+}
+
+// What iptables says to the commands that go-iptables gives here is some hundred bytes.
+const (
+	floodPause = 5 * time.Millisecond
+	maxFlood   = 8 << 20
+)
+
+var errFlood = errors.New("iptables was killed: it writes without end")
+
+// heap returns how many bytes are in use.
+func heap() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // ensureChain makes the chain if there is none and tells whether it did.
@@ -79,12 +120,8 @@ func (t *tables) ensureChain() (made bool, err error) {
 	return false, nil
 }
 
-func (t *tables) chainExists(chain string) (exists bool, err error) {
-	err = t.do(func() (err error) {
-		exists, err = t.ipt.ChainExists(table, chain)
-		return err
-	})
-	return exists, err
+func (t *tables) chainExists(chain string) (bool, error) {
+	return t.ask(func() (bool, error) { return t.ipt.ChainExists(table, chain) })
 }
 
 // forwardChain returns where forwarded packets are looked at.
@@ -100,10 +137,6 @@ func (t *tables) forwardChain() (string, error) {
 }
 
 // exists tells whether the chain has the rule.
-func (t *tables) exists(chain string, rule ...string) (exists bool, err error) {
-	err = t.do(func() (err error) {
-		exists, err = t.ipt.Exists(table, chain, rule...)
-		return err
-	})
-	return exists, err
+func (t *tables) exists(chain string, rule ...string) (bool, error) {
+	return t.ask(func() (bool, error) { return t.ipt.Exists(table, chain, rule...) })
 }
