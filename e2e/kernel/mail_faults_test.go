@@ -185,3 +185,44 @@ func TestMailLogFaults(t *testing.T) {
 		}
 	})
 }
+
+// TestMailConfFaults: with an ossec.conf that has the settings somewhere in it the mail
+// goes; with one that cannot be read the call says so and ends with 1.
+func TestMailConfFaults(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	h := newMailHouse(t)
+	conf := filepath.Join(h.home, "etc/ossec.conf")
+	sound, err := os.ReadFile(conf)
+	must(t, err)
+	text := func(text string) func() error { return func() error { return os.WriteFile(conf, []byte(text), 0o600) } }
+	var here Host
+	for i, tt := range []struct {
+		name string
+		put  func() error
+		told string // "" when the mail goes
+	}{
+		{"10 MB", text(strings.Repeat("<!-- a comment of some fifty characters a line -->\n", 200_000) + string(sound)), ""},
+		{"cut off", text(string(sound) + "<ossec_config><global><email_"), ""},
+		{"missing", func() error { return nil }, "mail is not set up"},
+		{"no XML", text(strings.Repeat("\x00\xff<&", 1000)), "mail is not set up"},
+		{"a folder", func() error { return os.Mkdir(conf, 0o755) }, "ossec.conf: is a directory"},
+		{"a pipe", func() error { return unix.Mkfifo(conf, 0o600) }, "ossec.conf is no plain file"},
+	} {
+		must(t, os.RemoveAll(conf))
+		must(t, tt.put())
+		addr := fmt.Sprintf("203.0.113.%d", i)
+		out, err := here.Try(t, exec.Command(h.program, "add", "-", addr, "-", "5712"))
+		if (err == nil) != (tt.told == "") || !strings.Contains(out, tt.told) || tt.told == "" && out != "" {
+			t.Errorf("%s: %v, %.500q; want %q", tt.name, err, out, tt.told)
+		}
+		h.idle()
+		if got := h.mails()[addr]; (got == 1) != (tt.told == "") {
+			t.Errorf("%s: %d mails", tt.name, got)
+		}
+	}
+	if left := h.files(); left != "" {
+		t.Errorf("in the queue is left:\n%s", left)
+	}
+}
