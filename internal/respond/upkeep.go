@@ -201,24 +201,46 @@ func (p *call) restore(ctx context.Context) int {
 	return program.ExitOK
 }
 
+// restoreRounds is how often restoring begins anew because somebody takes blocks away while
+// they are put back.
+const restoreRounds = 3
+
 // restoreMissing blocks whatever was leased by the time taken but is not blocked, and
 // returns how many that are. One address of each family goes along though it is blocked,
 // so that what blocks rest on, such as a jump that somebody removed, is looked at even when
-// nothing is missing.
+// nothing is missing. In the end it looks whether all are still there.
 func (p *call) restoreMissing(ctx context.Context, taken time.Time) (int, error) {
-	rows, err := p.compared(ctx)
-	if err != nil {
-		return 0, err
+	restored := 0
+	for round := range restoreRounds {
+		rows, err := p.compared(ctx)
+		if err != nil {
+			return restored, err
+		}
+		missing := missingIn(rows, taken)
+		if round > 0 && len(missing) == 0 {
+			break
+		}
+		restored = max(restored, len(missing))
+		if round == 0 {
+			missing = append(missing, oneOfEach(rows)...)
+		}
+		if err := p.blockAll(ctx, missing); err != nil || len(missing) == 0 {
+			return restored, err
+		}
 	}
-	missing := missingIn(rows, taken)
-	n := len(missing)
+	return restored, nil
+}
+
+// oneOfEach returns an address of each family that is blocked.
+func oneOfEach(rows []listed) []netip.Addr {
+	var addrs []netip.Addr
 	for _, v6 := range []bool{false, true} {
 		i := slices.IndexFunc(rows, func(r listed) bool { return r.State == stateBlocked && r.Address.Is6() == v6 })
 		if i >= 0 {
-			missing = append(missing, rows[i].Address)
+			addrs = append(addrs, rows[i].Address)
 		}
 	}
-	return n, p.blockAll(ctx, missing)
+	return addrs
 }
 
 func missingIn(rows []listed, taken time.Time) []netip.Addr {
