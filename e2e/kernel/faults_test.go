@@ -88,6 +88,7 @@ func TestTakenAwayInAStorm(t *testing.T) {
 	for _, tt := range []struct{ name, program, config, damage string }{
 		{"ipset destroyed", "firewall-drop.sh", "[firewall]\nbackend = \"ipset\"\n", "iptables -w -F; ip6tables -w -F; ipset destroy"},
 		{"set of auto destroyed", "firewall-drop.sh", "[firewall]\nmax_rules = 20\n", "iptables -w -F; ip6tables -w -F; ipset destroy"},
+		{"chain of auto flushed", "firewall-drop.sh", "[firewall]\nmax_rules = 20\n", "iptables -w -F OSSEC_AR"},
 		{"nftables rules flushed", "firewall-drop.sh", "[firewall]\nbackend = \"nftables\"\n", "nft flush table inet ossec_ar"},
 		{"nftables table deleted", "firewall-drop.sh", "[firewall]\nbackend = \"nftables\"\n", "nft delete table inet ossec_ar"},
 		{"routes flushed", "route-null", "", "ip route flush table main"},

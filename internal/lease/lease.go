@@ -69,6 +69,8 @@ type Held struct {
 	Mine    *Lease  // of the asking program, as it was before the call
 	Others  []Lease // of other programs
 	Lifting []Lease // of other programs, already given back: lifting the block failed
+	// Elsewhere tells that other addresses of this family are leased. Acquire alone looks.
+	Elsewhere bool
 	// Complete tells that every block of this address family in force in this kernel has
 	// a lease: see MarkComplete.
 	Complete bool
@@ -80,6 +82,15 @@ func (h Held) Fresh() bool {
 	return h.Complete && h.Mine == nil && len(h.Others) == 0 && len(h.Lifting) == 0
 }
 
+// count returns how many leases there are on the address.
+func (h Held) count() int {
+	n := len(h.Others) + len(h.Lifting)
+	if h.Mine != nil {
+		n++
+	}
+	return n
+}
+
 // Acquire takes the lease or renews it. kernel identifies where blocks are in force
 // (see Kernel). What it returns stands for all other processes at once; settle waits
 // until it is on the disk too, and must be called once at least. When the lease cannot be taken, what is
@@ -89,6 +100,7 @@ func (s *Store) Acquire(l Lease, kernel string) (held Held, settle func() error)
 		if held, err = t.holders(l.Addr, l.Program); err != nil {
 			return err
 		}
+		held.Elsewhere = int(t.index.header.live[family(l.Addr)]) > held.count()
 		held.Complete = kernel != "" && t.index.header.complete[family(l.Addr)] == kernel
 		if held.Mine != nil && !held.Mine.Lifting {
 			l.Since = held.Mine.Since

@@ -79,7 +79,7 @@ func TestTwoPrograms(t *testing.T) {
 	compare(t, "first", lease.Held{}, acquire(t, s, a))
 	compare(t, "second", lease.Held{Others: []lease.Lease{a}}, acquire(t, s, b))
 	neighbour := taken(netip.MustParseAddr("203.0.113.70"), "firewall-drop.sh", 3)
-	compare(t, "neighbour", lease.Held{}, acquire(t, s, neighbour))
+	compare(t, "neighbour", lease.Held{Elsewhere: true}, acquire(t, s, neighbour))
 	want(t, s, a, b, neighbour)
 
 	// The first gives it back: it is gone, the address is still held.
@@ -353,5 +353,41 @@ func TestMarkCompleteTellsWhetherItWasThere(t *testing.T) {
 		if got, err := s.MarkComplete(v4, "boot1"); got != want || err != nil {
 			t.Errorf("call %d: %v, %v; want %v", i+1, got, err, want)
 		}
+	}
+}
+
+// TestElsewhere: whether other addresses of the family are leased is known when a lease is
+// taken, wherever in the order of the addresses they stand.
+func TestElsewhere(t *testing.T) {
+	for _, test := range []struct {
+		addr   string
+		others string
+		want   bool
+	}{
+		{"203.0.113.7", "", false},
+		{"203.0.113.7", "203.0.113.7", false},
+		{"203.0.113.7", "::1 2001:db8::7", false},
+		{"203.0.113.7", "0.0.0.1", true},
+		{"203.0.113.7", "203.0.113.7 255.255.255.254 ::1", true},
+		{"2001:db8::7", "", false},
+		{"2001:db8::7", "2001:db8::7 0.0.0.0 203.0.113.7 255.255.255.255", false},
+		{"2001:db8::7", "203.0.113.7 2001:db8::8", true},
+		{"2001:db8::7", "::1 203.0.113.7", true},
+		{"::1", "::2 203.0.113.7", true},
+		{"::1", "203.0.113.7 ::1:0:0:0", true},
+	} {
+		t.Run(test.addr+" beside "+test.others, func(t *testing.T) {
+			s := newStore(t)
+			for i, other := range strings.Fields(test.others) {
+				acquire(t, s, taken(netip.MustParseAddr(other), "b", i))
+			}
+			held, settle := s.Acquire(taken(netip.MustParseAddr(test.addr), "a", 1), "kernel")
+			if err := settle(); err != nil {
+				t.Fatal(err)
+			}
+			if held.Elsewhere != test.want {
+				t.Errorf("got %v, want %v", held.Elsewhere, test.want)
+			}
+		})
 	}
 }

@@ -112,6 +112,9 @@ func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, known bool,
 	if outcome.Founded && leaseErr == nil {
 		known, leaseErr = p.store.MarkComplete(addr, kernel)
 	}
+	if outcome.Alone && held.Elsewhere { // somebody took the others away
+		outcome.Remade = true
+	}
 	p.log(arlog.StatusAdd, arlog.Blocked(addr, p.about.RuleID, p.about.User))
 	p.say("Blocked IP: %s", addr)
 	p.leaseFaults(leaseErr)
