@@ -70,4 +70,6 @@ type Block struct {
 	// Counted tells whether Packets and Bytes were measured.
 	Counted        bool
 	Packets, Bytes uint64
+	// Misplaced tells that it stands where another configuration put it. BlockAll moves it.
+	Misplaced bool
 }

@@ -109,6 +109,15 @@ func (f family) usesTable() bool {
 	return f.opts.Backend == NFTables || f.opts.Backend == Auto && f.program == ""
 }
 
+// usesSet and usesRules are usesTable for the other two.
+func (f family) usesSet() bool {
+	return f.opts.Backend == IPSet || f.opts.Backend == Auto && !f.usesTable()
+}
+
+func (f family) usesRules() bool {
+	return f.opts.Backend == IPTables || f.opts.Backend == Auto && !f.usesTable()
+}
+
 func (e *Firewall) blockAll(ctx context.Context, f family, addrs []netip.Addr, progress func(int)) error {
 	var err error
 	switch {

@@ -230,8 +230,7 @@ func (e *Firewall) unblockInKernel(ctx context.Context, addr netip.Addr, f famil
 	defer c.close()
 	inSet, setErr := setOf(addr.Is6()).remove(c, addr)
 	inTable, tableErr := ourTable().remove(c, addr)
-	usesSet := e.opts.Backend == IPSet || e.opts.Backend == Auto && !f.usesTable()
-	return inSet || inTable, inSet && !usesSet || inTable && !f.usesTable(), errors.Join(setErr, tableErr)
+	return inSet || inTable, inSet && !f.usesSet() || inTable && !f.usesTable(), errors.Join(setErr, tableErr)
 }
 
 // Describe implements enforcer.Enforcer.

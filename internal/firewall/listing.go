@@ -88,6 +88,7 @@ func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
 		blocks[i].Counted = blocks[i].Counted || b.Counted
 		blocks[i].Packets += b.Packets
 		blocks[i].Bytes += b.Bytes
+		blocks[i].Misplaced = blocks[i].Misplaced || b.Misplaced
 	}
 	inKernel, err := e.eachFamily(func(f family) error {
 		rules, err := f.rules(ctx)
@@ -95,7 +96,7 @@ func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
 			return fmt.Errorf("listing rules: %w", err)
 		}
 		for _, r := range rules {
-			add(enforcer.Block{Addr: r.addr, Counted: true, Packets: r.packets, Bytes: r.bytes})
+			add(enforcer.Block{Addr: r.addr, Counted: true, Packets: r.packets, Bytes: r.bytes, Misplaced: !f.usesRules()})
 		}
 		return nil
 	})
@@ -108,10 +109,17 @@ func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
 	}
 	defer c.close()
 	for _, v6 := range []bool{false, true} {
-		if err := setOf(v6).members(c, add); err != nil {
+		f, _ := e.family(v6) // without the program it may be the table that is used
+		in := func(used bool) func(enforcer.Block) {
+			return func(b enforcer.Block) {
+				b.Misplaced = !used
+				add(b)
+			}
+		}
+		if err := setOf(v6).members(c, in(f.usesSet())); err != nil {
 			return nil, fmt.Errorf("listing set %s: %w", setName(v6), err)
 		}
-		if err := ourTable().members(c, v6, add); err != nil {
+		if err := ourTable().members(c, v6, in(f.usesTable())); err != nil {
 			return nil, fmt.Errorf("listing set %s of table inet %s: %w", nftSetName(v6), NFTable, err)
 		}
 	}

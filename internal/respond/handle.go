@@ -73,7 +73,7 @@ func (p *call) add(ctx context.Context) int {
 		if !known {
 			taken = taken.Add(-time.Minute)
 		}
-		if _, err := p.restoreMissing(ctx, taken); err != nil {
+		if _, _, err := p.restoreMissing(ctx, taken); err != nil {
 			p.logFault(fmt.Errorf("blocking again what somebody flushed: %w", err))
 		}
 	}

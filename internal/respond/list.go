@@ -33,6 +33,8 @@ type listed struct {
 	Bytes   *uint64       `json:"bytes,omitempty"`
 	Leases  []lease.Lease `json:"leases"`
 	inForce bool
+	// misplaced tells that it is in force where another configuration put it.
+	misplaced bool
 }
 
 func (p *call) list(ctx context.Context, asJSON bool) int {
@@ -82,7 +84,7 @@ func compare(leases []lease.Lease, blocks []enforcer.Block) []listed {
 	}
 	for _, b := range blocks {
 		r := row(b.Addr)
-		r.inForce = true
+		r.inForce, r.misplaced = true, b.Misplaced
 		if b.Counted {
 			r.Packets, r.Bytes = &b.Packets, &b.Bytes
 		}

@@ -180,79 +180,6 @@ func (p *call) orphans() (due, waiting, kept []lease.Lease, err error) {
 	return due, waiting, kept, nil
 }
 
-// restore expires what is due and then blocks again whatever is leased but not blocked.
-func (p *call) restore(ctx context.Context) int {
-	if status := p.expire(ctx); status != program.ExitOK {
-		return status
-	}
-	if p.dryRun {
-		rows, err := p.compared(ctx)
-		if err != nil {
-			return p.fail(err)
-		}
-		p.say("would block %d addresses again", len(missingIn(rows, p.Now())))
-		return program.ExitOK
-	}
-	n, err := p.restoreMissing(ctx, p.Now())
-	if err != nil {
-		return p.fail(err)
-	}
-	p.say("Blocked %d addresses again", n)
-	return program.ExitOK
-}
-
-// restoreRounds is how often restoring begins anew because somebody takes blocks away while
-// they are put back.
-const restoreRounds = 3
-
-// restoreMissing blocks whatever was leased by the time taken but is not blocked, and
-// returns how many that are. One address of each family goes along though it is blocked,
-// so that what blocks rest on, such as a jump that somebody removed, is looked at even when
-// nothing is missing. In the end it looks whether all are still there.
-func (p *call) restoreMissing(ctx context.Context, taken time.Time) (int, error) {
-	restored := 0
-	for round := range restoreRounds {
-		rows, err := p.compared(ctx)
-		if err != nil {
-			return restored, err
-		}
-		missing := missingIn(rows, taken)
-		if round > 0 && len(missing) == 0 {
-			break
-		}
-		restored = max(restored, len(missing))
-		if round == 0 {
-			missing = append(missing, oneOfEach(rows)...)
-		}
-		if err := p.blockAll(ctx, missing); err != nil || len(missing) == 0 {
-			return restored, err
-		}
-	}
-	return restored, nil
-}
-
-// oneOfEach returns an address of each family that is blocked.
-func oneOfEach(rows []listed) []netip.Addr {
-	var addrs []netip.Addr
-	for _, v6 := range []bool{false, true} {
-		i := slices.IndexFunc(rows, func(r listed) bool { return r.State == stateBlocked && r.Address.Is6() == v6 })
-		if i >= 0 {
-			addrs = append(addrs, rows[i].Address)
-		}
-	}
-	return addrs
-}
-
-func missingIn(rows []listed, taken time.Time) []netip.Addr {
-	var missing []netip.Addr
-	for _, r := range rows {
-		if r.State == stateMissing && slices.ContainsFunc(r.Leases, func(l lease.Lease) bool { return !l.Renewed.After(taken) }) {
-			missing = append(missing, r.Address)
-		}
-	}
-	return missing
-}
-
 // reconcile shows what differs between the leases and the host. It is exit status 1 when
 // anything does and is not mended.
 func (p *call) reconcile(ctx context.Context, repair bool) int {
@@ -346,6 +273,10 @@ func (p *call) blockAll(ctx context.Context, addrs []netip.Addr) error {
 		}
 		return nil
 	}
+	return p.blockInBulk(ctx, addrs)
+}
+
+func (p *call) blockInBulk(ctx context.Context, addrs []netip.Addr) error {
 	return p.inChunks(addrs, func(part []netip.Addr) error {
 		held, err := p.store.StillHeld(part)
 		if err != nil {

@@ -1,0 +1,108 @@
+package respond
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/program"
+)
+
+// restore expires what is due and then blocks again whatever is leased but not blocked, and
+// moves what stands where another configuration put it.
+func (p *call) restore(ctx context.Context) int {
+	if status := p.expire(ctx); status != program.ExitOK {
+		return status
+	}
+	if p.dryRun {
+		rows, err := p.compared(ctx)
+		if err != nil {
+			return p.fail(err)
+		}
+		p.say("would block %d addresses again", len(missingIn(rows, p.Now())))
+		if n := len(misplacedIn(rows)); n > 0 {
+			p.say("would move %d addresses to where the configuration has them now", n)
+		}
+		return program.ExitOK
+	}
+	n, rows, err := p.restoreMissing(ctx, p.Now())
+	if err != nil {
+		return p.fail(err)
+	}
+	p.say("Blocked %d addresses again", n)
+	misplaced := misplacedIn(rows)
+	if len(misplaced) == 0 {
+		return program.ExitOK
+	}
+	if err := p.blockInBulk(ctx, misplaced); err != nil {
+		return p.fail(err)
+	}
+	p.say("Moved %d addresses to where the configuration has them now", len(misplaced))
+	return program.ExitOK
+}
+
+// misplacedIn returns the addresses that are held and in force where another configuration
+// put them, such as another firewall.backend.
+func misplacedIn(rows []listed) []netip.Addr {
+	var addrs []netip.Addr
+	for _, r := range rows {
+		if r.State == stateBlocked && r.misplaced {
+			addrs = append(addrs, r.Address)
+		}
+	}
+	return addrs
+}
+
+// restoreRounds is how often restoring begins anew because somebody takes blocks away while
+// they are put back.
+const restoreRounds = 3
+
+// restoreMissing blocks whatever was leased by the time taken but is not blocked, and
+// returns how many that were. One address of each family goes along though it is blocked,
+// so that what blocks rest on, such as a jump that somebody removed, is looked at even when
+// nothing is missing. In the end it looks whether all are still there; rows is what it saw
+// last.
+func (p *call) restoreMissing(ctx context.Context, taken time.Time) (restored int, rows []listed, err error) {
+	for round := range restoreRounds {
+		rows, err = p.compared(ctx)
+		if err != nil {
+			return restored, rows, err
+		}
+		missing := missingIn(rows, taken)
+		if round > 0 && len(missing) == 0 {
+			break
+		}
+		restored = max(restored, len(missing))
+		if round == 0 {
+			missing = append(missing, oneOfEach(rows)...)
+		}
+		if err := p.blockAll(ctx, missing); err != nil || len(missing) == 0 {
+			return restored, rows, err
+		}
+	}
+	return restored, rows, nil
+}
+
+// oneOfEach returns an address of each family that is blocked.
+func oneOfEach(rows []listed) []netip.Addr {
+	var addrs []netip.Addr
+	for _, v6 := range []bool{false, true} {
+		i := slices.IndexFunc(rows, func(r listed) bool { return r.State == stateBlocked && r.Address.Is6() == v6 })
+		if i >= 0 {
+			addrs = append(addrs, rows[i].Address)
+		}
+	}
+	return addrs
+}
+
+func missingIn(rows []listed, taken time.Time) []netip.Addr {
+	var missing []netip.Addr
+	for _, r := range rows {
+		if r.State == stateMissing && slices.ContainsFunc(r.Leases, func(l lease.Lease) bool { return !l.Renewed.After(taken) }) {
+			missing = append(missing, r.Address)
+		}
+	}
+	return missing
+}
