@@ -165,10 +165,9 @@ func (s *Store) boot() string {
 // replace moves the damaged file aside and begins a new one with what can still be read
 // of it. t is nil when nothing can.
 func (s *Store) replace(t *table, cause error) error {
-	var saved []placed
+	var saved []Lease
 	if t != nil {
-		var err error
-		if saved, _, err = t.scan(); err != nil {
+		if _, err := t.scan(func(_ uint32, l Lease) { saved = append(saved, l) }); err != nil {
 			saved = nil // what a failing disk does not give is lost
 		}
 	}
@@ -185,11 +184,7 @@ func (s *Store) replace(t *table, cause error) error {
 	if len(saved) == 0 {
 		return nil
 	}
-	leases := make([]Lease, len(saved))
-	for i, l := range saved {
-		leases[i] = l.Lease
-	}
-	return createTable(s.Path(), leases)
+	return createTable(s.Path(), saved)
 }
 
 // keepDamaged is how many damaged files are kept for somebody to look at.

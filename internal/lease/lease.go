@@ -15,6 +15,7 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/filelock"
@@ -256,16 +257,13 @@ func (s *Store) Clear() error {
 func (s *Store) All() ([]Lease, error) {
 	var all []Lease
 	err := s.view(func(t *table) error {
-		leases, err := t.sound()
-		inOrder(leases)
-		for _, l := range leases {
-			all = append(all, l.Lease)
-		}
-		return err
+		all = make([]Lease, 0, t.capacity)
+		return t.sound(func(_ uint32, l Lease) { all = append(all, l) })
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the leases: %w", err)
 	}
+	slices.SortFunc(all, func(a, b Lease) int { return byAddr(&a, &b) })
 	return all, nil
 }
 

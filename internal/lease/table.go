@@ -184,53 +184,52 @@ type placed struct {
 	slot uint32
 }
 
-// scan reads every slot there is, of a damaged file too, and counts those that are damaged.
-// What lies beyond the capacity came from growing that was not finished.
-func (t *table) scan() (leases []placed, damaged int, err error) {
+// scan hands every lease there is to visit, of a damaged file too, and counts the slots that
+// are damaged. What lies beyond the capacity came from growing that was not finished.
+func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) {
 	buf := make([]byte, 1024*slotSize)
 	for slot := uint32(0); ; {
 		n, err := pread(t.fd, buf, offset(slot))
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
 		for b := buf[:n/slotSize*slotSize]; len(b) > 0; b = b[slotSize:] {
 			if slot == t.capacity && t.capacity > 0 {
-				return leases, damaged, nil
+				return damaged, nil
 			}
 			switch l, used, err := decode(b[:slotSize]); {
 			case err != nil:
 				damaged++
 			case used:
-				leases = append(leases, placed{l, slot})
+				visit(slot, l)
 			}
 			slot++
 		}
 		if n < len(buf) {
-			return leases, damaged, nil
+			return damaged, nil
 		}
 	}
 }
 
 // sound is scan of a file in which nothing is damaged.
-func (t *table) sound() ([]placed, error) {
-	leases, damaged, err := t.scan()
+func (t *table) sound(visit func(slot uint32, l Lease)) error {
+	damaged, err := t.scan(visit)
 	if err == nil && damaged > 0 {
 		err = fmt.Errorf("%w: %d places in it hold neither a lease nor nothing", errDamaged, damaged)
 	}
-	return leases, err
+	return err
 }
 
-// inOrder sorts by address, then program.
-func inOrder(leases []placed) {
-	slices.SortFunc(leases, func(a, b placed) int {
-		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Program, b.Program))
-	})
+// byAddr is the order of address, then program.
+func byAddr(a, b *Lease) int {
+	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Program, b.Program))
 }
 
 // buildIndex makes the index anew from the slots. Should a lease stand twice, the later one
 // counts.
 func (t *table) buildIndex(boot string) error {
-	leases, err := t.sound()
+	var leases []placed
+	err := t.sound(func(slot uint32, l Lease) { leases = append(leases, placed{l, slot}) })
 	if err != nil {
 		return err
 	}
@@ -278,7 +277,7 @@ func (t *table) on(addr netip.Addr) ([]placed, error) {
 		}
 		return err == nil
 	})
-	inOrder(leases)
+	slices.SortFunc(leases, func(a, b placed) int { return byAddr(&a.Lease, &b.Lease) })
 	return leases, errors.Join(err, t.index.err)
 }
 

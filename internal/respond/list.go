@@ -69,34 +69,33 @@ func (p *call) list(ctx context.Context, asJSON bool) int {
 	return program.ExitOK
 }
 
-// compare brings leases and blocks together, in order of address.
+// compare brings leases, which are in order of address, and blocks together, in that order.
 func compare(leases []lease.Lease, blocks []enforcer.Block) []listed {
-	rows := make([]listed, 0, len(blocks))
-	at := map[netip.Addr]int{}
-	row := func(addr netip.Addr) *listed {
-		i, ok := at[addr]
-		if !ok {
-			i = len(rows)
-			at[addr] = i
-			rows = append(rows, listed{Address: addr, Leases: []lease.Lease{}})
+	slices.SortFunc(blocks, func(a, b enforcer.Block) int { return a.Addr.Compare(b.Addr) })
+	rows := make([]listed, 0, max(len(leases), len(blocks)))
+	for len(leases) > 0 || len(blocks) > 0 {
+		r := listed{Leases: []lease.Lease{}}
+		if len(blocks) == 0 || len(leases) > 0 && leases[0].Addr.Compare(blocks[0].Addr) <= 0 {
+			r.Address = leases[0].Addr
+			n := 1
+			for n < len(leases) && leases[n].Addr == r.Address {
+				n++
+			}
+			r.Leases, leases = leases[:n:n], leases[n:]
+		} else {
+			r.Address = blocks[0].Addr
 		}
-		return &rows[i]
-	}
-	for _, b := range blocks {
-		r := row(b.Addr)
-		r.inForce, r.misplaced = true, b.Misplaced
-		if b.Counted {
-			r.Packets, r.Bytes = &b.Packets, &b.Bytes
+		for len(blocks) > 0 && blocks[0].Addr == r.Address {
+			b := &blocks[0]
+			r.inForce, r.misplaced = true, r.misplaced || b.Misplaced
+			if b.Counted {
+				r.Packets, r.Bytes = &b.Packets, &b.Bytes
+			}
+			blocks = blocks[1:]
 		}
+		r.State = r.state()
+		rows = append(rows, r)
 	}
-	for _, l := range leases {
-		r := row(l.Addr)
-		r.Leases = append(r.Leases, l)
-	}
-	for i := range rows {
-		rows[i].State = rows[i].state()
-	}
-	slices.SortFunc(rows, func(a, b listed) int { return a.Address.Compare(b.Address) })
 	return rows
 }
 
