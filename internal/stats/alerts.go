@@ -158,13 +158,13 @@ func (a *alertReader) alert(alert *alerts.Alert, filter *Filter) {
 		var e event
 		ok := a.decoder.decode([]byte(line), &e)
 		if e.kind == unreadable {
-			e.addr.lo = 1
+			e.addr.Low = 1
 		}
 		if !ok {
 			continue
 		}
 		// Steps of Wazuh's programs raise no alerts, so nothing more is told of a request.
-		e.request, e.when, e.agent = false, when, t.agents.of([]byte(agent))
+		e.doubt, e.when, e.agent = noDoubt, when, t.agents.of([]byte(agent))
 		t.add(&e)
 	}
 }

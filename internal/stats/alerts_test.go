@@ -80,17 +80,17 @@ func TestFleetIsBounded(t *testing.T) {
 	for n := range uint64(maxAgents + 10) {
 		id := tally.agents.of(fmt.Appendf(nil, "agent%d", n))
 		for a := range uint64(30) {
-			tally.add(&event{addr: key{lo: fourInSix | a}, when: 1_800_000_000, agent: id})
+			tally.add(&event{addr: fourKey(uint32(a)), when: 1_800_000_000, agent: id})
 		}
 	}
-	slots := 0
+	room := 0
 	for _, a := range tally.byAgent {
 		if a != nil {
-			slots += len(a.addrs.slots)
+			room += a.addrs.room
 		}
 	}
-	if len(tally.byAgent) > maxAgents || slots > agentSlots+8*maxAgents {
-		t.Errorf("%d agents, %d slots", len(tally.byAgent), slots)
+	if len(tally.byAgent) > maxAgents || room > agentRoom+leastRoom*maxAgents {
+		t.Errorf("%d agents, room for %d", len(tally.byAgent), room)
 	}
 	if total := tally.total(); total.Blocks != (maxAgents+10)*30 {
 		t.Errorf("%d blocks", total.Blocks)

@@ -97,7 +97,6 @@ func (c *collected) read(spans []span, w want, q *Query) {
 			rules:    cache{names: c.tally.rules, wanted: q.Filter.wantsRule},
 		}
 	})
-	defer pump.close()
 	if q.Progress != nil {
 		stop := c.watchProgress(pump, all, q.Progress)
 		defer stop()

@@ -3,7 +3,6 @@ package stats
 import (
 	"bytes"
 	"encoding/binary"
-	"net/netip"
 	"sync"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
@@ -34,30 +33,22 @@ type event struct {
 	agent   uint16
 	program uint16
 	kind    kind
-	// request marks a request in Wazuh's dialect. Whether it was carried out, the lines
-	// after it tell.
-	request bool
+	doubt   doubt
 }
+
+// doubt is what a line alone does not tell.
+type doubt uint8
+
+const (
+	noDoubt doubt = iota
+	// request is a request in Wazuh's dialect. Whether it was carried out, the lines
+	// after it tell.
+	request
+	// unchecked is a line whose address may be none: see check.
+	unchecked
+)
 
 func (e *event) holder() holder { return holder{e.program, e.agent} }
-
-// key is an address as two big-endian numbers, IPv4 mapped; zero for none.
-type key struct{ hi, lo uint64 }
-
-func keyOf(addr netip.Addr) key {
-	if !addr.IsValid() {
-		return key{}
-	}
-	b := addr.As16()
-	return key{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
-}
-
-func (k key) addr() netip.Addr {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], k.hi)
-	binary.BigEndian.PutUint64(b[8:], k.lo)
-	return netip.AddrFrom16(b).Unmap()
-}
 
 // names numbers texts, so that an event holds no pointer. Number 0 is "". It is safe for
 // concurrent use.
@@ -158,10 +149,11 @@ func (c *cache) of(text []byte) *slot {
 type decoder struct {
 	parser   arlog.Parser
 	fields   arlog.Fields
-	brief    arlog.Brief
 	programs cache
 	rules    cache
 	filter   *Filter
+	piece    piece
+	brief
 }
 
 // The beginnings of what a skip line's message says after the address.
@@ -170,30 +162,6 @@ var (
 	stillHeldBy   = []byte(": still held")
 )
 
-// decode reads one line into e, which is all zeros. It reports false for an event that
-// the filter does not want.
-func (d *decoder) decode(line []byte, e *event) bool {
-	if d.parser.Brief(line, &d.brief) {
-		return d.fromBrief(line, e)
-	}
-	return d.decodeAny(line, e)
-}
-
-// fromBrief makes the event of the line that d.brief is about.
-func (d *decoder) fromBrief(line []byte, e *event) bool {
-	b := &d.brief
-	program, rule := d.programs.of(line[b.Program:b.ProgramEnd]), d.rules.of(unDash(line[b.Rule:b.RuleEnd]))
-	e.addr.lo, e.when = fourInSix|uint64(b.Addr), b.Unix
-	e.rule, e.program = rule.id, program.id
-	if b.Delete {
-		e.kind = unblocked
-	}
-	return program.ok && rule.ok && (len(d.filter.Networks) == 0 || d.filter.wantsAddr(e.addr.addr()))
-}
-
-// fourInSix is what stands before an IPv4 address in the lower half of a mapped one.
-const fourInSix = 0xffff << 32
-
 func unDash(rule []byte) []byte {
 	if len(rule) == 1 && rule[0] == '-' {
 		return nil
@@ -201,7 +169,9 @@ func unDash(rule []byte) []byte {
 	return rule
 }
 
-func (d *decoder) decodeAny(line []byte, e *event) bool {
+// decode reads one line into e, which is all zeros. It reports false for an event that
+// the filter does not want.
+func (d *decoder) decode(line []byte, e *event) bool {
 	f := &d.fields
 	err := d.parser.Parse(line, f)
 	e.when = f.Unix
@@ -243,7 +213,9 @@ func (d *decoder) decodeAny(line []byte, e *event) bool {
 		}
 	}
 	e.addr = keyOf(f.Addr)
-	e.request = f.Wazuh && len(f.JSON) > 0
+	if f.Wazuh && len(f.JSON) > 0 {
+		e.doubt = request
+	}
 	return program.ok && rule.ok && d.filter.wantsAddr(f.Addr)
 }
 

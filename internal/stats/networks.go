@@ -22,7 +22,7 @@ type networkSlot struct {
 
 // newNetworks has room for those of all addresses of the table.
 func newNetworks(of *table) *networks {
-	return &networks{of, make([]networkSlot, 1<<bits.Len(uint(of.count+of.count/4+8)))}
+	return &networks{of, make([]networkSlot, 1<<bits.Len(uint(len(of.entries)+len(of.entries)/4+8)))}
 }
 
 const (
@@ -30,11 +30,13 @@ const (
 	sixMark  = 1 << 62
 )
 
-func networkID(k key) uint64 {
-	if k.hi == 0 && k.lo>>32 == 0xffff {
-		return fourMark | k.lo&0xffffff00
+func networkID(addr netip.Addr) uint64 {
+	if addr.Is4() {
+		b := addr.As4()
+		return fourMark | uint64(binary.BigEndian.Uint32(b[:])&^0xff)
 	}
-	return sixMark | k.hi>>16
+	b := addr.As16()
+	return sixMark | binary.BigEndian.Uint64(b[:8])>>16
 }
 
 func networkPrefix(id uint64) netip.Prefix {
@@ -49,9 +51,9 @@ func networkPrefix(id uint64) netip.Prefix {
 }
 
 func (n *networks) add(e *entry) {
-	id := networkID(e.key)
+	id := networkID(e.addr())
 	mask := uint64(len(n.slots) - 1)
-	for i := n.of.hash(key{lo: id}) >> 20; ; i++ {
+	for i := n.of.hash(key{Low: id}) >> 20; ; i++ {
 		s := &n.slots[i&mask]
 		if s.id == 0 {
 			s.id = id

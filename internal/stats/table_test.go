@@ -3,8 +3,24 @@ package stats
 import (
 	"math"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 )
+
+// fourKey is the key of an IPv4 address.
+func fourKey(n uint32) key {
+	return keyOf(netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}))
+}
+
+func where(t *table, k key) found { return found{hash: t.hash(k)} }
+
+// at returns the entry of k, made if need be.
+func at(t *table, k key) *entry {
+	if e := t.find(k, where(t, k)); e != nil {
+		return e
+	}
+	return t.insert(k, t.hash(k))
+}
 
 // Beyond its limit the table still has the most blocked addresses, and no count is off by
 // more than it says.
@@ -14,11 +30,11 @@ func TestTableBeyondItsLimit(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	truth := map[key]uint32{}
 	block := func(n uint64) {
-		k := key{lo: fourInSix | n}
+		k := fourKey(uint32(n))
 		truth[k]++
-		e := tab.at(k)
+		e := at(tab, k)
 		if e.blocks++; e.blocks == 1 {
-			tab.seen(k)
+			tab.seen(tab.hash(k))
 		}
 	}
 	for range rounds {
@@ -29,11 +45,14 @@ func TestTableBeyondItsLimit(t *testing.T) {
 			block(1000 + random.Uint64N(others))
 		}
 	}
-	if tab.count > limit || tab.under == 0 {
-		t.Fatalf("%d addresses, off by %d", tab.count, tab.under)
+	if len(tab.entries) > limit || tab.under == 0 {
+		t.Fatalf("%d addresses, off by %d", len(tab.entries), tab.under)
 	}
 	for k, n := range truth {
-		e := tab.find(k)
+		e := tab.find(k, where(tab, k))
+		if e == nil {
+			e = &entry{} // forgotten
+		}
 		if e.blocks > n || e.blocks+tab.under < n {
 			t.Fatalf("%v: counted %d, was %d, off by %d at most", k.addr(), e.blocks, n, tab.under)
 		}
@@ -41,7 +60,7 @@ func TestTableBeyondItsLimit(t *testing.T) {
 	b := newBest(20)
 	tab.each(b.offer)
 	for _, e := range b.entries {
-		if e.lo&0xffffffff >= 20 {
+		if a := e.addr().As4(); a[0]|a[1]|a[2] != 0 || a[3] >= 20 {
 			t.Errorf("%v is among the first 20", e.addr())
 		}
 	}
@@ -60,7 +79,7 @@ func TestTableExact(t *testing.T) {
 			continue
 		}
 		truth[k]++
-		tab.at(k).blocks++
+		at(tab, k).blocks++
 	}
 	n := 0
 	tab.each(func(e *entry) {
@@ -78,14 +97,17 @@ func TestTableExact(t *testing.T) {
 func TestTableEarly(t *testing.T) {
 	tab := newTable(100, 0)
 	for n := range uint64(1000) {
-		tab.early(key{lo: n + 1}, uint32(n+1))
+		k := key{Low: n + 1}
+		e := tab.insertEarly(k, tab.hash(k))
+		e.before, e.last = true, uint32(n+1)
 	}
-	if tab.count > 50 || tab.count < 20 || !tab.full {
-		t.Errorf("%d of 100", tab.count)
+	if n := len(tab.entries); n > 50 || n < 20 || !tab.full {
+		t.Errorf("%d of 100", n)
 	}
 	for n := range uint64(20) {
-		if k := (key{lo: 1000 - n}); !tab.find(k).before {
-			t.Errorf("forgot %d, one of the last", k.lo)
+		k := key{Low: 1000 - n}
+		if e := tab.find(k, where(tab, k)); e == nil || !e.before {
+			t.Errorf("forgot %d, one of the last", k.Low)
 		}
 	}
 }
@@ -97,10 +119,11 @@ func TestTablesShareRoom(t *testing.T) {
 		tab := newTable(1000, 0)
 		tab.spare = &spare
 		for n := range uint64(100) {
-			tab.at(key{lo: n + 1}).blocks++
+			k := key{Low: n + 1}
+			at(tab, k).blocks++
 		}
-		if len(tab.slots) > 72 || tab.count > len(tab.slots)*3/4 {
-			t.Fatalf("%d in %d slots", tab.count, len(tab.slots))
+		if n := len(tab.entries); n > tab.room || tab.room > 64+leastRoom || cap(tab.entries) < n || len(tab.index) < n+n/4 {
+			t.Fatalf("%d in room for %d", n, tab.room)
 		}
 	}
 	if spare < 0 {
@@ -128,13 +151,13 @@ func TestHolds(t *testing.T) {
 func TestLengths(t *testing.T) {
 	var l lengths
 	for _, s := range []uint32{600, 600, 10, 3600, 100_000, 601, 90_000} {
-		l.add(s, key{lo: uint64(s)})
+		l.add(s, key{Low: uint64(s)})
 	}
-	if l.median() != 601 || l.longest != 100_000 || l.of != (key{lo: 100_000}) || l.rounded {
+	if l.median() != 601 || l.longest != 100_000 || l.of != (key{Low: 100_000}) || l.rounded {
 		t.Errorf("median %d, longest %d of %v", l.median(), l.longest, l.of)
 	}
 	for s := range uint32(3 * maxLengths) {
-		l.add(100_000+s, key{lo: 1})
+		l.add(100_000+s, key{Low: 1})
 	}
 	if m := l.median(); !l.rounded || m > 130_000 || m < 129_000 {
 		t.Errorf("median %d", m)

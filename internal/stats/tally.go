@@ -60,9 +60,8 @@ type tally struct {
 	waiting map[uint16]event
 	// counted, when set, is told of everything that counts in the period.
 	counted func(*event)
-	touched uint64 // keeps the compiler from leaving touch out
-	// agentSlots is by how much the agents' tables may still grow.
-	agentSlots int
+	// agentRoom is by how much the agents' tables may still grow.
+	agentRoom int
 }
 
 // total is what all programs did.
@@ -88,47 +87,96 @@ func newTally(p Period, loc *time.Location) *tally {
 		from: p.fromUnix(), until: p.untilUnix(),
 		programs: newNames(maxPrograms), rules: newNames(maxRules), agents: newNames(maxAgents),
 		addrs: newTable(maxAddresses, 0), hours: newSeries(loc),
-		earliest: math.MaxInt64, high: math.MinInt64, waiting: map[uint16]event{}, agentSlots: agentSlots,
+		earliest: math.MaxInt64, high: math.MinInt64, waiting: map[uint16]event{}, agentRoom: agentRoom,
 	}
 }
 
-// add counts an event. A request in Wazuh's dialect first waits for the next line of its
-// program, which may say that it was aborted.
-func (t *tally) add(e *event) {
+// addChunk counts the events of a chunk.
+func (t *tally) addChunk(c *chunk) {
+	const batch = 64
+	var places [batch]found
+	for rest := c.events; len(rest) > 0; {
+		events := rest[:min(batch, len(rest))]
+		rest = rest[len(events):]
+		t.addrs.lookUp(events, places[:])
+		moves := t.addrs.moves
+		for i := range events {
+			if t.addrs.moves != moves {
+				moves = t.addrs.moves
+				t.addrs.lookUp(events[i:], places[i:])
+			}
+			e := &events[i]
+			if e.kind == unreadable && e.when == 0 {
+				e.when = t.current // of the chunk before
+			}
+			t.addAt(e, places[i])
+		}
+	}
+	t.lines += uint64(c.lines)
+	if c.low > c.high {
+		return
+	}
+	t.current = c.current
+	t.earliest = min(t.earliest, c.low)
+	t.back = max(t.back, c.back)
+	if t.high != math.MinInt64 {
+		t.back = max(t.back, t.high-c.low)
+	}
+	t.high = max(t.high, c.high)
+}
+
+// add counts an event.
+func (t *tally) add(e *event) { t.addAt(e, t.place(e)) }
+
+func (t *tally) place(e *event) found { return found{hash: t.addrs.hash(e.addr)} }
+
+// addAt counts an event whose address has been looked for. A request in Wazuh's dialect
+// first waits for the next line of its program, which may say that it was aborted.
+func (t *tally) addAt(e *event, at found) {
 	if len(t.waiting) > 0 && e.kind != unreadable && e.kind != dialogue {
 		if before, ok := t.waiting[e.program]; ok {
 			delete(t.waiting, e.program)
 			if e.kind != aborted {
-				t.count(&before)
+				moves := t.addrs.moves
+				t.count(&before, t.place(&before))
+				if t.addrs.moves != moves {
+					at = t.place(e)
+				}
 			}
 		}
 	}
-	if e.request {
+	if e.doubt == request {
 		t.waiting[e.program] = *e
 		return
 	}
-	t.count(e)
+	t.count(e, at)
 }
 
 // settle counts what still waits: the log says nothing against it.
 func (t *tally) settle() {
 	for program, e := range t.waiting {
-		t.count(&e)
+		t.count(&e, t.place(&e))
 		delete(t.waiting, program)
 	}
 }
 
-func (t *tally) count(e *event) {
+func (t *tally) count(e *event, at found) {
+	var a *entry
+	if e.kind < unreadable {
+		if a = t.addrs.find(e.addr, at); a == nil && !e.check() {
+			return
+		}
+	}
 	switch {
 	case e.kind == unreadable:
 		if e.when >= t.from && e.when < t.until {
-			t.unreadable += e.addr.lo
+			t.unreadable += e.addr.Low
 		}
 		return
 	case e.kind >= aborted || e.when >= t.until:
 		return
 	case e.when < t.from:
-		t.countBefore(e)
+		t.countBefore(e, a, at)
 		return
 	}
 	if t.counted != nil {
@@ -146,18 +194,20 @@ func (t *tally) count(e *event) {
 	switch e.kind {
 	case blocked:
 		*element(&t.byRule, e.rule)++
-		t.countBlock(e)
+		t.countBlock(e, a, at)
 	case unblocked, stillHeld:
-		t.countRelease(e)
+		t.countRelease(e, a)
 	}
 }
 
-func (t *tally) countBlock(e *event) {
+func (t *tally) countBlock(e *event, a *entry, at found) {
 	when := clock(e.when)
-	a := t.addrs.at(e.addr)
+	if a == nil {
+		a = t.addrs.insert(e.addr, at.hash)
+	}
 	if a.blocks++; a.blocks == 1 {
 		a.first = when
-		t.addrs.seen(e.addr)
+		t.addrs.seen(at.hash)
 	}
 	a.last, a.rule = max(a.last, when), e.rule
 	a.hold(e.holder(), when)
@@ -165,9 +215,8 @@ func (t *tally) countBlock(e *event) {
 
 // countRelease ends a hold. Of one that ended because another response holds the
 // address, the length says nothing: the block went on.
-func (t *tally) countRelease(e *event) {
-	a := t.addrs.find(e.addr)
-	if !a.used {
+func (t *tally) countRelease(e *event, a *entry) {
+	if a == nil {
 		return
 	}
 	since := a.release(e.holder())
@@ -180,13 +229,17 @@ func (t *tally) countRelease(e *event) {
 	}
 }
 
-func (t *tally) countBefore(e *event) {
+func (t *tally) countBefore(e *event, a *entry, at found) {
 	switch e.kind {
 	case blocked:
 		when := clock(e.when)
-		t.addrs.early(e.addr, when).hold(e.holder(), when)
+		if a == nil {
+			a = t.addrs.insertEarly(e.addr, at.hash)
+		}
+		a.before, a.last = true, when
+		a.hold(e.holder(), when)
 	case unblocked, stillHeld:
-		if a := t.addrs.find(e.addr); a.used {
+		if a != nil {
 			a.release(e.holder())
 		}
 	}
@@ -204,17 +257,17 @@ func element[T any](list *[]T, i uint16) *T {
 }
 
 // addressesPerAgent bounds how many addresses are counted exactly for one agent, and
-// agentSlots the memory for all of them together, by which the tables may grow.
+// agentRoom for how many the tables of all of them together may grow.
 const (
 	addressesPerAgent = 20_000
-	agentSlots        = 300_000
+	agentRoom         = 200_000
 )
 
 func (t *tally) agent(id uint16) *agentTally {
 	a := element(&t.byAgent, id)
 	if *a == nil {
 		*a = &agentTally{addrs: newTable(addressesPerAgent, 0)}
-		(*a).addrs.spare = &t.agentSlots
+		(*a).addrs.spare = &t.agentRoom
 	}
 	return *a
 }
@@ -225,8 +278,12 @@ func (a *agentTally) count(e *event) {
 		return
 	}
 	a.last = max(a.last, e.when)
-	entry := a.addrs.at(e.addr)
+	at := found{hash: a.addrs.hash(e.addr)}
+	entry := a.addrs.find(e.addr, at)
+	if entry == nil {
+		entry = a.addrs.insert(e.addr, at.hash)
+	}
 	if entry.blocks++; entry.blocks == 1 {
-		a.addrs.seen(e.addr)
+		a.addrs.seen(at.hash)
 	}
 }

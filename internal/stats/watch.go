@@ -164,7 +164,7 @@ func (w *watcher) look() {
 		var e event
 		ok := w.decoder.decode(line, &e)
 		if e.kind == unreadable {
-			e.when, e.addr.lo = w.c.Now().Unix(), 1
+			e.when, e.addr.Low = w.c.Now().Unix(), 1
 		}
 		if ok {
 			w.tally.add(&e)

@@ -89,8 +89,12 @@ type Parser struct {
 	hours  [4]hour // the hours of the last stamps, in no order
 	oldest int
 	recent int // the last one that was found
+	known  known
 	json   fastjson.Parser
 }
+
+// Program is the path of a program that Brief knows by its number.
+func (p *Parser) Program(number int) []byte { return p.known.programs[number] }
 
 // Parse reads one line, with or without its newline, into f. For a line that tells of
 // no outcome it returns ErrNoEntry, with f.Unix and f.Step set where it tells them.
@@ -110,7 +114,7 @@ func (p *Parser) Parse(line []byte, f *Fields) error {
 	if line[4] == '/' {
 		return p.parseWazuh(rest, f)
 	}
-	return parseOSSEC(rest, f)
+	return p.parseOSSEC(rest, f)
 }
 
 // Time reads only the time of a line, in seconds.
@@ -123,12 +127,15 @@ func (p *Parser) Time(line []byte) (int64, bool) {
 }
 
 // parseOSSEC reads PATH STATUS USER ADDRESS [ALERT RULE [- MESSAGE]].
-func parseOSSEC(rest []byte, f *Fields) error {
-	f.Program, rest = word(rest)
+func (p *Parser) parseOSSEC(line []byte, f *Fields) error {
+	var rest []byte
+	f.Program, rest = word(line)
 	switch {
 	case bytes.HasPrefix(rest, []byte("add - ")):
+		p.known.learn(f.Program, line)
 		f.Status, rest = StatusAdd, rest[len("add - "):]
 	case bytes.HasPrefix(rest, []byte("delete - ")):
+		p.known.learn(f.Program, line)
 		f.Status, rest = StatusDelete, rest[len("delete - "):]
 	default:
 		var status []byte
@@ -267,12 +274,15 @@ type hour struct {
 	tailLeft, tailRight uint64
 	tail                string // " UTC 2026 " or " ", what follows the seconds
 	start               int64
+	brief               bool // tailLeft and tailRight are all of the tail
 }
 
 // Both forms of stamps have hour, minute and second in the same places.
 const (
 	headLen  = len("Mon Nov 23 03:")
 	clockLen = len("27:57")
+	// maxTail is the length of what the last two words of an hour hold.
+	maxTail = 16
 )
 
 // stamp reads the time that the line begins with and returns what follows it.
@@ -352,7 +362,7 @@ func (p *Parser) remember(line []byte, tail string, start int64) {
 	p.oldest = (p.oldest + 1) % len(p.hours)
 	h.left, h.right = binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[headLen-8:])
 	h.tail, h.start = tail, start
-	if len(tail) >= 8 {
+	if h.brief = len(tail) >= 8 && len(tail) <= maxTail; h.brief {
 		h.tailLeft, h.tailRight = binary.LittleEndian.Uint64([]byte(tail)), binary.LittleEndian.Uint64([]byte(tail[len(tail)-8:]))
 	}
 }

@@ -1,0 +1,83 @@
+package stats
+
+import (
+	"encoding/binary"
+
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+)
+
+// brief is how a decoder reads the lines that nearly all of a log consists of.
+type brief struct {
+	line arlog.Brief
+	// known are the programs that arlog knows by number.
+	known []known
+	// ids are rules by their text, in places that a hash tells.
+	ids [256]ruleID
+}
+
+// known is what is known of a name.
+type known struct {
+	id uint16
+	ok bool // wanted
+}
+
+type ruleID struct {
+	text uint64
+	known
+	used bool
+}
+
+// decodeBrief reads the line that text begins with into e, which is all zeros, and
+// returns where it ends, 0 for a line that is not so simple. ok is false for one that is
+// not wanted, by the filter or since it is not within the given seconds. Whether the
+// address of others is one is left to check.
+func (d *decoder) decodeBrief(text []byte, e *event, from, until int64) (end int, ok bool) {
+	b := &d.line
+	if !d.parser.Brief(text, b) {
+		return 0, false
+	}
+	for b.Program >= len(d.known) {
+		s := d.programs.of(d.parser.Program(len(d.known)))
+		d.known = append(d.known, known{s.id, s.ok})
+	}
+	program := d.known[b.Program]
+	rule := d.rule(&b.Rule)
+	e.addr, e.when, e.doubt = key(b.Addr), b.Unix, unchecked
+	e.rule, e.program = rule.id, program.id
+	if b.Delete {
+		e.kind = unblocked
+	}
+	ok = program.ok && rule.ok && e.when >= from && e.when < until && (len(d.filter.Networks) == 0 || d.filter.wantsAddr(e.addr.addr()))
+	if !ok { // a line without an address counts as one of another kind, which has no rule
+		ok = !e.check() && program.ok
+	}
+	return b.End, ok
+}
+
+// rule looks a rule id up.
+func (d *decoder) rule(text *[8]byte) known {
+	x := binary.LittleEndian.Uint64(text[:])
+	r := &d.ids[x*0x9e3779b97f4a7c15>>56]
+	if r.text != x || !r.used {
+		n := 0
+		for n < len(text) && text[n] != 0 {
+			n++
+		}
+		s := d.rules.of(unDash(text[:n]))
+		*r = ruleID{x, known{s.id, s.ok}, true}
+	}
+	return r.known
+}
+
+// check makes an event that has no address what it is, and reports whether it has one.
+func (e *event) check() bool {
+	if e.doubt != unchecked {
+		return true
+	}
+	e.doubt = noDoubt
+	_, ok := arlog.AddrText(e.addr).Addr()
+	if !ok {
+		e.kind, e.addr = boundary, key{}
+	}
+	return ok
+}
