@@ -12,7 +12,7 @@ type brief struct {
 	// known are the programs that arlog knows by number.
 	known []known
 	// ids are rules by their text, in places that a hash tells.
-	ids [256]ruleID
+	ids [1024]ruleID
 }
 
 // known is what is known of a name.
@@ -28,10 +28,10 @@ type ruleID struct {
 }
 
 // decodeBrief reads the line that text begins with into e, which is all zeros, and
-// returns where it ends, 0 for a line that is not so simple. ok is false for one that is
-// not wanted, by the filter or since it is not within the given seconds. Whether the
-// address of others is one is left to check.
-func (d *decoder) decodeBrief(text []byte, e *event, from, until int64) (end int, ok bool) {
+// returns where it ends, 0 for a line that is not so simple. wanted is false for one that
+// is not, by the filter or since it is not within the given seconds. Whether the address
+// of others is one is left to check.
+func (d *decoder) decodeBrief(text []byte, e *event, from, until int64) (end int, wanted bool) {
 	b := &d.line
 	if !d.parser.Brief(text, b) {
 		return 0, false
@@ -44,10 +44,13 @@ func (d *decoder) decodeBrief(text []byte, e *event, from, until int64) (end int
 	rule := d.rule(&b.Rule)
 	e.addr, e.when, e.doubt = key(b.Addr), b.Unix, unchecked
 	e.rule, e.program = rule.id, program.id
+	if b.Six {
+		e.addr, e.doubt = sixKey(b.Addr6), noDoubt
+	}
 	if b.Delete {
 		e.kind = unblocked
 	}
-	ok = program.ok && rule.ok && e.when >= from && e.when < until && (len(d.filter.Networks) == 0 || d.filter.wantsAddr(e.addr.addr()))
+	ok := program.ok && rule.ok && e.when >= from && e.when < until && (len(d.filter.Networks) == 0 || d.filter.wantsAddr(e.addr.addr()))
 	if !ok { // a line without an address counts as one of another kind, which has no rule
 		ok = !e.check() && program.ok
 	}
@@ -57,7 +60,7 @@ func (d *decoder) decodeBrief(text []byte, e *event, from, until int64) (end int
 // rule looks a rule id up.
 func (d *decoder) rule(text *[8]byte) known {
 	x := binary.LittleEndian.Uint64(text[:])
-	r := &d.ids[x*0x9e3779b97f4a7c15>>56]
+	r := &d.ids[x*0x9e3779b97f4a7c15>>54]
 	if r.text != x || !r.used {
 		n := 0
 		for n < len(text) && text[n] != 0 {

@@ -20,7 +20,12 @@ func keyOf(addr netip.Addr) key {
 	case addr.Is4():
 		return key(arlog.TextOf(addr))
 	}
-	k := bytesKey(addr.As16())
+	return sixKey(addr.As16())
+}
+
+// sixKey is the key of an IPv6 address that is no IPv4 address mapped into it.
+func sixKey(addr [16]byte) key {
+	k := bytesKey(addr)
 	if four, ok := arlog.AddrText(k).Addr(); ok {
 		k = bytesKey(four.As16())
 	}

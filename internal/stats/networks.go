@@ -3,85 +3,114 @@ package stats
 import (
 	"cmp"
 	"encoding/binary"
-	"math/bits"
 	"net/netip"
+	"slices"
 )
 
-// networks adds addresses up by their networks: /24 for IPv4, /48 for IPv6. It is a
-// hash table without pointers, since there may be as many as addresses.
+// networks adds addresses up by their networks: /24 for IPv4, /48 for IPv6. There may be
+// as many as addresses, so they are sorted rather than looked up: that is several times as
+// fast.
 type networks struct {
-	of    *table // whose hash is used
-	slots []networkSlot
+	four []uint64 // of each IPv4 address, the upper half its network's, the lower its blocks
+	six  []sixNetwork
 }
 
-type networkSlot struct {
-	id        uint64 // see networkID; 0 is free
-	blocks    uint64
-	addresses uint32
-}
-
-// newNetworks has room for those of all addresses of the table.
-func newNetworks(of *table) *networks {
-	return &networks{of, make([]networkSlot, 1<<bits.Len(uint(len(of.entries)+len(of.entries)/4+8)))}
-}
-
-const (
-	fourMark = 1 << 63 // in the id of an IPv4 network
-	sixMark  = 1 << 62
-)
-
-func networkID(addr netip.Addr) uint64 {
-	if addr.Is4() {
-		b := addr.As4()
-		return fourMark | uint64(binary.BigEndian.Uint32(b[:])&^0xff)
-	}
-	b := addr.As16()
-	return sixMark | binary.BigEndian.Uint64(b[:8])>>16
-}
-
-func networkPrefix(id uint64) netip.Prefix {
-	if id&fourMark != 0 {
-		var b [4]byte
-		binary.BigEndian.PutUint32(b[:], uint32(id))
-		return netip.PrefixFrom(netip.AddrFrom4(b), 24)
-	}
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], id&^sixMark<<16)
-	return netip.PrefixFrom(netip.AddrFrom16(b), 48)
+// sixNetwork is the network of one IPv6 address, and its blocks.
+type sixNetwork struct {
+	network uint64
+	blocks  uint32
 }
 
 func (n *networks) add(e *entry) {
-	id := networkID(e.addr())
-	mask := uint64(len(n.slots) - 1)
-	for i := n.of.hash(key{Low: id}) >> 20; ; i++ {
-		s := &n.slots[i&mask]
-		if s.id == 0 {
-			s.id = id
-		}
-		if s.id == id {
-			s.blocks += uint64(e.blocks)
-			s.addresses++
-			return
-		}
+	addr := e.addr()
+	if addr.Is4() {
+		b := addr.As4()
+		n.four = append(n.four, uint64(binary.BigEndian.Uint32(b[:]))&^0xff<<32|uint64(e.blocks))
+		return
 	}
+	b := addr.As16()
+	n.six = append(n.six, sixNetwork{binary.BigEndian.Uint64(b[:8]) &^ 0xffff, e.blocks})
 }
 
 // top returns the most blocked; 0 is all.
 func (n *networks) top(most int) []NetworkCount {
-	var least uint64
-	var all []NetworkCount
-	order := func(a, b NetworkCount) int {
-		return cmp.Or(cmp.Compare(b.Blocks, a.Blocks), a.Network.Addr().Compare(b.Network.Addr()))
-	}
-	for _, s := range n.slots {
-		if s.id == 0 || s.blocks < least {
-			continue
+	sum := networkSums{most: most}
+	fours := sortByNetwork(n.four)
+	for i, four := range fours {
+		if i == 0 || four>>32 != fours[i-1]>>32 {
+			var b [4]byte
+			binary.BigEndian.PutUint32(b[:], uint32(four>>32))
+			sum.begin(netip.PrefixFrom(netip.AddrFrom4(b), 24))
 		}
-		all = append(all, NetworkCount{networkPrefix(s.id), s.blocks, uint64(s.addresses)})
-		if most > 0 && len(all) >= 2*most+64 {
-			all = top(all, most, order)
-			least = all[most-1].Blocks
-		}
+		sum.add(uint32(four))
 	}
-	return top(all, most, order)
+	slices.SortFunc(n.six, func(a, b sixNetwork) int { return cmp.Compare(a.network, b.network) })
+	for i, six := range n.six {
+		if i == 0 || six.network != n.six[i-1].network {
+			var b [16]byte
+			binary.BigEndian.PutUint64(b[:8], six.network)
+			sum.begin(netip.PrefixFrom(netip.AddrFrom16(b), 48))
+		}
+		sum.add(six.blocks)
+	}
+	sum.end()
+	return top(sum.all, most, mostBlockedNetwork)
+}
+
+// sortByNetwork sorts by the 24 bits of the networks: by twelve, then by the other twelve
+// (a radix sort).
+func sortByNetwork(four []uint64) []uint64 {
+	other := make([]uint64, len(four))
+	for _, shift := range []int{40, 52} {
+		var starts [1 << 12]int
+		for _, x := range four {
+			starts[x>>shift&0xfff]++
+		}
+		at := 0
+		for i, count := range starts {
+			starts[i] = at
+			at += count
+		}
+		for _, x := range four {
+			i := x >> shift & 0xfff
+			other[starts[i]] = x
+			starts[i]++
+		}
+		four, other = other, four
+	}
+	return four
+}
+
+func mostBlockedNetwork(a, b NetworkCount) int {
+	return cmp.Or(cmp.Compare(b.Blocks, a.Blocks), a.Network.Addr().Compare(b.Network.Addr()))
+}
+
+// networkSums keeps the most blocked networks, and some more.
+type networkSums struct {
+	most  int // 0 is all
+	least uint64
+	all   []NetworkCount
+	at    NetworkCount
+}
+
+// begin ends the network at hand and begins another one.
+func (s *networkSums) begin(network netip.Prefix) {
+	s.end()
+	s.at = NetworkCount{Network: network}
+}
+
+func (s *networkSums) add(blocks uint32) {
+	s.at.Blocks += uint64(blocks)
+	s.at.Addresses++
+}
+
+func (s *networkSums) end() {
+	if s.at.Addresses == 0 || s.at.Blocks < s.least {
+		return
+	}
+	s.all = append(s.all, s.at)
+	if s.most > 0 && len(s.all) >= 2*s.most+64 {
+		s.all = top(s.all, s.most, mostBlockedNetwork)
+		s.least = s.all[s.most-1].Blocks
+	}
 }

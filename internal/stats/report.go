@@ -209,7 +209,7 @@ func (r *Report) addresses(c *collected, s setting) {
 	a.Different = t.blockedAddresses()
 	a.Exact, a.MaxError = t.under == 0, uint64(t.under)
 	best := newBest(s.top)
-	networks := newNetworks(t)
+	var networks networks
 	var returning uint64
 	t.each(func(e *entry) {
 		if e.blocks > 1 {

@@ -155,11 +155,11 @@ func (t *table) number(k key, hash uint64) uint32 {
 	mask := uint64(len(t.index) - 1)
 	for i := hash >> placeShift; ; i++ {
 		at := t.index[i&mask]
+		if (at^uint32(hash))&^numberMask == 0 && at != 0 && t.entries[at&numberMask-1].key == k {
+			return at & numberMask
+		}
 		if at == 0 {
 			return 0
-		}
-		if (at^uint32(hash))&^numberMask == 0 && t.entries[at&numberMask-1].key == k {
-			return at & numberMask
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // This file reads the lines that nearly all of a log consists of, in OSSEC's dialect, add
-// or delete, with an IPv4 address:
+// or delete, with an IPv4 address, and as an aside IPv6:
 //
 //	Mon Nov 23 03:27:57 UTC 2026 /var/ossec/active-response/bin/host-deny.sh add - 203.0.113.7 1304756247.60385 5712 - ...
 //	|left..|    |minutes|        |known program                          |status|address   |alert           |rule|
@@ -16,7 +16,7 @@ import (
 // It reads by comparing with what was there before rather than by looking at each byte:
 // the hour, the zone and the program are among the few that Parse has read already, which
 // leaves minute and second, one of two status words, and three words whose ends are found
-// together in one mask of 48 bits. The address stays the text that it is, and a rule id
+// together in one mask of 40 bits. The address stays the text that it is, and a rule id
 // too: whoever counts them needs their number only once for each.
 //
 // Whatever is not just so is left to Parse, whose results these are without exception.
@@ -27,8 +27,12 @@ type Brief struct {
 	Delete bool  // else add
 	// Program is the program's path, by the number of Parser.Program.
 	Program int
-	// Addr looks like an address, but may be none: then Parse says NoAddress.
+	// Addr is the address if Six is false. It looks like one, but may be none: then Parse
+	// says NoAddress.
 	Addr AddrText
+	Six  bool
+	// Addr6 is the address if Six is true.
+	Addr6 [16]byte
 	// Rule is the rule id, padded with zeros to eight bytes as they stand in memory.
 	Rule [8]byte
 	End  int // where the newline is
@@ -66,6 +70,9 @@ const (
 	maxAddr4     = len("255.255.255.255")
 )
 
+// wordsLen is how long the three words with the blanks behind them are at most, mostly.
+const wordsLen = 40
+
 // The status words with the blanks around them: "add - " in one word, " delete - " in two
 // that overlap.
 var (
@@ -86,7 +93,7 @@ func load(word string) (x uint64) {
 
 // briefRoom is how much there must be from the beginning of a line on, in bytes: all that
 // is looked at without asking for more.
-const briefRoom = headLen + clockLen + maxTail + maxProgram + len(" delete - ") + 48 + 8
+const briefRoom = headLen + clockLen + maxTail + maxProgram + len(" delete - ") + wordsLen + 8
 
 // Brief reads the line that the text begins with, in a quarter of the time that Parse
 // takes; other lines follow. It reports false for a line of another kind, for one at the
@@ -104,23 +111,23 @@ func (p *Parser) Brief(text []byte, b *Brief) bool {
 		return false
 	}
 	b.Program = program
-	at += len(p.known.programs[program])
+	at += len(p.known.programs[program].path)
 
-	status, want, more := text[at:], addBytes, 0
-	if binary.LittleEndian.Uint64(status) == deleteBytes {
-		want, more = deleteBytes2, len("delete")-len("add")
-	}
-	if binary.LittleEndian.Uint64(status[more:])&sevenBytes != want {
+	// Add or delete is as good as a coin toss to the processor's guesses: no branches.
+	status := text[at:]
+	differ := binary.LittleEndian.Uint64(status) ^ deleteBytes
+	deleted := (differ - 1) &^ differ >> 63 // 1 if nothing differs
+	more := int(deleted) * (len("delete") - len("add"))
+	if binary.LittleEndian.Uint64(status[more:])&sevenBytes != addBytes^(addBytes^deleteBytes2)*deleted {
 		return false
 	}
-	b.Delete = more > 0
+	b.Delete = deleted != 0
 	at += more + len(" add - ")
 
-	words := text[at : at+48]
+	words := text[at : at+wordsLen]
 	w0, w1 := binary.LittleEndian.Uint64(words), binary.LittleEndian.Uint64(words[8:])
 	ends := blanks(w0) | blanks(w1)<<8 | blanks(binary.LittleEndian.Uint64(words[16:]))<<16 |
-		blanks(binary.LittleEndian.Uint64(words[24:]))<<24 | blanks(binary.LittleEndian.Uint64(words[32:]))<<32 |
-		blanks(binary.LittleEndian.Uint64(words[40:]))<<40
+		blanks(binary.LittleEndian.Uint64(words[24:]))<<24 | blanks(binary.LittleEndian.Uint64(words[32:]))<<32
 	addrEnd := bits.TrailingZeros64(ends)
 	ends &= ends - 1
 	alertEnd := bits.TrailingZeros64(ends)
@@ -129,19 +136,69 @@ func (p *Parser) Brief(text []byte, b *Brief) bool {
 	ruleLen := ruleEnd - alertEnd - 1
 	if ends == 0 || addrEnd < minAddr4 || addrEnd > maxAddr4 || ruleLen > maxBriefRule ||
 		words[addrEnd] != ' ' || words[alertEnd] != ' ' || words[ruleEnd] != ' ' && words[ruleEnd] != '\n' {
-		return false
+		return b.readLonger(text, at)
 	}
-	b.Addr = cut(w0, w1, addrEnd)
+	b.Addr, b.Six = cut(w0, w1, addrEnd), false
 	if above9(b.Addr.Low)|above9(b.Addr.High) != 0 {
-		return false // IPv6, or a name
+		return b.readLonger(text, at)
 	}
-	rule := binary.LittleEndian.Uint64(text[at+alertEnd+1:])
-	rule &= 1<<(8*ruleLen) - 1
-	binary.LittleEndian.PutUint64(b.Rule[:], rule)
-	at += ruleEnd
+	return b.readRule(text, at+alertEnd+1, ruleLen)
+}
+
+// readRule reads the rule, and finds the end of the line.
+func (b *Brief) readRule(text []byte, at, length int) bool {
+	rule := binary.LittleEndian.Uint64(text[at:])
+	binary.LittleEndian.PutUint64(b.Rule[:], rule&(1<<(8*length)-1))
+	at += length
 	end := bytes.IndexByte(text[at:], '\n')
 	b.End = at + end
 	return end >= 0
+}
+
+// readLonger reads the words if they are longer than wordsLen together, or the address is
+// an IPv6 one.
+func (b *Brief) readLonger(text []byte, at int) bool {
+	addrEnd, ok := blank(text, at)
+	if !ok {
+		return false
+	}
+	switch b.Addr6, b.Six = parseAddr6(text[at:addrEnd]); {
+	case b.Six && netip.AddrFrom16(b.Addr6).Is4In6():
+		return false
+	case !b.Six:
+		four, n, ok := parseAddr4(text[at:])
+		if !ok || n != addrEnd+1-at {
+			return false
+		}
+		b.Addr = TextOf(addrFrom4(four))
+	}
+	alertEnd, ok := blank(text, addrEnd+1)
+	if !ok {
+		return false
+	}
+	ruleEnd, ok := wordEnd(text, alertEnd+1)
+	length := ruleEnd - alertEnd - 1
+	if !ok || length > maxBriefRule || text[ruleEnd] != ' ' && text[ruleEnd] != '\n' {
+		return false
+	}
+	return b.readRule(text, alertEnd+1, length)
+}
+
+// blank finds the blank that ends the word that begins at from.
+func blank(s []byte, from int) (int, bool) {
+	end, ok := wordEnd(s, from)
+	return end, ok && s[end] == ' '
+}
+
+// wordEnd finds the first blank or control character, if eight bytes can be read up to
+// there.
+func wordEnd(s []byte, from int) (int, bool) {
+	for ; from+8 <= len(s); from += 8 {
+		if m := blanks(binary.LittleEndian.Uint64(s[from:])); m != 0 {
+			return from + bits.TrailingZeros64(m), true
+		}
+	}
+	return 0, false
 }
 
 // briefStamp reads the time, and returns where the program begins.

@@ -94,7 +94,7 @@ type Parser struct {
 }
 
 // Program is the path of a program that Brief knows by its number.
-func (p *Parser) Program(number int) []byte { return p.known.programs[number] }
+func (p *Parser) Program(number int) []byte { return p.known.programs[number].path }
 
 // Parse reads one line, with or without its newline, into f. For a line that tells of
 // no outcome it returns ErrNoEntry, with f.Unix and f.Step set where it tells them.
@@ -192,6 +192,9 @@ func parseAddr(s []byte) (netip.Addr, bool) {
 		if four, _, ok := parseAddr4(padded[:]); ok {
 			return addrFrom4(four), true
 		}
+	}
+	if six, ok := parseAddr6(s); ok {
+		return netip.AddrFrom16(six).Unmap(), true
 	}
 	addr, err := netip.ParseAddr(string(s))
 	return addr.Unmap().WithZone(""), err == nil

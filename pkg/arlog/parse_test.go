@@ -216,6 +216,9 @@ func checkBrief(t *testing.T, p *arlog.Parser, line []byte) (accepted bool) {
 		return false
 	}
 	addr, ok := b.Addr.Addr()
+	if b.Six {
+		addr, ok = netip.AddrFrom16(b.Addr6), true
+	}
 	if !ok { // a line without an address
 		f.RuleID = nil
 		if f.Step != arlog.NoAddress || err == nil {
@@ -243,7 +246,10 @@ func TestBrief(t *testing.T) {
 		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "firewall-drop.sh add - 203.0.113.7 1304756247.60385 5712 - Blocked IP: 203.0.113.7 (Rule: 5712)", true},
 		{"Mon Nov 23 03:27:57 CEST 2026 " + bin + "host-deny delete - 203.0.113.7 - - - Unblocked IP: 203.0.113.7", true},
 		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x skip - 203.0.113.7 1304756247.60385 5712 - Skipped IP: 203.0.113.7: whitelisted", false},
-		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 2001:db8::7 1304756247.60385 5712 - Blocked IP: 2001:db8::7 (Rule: 5712)", false},
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 2001:db8::7 1304756247.60385 5712 - Blocked IP: 2001:db8::7 (Rule: 5712)", true},
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 2001:db8:1111:2222:3333:4444:5555:6666 1304756247.60385 5712 - Blocked", true},
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - ::ffff:203.0.113.7 1304756247.60385 5712 - Blocked", false},
+		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - ::ffff:2:3 1304756247.60385 5712 - Blocked", false},
 		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add root 203.0.113.7 1304756247.60385 5712 - Blocked IP: 203.0.113.7", false},
 		{"Mon Nov 23 03:27:57 UTC 2026", false},
 		{"Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 203.0.113.256 1304756247.60385 5712", true},
@@ -267,7 +273,10 @@ func TestBriefMutated(t *testing.T) {
 	accepted := 0
 	for i := range 200_000 {
 		v := random.Uint32()
-		addr := netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16 & 127), byte(v >> 8 & 15), byte(v & 255)})
+		addr := netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16 & 127), byte(v >> 8 & 15), byte(v)})
+		if v>>24 == 7 {
+			addr = netip.AddrFrom16([16]byte{0x20, 1, byte(v >> 8), 9: byte(v), 15: byte(v >> 16)})
+		}
 		rule := fmt.Sprint(random.IntN(120_000))
 		word, message := "add", "Blocked"
 		if v&1 == 1 {
@@ -291,6 +300,9 @@ func TestBriefMutated(t *testing.T) {
 		}
 		if checkBrief(t, &p, line) {
 			accepted++
+		}
+		if t.Failed() {
+			return
 		}
 	}
 	if accepted < 50_000 {

@@ -82,12 +82,18 @@ func address(alert *fastjson.Value, f *Fields) bool {
 
 // dotted tells that a key may be a path in itself ("source.ip"): arproto knows how.
 func dotted(text []byte) bool {
-	for _, key := range []string{`"data.`, `"source.`, `"rule.`} {
-		if bytes.Contains(text, []byte(key)) {
-			return true
+	for at := 0; ; at++ {
+		dot := bytes.IndexByte(text[at:], '.')
+		if dot < 0 {
+			return false
+		}
+		at += dot
+		for _, key := range []string{`"data`, `"source`, `"rule`} {
+			if bytes.HasSuffix(text[:at], []byte(key)) {
+				return true
+			}
 		}
 	}
-	return false
 }
 
 // present returns a text or number as text, and nothing for the ways of writing "none".
