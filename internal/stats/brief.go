@@ -2,6 +2,7 @@ package stats
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
@@ -52,7 +53,8 @@ func (d *decoder) decodeBrief(text []byte, e *event, from, until int64) (end int
 	}
 	ok := program.ok && rule.ok && e.when >= from && e.when < until && (len(d.filter.Networks) == 0 || d.filter.wantsAddr(e.addr.addr()))
 	if !ok { // a line without an address counts as one of another kind, which has no rule
-		ok = !e.check() && program.ok
+		_, is := e.check()
+		ok = !is && program.ok
 	}
 	return b.End, ok
 }
@@ -62,25 +64,30 @@ func (d *decoder) rule(text *[8]byte) known {
 	x := binary.LittleEndian.Uint64(text[:])
 	r := &d.ids[x*0x9e3779b97f4a7c15>>54]
 	if r.text != x || !r.used {
-		n := 0
-		for n < len(text) && text[n] != 0 {
-			n++
-		}
-		s := d.rules.of(unDash(text[:n]))
-		*r = ruleID{x, known{s.id, s.ok}, true}
+		d.learnRule(r, text)
 	}
 	return r.known
 }
 
-// check makes an event that has no address what it is, and reports whether it has one.
-func (e *event) check() bool {
+func (d *decoder) learnRule(r *ruleID, text *[8]byte) {
+	n := 0
+	for n < len(text) && text[n] != 0 {
+		n++
+	}
+	s := d.rules.of(unDash(text[:n]))
+	*r = ruleID{binary.LittleEndian.Uint64(text[:]), known{s.id, s.ok}, true}
+}
+
+// check makes an event that has no address what it is, and reports whether it has one: it
+// returns the address where it had to read it.
+func (e *event) check() (addr netip.Addr, ok bool) {
 	if e.doubt != unchecked {
-		return true
+		return addr, true
 	}
 	e.doubt = noDoubt
-	_, ok := arlog.AddrText(e.addr).Addr()
+	addr, ok = arlog.AddrText(e.addr).Addr()
 	if !ok {
 		e.kind, e.addr = boundary, key{}
 	}
-	return ok
+	return addr, ok
 }

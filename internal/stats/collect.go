@@ -162,7 +162,7 @@ func (c *collected) remarks(w want) {
 		c.notes = append(c.notes, fmt.Sprintf("the clock went back by %s in the log: if lines are missing here, --thorough finds them",
 			time.Duration(t.back)*time.Second))
 	}
-	if t.hours.lost > 0 {
-		c.notes = append(c.notes, fmt.Sprintf("%d events are in no hour: the log tells of more than %d different hours", t.hours.lost, maxHours))
+	if lost := t.hours.lost(); lost > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("%d events are in no hour: the log tells of more than %d different hours", lost, maxHours))
 	}
 }

@@ -26,6 +26,9 @@ func keyOf(addr netip.Addr) key {
 // sixKey is the key of an IPv6 address that is no IPv4 address mapped into it.
 func sixKey(addr [16]byte) key {
 	k := bytesKey(addr)
+	if addr[15] != 0 {
+		return k // a text has a zero at its end
+	}
 	if four, ok := arlog.AddrText(k).Addr(); ok {
 		k = bytesKey(four.As16())
 	}

@@ -15,7 +15,7 @@ type series struct {
 	// The hour of the last event.
 	from, until int64
 	at          *hourCount
-	lost        uint64 // events beyond maxHours
+	beyond      hourCount // what is in no hour, beyond maxHours
 }
 
 type hourCount struct {
@@ -27,16 +27,20 @@ func newSeries(loc *time.Location) *series {
 	return &series{loc: loc, hours: map[int64]*hourCount{}}
 }
 
-// count counts what happened at when, if there is room.
+// count counts what happened at when.
 func (s *series) count(when int64, k kind) {
 	if when < s.from || when >= s.until {
 		s.find(when)
 	}
-	if s.at != nil {
-		s.at.outcomes[k]++
-	} else {
-		s.lost++
+	s.at.outcomes[k]++
+}
+
+// lost is how many events are in no hour.
+func (s *series) lost() (sum uint64) {
+	for _, n := range s.beyond.outcomes {
+		sum += n
 	}
+	return sum
 }
 
 // find makes the hour of a time the one at hand.
@@ -48,6 +52,8 @@ func (s *series) find(when int64) {
 	if s.at == nil && len(s.hours) < maxHours {
 		s.at = &hourCount{from: s.from}
 		s.hours[s.from] = s.at
+	} else if s.at == nil {
+		s.at = &s.beyond
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	mathrand "math/rand/v2"
+	"net/netip"
 	"slices"
 	"unsafe"
 
@@ -29,8 +30,23 @@ type entry struct {
 	first, last uint32
 	rule        uint16 // of the last block
 	before      bool   // blocked before the period too
+	isFour      bool   // four is the address
 	holds       [holdsPerAddress]hold
-	_           uint32
+	four        [4]byte
+}
+
+// know notes the address, if it is an IPv4 one, to spare reading it again.
+func (e *entry) know(addr netip.Addr) {
+	if e.isFour = addr.Is4(); e.isFour {
+		e.four = addr.As4()
+	}
+}
+
+func (e *entry) addr() netip.Addr {
+	if e.isFour {
+		return netip.AddrFrom4(e.four)
+	}
+	return e.key.addr()
 }
 
 // hold is a block that has not been lifted yet.
@@ -167,12 +183,17 @@ func (t *table) number(k key, hash uint64) uint32 {
 // find returns the entry of k, nil if the table does not have it. It is good until the
 // next one is made.
 func (t *table) find(k key, f found) *entry {
-	if f.number == 0 { // it may have come since
-		if f.number = t.number(k, f.hash); f.number == 0 {
-			return nil
-		}
+	if f.number != 0 {
+		return &t.entries[f.number-1]
 	}
-	return &t.entries[f.number-1]
+	return t.search(k, f.hash) // it may have come since
+}
+
+func (t *table) search(k key, hash uint64) *entry {
+	if n := t.number(k, hash); n != 0 {
+		return &t.entries[n-1]
+	}
+	return nil
 }
 
 // insert makes an entry of k, which has none, and returns it. It is good until the next

@@ -2,6 +2,7 @@ package stats
 
 import (
 	"math"
+	"net/netip"
 	"time"
 )
 
@@ -162,9 +163,13 @@ func (t *tally) settle() {
 
 func (t *tally) count(e *event, at found) {
 	var a *entry
+	var addr netip.Addr
 	if e.kind < unreadable {
-		if a = t.addrs.find(e.addr, at); a == nil && !e.check() {
-			return
+		if a = t.addrs.find(e.addr, at); a == nil {
+			var ok bool
+			if addr, ok = e.check(); !ok {
+				return
+			}
 		}
 	}
 	switch {
@@ -194,6 +199,10 @@ func (t *tally) count(e *event, at found) {
 	switch e.kind {
 	case blocked:
 		*element(&t.byRule, e.rule)++
+		if a == nil {
+			a = t.addrs.insert(e.addr, at.hash)
+			a.know(addr)
+		}
 		t.countBlock(e, a, at)
 	case unblocked, stillHeld:
 		t.countRelease(e, a)
@@ -202,9 +211,6 @@ func (t *tally) count(e *event, at found) {
 
 func (t *tally) countBlock(e *event, a *entry, at found) {
 	when := clock(e.when)
-	if a == nil {
-		a = t.addrs.insert(e.addr, at.hash)
-	}
 	if a.blocks++; a.blocks == 1 {
 		a.first = when
 		t.addrs.seen(at.hash)
