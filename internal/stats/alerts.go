@@ -11,7 +11,6 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
-	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
 // alertLogs are the families of the manager's alerts, as text and as JSON. The one that
@@ -60,7 +59,7 @@ func alertTime(line []byte) (int64, bool) {
 
 // alertReader makes events out of the alerts that responses' log lines raised.
 type alertReader struct {
-	decoder decoder
+	decoder *decoder
 	tally   *tally
 	want    want
 	known   map[string]bool // rules whose description is known
@@ -80,12 +79,8 @@ func (q *Query) collectAlerts(home ossec.Home) *collected {
 		c.failures = append(c.failures, fmt.Errorf("looking for the alerts: %w", err))
 	}
 	reader := &alertReader{
-		decoder: decoder{
-			parser: arlog.Parser{Location: q.Location}, filter: &q.Filter,
-			programs: cache{names: c.tally.programs, name: baseName, wanted: q.Filter.wantsResponse},
-			rules:    cache{names: c.tally.rules, wanted: q.Filter.wantsRule},
-		},
-		tally: c.tally, want: w, known: map[string]bool{},
+		decoder: q.newDecoder(c.tally),
+		tally:   c.tally, want: w, known: map[string]bool{},
 	}
 	var all int64
 	var chosen []logFile

@@ -23,6 +23,8 @@ type Query struct {
 	// Thorough reads every log whole, whatever the times in it.
 	Thorough bool
 	Location *time.Location // whose days and hours count
+	// AddressFields are where Wazuh's requests have the address: see arlog.Parser.
+	AddressFields []string
 	// Progress, when set, is told now and then how many bytes of how many are read.
 	Progress func(done, all int64)
 	// upTo bounds what is read of files, by inode, in bytes.
@@ -89,14 +91,7 @@ func (c *collected) read(spans []span, w want, q *Query) {
 		all += s.to - s.from
 	}
 	c.tally.addrs = newTable(maxAddresses, int(all>>8)) // a guess: every other line has an address of its own
-	pump := newPump(c.tally, w.lookBack, w.until, func() *decoder {
-		return &decoder{
-			parser:   arlog.Parser{Location: q.Location},
-			filter:   &q.Filter,
-			programs: cache{names: c.tally.programs, name: baseName, wanted: q.Filter.wantsResponse},
-			rules:    cache{names: c.tally.rules, wanted: q.Filter.wantsRule},
-		}
-	})
+	pump := newPump(c.tally, w.lookBack, w.until, func() *decoder { return q.newDecoder(c.tally) })
 	if q.Progress != nil {
 		stop := c.watchProgress(pump, all, q.Progress)
 		defer stop()

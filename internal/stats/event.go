@@ -156,6 +156,16 @@ type decoder struct {
 	brief
 }
 
+// newDecoder returns a decoder for the query, of whose names those are that are counted.
+func (q *Query) newDecoder(t *tally) *decoder {
+	return &decoder{
+		parser:   arlog.Parser{Location: q.Location, AddressFields: q.AddressFields},
+		filter:   &q.Filter,
+		programs: cache{names: t.programs, name: baseName, wanted: q.Filter.wantsResponse},
+		rules:    cache{names: t.rules, wanted: q.Filter.wantsRule},
+	}
+}
+
 // The beginnings of what a skip line's message says after the address.
 var (
 	whitelistedBy = []byte(": whitelisted")

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/ossec-ar/ossec-ar/internal/cmdline"
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
@@ -30,6 +31,7 @@ func (c *command) run() error {
 func (c *command) report() (*Report, []error) {
 	q := &c.query
 	q.Progress = c.progress()
+	faults := c.configure()
 	s := setting{now: c.Now(), host: c.host, source: sourceResponses, period: q.Period, filter: q.Filter, top: c.top}
 	var found *collected
 	if c.alerts {
@@ -39,6 +41,9 @@ func (c *command) report() (*Report, []error) {
 		found = q.collect()
 	}
 	failures := found.failures
+	if faults != nil {
+		found.notes = append(found.notes, fmt.Sprintf("addresses in Wazuh's requests may be missing, the configuration is not all sound: %v", faults))
+	}
 	if !c.alerts {
 		if err := found.tally.rules.learn(c.Home.AlertLog(), found.tally.byRule); err != nil {
 			found.notes = append(found.notes, fmt.Sprintf("rules have no descriptions: %v", err))
@@ -56,6 +61,14 @@ func (c *command) report() (*Report, []error) {
 		}
 	}
 	return report, failures
+}
+
+// configure takes over what the installation's configuration says of requests. What is
+// sound in it counts.
+func (c *command) configure() error {
+	settings, err := config.Load(c.Home.Settings())
+	c.query.AddressFields = settings.Wazuh.AddressFields
+	return err
 }
 
 // The sources of a report.

@@ -10,8 +10,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
-
-	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
 // ticker returns a channel that ticks, and how to stop it.
@@ -51,6 +49,9 @@ func (c *command) watchCommand() *cli.Command {
 			if c.query.Log == "" {
 				c.query.Log = c.Home.ResponseLog()
 			}
+			if err := c.configure(); err != nil {
+				c.Complain(err)
+			}
 			return c.watch(ctx.Context, interval)
 		},
 	}
@@ -61,7 +62,7 @@ type watcher struct {
 	c       *command
 	log     follower
 	tally   *tally
-	decoder decoder
+	decoder *decoder
 	// events are the last ones, the latest last.
 	events  []event
 	quiet   bool // while the past is read
@@ -135,12 +136,7 @@ func (w *watcher) newTally(p Period) *tally {
 			fmt.Fprintln(w.c.Stdout, w.eventLine(e))
 		}
 	}
-	q := &w.c.query
-	w.decoder = decoder{
-		parser: arlog.Parser{Location: q.Location}, filter: &q.Filter,
-		programs: cache{names: w.tally.programs, name: baseName, wanted: q.Filter.wantsResponse},
-		rules:    cache{names: w.tally.rules, wanted: q.Filter.wantsRule},
-	}
+	w.decoder = w.c.query.newDecoder(w.tally)
 	return w.tally
 }
 
@@ -152,8 +148,7 @@ func (w *watcher) look() {
 		fresh := w.newTally(Today(now))
 		// The numbers in the events that are shown are those of the old names.
 		fresh.programs, fresh.rules = last.programs, last.rules
-		w.decoder.programs = cache{names: fresh.programs, name: baseName, wanted: w.c.query.Filter.wantsResponse}
-		w.decoder.rules = cache{names: fresh.rules, wanted: w.c.query.Filter.wantsRule}
+		w.decoder = w.c.query.newDecoder(fresh)
 	}
 	lines := 0
 	w.fault = w.log.poll(func(line []byte) {

@@ -85,11 +85,15 @@ func (f *Fields) Entry() Entry {
 type Parser struct {
 	// Location is where a time without a known zone is; nil is time.Local.
 	Location *time.Location
+	// AddressFields are where requests in JSON have the address, as arproto.ParseJSON takes
+	// them: nil is arproto's own list. They must not change once a line was read.
+	AddressFields []string
 
 	hours  [4]hour // the hours of the last stamps, in no order
 	oldest int
 	recent int // the last one that was found
 	known  known
+	fields *fields
 	json   fastjson.Parser
 }
 

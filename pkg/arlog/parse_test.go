@@ -143,7 +143,37 @@ func TestParserRemembers(t *testing.T) {
 	}
 }
 
-// What an address is in a request is arproto's to say.
+// Where the address is in a request is arproto's to say.
+func TestParseAddressFields(t *testing.T) {
+	request := func(data string) string {
+		return strings.Replace(wazuh4, `"data":{"srcip":"192.0.2.7"}`, data, 1)
+	}
+	wazuh5 := `{"wazuh":{"active_response":{"name":"x"}},"client":{"ip":"192.0.2.9"},"source":{"ip":"192.0.2.8"},"command":"enable"}`
+	configured := []string{"data.aws.sourceIPAddress", "address", "client.ip"}
+	for _, fields := range [][]string{nil, {}, {"data.srcip"}, configured} {
+		for _, text := range []string{
+			wazuh4, wazuh5,
+			request(`"data":{"aws":{"sourceIPAddress":"192.0.2.1"},"srcip":"192.0.2.2"}`),
+			request(`"data":{"aws.sourceIPAddress":"192.0.2.3"}`),
+			request(`"data.aws":{"sourceIPAddress":"192.0.2.4"}`),
+			request(`"address":"192.0.2.5"`),
+			request(`"client.ip":"192.0.2.6"`),
+			request(`"data":{"win.eventdata":{"ipAddress":"192.0.2.10"}}`),
+			request(`"data":{"aws":{"sourceIPAddress":"nobody"}},"address":"192.0.2.11"`),
+			request(`"data":{"aws":{"sourceIPAddress":""}},"address":"192.0.2.12"`),
+		} {
+			want, wantErr := arproto.ParseJSON([]byte(text), fields)
+			p := arlog.Parser{AddressFields: fields}
+			var f arlog.Fields
+			err := p.Parse([]byte("2026/11/23 04:27:57 active-response/bin/x: "+text), &f)
+			if ok := wantErr == nil && want.Addr.IsValid(); ok != (err == nil) || ok && f.Addr != want.Addr {
+				t.Errorf("%q of %s: %v %v, in a request %v %v", fields, text, f.Addr, err, want.Addr, wantErr)
+			}
+		}
+	}
+}
+
+// What an address is in a request is arproto's to say too.
 func TestParseAsArproto(t *testing.T) {
 	for _, address := range []string{"192.0.2.7", "0.0.0.0", "::", "1.2.3", "1.2.3.4/32", "::ffff:1.2.3.4", "fe80::1%eth0", "host", "", "-", "01.2.3.4", "2001:db8::1"} {
 		text := strings.Replace(wazuh4, "192.0.2.7", address, 1)

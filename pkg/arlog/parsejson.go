@@ -2,24 +2,39 @@ package arlog
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 
 	"github.com/valyala/fastjson"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-// addressPaths are arproto's fields in pieces.
-var addressPaths = func() [][]string {
-	var paths [][]string
-	for _, path := range arproto.DefaultAddressFields() {
-		var keys []string
-		for key := range bytes.SplitSeq([]byte(path), []byte(".")) {
-			keys = append(keys, string(key))
-		}
-		paths = append(paths, keys)
+// fields are where the address may stand in an alert.
+type fields struct {
+	paths [][]string // in pieces
+	// keys are what may stand in front of a dot in a key that is a path in itself, with the
+	// quotation mark before it: "source.ip".
+	keys [][]byte
+}
+
+func newFields(paths []string) *fields {
+	if paths == nil {
+		paths = arproto.DefaultAddressFields()
 	}
-	return paths
-}()
+	f := &fields{keys: [][]byte{[]byte(`"rule`)}} // of "rule.id"
+	for _, path := range paths {
+		pieces := strings.Split(path, ".")
+		f.paths = append(f.paths, pieces)
+		for _, piece := range pieces[:len(pieces)-1] {
+			key := []byte(`"` + piece)
+			if !slices.ContainsFunc(f.keys, func(k []byte) bool { return bytes.Equal(k, key) }) {
+				f.keys = append(f.keys, key)
+			}
+		}
+	}
+	return f
+}
 
 // parseJSON reads a request, in whatever shape arproto knows. The check_keys dialogue
 // is JSON too, but no request.
@@ -37,9 +52,12 @@ func (p *Parser) parseJSON(text []byte, f *Fields) error {
 		f.Step = Dialogue
 		return ErrNoEntry
 	}
+	if p.fields == nil {
+		p.fields = newFields(p.AddressFields)
+	}
 	alert := doc.Get("parameters", "alert")
-	if alert == nil || dotted(text) {
-		return parseOther(text, f)
+	if alert == nil || p.fields.dotted(text) {
+		return parseOther(text, p.AddressFields, f)
 	}
 	switch string(doc.GetStringBytes("command")) {
 	case string(arproto.Add):
@@ -49,7 +67,7 @@ func (p *Parser) parseJSON(text []byte, f *Fields) error {
 	default:
 		return ErrNoEntry
 	}
-	if !address(alert, f) {
+	if !p.fields.address(alert, f) {
 		f.Status, f.Step = "", NoAddress
 		return ErrNoEntry
 	}
@@ -60,8 +78,8 @@ func (p *Parser) parseJSON(text []byte, f *Fields) error {
 }
 
 // address takes the first field that holds a text, as arproto does.
-func address(alert *fastjson.Value, f *Fields) bool {
-	for _, path := range addressPaths {
+func (a *fields) address(alert *fastjson.Value, f *Fields) bool {
+	for _, path := range a.paths {
 		value := alert.Get(path...)
 		if value == nil {
 			continue
@@ -80,16 +98,16 @@ func address(alert *fastjson.Value, f *Fields) bool {
 	return false
 }
 
-// dotted tells that a key may be a path in itself ("source.ip"): arproto knows how.
-func dotted(text []byte) bool {
+// dotted tells that a key may be a path in itself: arproto knows how.
+func (a *fields) dotted(text []byte) bool {
 	for at := 0; ; at++ {
 		dot := bytes.IndexByte(text[at:], '.')
 		if dot < 0 {
 			return false
 		}
 		at += dot
-		for _, key := range []string{`"data`, `"source`, `"rule`} {
-			if bytes.HasSuffix(text[:at], []byte(key)) {
+		for _, key := range a.keys {
+			if bytes.HasSuffix(text[:at], key) {
 				return true
 			}
 		}
@@ -115,8 +133,8 @@ func present(v *fastjson.Value) []byte {
 }
 
 // parseOther reads a request of a rarer shape.
-func parseOther(text []byte, f *Fields) error {
-	r, err := arproto.ParseJSON(text, nil)
+func parseOther(text []byte, addressFields []string, f *Fields) error {
+	r, err := arproto.ParseJSON(text, addressFields)
 	if err == nil && !r.Addr.IsValid() {
 		f.Step = NoAddress
 	}
