@@ -151,6 +151,7 @@ func TestWazuhRequests(t *testing.T) {
 	yes, no := head+`{"command":"continue"}`+"\n", head+`{"command":"abort"}`+"\n"
 	started, ended, aborted := head+"Starting\n", head+"Ended\n", head+"Aborted\n"
 	other := strings.Replace(request, "bin/firewall-drop", "bin/host-deny", 1)
+	plain := line(newHost(t).now, "203.0.113.7")
 	for _, test := range []struct {
 		name, log string
 		want      int
@@ -158,6 +159,7 @@ func TestWazuhRequests(t *testing.T) {
 		{"carried out", started + request + question + yes + ended, 1},
 		{"aborted", started + request + question + no + aborted, 0},
 		{"aborted in older versions", started + request + question + no + aborted + ended, 0},
+		{"aborted, of an address that is known", request + strings.Repeat(plain, 100) + started + request + question + no + aborted, 101},
 		{"its end was cut off", started + request + question, 1},
 		{"ours", request, 1},
 		{"ours, thrice", request + request + request, 3},

@@ -86,7 +86,7 @@ type table struct {
 	full bool
 	// spare, when set, is by how many entries this table and others may still grow.
 	spare   *int
-	touched uint32 // keeps the compiler from leaving out what lookUp reads for its effect
+	touched uint32 // see lookUp
 }
 
 const (
@@ -150,21 +150,37 @@ type found struct {
 	number uint32 // of its entry; 0 is none, or not looked for
 }
 
-// lookUp looks for the addresses of many events at once: the processor waits for several
-// places in memory together where it would else wait for one after the other. What it
-// finds is good until t.moves changes.
-func (t *table) lookUp(events []event, places []found) {
-	var touched uint32
-	mask := uint64(len(t.index) - 1)
-	for i := range events {
+// lookUp looks for the addresses of up to lookUps events at once. The processor waits for
+// many places in memory together where it would else wait for one after the other, if it
+// sees them coming: it looks a few hundred instructions ahead. So what is far is read first,
+// in loops as short as can be. What is found is good until t.moves changes.
+func (t *table) lookUp(events []event, places *[lookUps]found) {
+	mask, index, entries := uint64(len(t.index)-1), t.index, t.entries
+	var likely [lookUps]uint32 // what is at the first place that is looked at
+	for i := range min(len(events), lookUps) {
 		places[i].hash = t.hash(events[i].addr)
-		touched += t.index[places[i].hash>>placeShift&mask]
 	}
-	for i := range events {
-		places[i].number = t.number(events[i].addr, places[i].hash)
+	for i := range likely { // those beyond the events do no harm
+		likely[i] = index[places[i].hash>>placeShift&mask]
 	}
-	t.touched = touched
+	var touched uint32
+	if len(entries) > 0 {
+		for _, at := range likely {
+			touched += entries[max(at&numberMask, 1)-1].blocks
+		}
+	}
+	t.touched = touched // keeps the compiler from leaving it out
+	for i := range min(len(events), lookUps) {
+		at, hash := likely[i], places[i].hash
+		if (at^uint32(hash))&^numberMask == 0 && at != 0 && entries[at&numberMask-1].key == events[i].addr {
+			places[i].number = at & numberMask
+		} else {
+			places[i].number = t.number(events[i].addr, hash)
+		}
+	}
 }
+
+const lookUps = 64
 
 // number returns the number of the entry of k, 0 for none.
 func (t *table) number(k key, hash uint64) uint32 {
@@ -254,9 +270,9 @@ func (t *table) forget() {
 }
 
 // seen notes the first block of an address in the period.
-func (t *table) seen(hash uint64) {
+func (t *table) seen(k key) {
 	if t.distinct != nil {
-		t.distinct.InsertHash(hash)
+		t.distinct.InsertHash(t.hash(k))
 	}
 }
 
@@ -264,7 +280,7 @@ func (t *table) seen(hash uint64) {
 func (t *table) purge() {
 	if t.distinct == nil {
 		t.distinct = hyperloglog.NewNoSparse()
-		t.each(func(e *entry) { t.seen(t.hash(e.key)) })
+		t.each(func(e *entry) { t.seen(e.key) })
 	}
 	off := t.median(func(e *entry) uint32 { return e.blocks })
 	t.keep(func(e *entry) bool {

@@ -94,21 +94,26 @@ func newTally(p Period, loc *time.Location) *tally {
 
 // addChunk counts the events of a chunk.
 func (t *tally) addChunk(c *chunk) {
-	const batch = 64
-	var places [batch]found
+	var places [lookUps]found
 	for rest := c.events; len(rest) > 0; {
-		events := rest[:min(batch, len(rest))]
+		events := rest[:min(lookUps, len(rest))]
 		rest = rest[len(events):]
-		t.addrs.lookUp(events, places[:])
+		t.addrs.lookUp(events, &places)
 		moves := t.addrs.moves
 		for i := range events {
 			if t.addrs.moves != moves {
 				moves = t.addrs.moves
-				t.addrs.lookUp(events[i:], places[i:])
+				for j := range places[i:] {
+					places[i+j].number = 0 // is looked for again
+				}
 			}
 			e := &events[i]
 			if e.kind == unreadable && e.when == 0 {
 				e.when = t.current // of the chunk before
+			}
+			if n := places[i].number; n != 0 && e.kind <= unblocked && e.doubt != request && e.when >= t.from && e.when < t.until && len(t.waiting) == 0 {
+				t.countIn(e, &t.addrs.entries[n-1]) // mostly
+				continue
 			}
 			t.addAt(e, places[i])
 		}
@@ -184,6 +189,16 @@ func (t *tally) count(e *event, at found) {
 		t.countBefore(e, a, at)
 		return
 	}
+	if a == nil && e.kind == blocked {
+		a = t.addrs.insert(e.addr, at.hash)
+		a.know(addr)
+	}
+	t.countIn(e, a)
+}
+
+// countIn counts an event in the period. a is what is known of its address: it is nil only
+// if that is nothing and the event is no block.
+func (t *tally) countIn(e *event, a *entry) {
 	if t.counted != nil {
 		t.counted(e)
 	}
@@ -199,21 +214,17 @@ func (t *tally) count(e *event, at found) {
 	switch e.kind {
 	case blocked:
 		*element(&t.byRule, e.rule)++
-		if a == nil {
-			a = t.addrs.insert(e.addr, at.hash)
-			a.know(addr)
-		}
-		t.countBlock(e, a, at)
+		t.countBlock(e, a)
 	case unblocked, stillHeld:
 		t.countRelease(e, a)
 	}
 }
 
-func (t *tally) countBlock(e *event, a *entry, at found) {
+func (t *tally) countBlock(e *event, a *entry) {
 	when := clock(e.when)
 	if a.blocks++; a.blocks == 1 {
 		a.first = when
-		t.addrs.seen(at.hash)
+		t.addrs.seen(a.key)
 	}
 	a.last, a.rule = max(a.last, when), e.rule
 	a.hold(e.holder(), when)
@@ -290,6 +301,6 @@ func (a *agentTally) count(e *event) {
 		entry = a.addrs.insert(e.addr, at.hash)
 	}
 	if entry.blocks++; entry.blocks == 1 {
-		a.addrs.seen(at.hash)
+		a.addrs.seen(e.addr)
 	}
 }
