@@ -28,35 +28,30 @@ type ruleID struct {
 	used bool
 }
 
-// decodeBrief reads the line that text begins with into e, which is all zeros, and
-// returns where it ends, 0 for a line that is not so simple. wanted is false for one that
-// is not, by the filter or since it is not within the given seconds. Whether the address
-// of others is one is left to check.
-func (d *decoder) decodeBrief(text []byte, e *event, from, until int64) (end int, wanted bool) {
+// brief adds the event of the line that d.line is about, if it counts. Whether its address
+// is one is left to check.
+func (c *chunk) brief(d *decoder, from, until int64) {
 	b := &d.line
-	if !d.parser.Brief(text, b) {
-		return 0, false
-	}
 	for b.Program >= len(d.known) {
 		s := d.programs.of(d.parser.Program(len(d.known)))
 		d.known = append(d.known, known{s.id, s.ok})
 	}
-	program := d.known[b.Program]
-	rule := d.rule(&b.Rule)
-	e.addr, e.when, e.doubt = key(b.Addr), b.Unix, unchecked
-	e.rule, e.program = rule.id, program.id
-	if b.Six {
-		e.addr, e.doubt = sixKey(b.Addr6), noDoubt
-	}
+	program, rule := d.known[b.Program], d.rule(&b.Rule)
+	e := event{addr: key(b.Addr), when: b.Unix, rule: rule.id, program: program.id, doubt: unchecked}
 	if b.Delete {
 		e.kind = unblocked
 	}
-	ok := program.ok && rule.ok && e.when >= from && e.when < until && (len(d.filter.Networks) == 0 || d.filter.wantsAddr(e.addr.addr()))
-	if !ok { // a line without an address counts as one of another kind, which has no rule
-		_, is := e.check()
-		ok = !is && program.ok
+	if b.Six {
+		e.addr, e.doubt = sixKey(b.Addr6), noDoubt
 	}
-	return b.End, ok
+	c.time(e.when)
+	if !program.ok || !rule.ok || e.when < from || e.when >= until || len(d.filter.Networks) > 0 && !d.filter.wantsAddr(e.addr.addr()) {
+		// A line without an address counts as one of another kind, which has no rule.
+		if _, is := e.check(); is || !program.ok {
+			return
+		}
+	}
+	c.events = append(c.events, e)
 }
 
 // rule looks a rule id up.

@@ -136,17 +136,19 @@ func (c *chunk) decode(d *decoder, from, until int64) {
 	}
 	for rest := d.piece.data; len(rest) > 0; {
 		c.lines++
-		n := len(c.events)
-		c.events = append(c.events, event{})
-		e := &c.events[n]
-		end, ok := d.decodeBrief(rest, e, from, until)
-		if end == 0 {
-			if end = lineEnd(rest); end > 0 {
-				ok = d.decode(rest[:end], e)
-			}
+		if d.parser.Brief(rest, &d.line) && d.line.Unix != 0 {
+			c.brief(d, from, until)
+			rest = rest[d.line.End+1:]
+			continue
+		}
+		end := lineEnd(rest)
+		var e event
+		if end > 0 && d.decode(rest[:end], &e) {
+			c.take(e, from, until)
+		} else if e.when != 0 {
+			c.time(e.when)
 		}
 		rest = rest[min(end+1, len(rest)):]
-		c.take(n, ok, from, until)
 	}
 }
 
@@ -158,29 +160,30 @@ func lineEnd(text []byte) int {
 	return len(text)
 }
 
-// take keeps the event n, the last one, if it counts.
-func (c *chunk) take(n int, ok bool, from, until int64) {
-	e := &c.events[n]
+// time notes the time of a line.
+func (c *chunk) time(when int64) {
+	c.current = when
+	c.low = min(c.low, when)
+	if when >= c.high {
+		c.high = when
+	} else {
+		c.back = max(c.back, c.high-when)
+	}
+}
+
+// take adds an event, if it counts.
+func (c *chunk) take(e event, from, until int64) {
 	if e.when != 0 {
-		c.current = e.when
-		c.low = min(c.low, e.when)
-		if e.when >= c.high {
-			c.high = e.when
-		} else {
-			c.back = max(c.back, c.high-e.when)
-		}
+		c.time(e.when)
 	} else {
 		e.when = c.current
 	}
 	switch {
-	case !ok:
-		c.events = c.events[:n]
 	case e.kind == unreadable:
-		when := e.when
-		c.events = c.events[:n]
-		c.unreadable(when)
+		c.unreadable(e.when)
 	case e.kind < aborted && (e.when < from || e.when >= until):
-		c.events = c.events[:n]
+	default:
+		c.events = append(c.events, e)
 	}
 }
 
