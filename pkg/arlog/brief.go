@@ -209,9 +209,13 @@ func (p *Parser) briefStamp(text []byte, b *Brief) (at int, ok bool) {
 		binary.LittleEndian.Uint64(tail) != h.tailLeft || binary.LittleEndian.Uint64(tail[len(h.tail)-8:]) != h.tailRight {
 		return 0, false
 	}
-	within, ok := seconds(text[headLen : headLen+clockLen])
-	b.Unix = h.start + within
-	return headLen + clockLen + len(h.tail), ok
+	// Five bytes of digits less '0', and of the colon less itself: those that are too high
+	// reach a highest bit when what is missing to it is added.
+	const fiveBytes, digits, missing, highest = 1<<40 - 1, 0x30303a3030, 0x76797f767a, 0x8080808080
+	clock := binary.LittleEndian.Uint64(text[headLen:])&fiveBytes ^ digits
+	second := (clock>>24&0xff)*10 + clock>>32
+	b.Unix = h.start + int64(((clock&0xff)*10+clock>>8&0xff)*60+second)
+	return headLen + clockLen + len(h.tail), ((clock+missing)|clock)&highest == 0 && second <= 60
 }
 
 // cut returns the first n bytes of two words, seven to fifteen.
