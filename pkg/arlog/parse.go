@@ -327,6 +327,11 @@ func seconds(clock []byte) (int64, bool) {
 
 // newStamp reads a stamp whose hour has not been seen, and remembers the hour.
 func (p *Parser) newStamp(line, after []byte) (int64, []byte, bool) {
+	if start, tail, ok := p.laterHour(line, after); ok {
+		within, _ := seconds(line[headLen : headLen+clockLen]) // checked by the caller
+		p.remember(line, tail, start)
+		return start + within, after[len(tail):], true
+	}
 	layout, tail := wazuhStamp, " "
 	if line[4] != '/' {
 		layout = ossecStamp
@@ -350,6 +355,29 @@ func (p *Parser) newStamp(line, after []byte) (int64, []byte, bool) {
 		p.remember(line, tail, first)
 	}
 	return unix, after[len(tail):], true
+}
+
+// laterHour knows an hour by the one before it, from one to three hours later on the same
+// day: the clock is steady for four hours around that one.
+func (p *Parser) laterHour(line, after []byte) (start int64, tail string, ok bool) {
+	h := &p.hours[p.recent]
+	const digits = 0xffff << 40 // of the hour, in right
+	left, right := binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[headLen-8:])
+	if h.tail == "" || left != h.left || (right^h.right)&^digits != 0 || len(after) < len(h.tail) || string(after[:len(h.tail)]) != h.tail {
+		return 0, "", false
+	}
+	hours, was := twoDigits(right>>40), twoDigits(h.right>>40)
+	start = h.start + int64(hours-was)*3600
+	return start, h.tail, hours > was && hours <= was+3 && hours < 24 && p.steady(start)
+}
+
+// twoDigits reads two digits; what are none make more than 99.
+func twoDigits(x uint64) int {
+	tens, units := int(byte(x))-'0', int(byte(x>>8))-'0'
+	if tens < 0 || tens > 9 || units < 0 || units > 9 {
+		return 100
+	}
+	return 10*tens + units
 }
 
 // steady reports whether the location's clock is not changed in the hours around a time:

@@ -125,19 +125,33 @@ const wazuh4 = `{"version":1,"origin":{"name":"node01","module":"wazuh-execd"},"
 
 // The last stamps that a Parser has in mind must not change what it reads.
 func TestParserRemembers(t *testing.T) {
-	loc := location(t, "Australia/Lord_Howe") // its clock goes back by half an hour
-	var one arlog.Parser
-	one.Location = loc
-	from := time.Date(2026, 4, 4, 12, 0, 0, 0, loc)
-	for i := range 48 * 60 {
-		at := from.Add(time.Duration(i) * time.Minute)
-		for _, layout := range []string{"Mon Jan _2 15:04:05 MST 2006 ", "2006/01/02 15:04:05 "} {
-			line := []byte(at.Format(layout) + "x: y")
-			fresh := arlog.Parser{Location: loc}
-			got, ok := one.Time(line)
-			want, wantOK := fresh.Time(line)
-			if got != want || ok != wantOK || !ok {
-				t.Fatalf("%q: %d %v, afresh %d %v", line, got, ok, want, wantOK)
+	for _, test := range []struct {
+		zone string
+		from time.Time // a while before the clock is changed
+	}{
+		{"Australia/Lord_Howe", time.Date(2026, 4, 4, 0, 0, 0, 0, time.UTC)}, // back by half an hour
+		{"Europe/Berlin", time.Date(2026, 10, 24, 12, 0, 0, 0, time.UTC)},
+		{"Europe/Berlin", time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC)},
+		{"UTC", time.Date(2026, 12, 31, 12, 0, 0, 0, time.UTC)},
+	} {
+		loc := location(t, test.zone)
+		for _, step := range []time.Duration{time.Minute, 7 * time.Minute, 47 * time.Minute, 150 * time.Minute, -33 * time.Minute} {
+			one := arlog.Parser{Location: loc}
+			from := test.from
+			if step < 0 {
+				from = from.Add(48 * time.Hour)
+			}
+			for i := range int(48 * time.Hour / step.Abs()) {
+				at := from.Add(time.Duration(i) * step).In(loc)
+				for _, layout := range []string{"Mon Jan _2 15:04:05 MST 2006 ", "2006/01/02 15:04:05 "} {
+					line := []byte(at.Format(layout) + "x: y")
+					fresh := arlog.Parser{Location: loc}
+					got, ok := one.Time(line)
+					want, wantOK := fresh.Time(line)
+					if got != want || ok != wantOK || !ok {
+						t.Fatalf("%s: %q: %d %v, afresh %d %v", test.zone, line, got, ok, want, wantOK)
+					}
+				}
 			}
 		}
 	}
