@@ -24,7 +24,7 @@ func messyLog(random *rand.Rand, from time.Time, size int) []byte {
 	var b bytes.Buffer
 	for i := 0; b.Len() < size; i++ {
 		at := from.Add(time.Duration(i+random.IntN(600)) * time.Second)
-		v := random.Uint32() & 0x0f1f003f
+		v := random.Uint32() & 0x0307000f
 		addr := netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 		if v%16 == 3 {
 			addr = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 9: byte(v), 15: byte(v >> 16)})
@@ -40,18 +40,18 @@ func messyLog(random *rand.Rand, from time.Time, size int) []byte {
 			line = fmt.Appendf(nil, `%s active-response/bin/%s: {"version":1,"command":"add","parameters":{"alert":{"rule":{"id":"%d"},"data":{"srcip":"%s"}}}}`,
 				at.Format("2006/01/02 15:04:05"), program, rule, addr)
 		case n < 96:
-			line = fmt.Appendf(nil, "%s active-response/bin/%s: %s", at.Format("2006/01/02 15:04:05"), program, []string{"Starting", "Aborted", "Ended", "?"}[n%4])
+			line = fmt.Appendf(nil, "%s active-response/bin/%s: %s", at.Format("2006/01/02 15:04:05"), program, []string{"Starting", "Aborted", "Ended", "Aborted"}[n%4])
 		default:
 			line = []byte(strings.Repeat("garbage ", n%3))
 		}
 		switch n := random.IntN(20_000); {
 		case n < 1000 && len(line) > 0:
-			line[random.IntN(len(line))] = alphabet[random.IntN(len(alphabet))]
+			line[len(line)/5+random.IntN(len(line)-len(line)/5)] = alphabet[random.IntN(len(alphabet))]
 		case n < 2000 && len(line) > 100: // not the program: there would be too many
 			line = slices.Delete(line, 85, 85+random.IntN(8))
 		case n == 2000:
 			line = bytes.Repeat([]byte("x"), 2*maxLine)
-		case n < 2010:
+		case n > 2000 && n < 2010:
 			line = append(line, bytes.Repeat([]byte(" y"), chunkSize)...)
 		}
 		b.Write(line)
@@ -129,8 +129,29 @@ func TestPumpAsPlain(t *testing.T) {
 		if len(got.failures) > 0 {
 			t.Fatal(got.failures)
 		}
+		if q.Period == (Period{}) && got.tally.lines < 20_000 {
+			t.Errorf("%s: only %d lines", name, got.tally.lines)
+		}
 		if diff := cmp.Diff(report(q.plainly(text)), report(got.tally)); diff != "" {
 			t.Errorf("%s (-plain +got):\n%.2000s", name, diff)
+		}
+	}
+}
+
+// A line without an address says that the request before it was carried out, also where
+// the line itself is not asked for.
+func TestNoAddressAfterRequest(t *testing.T) {
+	h := newHost(t)
+	plain := line(h.now.Add(-time.Hour), "203.0.113.7")
+	head := h.now.Add(-time.Hour).Format("2006/01/02 15:04:05") + " active-response/bin/firewall-drop: "
+	request := head + `{"version":1,"command":"add","parameters":{"alert":{"rule":{"id":"1"},"data":{"srcip":"192.0.2.7"}}}}` + "\n"
+	for text, want := range map[string]int{
+		request + head + "Aborted\n": 0,
+		request + strings.Replace(plain, "203.0.113.7 ", "203.0.113.777 ", 1) + head + "Aborted\n": 1,
+	} {
+		h.write("logs/active-responses.log", plain+plain+text+strings.Repeat(plain, 5), time.Time{})
+		if got := blocksIn(t, h.must("--date", "today", "--rule", "1")); got != want {
+			t.Errorf("%d blocks, want %d, in\n%s", got, want, text)
 		}
 	}
 }
