@@ -89,7 +89,7 @@ type Parser struct {
 
 	hours  [4]hour // the hours of the last stamps, in no order
 	oldest int
-	recent int // the last one that was found
+	recent int // the last one of OSSEC's dialect that was found
 	known  known
 	fields *fields
 	json   fastjson.Parser

@@ -41,7 +41,9 @@ func (p *Parser) stamp(line []byte) (unix int64, rest []byte, ok bool) {
 	for i := range p.hours {
 		h := &p.hours[i]
 		if left == h.left && right == h.right && len(after) >= len(h.tail) && string(after[:len(h.tail)]) == h.tail {
-			p.recent = i
+			if h.brief {
+				p.recent = i
+			}
 			return h.start + within, after[len(h.tail):], true
 		}
 	}
@@ -127,13 +129,13 @@ func (p *Parser) steady(unix int64) bool {
 // remember keeps an hour in the place of the oldest.
 func (p *Parser) remember(line []byte, tail string, start int64) {
 	h := &p.hours[p.oldest]
-	p.recent = p.oldest
-	p.oldest = (p.oldest + 1) % len(p.hours)
 	h.left, h.right = binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[headLen-8:])
 	h.tail, h.start = tail, start
 	if h.brief = len(tail) >= 8 && len(tail) <= maxTail; h.brief {
+		p.recent = p.oldest
 		h.tailLeft, h.tailRight = binary.LittleEndian.Uint64([]byte(tail)), binary.LittleEndian.Uint64([]byte(tail[len(tail)-8:]))
 	}
+	p.oldest = (p.oldest + 1) % len(p.hours)
 }
 
 func (p *Parser) location() *time.Location {
