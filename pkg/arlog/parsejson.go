@@ -16,6 +16,8 @@ type fields struct {
 	// keys are what may stand in front of a dot in a key that is a path in itself, with the
 	// quotation mark before it: "source.ip".
 	keys [][]byte
+	// ends tells the last bytes of keys: most dots stand behind digits.
+	ends [256]bool
 }
 
 func newFields(paths []string) *fields {
@@ -32,6 +34,9 @@ func newFields(paths []string) *fields {
 				f.keys = append(f.keys, key)
 			}
 		}
+	}
+	for _, key := range f.keys {
+		f.ends[key[len(key)-1]] = true
 	}
 	return f
 }
@@ -106,6 +111,9 @@ func (a *fields) dotted(text []byte) bool {
 			return false
 		}
 		at += dot
+		if at == 0 || !a.ends[text[at-1]] {
+			continue
+		}
 		for _, key := range a.keys {
 			if bytes.HasSuffix(text[:at], key) {
 				return true
