@@ -7,10 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
@@ -230,6 +233,34 @@ func TestBadInput(t *testing.T) {
 				t.Errorf("status %d, stderr %q, want %q in\n%s", status, stderr, want, stdout)
 			}
 		})
+	}
+}
+
+// A log that may not be read is a failure, and the rotated one beside it is counted.
+func TestUnreadableLog(t *testing.T) {
+	h := newHost(t)
+	good := line(h.now.Add(-time.Hour), "203.0.113.7")
+	path := h.write("logs/active-responses.log", good, time.Time{})
+	h.write("logs/active-responses.log.1", good+good, time.Time{})
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 { // root may read all: this thread gives that up
+		for dir := h.home; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const nobody = 65534
+		runtime.LockOSThread() // never unlocked: the thread ends with the test
+		if err := unix.Setfsuid(nobody); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Setfsuid(0) }() // for the folder to be removed
+	}
+	status, stdout, stderr := h.run("--date", "today")
+	if status != 1 || blocksIn(t, stdout) != 2 || !strings.Contains(stderr, "reading "+path+": ") || !strings.Contains(stderr, "permission denied") {
+		t.Errorf("status %d, stderr %q in\n%s", status, stderr, stdout)
 	}
 }
 
