@@ -93,16 +93,22 @@ func bench(bin, dir string, runs int, s shape) error {
 	return show(all)
 }
 
-// utf8Locale returns a locale of this host in which texts are UTF-8, "" for none.
+// utf8Locale returns a locale of this host in which texts are UTF-8, if there is one that of a
+// language, which is what installations have as a rule and sorts by its rules; "" for none.
 func utf8Locale() string {
 	list, _ := exec.Command("locale", "-a").Output() // a host that cannot say has none
+	found := ""
 	for name := range strings.Lines(string(list)) {
 		name = strings.TrimSpace(name)
-		if lower := strings.ToLower(name); strings.HasSuffix(lower, ".utf8") || strings.HasSuffix(lower, ".utf-8") {
-			return name
+		lower := strings.ToLower(name)
+		if !strings.HasSuffix(lower, ".utf8") && !strings.HasSuffix(lower, ".utf-8") {
+			continue
+		}
+		if found = name; !strings.HasPrefix(name, "C.") {
+			break
 		}
 	}
-	return ""
+	return found
 }
 
 // measure reads the log into the page cache. It keeps none of it: what a child has in
