@@ -10,8 +10,9 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
 )
 
-// TestFirewallAutoCrosses: rules up to the number, the set for what comes after, lifted
-// from both; and never a rule more when all is asked for again.
+// TestFirewallAutoCrosses: rules up to the number, and with the next all in the set, of
+// which the rules show as many as before; lifted from both; never a rule more when all is
+// asked for again, and as many once more when there is room.
 func TestFirewallAutoCrosses(t *testing.T) {
 	const most = 5
 	for _, variant := range variants {
@@ -23,36 +24,82 @@ func TestFirewallAutoCrosses(t *testing.T) {
 			e, iptables := w.on(t)
 			var here Host
 			rules := func() int { return strings.Count(here.Run(t, iptables, "-S", "OSSEC_AR"), " -s ") }
-			members := func() int { return strings.Count(here.Run(t, Program(t, "ipset"), "list", "ossec_ar4"), " packets ") }
+			members := func() int {
+				if sets := here.Run(t, Program(t, "ipset"), "list"); strings.Contains(sets, "ossec_ar4") {
+					return strings.Count(sets, " packets ")
+				}
+				return 0
+			}
+			in := func(blocked int) int { // the set
+				if blocked > most {
+					return blocked
+				}
+				return 0
+			}
 			// Rules of others, so that the table has more than ours.
 			for i := range 10 {
 				here.Run(t, iptables, "-A", "OUTPUT", "-d", fmt.Sprintf("192.0.2.%d", i), "-j", "ACCEPT")
 			}
-			for range 2 {
-				for i := range 12 {
-					if _, err := e.Block(t.Context(), netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), false); err != nil {
-						t.Fatal(err)
-					}
+			counts := func(step string, wantRules, wantMembers int) {
+				t.Helper()
+				if r, m := rules(), members(); r != wantRules || m != wantMembers {
+					t.Fatalf("%s: %d rules and %d in the set, want %d and %d", step, r, m, wantRules, wantMembers)
 				}
-				if r, m := rules(), members(); r != most || m != 12-most {
-					t.Fatalf("%d rules and %d in the set, want %d and %d", r, m, most, 12-most)
+				jump, other := "-A INPUT -j OSSEC_AR\n", "-A INPUT -m set --match-set ossec_ar4 src -j OSSEC_AR\n"
+				if wantMembers > 0 {
+					jump, other = other, jump
+				}
+				if got := here.Run(t, iptables, "-S", "INPUT"); strings.Count(got, jump) != 1 || strings.Contains(got, other) {
+					t.Fatalf("%s: want one %q and no %q in:\n%s", step, jump, other, got)
 				}
 			}
+			for round := range 2 {
+				for i := range 12 {
+					blockAddr(t, e, address(i))
+					if round == 0 {
+						counts(fmt.Sprintf("%d blocked", i+1), min(i+1, most), in(i+1))
+					}
+				}
+				counts("all blocked", most, 12)
+			}
 			for i := range 12 {
-				if err := e.Unblock(t.Context(), netip.AddrFrom4([4]byte{203, 0, 113, byte(i)})); err != nil {
+				if err := e.Unblock(t.Context(), address(i)); err != nil {
 					t.Fatal(err)
 				}
 				if got, err := e.List(t.Context()); err != nil || len(got) != 11-i {
 					t.Fatalf("%d listed, %v; want %d", len(got), err, 11-i)
 				}
 			}
-			blockAddr(t, e, netip.MustParseAddr("203.0.113.1"))
-			if r, m := rules(), members(); r != 1 || m != 0 {
-				t.Errorf("%d rules and %d in the set, want it to begin with rules again", r, m)
+			if r, m := rules(), members(); r != 0 || m != 0 {
+				t.Fatalf("%d rules and %d in the set, want none", r, m)
+			}
+			// It stays with the set, and shows as many.
+			var many []netip.Addr
+			for i := range 12 {
+				many = append(many, address(i))
+			}
+			blockAddr(t, e, many[1])
+			counts("one", 1, 1)
+			if err := e.BlockAll(t.Context(), many[:3], nil); err != nil {
+				t.Fatal(err)
+			}
+			counts("in bulk, with room", 3, 3)
+			if err := e.BlockAll(t.Context(), many, nil); err != nil {
+				t.Fatal(err)
+			}
+			counts("in bulk", most, 12)
+			if err := e.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if r, m := rules(), members(); r != 0 || m != 0 {
+				t.Fatalf("%d rules and %d in the set, want none", r, m)
 			}
 		})
 	}
 }
+
+// address is one of a net for documentation.
+func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}) }
 
 // TestFirewallAutoWithoutSets: where iptables cannot match a set, all become rules, and
 // the administrator hears why.

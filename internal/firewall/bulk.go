@@ -148,8 +148,15 @@ func (e *Firewall) unblockAll(ctx context.Context, f family, addrs []netip.Addr,
 // lifting says out of which places addresses are taken.
 type lifting struct{ rules, set, table bool }
 
+// lift takes the addresses out of these places, rules first as Unblock does.
 func (f family) lift(ctx context.Context, addrs []netip.Addr, from lifting, progress func(int)) error {
+	if from.rules && f.program != "" {
+		if err := f.deleteRules(ctx, addrs, progress); err != nil {
+			return err
+		}
+	}
 	if from.set || from.table {
+		defer f.lock()() // for who carries rules over into the set at this moment
 		c, err := dial(ctx)
 		if err != nil {
 			return err
@@ -165,9 +172,6 @@ func (f family) lift(ctx context.Context, addrs []netip.Addr, from lifting, prog
 				return fmt.Errorf("clearing set %s of table inet %s: %w", nftSetName(f.v6), NFTable, err)
 			}
 		}
-	}
-	if from.rules && f.program != "" {
-		return f.deleteRules(ctx, addrs, progress)
 	}
 	return nil
 }
@@ -212,73 +216,6 @@ func (f family) emptyTable(ctx context.Context, c *conn, addrs []netip.Addr, pro
 		}
 	}
 	return err
-}
-
-// fillBoth makes rules until there are as many as there should be, and puts the rest
-// into the set. Where there are more rules it puts these into the set too.
-func (f family) fillBoth(ctx context.Context, addrs []netip.Addr, progress func(int)) error {
-	if err := f.ensureRulesPlace(ctx); err != nil {
-		return err
-	}
-	rules, err := f.rules(ctx)
-	if err != nil {
-		return err
-	}
-	standing := make(map[netip.Addr]int, len(rules))
-	for _, r := range rules {
-		if _, ok := standing[r.addr]; !ok {
-			standing[r.addr] = len(standing)
-		}
-	}
-	inSet, err := f.inSet(ctx)
-	if err != nil {
-		return err
-	}
-	var forRules, forSet, excess []netip.Addr
-	for _, addr := range addrs {
-		switch number, isRule := standing[addr]; {
-		case inSet[addr]:
-			forSet = append(forSet, addr)
-			if isRule {
-				excess = append(excess, addr)
-			}
-		case isRule && number >= f.opts.MaxRules:
-			forSet, excess = append(forSet, addr), append(excess, addr)
-		case isRule:
-		case len(standing)+len(forRules) < f.opts.MaxRules:
-			forRules = append(forRules, addr)
-		default:
-			forSet = append(forSet, addr)
-		}
-	}
-	if err := f.addRules(ctx, forRules, progress); err != nil {
-		return err
-	}
-	if len(forSet) == 0 {
-		return nil
-	}
-	err = f.fillSet(ctx, forSet, func(done int) { progress(len(forRules) + done) })
-	if errors.Is(err, ErrFull) || ctx.Err() != nil {
-		return err
-	}
-	if err != nil { // no ipset in this kernel, or iptables knows none
-		return f.addRules(ctx, forSet, func(done int) { progress(len(forRules) + done) })
-	}
-	if len(excess) == 0 {
-		return nil
-	}
-	return f.deleteRules(ctx, excess, func(int) {})
-}
-
-func (f family) inSet(ctx context.Context) (map[netip.Addr]bool, error) {
-	c, err := dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
-	in := map[netip.Addr]bool{}
-	err = setOf(f.v6).members(c, func(b enforcer.Block) { in[b.Addr] = true })
-	return in, err
 }
 
 // ensureRulesPlace makes chain and jumps for rules.

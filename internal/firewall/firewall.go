@@ -8,8 +8,8 @@
 //   - the table inet ossec_ar in nf_tables, with sets and base chains of its own, for
 //     hosts that have no iptables.
 //
-// By default the first few hundred addresses become rules and those after them go into
-// the set. A call lifts, lists and flushes what any of the ways left behind, so that the
+// By default the first few hundred addresses become rules, and with the first after them
+// all go into the set. A call lifts, lists and flushes what any of the ways left behind, so that the
 // configuration can be changed while blocks stand; BlockAll moves them.
 //
 // It never adds a rule to a chain that belongs to somebody else except the jump, and
@@ -36,8 +36,8 @@ const (
 	dockerUserChain = "DOCKER-USER" // Docker's own place for the administrator's rules; Docker keeps it first in FORWARD
 )
 
-// The ways to block. Auto is a rule for each of the first MaxRules addresses and the set
-// for those after them; nftables where iptables is not installed; rules only where the
+// The ways to block. Auto is a rule for each of the first MaxRules addresses, and then the
+// set for all of them; nftables where iptables is not installed; rules only where the
 // kernel has no ipset or the iptables is of an unknown make.
 const (
 	Auto     = "auto"
@@ -62,8 +62,8 @@ type Options struct {
 	Target  string        // DROP or REJECT
 	Forward string        // auto, always or never: whether forwarded packets are dropped too
 	Timeout time.Duration // of one call about one address, all programs that it runs included
-	// MaxRules is how many addresses become rules with Auto. Processes that run at the
-	// same moment may go over it by their number.
+	// MaxRules is how many rules show addresses with Auto. Processes that run at the same
+	// moment may go over it by their number.
 	MaxRules int
 	// MaxAddresses is how many addresses a set takes; 0 means DefaultMaxAddresses.
 	MaxAddresses int
@@ -120,44 +120,13 @@ func (e *Firewall) Block(ctx context.Context, addr netip.Addr, fresh bool) (enfo
 		return f.blockAuto(ctx, addr, fresh)
 	}
 	if e.opts.Backend == IPSet {
-		out, err := f.blockInSet(ctx, addr, nil)
+		out, _, err := f.blockInSet(ctx, addr)
 		return out, wrapAdding(err, addr, "set "+setName(f.v6))
 	}
 	out, err := f.blockByRule(ctx, addr, fresh)
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding rule for %s: %w", addr, err)
 	}
-	return out, nil
-}
-
-// blockAuto blocks by a rule or in the set. Where the set cannot be used, it is a rule.
-func (f family) blockAuto(ctx context.Context, addr netip.Addr, fresh bool) (enforcer.Outcome, error) {
-	var before enforcer.Outcome
-	chosen := f.choose(ctx, addr, fresh)
-	unusable := func(err error) {
-		before.Notes = []string{fmt.Sprintf("the set %s cannot be used, so all addresses become rules: %v", setName(f.v6), err)}
-	}
-	if chosen.mend && !chosen.bySet {
-		var err error
-		if before, err = f.mendSet(ctx); err != nil {
-			unusable(err)
-		}
-	}
-	if chosen.done {
-		return before, nil
-	}
-	if chosen.bySet {
-		out, err := f.blockInSet(ctx, addr, chosen.seen)
-		if err == nil || errors.Is(err, ErrFull) || ctx.Err() != nil {
-			return out, wrapAdding(err, addr, "set "+setName(f.v6))
-		}
-		unusable(err)
-	}
-	out, err := f.blockByRule(ctx, addr, fresh)
-	if err != nil {
-		return enforcer.Outcome{}, fmt.Errorf("adding rule for %s: %w", addr, err)
-	}
-	out.Remade, out.Notes = out.Remade || before.Remade, before.Notes
 	return out, nil
 }
 
@@ -195,23 +164,25 @@ func (e *Firewall) Unblock(ctx context.Context, addr netip.Addr) error {
 	if err != nil && e.opts.Backend != NFTables && !e.standsInForIPTables(err) {
 		return fmt.Errorf("deleting rule for %s: %w", addr, err)
 	}
-	var lifted, left bool // left: where this backend puts none
+	// The rule goes first: a member of the set without a rule is what there may be anyway.
+	var wasRule, lifted, left bool // left: where this backend puts none
+	if f.program != "" {
+		if wasRule, err = f.unblockByRule(ctx, addr); err != nil {
+			return fmt.Errorf("deleting rule for %s: %w", addr, err)
+		}
+	}
 	if e.looksEverywhere(f) {
-		if lifted, left, err = e.unblockInKernel(ctx, addr, f); err != nil {
+		if lifted, left, err = e.unblockInKernel(ctx, addr, f, wasRule); err != nil {
 			return fmt.Errorf("lifting the block on %s: %w", addr, err)
 		}
 	}
-	if f.program != "" {
-		was, err := f.unblockByRule(ctx, addr)
-		if err == nil && !was && !lifted {
-			// Nothing was blocked, or not where it was looked for: iptables has the last word.
-			was, err = f.unblockByProgram(ctx, addr)
-		}
-		if err != nil {
+	if f.program != "" && !wasRule && !lifted {
+		// Nothing was blocked, or not where it was looked for: iptables has the last word.
+		if wasRule, err = f.unblockByProgram(ctx, addr); err != nil {
 			return fmt.Errorf("deleting rule for %s: %w", addr, err)
 		}
-		left = left || was && (e.opts.Backend == IPSet || e.opts.Backend == NFTables)
 	}
+	left = left || wasRule && (e.opts.Backend == IPSet || e.opts.Backend == NFTables)
 	if left {
 		if err := e.tidy(ctx); err != nil {
 			return fmt.Errorf("clearing up after another backend: %w", err)
@@ -221,13 +192,20 @@ func (e *Firewall) Unblock(ctx context.Context, addr netip.Addr) error {
 }
 
 // unblockInKernel takes addr out of the set and of the table of our own. It tells
-// whether it stood in one, and whether in one that this backend does not use.
-func (e *Firewall) unblockInKernel(ctx context.Context, addr netip.Addr, f family) (lifted, left bool, err error) {
+// whether it stood in one, and whether in one that this backend does not use. wasRule
+// tells that a rule on it was deleted just now: who is carrying the rules over into the
+// set may have seen it, and is waited for.
+func (e *Firewall) unblockInKernel(ctx context.Context, addr netip.Addr, f family, wasRule bool) (lifted, left bool, err error) {
 	c, err := dial(ctx)
 	if err != nil {
 		return false, false, err
 	}
 	defer c.close()
+	if wasRule && e.opts.Backend == Auto {
+		if exists, err := setOf(addr.Is6()).exists(c); err == nil && exists {
+			defer e.lock()()
+		}
+	}
 	inSet, setErr := setOf(addr.Is6()).remove(c, addr)
 	inTable, tableErr := ourTable().remove(c, addr)
 	return inSet || inTable, inSet && !f.usesSet() || inTable && !f.usesTable(), errors.Join(setErr, tableErr)

@@ -85,6 +85,9 @@ func (f family) inspect(ctx context.Context) []enforcer.Finding {
 		into = append(into, forward)
 	}
 	byRules := slices.ContainsFunc(rules, func(r chainRule) bool { return slices.Contains(r.match, "-s") })
+	if f.opts.Backend == Auto && slices.ContainsFunc(rules, func(r chainRule) bool { return r.dropsSet(setName(f.v6)) }) {
+		byRules = false // they only show what the set holds
+	}
 	for _, chain := range into {
 		found = append(found, f.inspectJump(chain, chains[chain], byRules))
 	}
@@ -112,7 +115,7 @@ func (f family) inspectChain(rules []chainRule) enforcer.Finding {
 }
 
 // inspectJump looks for the jump in a chain, and for what decides before it. byRules
-// tells that our chain has rules on addresses, for which the jump must be without a match.
+// tells that it takes rules to block, for which the jump must be without a match.
 func (f family) inspectJump(chain string, rules []chainRule, byRules bool) enforcer.Finding {
 	name := filepath.Base(f.program)
 	finding := enforcer.Finding{What: name + " jump", Verdict: enforcer.OK, Found: chain + " jumps to " + Chain + " before all else"}
@@ -168,12 +171,10 @@ func (f family) inspectSet(ctx context.Context, rules []chainRule) []enforcer.Fi
 	case h.members >= f.opts.MaxAddresses:
 		finding.Found = fmt.Sprintf("it is full: it has %d members", h.members)
 		finding.Mend = "raise max_addresses in [firewall] of etc/active-response.toml"
-	case h.members > 0 && !slices.ContainsFunc(rules, func(r chainRule) bool {
-		return (r.target == "DROP" || r.target == "REJECT") && slices.Contains(r.match, set.name)
-	}):
+	case h.members > 0 && !slices.ContainsFunc(rules, func(r chainRule) bool { return r.dropsSet(set.name) }):
 		name := filepath.Base(f.program)
 		finding.Found = fmt.Sprintf("it has %d members, but chain %s has no rule that drops them", h.members, Chain)
-		finding.Mend = fmt.Sprintf("%s -N %s; %s -I %s %s -j %s", name, Chain, name, Chain, strings.Join(f.bySet(), " "), f.opts.Target)
+		finding.Mend = fmt.Sprintf("%s -N %s; %s -I %s %s", name, Chain, name, Chain, strings.Join(f.dropsSet(f.opts.Target), " "))
 	default:
 		finding.Verdict = enforcer.OK
 		finding.Found = fmt.Sprintf("it has %d members and room for %d", h.members, max(h.size, f.opts.MaxAddresses))
@@ -212,6 +213,11 @@ func (e *Firewall) inspectTable(ctx context.Context) enforcer.Finding {
 type chainRule struct {
 	match  []string // without counters and comments
 	target string
+}
+
+// dropsSet tells that it blocks the members of that set.
+func (r chainRule) dropsSet(name string) bool {
+	return (r.target == "DROP" || r.target == "REJECT") && slices.Contains(r.match, name)
 }
 
 // passes tells that a packet that the rule matches gets by our chain.

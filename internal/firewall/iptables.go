@@ -32,6 +32,8 @@ type family struct {
 	v6      bool
 	program string // absolute path of iptables or ip6tables; "" when it is not installed
 	make    variant
+	// untilSet tells that jumps for all packets are made only while there is no set.
+	untilSet bool
 }
 
 func (e *Firewall) family(v6 bool) (family, error) {

@@ -40,6 +40,7 @@ type standing struct {
 	chain  bool // there is one
 	bare   bool // all chains that should jump to it do, whatever the packet
 	bySet  bool // all of them do for members of the set
+	plain  bool // one of them does, whatever the packet
 	drops  bool // it drops members of the set
 	rules  int  // on single addresses
 	blocks bool // one of them is on the address that was asked about

@@ -274,7 +274,7 @@ func (f family) standingLegacy(chains []string, addr netip.Addr) (standing, erro
 		}
 	})
 	for _, chain := range chains {
-		s.bare, s.bySet = s.bare && bare[chain], s.bySet && bySet[chain]
+		s.bare, s.bySet, s.plain = s.bare && bare[chain], s.bySet && bySet[chain], s.plain || bare[chain]
 	}
 	return s, err
 }

@@ -95,6 +95,9 @@ func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
 		if err != nil {
 			return fmt.Errorf("listing rules: %w", err)
 		}
+		if rules, err = f.inForce(ctx, rules); err != nil {
+			return err
+		}
 		for _, r := range rules {
 			add(enforcer.Block{Addr: r.addr, Counted: true, Packets: r.packets, Bytes: r.bytes, Misplaced: !f.usesRules()})
 		}

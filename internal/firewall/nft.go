@@ -36,7 +36,7 @@ func (f family) standingNFT(ctx context.Context, c *conn, chains []string, addr 
 		if err != nil {
 			return s, err
 		}
-		s.bare, s.bySet = s.bare && bare, s.bySet && bySet
+		s.bare, s.bySet, s.plain = s.bare && bare, s.bySet && bySet, s.plain || bare
 	}
 	if addr.IsValid() {
 		return s, t.rules(c, Chain, func(r kernelRule) error {

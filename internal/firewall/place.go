@@ -2,10 +2,13 @@ package firewall
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/run"
 )
 
 // place is our chain and the ways to it, under repair. It is worked on through the
@@ -89,8 +92,14 @@ func (p *place) dropJumps(match ...string) error {
 	return nil
 }
 
-// ensurePlace makes the chain and the jumps to it for rules, whichever is missing.
+// ensurePlace makes the chain and the jumps to it for rules, whichever is missing. The
+// caller holds the lock.
 func (f family) ensurePlace(ctx context.Context) (*place, error) {
+	if f.untilSet {
+		if exists, err := f.hasSet(ctx); err != nil || exists {
+			return nil, errors.Join(err, errCrossed)
+		}
+	}
 	p, err := f.openPlace(ctx)
 	if err != nil {
 		return nil, err
@@ -120,31 +129,65 @@ func (f family) setsEmpty(ctx context.Context) (bool, error) {
 	return empty, err
 }
 
-// bySet is the match of a rule on the members of the set.
+// bySet is the match of a jump for the members of the set. It counts their packets there.
 func (f family) bySet() []string {
 	return []string{"-m", "set", "--match-set", setName(f.v6), "src"}
 }
 
-// ensureSetRule makes our chain drop the members of the set before all else, and with no
-// other target than the one that is configured.
-func (p *place) ensureSetRule() error {
-	made, err := p.ensure(1, Chain, append(p.f.bySet(), "-j", p.f.opts.Target)...)
-	if err != nil {
-		return fmt.Errorf("rule on set %s: %w", setName(p.f.v6), err)
-	}
-	p.outcome.Remade = p.outcome.Remade || made
-	other := "REJECT"
-	if p.f.opts.Target == other {
-		other = "DROP"
-	}
-	return p.dropSetRule(other)
+// dropsSet is the rule of our chain on the members of the set. What comes to it has been
+// counted by the jump, and would count twice.
+func (f family) dropsSet(target string) []string {
+	return append(f.bySet(), "!", "--update-counters", "-j", target)
 }
 
-func (p *place) dropSetRule(target string) error {
-	rule := append(p.f.bySet(), "-j", target)
-	exists, err := p.tables.exists(Chain, rule...)
-	if err != nil || !exists {
+// ensureSetRule makes our chain drop the members of the set before all else, by this one
+// rule.
+func (p *place) ensureSetRule() error {
+	rule := p.f.dropsSet(p.f.opts.Target)
+	there, err := p.setRules()
+	if err != nil {
 		return err
 	}
-	return p.tables.do(func() error { return p.tables.ipt.Delete(table, Chain, rule...) })
+	if !slices.ContainsFunc(there, func(spec []string) bool { return begins(spec, rule) }) {
+		if err := p.tables.do(func() error { return p.tables.ipt.Insert(table, Chain, 1, rule...) }); err != nil {
+			return fmt.Errorf("rule on set %s: %w", setName(p.f.v6), err)
+		}
+		p.outcome.Remade = true
+	}
+	return p.dropSetRules(there, rule)
+}
+
+// setRules lists the rules of our chain that block the members of the set, whatever their
+// target; earlier versions made them so that they counted again what the jump has counted.
+// `ip6tables -C` (legacy, 1.8.9) finds one for the other.
+func (p *place) setRules() (specs [][]string, err error) {
+	out, err := run.Command(p.tables.ctx, p.f.program, "", "-w", p.f.wait(), "-t", table, "-S", Chain)
+	if err != nil {
+		return nil, fmt.Errorf("listing chain %s: %w", Chain, err)
+	}
+	match := append([]string{"-A", Chain}, p.f.bySet()...)
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		if begins(words, match) && (slices.Contains(words, "DROP") || slices.Contains(words, "REJECT")) {
+			specs = append(specs, words[2:])
+		}
+	}
+	return specs, nil
+}
+
+// dropSetRules deletes all of these rules but the one that begins as keep does.
+func (p *place) dropSetRules(specs [][]string, keep []string) error {
+	for _, spec := range specs {
+		if keep != nil && begins(spec, keep) {
+			continue
+		}
+		if err := p.tables.do(func() error { return p.tables.ipt.Delete(table, Chain, spec...) }); err != nil {
+			return fmt.Errorf("deleting the rule on set %s: %w", setName(p.f.v6), err)
+		}
+	}
+	return nil
+}
+
+func begins(words, with []string) bool {
+	return len(words) >= len(with) && slices.Equal(words[:len(with)], with)
 }

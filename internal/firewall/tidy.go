@@ -11,7 +11,18 @@ import (
 // Flush implements enforcer.Enforcer. The chain, the jumps, the sets stay, unless they
 // are another backend's.
 func (e *Firewall) Flush(ctx context.Context) error {
-	inKernel, err := e.eachFamily(func(f family) error {
+	clear, err := e.emptyAll(ctx)
+	if err != nil || !clear {
+		return err
+	}
+	return e.tidy(ctx)
+}
+
+// emptyAll takes all addresses out of all places. It tells whether there is more to look
+// at than rules.
+func (e *Firewall) emptyAll(ctx context.Context) (inKernel bool, err error) {
+	defer e.lock()() // for who carries rules over into the set at this moment
+	inKernel, err = e.eachFamily(func(f family) error {
 		_, err := run.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-F", Chain)
 		if err != nil && !absent(err) {
 			return fmt.Errorf("flushing chain %s: %w", Chain, err)
@@ -19,22 +30,22 @@ func (e *Firewall) Flush(ctx context.Context) error {
 		return nil
 	})
 	if err != nil || !inKernel {
-		return err
+		return inKernel, err
 	}
 	c, err := dial(ctx)
 	if err != nil {
-		return err
+		return inKernel, err
 	}
 	defer c.close()
 	for _, v6 := range []bool{false, true} {
 		if err := setOf(v6).whole(c, ipsetFlush); err != nil && !noSet(err) {
-			return fmt.Errorf("flushing set %s: %w", setName(v6), err)
+			return inKernel, fmt.Errorf("flushing set %s: %w", setName(v6), err)
 		}
 		if err := ourTable().clear(c, v6); err != nil {
-			return fmt.Errorf("flushing set %s of table inet %s: %w", nftSetName(v6), NFTable, err)
+			return inKernel, fmt.Errorf("flushing set %s of table inet %s: %w", nftSetName(v6), NFTable, err)
 		}
 	}
-	return e.tidy(ctx)
+	return inKernel, nil
 }
 
 // tidy takes away what another backend made and nothing needs any more. What still
@@ -89,9 +100,7 @@ func (f family) tidy(ctx context.Context, c *conn) error {
 			return nil
 		}
 	case Auto:
-		if !setExists {
-			return nil
-		}
+		return nil // it uses all that any other leaves here
 	case NFTables:
 		if !s.chain && !setExists || s.rules > 0 || !setEmpty {
 			return nil
@@ -107,8 +116,6 @@ func (f family) tidy(ctx context.Context, c *conn) error {
 		return p.dropSet(c, s)
 	case IPSet:
 		return p.dropJumps()
-	case Auto:
-		return p.dropJumps(f.bySet()...)
 	}
 	if setExists {
 		if err := p.dropSet(c, s); err != nil {
@@ -132,10 +139,12 @@ func (p *place) dropSet(c *conn, s standing) error {
 		if err := p.dropJumps(p.f.bySet()...); err != nil {
 			return err
 		}
-		for _, target := range []string{"DROP", "REJECT"} {
-			if err := p.dropSetRule(target); err != nil {
-				return err
-			}
+		rules, err := p.setRules()
+		if err == nil {
+			err = p.dropSetRules(rules, nil)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	set := setOf(p.f.v6)
