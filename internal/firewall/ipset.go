@@ -50,6 +50,7 @@ const (
 
 	ipsetDataIP       = 1
 	ipsetDataFlags    = 8
+	ipsetDataHashSize = 18
 	ipsetDataMaxElem  = 19
 	ipsetDataElements = 24
 	ipsetDataRefs     = 25
@@ -143,8 +144,31 @@ func found(err error) (bool, error) {
 // subsystem of netfilter, which it says as EINVAL.
 func noSet(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) }
 
+// ipsetPlaces is the most places that the table of a set has from the start: 8 MiB. One
+// for each address that it may hold keeps the look-up of who is not in it, which each
+// packet takes, from going on beyond the table. Left to itself the kernel begins with 1,024,
+// has 32,768 at 100,000 members, and lets 6% fewer packets through then (Linux 6.18);
+// with 262,144 it is 3%.
+const ipsetPlaces = 1 << 20
+
 // create makes the set unless there is one of this name, and tells whether it did.
 func (s ipset) create(c *conn, size int) (made bool, err error) {
+	err = s.createWith(c, size, min(size, ipsetPlaces))
+	if errors.Is(err, unix.ENOMEM) {
+		err = s.createWith(c, size, 0)
+	}
+	if errors.Is(err, unix.EEXIST) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("making set %s: %w", s.name, ipsetFault(err))
+	}
+	return true, nil
+}
+
+// createWith makes the set with so many places, rounded up to a power of two; 0 leaves
+// that to the kernel.
+func (s ipset) createWith(c *conn, size, places int) error {
 	var r requests
 	s.request(&r, ipsetCreate, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	r.text(ipsetAttrType, "hash:ip")
@@ -155,17 +179,13 @@ func (s ipset) create(c *conn, size int) (made bool, err error) {
 	}
 	r.uint8(ipsetAttrFamily, family)
 	data := r.nest(ipsetAttrData)
+	if places > 0 {
+		r.uint32(ipsetDataHashSize|bigEndian, uint32(places))
+	}
 	r.uint32(ipsetDataMaxElem|bigEndian, uint32(size))
 	r.uint32(ipsetDataFlags|bigEndian, ipsetWithCounters)
 	r.end(data)
-	err = c.askOne(&r)
-	if errors.Is(err, unix.EEXIST) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("making set %s: %w", s.name, ipsetFault(err))
-	}
-	return true, nil
+	return c.askOne(&r)
 }
 
 // whole carries out a command on the whole set.
