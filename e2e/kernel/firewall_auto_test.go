@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
 )
 
@@ -93,6 +94,51 @@ func TestFirewallAutoCrosses(t *testing.T) {
 			}
 			if r, m := rules(), members(); r != 0 || m != 0 {
 				t.Fatalf("%d rules and %d in the set, want none", r, m)
+			}
+		})
+	}
+}
+
+// TestFirewallAutoInspects: with the set, rules do not ask for a jump for all packets, and
+// what it says to mend the jump mends it.
+func TestFirewallAutoInspects(t *testing.T) {
+	for _, variant := range variants {
+		t.Run(variant, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			w := way{variant: variant, change: func(o *firewall.Options) { o.Backend, o.MaxRules = firewall.Auto, 2 }}
+			e, iptables := w.on(t)
+			var here Host
+			inspect := func(step string, want enforcer.Verdict) (mend string) {
+				t.Helper()
+				for _, f := range e.Inspect(t.Context(), "") {
+					if f.What != "iptables jump" && f.Verdict != enforcer.OK {
+						t.Errorf("%s: %+v", step, f)
+					}
+					if f.What == "iptables jump" {
+						if mend = f.Mend; f.Verdict != want {
+							t.Errorf("%s: %+v, want %v", step, f, want)
+						}
+					}
+				}
+				return mend
+			}
+			for i := range 3 {
+				inspect(fmt.Sprintf("%d blocked", i), enforcer.OK)
+				blockAddr(t, e, address(i))
+			}
+			inspect("3 blocked", enforcer.OK)
+			here.Run(t, iptables, "-F", "INPUT")
+			shell := func(command string) {
+				here.Run(t, "/bin/sh", "-c", "PATH="+filepath.Dir(iptables)+"; "+command)
+			}
+			shell(inspect("jump removed", enforcer.Fault))
+			here.Run(t, iptables, "-I", "INPUT", "-j", "ACCEPT")
+			shell(inspect("behind who lets all through", enforcer.Fault))
+			inspect("mended", enforcer.OK)
+			if blockAddr(t, e, address(0)).Remade {
+				t.Error("Block makes something again after that")
 			}
 		})
 	}

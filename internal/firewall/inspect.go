@@ -85,11 +85,16 @@ func (f family) inspect(ctx context.Context) []enforcer.Finding {
 		into = append(into, forward)
 	}
 	byRules := slices.ContainsFunc(rules, func(r chainRule) bool { return slices.Contains(r.match, "-s") })
-	if f.opts.Backend == Auto && slices.ContainsFunc(rules, func(r chainRule) bool { return r.dropsSet(setName(f.v6)) }) {
+	bySet := slices.ContainsFunc(rules, func(r chainRule) bool { return r.dropsSet(setName(f.v6)) })
+	if f.opts.Backend == Auto && bySet {
 		byRules = false // they only show what the set holds
 	}
+	var match []string
+	if bySet && !byRules {
+		match = f.bySet()
+	}
 	for _, chain := range into {
-		found = append(found, f.inspectJump(chain, chains[chain], byRules))
+		found = append(found, f.inspectJump(chain, chains[chain], match, byRules))
 	}
 	return append(found, f.inspectSet(ctx, rules)...)
 }
@@ -115,18 +120,20 @@ func (f family) inspectChain(rules []chainRule) enforcer.Finding {
 }
 
 // inspectJump looks for the jump in a chain, and for what decides before it. byRules
-// tells that it takes rules to block, for which the jump must be without a match.
-func (f family) inspectJump(chain string, rules []chainRule, byRules bool) enforcer.Finding {
+// tells that it takes rules to block, for which the jump must be without a match; match is
+// that of the jump that should be there.
+func (f family) inspectJump(chain string, rules []chainRule, match []string, byRules bool) enforcer.Finding {
 	name := filepath.Base(f.program)
 	finding := enforcer.Finding{What: name + " jump", Verdict: enforcer.OK, Found: chain + " jumps to " + Chain + " before all else"}
 	at := slices.IndexFunc(rules, func(r chainRule) bool { return r.target == Chain && (len(r.match) == 0 || !byRules) })
 	if at < 0 {
 		finding.Verdict = enforcer.Fault
 		finding.Found = fmt.Sprintf("chain %s does not jump to %s: nobody is blocked there before the next block makes the jump again", chain, Chain)
-		finding.Mend = fmt.Sprintf("%s -I %s -j %s", name, chain, Chain)
+		finding.Mend = strings.Join(slices.Concat([]string{name, "-I", chain}, match, []string{"-j", Chain}), " ")
 		return finding
 	}
-	mend := fmt.Sprintf("%s -D %s -j %s && %s -I %s -j %s", name, chain, Chain, name, chain, Chain)
+	jump := strings.Join(slices.Concat([]string{chain}, rules[at].match, []string{"-j", Chain}), " ")
+	mend := name + " -D " + jump + " && " + name + " -I " + jump
 	for i, r := range rules[:at] {
 		if !r.passes() || slices.Equal(r.match, []string{"-i", "lo"}) {
 			continue
