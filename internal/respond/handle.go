@@ -69,11 +69,11 @@ func (p *call) add(ctx context.Context) int {
 	if outcome.Remade {
 		// Where nothing was ever blocked in this kernel before, young leases are those of
 		// processes that are at it this moment.
-		taken := p.Now()
+		var age time.Duration
 		if !known {
-			taken = taken.Add(-time.Minute)
+			age = time.Minute
 		}
-		if _, _, err := p.restoreMissing(ctx, taken); err != nil {
+		if _, _, err := p.restoreMissing(ctx, age); err != nil {
 			p.logFault(fmt.Errorf("blocking again what somebody flushed: %w", err))
 		}
 	}

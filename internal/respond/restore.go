@@ -21,13 +21,13 @@ func (p *call) restore(ctx context.Context) int {
 		if err != nil {
 			return p.fail(err)
 		}
-		p.say("would block %d addresses again", len(missingIn(rows, p.Now())))
+		p.say("would block %d addresses again", len(missingIn(rows, p.Now(), 0)))
 		if n := len(misplacedIn(rows)); n > 0 {
 			p.say("would move %d addresses to where the configuration has them now", n)
 		}
 		return program.ExitOK
 	}
-	n, rows, err := p.restoreMissing(ctx, p.Now())
+	n, rows, err := p.restoreMissing(ctx, 0)
 	if err != nil {
 		return p.fail(err)
 	}
@@ -57,20 +57,20 @@ func misplacedIn(rows []listed) []netip.Addr {
 
 // restoreRounds is how often restoring begins anew because somebody takes blocks away while
 // they are put back.
-const restoreRounds = 3
+const restoreRounds = 10
 
-// restoreMissing blocks whatever was leased by the time taken but is not blocked, and
+// restoreMissing blocks whatever is leased, for as long as age at least, but not blocked, and
 // returns how many that were. One address of each family goes along though it is blocked,
 // so that what blocks rest on, such as a jump that somebody removed, is looked at even when
-// nothing is missing. In the end it looks whether all are still there; rows is what it saw
-// last.
-func (p *call) restoreMissing(ctx context.Context, taken time.Time) (restored int, rows []listed, err error) {
+// nothing is missing. It ends when it has looked and all are there, among them what was
+// leased and taken away meanwhile; rows is what it saw last.
+func (p *call) restoreMissing(ctx context.Context, age time.Duration) (restored int, rows []listed, err error) {
 	for round := range restoreRounds {
 		rows, err = p.compared(ctx)
 		if err != nil {
 			return restored, rows, err
 		}
-		missing := missingIn(rows, taken)
+		missing := missingIn(rows, p.Now(), age)
 		if round > 0 && len(missing) == 0 {
 			break
 		}
@@ -97,10 +97,12 @@ func oneOfEach(rows []listed) []netip.Addr {
 	return addrs
 }
 
-func missingIn(rows []listed, taken time.Time) []netip.Addr {
+// missingIn returns what is leased, for as long as age at least, but not blocked. A lease of
+// the future is not young: the clock was set back.
+func missingIn(rows []listed, now time.Time, age time.Duration) []netip.Addr {
 	var missing []netip.Addr
 	for _, r := range rows {
-		if r.State == stateMissing && slices.ContainsFunc(r.Leases, func(l lease.Lease) bool { return !l.Renewed.After(taken) }) {
+		if r.State == stateMissing && slices.ContainsFunc(r.Leases, func(l lease.Lease) bool { return now.Sub(l.Renewed).Abs() >= age }) {
 			missing = append(missing, r.Address)
 		}
 	}
