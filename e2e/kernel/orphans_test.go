@@ -135,8 +135,8 @@ func orphans(t *testing.T, program string, store *lease.Store) {
 	expires("the clock set back by hours", true)
 }
 
-// ofTheFuture: a lease that a clock set back left in the future is renewed, and given back,
-// as any.
+// ofTheFuture: a lease that a clock set back left in the future is renewed, given back, and
+// restored, as any.
 func ofTheFuture(t *testing.T, program string, store *lease.Store) {
 	var here Host
 	d := startDaemon(t, "ossec-execd")
@@ -149,6 +149,15 @@ func ofTheFuture(t *testing.T, program string, store *lease.Store) {
 		}
 		must(t, store.TakeAll(all))
 		d.call(program, last, "-", "203.0.113.7", "1.2", "5712")
+		if last == "add" {
+			missing := all[0]
+			missing.Addr, missing.Renewed = netip.MustParseAddr("203.0.113.8"), time.Now().Add(30*time.Minute)
+			must(t, store.TakeAll([]lease.Lease{missing}))
+			if got := here.Run(t, program, "restore"); got != "Blocked 1 addresses again\n" {
+				t.Errorf("restore says %q", got)
+			}
+			here.Run(t, program, "unban", "203.0.113.8")
+		}
 		if all, err = store.All(); err != nil || last == "add" && (len(all) != 1 || all[0].Renewed.After(time.Now())) {
 			t.Errorf("after %s: %+v, %v", last, all, err)
 		}
