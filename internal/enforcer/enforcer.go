@@ -47,6 +47,13 @@ type Enforcer interface {
 	Describe(addr netip.Addr) string
 }
 
+// Prober is an Enforcer that finds out at once whether one address is blocked. What its blocks
+// live in can be emptied so that Block sees no trace of it: `ip route flush`, `ipset flush`.
+type Prober interface {
+	// Missing tells that addr is blocked nowhere. A no may mean that finding out would be dear.
+	Missing(ctx context.Context, addr netip.Addr) (bool, error)
+}
+
 // Outcome tells what a successful Block found.
 type Outcome struct {
 	// Founded is set when this call made the place that the blocks live in, so

@@ -68,12 +68,10 @@ func (t nftTable) add(c *conn, addr netip.Addr) error {
 // remove makes sure that addr is not in the set, and tells whether it was. Over one
 // that is not there no transaction is begun.
 func (t nftTable) remove(c *conn, addr netip.Addr) (was bool, err error) {
-	var r requests
-	t.elements(&r, unix.NFT_MSG_GETSETELEM, 0, addr.Is6(), addr)
-	if err := c.askOne(&r); err != nil {
-		return false, absentIsFine(err)
+	if has, err := t.has(c, addr); err != nil || !has {
+		return false, err
 	}
-	r = requests{}
+	var r requests
 	t.elements(&r, unix.NFT_MSG_DELSETELEM, 0, addr.Is6(), addr)
 	err = c.transact(&r)
 	return err == nil, absentIsFine(err)

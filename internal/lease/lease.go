@@ -72,6 +72,9 @@ type Held struct {
 	Lifting []Lease // of other programs, already given back: lifting the block failed
 	// Elsewhere tells that other addresses of this family are leased. Acquire alone looks.
 	Elsewhere bool
+	// Witness is one of those, mostly, that has been leased for longer than it takes to put a
+	// block in force: if it is not blocked, somebody took the blocks away.
+	Witness netip.Addr
 	// Complete tells that every block of this address family in force in this kernel has
 	// a lease: see MarkComplete.
 	Complete bool
@@ -102,6 +105,9 @@ func (s *Store) Acquire(l Lease, kernel string) (held Held, settle func() error)
 			return err
 		}
 		held.Elsewhere = int(t.index.header.live[family(l.Addr)]) > held.count()
+		if held.Elsewhere {
+			held.Witness = t.witness(l.Addr, l.Renewed.Add(-settled))
+		}
 		held.Complete = kernel != "" && t.index.header.complete[family(l.Addr)] == kernel
 		if held.Mine != nil && !held.Mine.Lifting {
 			l.Since = held.Mine.Since
@@ -302,6 +308,12 @@ func (s *Store) LockAll() (*filelock.Lock, error) {
 		return nil, err
 	}
 	return filelock.All(s.addrLock(), s.Wait)
+}
+
+// LockRestore is for the one process that puts back what was taken away. It does not wait:
+// while another one is at it, the error is filelock.ErrTimeout.
+func (s *Store) LockRestore() (*filelock.Lock, error) {
+	return filelock.Exclusive(filepath.Join(s.dir, s.response+".restore.lock"), 0)
 }
 
 func (s *Store) addrLock() string { return filepath.Join(s.dir, s.response+".addr.lock") }

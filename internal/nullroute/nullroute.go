@@ -11,6 +11,7 @@ package nullroute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -69,7 +70,10 @@ type Enforcer struct {
 	protocol int
 }
 
-var _ enforcer.Enforcer = (*Enforcer)(nil)
+var (
+	_ enforcer.Enforcer = (*Enforcer)(nil)
+	_ enforcer.Prober   = (*Enforcer)(nil)
+)
 
 // New returns an enforcer, or what is wrong with the options.
 func New(options Options) (*Enforcer, error) {
@@ -112,6 +116,21 @@ func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
 		return fmt.Errorf("removing route for %s: %w", addr, explain(addr, err))
 	}
 	return nil
+}
+
+// Missing implements enforcer.Prober.
+func (e *Enforcer) Missing(ctx context.Context, addr netip.Addr) (bool, error) {
+	s, err := rtnetlink.Open(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer s.Close()
+	answers, err := s.Ask(lookup(addr))
+	if err != nil {
+		return false, err
+	}
+	looked := answers[0]
+	return looked.Err == nil || errors.Is(looked.Err, unix.ENETUNREACH), nil
 }
 
 // BlockAll is Block for many. Notes on single addresses are not told.

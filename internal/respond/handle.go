@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -49,14 +48,13 @@ func (p *call) skip(why string) int {
 	return program.ExitOK
 }
 
-// add blocks the address at hand. When the enforcer found that what blocks rest on had
-// been taken away, others have gone with it, and are put back too.
+// add blocks the address at hand. When what others block was taken away, that is put back too.
 func (p *call) add(ctx context.Context) int {
 	if p.dryRun {
 		p.say("would block %s: %s", p.about.Addr, p.enforcer.Describe(p.about.Addr))
 		return program.ExitOK
 	}
-	outcome, known, err := p.block(ctx)
+	outcome, others, err := p.block(ctx)
 	if err != nil {
 		return p.fail(err)
 	}
@@ -66,25 +64,17 @@ func (p *call) add(ctx context.Context) int {
 	if p.person && p.response.Caveat != nil {
 		p.Advise(p.response.Caveat())
 	}
-	if outcome.Remade {
-		// Where nothing was ever blocked in this kernel before, young leases are those of
-		// processes that are at it this moment.
-		var age time.Duration
-		if !known {
-			age = time.Minute
-		}
-		if _, _, err := p.restoreMissing(ctx, age); err != nil {
-			p.logFault(fmt.Errorf("blocking again what somebody flushed: %w", err))
-		}
+	if err := p.restoreFlushed(ctx, others); err != nil {
+		p.logFault(fmt.Errorf("blocking again what somebody flushed: %w", err))
 	}
 	return program.ExitOK
 }
 
 // block takes the lease and blocks. The lease is on its way to the disk while a block that
 // a reboot would lift is put in force: it takes as long as the block does. A block that
-// would outlive a reboot waits for its lease, or nobody might ever lift it. known tells
-// whether anything was blocked in this kernel before.
-func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, known bool, err error) {
+// would outlive a reboot waits for its lease, or nobody might ever lift it. others is what it
+// found out about other blocks.
+func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, others others, err error) {
 	addr := p.about.Addr
 	lock, leaseErr := p.store.LockAddr(addr)
 	defer lock.Release()
@@ -106,19 +96,19 @@ func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, known bool,
 		if leaseErr == nil {
 			err = errors.Join(err, p.store.Withdraw(addr, p.Name, held))
 		}
-		return outcome, true, err
+		return outcome, others, err
 	}
-	known = true
 	if outcome.Founded && leaseErr == nil {
+		var known bool
 		known, leaseErr = p.store.MarkComplete(addr, kernel)
+		others.first = !known
 	}
-	if outcome.Alone && held.Elsewhere { // somebody took the others away
-		outcome.Remade = true
-	}
+	others.flushed = outcome.Remade || outcome.Alone && held.Elsewhere
+	others.witness = held.Witness
 	p.log(arlog.StatusAdd, arlog.Blocked(addr, p.about.RuleID, p.about.User))
 	p.say("Blocked IP: %s", addr)
 	p.leaseFaults(leaseErr)
-	return outcome, known, nil
+	return outcome, others, nil
 }
 
 func (p *call) newLease() lease.Lease {

@@ -2,10 +2,13 @@ package respond
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/filelock"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 )
@@ -95,6 +98,59 @@ func oneOfEach(rows []listed) []netip.Addr {
 		}
 	}
 	return addrs
+}
+
+// others is what a block found out about those that should be in force beside it.
+type others struct {
+	flushed bool       // somebody took away what they rest on, or themselves
+	first   bool       // nothing was ever blocked in this kernel before
+	witness netip.Addr // one of them, if flushed does not tell
+}
+
+// restoreFlushed puts blocks back that somebody took away.
+func (p *call) restoreFlushed(ctx context.Context, o others) error {
+	if !o.flushed {
+		lock, flushed, err := p.testify(ctx, o.witness)
+		defer lock.Release()
+		if err != nil || !flushed {
+			return err
+		}
+	}
+	var age time.Duration
+	if o.first { // then young leases are those of processes that are at it this moment
+		age = time.Minute
+	}
+	_, _, err := p.restoreMissing(ctx, age)
+	return err
+}
+
+// testify tells whether witness, which is leased, is not blocked, so that somebody took the
+// blocks away. While they are put back, each block that is added finds that: one process sees
+// to it under the lock that is returned, and none waits for it.
+func (p *call) testify(ctx context.Context, witness netip.Addr) (restoring *filelock.Lock, flushed bool, err error) {
+	prober, ok := p.enforcer.(enforcer.Prober)
+	if !ok || !witness.IsValid() {
+		return nil, false, nil
+	}
+	if missing, err := prober.Missing(ctx, witness); err != nil || !missing {
+		return nil, false, err
+	}
+	restoring, err = p.store.LockRestore()
+	if errors.Is(err, filelock.ErrTimeout) {
+		return nil, false, nil
+	}
+	// Another process may be lifting or making this very block: it holds the address meanwhile.
+	lock, err := p.store.LockAddr(witness)
+	defer lock.Release()
+	if err != nil {
+		return restoring, false, err
+	}
+	held, err := p.store.StillHeld([]netip.Addr{witness})
+	if err != nil || len(held) == 0 {
+		return restoring, false, err
+	}
+	flushed, err = prober.Missing(ctx, witness)
+	return restoring, flushed, err
 }
 
 // missingIn returns what is leased, for as long as age at least, but not blocked. A lease of
