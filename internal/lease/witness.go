@@ -11,8 +11,8 @@ import (
 const settled = time.Second
 
 // witness returns another address of addr's family that has been leased since before: one at
-// random whose place in the index is in the page that is read for addr anyway. It looks at a
-// few only, and any doubt is none.
+// random from that part of the index that is read for addr anyway, or the next. It looks at
+// a few only, and any doubt is none.
 func (t *table) witness(addr netip.Addr, before time.Time) netip.Addr {
 	const few = 4
 	looked := 0
@@ -28,14 +28,17 @@ func (t *table) witness(addr netip.Addr, before time.Time) netip.Addr {
 	return netip.Addr{}
 }
 
-// near returns the slots whose places are in the same page as that of addr, from one at random on.
+// near returns the slots whose places are in the same page as that of addr, from one at random
+// on, and then those in the next page: a small index has no more.
 func (x *index) near(addr netip.Addr) iter.Seq[uint32] {
 	const perPage = pageSize / 8
 	return func(yield func(slot uint32) bool) {
-		first := uint32(x.hash(addr)) & (x.header.places - 1) &^ (perPage - 1)
+		mask := x.header.places - 1
+		first := uint32(x.hash(addr)) & mask &^ (perPage - 1)
 		at := rand.Uint32N(perPage)
-		for i := range uint32(perPage) {
-			slot, _ := x.place(first + (at+i)%perPage)
+		for i := range uint32(2 * perPage) {
+			page := (first + i&perPage) & mask
+			slot, _ := x.place(page + (at+i)%perPage)
 			if slot != 0 && slot != tombstone && !yield(slot-1) {
 				return
 			}
