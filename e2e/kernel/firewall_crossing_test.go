@@ -28,13 +28,7 @@ func TestFirewallCrossesInAStorm(t *testing.T) {
 			if !Isolated(t) {
 				return
 			}
-			needSets(t)
-			tools := chooseVariant(t, variant)
-			bin := buildPrograms(t)
-			bindTools(t, tools)
-			configure(t, bin, "[firewall]\nmax_rules = 20\n")
-			program := filepath.Join(bin, "firewall-drop.sh")
-			attacker, victim := Hosts(t)
+			program, tools, attacker, victim := crossingHosts(t, variant, 20)
 			const early, late = 15, 215
 			addr := func(i int) string { return fmt.Sprintf("198.51.100.%d", 10+i) }
 			for i := range early {
@@ -343,6 +337,19 @@ func ended(t *testing.T, iptables string) uint64 {
 	return sum
 }
 
+// crossingHosts makes an attacker and a host with firewall-drop that keeps as many rules. It
+// returns the program and the folder of the iptables.
+func crossingHosts(t *testing.T, variant string, maxRules int) (program, tools string, attacker, victim *Host) {
+	t.Helper()
+	needSets(t)
+	tools = chooseVariant(t, variant)
+	bin := buildPrograms(t)
+	bindTools(t, tools)
+	configure(t, bin, fmt.Sprintf("[firewall]\nmax_rules = %d\n", maxRules))
+	attacker, victim = Hosts(t)
+	return filepath.Join(bin, "firewall-drop.sh"), tools, attacker, victim
+}
+
 // TestFirewallMembersTakenAway: somebody takes members out of the set. Their rules are not
 // taken for blocks, so that a restore puts them back.
 func TestFirewallMembersTakenAway(t *testing.T) {
@@ -351,13 +358,7 @@ func TestFirewallMembersTakenAway(t *testing.T) {
 			if !Isolated(t) {
 				return
 			}
-			needSets(t)
-			tools := chooseVariant(t, variant)
-			bin := buildPrograms(t)
-			bindTools(t, tools)
-			configure(t, bin, "[firewall]\nmax_rules = 5\n")
-			program := filepath.Join(bin, "firewall-drop.sh")
-			attacker, victim := Hosts(t)
+			program, tools, attacker, victim := crossingHosts(t, variant, 5)
 			respond(t, program, "add", "-", attacker.V4.String(), "1.1", "5712")
 			for i := range 9 {
 				respond(t, program, "add", "-", address(i).String(), "1.1", "5712")

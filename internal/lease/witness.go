@@ -14,7 +14,7 @@ const settled = time.Second
 // random from that part of the index that is read for addr anyway, or the next. It looks at
 // a few only, and any doubt is none.
 func (t *table) witness(addr netip.Addr, before time.Time) netip.Addr {
-	const few = 4
+	const few = 16
 	looked := 0
 	for slot := range t.index.near(addr) {
 		l, err := t.read(slot)
