@@ -17,6 +17,7 @@ var emptied = []struct{ name, program, config, damage string }{
 	{"auto", "firewall-drop.sh", "[firewall]\nmax_rules = 20\n", "ipset flush"},
 	{"nftables", "firewall-drop.sh", "[firewall]\nbackend = \"nftables\"\n", "nft flush set inet ossec_ar blocked4; nft flush set inet ossec_ar blocked6"},
 	{"route-null", "route-null", "", "ip route flush proto 214; ip -6 route flush proto 214"},
+	{"host-deny", "host-deny", "[host_deny]\nfile = \"/run/hosts.deny\"\n", "rm /run/hosts.deny"},
 }
 
 // eachEmptied calls do for each of them, in a host of its own.

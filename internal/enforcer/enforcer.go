@@ -60,8 +60,8 @@ type Outcome struct {
 	// that it held none before: from then on the leases know all of them.
 	Founded bool
 	// Remade is set when something that blocks rest on was missing (a chain, a jump, a
-	// rule on a set, a set, a table) and this call made it again: it may have been
-	// flushed, and other blocks with it.
+	// rule on a set, a set, a table, a file) and this call made it again: it may have been
+	// flushed or removed, and other blocks with it.
 	Remade bool
 	// Alone is set when this call put the block into a place that stood, and nothing else
 	// is blocked there: if others of its family are leased, somebody flushed them.

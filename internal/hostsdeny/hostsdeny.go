@@ -87,7 +87,7 @@ func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, _ bool) (enforcer
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding entry for %s to %s: %w", addr, e.path, err)
 	}
-	return enforcer.Outcome{Founded: done.made, Notes: done.notes}, nil
+	return enforcer.Outcome{Founded: done.made, Remade: done.made, Notes: done.notes}, nil
 }
 
 // Unblock takes out every plain entry for addr and the configured daemons, in
