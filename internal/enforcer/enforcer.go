@@ -50,8 +50,9 @@ type Enforcer interface {
 // Prober is an Enforcer that finds out at once whether one address is blocked. What its blocks
 // live in can be emptied so that Block sees no trace of it: `ip route flush`, `ipset flush`.
 type Prober interface {
-	// Missing tells that addr is blocked nowhere. A no may mean that finding out would be dear.
-	Missing(ctx context.Context, addr netip.Addr) (bool, error)
+	// Missing tells that addr is surely blocked nowhere. A no may mean that it cannot be
+	// found out, or that this would be dear.
+	Missing(ctx context.Context, addr netip.Addr) bool
 }
 
 // Outcome tells what a successful Block found.

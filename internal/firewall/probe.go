@@ -13,31 +13,32 @@ var _ enforcer.Prober = (*Firewall)(nil)
 
 // Missing implements enforcer.Prober for sets: that rules are gone, Block finds out by itself
 // (enforcer.Outcome.Alone).
-func (e *Firewall) Missing(ctx context.Context, addr netip.Addr) (bool, error) {
+func (e *Firewall) Missing(ctx context.Context, addr netip.Addr) bool {
 	ctx, cancel := context.WithTimeout(ctx, e.opts.Timeout)
 	defer cancel()
 	f, _ := e.family(addr.Is6()) // without the program, only sets are looked at
 	if e.opts.Backend == IPTables || !e.looksEverywhere(f) {
-		return false, nil
+		return false
 	}
 	c, err := dial(ctx)
 	if err != nil {
-		return false, err
+		return false
 	}
 	defer c.close()
 	for _, has := range []func(*conn, netip.Addr) (bool, error){setOf(addr.Is6()).has, ourTable().has} {
 		if in, err := has(c, addr); err != nil || in {
-			return false, err
+			return false
 		}
 	}
 	switch {
 	case f.program == "":
-		return true, nil
+		return true
 	case e.opts.Backend == Auto: // where there is a set, rules block nobody
-		return setOf(addr.Is6()).exists(c)
+		exists, err := setOf(addr.Is6()).exists(c)
+		return err == nil && exists
 	}
 	s, err := f.standing(ctx, nil, addr)
-	return err == nil && !s.blocks, err
+	return err == nil && !s.blocks
 }
 
 func (s ipset) has(c *conn, addr netip.Addr) (bool, error) {

@@ -119,18 +119,14 @@ func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
 }
 
 // Missing implements enforcer.Prober.
-func (e *Enforcer) Missing(ctx context.Context, addr netip.Addr) (bool, error) {
+func (e *Enforcer) Missing(ctx context.Context, addr netip.Addr) bool {
 	s, err := rtnetlink.Open(ctx)
 	if err != nil {
-		return false, err
+		return false
 	}
 	defer s.Close()
 	answers, err := s.Ask(lookup(addr))
-	if err != nil {
-		return false, err
-	}
-	looked := answers[0]
-	return looked.Err == nil || errors.Is(looked.Err, unix.ENETUNREACH), nil
+	return err == nil && (answers[0].Err == nil || errors.Is(answers[0].Err, unix.ENETUNREACH))
 }
 
 // BlockAll is Block for many. Notes on single addresses are not told.

@@ -2,7 +2,6 @@ package respond
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -110,10 +109,10 @@ type others struct {
 // restoreFlushed puts blocks back that somebody took away.
 func (p *call) restoreFlushed(ctx context.Context, o others) error {
 	if !o.flushed {
-		lock, flushed, err := p.testify(ctx, o.witness)
-		defer lock.Release()
-		if err != nil || !flushed {
-			return err
+		restoring, flushed := p.testify(ctx, o.witness)
+		defer restoring.Release()
+		if !flushed {
+			return nil
 		}
 	}
 	var age time.Duration
@@ -127,30 +126,23 @@ func (p *call) restoreFlushed(ctx context.Context, o others) error {
 // testify tells whether witness, which is leased, is not blocked, so that somebody took the
 // blocks away. While they are put back, each block that is added finds that: one process sees
 // to it under the lock that is returned, and none waits for it.
-func (p *call) testify(ctx context.Context, witness netip.Addr) (restoring *filelock.Lock, flushed bool, err error) {
+func (p *call) testify(ctx context.Context, witness netip.Addr) (restoring *filelock.Lock, flushed bool) {
 	prober, ok := p.enforcer.(enforcer.Prober)
-	if !ok || !witness.IsValid() {
-		return nil, false, nil
+	if !ok || !witness.IsValid() || !prober.Missing(ctx, witness) {
+		return nil, false
 	}
-	if missing, err := prober.Missing(ctx, witness); err != nil || !missing {
-		return nil, false, err
-	}
-	restoring, err = p.store.LockRestore()
-	if errors.Is(err, filelock.ErrTimeout) {
-		return nil, false, nil
+	restoring, err := p.store.LockRestore()
+	if err != nil {
+		return nil, false
 	}
 	// Another process may be lifting or making this very block: it holds the address meanwhile.
 	lock, err := p.store.LockAddr(witness)
 	defer lock.Release()
 	if err != nil {
-		return restoring, false, err
+		return restoring, false
 	}
 	held, err := p.store.StillHeld([]netip.Addr{witness})
-	if err != nil || len(held) == 0 {
-		return restoring, false, err
-	}
-	flushed, err = prober.Missing(ctx, witness)
-	return restoring, flushed, err
+	return restoring, err == nil && len(held) > 0 && prober.Missing(ctx, witness)
 }
 
 // missingIn returns what is leased, for as long as age at least, but not blocked. A lease of
