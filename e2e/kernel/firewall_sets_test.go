@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -265,6 +266,10 @@ func switchBackend(t *testing.T, variant, from, to string) {
 		t.Helper()
 		if got, err := e.List(t.Context()); err != nil || len(got) != want {
 			t.Fatalf("%d listed, %v; want %d", len(got), err, want)
+		}
+		missing := func(addr netip.Addr) bool { return e.(enforcer.Prober).Missing(t.Context(), addr) }
+		if want == len(all) && slices.ContainsFunc(all, missing) {
+			t.Fatal("it misses an address that is blocked")
 		}
 	}
 	old, iptables := at(from)

@@ -40,6 +40,12 @@ func Contract(t *testing.T, e enforcer.Enforcer) {
 		if d := cmp.Diff(addrs, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); d != "" {
 			t.Fatalf("%s: in force (-want +got):\n%s", step, d)
 		}
+		if prober, ok := e.(enforcer.Prober); ok {
+			missing := func(addr netip.Addr) bool { return prober.Missing(ctx, addr) }
+			if i := slices.IndexFunc(got, missing); i >= 0 {
+				t.Fatalf("%s: %s is in force, and Missing says it is not", step, got[i])
+			}
+		}
 	}
 	block := func(addr netip.Addr, fresh bool) enforcer.Outcome {
 		t.Helper()
