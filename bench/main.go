@@ -168,6 +168,7 @@ func (b *bench) one(c benchCase, r *results) error {
 	}
 	r.Times = append(r.Times, rows...)
 	for _, n := range b.sizes {
+		calm()
 		row, err := b.storm(c, n)
 		if err != nil {
 			return fmt.Errorf("%d at once: %w", n, err)
@@ -175,6 +176,7 @@ func (b *bench) one(c benchCase, r *results) error {
 		r.Storms = append(r.Storms, row)
 	}
 	if b.packetRate && c.filters {
+		calm()
 		rows, err := b.packets(c)
 		if err != nil {
 			return fmt.Errorf("packets: %w", err)
@@ -182,6 +184,7 @@ func (b *bench) one(c benchCase, r *results) error {
 		r.Packets = append(r.Packets, rows...)
 	}
 	if b.whole > 0 {
+		calm()
 		row, err := b.lists(c, b.whole)
 		if err != nil {
 			return fmt.Errorf("a whole list: %w", err)

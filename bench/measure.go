@@ -51,6 +51,7 @@ func (b *bench) measure(c benchCase) (rows []timeRow, err error) {
 			return nil, fmt.Errorf("letting %d stand: %w", standing, err)
 		}
 	}
+	calm()
 	runs := b.runs // deletes only what was added
 	for _, action := range []string{"add", "delete"} {
 		if runs, err = b.turns(c, lanes, action, runs); err != nil {
