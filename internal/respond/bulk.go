@@ -121,16 +121,14 @@ func (p *call) flushProgram(ctx context.Context, name string) int {
 	if err := p.setUp(); err != nil {
 		return p.fail(err)
 	}
-	all, err := p.store.All()
+	leases, err := p.store.All()
 	if err != nil {
 		return p.fail(err)
 	}
-	var leases []lease.Lease
-	var addrs []netip.Addr
-	for _, l := range all {
-		if l.Program == name {
-			leases, addrs = append(leases, l), append(addrs, l.Addr)
-		}
+	leases = slices.DeleteFunc(leases, func(l lease.Lease) bool { return l.Program != name })
+	addrs := make([]netip.Addr, len(leases))
+	for i, l := range leases {
+		addrs[i] = l.Addr
 	}
 	if p.dryRun {
 		p.say("would give up %d addresses that %s holds", len(addrs), name)
