@@ -37,10 +37,16 @@ func (c *chunk) brief(d *decoder, from, until int64) {
 		d.known = append(d.known, known{s.id, s.ok})
 	}
 	program, rule := d.known[b.Program], d.rule(&b.Rule)
-	e := event{addr: key(b.Addr), when: b.Unix, rule: rule.id, program: program.id, doubt: unchecked}
+	// The event is made where it stays: it is copied in longer words than it is made of, and
+	// the processor would wait until those are complete.
+	c.events = append(c.events, event{})
+	e := &c.events[len(c.events)-1]
+	e.addr.Low, e.addr.High, e.when = b.Addr.Low, b.Addr.High, b.Unix
+	kind := blocked // in a register, where no branch is needed for it
 	if b.Delete {
-		e.kind = unblocked
+		kind = unblocked
 	}
+	e.rule, e.program, e.kind, e.doubt = rule.id, program.id, kind, unchecked
 	if b.Six {
 		e.addr, e.doubt = sixKey(b.Addr6), noDoubt
 	}
@@ -48,10 +54,9 @@ func (c *chunk) brief(d *decoder, from, until int64) {
 	if !program.ok || !rule.ok || e.when < from || e.when >= until || len(d.filter.Networks) > 0 && !d.filter.wantsAddr(e.addr.addr()) {
 		// A line without an address counts as one of another kind, which has no rule.
 		if _, is := e.check(); is || !program.ok {
-			return
+			c.events = c.events[:len(c.events)-1]
 		}
 	}
-	c.events = append(c.events, e)
 }
 
 // rule looks a rule id up.

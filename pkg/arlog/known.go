@@ -42,36 +42,28 @@ func newProgram(path []byte) program {
 	return p
 }
 
-// begins reports whether the text, which is longer, begins with the program.
-func (p *program) begins(text []byte) bool {
+// begins reports whether the program is what stands from at on.
+func (p *program) begins(o *opening, at int) bool {
 	if !p.inWords {
-		return bytes.HasPrefix(text, p.path)
+		return bytes.HasPrefix(o[at:], p.path)
 	}
-	a, b := text[:32], text[len(p.path)-32:len(p.path)]
-	differ := binary.LittleEndian.Uint64(a) ^ p.first[0]
-	differ |= binary.LittleEndian.Uint64(a[8:]) ^ p.first[1]
-	differ |= binary.LittleEndian.Uint64(a[16:]) ^ p.first[2]
-	differ |= binary.LittleEndian.Uint64(a[24:]) ^ p.first[3]
-	differ |= binary.LittleEndian.Uint64(b) ^ p.last[0]
-	differ |= binary.LittleEndian.Uint64(b[8:]) ^ p.last[1]
-	differ |= binary.LittleEndian.Uint64(b[16:]) ^ p.last[2]
-	differ |= binary.LittleEndian.Uint64(b[24:]) ^ p.last[3]
+	first, last := o.from(at), o.from(at+len(p.path)-32)
+	differ := (first.word(0) ^ p.first[0]) | (first.word(8) ^ p.first[1]) | (first.word(16) ^ p.first[2]) | (first.word(24) ^ p.first[3])
+	differ |= (last.word(0) ^ p.last[0]) | (last.word(8) ^ p.last[1]) | (last.word(16) ^ p.last[2]) | (last.word(24) ^ p.last[3])
 	return differ == 0
 }
 
-// place is where to look for the program that the text begins with, which is nameAt+16
-// bytes at least.
-func (k *known) place(text []byte) *uint8 {
-	name := text[k.nameAt : k.nameAt+16]
-	x := binary.LittleEndian.Uint64(name) ^ binary.LittleEndian.Uint64(name[8:])*0x9e3779b97f4a7c15
-	return &k.places[x*0xd6e8feb86659fd93>>54]
+// place is where to look for a program: two words of its name tell.
+func (k *known) place(name, more uint64) *uint8 {
+	return &k.places[(name^more*0x9e3779b97f4a7c15)*0xd6e8feb86659fd93>>54]
 }
 
-// find returns which known program the text begins with. The caller looks at what follows.
-func (k *known) find(text []byte) (number int, ok bool) {
-	number = int(*k.place(text)) - 1
-	if number < 0 || !k.programs[number].begins(text) {
-		if number = k.last; number >= len(k.programs) || !k.programs[number].begins(text) {
+// find returns which known program stands from at on. The caller looks at what follows.
+func (k *known) find(o *opening, at int) (number int, ok bool) {
+	name := o.from(at + k.nameAt)
+	number = int(*k.place(name.word(0), name.word(8))) - 1
+	if number < 0 || !k.programs[number].begins(o, at) {
+		if number = k.last; number >= len(k.programs) || !k.programs[number].begins(o, at) {
 			return 0, false
 		}
 	}
@@ -98,6 +90,7 @@ func (k *known) learn(path, text []byte) {
 		k.programs = append(k.programs, newProgram(path))
 	}
 	if len(text) >= k.nameAt+16 {
-		*k.place(text) = uint8(number + 1)
+		name := text[k.nameAt:]
+		*k.place(binary.LittleEndian.Uint64(name), binary.LittleEndian.Uint64(name[8:])) = uint8(number + 1)
 	}
 }
