@@ -30,20 +30,20 @@ type entry struct {
 	first, last uint32
 	rule        uint16 // of the last block
 	before      bool   // blocked before the period too
-	isFour      bool   // four is the address
+	touched     uint8  // means nothing: see lookUp
 	holds       [holdsPerAddress]hold
-	four        [4]byte
+	four        [4]byte // the address, if it is an IPv4 one that is known
 }
 
 // know notes the address, if it is an IPv4 one, to spare reading it again.
 func (e *entry) know(addr netip.Addr) {
-	if e.isFour = addr.Is4(); e.isFour {
+	if addr.Is4() {
 		e.four = addr.As4()
 	}
 }
 
 func (e *entry) addr() netip.Addr {
-	if e.isFour {
+	if e.four != [4]byte{} {
 		return netip.AddrFrom4(e.four)
 	}
 	return e.key.addr()
@@ -85,8 +85,7 @@ type table struct {
 	// full tells that something before the period was forgotten for want of room.
 	full bool
 	// spare, when set, is by how many entries this table and others may still grow.
-	spare   *int
-	touched uint32 // see lookUp
+	spare *int
 }
 
 const (
@@ -152,8 +151,10 @@ type found struct {
 
 // lookUp looks for the addresses of up to lookUps events at once. The processor waits for
 // many places in memory together where it would else wait for one after the other, if it
-// sees them coming: it looks a few hundred instructions ahead. So what is far is read first,
-// in loops as short as can be. What is found is good until t.moves changes.
+// sees them coming: it looks a few hundred instructions ahead. So what is far is asked for
+// first, in loops as short as can be, and the entries by writing to them, as a processor
+// goes on after what it writes without waiting: several times as many are on their way then.
+// What is found is good until t.moves changes.
 func (t *table) lookUp(events []event, places *[lookUps]found) {
 	mask, index, entries := uint64(len(t.index)-1), t.index, t.entries
 	var likely [lookUps]uint32 // what is at the first place that is looked at
@@ -163,13 +164,11 @@ func (t *table) lookUp(events []event, places *[lookUps]found) {
 	for i := range likely { // those beyond the events do no harm
 		likely[i] = index[places[i].hash>>placeShift&mask]
 	}
-	var touched uint32
 	if len(entries) > 0 {
-		for _, at := range likely {
-			touched += entries[max(at&numberMask, 1)-1].blocks
+		for _, at := range likely { // 0 is none: any one will do
+			entries[max(at&numberMask, 1)-1].touched = 0
 		}
 	}
-	t.touched = touched // keeps the compiler from leaving it out
 	for i := range min(len(events), lookUps) {
 		at, hash := likely[i], places[i].hash
 		if (at^uint32(hash))&^numberMask == 0 && at != 0 && entries[at&numberMask-1].key == events[i].addr {
@@ -180,7 +179,7 @@ func (t *table) lookUp(events []event, places *[lookUps]found) {
 	}
 }
 
-const lookUps = 64
+const lookUps = 128
 
 // number returns the number of the entry of k, 0 for none.
 func (t *table) number(k key, hash uint64) uint32 {
