@@ -93,18 +93,23 @@ func (p *Parser) newStamp(line, after []byte) (int64, []byte, bool) {
 	return unix, after[len(tail):], true
 }
 
-// laterHour knows an hour by the one before it, from one to three hours later on the same
+// laterHour knows an hour by one before it, from one to three hours later on the same
 // day: the clock is steady for four hours around that one.
 func (p *Parser) laterHour(line, after []byte) (start int64, tail string, ok bool) {
-	h := &p.hours[p.recent]
 	const digits = 0xffff << 40 // of the hour, in right
 	left, right := binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[headLen-8:])
-	if h.tail == "" || left != h.left || (right^h.right)&^digits != 0 || len(after) < len(h.tail) || string(after[:len(h.tail)]) != h.tail {
-		return 0, "", false
+	for i := range p.hours {
+		h := &p.hours[i]
+		if h.tail == "" || left != h.left || (right^h.right)&^digits != 0 || len(after) < len(h.tail) || string(after[:len(h.tail)]) != h.tail {
+			continue
+		}
+		hours, was := twoDigits(right>>40), twoDigits(h.right>>40)
+		start := h.start + int64(hours-was)*3600
+		if hours > was && hours <= was+3 && hours < 24 && p.steady(start) {
+			return start, h.tail, true
+		}
 	}
-	hours, was := twoDigits(right>>40), twoDigits(h.right>>40)
-	start = h.start + int64(hours-was)*3600
-	return start, h.tail, hours > was && hours <= was+3 && hours < 24 && p.steady(start)
+	return 0, "", false
 }
 
 // twoDigits reads two digits; what are none make more than 99.
