@@ -210,7 +210,7 @@ func (r *Report) addresses(c *collected, s setting) {
 	a.Exact, a.MaxError = t.under == 0, uint64(t.under)
 	topNetworks := make(chan []NetworkCount, 1)
 	go func() { // half of the work, and nothing else runs by now
-		var n networks
+		n := networks{four: make([]uint64, 0, len(t.entries))}
 		t.each(n.add)
 		topNetworks <- n.top(s.top)
 	}()

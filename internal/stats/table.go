@@ -115,19 +115,20 @@ func (t *table) resize(room int) {
 	t.reindex()
 }
 
-// hugePage is the size of a huge page in bytes. What is at least as large is aligned to
-// them, and the kernel is asked for them: with small ones, a third of the counting goes
-// into looking for pages.
+// hugePage is the size of a huge page in bytes. What fills half of one at least is made of
+// whole ones, and the kernel is asked for them: with small ones, a third of the counting
+// goes into looking for pages.
 const hugePage = 2 << 20
 
-// roomFor returns an empty list with room for n. Memory is taken as it is filled.
+// roomFor returns an empty list with room for n at least. Memory is taken as it is filled.
 func roomFor[T any](n int) []T {
 	var element T
 	size := unsafe.Sizeof(element)
-	if uintptr(n)*size < hugePage {
+	if uintptr(n)*size < hugePage/2 {
 		return make([]T, 0, n)
 	}
 	more := int(hugePage / size)
+	n = (n + more - 1) / more * more
 	list := make([]T, n+more)
 	if off := -uintptr(unsafe.Pointer(&list[0])) % hugePage; off%size == 0 {
 		list = list[off/size:]
@@ -339,7 +340,7 @@ func (t *table) each(do func(*entry)) {
 
 // hold notes that by blocks the address from now on, unless it does already.
 func (e *entry) hold(by holder, when uint32) {
-	if e.holds == [holdsPerAddress]hold{} { // mostly
+	if e.holds[0].since|e.holds[1].since|e.holds[2].since == 0 { // mostly
 		e.holds[0] = hold{when, by}
 		return
 	}
