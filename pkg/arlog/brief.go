@@ -116,12 +116,9 @@ func (p *Parser) Brief(text []byte, b *Brief) bool {
 	if !ok {
 		return false
 	}
-	program, ok := p.known.find(o, at)
-	if !ok {
+	if b.Program, at, ok = p.known.find(o, at); !ok {
 		return false
 	}
-	b.Program = program
-	at += len(p.known.programs[program].path)
 
 	// Add or delete is as good as a coin toss to the processor's guesses: no branches.
 	differ := o.word(at) ^ deleteBytes

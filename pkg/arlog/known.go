@@ -42,33 +42,40 @@ func newProgram(path []byte) program {
 	return p
 }
 
-// begins reports whether the program is what stands from at on.
-func (p *program) begins(o *opening, at int) bool {
-	if !p.inWords {
-		return bytes.HasPrefix(o[at:], p.path)
-	}
-	first, last := o.from(at), o.from(at+len(p.path)-32)
-	differ := (first.word(0) ^ p.first[0]) | (first.word(8) ^ p.first[1]) | (first.word(16) ^ p.first[2]) | (first.word(24) ^ p.first[3])
-	differ |= (last.word(0) ^ p.last[0]) | (last.word(8) ^ p.last[1]) | (last.word(16) ^ p.last[2]) | (last.word(24) ^ p.last[3])
-	return differ == 0
-}
-
 // place is where to look for a program: two words of its name tell.
 func (k *known) place(name, more uint64) *uint8 {
 	return &k.places[(name^more*0x9e3779b97f4a7c15)*0xd6e8feb86659fd93>>54]
 }
 
-// find returns which known program stands from at on. The caller looks at what follows.
-func (k *known) find(o *opening, at int) (number int, ok bool) {
+// find returns which known program stands from at on, and where it ends. The caller looks
+// at what follows.
+func (k *known) find(o *opening, at int) (number, end int, ok bool) {
 	name := o.from(at + k.nameAt)
 	number = int(*k.place(name.word(0), name.word(8))) - 1
-	if number < 0 || !k.programs[number].begins(o, at) {
-		if number = k.last; number >= len(k.programs) || !k.programs[number].begins(o, at) {
-			return 0, false
-		}
+	if uint(number) >= uint(len(k.programs)) || !k.programs[number].inWords {
+		return k.findSlowly(o, at, number)
+	}
+	p := &k.programs[number]
+	end = at + len(p.path)
+	first, last := o.from(at), o.from(end-32)
+	differ := (first.word(0) ^ p.first[0]) | (first.word(8) ^ p.first[1]) | (first.word(16) ^ p.first[2]) | (first.word(24) ^ p.first[3])
+	differ |= (last.word(0) ^ p.last[0]) | (last.word(8) ^ p.last[1]) | (last.word(16) ^ p.last[2]) | (last.word(24) ^ p.last[3])
+	if differ != 0 {
+		return k.findSlowly(o, at, number)
 	}
 	k.last = number
-	return number, true
+	return number, end, true
+}
+
+// findSlowly tries the program that is likely, -1 for none, and the one that was found last.
+func (k *known) findSlowly(o *opening, at, likely int) (number, end int, ok bool) {
+	for _, n := range [2]int{likely, k.last} {
+		if n >= 0 && n < len(k.programs) && bytes.HasPrefix(o[at:], k.programs[n].path) {
+			k.last = n
+			return n, at + len(k.programs[n].path), true
+		}
+	}
+	return 0, 0, false
 }
 
 // learn remembers a program, which the text begins with.
