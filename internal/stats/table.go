@@ -166,8 +166,8 @@ func (t *table) lookUp(events []event, places *[lookUps]found) {
 		likely[i] = index[places[i].hash>>placeShift&mask]
 	}
 	if len(entries) > 0 {
-		for _, at := range likely { // 0 is none: any one will do
-			entries[max(at&numberMask, 1)-1].touched = 0
+		for i := range likely { // not over its values: they would be copied first
+			entries[max(likely[i]&numberMask, 1)-1].touched = 0 // of none, any one will do
 		}
 	}
 	for i := range min(len(events), lookUps) {
