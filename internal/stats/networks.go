@@ -3,6 +3,7 @@ package stats
 import (
 	"cmp"
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"slices"
 )
@@ -34,27 +35,32 @@ func (n *networks) add(e *entry) {
 
 // top returns the most blocked; 0 is all.
 func (n *networks) top(most int) []NetworkCount {
-	sum := networkSums{most: most}
+	best := bestNetworks{most: most}
 	fours := sortByNetwork(n.four)
-	for i, four := range fours {
-		if i == 0 || four>>32 != fours[i-1]>>32 {
-			var b [4]byte
-			binary.BigEndian.PutUint32(b[:], uint32(four>>32))
-			sum.begin(netip.PrefixFrom(netip.AddrFrom4(b), 24))
+	for i := 0; i < len(fours); {
+		network, first, blocks := fours[i]>>32, i, uint64(0)
+		for ; i < len(fours) && fours[i]>>32 == network; i++ {
+			blocks += fours[i] & math.MaxUint32
 		}
-		sum.add(uint32(four))
+		if blocks >= best.least { // else it is not worth making
+			var b [4]byte
+			binary.BigEndian.PutUint32(b[:], uint32(network))
+			best.add(NetworkCount{netip.PrefixFrom(netip.AddrFrom4(b), 24), blocks, uint64(i - first)})
+		}
 	}
 	slices.SortFunc(n.six, func(a, b sixNetwork) int { return cmp.Compare(a.network, b.network) })
-	for i, six := range n.six {
-		if i == 0 || six.network != n.six[i-1].network {
-			var b [16]byte
-			binary.BigEndian.PutUint64(b[:8], six.network)
-			sum.begin(netip.PrefixFrom(netip.AddrFrom16(b), 48))
+	for i := 0; i < len(n.six); {
+		network, first, blocks := n.six[i].network, i, uint64(0)
+		for ; i < len(n.six) && n.six[i].network == network; i++ {
+			blocks += uint64(n.six[i].blocks)
 		}
-		sum.add(six.blocks)
+		if blocks >= best.least {
+			var b [16]byte
+			binary.BigEndian.PutUint64(b[:8], network)
+			best.add(NetworkCount{netip.PrefixFrom(netip.AddrFrom16(b), 48), blocks, uint64(i - first)})
+		}
 	}
-	sum.end()
-	return top(sum.all, most, mostBlockedNetwork)
+	return top(best.all, most, mostBlockedNetwork)
 }
 
 // sortByNetwork sorts by the 24 bits of the networks: by twelve, then by the other twelve
@@ -85,32 +91,17 @@ func mostBlockedNetwork(a, b NetworkCount) int {
 	return cmp.Or(cmp.Compare(b.Blocks, a.Blocks), a.Network.Addr().Compare(b.Network.Addr()))
 }
 
-// networkSums keeps the most blocked networks, and some more.
-type networkSums struct {
+// bestNetworks keeps the most blocked networks, and some more.
+type bestNetworks struct {
 	most  int // 0 is all
 	least uint64
 	all   []NetworkCount
-	at    NetworkCount
 }
 
-// begin ends the network at hand and begins another one.
-func (s *networkSums) begin(network netip.Prefix) {
-	s.end()
-	s.at = NetworkCount{Network: network}
-}
-
-func (s *networkSums) add(blocks uint32) {
-	s.at.Blocks += uint64(blocks)
-	s.at.Addresses++
-}
-
-func (s *networkSums) end() {
-	if s.at.Addresses == 0 || s.at.Blocks < s.least {
-		return
-	}
-	s.all = append(s.all, s.at)
-	if s.most > 0 && len(s.all) >= 2*s.most+64 {
-		s.all = top(s.all, s.most, mostBlockedNetwork)
-		s.least = s.all[s.most-1].Blocks
+func (b *bestNetworks) add(n NetworkCount) {
+	b.all = append(b.all, n)
+	if b.most > 0 && len(b.all) >= 2*b.most+64 {
+		b.all = top(b.all, b.most, mostBlockedNetwork)
+		b.least = b.all[b.most-1].Blocks
 	}
 }
