@@ -104,7 +104,7 @@ func (o *opening) word(at int) uint64 { return o.from(at).word(0) }
 // word returns the eight bytes from at on.
 func (s *stretch) word(at int) uint64 { return binary.LittleEndian.Uint64(s[at:]) }
 
-// Brief reads the line that the text begins with, in a fifth of the time that Parse
+// Brief reads the line that the text begins with, in a quarter of the time that Parse
 // takes; other lines follow. It reports false for a line of another kind, for one at the
 // end of the text, and for one whose hour or program is new: Parse reads those.
 func (p *Parser) Brief(text []byte, b *Brief) bool {
