@@ -50,9 +50,11 @@ fuzz:
 	done
 
 # Whole programs timed beside the bare commands, storms, memory, packets and whole lists, in
-# one run. BENCH holds flags, as BENCH='-only ipset -runs 20'.
+# one run, and the statistics. BENCH holds flags of the former, as BENCH='-only ipset -runs 20':
+# then it is that alone.
 bench: build
 	go run ./bench -bin build $(BENCH)
+	$(if $(BENCH),,$(MAKE) bench-stats)
 
 # The statistics of a generated log of some 300 MB, beside wc and a pipeline of grep and sort.
 bench-stats: build
