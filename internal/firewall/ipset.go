@@ -119,6 +119,11 @@ func (s ipset) remove(c *conn, addr netip.Addr) (was bool, err error) {
 	return found(s.do(c, ipsetDel, unix.NLM_F_EXCL, addr))
 }
 
+// has tells whether addr is in the set.
+func (s ipset) has(c *conn, addr netip.Addr) (bool, error) {
+	return found(s.do(c, ipsetTest, 0, addr))
+}
+
 // exists tells whether there is such a set.
 func (s ipset) exists(c *conn) (bool, error) {
 	var r requests

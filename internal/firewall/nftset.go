@@ -65,6 +65,14 @@ func (t nftTable) add(c *conn, addr netip.Addr) error {
 	return nftFault(c.transact(&r))
 }
 
+// has tells whether addr is in the set.
+func (t nftTable) has(c *conn, addr netip.Addr) (bool, error) {
+	var r requests
+	t.elements(&r, unix.NFT_MSG_GETSETELEM, 0, addr.Is6(), addr)
+	err := c.askOne(&r)
+	return err == nil, absentIsFine(err)
+}
+
 // remove makes sure that addr is not in the set, and tells whether it was. Over one
 // that is not there no transaction is begun.
 func (t nftTable) remove(c *conn, addr netip.Addr) (was bool, err error) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/netip"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
@@ -25,29 +23,22 @@ func (e *Firewall) Missing(ctx context.Context, addr netip.Addr) bool {
 		return false
 	}
 	defer c.close()
-	for _, has := range []func(*conn, netip.Addr) (bool, error){setOf(addr.Is6()).has, ourTable().has} {
-		if in, err := has(c, addr); err != nil || in {
+	set := setOf(addr.Is6())
+	if in, err := set.has(c, addr); err != nil || in {
+		return false
+	}
+	auto := f.program != "" && e.opts.Backend == Auto
+	if auto { // before there is a set, rules block; from then on they block nobody
+		if exists, err := set.exists(c); err != nil || !exists {
 			return false
 		}
 	}
-	switch {
-	case f.program == "":
+	if in, err := ourTable().has(c, addr); err != nil || in {
+		return false
+	}
+	if auto || f.program == "" {
 		return true
-	case e.opts.Backend == Auto: // where there is a set, rules block nobody
-		exists, err := setOf(addr.Is6()).exists(c)
-		return err == nil && exists
 	}
 	s, err := f.standing(ctx, nil, addr)
 	return err == nil && !s.blocks
-}
-
-func (s ipset) has(c *conn, addr netip.Addr) (bool, error) {
-	return found(s.do(c, ipsetTest, 0, addr))
-}
-
-func (t nftTable) has(c *conn, addr netip.Addr) (bool, error) {
-	var r requests
-	t.elements(&r, unix.NFT_MSG_GETSETELEM, 0, addr.Is6(), addr)
-	err := c.askOne(&r)
-	return err == nil, absentIsFine(err)
 }
