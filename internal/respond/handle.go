@@ -74,7 +74,7 @@ func (p *call) add(ctx context.Context) int {
 // a reboot would lift is put in force: it takes as long as the block does. A block that
 // would outlive a reboot waits for its lease, or nobody might ever lift it. others is what it
 // found out about other blocks.
-func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, others others, err error) {
+func (p *call) block(ctx context.Context) (outcome enforcer.Outcome, others otherBlocks, err error) {
 	addr := p.about.Addr
 	lock, leaseErr := p.store.LockAddr(addr)
 	defer lock.Release()

@@ -99,15 +99,15 @@ func oneOfEach(rows []listed) []netip.Addr {
 	return addrs
 }
 
-// others is what a block found out about those that should be in force beside it.
-type others struct {
+// otherBlocks is what a block found out about those that should be in force beside it.
+type otherBlocks struct {
 	flushed bool       // somebody took away what they rest on, or themselves
 	first   bool       // nothing was ever blocked in this kernel before
 	witness netip.Addr // one of them, if flushed does not tell
 }
 
 // restoreFlushed puts blocks back that somebody took away.
-func (p *call) restoreFlushed(ctx context.Context, o others) error {
+func (p *call) restoreFlushed(ctx context.Context, o otherBlocks) error {
 	if !o.flushed {
 		restoring, flushed := p.testify(ctx, o.witness)
 		defer restoring.Release()
