@@ -148,14 +148,18 @@ func (p *Parser) Brief(text []byte, b *Brief) bool {
 	if ((b.Addr.Low+over9)|(b.Addr.High+over9))&highs != 0 {
 		return b.readLonger(text, at)
 	}
-	rule := o.word(at + alertEnd + 1)
-	binary.LittleEndian.PutUint64(b.Rule[:], rule&(^uint64(0)>>((64-8*ruleLen)&63)))
+	b.setRule(o.word(at+alertEnd+1), ruleLen)
 	at += ruleEnd
 	length, ok := o.from(at).line()
 	if b.End = at + length; ok {
 		return true
 	}
 	return b.readEnd(text, at)
+}
+
+// setRule takes the rule from the first bytes of a word.
+func (b *Brief) setRule(text uint64, length int) {
+	binary.LittleEndian.PutUint64(b.Rule[:], text&(1<<(8*length)-1))
 }
 
 // line returns how much of the line that ends here is left. It may not know.
@@ -202,8 +206,7 @@ func (b *Brief) readLonger(text []byte, at int) bool {
 	if !ok || length > maxBriefRule || text[ruleEnd] != ' ' && text[ruleEnd] != '\n' {
 		return false
 	}
-	rule := binary.LittleEndian.Uint64(text[alertEnd+1:])
-	binary.LittleEndian.PutUint64(b.Rule[:], rule&(1<<(8*length)-1))
+	b.setRule(binary.LittleEndian.Uint64(text[alertEnd+1:]), length)
 	return b.readEnd(text, ruleEnd)
 }
 
