@@ -1,0 +1,185 @@
+package lease_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+)
+
+// TestStateFolderRefused: where the folder is not ours alone, no lease is taken or read,
+// and the error says why.
+func TestStateFolderRefused(t *testing.T) {
+	s := newStore(t)
+	acquire(t, s, taken(v4, "a", 1))
+	dir := filepath.Dir(s.Path())
+	spoil := func() error { return os.Chmod(dir, 0o770) }
+	if os.Geteuid() == 0 {
+		spoil = func() error { return os.Chown(dir, 54321, -1) }
+	}
+	if err := spoil(); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, settle := s.Acquire(taken(v4, "b", 2), "kernel")
+	_, allErr := s.All()
+	_, releaseErr := s.Release(v4, "a")
+	lock, lockErr := s.LockAddr(v4)
+	lock.Release()
+	for what, err := range map[string]error{
+		"Acquire": settle(), "All": allErr, "Release": releaseErr, "LockAddr": lockErr, "Clear": s.Clear(), "Drop": s.Drop(v4), "MarkComplete": mark(s, v4, "kernel"),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "the state folder "+dir+" is not used") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	compare(t, "Acquire", lease.Held{}, held)
+	if after, err := os.ReadFile(s.Path()); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the file was changed (%v)", err)
+	}
+}
+
+// mount puts a small file system at dir, or ends the test.
+func mount(t *testing.T, dir, options string) {
+	t.Helper()
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = unix.Mount("tmpfs", dir, "tmpfs", 0, options)
+	}
+	if err != nil {
+		reason := fmt.Sprintf("mounting a tmpfs: %v", err)
+		if os.Getenv("AR_KERNEL_TESTS") == "require" {
+			t.Fatalf("AR_KERNEL_TESTS=require: %s", reason)
+		}
+		t.Skip(reason)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// fill uses up the file system that dir is on, and returns what frees it again.
+func fill(t *testing.T, dir string) (free func()) {
+	t.Helper()
+	path := filepath.Join(dir, "filler")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = file.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	_ = file.Close()
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDiskFull: calls fail with the reason, no lease that was taken is lost, and all is
+// well again when there is room.
+func TestDiskFull(t *testing.T) {
+	s := newStore(t)
+	dir := filepath.Dir(s.Path())
+	mount(t, dir, "size=256k,mode=700")
+	free := fill(t, dir)
+	if _, settle := s.Acquire(taken(v6, "a", 1), "kernel"); !errors.Is(settle(), unix.ENOSPC) {
+		t.Errorf("no file and no room: %v, want ENOSPC", settle())
+	}
+	free()
+	standing := map[string]bool{}
+	take := func(i int) error {
+		l := taken(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), "a", i)
+		l.User = strings.Repeat("u", 500)
+		_, settle := s.Acquire(l, "kernel")
+		if settle() == nil {
+			standing[l.Addr.String()] = true
+		}
+		return settle()
+	}
+	check := func(when string) {
+		t.Helper()
+		all, err := lease.New(dir, "firewall-drop").All()
+		if err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		found := map[string]bool{}
+		for _, l := range all {
+			found[l.Addr.String()] = true
+		}
+		for addr := range standing {
+			if !found[addr] {
+				t.Errorf("%s: the lease on %s is lost", when, addr)
+			}
+		}
+	}
+	for i := range 20 {
+		if err := take(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free = fill(t, dir)
+	full := 0
+	for i := 20; i < 400 && full < 10; i++ {
+		if err := take(i); errors.Is(err, unix.ENOSPC) {
+			full++
+		} else if err != nil {
+			t.Errorf("full: %v, want ENOSPC", err)
+		}
+	}
+	if full == 0 {
+		t.Fatal("the file system was never full")
+	}
+	check("full")
+	free()
+	if err := take(1000); err != nil {
+		t.Errorf("after there is room: %v", err)
+	}
+	check("after there is room")
+	for _, err := range s.Faults() {
+		t.Errorf("fault: %v", err)
+	}
+}
+
+// TestReadOnly: what is there can be read, and taking a lease fails with the reason.
+func TestReadOnly(t *testing.T) {
+	s := newStore(t)
+	dir := filepath.Dir(s.Path())
+	mount(t, dir, "size=1m,mode=700")
+	mine := taken(v4, "a", 1)
+	acquire(t, s, mine)
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	want(t, s, mine)
+	held, err := s.Holders(v4, "a")
+	if err != nil {
+		t.Error(err)
+	}
+	compare(t, "holders", lease.Held{Mine: &mine}, held)
+	_, settle := s.Acquire(taken(v4, "b", 2), "kernel")
+	_, releaseErr := s.Release(v4, "a")
+	for what, err := range map[string]error{"Acquire": settle(), "Release": releaseErr} {
+		if !errors.Is(err, unix.EROFS) {
+			t.Errorf("%s: %v, want EROFS", what, err)
+		}
+	}
+	want(t, s, mine)
+}
