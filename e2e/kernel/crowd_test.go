@@ -169,11 +169,7 @@ func TestRaceOnOneAddress(t *testing.T) {
 			action := []string{"add", "delete"}[i/2%2]
 			commands = append(commands, start(t, bin+name, action, "-", "203.0.113.7", "1.1", "5712"))
 		}
-		for i, cmd := range commands {
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("call %d: %v", i, err)
-			}
-		}
+		waitForAll(t, commands, nil)
 		agrees(t, program)
 		// And it can still be freed and taken for certain.
 		for _, name := range []string{base, "custom-" + base} {

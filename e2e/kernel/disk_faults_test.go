@@ -202,12 +202,7 @@ func TestLogTakenAwayInAStorm(t *testing.T) {
 				commands = append(commands, start(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712"))
 				takeAway()
 			}
-			for i, cmd := range commands {
-				if err := cmd.Wait(); err != nil {
-					t.Errorf("add of address %d: %v", i, err)
-				}
-				takeAway()
-			}
+			waitForAll(t, commands, func(int) { takeAway() })
 			files, err := filepath.Glob(log + "*")
 			must(t, err)
 			lines := 0

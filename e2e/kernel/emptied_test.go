@@ -45,7 +45,7 @@ func TestEmptied(t *testing.T) {
 			respond(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712")
 			respond(t, program, "add", "-", fmt.Sprintf("2001:db8::%d", i), "1.1", "5712")
 		}
-		age(t, program, time.Minute)
+		age(t, leases(program), time.Minute)
 		for _, next := range []string{"203.0.113.1", "2001:db8:1::1"} { // each family has leases of its own to tell
 			here.Run(t, "/bin/sh", "-c", damage)
 			if got := listed(t, program); got != 0 {
@@ -69,31 +69,28 @@ func TestEmptiedInAStorm(t *testing.T) {
 		for i := range n {
 			respond(t, program, "add", "-", fmt.Sprintf("198.19.0.%d", i), "1.1", "5712")
 		}
-		age(t, program, time.Minute)
-		var commands []*exec.Cmd
-		for i := range n {
-			commands = append(commands, start(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712"))
-		}
-		for i, cmd := range commands {
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("add of address %d: %v", i, err)
-			}
+		store := leases(program)
+		age(t, store, time.Minute)
+		waitForAll(t, startAdds(t, program, "198.18.0.", n), func(i int) {
 			if i == n/3 {
 				_ = exec.Command("/bin/sh", "-c", damage).Run() // there is nothing of IPv6
 			}
-		}
-		age(t, program, time.Minute)
+		})
+		age(t, store, time.Minute)
 		respond(t, program, "add", "-", "203.0.113.1", "1.1", "5712")
 		agrees(t, program)
 	})
 }
 
-// age makes all leases of a program older.
-func age(t *testing.T, program string, by time.Duration) {
-	t.Helper()
+// leases is the store of a program's leases.
+func leases(program string) *lease.Store {
 	home := filepath.Join(filepath.Dir(program), "../..")
-	name := strings.TrimSuffix(filepath.Base(program), ".sh")
-	store := lease.New(home+"/var/active-response", name)
+	return lease.New(home+"/var/active-response", strings.TrimSuffix(filepath.Base(program), ".sh"))
+}
+
+// age makes all leases older.
+func age(t *testing.T, store *lease.Store, by time.Duration) {
+	t.Helper()
 	all, err := store.All()
 	must(t, err)
 	for i := range all {

@@ -23,6 +23,31 @@ func start(t *testing.T, path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// startAdds starts a response for the first n addresses of a net, which is text that a
+// number makes an address.
+func startAdds(t *testing.T, program, net string, n int) []*exec.Cmd {
+	t.Helper()
+	commands := make([]*exec.Cmd, n)
+	for i := range commands {
+		commands[i] = start(t, program, "add", "-", fmt.Sprintf("%s%d", net, i), "1.1", "5712")
+	}
+	return commands
+}
+
+// waitForAll waits until all have ended, as they should. ended, which may be nil, is told of
+// each in their order.
+func waitForAll(t *testing.T, commands []*exec.Cmd, ended func(i int)) {
+	t.Helper()
+	for i, cmd := range commands {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("call %d, %q: %v", i, cmd.Args[1:], err)
+		}
+		if ended != nil {
+			ended(i)
+		}
+	}
+}
+
 // configure writes active-response.toml into the home that bin belongs to.
 func configure(t *testing.T, bin, text string) {
 	t.Helper()
@@ -103,18 +128,11 @@ func TestTakenAwayInAStorm(t *testing.T) {
 			configure(t, bin, tt.config)
 			program := filepath.Join(bin, tt.program)
 			respond(t, program, "add", "-", "203.0.113.1", "1.1", "5712")
-			var commands []*exec.Cmd
-			for i := range n {
-				commands = append(commands, start(t, program, "add", "-", fmt.Sprintf("198.18.0.%d", i), "1.1", "5712"))
-			}
-			for i, cmd := range commands {
-				if err := cmd.Wait(); err != nil {
-					t.Errorf("add of address %d: %v", i, err)
-				}
+			waitForAll(t, startAdds(t, program, "198.18.0.", n), func(i int) {
 				if i == n/3 || i == 2*n/3 {
 					_ = exec.Command("/bin/sh", "-c", "PATH=/usr/sbin:/sbin:/usr/bin:/bin; "+tt.damage).Run() // what is gone already cannot go again
 				}
-			}
+			})
 			var here Host
 			if tt.program == "route-null" {
 				here.Run(t, program, "restore")

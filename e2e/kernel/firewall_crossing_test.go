@@ -41,11 +41,7 @@ func TestFirewallCrossesInAStorm(t *testing.T) {
 					commands = append(commands, start(t, program, "delete", "-", addr(gone), "1.1", "5712"))
 				}
 			}
-			for i, cmd := range commands {
-				if err := cmd.Wait(); err != nil {
-					t.Errorf("call %d: %v", i, err)
-				}
-			}
+			waitForAll(t, commands, nil)
 			agrees(t, program)
 			set := victim.Run(t, Program(t, "ipset"), "save", "ossec_ar4")
 			for i := range late {

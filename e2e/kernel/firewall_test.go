@@ -249,9 +249,5 @@ func storm(t *testing.T, program, action string, n int) {
 	for i := range commands {
 		commands[i] = start(t, program, action, "-", fmt.Sprintf("198.18.%d.%d", i/250, i%250), "1304756247.60385", "5712")
 	}
-	for i, cmd := range commands {
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s of address %d: %v", action, i, err)
-		}
-	}
+	waitForAll(t, commands, nil)
 }

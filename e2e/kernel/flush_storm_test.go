@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -50,19 +49,12 @@ func flushInAStorm(t *testing.T, variant, iptables, damage string) {
 	bindTools(t, tools)
 	program := filepath.Join(bin, "firewall-drop.sh")
 	respond(t, program, "add", "-", net+"200", "1.1", "5712")
-	commands := make([]*exec.Cmd, n)
-	for i := range commands {
-		commands[i] = start(t, program, "add", "-", fmt.Sprintf("%s%d", net, i), "1.1", "5712")
-	}
-	for i, cmd := range commands {
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("add of address %d: %v", i, err)
-		}
+	waitForAll(t, startAdds(t, program, net, n), func(i int) {
 		if i == n/3 || i == 2*n/3 {
 			// The storm may have the jump not back yet when it is removed again.
 			_ = exec.Command("/bin/sh", "-c", "PATH="+tools+"; "+damage).Run()
 		}
-	}
+	})
 	respond(t, program, "add", "-", last, "1.1", "5712")
 	agrees(t, program)
 	var here Host
