@@ -280,9 +280,13 @@ type bounded struct {
 }
 
 func (b *bounded) add(p []byte) {
-	if room := b.max - len(b.kept); room > 0 {
-		b.kept = append(b.kept, p[:min(room, len(p))]...)
+	p = p[:min(b.max-len(b.kept), len(p))]
+	if size := len(b.kept) + len(p); size > cap(b.kept) {
+		// By itself append adds a quarter to what is large: of a flood, five times of what is
+		// kept would lie around until it is collected, twice with this.
+		b.kept = append(make([]byte, 0, min(b.max, max(size, 2*cap(b.kept)))), b.kept...)
 	}
+	b.kept = append(b.kept, p...)
 }
 
 // KillChildren kills the direct children of this process. It is for a library that
