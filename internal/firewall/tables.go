@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
 	"strings"
@@ -71,6 +72,9 @@ func (t *tables) ask(work func() (bool, error)) (bool, error) {
 		found, err := work()
 		done <- result{found, err}
 	}()
+	// A collection would stop this loop for as long as what was written is moved to where there
+	// is more room: of 64 MiB, long enough for as many more.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	look := time.NewTicker(floodPause)
 	defer look.Stop()
 	for before := heap(); ; {
@@ -95,8 +99,8 @@ func (t *tables) ask(work func() (bool, error)) (bool, error) {
 
 // What iptables says to the commands that go-iptables gives here is some hundred bytes.
 const (
-	floodPause = 5 * time.Millisecond
-	maxFlood   = 8 << 20
+	floodPause = time.Millisecond
+	maxFlood   = 2 << 20
 )
 
 var errFlood = errors.New("iptables was killed: it writes without end")
