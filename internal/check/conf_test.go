@@ -177,7 +177,7 @@ func TestSettings(t *testing.T) {
 		}, isFault, "active-response.toml", `firewall.target: "ACCEPT" is not one of`, "active-response.toml:2"},
 		{"no TOML", func(p *place) {
 			p.write("var/ossec/etc/active-response.toml", "[whitelist\n")
-		}, isFault, "active-response.toml", "active-response.toml:2: expected", "mend "},
+		}, isFault, "active-response.toml", "active-response.toml:1: expected", "mend "},
 	} {
 		b.run(t)
 	}

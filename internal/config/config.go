@@ -169,7 +169,7 @@ func (c *Config) check() []fault {
 		faults = append(faults, fault{"host_deny", "file", fmt.Errorf("%q is no absolute path", c.HostDeny.File)})
 		c.HostDeny.File = def.HostDeny.File
 	}
-	if d := c.HostDeny.Daemons; d == "" || strings.ContainsAny(d, ":#\\\n\r") || strings.TrimSpace(d) != d {
+	if d := c.HostDeny.Daemons; d == "" || strings.ContainsAny(d, ":#\\\"\x00\n\r") || strings.TrimSpace(d) != d {
 		faults = append(faults, fault{"host_deny", "daemons", fmt.Errorf("%q is no daemon list", d)})
 		c.HostDeny.Daemons = def.HostDeny.Daemons
 	}
@@ -211,18 +211,10 @@ type fault struct {
 }
 
 func parse(path, data string, c Config) (Config, error) {
-	var tables map[string]toml.Primitive
-	meta, err := toml.Decode(data, &tables)
-	if err != nil {
-		var at toml.ParseError
-		if errors.As(err, &at) {
-			return c, fmt.Errorf("%s:%d: %s", path, at.Position.Line, at.Message)
-		}
-		return c, fmt.Errorf("%s: %w", path, err)
-	}
+	meta, tables, data, err := decode(path, data)
 	faults := decodeTables(meta, tables, &c)
 	faults = append(faults, c.check()...)
-	var all []error
+	all := []error{err}
 	for _, f := range faults {
 		name := strings.TrimPrefix(f.table+"."+f.key, ".")
 		all = append(all, fmt.Errorf("%s:%d: %s: %w", path, lineOf(data, f.table, f.key), strings.TrimSuffix(name, "."), f.err))

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,10 +88,47 @@ max_addresses = 0
 	}
 }
 
-func TestLoadBrokenSyntaxNamesTheLine(t *testing.T) {
-	_, path, err := load(t, "[whitelist]\nentries = [\n\"a\n")
-	if err == nil || !strings.Contains(err.Error(), path+":3:") {
-		t.Errorf("err = %v, want it to name line 3", err)
+// TestWhatIsNoTOMLIsPassedOver: only the statement that is wrong, and the table that has
+// no head, are lost.
+func TestWhatIsNoTOMLIsPassedOver(t *testing.T) {
+	const before, after = "[whitelist]\nentries = [\"192.0.2.1\"]\n", "[host_deny]\nfile = \"/srv/hosts.deny\"\n"
+	for _, test := range []struct {
+		broken string
+		lines  []int // that are told, of broken
+		kept   string
+	}{
+		{broken: "[firewall]\ntarget = DROP\nbackend = \"ipset\"\n", lines: []int{2}, kept: "ipset"},
+		{broken: "[firewall]\ntarget =\nbackend = \"ipset\"\n", lines: []int{2}, kept: "ipset"},
+		{broken: "[firewall]\ntarget\nbackend = \"ipset\"\n", lines: []int{2}, kept: "ipset"},
+		{broken: "[firewall]\ntarget = \"DROP\nbackend = \"ipset\"\n", lines: []int{2}, kept: "ipset"},
+		{broken: "[firewall]\ntimeout = 20s\nmax_rules = 012\n= 3\nbackend = \"ipset\"\n", lines: []int{2, 3}, kept: "ipset"},
+		{broken: "[firewall]\nmax_rules = 1\nmax_rules = 2\nbackend = \"ipset\"\n", lines: []int{3}, kept: "ipset"},
+		{broken: "[firewall]\nbackend = \"ipset\"\n[firewall]\nbackend = \"nftables\"\n", lines: []int{3}, kept: "ipset"},
+		{broken: "[firewall\nbackend = \"ipset\"\nfile = \"x\"\n", lines: []int{1}, kept: "auto"},
+		{broken: "firewall]\nbackend = \"ipset\"\nentries = [\"192.0.2.9\"]\n", lines: []int{1}, kept: "auto"},
+		{broken: "[wazuh]\naddress_fields = [\n \"a\"\n \"b\",\n]\n[firewall]\nbackend = \"ipset\"\n", lines: []int{4}, kept: "ipset"},
+		{broken: "[wazuh]\naddress_fields = [\n \"a\"\n\n[firewall]\nbackend = \"ipset\"\n", lines: []int{4}, kept: "ipset"},
+	} {
+		c, path, err := load(t, before+test.broken+after)
+		if len(c.Whitelist.Entries) != 1 || c.Whitelist.Entries[0] != "192.0.2.1" || c.HostDeny.File != "/srv/hosts.deny" || c.Firewall.Backend != test.kept {
+			t.Errorf("of %q there is left: %+v", test.broken, c)
+		}
+		if told := strings.Split(fmt.Sprint(err), "\n"); len(told) != len(test.lines) {
+			t.Errorf("%q: told are %q", test.broken, told)
+		}
+		for _, line := range test.lines {
+			if at := fmt.Sprintf("%s:%d: ", path, line+2); !strings.Contains(fmt.Sprint(err), at) {
+				t.Errorf("%q: %v, want it to name %s", test.broken, err, at)
+			}
+		}
+	}
+}
+
+// TestTooMuchIsWrong: then the defaults hold, and that is said.
+func TestTooMuchIsWrong(t *testing.T) {
+	c, path, err := load(t, strings.Repeat("[firewall]\nbackend = \"ipset\"\n", 100))
+	if c.Firewall.Backend != "auto" || err == nil || !strings.Contains(err.Error(), path+": too much of it is wrong: nothing in it counts") {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 
@@ -106,6 +144,7 @@ func TestLoadUnreadable(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("[firewall]\ntarget = \"REJECT\"\ntimeout = \"1s\"\n")
 	f.Add("[whitelist]\nentries = [1, \"x\"]\n[[mail.route]]\nto = []\n")
+	f.Add("\r")
 	f.Add("firewall = 1\n\"a b\".c = 2\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, _ := parse("x.toml", text, Default())
@@ -117,6 +156,10 @@ func FuzzParse(f *testing.F) {
 		}
 		if !strings.HasPrefix(c.HostDeny.File, "/") || c.HostDeny.Daemons == "" {
 			t.Errorf("host_deny %+v", c.HostDeny)
+		}
+		c, err := parse("x.toml", "[whitelist]\nentries = [\"192.0.2.1\"]\n[log]\n"+text, Default())
+		if len(c.Whitelist.Entries) != 1 && !strings.Contains(fmt.Sprint(err), "too much of it is wrong") {
+			t.Errorf("an error behind it took the whitelist away: %+v, %v", c.Whitelist, err)
 		}
 	})
 }

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// decode reads what is TOML in data. Statements that are not are told, by their lines, and
+// passed over: so no setting is lost to an error in another one. It returns what was read.
+func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primitive, read string, err error) {
+	meta, err = toml.Decode(data, &tables)
+	if err == nil {
+		return meta, tables, data, nil
+	}
+	s := statements{path: path, lines: strings.SplitAfter(data, "\n")}
+	s.dropBroken()
+	for range maxTwice {
+		read, tables = strings.Join(s.lines, ""), nil
+		if meta, err = toml.Decode(read, &tables); err == nil {
+			return meta, tables, read, errors.Join(s.faults...)
+		}
+		s.drop(s.tell(0, err)) // something is there twice
+	}
+	return toml.MetaData{}, nil, "", errors.Join(append(s.faults, fmt.Errorf("%s: too much of it is wrong: nothing in it counts", path))...)
+}
+
+// maxTwice is how many settings may be there twice.
+const maxTwice = 20
+
+// statements is a file that is looked through piece by piece.
+type statements struct {
+	path   string
+	lines  []string // with their ends; those that are passed over are empty but for these
+	faults []error
+}
+
+func beginsSetting(line string) bool { return isNameBefore(line, "=") }
+
+func beginsTable(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "[") }
+
+// meantAsTable tells whether only the bracket at the beginning is missing.
+func meantAsTable(line string) bool { return isNameBefore(line, "]") }
+
+func isNameBefore(line, sign string) bool {
+	name, _, ok := strings.Cut(line, sign)
+	name = strings.TrimSpace(name)
+	return ok && name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
+}
+
+// dropBroken passes over each statement that is no TOML by itself.
+func (s *statements) dropBroken() {
+	for from := 0; from < len(s.lines); {
+		to := s.end(from)
+		if err := s.check(from, to); err != nil {
+			at := s.tell(from, err)
+			if at > from && s.check(from, at) != nil {
+				at = from
+			}
+			s.drop(at)
+		}
+		from = to
+	}
+}
+
+// check returns what is wrong with some lines by themselves.
+func (s *statements) check(from, to int) error {
+	_, err := toml.Decode(strings.Join(s.lines[from:to], ""), new(map[string]any))
+	return err
+}
+
+// end returns where the statement ends that the line is of.
+func (s *statements) end(line int) int {
+	for line++; line < len(s.lines); line++ {
+		if beginsSetting(s.lines[line]) || beginsTable(s.lines[line]) {
+			break
+		}
+	}
+	return line
+}
+
+// drop passes over the rest of a statement. If that was to be the head of a table, the
+// settings under it are not given to the table before: they go, too.
+func (s *statements) drop(from int) {
+	to := s.end(from)
+	if beginsTable(s.lines[from]) || meantAsTable(s.lines[from]) {
+		for to < len(s.lines) && !beginsTable(s.lines[to]) {
+			to++
+		}
+	}
+	for i := from; i < to; i++ {
+		s.lines[i] = "\n"
+	}
+}
+
+// tell notes what is wrong with the lines from there on, and returns in which.
+func (s *statements) tell(from int, err error) int {
+	at, message := from, err.Error()
+	if fault := (toml.ParseError{}); errors.As(err, &fault) {
+		// Its Line is the next one where a line ends too early.
+		text := strings.Join(s.lines[from:], "")
+		at, message = from+strings.Count(text[:max(0, min(fault.Position.Start, len(text)))], "\n"), fault.Message
+	}
+	at = min(at, len(s.lines)-1)
+	s.faults = append(s.faults, fmt.Errorf("%s:%d: %s", s.path, at+1, message))
+	return at
+}
