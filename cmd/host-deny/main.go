@@ -16,7 +16,7 @@ func main() {
 		Name:    "host-deny",
 		Summary: "deny attackers the services that use TCP wrappers, in hosts.deny",
 		Manual: []string{
-			"host-deny enters an address into /etc/hosts.deny, as ALL:203.0.113.7 or ALL:[2001:db8::7], and takes exactly that entry out again. Every other byte of the file stays, and no reader ever sees it half-written. Only services that are built with TCP wrappers (libwrap) read that file; on many systems none is.",
+			"host-deny enters an address into /etc/hosts.deny, as ALL:203.0.113.7 or ALL:[2001:db8::7], and takes exactly that entry out again, also where it stood there before. Every other byte of the file stays, and no reader ever sees it half-written. Only services that are built with TCP wrappers (libwrap) read that file; on many systems none is.",
 		},
 		Lasting: true,
 		New: func(s respond.Setup) (enforcer.Enforcer, error) {

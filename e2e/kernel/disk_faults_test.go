@@ -86,20 +86,51 @@ func TestFullDiskHostsDeny(t *testing.T) {
 			respond(t, program, "add", "-", "203.0.113.7", "1.1", "5712")
 			wantHostsDeny(t, "with room", before+"ALL:203.0.113.7\n")
 			makeRoom = fill()
-			if out, err := here.Try(t, exec.Command(program, "delete", "-", "203.0.113.7", "1.1", "5712")); err != nil && !strings.Contains(out, "no space left on device") {
-				t.Errorf("delete with a full disk: %v, %q", err, out)
-			}
-			makeRoom()
+			// What needs no more room is done where it stands: the entry becomes a comment.
 			respond(t, program, "delete", "-", "203.0.113.7", "1.1", "5712")
-			if inPlace { // then the place of an entry becomes a comment and stays
+			wantHostsDeny(t, "lifted on a full disk", before+"#ossec-ar      \n")
+			respond(t, program, "add", "-", "203.0.113.8", "1.1", "5712")
+			wantHostsDeny(t, "blocked on a full disk", before+"ALL:203.0.113.8\n")
+			makeRoom()
+			respond(t, program, "delete", "-", "203.0.113.8", "1.1", "5712")
+			if inPlace {
 				before += "#ossec-ar      \n"
 			}
 			wantHostsDeny(t, "in the end", before)
 			entries, err := os.ReadDir("/etc")
-			if err != nil || len(entries) != 2 {
+			if err != nil || len(entries) != 3 { // the lock, too
 				t.Errorf("left over in /etc: %v, %v", entries, err)
 			}
 		})
+	}
+}
+
+// TestLogLineOnAFullDisk: what a full disk lets through of a line is not left there for the
+// next line to be joined to.
+func TestLogLineOnAFullDisk(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	program := filepath.Join(buildPrograms(t), "host-deny")
+	home := filepath.Join(filepath.Dir(program), "../..")
+	fill := smallDisk(t, filepath.Join(home, "logs"))
+	log := filepath.Join(home, "logs/active-responses.log")
+	before := strings.Repeat("x", os.Getpagesize()-51) + "\n" // 50 bytes of the page are left
+	must(t, os.WriteFile(log, []byte(before), 0o660))
+	makeRoom := fill()
+	var here Host
+	out, err := here.Try(t, exec.Command(program, "add", "-", "203.0.113.7", "1.1", "5712"))
+	if err != nil || !strings.Contains(out, "writing log: ") || !strings.Contains(out, "no space left on device") {
+		t.Errorf("add: %v, %q", err, out)
+	}
+	if text, err := os.ReadFile(log); err != nil || string(text) != before {
+		t.Errorf("with a full disk the log ends in %q, %v", strings.TrimLeft(string(text), "x"), err)
+	}
+	makeRoom()
+	respond(t, program, "add", "-", "203.0.113.9", "1.1", "5712")
+	text, err := os.ReadFile(log)
+	if added := strings.TrimPrefix(string(text), before); err != nil || strings.Count(added, "\n") != 1 || !strings.Contains(added, " add - 203.0.113.9 ") {
+		t.Errorf("with room %q was added, %v", added, err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func player(e *Enforcer, verb string, addrs ...netip.Addr) *exec.Cmd {
 }
 
 // TestProcessesAtOnce: 200 adds and then 200 deletes, each a process of its own,
-// all let go at the same moment.
+// all let go at the same moment. Each has a home of its own, as OSSEC and Wazuh have.
 func TestProcessesAtOnce(t *testing.T) {
 	modes := map[string]func(*testing.T, string) (*Enforcer, string){"replaced": newFile, "in place": newInPlace}
 	for name, newMode := range modes {
@@ -111,7 +112,9 @@ func runAtOnce(t *testing.T, e *Enforcer, verb string, addrs []netip.Addr) {
 	var cmds []*exec.Cmd
 	var stderr []*bytes.Buffer
 	for _, addr := range addrs {
-		cmd := player(e, verb, addr)
+		home := *e
+		home.lockPath = filepath.Join(t.TempDir(), "lock")
+		cmd := player(&home, verb, addr)
 		said := new(bytes.Buffer)
 		cmd.Stdin, cmd.Stderr = gate, said
 		if err := cmd.Start(); err != nil {
@@ -213,7 +216,7 @@ func validate(path string) error {
 	form := newForm("", false)
 	lines := bufio.NewScanner(bytes.NewReader(content[len(plain):]))
 	for lines.Scan() {
-		if addr, who := form.parse(lines.Bytes()); who != ours && !bytes.HasPrefix(lines.Bytes(), []byte("#")) {
+		if addr, ok := form.parse(lines.Bytes()); !ok && !bytes.HasPrefix(lines.Bytes(), []byte("#")) {
 			return fmt.Errorf("line %q (%v) in %q", lines.Text(), addr, content)
 		}
 	}

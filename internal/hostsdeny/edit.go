@@ -117,41 +117,50 @@ func makeEmpty(target string) error {
 	return errChanged
 }
 
-// lock keeps other processes of ours out. Without a lock file it goes on with a
-// note, for an address that stays unblocked is worse; edits then go into the
+// lockBeside returns the lock file for target, beside it as /etc/.pwd.lock is beside
+// /etc/passwd: who edits the file from another home (OSSEC's, Wazuh's) waits for the same.
+func lockBeside(target string) string {
+	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".ossec-ar.lock")
+}
+
+// lock keeps other processes of ours out. Without a lock file it goes on with
+// notes, for an address that stays unblocked is worse; edits then go into the
 // file in place, where they are small writes that do not undo one another.
 func (e *Enforcer) lock(ctx context.Context, target string) (*filelock.Lock, []string, error) {
 	wait := e.lockWait
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
 	}
-	beside := filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".ossec-ar.lock")
 	var notes []string
-	for _, path := range []string{e.lockPath, beside} {
+	for _, path := range []string{lockBeside(target), e.lockPath} {
 		if path == "" {
 			continue
 		}
 		lock, err := filelock.Exclusive(path, wait)
 		if err == nil || errors.Is(err, filelock.ErrTimeout) {
-			return lock, notes, err
+			return lock, nil, err
 		}
 		notes = append(notes, fmt.Sprintf("lock file %s can't be used: %v", path, err))
 	}
 	return nil, append(notes, "edited "+target+" without a lock"), nil
 }
 
-// followLinks returns what path names in the end, be it there or not. Links in
-// the folders on the way are the kernel's business.
+// followLinks returns what path names in the end, be it there or not, by the one name
+// that has no links in it: whoever edits the file must find the same lock.
 func followLinks(path string) (string, error) {
 	for range maxLinks {
 		next, err := os.Readlink(path)
 		switch {
 		case errors.Is(err, unix.EINVAL) || errors.Is(err, fs.ErrNotExist):
-			return path, nil
+			folder, name := filepath.Split(path)
+			folder, err = filepath.EvalSymlinks(folder)
+			return filepath.Join(folder, name), err
 		case err != nil:
 			return "", err
 		case !filepath.IsAbs(next):
-			next = filepath.Join(filepath.Dir(path), next)
+			// Not cleaned: ".." behind a link in folder is the parent of where that leads.
+			folder, _ := filepath.Split(path)
+			next = folder + next
 		}
 		path = next
 	}

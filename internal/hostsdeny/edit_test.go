@@ -3,6 +3,7 @@ package hostsdeny
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -47,7 +48,7 @@ func wantFile(t *testing.T, path, want string) {
 	}
 }
 
-// wantAlone checks that nothing but the file is left in its folder.
+// wantAlone checks that nothing but the file and its lock is left in its folder.
 func wantAlone(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -55,7 +56,7 @@ func wantAlone(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		if entry.Name() != filepath.Base(path) {
+		if name := filepath.Join(filepath.Dir(path), entry.Name()); name != path && name != lockBeside(path) {
 			t.Errorf("%s is left over", entry.Name())
 		}
 	}
@@ -142,6 +143,29 @@ func TestSymlinksAreFollowed(t *testing.T) {
 	}
 	if _, err := New(Options{Path: loop}).Block(t.Context(), v4, false); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("blocking through a link to itself: %v", err)
+	}
+}
+
+// TestParentOfALinkedFolder: ".." in a link means the parent of the folder that it lies
+// in, not of the one by whose name it was reached.
+func TestParentOfALinkedFolder(t *testing.T) {
+	root := t.TempDir()
+	target := filepath.Join(root, "srv/common/hosts.deny")
+	for _, dir := range []string{"srv/common", "srv/etc", "common"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, target, plain, 0o644)
+	for link, to := range map[string]string{"hosts.deny": "shared/hosts.deny", "shared": "srv/etc", "srv/etc/hosts.deny": "../common/hosts.deny"} {
+		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	block(t, New(Options{Path: filepath.Join(root, "hosts.deny")}), v4)
+	wantFile(t, target, plain+"ALL:1.2.3.4\n")
+	if entries, err := os.ReadDir(filepath.Join(root, "common")); err != nil || len(entries) > 0 {
+		t.Errorf("beside it stands %v, %v", entries, err)
 	}
 }
 
@@ -306,7 +330,7 @@ func TestLeftoversOfAKilledRunAreCleared(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	e, path := newFile(t, plain)
-	held, err := filelock.Exclusive(e.lockPath, time.Second)
+	held, err := filelock.Exclusive(lockBeside(path), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,21 +351,24 @@ func TestLock(t *testing.T) {
 
 func TestWithoutUsableLockFile(t *testing.T) {
 	e, path := newFile(t, plain)
+	if err := os.Symlink("nowhere", lockBeside(path)); err != nil { // which filelock refuses
+		t.Fatal(err)
+	}
+	held, err := filelock.Exclusive(e.lockPath, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.lockWait = 10 * time.Millisecond
+	if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, filelock.ErrTimeout) {
+		t.Errorf("Block while the other lock is held: %v", err)
+	}
+	held.Release()
+	block(t, e, v4)
+
 	e.lockPath = filepath.Join(t.TempDir(), "missing", "lock")
-	beside := filepath.Join(filepath.Dir(path), ".hosts.deny.ossec-ar.lock")
-	out, err := e.Block(t.Context(), v4, false)
-	if err != nil || len(out.Notes) != 1 || !strings.Contains(out.Notes[0], e.lockPath) {
-		t.Errorf("Block with a lock beside the file: %q, %v", out.Notes, err)
-	}
-	if err := os.Remove(beside); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("nowhere", beside); err != nil { // which filelock refuses
-		t.Fatal(err)
-	}
 	before := statFile(t, path)
-	out, err = e.Block(t.Context(), v6, false)
-	if err != nil || !slices.ContainsFunc(out.Notes, func(note string) bool { return strings.Contains(note, "without a lock") }) {
+	out, err := e.Block(t.Context(), v6, false)
+	if err != nil || !strings.Contains(fmt.Sprint(out.Notes), e.lockPath) || !slices.ContainsFunc(out.Notes, func(note string) bool { return strings.Contains(note, "without a lock") }) {
 		t.Errorf("Block without any lock: %q, %v", out.Notes, err)
 	}
 	wantFile(t, path, plain+"ALL:1.2.3.4\nALL:[2001:db8::1]\n")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -54,21 +55,13 @@ func (f form) line(addr netip.Addr) string {
 	return f.daemons + ":" + host
 }
 
-// owner says whose entry a line is.
-type owner int
-
-const (
-	nobodys owner = iota // not a plain entry for one address
-	ours                 // for the daemons that are configured
-	allOurs              // for ALL daemons, where others are configured
-)
-
-// parse reads one line, with or without its end.
-func (f form) parse(line []byte) (netip.Addr, owner) {
+// parse reads one line, with or without its end. It knows plain entries for one address
+// and the configured daemons, or ALL: those were ours before others were configured.
+func (f form) parse(line []byte) (netip.Addr, bool) {
 	line = bytes.Trim(line, " \t\r\n")
 	colon := bytes.IndexByte(line, ':')
 	if colon < 1 || line[0] == '#' {
-		return netip.Addr{}, nobodys
+		return netip.Addr{}, false
 	}
 	daemons, rest := bytes.TrimRight(line[:colon], " \t"), bytes.TrimLeft(line[colon+1:], " \t")
 	var host []byte
@@ -76,7 +69,7 @@ func (f form) parse(line []byte) (netip.Addr, owner) {
 	if bracketed {
 		end := bytes.IndexByte(rest, ']')
 		if end < 0 {
-			return netip.Addr{}, nobodys
+			return netip.Addr{}, false
 		}
 		host, rest = rest[1:end], rest[end+1:]
 	} else {
@@ -87,17 +80,16 @@ func (f form) parse(line []byte) (netip.Addr, owner) {
 		host, rest = rest[:end], rest[end:]
 	}
 	if !f.optionsFit(rest) {
-		return netip.Addr{}, nobodys
+		return netip.Addr{}, false
 	}
-	who := f.whose(daemons)
-	if who == nobodys {
-		return netip.Addr{}, nobodys
+	if !f.daemonsFit(daemons) {
+		return netip.Addr{}, false
 	}
 	addr, err := netip.ParseAddr(string(host))
 	if err != nil || addr.Is6() != bracketed || addr.Is4In6() || addr.Zone() != "" {
-		return netip.Addr{}, nobodys
+		return netip.Addr{}, false
 	}
-	return addr, who
+	return addr, true
 }
 
 // optionsFit looks at what follows the address.
@@ -110,22 +102,13 @@ func (f form) optionsFit(rest []byte) bool {
 	return found && bytes.EqualFold(bytes.Trim(option, " \t"), []byte("deny"))
 }
 
-func (f form) whose(daemons []byte) owner {
+func (f form) daemonsFit(daemons []byte) bool {
 	if bytes.Equal(daemons, []byte(f.daemons)) {
-		return ours // what nearly every line is
+		return true // what nearly every line is
 	}
 	tokens := splitDaemons(string(daemons))
-	same := len(tokens) == len(f.tokens)
-	for i := 0; same && i < len(tokens); i++ {
-		same = strings.EqualFold(tokens[i], f.tokens[i])
-	}
-	switch {
-	case same:
-		return ours
-	case len(tokens) == 1 && strings.EqualFold(tokens[0], "ALL"):
-		return allOurs
-	}
-	return nobodys
+	return slices.EqualFunc(tokens, f.tokens, strings.EqualFold) ||
+		len(tokens) == 1 && strings.EqualFold(tokens[0], DefaultDaemons)
 }
 
 // span is a whole line with its end: content[start:end].
@@ -134,18 +117,13 @@ type span struct{ start, end int }
 // entry is a line that parse knows.
 type entry struct {
 	span
-	addr  netip.Addr
-	owner owner
+	addr netip.Addr
 }
 
-// entries returns all entries that are ours, in the order of the file.
+// entries returns all entries, in the order of the file.
 func (f form) entries(content []byte) []entry {
 	var found []entry
-	f.each(content, func(e entry) {
-		if e.owner == ours {
-			found = append(found, e)
-		}
-	})
+	f.each(content, func(e entry) { found = append(found, e) })
 	return found
 }
 
@@ -153,8 +131,8 @@ func (f form) entries(content []byte) []entry {
 func (f form) each(content []byte, do func(entry)) {
 	for start := 0; start < len(content); {
 		line := lineAt(content, start)
-		if addr, who := f.parse(content[line.start:line.end]); who != nobodys && !continues(content, line.start) {
-			do(entry{line, addr, who})
+		if addr, ok := f.parse(content[line.start:line.end]); ok && !continues(content, line.start) {
+			do(entry{line, addr})
 		}
 		start = line.end
 	}
@@ -174,9 +152,9 @@ func (f form) find(content []byte, addr netip.Addr) []entry {
 			return found
 		}
 		line := lineAt(content, hit)
-		got, who := f.parse(content[line.start:line.end])
-		if who != nobodys && got == addr && !continues(content, line.start) {
-			found = append(found, entry{line, got, who})
+		got, ok := f.parse(content[line.start:line.end])
+		if ok && got == addr && !continues(content, line.start) {
+			found = append(found, entry{line, got})
 		}
 		from = line.end
 	}

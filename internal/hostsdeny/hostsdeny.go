@@ -40,8 +40,8 @@ type Options struct {
 	// systems where one file, hosts.allow, holds both. The first match decides
 	// there, so an entry behind "ALL : ALL : allow" would do nothing.
 	Allow bool
-	// LockPath is the lock file, in a folder that only root writes to. When it
-	// can't be opened, or is not given, one beside Path is used.
+	// LockPath is the lock file to use when there can be none beside Path, in a folder
+	// that only root writes to; "" for no other.
 	LockPath string
 	// LockWait bounds the wait for other processes that edit the file.
 	LockWait time.Duration
@@ -90,7 +90,7 @@ func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, _ bool) (enforcer
 	return enforcer.Outcome{Founded: done.made, Remade: done.made, Notes: done.notes}, nil
 }
 
-// Unblock takes out every plain entry for addr and the configured daemons, in
+// Unblock takes out every plain entry for addr and the configured daemons, or ALL, in
 // whatever spelling. A missing file is not made.
 func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
 	if _, err := e.edit(ctx, func(content []byte) plan { return e.form.planRemove(content, addr) }); err != nil {
@@ -127,7 +127,7 @@ func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr, progress 
 	return nil
 }
 
-// List returns the addresses of all plain entries for the configured daemons,
+// List returns the addresses of all plain entries for the configured daemons, or ALL,
 // whoever wrote them, each once.
 func (e *Enforcer) List(ctx context.Context) ([]enforcer.Block, error) {
 	if err := errors.Join(ctx.Err(), e.form.check()); err != nil {

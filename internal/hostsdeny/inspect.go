@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 )
 
 // Inspect says whether the file can have an effect: whether libwrap reads it as it is
@@ -50,15 +51,41 @@ func (e *Enforcer) inspectFile() enforcer.Finding {
 		f.Found, f.Mend = e.path+": its last line has no end, by which libwrap denies everybody", "echo >> "+e.path
 		return f
 	}
+	if n := longLine(now.content); n > 0 {
+		f.Found = fmt.Sprintf("%s:%d: the line, with those that continue it, has %d bytes or more, by which libwrap denies everybody", e.path, n, maxLibwrapLine)
+		f.Mend = fmt.Sprintf("divide line %d of %s", n, e.path)
+		return f
+	}
 	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read and has %d entries of the form %q", e.path, len(e.form.entries(now.content)), e.form.daemons+":ADDRESS")
 	return f
+}
+
+// maxLibwrapLine is how long a line of libwrap's may not be, in bytes without its end
+// (7.6.q, asked through tcpdmatch).
+const maxLibwrapLine = 2047
+
+// longLine returns the number of the first line that is too long for libwrap, 0 for none.
+func longLine(content []byte) int {
+	n, first, length := 0, 1, 0
+	for line := range bytes.Lines(content) {
+		n++
+		part, whole := bytes.CutSuffix(line, []byte("\n"))
+		part, goesOn := bytes.CutSuffix(part, []byte("\\"))
+		if length += len(part); length >= maxLibwrapLine {
+			return first
+		}
+		if !whole || !goesOn {
+			first, length = n+1, 0
+		}
+	}
+	return 0
 }
 
 // inspectAllow looks for a rule in hosts.allow, which libwrap asks first, that lets
 // everybody in.
 func inspectAllow(path string) enforcer.Finding {
 	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK, Found: path + " lets nobody in whom hosts.deny denies"}
-	content, err := os.ReadFile(path)
+	content, err := plainfile.Read(path, maxSize)
 	if errors.Is(err, os.ErrNotExist) {
 		f.Found = "there is none"
 		return f

@@ -117,6 +117,26 @@ func TestSpellingsAsLibwrapReadsThem(t *testing.T) {
 	}
 }
 
+// TestLineLengthsAsLibwrapReadsThem holds longLine against libwrap.
+func TestLineLengthsAsLibwrapReadsThem(t *testing.T) {
+	program(t, "tcpdmatch")
+	folder := t.TempDir()
+	writeFile(t, filepath.Join(folder, "hosts.allow"), "", 0o644)
+	for _, head := range []string{"# ", "# a\\\n", "# a\\\n# b\\\n", "ftpd : ALL\n# "} {
+		for length := maxLibwrapLine - 8; length < maxLibwrapLine+2; length++ {
+			content := head + strings.Repeat("x", length) + "\n"
+			writeFile(t, filepath.Join(folder, "hosts.deny"), content, 0o644)
+			want := "granted"
+			if longLine([]byte(content)) > 0 {
+				want = "denied"
+			}
+			if said := tcpdmatch(t, folder, v4); said != want {
+				t.Errorf("%q and %d more: libwrap says %s, we say %s", head, length, said, want)
+			}
+		}
+	}
+}
+
 func TestEffective(t *testing.T) {
 	wrapped, err := os.ReadFile(program(t, "tcpd")) // a program that links libwrap
 	if err != nil {

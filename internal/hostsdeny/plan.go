@@ -83,12 +83,12 @@ func (f form) planInsert(content []byte, addrs []netip.Addr) plan {
 	return plan{at: len(content), insert: append(mend, lines...)}
 }
 
-// planRemove takes out what is ours for addr, twice if it stands there twice.
+// planRemove takes out the entries for addr.
 func (f form) planRemove(content []byte, addr netip.Addr) plan {
 	return planCut(f.find(content, addr))
 }
 
-// planRemoveAll takes out what is ours for any of addrs.
+// planRemoveAll takes out the entries for any of addrs.
 func (f form) planRemoveAll(content []byte, addrs []netip.Addr) plan {
 	gone := make(map[netip.Addr]bool, len(addrs))
 	for _, addr := range addrs {
@@ -110,9 +110,7 @@ func (f form) planFlush(content []byte) plan {
 func planCut(entries []entry) plan {
 	var p plan
 	for _, e := range entries {
-		if e.owner == ours {
-			p.cuts = append(p.cuts, e.span)
-		}
+		p.cuts = append(p.cuts, e.span)
 	}
 	return p
 }
@@ -137,7 +135,7 @@ func (f form) ruleBefore(content []byte, end int) bool {
 func (f form) firstRule(content []byte) int {
 	for start := nextRule(content, 0); start < len(content); {
 		line := lineAt(content, start)
-		if _, who := f.parse(content[line.start:line.end]); who == nobodys {
+		if _, ok := f.parse(content[line.start:line.end]); !ok {
 			return line.start
 		}
 		start = nextRule(content, line.end)

@@ -73,7 +73,7 @@ func createTemp(path string) (*os.File, error) {
 // extended attributes. What can't be carried over means errInPlace.
 func fill(file *os.File, before *snapshot, content []byte) error {
 	if _, err := file.Write(content); err != nil {
-		return err
+		return inPlaceIfDenied(err)
 	}
 	fd := int(file.Fd())
 	mode := uint32(0o644)
@@ -89,13 +89,13 @@ func fill(file *os.File, before *snapshot, content []byte) error {
 	if err := unix.Fchmod(fd, mode); err != nil {
 		return fmt.Errorf("%w: keeping its mode: %w", errInPlace, err)
 	}
-	return file.Sync()
+	return inPlaceIfDenied(file.Sync())
 }
 
-// inPlaceIfDenied turns what a folder that can't be written to, or a bind mount
-// on the file, answers with into errInPlace.
+// inPlaceIfDenied turns what a folder that can't be written to, a bind mount
+// on the file, or a disk without room for a second one answers with into errInPlace.
 func inPlaceIfDenied(err error) error {
-	for _, errno := range []unix.Errno{unix.EACCES, unix.EPERM, unix.EROFS, unix.EBUSY, unix.EXDEV} {
+	for _, errno := range []unix.Errno{unix.EACCES, unix.EPERM, unix.EROFS, unix.EBUSY, unix.EXDEV, unix.ENOSPC, unix.EDQUOT} {
 		if errors.Is(err, errno) {
 			return fmt.Errorf("%w: %w", errInPlace, err)
 		}
