@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
@@ -70,16 +71,12 @@ const maxTail = 4 << 20
 
 // logged reports whether the log tells of a call of the program at path.
 func (h *host) logged(path string) bool {
-	file, err := os.Open(h.Home.ResponseLog())
+	file, err := plainfile.Open(h.Home.ResponseLog())
 	if err != nil {
 		return false
 	}
-	defer file.Close() // only read from
-	if info, err := file.Stat(); err == nil && info.Size() > maxTail {
-		if _, err := file.Seek(-maxTail, io.SeekEnd); err != nil {
-			return false
-		}
-	}
+	defer file.Close()
+	_, _ = file.Seek(-maxTail, io.SeekEnd)               // a shorter one is read from its beginning
 	tail, _ := io.ReadAll(io.LimitReader(file, maxTail)) // what could be read is looked at
 	name := "active-response/bin/" + filepath.Base(path)
 	return bytes.Contains(tail, []byte(name+" ")) || bytes.Contains(tail, []byte(name+": "))

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
@@ -58,14 +59,11 @@ func (h *host) whitelistFiles() []string {
 
 // eachLine hands on the entries of a file, in which # begins a comment.
 func eachLine(path string, each func(text, place string)) error {
-	file, err := os.Open(path)
+	file, err := plainfile.Open(path)
 	if err != nil {
 		return err
 	}
-	defer file.Close() // only read from
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no plain file", path)
-	}
+	defer file.Close()
 	lines := bufio.NewScanner(file)
 	for n := 1; lines.Scan(); n++ {
 		text, _, _ := strings.Cut(lines.Text(), "#")

@@ -2,6 +2,7 @@ package ossec
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 )
 
 // ListedResponse is a line of ar.conf: what execd may be asked to run.
@@ -19,16 +22,18 @@ type ListedResponse struct {
 	Line       int
 }
 
+// maxResponseList bounds ar.conf in bytes. OSSEC's own account may write it.
+const maxResponseList = 1 << 20
+
 // ReadResponseList reads ar.conf, which has lines `NAME - EXECUTABLE - TIMEOUT`. Broken
 // lines are passed over and told together with what could be read. A missing file is an
 // error that errors.Is os.ErrNotExist.
 func ReadResponseList(path string) ([]ListedResponse, error) {
-	file, err := os.Open(path)
+	text, err := plainfile.Read(path, maxResponseList)
 	if err != nil {
 		return nil, fmt.Errorf("reading the list of responses: %w", err)
 	}
-	defer file.Close() // only read from
-	return parseResponseList(file, path)
+	return parseResponseList(bytes.NewReader(text), path)
 }
 
 func parseResponseList(in io.Reader, path string) ([]ListedResponse, error) {

@@ -56,6 +56,11 @@ func (f *File) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// Seek is io.Seeker's.
+func (f *File) Seek(offset int64, whence int) (int64, error) {
+	return unix.Seek(f.fd, offset, whence)
+}
+
 // Close gives the file up. There is nothing to lose.
 func (f *File) Close() { _ = unix.Close(f.fd) }
 

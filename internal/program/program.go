@@ -117,6 +117,7 @@ func (p *Program) AppendLog(path string, lines []byte) {
 	if errors.Is(err, os.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o770); err == nil {
 			_ = os.Chown(filepath.Dir(path), -1, group) // best effort, as for the log itself
+			_ = os.Chmod(filepath.Dir(path), 0o770)     // whatever the umask: OSSEC's daemons log there, too
 			err = arlog.AppendLines(path, group, lines)
 		}
 	}

@@ -35,18 +35,30 @@ func AppendLines(path string, group int, lines []byte) error {
 		_ = unix.Fchown(fd, -1, group)
 		_ = unix.Fchmod(fd, 0o660)
 	}
-	for len(lines) > 0 { // a second time only where the disk is full, for the kernel to say so
-		n, err := unix.Write(fd, lines)
+	written := 0
+	for written < len(lines) { // a second time only where the disk is full, for the kernel to say so
+		n, err := unix.Write(fd, lines[written:])
 		if err != nil && !errors.Is(err, unix.EINTR) {
+			takeBack(fd, written)
 			_ = unix.Close(fd)
 			return fmt.Errorf("writing log: %w", &fs.PathError{Op: "write", Path: path, Err: err})
 		}
-		lines = lines[max(n, 0):]
+		written += max(n, 0)
 	}
 	if err := unix.Close(fd); err != nil {
 		return fmt.Errorf("closing log: %w", &fs.PathError{Op: "close", Path: path, Err: err})
 	}
 	return nil
+}
+
+// takeBack cuts off the n bytes that a full disk let through, lest the next line be joined
+// to them; not when somebody else has written behind them.
+func takeBack(fd, n int) {
+	end, err := unix.Seek(fd, 0, unix.SEEK_CUR) // behind what was written here
+	var stat unix.Stat_t
+	if n > 0 && err == nil && unix.Fstat(fd, &stat) == nil && stat.Size == end {
+		_ = unix.Ftruncate(fd, end-int64(n)) // what stays is no worse than before
+	}
 }
 
 // open opens for appending without following a link or waiting for a pipe's reader, and

@@ -81,17 +81,20 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	if err != nil || addr.Zone() != "" {
 		return netip.Prefix{}, fmt.Errorf("%w: %q is no address", ErrBadEntry, clip(left))
 	}
-	bits, err := strconv.Atoi(right)
+	bits, err := strconv.ParseUint(right, 10, 8) // no signs
 	if mask, merr := netip.ParseAddr(right); merr == nil && mask.Is4() && addr.Is4() {
 		bits, err = maskBits(mask)
 	}
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%w: %q is no mask", ErrBadEntry, clip(right))
 	}
-	if addr.Is4In6() && bits >= 96 {
+	if addr.Is4In6() { // of which fewer than 96 bits would be all of IPv4, and more
+		if bits < 96 {
+			return netip.Prefix{}, fmt.Errorf("%w: a mask of %q bits does not fit an IPv4 address that is mapped into IPv6", ErrBadEntry, clip(right))
+		}
 		addr, bits = addr.Unmap(), bits-96
 	}
-	p, err := addr.Prefix(bits)
+	p, err := addr.Prefix(int(bits))
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%w: a mask of %q bits does not fit", ErrBadEntry, clip(right))
 	}
@@ -99,13 +102,13 @@ func parseNetwork(s string) (netip.Prefix, error) {
 }
 
 // maskBits counts the ones of a mask like 255.255.240.0.
-func maskBits(mask netip.Addr) (int, error) {
+func maskBits(mask netip.Addr) (uint64, error) {
 	b := mask.As4()
 	m := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 	if inverse := ^m; inverse&(inverse+1) != 0 {
 		return 0, errors.New("the ones of the mask are not together")
 	}
-	bits := 0
+	var bits uint64
 	for ; m != 0; m <<= 1 {
 		bits++
 	}
