@@ -89,6 +89,7 @@ func TestScripts(t *testing.T) {
 			"count":    count,
 			"logline":  logline,
 			"atonce":   atOnce,
+			"unread":   unread,
 			"blocks":   blocks,
 			"truncate": truncate,
 			"daemon":   daemon(self),
@@ -190,6 +191,30 @@ func blocks(ts *testscript.TestScript, neg bool, args []string) {
 		if got := fmt.Sprint(strings.Count(string(out), "-A OSSEC_AR -s ")); got != args[i] {
 			ts.Fatalf("%s holds %s blocks, want %s:\n%s", name, got, args[i], out)
 		}
+	}
+}
+
+// unread stdout|stderr PROGRAM ARGS... runs a program, its standard input from the file
+// "stdin" if there is one, when nobody reads what it writes there any more.
+func unread(ts *testscript.TestScript, neg bool, args []string) {
+	reader, writer, err := os.Pipe()
+	ts.Check(err)
+	ts.Check(reader.Close())
+	defer writer.Close() // nothing was written
+	cmd := exec.Command(filepath.Join(ts.Getenv("BIN"), args[1]), args[2:]...)
+	cmd.Env = []string{"OSSEC_HOME=" + ts.Getenv("OSSEC_HOME"), "AR_TEST_TOOLS=" + ts.Getenv("AR_TEST_TOOLS"), "TZ=UTC"}
+	if in, err := os.Open(ts.MkAbs("stdin")); err == nil {
+		defer in.Close() // only read from
+		cmd.Stdin = in
+	}
+	switch args[0] {
+	case "stdout":
+		cmd.Stdout = writer
+	case "stderr":
+		cmd.Stderr = writer
+	}
+	if err := cmd.Run(); (err == nil) == neg {
+		ts.Fatalf("%v: %v", args, err)
 	}
 }
 

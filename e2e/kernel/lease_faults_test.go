@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
 // leaseFault is what can happen to the file that remembers the leases, or to its folder.
@@ -133,6 +136,38 @@ func TestLeaseFaults(t *testing.T) {
 			program := b.set(t)
 			for i, fault := range leaseFaults() {
 				t.Run(fault.name, func(t *testing.T) { suffer(t, program, fault, i) })
+			}
+		})
+	}
+}
+
+// TestFreedBesideABusyAddress: what flush and unban lift stays lifted, though a response holds
+// the lock of an address for too long.
+func TestFreedBesideABusyAddress(t *testing.T) {
+	for _, b := range blockers() {
+		if b.program == "firewall-drop" {
+			continue // it is the same for all
+		}
+		t.Run(b.name, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			b.config += "[lease]\nlock_timeout = \"100ms\"\n"
+			program := b.set(t)
+			store := lease.New(filepath.Join(filepath.Dir(program), "../../var/active-response"), b.program)
+			var here Host
+			for _, command := range [][]string{{"flush"}, {"unban", "203.0.113.7"}} {
+				respond(t, program, "add", "-", "203.0.113.7", "1.1", "5712")
+				lock, err := store.LockAddr(netip.MustParseAddr("203.0.113.7"))
+				must(t, err)
+				out, err := here.Try(t, exec.Command(program, command...))
+				lock.Release()
+				if err != nil || !strings.Contains(out, "still locked by another process") {
+					t.Errorf("%s: %v, %q", command, err, out)
+				}
+				if got := here.Run(t, program, "restore"); got != "Blocked 0 addresses again\n" || listed(t, program) != 0 {
+					t.Errorf("after %s restore says %q, and %d are in force", command, got, listed(t, program))
+				}
 			}
 		})
 	}

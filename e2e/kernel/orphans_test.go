@@ -132,6 +132,9 @@ func orphans(t *testing.T, program string, store *lease.Store) {
 	change(aged(-30 * time.Minute))
 	expires("the clock set back by half an hour", false)
 	change(aged(-2 * time.Hour))
+	if got := here.Run(t, program, "restore"); got != "Blocked 0 addresses again\n" || listed(t, program) != 1 {
+		t.Errorf("restore, when the clock may not be set yet, says %q, and %d are in force", got, listed(t, program))
+	}
 	expires("the clock set back by hours", true)
 }
 

@@ -44,7 +44,7 @@ func (s *Store) changed(more int, work func(*table) error) (*table, error) {
 	}
 	defer lock.Release()
 	t, err := s.transact(more, work)
-	if !errors.Is(err, errDamaged) {
+	if !errors.Is(err, ErrDamaged) {
 		return t, err
 	}
 	err = s.replace(t, err)

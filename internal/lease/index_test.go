@@ -251,7 +251,7 @@ func TestManyLeases(t *testing.T) {
 				delete(model, key(l))
 				many = append(many, l)
 			}
-			if err := s.EndAll(many); err != nil {
+			if err := errors.Join(s.LiftAll(many), s.LiftedAll(many)); err != nil {
 				t.Fatal(err)
 			}
 			if random.IntN(20) == 0 {
@@ -307,7 +307,7 @@ func TestGrowth(t *testing.T) {
 	if err != nil || len(all) != count {
 		t.Fatalf("%d leases, %v", len(all), err)
 	}
-	if err := s.EndAll(all[1:]); err != nil {
+	if err := errors.Join(s.LiftAll(all[1:]), s.LiftedAll(all[1:])); err != nil {
 		t.Fatal(err)
 	}
 	want(t, s, all[0])

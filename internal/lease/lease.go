@@ -11,6 +11,7 @@
 package lease
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -156,14 +157,34 @@ func (s *Store) StillHeld(addrs []netip.Addr) ([]netip.Addr, error) {
 	return held, nil
 }
 
+// ErrRenewed says that a lease is no longer what it was when it was read.
+var ErrRenewed = errors.New("it was renewed or ended meanwhile")
+
 // Release gives the lease of program on addr back and returns who else holds it. When
 // nobody does, the lease is marked as being lifted instead, so that the block is not
 // forgotten should lifting it fail or the process be killed: Lifted ends it. The mark need
 // not outlive a loss of power: then the block was not lifted, and the lease says so.
 func (s *Store) Release(addr netip.Addr, program string) (Held, error) {
+	return s.release(addr, program, func(*Lease) error { return nil })
+}
+
+// ReleaseSeen is Release of a lease that was read before. With ErrRenewed nothing was done.
+func (s *Store) ReleaseSeen(seen Lease) (Held, error) {
+	return s.release(seen.Addr, seen.Program, func(now *Lease) error {
+		if now == nil || !now.Renewed.Equal(seen.Renewed) || now.Lifting != seen.Lifting {
+			return ErrRenewed
+		}
+		return nil
+	})
+}
+
+func (s *Store) release(addr netip.Addr, program string, allowed func(*Lease) error) (Held, error) {
 	var held Held
 	t, err := s.changed(0, func(t *table) (err error) {
-		if held, err = t.holders(addr, program); err != nil || held.Mine == nil {
+		if held, err = t.holders(addr, program); err != nil {
+			return err
+		}
+		if err := allowed(held.Mine); err != nil || held.Mine == nil {
 			return err
 		}
 		if len(held.Others) > 0 {
@@ -212,10 +233,12 @@ func (s *Store) remove(addr netip.Addr, which func(Lease) bool) error {
 	return nil
 }
 
-// TakeAll takes or renews many leases. When it fails, some may be taken.
+// TakeAll takes or renews many leases, and sets the Since of those that it renews. When it
+// fails, some may be taken.
 func (s *Store) TakeAll(leases []Lease) error {
 	err := s.update(len(leases), func(t *table) error {
-		for _, l := range leases {
+		for i := range leases {
+			l := &leases[i]
 			held, err := t.holders(l.Addr, l.Program)
 			if err != nil {
 				return err
@@ -223,7 +246,7 @@ func (s *Store) TakeAll(leases []Lease) error {
 			if held.Mine != nil && !held.Mine.Lifting {
 				l.Since = held.Mine.Since
 			}
-			if err := t.put(l); err != nil {
+			if err := t.put(*l); err != nil {
 				return err
 			}
 		}
@@ -235,11 +258,36 @@ func (s *Store) TakeAll(leases []Lease) error {
 	return nil
 }
 
-// EndAll ends many leases. When it fails, some may have ended.
-func (s *Store) EndAll(leases []Lease) error {
+// LiftAll marks many leases as being lifted, as Release does: LiftedAll ends them.
+func (s *Store) LiftAll(leases []Lease) error {
+	err := s.update(0, func(t *table) error {
+		for _, l := range leases {
+			held, err := t.holders(l.Addr, l.Program)
+			if err != nil {
+				return err
+			}
+			if held.Mine == nil {
+				continue
+			}
+			held.Mine.Lifting = true
+			if err := t.put(*held.Mine); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("giving back %d leases: %w", len(leases), err)
+	}
+	return nil
+}
+
+// LiftedAll ends many leases that were being lifted: the blocks are gone, or others hold
+// them. When it fails, some may have ended.
+func (s *Store) LiftedAll(leases []Lease) error {
 	err := s.update(0, func(t *table) error {
 		for _, ending := range leases {
-			if err := t.end(ending.Addr, func(l Lease) bool { return l.Program == ending.Program }); err != nil {
+			if err := t.end(ending.Addr, func(l Lease) bool { return l.Lifting && l.Program == ending.Program }); err != nil {
 				return err
 			}
 		}
@@ -257,6 +305,12 @@ func (s *Store) Clear() error {
 		return fmt.Errorf("releasing all leases: %w", err)
 	}
 	return nil
+}
+
+// Mend moves the file aside if it is damaged anywhere, and keeps what can be read of it, as
+// changes do that find it so. All only tells.
+func (s *Store) Mend() error {
+	return s.update(0, func(t *table) error { return t.sound(func(uint32, Lease) {}) })
 }
 
 // All returns every lease, in order of address and program. A missing file has none.

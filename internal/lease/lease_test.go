@@ -104,6 +104,37 @@ func TestTwoPrograms(t *testing.T) {
 	want(t, s, neighbour)
 }
 
+// TestReleaseSeen: a lease is given back only if it is still the one that was read.
+func TestReleaseSeen(t *testing.T) {
+	s := newStore(t)
+	seen, renewed := taken(v4, "a", 1), taken(v4, "a", 2)
+	renewed.Since = seen.Since
+	refused := func(what string, l lease.Lease) {
+		t.Helper()
+		if _, err := s.ReleaseSeen(l); !errors.Is(err, lease.ErrRenewed) {
+			t.Errorf("%s: %v, want ErrRenewed", what, err)
+		}
+	}
+	refused("none", seen)
+	acquire(t, s, renewed)
+	refused("renewed", seen)
+	want(t, s, renewed)
+	if held, err := s.ReleaseSeen(renewed); err != nil {
+		t.Error(err)
+	} else {
+		compare(t, "the same", lease.Held{Mine: &renewed}, held)
+	}
+	refused("being lifted", renewed)
+	lifting := renewed
+	lifting.Lifting = true
+	want(t, s, lifting)
+	if held, err := s.ReleaseSeen(lifting); err != nil {
+		t.Error(err)
+	} else {
+		compare(t, "tried again", lease.Held{Mine: &lifting}, held)
+	}
+}
+
 func TestRenew(t *testing.T) {
 	s := newStore(t)
 	first, second := taken(v6, "a", 1), taken(v6, "a", 5)

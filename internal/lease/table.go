@@ -35,8 +35,8 @@ const (
 	mostGrowth = 16 << 10
 )
 
-// errDamaged marks a lease file that is not what we wrote.
-var errDamaged = errors.New("the lease file is damaged")
+// ErrDamaged marks a lease file that is not what we wrote.
+var ErrDamaged = errors.New("the lease file is damaged")
 
 func offset(slot uint32) int64 { return headerSize + int64(slot)*slotSize }
 
@@ -52,13 +52,13 @@ func openFile(path string, flags int) (int, error) {
 	return fd, nil
 }
 
-// openTable opens the file without its index. With errDamaged it may return what can still
+// openTable opens the file without its index. With ErrDamaged it may return what can still
 // be read from.
 func openTable(path string, flags int) (*table, error) {
 	fd, err := openFile(path, flags)
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
-		return nil, fmt.Errorf("%w: %s is no plain file", errDamaged, path)
+		return nil, fmt.Errorf("%w: %s is no plain file", ErrDamaged, path)
 	case err != nil:
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func openTable(path string, flags int) (*table, error) {
 	}
 	if stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		t.close()
-		return nil, fmt.Errorf("%w: %s is no plain file", errDamaged, path)
+		return nil, fmt.Errorf("%w: %s is no plain file", ErrDamaged, path)
 	}
 	t.ctime = stat.Ctim.Nano()
 	var header [headerSize]byte
@@ -80,17 +80,17 @@ func openTable(path string, flags int) (*table, error) {
 		t.close()
 		return nil, &os.PathError{Op: "read", Path: path, Err: err}
 	case n == 0:
-		return t, fmt.Errorf("%w: it is empty", errDamaged)
+		return t, fmt.Errorf("%w: it is empty", ErrDamaged)
 	case n < headerSize:
-		return t, fmt.Errorf("%w: it is cut off", errDamaged)
+		return t, fmt.Errorf("%w: it is cut off", ErrDamaged)
 	case string(header[:len(magic)]) != magic:
-		return t, fmt.Errorf("%w: it does not begin as one", errDamaged)
+		return t, fmt.Errorf("%w: it does not begin as one", ErrDamaged)
 	case binary.LittleEndian.Uint64(header[atHeaderSum:]) != checksum(header[:atHeaderSum]):
-		return t, fmt.Errorf("%w: its header is", errDamaged)
+		return t, fmt.Errorf("%w: its header is", ErrDamaged)
 	}
 	t.id, t.capacity = binary.LittleEndian.Uint64(header[atID:]), binary.LittleEndian.Uint32(header[atCapacity:])
 	if stat.Size < offset(t.capacity) {
-		return t, fmt.Errorf("%w: it is cut off", errDamaged)
+		return t, fmt.Errorf("%w: it is cut off", ErrDamaged)
 	}
 	return t, nil
 }
@@ -139,7 +139,7 @@ func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) 
 func (t *table) sound(visit func(slot uint32, l Lease)) error {
 	damaged, err := t.scan(visit)
 	if err == nil && damaged > 0 {
-		err = fmt.Errorf("%w: %d places in it hold neither a lease nor nothing", errDamaged, damaged)
+		err = fmt.Errorf("%w: %d places in it hold neither a lease nor nothing", ErrDamaged, damaged)
 	}
 	return err
 }
@@ -160,7 +160,7 @@ func (t *table) buildIndex(boot string) error {
 	x := t.index
 	known := x.header.live[0] + x.header.live[1]
 	if x.header.clean && x.header.table == t.id && x.header.boot == boot && boot != "" && known > uint32(len(leases)) {
-		return fmt.Errorf("%w: %d leases are gone from it", errDamaged, known-uint32(len(leases)))
+		return fmt.Errorf("%w: %d leases are gone from it", ErrDamaged, known-uint32(len(leases)))
 	}
 	t.pending = map[uint32][]byte{}
 	x.reset(t, boot)

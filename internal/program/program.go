@@ -9,10 +9,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
@@ -101,6 +103,11 @@ func (p *Program) Complain(err error) {
 		p.Advise(p.Hint(err))
 	}
 }
+
+// KeepWriting makes a pipe that nobody reads any more an error of the write, as any other,
+// instead of the end of the program: a daemon that stops closes its pipes, and what it asked
+// for is to be done all the same.
+func (p *Program) KeepWriting() { signal.Ignore(unix.SIGPIPE) }
 
 // Advise prints a hint; nothing for "".
 func (p *Program) Advise(hint string) {

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -34,14 +33,7 @@ func (p *call) importList(ctx context.Context, path string) int {
 		p.Complain(err)
 		return program.ExitFailed
 	}
-	list, err := neverblock.List(p.Home, p.config.Whitelist, p.Resolver)
-	if err != nil {
-		p.logFault(err)
-	}
-	never := list.Sieve(ctx)
-	for _, fault := range list.Faults() {
-		p.Complain(fault)
-	}
+	never := p.neverBlocked(ctx)
 	count := len(addrs)
 	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool {
 		match, covered := never.Match(a)
@@ -55,20 +47,38 @@ func (p *call) importList(ctx context.Context, path string) int {
 		p.say("would block %d addresses, skip %d", len(addrs), skipped)
 		return program.ExitOK
 	}
-	now := p.Now().UTC()
-	err = p.inChunks(addrs, func(part []netip.Addr) error {
-		leases := make([]lease.Lease, len(part))
-		for i, a := range part {
-			leases[i] = lease.Lease{Addr: a, Program: importer, Since: now, Renewed: now}
+	blocked := 0
+	err = inChunks(p, addrs, func(part []netip.Addr) error {
+		if err := p.importPart(ctx, part); err != nil {
+			return err
 		}
-		return errors.Join(p.enforcer.BlockAll(ctx, part, nil), p.store.TakeAll(leases))
+		blocked += len(part)
+		return nil
 	})
 	p.leaseFaults(nil)
 	if err != nil {
-		return p.fail(fmt.Errorf("importing %s: %w", path, err))
+		return p.fail(fmt.Errorf("importing %s: %d of %d addresses are blocked: %w", path, blocked, len(addrs), err))
 	}
 	p.say("Blocked %d addresses, skipped %d", len(addrs), skipped)
 	return program.ExitOK
+}
+
+// importPart leases and blocks addresses, in this order: nobody would lift what a kill left
+// in between. Those that cannot be blocked are not held either.
+func (p *call) importPart(ctx context.Context, addrs []netip.Addr) error {
+	now := p.Now().UTC()
+	leases := make([]lease.Lease, len(addrs))
+	for i, a := range addrs {
+		leases[i] = lease.Lease{Addr: a, Program: importer, Since: now, Renewed: now}
+	}
+	leaseErr := p.store.TakeAll(leases)
+	err := p.enforcer.BlockAll(ctx, addrs, nil)
+	if err != nil {
+		fresh := slices.DeleteFunc(leases, func(l lease.Lease) bool { return l.Since != now })
+		_, undone := p.giveBackAll(ctx, fresh)
+		err = errors.Join(err, undone)
+	}
+	return errors.Join(err, leaseErr)
 }
 
 // Bounds of a list that is imported, and how many of its faults are told.
@@ -98,7 +108,10 @@ func (p *call) readList(path string) ([]netip.Addr, error) {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		addr, err := arproto.ParseAddr(strings.TrimSuffix(strings.TrimSuffix(text, "/32"), "/128"))
+		if network, err := netip.ParsePrefix(text); err == nil && network.IsSingleIP() {
+			text = network.Addr().String()
+		}
+		addr, err := arproto.ParseAddr(text)
 		switch {
 		case err != nil && len(faults) < maxListFaults:
 			faults = append(faults, fmt.Errorf("%s:%d: %w", name, n, err))
@@ -121,31 +134,47 @@ func (p *call) flushProgram(ctx context.Context, name string) int {
 	if err := p.setUp(); err != nil {
 		return p.fail(err)
 	}
-	leases, err := p.store.All()
+	leases, err := p.leases()
 	if err != nil {
 		return p.fail(err)
 	}
 	leases = slices.DeleteFunc(leases, func(l lease.Lease) bool { return l.Program != name })
+	if p.dryRun {
+		p.say("would give up %d addresses that %s holds", len(leases), name)
+		return program.ExitOK
+	}
+	var freed []netip.Addr
+	err = inChunks(p, leases, func(part []lease.Lease) error {
+		free, err := p.giveBackAll(ctx, part)
+		freed = append(freed, free...)
+		return err
+	})
+	if name != importer {
+		p.logUnblocked(freed, "(all of "+name+", by hand)")
+	}
+	p.leaseFaults(nil)
+	if err != nil {
+		return p.fail(err)
+	}
+	p.say("Gave up %d addresses that %s held", len(leases), name)
+	return program.ExitOK
+}
+
+// giveBackAll ends leases and lifts the blocks that nobody else holds, which it returns. What
+// cannot be lifted is not forgotten. Nobody else changes any block meanwhile.
+func (p *call) giveBackAll(ctx context.Context, leases []lease.Lease) ([]netip.Addr, error) {
+	if err := p.store.LiftAll(leases); err != nil {
+		return nil, err
+	}
 	addrs := make([]netip.Addr, len(leases))
 	for i, l := range leases {
 		addrs[i] = l.Addr
 	}
-	if p.dryRun {
-		p.say("would give up %d addresses that %s holds", len(addrs), name)
-		return program.ExitOK
+	freed, err := p.freeUnheld(ctx, addrs)
+	if err != nil {
+		return nil, err
 	}
-	// The leases end first: an address that is freed must not be put back by a restore.
-	if err := p.store.EndAll(leases); err != nil {
-		return p.fail(err)
-	}
-	if err := p.unblockAll(ctx, addrs); err != nil {
-		return p.fail(err)
-	}
-	if name != importer {
-		p.logUnblocked(addrs, "(all of "+name+", by hand)")
-	}
-	p.say("Gave up %d addresses that %s held", len(addrs), name)
-	return program.ExitOK
+	return freed, p.store.LiftedAll(leases)
 }
 
 // export prints the addresses that are held.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
@@ -116,7 +115,7 @@ func (p *call) newLease() lease.Lease {
 	return lease.Lease{
 		Addr: p.about.Addr, Program: p.Name,
 		RuleID: p.about.RuleID, AlertID: p.about.AlertID, User: p.about.User,
-		Since: now, Renewed: now, Daemon: lease.FindDaemon(p.Proc, p.ParentPID),
+		Since: now, Renewed: now, Daemon: p.daemon,
 	}
 }
 
@@ -125,7 +124,7 @@ func (p *call) delete(ctx context.Context) int {
 	if p.dryRun {
 		return p.dryDelete()
 	}
-	held, leaseErr, err := p.giveBack(ctx, p.about.Addr, p.Name)
+	held, leaseErr, err := p.giveBack(ctx, lease.Lease{Addr: p.about.Addr, Program: p.Name}, false)
 	switch {
 	case err != nil:
 		return p.fail(err)
@@ -139,24 +138,31 @@ func (p *call) delete(ctx context.Context) int {
 	return program.ExitOK
 }
 
-// giveBack ends the lease of a program on addr and, when nobody else holds the address,
-// lifts the block. err is nil when the block is gone or others hold it. leaseErr tells
-// what the leases suffered: a store that fails holds nothing, and the block is lifted as
-// a stock script would.
-func (p *call) giveBack(ctx context.Context, addr netip.Addr, holder string) (held lease.Held, leaseErr, err error) {
-	lock, leaseErr := p.store.LockAddr(addr)
+// giveBack ends the lease of a program on an address and, when nobody else holds that, lifts
+// the block. err is nil when the block is gone or others hold it. leaseErr tells what the
+// leases suffered: a store that fails holds nothing, and the block is lifted as a stock
+// script would. Of a lease that was seen, nothing is lifted unless it is still that one.
+func (p *call) giveBack(ctx context.Context, l lease.Lease, seen bool) (held lease.Held, leaseErr, err error) {
+	lock, leaseErr := p.store.LockAddr(l.Addr)
 	defer lock.Release()
-	if leaseErr == nil {
-		held, leaseErr = p.store.Release(addr, holder)
+	switch {
+	case leaseErr != nil:
+	case seen:
+		held, leaseErr = p.store.ReleaseSeen(l)
+	default:
+		held, leaseErr = p.store.Release(l.Addr, l.Program)
 	}
 	if len(held.Others) > 0 {
 		return held, leaseErr, nil
 	}
-	if err := p.enforcer.Unblock(ctx, addr); err != nil {
+	if seen && leaseErr != nil {
+		return held, nil, leaseErr
+	}
+	if err := p.enforcer.Unblock(ctx, l.Addr); err != nil {
 		return held, leaseErr, err
 	}
 	if leaseErr == nil && (held.Mine != nil || len(held.Lifting) > 0) {
-		leaseErr = p.store.Lifted(addr)
+		leaseErr = p.store.Lifted(l.Addr)
 	}
 	return held, leaseErr, nil
 }
@@ -187,13 +193,29 @@ func holders(leases []lease.Lease) string {
 	return strings.Join(names, ", ")
 }
 
-// leaseFaults tells what the leases suffered, now that the block is as it should be.
+// leaseFaults tells what the leases suffered, now that the block is as it should be: each
+// fault once, however many addresses it is about.
 func (p *call) leaseFaults(err error) {
 	for _, fault := range append(p.store.Faults(), err) {
-		if fault != nil {
-			p.logFault(fault)
+		if fault == nil || p.told[fault.Error()] {
+			continue
 		}
+		if p.told == nil {
+			p.told = map[string]bool{}
+		}
+		p.told[fault.Error()] = true
+		p.logFault(fault)
 	}
+}
+
+// leases returns all leases. A damaged file is mended first, unless nothing is to be changed.
+func (p *call) leases() ([]lease.Lease, error) {
+	all, err := p.store.All()
+	if err == nil || p.looking || p.dryRun || !errors.Is(err, lease.ErrDamaged) || p.store.Mend() != nil {
+		return all, err
+	}
+	p.leaseFaults(nil)
+	return p.store.All()
 }
 
 // whitelisted asks the whitelist for the address at hand and tells the faults in it.
@@ -208,6 +230,23 @@ func (p *call) whitelisted(ctx context.Context) (whitelist.Match, bool) {
 		p.log(arlog.StatusError, arlog.Failed(fmt.Errorf("%s (the rest of the whitelist counts)", summary(faults))))
 	}
 	return match, covered
+}
+
+// neverBlocked returns the whitelist in a form for many addresses, as it was when it was
+// asked for first, and tells the faults in it then.
+func (p *call) neverBlocked(ctx context.Context) *whitelist.Sieve {
+	if p.never != nil {
+		return p.never
+	}
+	list, err := neverblock.List(p.Home, p.config.Whitelist, p.Resolver)
+	if err != nil {
+		p.logFault(err)
+	}
+	p.never = list.Sieve(ctx)
+	for _, fault := range list.Faults() {
+		p.Complain(fault)
+	}
+	return p.never
 }
 
 // summary puts faults on one line.

@@ -46,7 +46,7 @@ func (p *call) line() cmdline.Line {
 			{"flush", "free all addresses"},
 			{"expire", "free those whose daemon died (from cron)"},
 			{"restore", "block again after a reboot or a flush"},
-			{"reconcile", "what differs between leases and host"},
+			{"reconcile", "what differs between leases, whitelist and host"},
 			{"import FILE|-", "block a list, one address a line"},
 			{"check", "why it is not blocking"},
 		},
@@ -111,7 +111,7 @@ func (p *call) commands() []*cli.Command {
 		p.plain("expire", "free addresses whose daemon died before it could", p.expire),
 		p.plain("restore", "block again what is leased but not blocked, as after a reboot", p.restore),
 		{
-			Name: "reconcile", Usage: "show what differs between the leases and the host; exit 1 if anything does", HideHelpCommand: true,
+			Name: "reconcile", Usage: "show what differs between the leases, the whitelist and the host; exit 1 if anything does", HideHelpCommand: true,
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "block what is missing, free what nobody holds"}},
 			Action: func(c *cli.Context) error { return cmdline.Result(p.reconcile(c.Context, c.Bool("repair"))) },
 		},
@@ -179,7 +179,6 @@ func (p *call) act(ctx context.Context, action string, args []string) int {
 
 // unban lifts the block on addr and ends every lease on it.
 func (p *call) unban(ctx context.Context, addr netip.Addr) int {
-	p.about = arproto.Request{Action: arproto.Delete, Addr: addr}
 	if err := p.setUp(); err != nil {
 		return p.fail(err)
 	}
@@ -187,16 +186,20 @@ func (p *call) unban(ctx context.Context, addr netip.Addr) int {
 		p.say("would unblock %s, whoever holds it", addr)
 		return program.ExitOK
 	}
+	return p.unblock(ctx, addr, "(by hand)")
+}
+
+// unblock lifts the block on addr and ends every lease on it.
+func (p *call) unblock(ctx context.Context, addr netip.Addr, why string) int {
+	p.about = arproto.Request{Action: arproto.Delete, Addr: addr}
 	lock, leaseErr := p.store.LockAddr(addr)
 	defer lock.Release()
 	if err := p.enforcer.Unblock(ctx, addr); err != nil {
 		return p.fail(err)
 	}
-	if leaseErr == nil {
-		leaseErr = p.store.Drop(addr)
-	}
-	p.log(arlog.StatusDelete, arlog.Unblocked(addr, "")+" (by hand)")
+	dropErr := p.store.Drop(addr)
+	p.log(arlog.StatusDelete, arlog.Unblocked(addr, "")+" "+why)
 	p.say("Unblocked IP: %s", addr)
 	p.leaseFaults(leaseErr)
-	return program.ExitOK
+	return p.stillLeased(dropErr)
 }

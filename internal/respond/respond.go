@@ -24,6 +24,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/statedir"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
 // Response is one blocking response.
@@ -65,6 +66,10 @@ type call struct {
 	config   config.Config
 	enforcer enforcer.Enforcer
 	store    *lease.Store
+	daemon   *lease.Daemon // that called, as it was in the beginning: it may end meanwhile
+	// told are the faults of the leases that have been logged.
+	told map[string]bool
+	never *whitelist.Sieve // see neverBlocked
 	// about is the request at hand, for log lines.
 	about   arproto.Request
 	person  bool // a person called it, not a daemon
@@ -78,12 +83,15 @@ func Main(env program.Env, response Response) int {
 	p.Hint = response.Hint
 	args := p.Arguments()
 	ctx := context.Background()
-	switch {
-	case len(args) == 0 && !env.StdinTerminal:
-		return p.wazuhCall(ctx)
-	case cmdline.ForPerson(args, personal...):
+	wazuh := len(args) == 0 && !env.StdinTerminal
+	if !wazuh && cmdline.ForPerson(args, personal...) {
 		p.person = true
 		return p.commandLine(ctx, args)
+	}
+	p.KeepWriting()
+	p.daemon = lease.FindDaemon(p.Proc, p.ParentPID)
+	if wazuh {
+		return p.wazuhCall(ctx)
 	}
 	return p.ossecCall(ctx, args)
 }

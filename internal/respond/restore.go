@@ -9,40 +9,47 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/filelock"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
 // restore expires what is due and then blocks again whatever is leased but not blocked, and
 // moves what stands where another configuration put it.
 func (p *call) restore(ctx context.Context) int {
-	if status := p.expire(ctx); status != program.ExitOK {
-		return status
+	if err := p.setUp(); err != nil {
+		return p.fail(err)
 	}
+	due, _, _, err := p.orphans()
+	if err != nil {
+		return p.fail(err)
+	}
+	// After a reboot the clock may not be set yet: no lease is due for being of the future.
+	due = slices.DeleteFunc(due, func(l lease.Lease) bool { return !l.Lifting && l.Renewed.After(p.Now()) })
+	status := p.expireAll(ctx, due)
 	if p.dryRun {
 		rows, err := p.compared(ctx)
 		if err != nil {
 			return p.fail(err)
 		}
-		p.say("would block %d addresses again", len(missingIn(rows, p.Now(), 0)))
+		p.say("would block %d addresses again", len(p.missingIn(ctx, rows, 0)))
 		if n := len(misplacedIn(rows)); n > 0 {
 			p.say("would move %d addresses to where the configuration has them now", n)
 		}
-		return program.ExitOK
+		return status
 	}
 	n, rows, err := p.restoreMissing(ctx, 0)
 	if err != nil {
-		return p.fail(err)
+		status = p.fail(err)
+	} else {
+		p.say("Blocked %d addresses again", n)
 	}
-	p.say("Blocked %d addresses again", n)
 	misplaced := misplacedIn(rows)
 	if len(misplaced) == 0 {
-		return program.ExitOK
+		return status
 	}
 	if err := p.blockInBulk(ctx, misplaced); err != nil {
 		return p.fail(err)
 	}
 	p.say("Moved %d addresses to where the configuration has them now", len(misplaced))
-	return program.ExitOK
+	return status
 }
 
 // misplacedIn returns the addresses that are held and in force where another configuration
@@ -72,7 +79,7 @@ func (p *call) restoreMissing(ctx context.Context, age time.Duration) (restored 
 		if err != nil {
 			return restored, rows, err
 		}
-		missing := missingIn(rows, p.Now(), age)
+		missing := p.missingIn(ctx, rows, age)
 		if round > 0 && len(missing) == 0 {
 			break
 		}
@@ -145,14 +152,22 @@ func (p *call) testify(ctx context.Context, witness netip.Addr) (restoring *file
 	return restoring, err == nil && len(held) > 0 && prober.Missing(ctx, witness)
 }
 
-// missingIn returns what is leased, for as long as age at least, but not blocked. A lease of
-// the future is not young: the clock was set back.
-func missingIn(rows []listed, now time.Time, age time.Duration) []netip.Addr {
+// missingIn returns what is leased, for as long as age at least, but not blocked, and not on
+// the whitelist. A lease of the future is not young: the clock was set back.
+func (p *call) missingIn(ctx context.Context, rows []listed, age time.Duration) []netip.Addr {
 	var missing []netip.Addr
+	now := p.Now()
 	for _, r := range rows {
 		if r.State == stateMissing && slices.ContainsFunc(r.Leases, func(l lease.Lease) bool { return now.Sub(l.Renewed).Abs() >= age }) {
 			missing = append(missing, r.Address)
 		}
 	}
-	return missing
+	if len(missing) == 0 {
+		return nil
+	}
+	never := p.neverBlocked(ctx)
+	return slices.DeleteFunc(missing, func(addr netip.Addr) bool {
+		_, covered := never.Match(addr)
+		return covered
+	})
 }

@@ -3,6 +3,7 @@ package respond
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -34,13 +35,20 @@ func (p *call) flush(ctx context.Context) int {
 	if err := lift(ctx); err != nil {
 		return p.fail(err)
 	}
-	if leaseErr == nil {
-		leaseErr = p.store.Clear()
-	}
+	clearErr := p.store.Clear()
 	p.logUnblocked(addrs, "(all, by hand)")
 	p.say("Unblocked all %d addresses", len(addrs))
 	p.leaseFaults(leaseErr)
-	return program.ExitOK
+	return p.stillLeased(clearErr)
+}
+
+// stillLeased returns the exit status after leases were to end: if they did not, the blocks
+// are lifted, but a restore puts them back.
+func (p *call) stillLeased(err error) int {
+	if err == nil {
+		return program.ExitOK
+	}
+	return p.fail(fmt.Errorf("%w: what is still leased will be blocked again", err))
 }
 
 // toFlush returns what flush frees, and how.
@@ -53,7 +61,7 @@ func (p *call) toFlush(ctx context.Context) ([]netip.Addr, func(context.Context)
 		}
 		return addrs, p.enforcer.Flush, err
 	}
-	leases, err := p.store.All()
+	leases, err := p.leases()
 	for _, l := range leases {
 		if n := len(addrs); n == 0 || addrs[n-1] != l.Addr { // they are in order
 			addrs = append(addrs, l.Addr)
@@ -83,6 +91,16 @@ func (p *call) expire(ctx context.Context) int {
 	if err != nil {
 		return p.fail(err)
 	}
+	status := p.expireAll(ctx, due)
+	if p.StdoutTerminal || p.dryRun {
+		for _, l := range kept {
+			p.say("kept %s, held by %s: its daemon is gone, but it may last for ever", l.Addr, holders([]lease.Lease{l}))
+		}
+	}
+	return status
+}
+
+func (p *call) expireAll(ctx context.Context, due []lease.Lease) int {
 	status := program.ExitOK
 	for _, l := range due {
 		if p.dryRun {
@@ -93,17 +111,16 @@ func (p *call) expire(ctx context.Context) int {
 			status = p.fail(err)
 		}
 	}
-	if p.StdoutTerminal || p.dryRun {
-		for _, l := range kept {
-			p.say("kept %s, held by %s: its daemon is gone, but it may last for ever", l.Addr, holders([]lease.Lease{l}))
-		}
-	}
+	p.about = arproto.Request{}
 	return status
 }
 
 func (p *call) expireOne(ctx context.Context, l lease.Lease) error {
 	p.about = arproto.Request{Action: arproto.Delete, Addr: l.Addr, AlertID: l.AlertID, RuleID: l.RuleID}
-	held, leaseErr, err := p.giveBack(ctx, l.Addr, l.Program)
+	held, leaseErr, err := p.giveBack(ctx, l, true)
+	if errors.Is(err, lease.ErrRenewed) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -126,7 +143,7 @@ func (p *call) evict(ctx context.Context) bool {
 		return false
 	}
 	oldest := slices.MinFunc(all, func(a, b lease.Lease) int { return a.Renewed.Compare(b.Renewed) })
-	held, leaseErr, err := p.giveBack(ctx, oldest.Addr, oldest.Program)
+	held, leaseErr, err := p.giveBack(ctx, oldest, true)
 	if err != nil || len(held.Others) > 0 {
 		return false
 	}
@@ -141,7 +158,7 @@ func (p *call) evict(ctx context.Context) bool {
 // orphans sorts out the leases whose daemon is gone: those that are due, those whose time is
 // not yet over, and those that are kept because they may last for ever.
 func (p *call) orphans() (due, waiting, kept []lease.Lease, err error) {
-	leases, err := p.store.All()
+	leases, err := p.leases()
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -187,43 +204,98 @@ func (p *call) reconcile(ctx context.Context, repair bool) int {
 	if err := p.setUp(); err != nil {
 		return p.fail(err)
 	}
-	rows, err := p.compared(ctx)
+	d, err := p.differences(ctx)
 	if err != nil {
 		return p.fail(err)
 	}
-	var missing, unheld []netip.Addr
-	for _, r := range rows {
-		switch {
-		case r.State == stateMissing:
-			missing = append(missing, r.Address)
-			p.say("%s is leased but not blocked", r.Address)
-		case r.State == stateLifting, r.State == stateNotLeased && !p.response.Lasting:
-			unheld = append(unheld, r.Address)
-			p.say("%s is blocked but nobody holds it", r.Address)
-		}
+	for _, addr := range d.missing {
+		p.say("%s is leased but not blocked", addr)
+	}
+	for _, addr := range d.unheld {
+		p.say("%s is blocked but nobody holds it", addr)
+	}
+	for _, addr := range d.covered {
+		p.say("%s is blocked but on the whitelist", addr)
 	}
 	if !repair || p.dryRun {
-		if len(missing)+len(unheld) > 0 {
-			return program.ExitFailed
+		if d.none() {
+			return program.ExitOK
 		}
-		return program.ExitOK
+		return program.ExitFailed
 	}
-	if err := errors.Join(p.blockAll(ctx, missing), p.unblockAll(ctx, unheld)); err != nil {
-		return p.fail(err)
-	}
+	blockErr := p.blockAll(ctx, d.missing)
+	freed, err := p.unblockAll(ctx, d.unheld)
 	var leaseErr error
-	for _, addr := range unheld {
+	for _, addr := range freed {
 		leaseErr = errors.Join(leaseErr, p.store.Lifted(addr))
 	}
-	p.logUnblocked(unheld, "(nobody held it)")
-	p.say("Blocked %d addresses again, freed %d", len(missing), len(unheld))
+	p.logUnblocked(freed, "(nobody held it)")
 	p.leaseFaults(leaseErr)
-	return program.ExitOK
+	status := program.ExitOK
+	if err := errors.Join(blockErr, err); err != nil {
+		status = p.fail(err)
+	}
+	for _, addr := range d.covered {
+		status = max(status, p.unblock(ctx, addr, "(whitelisted)"))
+	}
+	if status == program.ExitOK {
+		p.say("Blocked %d addresses again, freed %d", len(d.missing), len(freed)+len(d.covered))
+	}
+	return status
 }
 
-// compared brings the leases and what is in force together.
+// differences is what is otherwise than the leases and the whitelist have it, in order.
+type differences struct {
+	missing []netip.Addr // leased but not blocked
+	unheld  []netip.Addr // blocked though nobody holds it
+	covered []netip.Addr // blocked though it is on the whitelist
+}
+
+func (d *differences) none() bool { return len(d.missing)+len(d.unheld)+len(d.covered) == 0 }
+
+// differences looks for them. A response may be at work between the look at the leases and
+// the one at the blocks, so only what differs in two looks does.
+func (p *call) differences(ctx context.Context) (differences, error) {
+	first, err := p.lookForDifferences(ctx)
+	if err != nil || first.none() {
+		return first, err
+	}
+	d, err := p.lookForDifferences(ctx)
+	d.missing, d.unheld, d.covered = common(first.missing, d.missing), common(first.unheld, d.unheld), common(first.covered, d.covered)
+	return d, err
+}
+
+func (p *call) lookForDifferences(ctx context.Context) (d differences, err error) {
+	rows, err := p.compared(ctx)
+	if err != nil {
+		return d, err
+	}
+	never := p.neverBlocked(ctx)
+	for _, r := range rows {
+		_, covered := never.Match(r.Address)
+		switch {
+		case r.State == stateMissing && !covered:
+			d.missing = append(d.missing, r.Address)
+		case r.State == stateBlocked && covered:
+			d.covered = append(d.covered, r.Address)
+		case r.State == stateLifting, r.State == stateNotLeased && !p.response.Lasting:
+			d.unheld = append(d.unheld, r.Address)
+		}
+	}
+	return d, nil
+}
+
+// common returns what is in both of two lists that are in order.
+func common(a, b []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(b, func(addr netip.Addr) bool {
+		_, found := slices.BinarySearchFunc(a, addr, netip.Addr.Compare)
+		return !found
+	})
+}
+
+// compared brings the leases and what is in force together, in order of address.
 func (p *call) compared(ctx context.Context) ([]listed, error) {
-	leases, err := p.store.All()
+	leases, err := p.leases()
 	if err != nil {
 		return nil, err
 	}
@@ -238,12 +310,12 @@ func (p *call) compared(ctx context.Context) ([]listed, error) {
 // as long.
 const chunk = 5000
 
-// inChunks runs work on one part of addrs after the other, while nobody else changes any
-// block. Done is told how many are behind.
-func (p *call) inChunks(addrs []netip.Addr, work func([]netip.Addr) error) error {
-	bar := p.newBar(len(addrs))
+// inChunks runs work on one part of a list after the other, while nobody else changes any
+// block.
+func inChunks[T any](p *call, list []T, work func([]T) error) error {
+	bar := p.newBar(len(list))
 	defer bar.end()
-	for part := range slices.Chunk(addrs, chunk) {
+	for part := range slices.Chunk(list, chunk) {
 		lock, err := p.store.LockAll()
 		if err != nil {
 			return err
@@ -263,27 +335,52 @@ func (p *call) inChunks(addrs []netip.Addr, work func([]netip.Addr) error) error
 const few = 256
 
 // blockAll blocks addresses that are leased: those that are given back meanwhile are left
-// alone.
+// alone. One that cannot be blocked does not keep the others from it.
 func (p *call) blockAll(ctx context.Context, addrs []netip.Addr) error {
-	if len(addrs) <= few {
-		for _, addr := range addrs {
-			if err := p.blockLeased(ctx, addr); err != nil {
-				return err
-			}
-		}
-		return nil
+	if len(addrs) > few {
+		return p.blockInBulk(ctx, addrs)
 	}
-	return p.blockInBulk(ctx, addrs)
+	var failed several
+	for _, addr := range addrs {
+		failed.add(p.blockLeased(ctx, addr))
+	}
+	return failed.all()
 }
 
 func (p *call) blockInBulk(ctx context.Context, addrs []netip.Addr) error {
-	return p.inChunks(addrs, func(part []netip.Addr) error {
+	var failed several
+	err := inChunks(p, addrs, func(part []netip.Addr) error {
 		held, err := p.store.StillHeld(part)
 		if err != nil {
 			return err
 		}
-		return p.enforcer.BlockAll(ctx, held, nil)
+		failed.add(p.enforcer.BlockAll(ctx, held, nil))
+		return nil
 	})
+	return errors.Join(failed.all(), err)
+}
+
+// several are errors about several addresses, of which the first few are told.
+type several struct {
+	told []error
+	more int
+}
+
+func (s *several) add(err error) {
+	switch {
+	case err == nil:
+	case len(s.told) < 8:
+		s.told = append(s.told, err)
+	default:
+		s.more++
+	}
+}
+
+func (s *several) all() error {
+	if s.more > 0 {
+		return errors.Join(append(s.told, fmt.Errorf("and %d more", s.more))...)
+	}
+	return errors.Join(s.told...)
 }
 
 func (p *call) blockLeased(ctx context.Context, addr netip.Addr) error {
@@ -300,19 +397,29 @@ func (p *call) blockLeased(ctx context.Context, addr netip.Addr) error {
 	return err
 }
 
-// unblockAll frees addresses that nobody holds: those that are taken meanwhile are left
-// alone.
-func (p *call) unblockAll(ctx context.Context, addrs []netip.Addr) error {
-	return p.inChunks(addrs, func(part []netip.Addr) error {
-		held, err := p.store.StillHeld(part)
-		if err != nil {
-			return err
-		}
-		keep := map[netip.Addr]bool{}
-		for _, addr := range held {
-			keep[addr] = true
-		}
-		free := slices.DeleteFunc(slices.Clone(part), func(a netip.Addr) bool { return keep[a] })
-		return p.enforcer.UnblockAll(ctx, free, nil)
+// unblockAll frees addresses that nobody holds, and returns those: the others are left alone.
+func (p *call) unblockAll(ctx context.Context, addrs []netip.Addr) (freed []netip.Addr, err error) {
+	err = inChunks(p, addrs, func(part []netip.Addr) error {
+		free, err := p.freeUnheld(ctx, part)
+		freed = append(freed, free...)
+		return err
 	})
+	return freed, err
+}
+
+// freeUnheld is unblockAll while nobody else changes any block.
+func (p *call) freeUnheld(ctx context.Context, addrs []netip.Addr) ([]netip.Addr, error) {
+	held, err := p.store.StillHeld(addrs)
+	if err != nil {
+		return nil, err
+	}
+	keep := map[netip.Addr]bool{}
+	for _, addr := range held {
+		keep[addr] = true
+	}
+	free := slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return keep[a] })
+	if err := p.enforcer.UnblockAll(ctx, free, nil); err != nil {
+		return nil, err
+	}
+	return free, nil
 }
