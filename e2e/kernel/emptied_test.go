@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -97,4 +98,26 @@ func age(t *testing.T, store *lease.Store, by time.Duration) {
 		all[i].Renewed = all[i].Renewed.Add(-by)
 	}
 	must(t, store.TakeAll(all))
+}
+
+// TestFirstBlockOfAStorm: the process that makes the chain finds the leases of others that
+// have not come to block yet. They are at it; a lease that is older is from before a reboot.
+func TestFirstBlockOfAStorm(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	program := filepath.Join(buildPrograms(t), "firewall-drop")
+	store := lease.New(filepath.Join(filepath.Dir(program), "../../var/active-response"), "firewall-drop")
+	now := time.Now()
+	young := lease.Lease{Addr: netip.MustParseAddr("203.0.113.1"), Program: "firewall-drop.sh", Since: now, Renewed: now}
+	old := lease.Lease{Addr: netip.MustParseAddr("203.0.113.2"), Program: "firewall-drop.sh", Since: now, Renewed: now.Add(-time.Hour)}
+	must(t, store.TakeAll([]lease.Lease{young, old}))
+	respond(t, program, "add", "-", "203.0.113.3", "1.1", "5712")
+	var here Host
+	list := here.Run(t, program, "list")
+	for addr, want := range map[string]string{"203.0.113.1": "missing", "203.0.113.2": "blocked", "203.0.113.3": "blocked"} {
+		if !strings.Contains(list, addr+"  "+want+" ") {
+			t.Errorf("%s is not %s:\n%s", addr, want, list)
+		}
+	}
 }

@@ -68,7 +68,7 @@ type call struct {
 	store    *lease.Store
 	daemon   *lease.Daemon // that called, as it was in the beginning: it may end meanwhile
 	// told are the faults of the leases that have been logged.
-	told map[string]bool
+	told  map[string]bool
 	never *whitelist.Sieve // see neverBlocked
 	// about is the request at hand, for log lines.
 	about   arproto.Request

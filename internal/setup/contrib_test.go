@@ -31,7 +31,7 @@ func TestContribIsWhatIsSetUp(t *testing.T) {
 	}
 	for d, folder := range map[Dialect]string{OSSEC: "ossec", Wazuh: "wazuh"} {
 		for _, name := range ProfileNames() {
-			text, err := Snippet(name, d)
+			text, err := snippet(name, d)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,8 +40,39 @@ func TestContribIsWhatIsSetUp(t *testing.T) {
 			}
 			compare(folder+"/"+name+".xml", text)
 		}
-		compare(folder+"/logs.xml", Logs("/var/ossec"))
+		compare(folder+"/logs.xml", logsSnippet("/var/ossec"))
 	}
+}
+
+// snippet returns the profile of that name as a file of its own, to be pasted into an
+// ossec.conf by hand.
+func snippet(name string, d Dialect) (string, error) {
+	chosen, err := chosen([]string{name})
+	if err != nil {
+		return "", err
+	}
+	p := chosen[0]
+	c := contents{commands: slices.Clone(p.commands), responses: p.responses}
+	for _, r := range p.responses {
+		if !slices.Contains(c.commands, r.command) {
+			c.commands = append(c.commands, r.command)
+		}
+	}
+	w := &writer{}
+	w.comment("", append(slices.Clone(p.summary),
+		"A <command> must stand before what uses it; leave out those that are there already.",
+		fmt.Sprintf("For %s's server; the option configure of install.sh puts it in for you.", d)))
+	return w.String() + c.write(d), nil
+}
+
+// logsSnippet returns an <ossec_config> by which logcollector follows the suite's logs.
+func logsSnippet(home string) string {
+	w := &writer{}
+	w.comment("", []string{
+		"The suite's logs, for servers and agents alike: rules 601 to 606 and those of",
+		"ar_suite_rules.xml read them.",
+	})
+	return w.String() + contents{localfile: logs(home)}.write(OSSEC)
 }
 
 // TestContribIsWellFormed: a strict reader takes all XML, and no comment holds "--".

@@ -258,37 +258,6 @@ func (w *writer) response(r response) {
 	w.WriteString("  </active-response>\n")
 }
 
-// Snippet returns the profile of that name as a file of its own, to be pasted into an
-// ossec.conf by hand.
-func Snippet(name string, d Dialect) (string, error) {
-	chosen, err := chosen([]string{name})
-	if err != nil {
-		return "", err
-	}
-	p := chosen[0]
-	c := contents{commands: slices.Clone(p.commands), responses: p.responses}
-	for _, r := range p.responses {
-		if !slices.Contains(c.commands, r.command) {
-			c.commands = append(c.commands, r.command)
-		}
-	}
-	w := &writer{}
-	w.comment("", append(slices.Clone(p.summary),
-		"A <command> must stand before what uses it; leave out those that are there already.",
-		fmt.Sprintf("For %s's server; the option configure of install.sh puts it in for you.", d)))
-	return w.String() + c.write(d), nil
-}
-
-// Logs returns an <ossec_config> by which logcollector follows the suite's logs.
-func Logs(home string) string {
-	w := &writer{}
-	w.comment("", []string{
-		"The suite's logs, for servers and agents alike: rules 601 to 606 and those of",
-		"ar_suite_rules.xml read them.",
-	})
-	return w.String() + contents{localfile: logs(home)}.write(OSSEC)
-}
-
 // logs are the suite's logs that logcollector is to follow.
 func logs(home string) []string {
 	var paths []string
