@@ -126,9 +126,14 @@ func TestWhatIsNoTOMLIsPassedOver(t *testing.T) {
 
 // TestTooMuchIsWrong: then the defaults hold, and that is said.
 func TestTooMuchIsWrong(t *testing.T) {
-	c, path, err := load(t, strings.Repeat("[firewall]\nbackend = \"ipset\"\n", 100))
-	if c.Firewall.Backend != "auto" || err == nil || !strings.Contains(err.Error(), path+": too much of it is wrong: nothing in it counts") {
-		t.Errorf("%+v, %v", c, err)
+	for _, text := range []string{
+		strings.Repeat("[firewall]\nbackend = \"ipset\"\n", 100),
+		"[firewall]\nbackend = \"ipset\"\n" + strings.Repeat("x = y\n", 100_000),
+	} {
+		c, path, err := load(t, text)
+		if c.Firewall.Backend != "auto" || err == nil || !strings.Contains(err.Error(), path+": too much of it is wrong: nothing in it counts") || strings.Count(err.Error(), "\n") > 50 {
+			t.Errorf("%+v, %v", c, err)
+		}
 	}
 }
 

@@ -17,18 +17,18 @@ func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primi
 	}
 	s := statements{path: path, lines: strings.SplitAfter(data, "\n")}
 	s.dropBroken()
-	for range maxTwice {
+	for len(s.faults) < maxBroken {
 		read, tables = strings.Join(s.lines, ""), nil
 		if meta, err = toml.Decode(read, &tables); err == nil {
 			return meta, tables, read, errors.Join(s.faults...)
 		}
-		s.drop(s.tell(0, err)) // something is there twice
+		s.drop(s.tell(0, read, err)) // something is there twice
 	}
 	return toml.MetaData{}, nil, "", errors.Join(append(s.faults, fmt.Errorf("%s: too much of it is wrong: nothing in it counts", path))...)
 }
 
-// maxTwice is how many settings may be there twice.
-const maxTwice = 20
+// maxBroken is how many statements are passed over, less one.
+const maxBroken = 20
 
 // statements is a file that is looked through piece by piece.
 type statements struct {
@@ -52,11 +52,11 @@ func isNameBefore(line, sign string) bool {
 
 // dropBroken passes over each statement that is no TOML by itself.
 func (s *statements) dropBroken() {
-	for from := 0; from < len(s.lines); {
+	for from := 0; from < len(s.lines) && len(s.faults) < maxBroken; {
 		to := s.end(from)
-		if err := s.check(from, to); err != nil {
-			at := s.tell(from, err)
-			if at > from && s.check(from, at) != nil {
+		if text, err := s.check(from, to); err != nil {
+			at := s.tell(from, text, err)
+			if _, err := s.check(from, at); err != nil {
 				at = from
 			}
 			s.drop(at)
@@ -65,10 +65,11 @@ func (s *statements) dropBroken() {
 	}
 }
 
-// check returns what is wrong with some lines by themselves.
-func (s *statements) check(from, to int) error {
-	_, err := toml.Decode(strings.Join(s.lines[from:to], ""), new(map[string]any))
-	return err
+// check returns what is wrong with some lines by themselves, and these.
+func (s *statements) check(from, to int) (string, error) {
+	text := strings.Join(s.lines[from:to], "")
+	_, err := toml.Decode(text, new(map[string]any))
+	return text, err
 }
 
 // end returns where the statement ends that the line is of.
@@ -95,12 +96,11 @@ func (s *statements) drop(from int) {
 	}
 }
 
-// tell notes what is wrong with the lines from there on, and returns in which.
-func (s *statements) tell(from int, err error) int {
+// tell notes what is wrong with a text, whose first line is that one, and returns in which.
+func (s *statements) tell(from int, text string, err error) int {
 	at, message := from, err.Error()
 	if fault := (toml.ParseError{}); errors.As(err, &fault) {
 		// Its Line is the next one where a line ends too early.
-		text := strings.Join(s.lines[from:], "")
 		at, message = from+strings.Count(text[:max(0, min(fault.Position.Start, len(text)))], "\n"), fault.Message
 	}
 	at = min(at, len(s.lines)-1)

@@ -74,7 +74,7 @@ func (p *call) importPart(ctx context.Context, addrs []netip.Addr) error {
 	leaseErr := p.store.TakeAll(leases)
 	err := p.enforcer.BlockAll(ctx, addrs, nil)
 	if err != nil {
-		fresh := slices.DeleteFunc(leases, func(l lease.Lease) bool { return l.Since != now })
+		fresh := slices.DeleteFunc(leases, func(l lease.Lease) bool { return !l.Since.Equal(now) })
 		_, undone := p.giveBackAll(ctx, fresh)
 		err = errors.Join(err, undone)
 	}
