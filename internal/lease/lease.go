@@ -258,11 +258,12 @@ func (s *Store) TakeAll(leases []Lease) error {
 	return nil
 }
 
-// LiftAll marks many leases as being lifted, as Release does: LiftedAll ends them.
-func (s *Store) LiftAll(leases []Lease) error {
+// LiftAll marks the leases of program on many addresses as being lifted, as Release does:
+// LiftedAll ends them.
+func (s *Store) LiftAll(addrs []netip.Addr, program string) error {
 	err := s.update(0, func(t *table) error {
-		for _, l := range leases {
-			held, err := t.holders(l.Addr, l.Program)
+		for _, addr := range addrs {
+			held, err := t.holders(addr, program)
 			if err != nil {
 				return err
 			}
@@ -277,24 +278,24 @@ func (s *Store) LiftAll(leases []Lease) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("giving back %d leases: %w", len(leases), err)
+		return fmt.Errorf("giving back %d leases: %w", len(addrs), err)
 	}
 	return nil
 }
 
-// LiftedAll ends many leases that were being lifted: the blocks are gone, or others hold
+// LiftedAll ends those of them that were being lifted: the blocks are gone, or others hold
 // them. When it fails, some may have ended.
-func (s *Store) LiftedAll(leases []Lease) error {
+func (s *Store) LiftedAll(addrs []netip.Addr, program string) error {
 	err := s.update(0, func(t *table) error {
-		for _, ending := range leases {
-			if err := t.end(ending.Addr, func(l Lease) bool { return l.Lifting && l.Program == ending.Program }); err != nil {
+		for _, addr := range addrs {
+			if err := t.end(addr, func(l Lease) bool { return l.Lifting && l.Program == program }); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("ending %d leases: %w", len(leases), err)
+		return fmt.Errorf("ending %d leases: %w", len(addrs), err)
 	}
 	return nil
 }
@@ -318,13 +319,30 @@ func (s *Store) All() ([]Lease, error) {
 	var all []Lease
 	err := s.view(func(t *table) error {
 		all = make([]Lease, 0, t.capacity)
-		return t.sound(func(_ uint32, l Lease) { all = append(all, l) })
+		// A hundred thousand have few programs and rules among them, and fewer daemons.
+		texts, daemons := map[string]string{}, map[Daemon]*Daemon{}
+		return t.sound(func(_ uint32, l Lease) {
+			l.Program, l.RuleID = shared(texts, l.Program, l.Program), shared(texts, l.RuleID, l.RuleID)
+			if l.Daemon != nil {
+				l.Daemon = shared(daemons, *l.Daemon, l.Daemon)
+			}
+			all = append(all, l)
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the leases: %w", err)
 	}
 	slices.SortFunc(all, func(a, b Lease) int { return byAddr(&a, &b) })
 	return all, nil
+}
+
+// shared returns what is known by that key, which is the value if nothing is yet.
+func shared[K comparable, V any](known map[K]V, key K, value V) V {
+	if v, ok := known[key]; ok {
+		return v
+	}
+	known[key] = value
+	return value
 }
 
 // MarkComplete notes that from now on every block of addr's family in kernel has a lease

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -152,8 +153,18 @@ func byAddr(a, b *Lease) int {
 // buildIndex makes the index anew from the slots. Should a lease stand twice, the later one
 // counts.
 func (t *table) buildIndex(boot string) error {
-	var leases []placed
-	err := t.sound(func(slot uint32, l Lease) { leases = append(leases, placed{l, slot}) })
+	// Of a hundred thousand, what the index needs is a third of all. Programs are few.
+	type hold struct {
+		addr    netip.Addr
+		program string
+		renewed time.Time
+		slot    uint32
+	}
+	var leases []hold
+	programs := map[string]string{}
+	err := t.sound(func(slot uint32, l Lease) {
+		leases = append(leases, hold{l.Addr, shared(programs, l.Program, l.Program), l.Renewed, slot})
+	})
 	if err != nil {
 		return err
 	}
@@ -164,23 +175,18 @@ func (t *table) buildIndex(boot string) error {
 	}
 	t.pending = map[uint32][]byte{}
 	x.reset(t, boot)
-	slices.SortStableFunc(leases, func(a, b placed) int { return b.Renewed.Compare(a.Renewed) })
-	type holder struct {
-		addr    netip.Addr
-		program string
-	}
-	seen := make(map[holder]bool, len(leases))
+	slices.SortFunc(leases, func(a, b hold) int {
+		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.program, b.program), b.renewed.Compare(a.renewed), cmp.Compare(a.slot, b.slot))
+	})
 	used := make([]bool, t.capacity)
-	for _, l := range leases {
-		used[l.slot] = true
+	for i, l := range leases {
 		x.header.next = max(x.header.next, l.slot+1)
-		if seen[holder{l.Addr, l.Program}] {
-			used[l.slot] = false
+		if i > 0 && l.addr == leases[i-1].addr && l.program == leases[i-1].program {
 			t.pending[l.slot] = empty[:slotSize]
 			continue
 		}
-		seen[holder{l.Addr, l.Program}] = true
-		x.add(l.Addr, l.slot)
+		used[l.slot] = true
+		x.add(l.addr, l.slot)
 	}
 	for slot := x.header.next; slot > 0; slot-- {
 		if !used[slot-1] {

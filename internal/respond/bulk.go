@@ -48,7 +48,7 @@ func (p *call) importList(ctx context.Context, path string) int {
 		return program.ExitOK
 	}
 	blocked := 0
-	err = inChunks(p, addrs, func(part []netip.Addr) error {
+	err = p.inChunks(addrs, func(part []netip.Addr) error {
 		if err := p.importPart(ctx, part); err != nil {
 			return err
 		}
@@ -74,8 +74,13 @@ func (p *call) importPart(ctx context.Context, addrs []netip.Addr) error {
 	leaseErr := p.store.TakeAll(leases)
 	err := p.enforcer.BlockAll(ctx, addrs, nil)
 	if err != nil {
-		fresh := slices.DeleteFunc(leases, func(l lease.Lease) bool { return !l.Since.Equal(now) })
-		_, undone := p.giveBackAll(ctx, fresh)
+		var taken []netip.Addr // that were not held before
+		for _, l := range leases {
+			if l.Since.Equal(now) {
+				taken = append(taken, l.Addr)
+			}
+		}
+		_, undone := p.giveBackAll(ctx, taken, importer)
 		err = errors.Join(err, undone)
 	}
 	return errors.Join(err, leaseErr)
@@ -138,14 +143,19 @@ func (p *call) flushProgram(ctx context.Context, name string) int {
 	if err != nil {
 		return p.fail(err)
 	}
-	leases = slices.DeleteFunc(leases, func(l lease.Lease) bool { return l.Program != name })
+	var addrs []netip.Addr
+	for _, l := range leases {
+		if l.Program == name {
+			addrs = append(addrs, l.Addr)
+		}
+	}
 	if p.dryRun {
-		p.say("would give up %d addresses that %s holds", len(leases), name)
+		p.say("would give up %d addresses that %s holds", len(addrs), name)
 		return program.ExitOK
 	}
 	var freed []netip.Addr
-	err = inChunks(p, leases, func(part []lease.Lease) error {
-		free, err := p.giveBackAll(ctx, part)
+	err = p.inChunks(addrs, func(part []netip.Addr) error {
+		free, err := p.giveBackAll(ctx, part, name)
 		freed = append(freed, free...)
 		return err
 	})
@@ -156,25 +166,21 @@ func (p *call) flushProgram(ctx context.Context, name string) int {
 	if err != nil {
 		return p.fail(err)
 	}
-	p.say("Gave up %d addresses that %s held", len(leases), name)
+	p.say("Gave up %d addresses that %s held", len(addrs), name)
 	return program.ExitOK
 }
 
-// giveBackAll ends leases and lifts the blocks that nobody else holds, which it returns. What
-// cannot be lifted is not forgotten. Nobody else changes any block meanwhile.
-func (p *call) giveBackAll(ctx context.Context, leases []lease.Lease) ([]netip.Addr, error) {
-	if err := p.store.LiftAll(leases); err != nil {
+// giveBackAll ends the leases of a program and lifts the blocks that nobody else holds, which
+// it returns. What cannot be lifted is not forgotten. Nobody else changes any block meanwhile.
+func (p *call) giveBackAll(ctx context.Context, addrs []netip.Addr, name string) ([]netip.Addr, error) {
+	if err := p.store.LiftAll(addrs, name); err != nil {
 		return nil, err
-	}
-	addrs := make([]netip.Addr, len(leases))
-	for i, l := range leases {
-		addrs[i] = l.Addr
 	}
 	freed, err := p.freeUnheld(ctx, addrs)
 	if err != nil {
 		return nil, err
 	}
-	return freed, p.store.LiftedAll(leases)
+	return freed, p.store.LiftedAll(addrs, name)
 }
 
 // export prints the addresses that are held.

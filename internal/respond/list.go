@@ -1,13 +1,15 @@
 package respond
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -58,7 +60,7 @@ func (p *call) list(ctx context.Context, asJSON bool) int {
 		err = enc.Encode(struct {
 			Response  string   `json:"response"`
 			Addresses []listed `json:"addresses"`
-		}{p.response.Name, rows})
+		}{p.response.Name, slices.AppendSeq([]listed{}, rows)})
 	} else {
 		err = p.table(rows)
 	}
@@ -70,33 +72,36 @@ func (p *call) list(ctx context.Context, asJSON bool) int {
 }
 
 // compare brings leases, which are in order of address, and blocks together, in that order.
-func compare(leases []lease.Lease, blocks []enforcer.Block) []listed {
+func compare(leases []lease.Lease, blocks []enforcer.Block) iter.Seq[listed] {
 	slices.SortFunc(blocks, func(a, b enforcer.Block) int { return a.Addr.Compare(b.Addr) })
-	rows := make([]listed, 0, max(len(leases), len(blocks)))
-	for len(leases) > 0 || len(blocks) > 0 {
-		r := listed{Leases: []lease.Lease{}}
-		if len(blocks) == 0 || len(leases) > 0 && leases[0].Addr.Compare(blocks[0].Addr) <= 0 {
-			r.Address = leases[0].Addr
-			n := 1
-			for n < len(leases) && leases[n].Addr == r.Address {
-				n++
+	return func(yield func(listed) bool) {
+		leases, blocks := leases, blocks
+		for len(leases) > 0 || len(blocks) > 0 {
+			r := listed{Leases: []lease.Lease{}}
+			if len(blocks) == 0 || len(leases) > 0 && leases[0].Addr.Compare(blocks[0].Addr) <= 0 {
+				r.Address = leases[0].Addr
+				n := 1
+				for n < len(leases) && leases[n].Addr == r.Address {
+					n++
+				}
+				r.Leases, leases = leases[:n:n], leases[n:]
+			} else {
+				r.Address = blocks[0].Addr
 			}
-			r.Leases, leases = leases[:n:n], leases[n:]
-		} else {
-			r.Address = blocks[0].Addr
-		}
-		for len(blocks) > 0 && blocks[0].Addr == r.Address {
-			b := &blocks[0]
-			r.inForce, r.misplaced = true, r.misplaced || b.Misplaced
-			if b.Counted {
-				r.Packets, r.Bytes = &b.Packets, &b.Bytes
+			for len(blocks) > 0 && blocks[0].Addr == r.Address {
+				b := &blocks[0]
+				r.inForce, r.misplaced = true, r.misplaced || b.Misplaced
+				if b.Counted {
+					r.Packets, r.Bytes = &b.Packets, &b.Bytes
+				}
+				blocks = blocks[1:]
 			}
-			blocks = blocks[1:]
+			r.State = r.state()
+			if !yield(r) {
+				return
+			}
 		}
-		r.State = r.state()
-		rows = append(rows, r)
 	}
-	return rows
 }
 
 func (r listed) state() state {
@@ -112,28 +117,57 @@ func (r listed) state() state {
 	return stateNotLeased
 }
 
-func (p *call) table(rows []listed) error {
-	if len(rows) == 0 {
-		_, err := fmt.Fprintln(p.Stdout, "nobody is blocked")
-		return err
-	}
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ADDRESS\tSTATE\tSINCE\tHELD BY\tRULE\tALERT\tPACKETS\tBYTES")
-	for _, r := range rows {
-		leases := r.Leases
-		if len(leases) == 0 {
-			leases = []lease.Lease{{}}
+// line is one lease, or a block without one, as it is shown.
+type line [8]string
+
+// lines returns what is shown of the rows, beginning with the heading.
+func lines(rows iter.Seq[listed]) iter.Seq[line] {
+	return func(yield func(line) bool) {
+		if !yield(line{"ADDRESS", "STATE", "SINCE", "HELD BY", "RULE", "ALERT", "PACKETS", "BYTES"}) {
+			return
 		}
-		for _, l := range leases {
-			since := "-"
-			if !l.Since.IsZero() {
-				since = l.Since.Local().Format(time.DateTime)
+		for r := range rows {
+			leases := r.Leases
+			if len(leases) == 0 {
+				leases = []lease.Lease{{}}
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Address, r.State, since,
-				arlog.Word(l.Program), arlog.Word(l.RuleID), arlog.Word(l.AlertID), count(r.Packets), count(r.Bytes))
+			for _, l := range leases {
+				since := "-"
+				if !l.Since.IsZero() {
+					since = l.Since.Local().Format(time.DateTime)
+				}
+				if !yield(line{r.Address.String(), string(r.State), since, arlog.Word(l.Program), arlog.Word(l.RuleID), arlog.Word(l.AlertID),
+					count(r.Packets), count(r.Bytes)}) {
+					return
+				}
+			}
 		}
 	}
-	return w.Flush() // the writer keeps the first error of any Fprintf
+}
+
+// table prints the rows in columns. It goes through them twice, for the widths first:
+// a hundred thousand lines would take much memory at once.
+func (p *call) table(rows iter.Seq[listed]) error {
+	var widths [len(line{})]int
+	n := 0
+	for l := range lines(rows) {
+		n++
+		for i, cell := range l {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	out := bufio.NewWriter(p.Stdout)
+	if n == 1 {
+		fmt.Fprintln(out, "nobody is blocked")
+		return out.Flush()
+	}
+	for l := range lines(rows) {
+		for i, cell := range l[:len(l)-1] {
+			fmt.Fprintf(out, "%-*s", widths[i]+2, cell)
+		}
+		fmt.Fprintln(out, l[len(l)-1])
+	}
+	return out.Flush() // it keeps the first error of any Fprintf
 }
 
 func count(n *uint64) string {

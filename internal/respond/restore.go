@@ -25,23 +25,22 @@ func (p *call) restore(ctx context.Context) int {
 	due = slices.DeleteFunc(due, func(l lease.Lease) bool { return !l.Lifting && l.Renewed.After(p.Now()) })
 	status := p.expireAll(ctx, due)
 	if p.dryRun {
-		rows, err := p.compared(ctx)
+		v, err := p.look(ctx, 0)
 		if err != nil {
 			return p.fail(err)
 		}
-		p.say("would block %d addresses again", len(p.missingIn(ctx, rows, 0)))
-		if n := len(misplacedIn(rows)); n > 0 {
+		p.say("would block %d addresses again", len(v.missing))
+		if n := len(v.misplaced); n > 0 {
 			p.say("would move %d addresses to where the configuration has them now", n)
 		}
 		return status
 	}
-	n, rows, err := p.restoreMissing(ctx, 0)
+	n, misplaced, err := p.restoreMissing(ctx, 0)
 	if err != nil {
 		status = p.fail(err)
 	} else {
 		p.say("Blocked %d addresses again", n)
 	}
-	misplaced := misplacedIn(rows)
 	if len(misplaced) == 0 {
 		return status
 	}
@@ -52,18 +51,6 @@ func (p *call) restore(ctx context.Context) int {
 	return status
 }
 
-// misplacedIn returns the addresses that are held and in force where another configuration
-// put them, such as another firewall.backend.
-func misplacedIn(rows []listed) []netip.Addr {
-	var addrs []netip.Addr
-	for _, r := range rows {
-		if r.State == stateBlocked && r.misplaced {
-			addrs = append(addrs, r.Address)
-		}
-	}
-	return addrs
-}
-
 // restoreRounds is how often restoring begins anew because somebody takes blocks away while
 // they are put back.
 const restoreRounds = 10
@@ -72,38 +59,26 @@ const restoreRounds = 10
 // returns how many that were. One address of each family goes along though it is blocked,
 // so that what blocks rest on, such as a jump that somebody removed, is looked at even when
 // nothing is missing. It ends when it has looked and all are there, among them what was
-// leased and taken away meanwhile; rows is what it saw last.
-func (p *call) restoreMissing(ctx context.Context, age time.Duration) (restored int, rows []listed, err error) {
+// leased and taken away meanwhile; misplaced is what it saw last.
+func (p *call) restoreMissing(ctx context.Context, age time.Duration) (restored int, misplaced []netip.Addr, err error) {
 	for round := range restoreRounds {
-		rows, err = p.compared(ctx)
+		v, err := p.look(ctx, age)
 		if err != nil {
-			return restored, rows, err
+			return restored, misplaced, err
 		}
-		missing := p.missingIn(ctx, rows, age)
-		if round > 0 && len(missing) == 0 {
+		misplaced = v.misplaced
+		if round > 0 && len(v.missing) == 0 {
 			break
 		}
-		restored = max(restored, len(missing))
+		restored = max(restored, len(v.missing))
 		if round == 0 {
-			missing = append(missing, oneOfEach(rows)...)
+			v.missing = append(v.missing, v.samples...)
 		}
-		if err := p.blockAll(ctx, missing); err != nil || len(missing) == 0 {
-			return restored, rows, err
-		}
-	}
-	return restored, rows, nil
-}
-
-// oneOfEach returns an address of each family that is blocked.
-func oneOfEach(rows []listed) []netip.Addr {
-	var addrs []netip.Addr
-	for _, v6 := range []bool{false, true} {
-		i := slices.IndexFunc(rows, func(r listed) bool { return r.State == stateBlocked && r.Address.Is6() == v6 })
-		if i >= 0 {
-			addrs = append(addrs, rows[i].Address)
+		if err := p.blockAll(ctx, v.missing); err != nil || len(v.missing) == 0 {
+			return restored, misplaced, err
 		}
 	}
-	return addrs
+	return restored, misplaced, nil
 }
 
 // otherBlocks is what a block found out about those that should be in force beside it.
@@ -150,24 +125,4 @@ func (p *call) testify(ctx context.Context, witness netip.Addr) (restoring *file
 	}
 	held, err := p.store.StillHeld([]netip.Addr{witness})
 	return restoring, err == nil && len(held) > 0 && prober.Missing(ctx, witness)
-}
-
-// missingIn returns what is leased, for as long as age at least, but not blocked, and not on
-// the whitelist. A lease of the future is not young: the clock was set back.
-func (p *call) missingIn(ctx context.Context, rows []listed, age time.Duration) []netip.Addr {
-	var missing []netip.Addr
-	now := p.Now()
-	for _, r := range rows {
-		if r.State == stateMissing && slices.ContainsFunc(r.Leases, func(l lease.Lease) bool { return now.Sub(l.Renewed).Abs() >= age }) {
-			missing = append(missing, r.Address)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	never := p.neverBlocked(ctx)
-	return slices.DeleteFunc(missing, func(addr netip.Addr) bool {
-		_, covered := never.Match(addr)
-		return covered
-	})
 }

@@ -204,7 +204,7 @@ func (p *call) reconcile(ctx context.Context, repair bool) int {
 	if err := p.setUp(); err != nil {
 		return p.fail(err)
 	}
-	d, err := p.differences(ctx)
+	d, err := p.lookTwice(ctx)
 	if err != nil {
 		return p.fail(err)
 	}
@@ -218,7 +218,7 @@ func (p *call) reconcile(ctx context.Context, repair bool) int {
 		p.say("%s is blocked but on the whitelist", addr)
 	}
 	if !repair || p.dryRun {
-		if d.none() {
+		if d.agrees() {
 			return program.ExitOK
 		}
 		return program.ExitFailed
@@ -244,45 +244,63 @@ func (p *call) reconcile(ctx context.Context, repair bool) int {
 	return status
 }
 
-// differences is what is otherwise than the leases and the whitelist have it, in order.
-type differences struct {
-	missing []netip.Addr // leased but not blocked
-	unheld  []netip.Addr // blocked though nobody holds it
-	covered []netip.Addr // blocked though it is on the whitelist
+// view is what differs between the leases, what is in force and the whitelist, each in order
+// of address.
+type view struct {
+	missing   []netip.Addr // leased but not blocked, and not on the whitelist
+	unheld    []netip.Addr // blocked though nobody holds it
+	covered   []netip.Addr // held and blocked though it is on the whitelist
+	misplaced []netip.Addr // held and blocked where another configuration put it
+	samples   []netip.Addr // one of each family that is as it should be
 }
 
-func (d *differences) none() bool { return len(d.missing)+len(d.unheld)+len(d.covered) == 0 }
+// agrees tells that there is nothing to mend; what is misplaced is in force.
+func (v *view) agrees() bool { return len(v.missing)+len(v.unheld)+len(v.covered) == 0 }
 
-// differences looks for them. A response may be at work between the look at the leases and
-// the one at the blocks, so only what differs in two looks does.
-func (p *call) differences(ctx context.Context) (differences, error) {
-	first, err := p.lookForDifferences(ctx)
-	if err != nil || first.none() {
-		return first, err
-	}
-	d, err := p.lookForDifferences(ctx)
-	d.missing, d.unheld, d.covered = common(first.missing, d.missing), common(first.unheld, d.unheld), common(first.covered, d.covered)
-	return d, err
-}
-
-func (p *call) lookForDifferences(ctx context.Context) (d differences, err error) {
-	rows, err := p.compared(ctx)
+// look brings leases and what is in force together. What is missing must have been leased for
+// as long as age at least; a lease of the future is not young: the clock was set back.
+func (p *call) look(ctx context.Context, age time.Duration) (v view, err error) {
+	leases, err := p.leases()
 	if err != nil {
-		return d, err
+		return v, err
 	}
-	never := p.neverBlocked(ctx)
-	for _, r := range rows {
+	blocks, err := p.enforcer.List(ctx)
+	if err != nil {
+		return v, err
+	}
+	never, now := p.neverBlocked(ctx), p.Now()
+	old := func(l lease.Lease) bool { return now.Sub(l.Renewed).Abs() >= age }
+	for r := range compare(leases, blocks) {
 		_, covered := never.Match(r.Address)
 		switch {
-		case r.State == stateMissing && !covered:
-			d.missing = append(d.missing, r.Address)
-		case r.State == stateBlocked && covered:
-			d.covered = append(d.covered, r.Address)
+		case r.State == stateMissing:
+			if !covered && slices.ContainsFunc(r.Leases, old) {
+				v.missing = append(v.missing, r.Address)
+			}
 		case r.State == stateLifting, r.State == stateNotLeased && !p.response.Lasting:
-			d.unheld = append(d.unheld, r.Address)
+			v.unheld = append(v.unheld, r.Address)
+		case r.State == stateNotLeased: // the administrator's, as a rule
+		case covered:
+			v.covered = append(v.covered, r.Address)
+		case r.misplaced:
+			v.misplaced = append(v.misplaced, r.Address)
+		case len(v.samples) == 0 || v.samples[len(v.samples)-1].Is4() && r.Address.Is6():
+			v.samples = append(v.samples, r.Address)
 		}
 	}
-	return d, nil
+	return v, nil
+}
+
+// lookTwice leaves out what a response that is at work between the look at the leases and the
+// one at the blocks lets seem different.
+func (p *call) lookTwice(ctx context.Context) (view, error) {
+	first, err := p.look(ctx, 0)
+	if err != nil || first.agrees() {
+		return first, err
+	}
+	v, err := p.look(ctx, 0)
+	v.missing, v.unheld, v.covered = common(first.missing, v.missing), common(first.unheld, v.unheld), common(first.covered, v.covered)
+	return v, err
 }
 
 // common returns what is in both of two lists that are in order.
@@ -293,29 +311,16 @@ func common(a, b []netip.Addr) []netip.Addr {
 	})
 }
 
-// compared brings the leases and what is in force together, in order of address.
-func (p *call) compared(ctx context.Context) ([]listed, error) {
-	leases, err := p.leases()
-	if err != nil {
-		return nil, err
-	}
-	blocks, err := p.enforcer.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return compare(leases, blocks), nil
-}
-
 // chunk is how many addresses are changed in one go: adds and deletes by the daemon wait
 // as long.
 const chunk = 5000
 
-// inChunks runs work on one part of a list after the other, while nobody else changes any
+// inChunks runs work on one part of the addresses after the other, while nobody else changes any
 // block.
-func inChunks[T any](p *call, list []T, work func([]T) error) error {
-	bar := p.newBar(len(list))
+func (p *call) inChunks(addrs []netip.Addr, work func([]netip.Addr) error) error {
+	bar := p.newBar(len(addrs))
 	defer bar.end()
-	for part := range slices.Chunk(list, chunk) {
+	for part := range slices.Chunk(addrs, chunk) {
 		lock, err := p.store.LockAll()
 		if err != nil {
 			return err
@@ -349,7 +354,7 @@ func (p *call) blockAll(ctx context.Context, addrs []netip.Addr) error {
 
 func (p *call) blockInBulk(ctx context.Context, addrs []netip.Addr) error {
 	var failed several
-	err := inChunks(p, addrs, func(part []netip.Addr) error {
+	err := p.inChunks(addrs, func(part []netip.Addr) error {
 		held, err := p.store.StillHeld(part)
 		if err != nil {
 			return err
@@ -399,7 +404,7 @@ func (p *call) blockLeased(ctx context.Context, addr netip.Addr) error {
 
 // unblockAll frees addresses that nobody holds, and returns those: the others are left alone.
 func (p *call) unblockAll(ctx context.Context, addrs []netip.Addr) (freed []netip.Addr, err error) {
-	err = inChunks(p, addrs, func(part []netip.Addr) error {
+	err = p.inChunks(addrs, func(part []netip.Addr) error {
 		free, err := p.freeUnheld(ctx, part)
 		freed = append(freed, free...)
 		return err
