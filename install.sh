@@ -21,7 +21,8 @@ be run again at any time, and never restarts OSSEC: it says when that is needed.
                    the suite's rules into DIR/etc/ossec.conf; where the suite is
                    installed already, do only that
   --profile A,B    which responses: ssh, web, mail (these three by default),
-                   severity, repeat; contrib/ossec shows each
+                   severity, repeat; contrib/ossec shows each. They take the
+                   place of those that were chosen before: name all that you want
   --whitelist A,B  addresses and networks that are never to be blocked
   --systemd        timers and a boot unit of systemd instead of cron
   --cron           cron again
