@@ -31,7 +31,7 @@ be run again at any time, and never restarts OSSEC: it says when that is needed.
   --build          build the programs even if a release archive brought them
   --uninstall      take the suite out again; state and logs stay
   --purge          that, and free all addresses, and remove state and the
-                   suite's own logs
+                   suite's own logs; also after an --uninstall
   --dry-run        print what would be done, and do nothing
   --help           this text
 
