@@ -21,7 +21,8 @@ be run again at any time, and never restarts OSSEC: it says when that is needed.
                    the suite's rules into DIR/etc/ossec.conf; where the suite is
                    installed already, do only that
   --profile A,B    which responses: ssh, web, mail (these three by default),
-                   severity, repeat; contrib/ossec shows each
+                   severity, repeat; contrib/ossec shows each. They take the
+                   place of those that were chosen before: name all that you want
   --whitelist A,B  addresses and networks that are never to be blocked
   --systemd        timers and a boot unit of systemd instead of cron
   --cron           cron again
@@ -30,7 +31,7 @@ be run again at any time, and never restarts OSSEC: it says when that is needed.
   --build          build the programs even if a release archive brought them
   --uninstall      take the suite out again; state and logs stay
   --purge          that, and free all addresses, and remove state and the
-                   suite's own logs
+                   suite's own logs; also after an --uninstall
   --dry-run        print what would be done, and do nothing
   --help           this text
 
@@ -166,6 +167,7 @@ bin=$root/active-response/bin
 stock=$root/active-response/stock
 installed=$stock/.installed # the programs and links in $bin, with their identities
 placed=$stock/.placed       # all other files and folders that were made, likewise
+state=$root/var/active-response
 share=/usr/share/ossec-ar
 
 programs="firewall-drop host-deny route-null email-notification response-stats"
@@ -277,7 +279,6 @@ get_programs() {
 		if [ -z "$destdir" ]; then
 			version=$("$made_in/firewall-drop" --version 2>/dev/null) || die "the programs in $made_in do not run on this machine: take the archive for $(uname -m), or use --build"
 		fi
-		say "installing the programs in $made_in${version:+ ($version)}"
 		return
 	fi
 	[ -f "$source/go.mod" ] || die "$source has neither programs (dist) nor their sources: take a release archive or a clone"
@@ -307,6 +308,11 @@ identity() {
 
 # known LIST NAME FILE tells whether a file is as it was when it was written down.
 known() { [ -f "$1" ] && grep -qxF "$2	$(identity "$3")" "$1"; }
+
+# promise LIST NAME IDENTITY writes down that a file is about to be put in place, beside what
+# is known of that name: a run that is cut off there must not make the next one take our own
+# file for somebody else's.
+promise() { [ "$dry_run" = yes ] || printf '%s\t%s\n' "$2" "$3" >>"$1"; }
 
 # note LIST NAME IDENTITY writes down that a file is ours; without IDENTITY, forgets it.
 note() {
@@ -376,6 +382,7 @@ install_programs() {
 			# A program that runs is not written over: the new one is moved into its place.
 			run install -m 0755 "$made_in/$program" "$bin/.$program.new"
 			owned "$bin/.$program.new"
+			[ "$dry_run" = yes ] || promise "$installed" "$program" "$(identity "$bin/.$program.new")"
 			run mv -f "$bin/.$program.new" "$bin/$program"
 		fi
 		[ "$dry_run" = yes ] || note "$installed" "$program" "$(identity "$bin/$program")"
@@ -383,6 +390,7 @@ install_programs() {
 			keep "$link"
 			if [ "$(readlink "$bin/$link" 2>/dev/null)" != "$program" ]; then
 				restart=yes
+				promise "$installed" "$link" "link to $program"
 				run ln -sfn "$program" "$bin/$link"
 				owned "$bin/$link"
 			fi
@@ -403,13 +411,24 @@ place() {
 	if ! there "$target" || known "$placed" "$3" "$target"; then
 		if ! cmp -s "$work/placed" "$target"; then
 			[ -d "${target%/*}" ] || run mkdir -p "${target%/*}"
+			promise "$placed" "$3" "$(identity "$work/placed")"
 			run install -m "$1" "$work/placed" "$target"
 		fi
 	elif ! cmp -s "$work/placed" "$target"; then
 		say "left $3 as it is: it was changed, or is another home's"
 		return
+	elif ! names_home "$3"; then
+		return # another home's, which is not to lose it with this one
 	fi
 	[ "$dry_run" = yes ] || note "$placed" "$3" "$(identity "$target")"
+}
+
+# names_home PATH tells whether what is to be put there is for this home alone.
+names_home() {
+	case $1 in
+	/etc/*) grep -qF "$home/" "$work/placed" ;;
+	*) false ;;
+	esac
 }
 
 # displace PATH takes such a file away again, unless it was changed.
@@ -427,6 +446,10 @@ displace() {
 # install_share puts contrib and this script where they are found when the clone is gone.
 install_share() {
 	[ "$source" != "$destdir$share" ] || return 0
+	if [ -d "$destdir/usr/share" ] && [ ! -w "$destdir/usr/share" ]; then
+		say "/usr/share cannot be written to: man pages, completions and contrib are left out"
+		return
+	fi
 	place 0755 "$source/install.sh" "$share/install.sh"
 	for file in $(cd "$source" && find contrib -type f ! -name '*.go' ! -path 'contrib/completions/*' | sort); do
 		place 0644 "$source/$file" "$share/$file"
@@ -552,29 +575,30 @@ install_suite() {
 	fi
 	[ "$system" = no ] || choose_schedule
 	group=$(find_group)
+	get_programs # where there are none, nothing has been changed yet
+	[ "$made_in" = "$work" ] || say "installing the programs in $made_in${version:+ ($version)}"
+	install_packages
 	made=
 	if [ ! -d "$root/etc" ] && [ ! -d "$root/bin" ]; then
 		say "no OSSEC or Wazuh in $home: making the folders, so that the suite can be tried by hand"
 		folder 0755 "$root"
 	fi
-	install_packages
-	get_programs
 	folder 0750 "$root/active-response"
 	folder 0750 "$bin"
 	folder 0750 "$stock"
 	folder 0750 "$root/etc"
 	folder 0770 "$root/logs"
 	folder 0750 "$root/var"
-	folder 0700 "$root/var/active-response"
+	folder 0700 "$state"
 	for dir in $made; do
 		note "$placed" "$dir" folder
 	done
 	restart=no
 	install_programs
 	if [ "$system" = yes ]; then
-		install_share
-		place 0644 "$source/contrib/logrotate/ossec-ar" /etc/logrotate.d/ossec-ar
 		install_schedule
+		place 0644 "$source/contrib/logrotate/ossec-ar" /etc/logrotate.d/ossec-ar
+		install_share
 	fi
 	label_all
 	did "installed into $home/active-response/bin"
@@ -584,8 +608,13 @@ install_suite() {
 	fi
 }
 
+# remove_programs also puts back what a run that was cut off had only just put aside.
 remove_programs() {
-	while IFS='	' read -r name _; do
+	{
+		[ ! -f "$installed" ] || awk -F '\t' '{ print $1 }' "$installed"
+		for file in "$stock"/*; do ! there "$file" || echo "${file##*/}"; done
+	} | sort -u >"$work/names"
+	while IFS= read -r name; do
 		if there "$bin/$name" && ! ours "$name"; then
 			say "left $name: it is no longer the one that was installed"
 			continue
@@ -595,8 +624,10 @@ remove_programs() {
 			run mv "$stock/$name" "$bin/$name"
 			did "put the stock $name back"
 		fi
-	done <"$installed"
-	run rm -f "$installed"
+	done <"$work/names"
+	set -- "$installed" "$installed.new"
+	for program in $programs; do set -- "$@" "$bin/.$program.new"; done
+	run rm -f "$@"
 }
 
 # remove_placed takes all files outside of the home away, and then folders that were made
@@ -610,27 +641,53 @@ remove_placed() {
 	[ "$dry_run" = no ] || return 0
 	find "$destdir$share" -depth -type d -exec rmdir {} \; 2>/dev/null || true
 	awk -F '\t' '$2 == "folder" { print $1 }' "$placed" | sort -r >"$work/folders"
-	rm -f "$placed"
+	rm -f "$placed" "$placed.new"
 	rmdir "$stock" 2>/dev/null || true
 	while IFS= read -r path; do
 		rmdir "$destdir$path" 2>/dev/null || true
 	done <"$work/folders"
 }
 
-# free_all lifts what is blocked, for without the state nobody would.
-free_all() {
+# leased PROGRAM tells whether the program has ever blocked anybody.
+leased() { ls "$state/$1".db* >/dev/null 2>&1; }
+
+# gather_programs makes ready to free what is blocked: it copies the programs to where they
+# can be run (/tmp may not be such a place) and where no daemon calls them any more.
+gather_programs() {
+	[ -z "$destdir" ] || return 0 # what is blocked here is not that installation's
 	for program in $blocking; do
+		! leased "$program" || held="$held $program"
 		if ours "$program"; then
-			if [ -n "$destdir" ]; then
-				continue # what is blocked here is not that installation's
-			fi
-			quietly "$bin/$program" flush || say "could not free all addresses of $program: see above"
+			from=$bin
+		elif leased "$program"; then
+			[ -n "$made_in" ] || say "freeing what is blocked takes the suite's own programs, which are not in $home/active-response/bin any more"
+			[ -n "$made_in" ] || get_programs
+			from=$made_in
+		else
+			continue
 		fi
+		spare=$state/.programs
+		[ -d "$spare" ] || (umask 077 && run mkdir -p "$spare")
+		run install -m 0755 "$from/$program" "$spare/$program"
+		freeing="$freeing $program"
 	done
 }
 
+# free_all lifts what is blocked, for without the state nobody would.
+free_all() {
+	kept=
+	for program in $freeing; do
+		quietly env OSSEC_HOME="$home" "$spare/$program" flush && continue
+		case "$held " in
+		*" $program "*) kept="$kept $program" ;;
+		esac
+	done
+	[ -z "$kept" ] || die "not all addresses of$kept could be freed (see above), so the state stays: mend that and run it again"
+}
+
 remove_state() {
-	run rm -rf "$root/var/active-response"
+	! leased host-deny || remove_lock
+	run rm -rf "$state"
 	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* "$root"/logs/active-responses.json* \
 		"$root"/etc/ossec.conf.ossec-ar-backup-*
 	if known_folder "$home"; then # there never was an OSSEC
@@ -641,19 +698,50 @@ remove_state() {
 	done
 }
 
+# remove_lock removes the lock file beside the file that host-deny edited.
+remove_lock() {
+	[ -z "$destdir" ] || return 0
+	file=$(sed -n '/^[[:blank:]]*\[host_deny\]/,/^[[:blank:]]*\[/s/^[[:blank:]]*file[[:blank:]]*=[[:blank:]]*"\([^"]*\)".*/\1/p' \
+		"$root/etc/active-response.toml" 2>/dev/null) || true
+	file=$(readlink -f "${file:-/etc/hosts.deny}") || return 0
+	[ ! -w "${file%/*}" ] || run rm -f "${file%/*}/.${file##*/}.ossec-ar.lock"
+}
+
 known_folder() { [ -f "$placed" ] && grep -qxF "$1	folder" "$placed"; }
 
+# any_ours tells whether one of the programs that edit ossec.conf is there.
+any_ours() {
+	for program in $blocking; do
+		! ours "$program" || return 0
+	done
+	return 1
+}
+
+configured() { grep -qs 'ossec-ar: begin' "$root/etc/ossec.conf"; }
+
 uninstall_suite() {
-	if [ ! -f "$installed" ]; then
+	for dir in "$root" "$root/active-response" "$stock"; do
+		[ ! -d "$dir" ] || [ -w "$dir" ] || die "${dir#"$destdir"} cannot be written to: run it as root"
+	done
+	if [ ! -f "$installed" ] && [ ! -f "$placed" ] && { [ "$purge" = no ] || [ ! -d "$state" ]; }; then
 		say "the suite is not installed in $home"
 		return
 	fi
 	made_in=
-	setup --remove || say "could not take the suite's block out of $home/etc/ossec.conf: take out what is between the two \"ossec-ar\" comments"
+	held=
+	freeing=
+	[ "$purge" = no ] || gather_programs
+	if configured && ! any_ours && [ -z "$made_in" ]; then
+		say "setting ossec.conf back takes one of the suite's own programs, which are not in $home/active-response/bin any more"
+		get_programs
+	fi
+	free_all
+	setup --remove || ! configured ||
+		say "could not take the suite's block out of $home/etc/ossec.conf: take out what is between the two \"ossec-ar\" comments"
 	remove_units
 	displace /etc/cron.d/ossec-ar
-	[ "$purge" = no ] || free_all
 	remove_programs
+	free_all # what a daemon had blocked meanwhile
 	[ "$purge" = no ] || remove_state
 	remove_placed
 	[ "$dry_run" = yes ] || rmdir "$stock" 2>/dev/null || true
@@ -665,7 +753,8 @@ uninstall_suite() {
 }
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+spare=
+trap 'rm -rf "$work" ${spare:+"$spare"}' EXIT
 trap 'exit 1' INT TERM HUP
 case $action in
 install)

@@ -202,9 +202,6 @@ func Command(blocks bool, run func(context.Context, Options) error) *cli.Command
 	return &cli.Command{
 		Name: "check", Usage: "say why it is not working, and what mends it; exit 1 on a fault", HideHelpCommand: true, Flags: flags,
 		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return fmt.Errorf("check takes no arguments, found %s (see %s --help)", quote(c.Args().First()), c.App.Name)
-			}
 			return run(c.Context, Options{JSON: c.Bool("json"), Live: c.Bool("live")})
 		},
 	}

@@ -212,16 +212,28 @@ func TestWhiteList(t *testing.T) {
 		{"no such file", func(p *place) {
 			p.write("var/ossec/etc/active-response.toml", "[whitelist]\nfiles = [\"/nonexistent/list\"]\n")
 		}, isFault, "white_list", "/nonexistent/list", "whitelist.files"},
-		{"a name that nobody knows", entry("office.example.org"), isWarn, "white_list", "OSSEC itself takes", "its addresses"},
+		{"a name", entry("office.example.org"), isWarn, "white_list", `OSSEC itself takes "office.example.org" for a host name and so ignores it; the responses of this suite honour it`, "its addresses"},
+		{"a name that nobody knows", entry("offfice.example.org"), isWarn, "white_list",
+			`ossec.conf:4: the host name "offfice.example.org" has no address now, and so protects nobody: no such host`, "write its addresses there"},
+		{"one in a list", entry("10.0.0.1, offfice.example.org"), isWarn, "white_list", `the host name "offfice.example.org" has no address`, "write its addresses there"},
+		{"one in active-response.toml", func(p *place) {
+			p.write("var/ossec/etc/active-response.toml", "[whitelist]\nentries = [\"offfice.example.org\", \"office.example.org\"]\n")
+		}, isWarn, "white_list", `active-response.toml: whitelist.entries: the host name "offfice.example.org" has no address`, "its addresses"},
+		{"one in a file", func(p *place) {
+			p.write("var/ossec/etc/whitelist.d/office", "office.example.org\nofffice.example.org\n")
+		}, isWarn, "white_list", `whitelist.d/office:2: the host name "offfice.example.org" has no address`, "its addresses"},
+		{"a name server that does not answer", func(p *place) {
+			entry("slow.example.org")(p)
+			p.write("var/ossec/etc/active-response.toml", "[whitelist]\nresolve_timeout = \"1ms\"\n")
+		}, isWarn, "white_list", `"slow.example.org" has no address now, and so protects nobody: context deadline exceeded`, "its addresses"},
+		{"a name that is not asked for", func(p *place) {
+			entry("office.example.org")(p)
+			p.write("var/ossec/etc/active-response.toml", "[whitelist]\nresolve_names = false\n")
+		}, isWarn, "white_list", `"office.example.org" has no address now, and so protects nobody: resolve_names is false`, "its addresses"},
+		{"names that are known", func(p *place) {
+			p.write("var/ossec/etc/whitelist.d/office", "office.example.org\n")
+		}, isOK, "white_list", "beside what is built in: 3", ""},
 	} {
-		if b.name == "a name that nobody knows" {
-			// The name is asked for when an own address is not covered otherwise.
-			broken := b.broken
-			b.broken = func(p *place) {
-				broken(p)
-				p.write("var/ossec/etc/active-response.toml", "[whitelist]\nresolve_names = false\n")
-			}
-		}
 		b.run(t)
 	}
 

@@ -88,7 +88,7 @@ func newPlace(t *testing.T) *place {
 	p.process(102, "cron", 6000)
 	p.env = program.Env{
 		Args: []string{filepath.Join(p.home, "active-response/bin/firewall-drop"), "check"}, Stdout: &p.out, Stderr: io.Discard,
-		Dir: "/", Now: func() time.Time { return now }, Proc: p.path("proc"), Resolver: noNames{},
+		Dir: "/", Now: func() time.Time { return now }, Proc: p.path("proc"), Resolver: office{},
 	}
 	p.subject = Subject{
 		Name: "firewall-drop", Config: config.Default(), Store: lease.New(p.path("var/ossec/var/active-response"), "firewall-drop"), Enforcer: p.enforcer,
@@ -181,14 +181,21 @@ func (p *place) lease(addresses ...string) {
 	p.check(p.subject.Store.TakeAll(all))
 }
 
-// noNames is a resolver that knows nobody.
-type noNames struct{}
+// office is a resolver that knows one name, and never answers for another.
+type office struct{}
 
-func (noNames) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+func (office) LookupNetIP(ctx context.Context, _, name string) ([]netip.Addr, error) {
+	switch name {
+	case "office.example.org":
+		return []netip.Addr{netip.MustParseAddr("198.51.100.80")}, nil
+	case "slow.example.org":
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return nil, errors.New("no such host")
 }
 
-var _ whitelist.Resolver = noNames{}
+var _ whitelist.Resolver = office{}
 
 // fakeEnforcer holds blocks in memory.
 type fakeEnforcer struct {

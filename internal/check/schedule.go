@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ossec-ar/ossec-ar/internal/crontab"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
@@ -53,17 +54,20 @@ func (h *host) job(job Job) Finding {
 	var passedOver Finding // has it, but is not used
 	for _, path := range h.crontabs() {
 		text, err := os.ReadFile(path)
-		if err != nil || !h.mentions(string(text), job) {
+		if err != nil {
 			continue
 		}
-		if reason, mend := h.cronIgnores(path, string(text)); reason != "" {
-			passedOver = warn(mend, "%s has it, but cron ignores that file: %s", path, reason)
-			continue
+		for _, e := range h.entries(path, string(text)) {
+			// A field that is missing has moved the command into the others.
+			if !h.does(strings.Join([]string{e.When, e.User, e.Command}, " "), job) {
+				continue
+			}
+			f := h.judge(path, string(text), e)
+			if f.Verdict == enforcer.OK {
+				return f
+			}
+			passedOver = f
 		}
-		if h.runs(crons...) {
-			return ok("%s has it", path)
-		}
-		passedOver = warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
 	}
 	if f := h.timer(job); f.Verdict == enforcer.OK || passedOver.Verdict == "" {
 		return f
@@ -71,15 +75,48 @@ func (h *host) job(job Job) Finding {
 	return passedOver
 }
 
-// mentions reports whether a line that is no comment names the response and the command.
-func (h *host) mentions(text string, job Job) bool {
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "#") && strings.Contains(line, h.subject.Name) && strings.Contains(line, job.Command) {
-			return true
+// judge says whether cron runs an entry of a table, as root and now and then.
+func (h *host) judge(path, text string, e crontab.Entry) Finding {
+	if reason, mend := h.cronIgnores(path, text); reason != "" {
+		return warn(mend, "%s has it, but cron ignores that file: %s", path, reason)
+	}
+	if e.When != "" {
+		if err := crontab.Check(e.When); err != nil {
+			return warn("correct the time in "+path+": see crontab(5)", "%s has it, but at a time that is none, %s: %v", path, quote(e.When), err)
 		}
 	}
-	return false
+	switch {
+	case e.User != "root" && h.isSystemTable(path):
+		return warn("name root before the command in "+path, "%s has it, but to be run by the user %s instead of root", path, quote(e.User))
+	case e.User != "root":
+		return warn("move it into root's own table: crontab -e", "%s has it, but that is the table of the user %s", path, quote(e.User))
+	case !h.runs(crons...):
+		return warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
+	}
+	return ok("%s has it", path)
+}
+
+// does reports whether a command line runs the job with this home's response: what that of
+// another home does is of no use here.
+func (h *host) does(line string, job Job) bool {
+	words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n\"'`();&|<>", r) })
+	here := func(folder string) bool { return sameFile(folder, h.Home.Programs()) }
+	ours := slices.ContainsFunc(words, func(word string) bool {
+		folder, name := filepath.Split(word)
+		if !strings.Contains(name, h.subject.Name) {
+			return false
+		}
+		return filepath.IsAbs(word) && here(folder) ||
+			slices.ContainsFunc(words, func(cd string) bool { return filepath.IsAbs(cd) && here(filepath.Join(cd, folder)) })
+	})
+	return ours && (job.Command == "" || slices.Contains(words, job.Command))
+}
+
+// sameFile reports whether two paths lead to one file.
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	other, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
 func (h *host) crontabs() []string {
@@ -92,6 +129,38 @@ func (h *host) crontabs() []string {
 		paths = append(paths, matches...)
 	}
 	return paths
+}
+
+// isSystemTable reports whether the lines of a table name the user.
+func (h *host) isSystemTable(path string) bool {
+	return path == h.path("etc/crontab") || filepath.Dir(path) == h.path("etc/cron.d")
+}
+
+// entries are what a table, or a script in one of cron's folders, has run.
+func (h *host) entries(path, text string) []crontab.Entry {
+	var all []crontab.Entry
+	add := func(user, command string) { all = append(all, crontab.Entry{User: user, Command: command}) }
+	script := strings.HasPrefix(filepath.Dir(path), h.path("etc/cron.")) && !h.isSystemTable(path)
+	var lines strings.Builder
+	for line := range strings.Lines(text) {
+		e, found := crontab.Parse(line, h.isSystemTable(path))
+		switch {
+		case script && !strings.HasPrefix(strings.TrimSpace(line), "#"):
+			lines.WriteString(line)
+		case !found:
+		case path == h.path("etc/anacrontab"): // days, a delay and a name stand before the command
+			add("root", line)
+		case h.isSystemTable(path):
+			all = append(all, e)
+		default: // the table of a user
+			e.User = filepath.Base(path)
+			all = append(all, e)
+		}
+	}
+	if script {
+		add("root", lines.String())
+	}
+	return all
 }
 
 // cronIgnores returns why cron passes a file over, and what mends that (cron(8) of
@@ -156,7 +225,8 @@ func (h *host) executes(unit string, job Job, instance string) bool {
 		if instance != "" {
 			line = strings.NewReplacer("%i", instance, "%I", instance).Replace(line)
 		}
-		if strings.HasPrefix(line, "Exec") && strings.Contains(line, "/"+h.subject.Name) && strings.Contains(line, job.Command) {
+		key, command, _ := strings.Cut(line, "=")
+		if strings.HasPrefix(key, "Exec") && h.does(strings.TrimLeft(command, "-@+!:"), job) {
 			return true
 		}
 	}

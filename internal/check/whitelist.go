@@ -8,20 +8,25 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// whiteList looks for entries that OSSEC ignores, that nobody can read, or that cover
-// so much that nothing is ever blocked.
-func (h *host) whiteList(context.Context) []Finding {
+// whiteList looks for entries that OSSEC ignores, that nobody can read, that cover so
+// much that nothing is ever blocked, or that are the names of nobody.
+func (h *host) whiteList(ctx context.Context) []Finding {
 	var found []Finding
+	var all []string   // host names
+	var others []named // those outside of ossec.conf
 	for _, e := range h.conf.entries {
-		found = append(found, h.confEntry(e)...)
+		_, names := plain(e.text)
+		all = append(all, names...)
 	}
 	entries := len(h.conf.entries)
 	each := func(text, place string) {
@@ -30,6 +35,10 @@ func (h *host) whiteList(context.Context) []Finding {
 			found = append(found, fault("write an address or a network there, or take it out", "%s: %v", place, err))
 		} else {
 			found = append(found, wide(text, place)...)
+		}
+		if _, names := plain(text); len(names) > 0 {
+			all = append(all, names...)
+			others = append(others, named{names, place})
 		}
 	}
 	for _, text := range h.subject.Config.Whitelist.Entries {
@@ -40,10 +49,69 @@ func (h *host) whiteList(context.Context) []Finding {
 			found = append(found, fault("make it a plain file that root can read, or take it out of whitelist.files", "%v", err))
 		}
 	}
+	dead := h.unresolved(ctx, all)
+	var inConf []Finding
+	for _, e := range h.conf.entries {
+		inConf = append(inConf, h.confEntry(e, dead)...)
+	}
+	found = append(inConf, found...)
+	for _, n := range others {
+		found = append(found, n.nobody(dead)...)
+	}
 	if entries == 0 {
 		return []Finding{ok("none beside what is built in")}
 	}
 	return orOK(found, "entries that count, beside what is built in: %d", entries)
+}
+
+// named is an entry with host names in it, and where it stands.
+type named struct {
+	names []string
+	place string
+}
+
+// maxLookups bounds how many names are asked for at once.
+const maxLookups = 64
+
+// unresolved asks for names, all of them in the time that a response has for that, and
+// returns why there is no answer.
+func (h *host) unresolved(ctx context.Context, names []string) map[string]error {
+	settings := h.subject.Config.Whitelist
+	ctx, cancel := context.WithTimeout(ctx, settings.ResolveTimeout.Duration)
+	defer cancel()
+	faults := make([]error, len(names))
+	places := make(chan struct{}, maxLookups)
+	var asked sync.WaitGroup
+	for i, name := range names {
+		if !settings.ResolveNames {
+			faults[i] = errors.New("resolve_names is false")
+			continue
+		}
+		asked.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			_, faults[i] = h.Resolver.LookupNetIP(ctx, "ip", name)
+		})
+	}
+	asked.Wait()
+	dead := map[string]error{}
+	for i, name := range names {
+		if faults[i] != nil {
+			dead[name] = faults[i]
+		}
+	}
+	return dead
+}
+
+// nobody tells the names without an address.
+func (n named) nobody(dead map[string]error) []Finding {
+	var found []Finding
+	for _, name := range n.names {
+		if err := dead[name]; err != nil {
+			found = append(found, warn("write its addresses there", "%s: the host name %s has no address now, and so protects nobody: %v", n.place, quote(name), err))
+		}
+	}
+	return found
 }
 
 func (h *host) whitelistFiles() []string {
@@ -75,13 +143,13 @@ func eachLine(path string, each func(text, place string)) error {
 }
 
 // confEntry looks at one entry of ossec.conf, which OSSEC reads by rules of its own.
-func (h *host) confEntry(e entry) []Finding {
+func (h *host) confEntry(e entry, dead map[string]error) []Finding {
 	place := h.conf.at(e.line)
 	if e.text == "" {
 		return []Finding{warn("write an address there, or take it out", "%s: an empty <%s>", place, e.name)}
 	}
 	err := whitelist.CheckEntry(e.text)
-	networks, unknown := plain(e.text)
+	networks, names := plain(e.text)
 	mend := fmt.Sprintf("write in %s, one to each <%s>: %s", place, e.name, some(networks))
 	switch {
 	case strings.HasPrefix(e.text, "!"):
@@ -91,7 +159,7 @@ func (h *host) confEntry(e entry) []Finding {
 	case err != nil:
 		return []Finding{fault("write an address or a network such as 10.0.0.0/8 there", "%s: %v", place, err)}
 	}
-	found := wide(e.text, place)
+	found := append(wide(e.text, place), named{names, place}.nobody(dead)...)
 	switch {
 	case h.conf.agent():
 		return found // there only this suite reads it
@@ -99,7 +167,9 @@ func (h *host) confEntry(e entry) []Finding {
 		return append(found, warn("move it into <global>", "%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place, quote(e.text)))
 	case ossecReads(e.text):
 		return found
-	case unknown:
+	case slices.ContainsFunc(names, func(name string) bool { return dead[name] != nil }):
+		return found // what mends that mends also that OSSEC ignores it
+	case len(names) > 0:
 		mend = "write its addresses there"
 	}
 	return append(found, warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; the responses of this suite honour it", place, quote(e.text)))
@@ -115,9 +185,8 @@ func ossecReads(text string) bool {
 	return err == nil
 }
 
-// plain writes an entry as OSSEC takes it. unknown is set when a part of it is a host
-// name.
-func plain(text string) (networks []string, unknown bool) {
+// plain writes an entry as OSSEC takes it, but for the host names in it.
+func plain(text string) (networks, names []string) {
 	for piece := range strings.SplitSeq(text, ",") {
 		piece = strings.TrimSpace(piece)
 		left, right, _ := strings.Cut(piece, "/")
@@ -132,12 +201,12 @@ func plain(text string) (networks []string, unknown bool) {
 		default:
 			if network, ok := fromPattern(piece); ok {
 				networks = append(networks, network)
-			} else {
-				unknown = true
+			} else if whitelist.CheckEntry(piece) == nil {
+				names = append(names, piece)
 			}
 		}
 	}
-	return networks, unknown
+	return networks, names
 }
 
 func ones(mask netip.Addr) int {
@@ -210,14 +279,6 @@ func (h *host) ownAddresses(ctx context.Context) []Finding {
 		if _, covered := list.Match(ctx, addr); !covered {
 			found = append(found, warn("set own_addresses = true in [whitelist] of "+h.Home.Settings(),
 				"%s, an address of this host, is not covered by the whitelist: an alert that names it cuts the host off from itself", addr))
-		}
-	}
-	// What is wrong with entries was told above; names are asked for here only.
-	seen := map[string]bool{}
-	for _, f := range list.Faults() {
-		if text := f.Error(); strings.Contains(text, "resolving whitelist") && !seen[text] {
-			seen[text] = true
-			found = append(found, warn("write the address instead of the name", "%s", text))
 		}
 	}
 	return orOK(found, "%s, all covered by the whitelist", count(len(own), "address"))

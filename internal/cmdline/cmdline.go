@@ -78,8 +78,15 @@ func (l Line) App() *cli.App {
 	}
 }
 
-// Run runs the app and returns the exit status.
+// Run runs the app and returns the exit status. A mistake in the words of a command is told
+// as one of the program's own is, and a command whose ArgsUsage names no argument takes none.
 func (l Line) Run(ctx context.Context, app *cli.App, args []string) int {
+	for _, c := range app.Commands {
+		c.OnUsageError = app.OnUsageError
+		if c.ArgsUsage == "" {
+			c.Before = l.NoArguments
+		}
+	}
 	err := app.RunContext(ctx, append([]string{l.Name}, args...))
 	switch {
 	case err == nil:
@@ -114,5 +121,8 @@ func (l Line) UsageError(err error) error {
 
 // NoArguments tells of an argument where there is to be none.
 func (l Line) NoArguments(c *cli.Context) error {
+	if !c.Args().Present() {
+		return nil
+	}
 	return l.UsageError(fmt.Errorf("%s takes no arguments, found %s", c.Command.Name, arproto.Quote(c.Args().First())))
 }

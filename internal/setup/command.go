@@ -2,7 +2,6 @@ package setup
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -38,9 +37,6 @@ func Command(p *program.Program) *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing", Destination: &o.DryRun},
 		},
 		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return fmt.Errorf("configure takes no argument %q", c.Args().First())
-			}
 			o.Profiles, o.Whitelist = list(c, "profile"), list(c, "whitelist")
 			if c.IsSet("profile") && o.Profiles == nil {
 				return errors.New("--profile names none")

@@ -21,8 +21,9 @@ type found struct {
 	whitelist []string
 	includes  []string
 	ruleDirs  []string
-	disabled  int // line of a <disabled>yes</disabled>, 0 for none
-	repeat    int // line of a <repeated_offenders>, 0 for none
+	disabled  int    // line of a <disabled>yes</disabled>, 0 for none
+	repeat    int    // line of a <repeated_offenders>, 0 for none
+	offenders string // what that says
 	client    bool
 	analysis  bool // has what only a server has
 }
@@ -37,6 +38,7 @@ type foundResponse struct {
 	command, location string
 	rules             []string
 	level             int
+	timeout, repeat   string
 	line              int
 }
 
@@ -120,18 +122,36 @@ func (f *found) response(b *block) {
 	if b.leaves["disabled"] == "yes" && f.disabled == 0 {
 		f.disabled = b.line
 	}
-	if _, ok := b.leaves["repeated_offenders"]; ok && f.repeat == 0 {
-		f.repeat = b.line
+	repeat, ok := b.leaves["repeated_offenders"]
+	if ok && f.repeat == 0 {
+		f.repeat, f.offenders = b.line, repeat
 	}
-	r := foundResponse{command: b.leaves["command"], location: b.leaves["location"], line: b.line}
+	r := foundResponse{command: b.leaves["command"], location: b.leaves["location"], timeout: b.leaves["timeout"], repeat: repeat, line: b.line}
 	if r.command == "" || b.leaves["disabled"] == "yes" {
 		return
 	}
 	r.level, _ = strconv.Atoi(b.leaves["level"]) // what is no number is no level
 	for id := range strings.SplitSeq(b.leaves["rules_id"], ",") {
-		r.rules = append(r.rules, strings.TrimSpace(id))
+		if id = strings.TrimSpace(id); id != "" {
+			r.rules = append(r.rules, id)
+		}
 	}
 	f.responses = append(f.responses, r)
+}
+
+// contents is what a block of the suite's holds.
+func (f found) contents() contents {
+	c := contents{rules: f.includes, whitelist: f.whitelist, localfile: f.logs}
+	for _, there := range f.commands {
+		c.commands = append(c.commands, there.command)
+	}
+	for _, r := range f.responses {
+		c.responses = append(c.responses, response{command: command{name: r.command}, rules: r.rules, level: r.level, timeout: r.timeout, repeat: r.repeat})
+	}
+	if len(f.responses) == 0 {
+		c.repeat = f.offenders
+	}
+	return c
 }
 
 // agent reports whether it is the configuration of an agent, which neither makes alerts

@@ -1,43 +1,17 @@
 package setup
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/crontab"
 )
-
-// cronTimes are the fields of a line of cron.d, with the values that they can have.
-var cronTimes = [][2]int{{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 7}}
-
-// cronField checks one field: *, */5, 59, 1-5, 1,2.
-func cronField(text string, low, high int) error {
-	for part := range strings.SplitSeq(text, ",") {
-		part, step, stepped := strings.Cut(part, "/")
-		if n, err := strconv.Atoi(step); stepped && (err != nil || n < 1 || n > high) {
-			return fmt.Errorf("step %q", step)
-		}
-		if part == "*" {
-			continue
-		}
-		from, to, isRange := strings.Cut(part, "-")
-		if !isRange {
-			to = from
-		}
-		a, errA := strconv.Atoi(from)
-		b, errB := strconv.Atoi(to)
-		if errA != nil || errB != nil || a < low || b > high || a > b {
-			return fmt.Errorf("%q is not within %d and %d", part, low, high)
-		}
-	}
-	return nil
-}
 
 // TestCronFile: crontab(5) as for files in /etc/cron.d, and sh takes every command.
 func TestCronFile(t *testing.T) {
@@ -51,30 +25,21 @@ func TestCronFile(t *testing.T) {
 	}
 	var jobs []string
 	for line := range strings.Lines(string(data)) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' || regexp.MustCompile(`^[A-Z]+=\S+$`).MatchString(line) {
+		entry, found := crontab.Parse(line, true)
+		if !found {
 			continue
 		}
-		words := strings.Fields(line)
-		when := words[0]
-		if when == "@reboot" {
-			words = words[1:]
-		} else {
-			for i, limits := range cronTimes {
-				if err := cronField(words[i], limits[0], limits[1]); err != nil {
-					t.Errorf("%s: field %d: %v", line, i+1, err)
-				}
-			}
-			when, words = strings.Join(words[:5], " "), words[5:]
+		if err := crontab.Check(entry.When); err != nil {
+			t.Errorf("%s: %v", line, err)
 		}
-		command := strings.Join(words[1:], " ")
-		if words[0] != "root" || strings.Contains(command, "%") {
+		if entry.User != "root" || strings.Contains(entry.Command, "%") {
 			t.Errorf("%s: another user than root, or a %% that cron takes for a newline", line)
 		}
-		if out, err := exec.Command("sh", "-n", "-c", command).CombinedOutput(); err != nil {
+		if out, err := exec.Command("sh", "-n", "-c", entry.Command).CombinedOutput(); err != nil {
 			t.Errorf("%s: %s", line, out)
 		}
-		jobs = append(jobs, when+" "+strings.ReplaceAll(command[strings.LastIndex(command, "/bin/")+5:], " >/dev/null", ""))
+		command := entry.Command[strings.LastIndex(entry.Command, "/bin/")+len("/bin/"):]
+		jobs = append(jobs, entry.When+" "+strings.ReplaceAll(command, " >/dev/null", ""))
 	}
 	want := []string{
 		"59 23 * * * response-stats.sh",

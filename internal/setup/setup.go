@@ -26,7 +26,7 @@ import (
 type Options struct {
 	Home      string
 	DestDir   string   // is put before every path that is read or written
-	Profiles  []string // nil: those of last time, else DefaultProfiles
+	Profiles  []string // in the place of those of last time; nil: those, else DefaultProfiles
 	Whitelist []string // added to what is listed
 	Rules     string   // a file with rules to install, "" for none
 	Remove    bool
@@ -147,17 +147,24 @@ func (j *job) set() error {
 			return fmt.Errorf("%s: %w", j.conf, err)
 		}
 	}
-	j.tell(c, notes, bytes.Equal(next, data))
+	j.tell(look(d.block).contents(), c, notes, bytes.Equal(next, data))
 	return j.write(data, next)
 }
 
-// tell prints what the new contents are.
-func (j *job) tell(c contents, notes []string, same bool) {
+// tell prints in what the contents differ from those of last time.
+func (j *job) tell(old, c contents, notes []string, same bool) {
 	if same {
 		j.say("%s is set up already", filepath.Base(j.conf))
 		notes = slices.DeleteFunc(notes, func(note string) bool { return !strings.HasPrefix(note, "warning: ") })
-	} else {
-		for _, line := range c.summary() {
+	}
+	before, after := old.summary(), c.summary()
+	for _, line := range before {
+		if !slices.Contains(after, line) {
+			j.did("removed", "remove", line)
+		}
+	}
+	for _, line := range after {
+		if !slices.Contains(before, line) {
 			j.did("added", "add", line)
 		}
 	}

@@ -218,6 +218,35 @@ func TestRunKeepsPlaceAndChoice(t *testing.T) {
 	}
 }
 
+// TestRunTellsWhatChanged: what stays is not told of, and what goes is.
+func TestRunTellsWhatChanged(t *testing.T) {
+	h := newHome(t, example(t), "bin/wazuh-control")
+	h.mustRun(Options{Profiles: []string{"ssh", "mail"}, Whitelist: []string{"203.0.113.10"}})
+	for _, step := range []struct {
+		options Options
+		want    string
+	}{
+		{Options{Profiles: []string{"repeat", "ssh"}}, `removed command email-alert (email-notification.sh)
+removed active-response firewall-drop: rules 5712,5720, for 600 s
+removed active-response email-alert: rules 5712,5720,31151
+added active-response firewall-drop: rules 5712, for 3600 s, then for 30,60,120 minutes
+added active-response firewall-drop: rules 5720, for 600 s
+`},
+		{Options{Whitelist: []string{"203.0.113.11"}, DryRun: true}, "would add white_list 203.0.113.11\n"},
+		{Options{Whitelist: []string{"203.0.113.11"}}, "added white_list 203.0.113.11\n"},
+	} {
+		var got strings.Builder
+		for line := range strings.Lines(h.mustRun(step.options)) {
+			if verb := strings.TrimPrefix(line, "would "); strings.HasPrefix(verb, "remove") || strings.HasPrefix(verb, "add") {
+				got.WriteString(line)
+			}
+		}
+		if diff := cmp.Diff(step.want, got.String()); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", step.options, diff)
+		}
+	}
+}
+
 // TestRemoveLeavesWhatIsUsed: a <command> that somebody's own response needs stays, for
 // OSSEC would not start without.
 func TestRemoveLeavesWhatIsUsed(t *testing.T) {
