@@ -148,20 +148,23 @@ func (a *alertReader) alert(alert *alerts.Alert, filter *Filter) {
 	if !filter.wantsAgent(agent) {
 		return
 	}
-	for _, line := range alert.Log {
-		t.lines++
-		var e event
-		ok := a.decoder.decode([]byte(line), &e)
-		if e.kind == unreadable {
-			e.addr.Low = 1
-		}
-		if !ok {
-			continue
-		}
-		// Steps of Wazuh's programs raise no alerts, so nothing more is told of a request.
-		e.doubt, e.when, e.agent = noDoubt, when, t.agents.of([]byte(agent))
-		t.add(&e)
+	if len(alert.Log) == 0 {
+		return
 	}
+	t.lines++
+	var e event
+	// The first alone: the events before, below it, raised alerts of their own, and what was
+	// decoded from the line may hold any text.
+	ok := a.decoder.decode([]byte(alert.Log[0]), &e)
+	if e.kind == unreadable {
+		e.addr.Low = 1
+	}
+	if !ok {
+		return
+	}
+	// Steps of Wazuh's programs raise no alerts, so nothing more is told of a request.
+	e.doubt, e.when, e.agent = noDoubt, when, t.agents.of([]byte(agent))
+	t.add(&e)
 }
 
 // fromResponse tells whether the alert is about a line of a response log: by where the

@@ -66,6 +66,22 @@ func TestFleetRotated(t *testing.T) {
 	}
 }
 
+// Below the log line stand what Wazuh decoded from it, in which any text can be, and the
+// events that a composite rule counted, which raised alerts of their own.
+func TestFleetCountsTheLogLine(t *testing.T) {
+	h := newHost(t)
+	alert := strings.TrimSuffix(fromAgent(h.now, "web", "203.0.113.1"), "\n")
+	wazuh := strings.Replace(alert, "Rule: ", "environment: production\nRule: ", 1) +
+		"version: 1\norigin.name: node01\nparameters.alert.previous_output: a\n" + line(h.now, "198.51.100.1") + "\n"
+	composite := strings.Replace(alert, "Rule: 601", "Rule: 100601", 1) + line(h.now, "203.0.113.1") + "\n"
+	for name, text := range map[string]string{"fields": wazuh, "composite": composite} {
+		h.write("logs/alerts/alerts.log", text, h.now)
+		if out := h.must("--alerts"); blocksIn(t, out) != 1 || strings.Contains(out, "could not be read") || strings.Contains(out, "198.51") {
+			t.Errorf("%s:\n%s", name, out)
+		}
+	}
+}
+
 func TestFleetWithoutAlerts(t *testing.T) {
 	h := newHost(t)
 	status, _, stderr := h.run("--alerts")
