@@ -168,10 +168,14 @@ func (a *alertReader) alert(alert *alerts.Alert, filter *Filter) {
 }
 
 // fromResponse tells whether the alert is about a line of a response log: by where the
-// line comes from, or by OSSEC's and Wazuh's rules for them.
+// line comes from, or by OSSEC's and Wazuh's rules for them. Those match
+// email-notification's lines too, which have the same form: a mail is no block.
 func fromResponse(alert *alerts.Alert) bool {
-	if strings.HasSuffix(alert.Location, "active-responses.log") {
+	switch {
+	case strings.HasSuffix(alert.Location, "active-responses.log"):
 		return true
+	case strings.HasSuffix(alert.Location, "notifications.log"):
+		return false
 	}
 	rule, err := strconv.Atoi(alert.RuleID)
 	return err == nil && (rule >= 601 && rule <= 607 || rule >= 651 && rule <= 659)

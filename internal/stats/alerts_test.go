@@ -82,6 +82,17 @@ func TestFleetCountsTheLogLine(t *testing.T) {
 	}
 }
 
+// Wazuh's rules take email-notification's lines for responses.
+func TestFleetPassesOverMails(t *testing.T) {
+	h := newHost(t)
+	block := fromAgent(h.now, "web", "203.0.113.1")
+	mail := strings.NewReplacer("active-responses.log", "notifications.log", "Rule: 601", "Rule: 607", "/firewall-drop ", "/email-notification.sh ").Replace(block)
+	h.write("logs/alerts/alerts.log", block+mail, h.now)
+	if out := h.must("--alerts"); blocksIn(t, out) != 1 || strings.Contains(out, "email-notification") {
+		t.Errorf("%s", out)
+	}
+}
+
 func TestFleetWithoutAlerts(t *testing.T) {
 	h := newHost(t)
 	status, _, stderr := h.run("--alerts")
