@@ -109,13 +109,13 @@ func (c *command) watch(ctx context.Context, interval time.Duration) error {
 
 // begin reads what the log holds of today, exactly up to where it is followed from.
 func (w *watcher) begin() error {
-	inode, size, err := w.log.toEnd()
+	id, size, err := w.log.toEnd()
 	if err != nil {
 		return fmt.Errorf("following the log: %w", err)
 	}
 	q := w.c.query
 	q.Period = Today(w.c.Now())
-	q.upTo = map[uint64]int64{inode: size}
+	q.upTo = map[fileID]int64{id: size}
 	w.quiet = true
 	found := q.collectInto(w.newTally(q.Period))
 	w.quiet = false
