@@ -31,14 +31,17 @@ func TestFleet(t *testing.T) {
 	}
 }
 
+// asJSON is an alert about a line of an agent's response log.
+func asJSON(at time.Time, agent, line string) string {
+	return fmt.Sprintf(`{"timestamp":"%s","rule":{"level":3,"description":"Host Blocked by firewall-drop Active Response","id":"651"},"agent":{"id":"002","name":%q},"id":"%d.1","full_log":%q,"location":"/var/ossec/logs/active-responses.log"}`+"\n",
+		at.Format("2006-01-02T15:04:05.000-0700"), agent, at.Unix(), strings.TrimSuffix(line, "\n"))
+}
+
 // Dated folders, packed files, today's under two names, and JSON where there is no text.
 func TestFleetRotated(t *testing.T) {
 	h := newHost(t)
 	day := func(n int) time.Time { return dayStart(h.now, n).Add(12 * time.Hour) }
-	json := func(at time.Time, address string) string {
-		return fmt.Sprintf(`{"timestamp":"%s","rule":{"level":3,"description":"Host Blocked by firewall-drop Active Response","id":"651"},"agent":{"id":"002","name":"mail"},"id":"%d.1","full_log":%q,"location":"/var/ossec/logs/active-responses.log"}`+"\n",
-			at.Format("2006-01-02T15:04:05.000-0700"), at.Unix(), strings.TrimSuffix(line(at, address), "\n"))
-	}
+	json := func(at time.Time, address string) string { return asJSON(at, "mail", line(at, address)) }
 	h.write("logs/alerts/alerts.log", fromAgent(day(0), "web", "203.0.113.1"), day(0))
 	h.write("logs/alerts/alerts.json", json(day(0), "203.0.113.1"), day(0))
 	h.write("logs/alerts/2026/Nov/ossec-alerts-22.log.gz", fromAgent(day(-1), "web", "203.0.113.2"), day(-1))

@@ -39,6 +39,7 @@ const suffix = `^(\.\d{1,4}|[-.]\d{4}-?\d\d-?\d\d([-_.]?\d{1,10})?)(\.gz|\.xz|\.
 type logFile struct {
 	path  string
 	gz    bool
+	json  bool  // alerts as JSON
 	size  int64 // in bytes, as it lies there
 	mod   time.Time
 	id    fileID
