@@ -153,6 +153,9 @@ func (c *collected) remarks(w want) {
 	if t.addrs.full && c.lookedTo != 0 {
 		c.notes = append(c.notes, "there were too many addresses before the period to remember all: some that count as new may be returning")
 	}
+	if n := t.addrs.holds.forgotten; n > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("the beginnings of %d blocks were forgotten for want of room: they are not among those that ended", n))
+	}
 	if t.back > slack && !w.thorough {
 		c.notes = append(c.notes, fmt.Sprintf("the clock went back by %s in the log: if lines are missing here, --thorough finds them",
 			time.Duration(t.back)*time.Second))

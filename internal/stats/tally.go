@@ -227,20 +227,19 @@ func (t *tally) countBlock(e *event, a *entry) {
 		t.addrs.seen(a.key)
 	}
 	a.last, a.rule = max(a.last, when), e.rule
-	a.hold(e.holder(), when)
+	t.addrs.hold(a, e.holder(), when)
 }
 
 // countRelease ends a hold. Of one that ended because another response holds the
 // address, the length says nothing: the block went on.
 func (t *tally) countRelease(e *event, a *entry) {
-	if a == nil {
-		return
-	}
-	since := a.release(e.holder())
+	since := t.addrs.release(a, e.addr, e.holder())
 	if e.kind != unblocked {
 		return
 	}
-	a.unblocks++
+	if a != nil {
+		a.unblocks++
+	}
 	if when := clock(e.when); since != 0 && when >= since {
 		t.lasted.add(when-since, e.addr)
 	}
@@ -254,11 +253,9 @@ func (t *tally) countBefore(e *event, a *entry, at found) {
 			a = t.addrs.insertEarly(e.addr, at.hash)
 		}
 		a.before, a.last = true, when
-		a.hold(e.holder(), when)
+		t.addrs.hold(a, e.holder(), when)
 	case unblocked, stillHeld:
-		if a != nil {
-			a.release(e.holder())
-		}
+		t.addrs.release(a, e.addr, e.holder())
 	}
 }
 
