@@ -1,10 +1,12 @@
 package stats
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,25 @@ func TestFleet(t *testing.T) {
 func asJSON(at time.Time, agent, line string) string {
 	return fmt.Sprintf(`{"timestamp":"%s","rule":{"level":3,"description":"Host Blocked by firewall-drop Active Response","id":"651"},"agent":{"id":"002","name":%q},"id":"%d.1","full_log":%q,"location":"/var/ossec/logs/active-responses.log"}`+"\n",
 		at.Format("2006-01-02T15:04:05.000-0700"), agent, at.Unix(), strings.TrimSuffix(line, "\n"))
+}
+
+// What is told of an agent's addresses is that agent's, but whoever was blocked anywhere
+// before comes back.
+func TestFleetAgentAddresses(t *testing.T) {
+	h := newHost(t)
+	yesterday := h.now.Add(-24 * time.Hour)
+	h.write("logs/alerts/alerts.log", fromAgent(yesterday, "mail", "203.0.113.1")+fromAgent(h.now.Add(-time.Hour), "db", "203.0.113.1")+fromAgent(h.now, "web", "203.0.113.1"), h.now)
+	var r Report
+	if err := json.Unmarshal([]byte(h.must("--alerts", "--look-back", "2d", "--json")), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Agents) != 2 {
+		t.Fatalf("%+v", r.Agents)
+	}
+	want := []AddressCount{{Address: netip.MustParseAddr("203.0.113.1"), Blocks: 1, Rule: "5712", First: h.now, Last: h.now, Returning: true}}
+	if web := r.Agents[1]; web.Name != "web" || !slices.Equal(web.TopAddresses, want) {
+		t.Errorf("%s: %+v", web.Name, web.TopAddresses)
+	}
 }
 
 // Dated folders, packed files, today's under two names, and JSON where there is no text.

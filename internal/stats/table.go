@@ -257,6 +257,16 @@ func (t *table) forget() {
 	t.keep(func(e *entry) bool { return e.blocks > 0 || e.last > old })
 }
 
+// block counts a block in the period.
+func (t *table) block(e *entry, by *event) {
+	when := clock(by.when)
+	if e.blocks++; e.blocks == 1 {
+		e.first = when
+		t.seen(e.key)
+	}
+	e.last, e.rule = max(e.last, when), by.rule
+}
+
 // seen notes the first block of an address in the period.
 func (t *table) seen(k key) {
 	if t.distinct != nil {

@@ -209,7 +209,7 @@ func (t *tally) countIn(e *event, a *entry) {
 	element(&t.byProgram, e.program)[e.kind]++
 	t.hours.count(e.when, e.kind)
 	if e.agent != 0 {
-		t.agent(e.agent).count(e)
+		t.agent(e.agent).count(e, a)
 	}
 	switch e.kind {
 	case blocked:
@@ -221,13 +221,8 @@ func (t *tally) countIn(e *event, a *entry) {
 }
 
 func (t *tally) countBlock(e *event, a *entry) {
-	when := clock(e.when)
-	if a.blocks++; a.blocks == 1 {
-		a.first = when
-		t.addrs.seen(a.key)
-	}
-	a.last, a.rule = max(a.last, when), e.rule
-	t.addrs.hold(a, e.holder(), when)
+	t.addrs.block(a, e)
+	t.addrs.hold(a, e.holder(), clock(e.when))
 }
 
 // countRelease ends a hold. Of one that ended because another response holds the
@@ -286,18 +281,24 @@ func (t *tally) agent(id uint16) *agentTally {
 	return *a
 }
 
-func (a *agentTally) count(e *event) {
+// count counts an event. all is what is known of its address on all agents: it is not nil
+// if the event is a block.
+func (a *agentTally) count(e *event, all *entry) {
 	a.outcomes[e.kind]++
-	if e.kind != blocked {
+	if e.kind != blocked && e.kind != unblocked {
 		return
 	}
-	a.last = max(a.last, e.when)
-	at := found{hash: a.addrs.hash(e.addr)}
-	entry := a.addrs.find(e.addr, at)
-	if entry == nil {
-		entry = a.addrs.insert(e.addr, at.hash)
-	}
-	if entry.blocks++; entry.blocks == 1 {
-		a.addrs.seen(e.addr)
+	hash := a.addrs.hash(e.addr)
+	here := a.addrs.search(e.addr, hash)
+	switch {
+	case e.kind == blocked:
+		if here == nil {
+			here = a.addrs.insert(e.addr, hash)
+		}
+		a.last = max(a.last, e.when)
+		here.before = all.before
+		a.addrs.block(here, e)
+	case here != nil:
+		here.unblocks++
 	}
 }
