@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -59,9 +57,7 @@ func run(env program.Env, out outside) int {
 	if args := c.Arguments(); len(args) > 0 && args[0] == deliver {
 		return notify.Main(env)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return c.line().Run(ctx, c.app(), c.Arguments())
+	return c.line().Run(context.Background(), c.app(), c.Arguments())
 }
 
 func (c *command) app() *cli.App {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -52,7 +54,10 @@ func (c *command) watchCommand() *cli.Command {
 			if err := c.configure(); err != nil {
 				c.Complain(err)
 			}
-			return c.watch(ctx.Context, interval)
+			// Here alone: nothing of a report has to be undone, so it ends as any program does.
+			until, stop := signal.NotifyContext(ctx.Context, os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return c.watch(until, interval)
 		},
 	}
 }
