@@ -127,6 +127,17 @@ func TestPageIsSelfContained(t *testing.T) {
 	}
 }
 
+// An IPv4 network as IPv6 writes it is that network.
+func TestMappedNetwork(t *testing.T) {
+	h := newHost(t)
+	h.write("logs/active-responses.log", line(h.now, "203.0.113.1")+line(h.now, "198.51.100.1"), h.now)
+	for network, want := range map[string]int{"::ffff:203.0.113.0/120": 1, "::ffff:0.0.0.0/96": 2, "::/0": 0} {
+		if out := h.must("--date", "today", "--network", network); blocksIn(t, out) != want {
+			t.Errorf("%s: want %d in\n%s", network, want, out)
+		}
+	}
+}
+
 func TestOutputFile(t *testing.T) {
 	h := newHost(t).sample()
 	dir := t.TempDir()
