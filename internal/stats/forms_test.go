@@ -183,6 +183,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--append", "--json"}, "cannot be mailed or appended"},
 		{[]string{"today"}, `unknown command "today"`},
 		{[]string{"--nope"}, "not defined"},
+		{[]string{"--since", "2026-11-26", "--until", "2026-11-25"}, "the period ends (--until 2026-11-25) before it begins (--since 2026-11-26)"},
 		{[]string{"watch", "x"}, "watch takes no argument"},
 		{[]string{"watch", "--interval", "1ns"}, "too short"},
 		{[]string{"watch", "--rule", "1", "--address", "x"}, "neither an address"},
