@@ -63,6 +63,12 @@ func run(env program.Env, out outside) int {
 func (c *command) app() *cli.App {
 	app := c.line().App()
 	app.Flags = append(c.periodFlags(), c.formFlags()...)
+	app.Before = func(ctx *cli.Context) error {
+		if err := ignoredFlag(ctx); err != nil {
+			return c.usageError(err)
+		}
+		return nil
+	}
 	app.Action = func(ctx *cli.Context) error {
 		if ctx.Args().Present() {
 			return c.usageError(fmt.Errorf("unknown command %s", arproto.Quote(ctx.Args().First())))
@@ -74,6 +80,20 @@ func (c *command) app() *cli.App {
 	}
 	app.Commands = []*cli.Command{c.watchCommand(), c.checkCommand(), manual.Command(manualText)}
 	return app
+}
+
+// ignoredFlag tells of a flag that stands before a command, which sees only its own.
+func ignoredFlag(ctx *cli.Context) error {
+	name := ctx.Args().First()
+	if ctx.App.Command(name) == nil {
+		return nil
+	}
+	for _, flag := range ctx.App.Flags {
+		if ctx.IsSet(flag.Names()[0]) {
+			return fmt.Errorf("--%s stands before %s and would be ignored: the flags of %s stand after it", flag.Names()[0], name, name)
+		}
+	}
+	return nil
 }
 
 func (c *command) line() cmdline.Line {
