@@ -121,7 +121,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 			others = append(others, t)
 		}
 	}
-	last, latest := int64(0), f.mod.Unix()+disorder // what claims to be later is forged
+	last, latest := int64(0), f.mod.Unix()+alerts.Disorder // what claims to be later is forged
 	scanner := alerts.NewScanner(r)
 	for n := 1; scanner.Scan(); n++ {
 		when := scanner.Alert().Time.Unix()

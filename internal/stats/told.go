@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/alerts"
 )
 
 // told is a time all of whose alerts a file told. As long as both are on, the text and the
@@ -12,19 +14,14 @@ import (
 type told struct {
 	json     bool
 	from, to int64 // in seconds, both included
-	// until is up to when no alert is missing though there is none.
+	// until is when the file was written to last: it would hold what came before.
 	until int64
 }
 
-// disorder is by how many seconds an alert may be older than one before it: analysisd
-// takes its time before it writes it.
-const disorder = 5
-
-// toldBy returns what a file tells that has been read; last is the time of its last alert.
-// A plain one was written to until it was last changed; when a packed one was, only its
-// alerts tell.
+// toldBy returns what a file has told; last is the time of its last alert. When a packed
+// one was written to, only its alerts tell.
 func toldBy(f *logFile, last int64, whole bool) told {
-	t := told{json: f.json, from: f.first - disorder, to: last, until: last}
+	t := told{json: f.json, from: f.first - alerts.Disorder, to: last, until: last}
 	if whole && !f.gz {
 		t.until = f.mod.Unix()
 	}
