@@ -30,7 +30,10 @@ type Alert struct {
 	Description string // of the rule
 	SrcIP       string // as logged: mostly an address, a host name now and then
 	User        string
-	Log         []string // the log lines
+	// Log is the log line and, from alerts.log, what stands below it: more lines of it, what
+	// Wazuh decoded from it as "key: value", and the events before it that a composite rule
+	// counted.
+	Log []string
 	// Truncated tells that the alert was longer than MaxAlert and lost its end.
 	Truncated bool
 	// Partial tells that the file ends within it: its writer may be at it still.
@@ -233,7 +236,7 @@ func (a *Alert) place(text string) {
 	a.Host = source
 }
 
-// bodyFields are the lines between the rule and the log, in the order in which they
+// bodyFields are the rule and the lines between it and the log, in the order in which they
 // stand there, so that a log line that looks like one cannot pass for a field that
 // came before it.
 var bodyFields = []string{"Rule: ", "Src IP: ", "Src Location: ", "Src Port: ", "Dst IP: ", "Dst Location: ", "Dst Port: ", "User: "}
@@ -247,6 +250,9 @@ func (a *Alert) body(text string) {
 				value, name = v, i
 				break
 			}
+		}
+		if field == 0 && name != 0 {
+			continue // a label of the agent's, which Wazuh puts before the rule
 		}
 		if field = name + 1; name == len(bodyFields) {
 			a.Log = append(a.Log, line)

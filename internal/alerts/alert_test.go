@@ -59,6 +59,15 @@ func TestScanText(t *testing.T) {
 	}
 }
 
+// Wazuh writes the labels of the agent before the rule.
+func TestScanLabels(t *testing.T) {
+	want := scanAll(t, sshAlert)
+	got := scanAll(t, strings.Replace(sshAlert, "Rule: ", "environment: production\nUser: of the label\nRule: ", 1))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestScanJSON(t *testing.T) {
 	text := `{"rule":{"level":7,"comment":"Login rejected","sidid":5701,"group":"syslog,sshd,"},"TimeStamp":1795422839000,"id":"1795422839.1","srcip":"203.0.113.7","dstuser":"root","location":"(web) 192.0.2.5->/var/log/auth.log","full_log":"a\nb","hostname":"web"}
 no JSON

@@ -20,9 +20,9 @@ import (
 // will be (its level is below log_alert_level), or its file is gone.
 var ErrNoAlert = errors.New("no such alert in alerts.log or alerts.json")
 
-// slack is how far, in seconds, ids may stand out of order: analysisd numbers an alert
+// Disorder is how far, in seconds, ids may stand out of order: analysisd numbers an alert
 // before it writes it.
-const slack = 5
+const Disorder = 5
 
 // Find looks in the folder of alerts for the one of that id: in alerts.log and the file of the id's day,
 // packed or not, then in alerts.json and its day's file. Up to OSSEC 4.1 the second part
@@ -51,7 +51,7 @@ func Find(ctx context.Context, dir, id string) (*Alert, error) {
 // files names the files that may hold an alert of that second.
 func files(dir string, second int64) []string {
 	var days []string
-	for _, s := range []int64{second, second - slack, second + slack} {
+	for _, s := range []int64{second, second - Disorder, second + Disorder} {
 		day := filepath.Join(dir, time.Unix(s, 0).Format("2006/Jan/ossec-alerts-02"))
 		if len(days) == 0 || days[len(days)-1] != day {
 			days = append(days, day)
@@ -197,7 +197,7 @@ func (w wanted) backwards(file io.ReaderAt, size int64) (at int64, older bool, e
 			switch h := list[i]; {
 			case h.id == w.id:
 				return h.at, false, nil
-			case h.second < w.second-slack:
+			case h.second < w.second-Disorder:
 				return -1, true, nil
 			case first && h.second > w.second+60: // an old day's file: halving is faster
 				return -1, false, nil
@@ -210,7 +210,7 @@ func (w wanted) backwards(file io.ReaderAt, size int64) (at int64, older bool, e
 }
 
 // halving finds it in a file whose alerts stand in the order of their seconds, but for
-// the slack.
+// the disorder.
 func (w wanted) halving(file io.ReaderAt, size int64) (int64, error) {
 	low, high := int64(0), size // what is sought begins at low or later
 	for high-low > block {
@@ -219,7 +219,7 @@ func (w wanted) halving(file io.ReaderAt, size int64) (int64, error) {
 		if err != nil {
 			return -1, err
 		}
-		if h != nil && h.second < w.second-slack {
+		if h != nil && h.second < w.second-Disorder {
 			low = h.at
 		} else {
 			high = middle
@@ -234,7 +234,7 @@ func (w wanted) halving(file io.ReaderAt, size int64) (int64, error) {
 			if h.id == w.id {
 				return h.at, nil
 			}
-			if h.second > w.second+slack {
+			if h.second > w.second+Disorder {
 				return -1, nil
 			}
 		}
@@ -342,7 +342,7 @@ func (w wanted) inPacked(ctx context.Context, file io.Reader) (*Alert, error) {
 		switch alert := s.Alert(); {
 		case alert.ID == w.id:
 			return alert, nil
-		case alert.Time.Unix() > w.second+slack:
+		case alert.Time.Unix() > w.second+Disorder:
 			return nil, ErrNoAlert
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,8 +23,8 @@ func alertLogs(home ossec.Home) (text, json family) {
 		family{strings.TrimSuffix(log, ".log") + ".json", dir, `^ossec-alerts-\d\d(-\d+)?\.json(\.gz)?$`}
 }
 
-// listAlerts returns the text files, and those JSON files that have no text file beside
-// them: both hold the same alerts.
+// listAlerts returns the text files and the JSON files, which mostly hold the same alerts:
+// see told.
 func listAlerts(home ossec.Home) ([]logFile, []string, error) {
 	text, json := alertLogs(home)
 	files, notes, err := text.list()
@@ -32,20 +33,13 @@ func listAlerts(home ossec.Home) ([]logFile, []string, error) {
 	}
 	more, moreNotes, jsonErr := json.list()
 	for _, f := range more {
-		beside := strings.Replace(strings.TrimSuffix(f.path, ".gz"), ".json", ".log", 1)
-		if !exists(beside) && !exists(beside+".gz") {
-			files = append(files, f)
-		}
+		f.json = true
+		files = append(files, f)
 	}
 	if len(files) == 0 {
 		return nil, notes, errors.Join(err, jsonErr)
 	}
 	return files, append(notes, moreNotes...), nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // alertTime reads the time of an alert's first line.
@@ -63,7 +57,8 @@ type alertReader struct {
 	tally   *tally
 	want    want
 	known   map[string]bool // rules whose description is known
-	read    int64           // bytes
+	told    []told
+	read    int64 // bytes
 }
 
 // collectAlerts asks the manager's alerts. Their time is the manager's.
@@ -89,13 +84,17 @@ func (q *Query) collectAlerts(home ossec.Home) *collected {
 			continue
 		}
 		_ = f.readFirst(alertTime) // what is wrong shows when it is read
-		if w.thorough || f.first < minus(w.until, -slack) {
+		if (w.thorough || f.first < minus(w.until, -slack)) && !packedCopy(&f, chosen) {
 			chosen = append(chosen, f)
 			all += f.size
 		}
 	}
-	inOrder(chosen)
+	inTurn(chosen, q.Location)
 	for _, f := range chosen {
+		if needless(&f, reader.told) {
+			reader.read += f.size
+			continue
+		}
 		if err := reader.file(&f, q, all); err != nil {
 			c.failures = append(c.failures, fmt.Errorf("reading %s: %w", f.path, err))
 			continue
@@ -116,15 +115,31 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 		return err
 	}
 	defer file.Close() // only read from
+	var others []told
+	for _, t := range a.told {
+		if t.json != f.json {
+			others = append(others, t)
+		}
+	}
+	last, latest := int64(0), f.mod.Unix()+alerts.Disorder // what claims to be later is forged
 	scanner := alerts.NewScanner(r)
 	for n := 1; scanner.Scan(); n++ {
-		a.alert(scanner.Alert(), &q.Filter)
+		when := scanner.Alert().Time.Unix()
+		if when <= latest {
+			last = max(last, when)
+		}
+		if !slices.ContainsFunc(others, func(t told) bool { return t.from <= when && when <= t.to }) {
+			a.alert(scanner.Alert(), &q.Filter)
+		}
 		if q.Progress != nil && n%4096 == 0 {
 			at, _ := file.Seek(0, io.SeekCurrent) // no more than a bar depends on it
 			q.Progress(a.read+at, all)
 		}
 	}
 	a.read += f.size
+	if f.first != 0 {
+		a.told = append(a.told, toldBy(f, last, scanner.Err() == nil))
+	}
 	return scanner.Err()
 }
 
@@ -148,27 +163,34 @@ func (a *alertReader) alert(alert *alerts.Alert, filter *Filter) {
 	if !filter.wantsAgent(agent) {
 		return
 	}
-	for _, line := range alert.Log {
-		t.lines++
-		var e event
-		ok := a.decoder.decode([]byte(line), &e)
-		if e.kind == unreadable {
-			e.addr.Low = 1
-		}
-		if !ok {
-			continue
-		}
-		// Steps of Wazuh's programs raise no alerts, so nothing more is told of a request.
-		e.doubt, e.when, e.agent = noDoubt, when, t.agents.of([]byte(agent))
-		t.add(&e)
+	if len(alert.Log) == 0 {
+		return
 	}
+	t.lines++
+	var e event
+	// The first alone: the events before, below it, raised alerts of their own, and what was
+	// decoded from the line may hold any text.
+	ok := a.decoder.decode([]byte(alert.Log[0]), &e)
+	if e.kind == unreadable {
+		e.addr.Low = 1
+	}
+	if !ok {
+		return
+	}
+	// Steps of Wazuh's programs raise no alerts, so nothing more is told of a request.
+	e.doubt, e.when, e.agent = noDoubt, when, t.agents.of([]byte(agent))
+	t.add(&e)
 }
 
 // fromResponse tells whether the alert is about a line of a response log: by where the
-// line comes from, or by OSSEC's and Wazuh's rules for them.
+// line comes from, or by OSSEC's and Wazuh's rules for them. Those match
+// email-notification's lines too, which have the same form: a mail is no block.
 func fromResponse(alert *alerts.Alert) bool {
-	if strings.HasSuffix(alert.Location, "active-responses.log") {
+	switch {
+	case strings.HasSuffix(alert.Location, "active-responses.log"):
 		return true
+	case strings.HasSuffix(alert.Location, "notifications.log"):
+		return false
 	}
 	rule, err := strconv.Atoi(alert.RuleID)
 	return err == nil && (rule >= 601 && rule <= 607 || rule >= 651 && rule <= 659)

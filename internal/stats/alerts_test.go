@@ -1,10 +1,12 @@
 package stats
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,14 +33,36 @@ func TestFleet(t *testing.T) {
 	}
 }
 
+// asJSON is an alert about a line of an agent's response log.
+func asJSON(at time.Time, agent, line string) string {
+	return fmt.Sprintf(`{"timestamp":"%s","rule":{"level":3,"description":"Host Blocked by firewall-drop Active Response","id":"651"},"agent":{"id":"002","name":%q},"id":"%d.1","full_log":%q,"location":"/var/ossec/logs/active-responses.log"}`+"\n",
+		at.Format("2006-01-02T15:04:05.000-0700"), agent, at.Unix(), strings.TrimSuffix(line, "\n"))
+}
+
+// What is told of an agent's addresses is that agent's, but whoever was blocked anywhere
+// before comes back.
+func TestFleetAgentAddresses(t *testing.T) {
+	h := newHost(t)
+	yesterday := h.now.Add(-24 * time.Hour)
+	h.write("logs/alerts/alerts.log", fromAgent(yesterday, "mail", "203.0.113.1")+fromAgent(h.now.Add(-time.Hour), "db", "203.0.113.1")+fromAgent(h.now, "web", "203.0.113.1"), h.now)
+	var r Report
+	if err := json.Unmarshal([]byte(h.must("--alerts", "--look-back", "2d", "--json")), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Agents) != 2 {
+		t.Fatalf("%+v", r.Agents)
+	}
+	want := []AddressCount{{Address: netip.MustParseAddr("203.0.113.1"), Blocks: 1, Rule: "5712", First: h.now, Last: h.now, Returning: true}}
+	if web := r.Agents[1]; web.Name != "web" || !slices.Equal(web.TopAddresses, want) {
+		t.Errorf("%s: %+v", web.Name, web.TopAddresses)
+	}
+}
+
 // Dated folders, packed files, today's under two names, and JSON where there is no text.
 func TestFleetRotated(t *testing.T) {
 	h := newHost(t)
 	day := func(n int) time.Time { return dayStart(h.now, n).Add(12 * time.Hour) }
-	json := func(at time.Time, address string) string {
-		return fmt.Sprintf(`{"timestamp":"%s","rule":{"level":3,"description":"Host Blocked by firewall-drop Active Response","id":"651"},"agent":{"id":"002","name":"mail"},"id":"%d.1","full_log":%q,"location":"/var/ossec/logs/active-responses.log"}`+"\n",
-			at.Format("2006-01-02T15:04:05.000-0700"), at.Unix(), strings.TrimSuffix(line(at, address), "\n"))
-	}
+	json := func(at time.Time, address string) string { return asJSON(at, "mail", line(at, address)) }
 	h.write("logs/alerts/alerts.log", fromAgent(day(0), "web", "203.0.113.1"), day(0))
 	h.write("logs/alerts/alerts.json", json(day(0), "203.0.113.1"), day(0))
 	h.write("logs/alerts/2026/Nov/ossec-alerts-22.log.gz", fromAgent(day(-1), "web", "203.0.113.2"), day(-1))
@@ -63,6 +87,33 @@ func TestFleetRotated(t *testing.T) {
 	}
 	if out := h.must("--alerts", "--week"); strings.Contains(out, "returning") {
 		t.Errorf("looked back unasked:\n%s", out)
+	}
+}
+
+// Below the log line stand what Wazuh decoded from it, in which any text can be, and the
+// events that a composite rule counted, which raised alerts of their own.
+func TestFleetCountsTheLogLine(t *testing.T) {
+	h := newHost(t)
+	alert := strings.TrimSuffix(fromAgent(h.now, "web", "203.0.113.1"), "\n")
+	wazuh := strings.Replace(alert, "Rule: ", "environment: production\nRule: ", 1) +
+		"version: 1\norigin.name: node01\nparameters.alert.previous_output: a\n" + line(h.now, "198.51.100.1") + "\n"
+	composite := strings.Replace(alert, "Rule: 601", "Rule: 100601", 1) + line(h.now, "203.0.113.1") + "\n"
+	for name, text := range map[string]string{"fields": wazuh, "composite": composite} {
+		h.write("logs/alerts/alerts.log", text, h.now)
+		if out := h.must("--alerts"); blocksIn(t, out) != 1 || strings.Contains(out, "could not be read") || strings.Contains(out, "198.51") {
+			t.Errorf("%s:\n%s", name, out)
+		}
+	}
+}
+
+// Wazuh's rules take email-notification's lines for responses.
+func TestFleetPassesOverMails(t *testing.T) {
+	h := newHost(t)
+	block := fromAgent(h.now, "web", "203.0.113.1")
+	mail := strings.NewReplacer("active-responses.log", "notifications.log", "Rule: 601", "Rule: 607", "/firewall-drop ", "/email-notification.sh ").Replace(block)
+	h.write("logs/alerts/alerts.log", block+mail, h.now)
+	if out := h.must("--alerts"); blocksIn(t, out) != 1 || strings.Contains(out, "email-notification") {
+		t.Errorf("%s", out)
 	}
 }
 

@@ -27,8 +27,8 @@ type Query struct {
 	AddressFields []string
 	// Progress, when set, is told now and then how many bytes of how many are read.
 	Progress func(done, all int64)
-	// upTo bounds what is read of files, by inode, in bytes.
-	upTo map[uint64]int64
+	// upTo bounds what is read of files, in bytes.
+	upTo map[fileID]int64
 }
 
 // DefaultLookBack is far enough to know most who come back, and defaultLookBytes is read
@@ -73,7 +73,7 @@ func (q *Query) collectInto(t *tally) *collected {
 		c.failures = append(c.failures, fmt.Errorf("looking for the log: %w", err))
 	}
 	for i, f := range files {
-		if most, ok := q.upTo[f.inode]; ok {
+		if most, ok := q.upTo[f.id]; ok {
 			files[i].size = min(f.size, most)
 		}
 	}
@@ -152,6 +152,9 @@ func (c *collected) remarks(w want) {
 	}
 	if t.addrs.full && c.lookedTo != 0 {
 		c.notes = append(c.notes, "there were too many addresses before the period to remember all: some that count as new may be returning")
+	}
+	if n := t.addrs.holds.forgotten; n > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("the beginnings of %d blocks were forgotten for want of room: they are not among those that ended", n))
 	}
 	if t.back > slack && !w.thorough {
 		c.notes = append(c.notes, fmt.Sprintf("the clock went back by %s in the log: if lines are missing here, --thorough finds them",

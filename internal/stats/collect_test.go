@@ -336,23 +336,6 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// The hours of a day of 25 hours.
-func TestRepeatedHour(t *testing.T) {
-	h := newHost(t)
-	h.now = time.Date(2026, 10, 25, 23, 59, 0, 0, zone(t, "Europe/Berlin"))
-	first := time.Date(2026, 10, 25, 0, 30, 0, 0, time.UTC).In(h.now.Location()) // 02:30 CEST
-	h.write("logs/active-responses.log", line(first, "203.0.113.7")+line(first.Add(time.Hour), "203.0.113.7")+line(first.Add(time.Hour), "203.0.113.8"), time.Time{})
-	out := h.must("--date", "today")
-	for _, want := range []string{"  Sun 02:00 CEST       1 ", "  Sun 02:00 CET       2 ", "  Sun 03:00       0\n", "Oct 25 23:59:00 CET 2026 ==="} {
-		if !strings.Contains(out, want) {
-			t.Errorf("no %q in\n%s", want, out)
-		}
-	}
-	if n := strings.Count(out, "  Sun "); n != 25 {
-		t.Errorf("%d hours", n)
-	}
-}
-
 func TestProgressBar(t *testing.T) {
 	var out strings.Builder
 	now := time.Unix(0, 0)

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -59,14 +57,18 @@ func run(env program.Env, out outside) int {
 	if args := c.Arguments(); len(args) > 0 && args[0] == deliver {
 		return notify.Main(env)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return c.line().Run(ctx, c.app(), c.Arguments())
+	return c.line().Run(context.Background(), c.app(), c.Arguments())
 }
 
 func (c *command) app() *cli.App {
 	app := c.line().App()
 	app.Flags = append(c.periodFlags(), c.formFlags()...)
+	app.Before = func(ctx *cli.Context) error {
+		if err := ignoredFlag(ctx); err != nil {
+			return c.usageError(err)
+		}
+		return nil
+	}
 	app.Action = func(ctx *cli.Context) error {
 		if ctx.Args().Present() {
 			return c.usageError(fmt.Errorf("unknown command %s", arproto.Quote(ctx.Args().First())))
@@ -78,6 +80,20 @@ func (c *command) app() *cli.App {
 	}
 	app.Commands = []*cli.Command{c.watchCommand(), c.checkCommand(), manual.Command(manualText)}
 	return app
+}
+
+// ignoredFlag tells of a flag that stands before a command, which sees only its own.
+func ignoredFlag(ctx *cli.Context) error {
+	name := ctx.Args().First()
+	if ctx.App.Command(name) == nil {
+		return nil
+	}
+	for _, flag := range ctx.App.Flags {
+		if ctx.IsSet(flag.Names()[0]) {
+			return fmt.Errorf("--%s stands before %s and would be ignored: the flags of %s stand after it", flag.Names()[0], name, name)
+		}
+	}
+	return nil
 }
 
 func (c *command) line() cmdline.Line {

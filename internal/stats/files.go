@@ -39,10 +39,20 @@ const suffix = `^(\.\d{1,4}|[-.]\d{4}-?\d\d-?\d\d([-_.]?\d{1,10})?)(\.gz|\.xz|\.
 type logFile struct {
 	path  string
 	gz    bool
+	json  bool  // alerts as JSON
 	size  int64 // in bytes, as it lies there
 	mod   time.Time
-	inode uint64
+	id    fileID
 	first int64 // time of the first line that has one, in seconds; 0 when none was found
+}
+
+// fileID tells a file from all others, whatever its name is. Folders of rotated logs may
+// be on a file system of their own.
+type fileID struct{ device, inode uint64 }
+
+func idOf(info os.FileInfo) fileID {
+	stat := info.Sys().(*syscall.Stat_t)
+	return fileID{uint64(stat.Dev), stat.Ino} // 32 bits on some
 }
 
 // list returns the files of the family that exist, the current one first, and what was
@@ -51,7 +61,7 @@ func (f family) list() ([]logFile, []string, error) {
 	var files []logFile
 	var notes []string
 	var rotated *regexp.Regexp
-	seen := map[uint64]bool{}
+	seen := map[fileID]bool{}
 	add := func(path string) error {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -60,15 +70,15 @@ func (f family) list() ([]logFile, []string, error) {
 		if !info.Mode().IsRegular() {
 			return fmt.Errorf("%s: %w", path, errNotPlain)
 		}
-		inode := info.Sys().(*syscall.Stat_t).Ino
-		if plain, ok := strings.CutSuffix(path, ".gz"); seen[inode] || ok && slices.ContainsFunc(files, func(l logFile) bool { return l.path == plain }) {
+		id := idOf(info)
+		if plain, ok := strings.CutSuffix(path, ".gz"); seen[id] || ok && slices.ContainsFunc(files, func(l logFile) bool { return l.path == plain }) {
 			return nil // the latter: it is being packed just now
 		}
-		seen[inode] = true
-		files = append(files, logFile{path: path, gz: strings.HasSuffix(path, ".gz"), size: info.Size(), mod: info.ModTime(), inode: inode})
+		seen[id] = true
+		files = append(files, logFile{path: path, gz: strings.HasSuffix(path, ".gz"), size: info.Size(), mod: info.ModTime(), id: id})
 		return nil
 	}
-	missing := add(f.current) // first of all: if it is rotated now, its inode shows it
+	missing := add(f.current) // first of all: if it is rotated now, its id shows it
 	dir, base := filepath.Split(f.current)
 	entries, err := os.ReadDir(filepath.Clean(dir))
 	if err != nil && missing == nil {

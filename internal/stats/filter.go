@@ -85,6 +85,9 @@ func parseNetworks(texts []string) ([]netip.Prefix, error) {
 			errs = append(errs, fmt.Errorf("%q is neither an address nor a network such as 203.0.113.0/24", text))
 			continue
 		}
+		if n.Addr().Is4In6() && n.Bits() >= 96 {
+			n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
+		}
 		networks = append(networks, n.Masked())
 	}
 	return networks, errors.Join(errs...)

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"io"
 	"os"
-	"syscall"
 )
 
 // follower reads what is added to a log, through rotation by renaming and by truncation.
 type follower struct {
 	path   string
 	file   *os.File // nil while there is none
-	inode  uint64
+	id     fileID
 	offset int64
 	// partial is the beginning of a line whose end has not been written yet.
 	partial []byte
@@ -31,22 +30,22 @@ func (f *follower) open() error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	f.file, f.inode, f.offset = file, info.Sys().(*syscall.Stat_t).Ino, 0
+	f.file, f.id, f.offset = file, idOf(info), 0
 	f.partial, f.tooLong = nil, false
 	return nil
 }
 
 // toEnd passes over what is in the log already and returns how much that is, in bytes,
 // and in which file.
-func (f *follower) toEnd() (inode uint64, size int64, err error) {
+func (f *follower) toEnd() (id fileID, size int64, err error) {
 	if err := f.open(); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			err = nil
 		}
-		return 0, 0, err
+		return fileID{}, 0, err
 	}
 	f.offset, err = f.file.Seek(0, io.SeekEnd)
-	return f.inode, f.offset, err
+	return f.id, f.offset, err
 }
 
 func (f *follower) close() error {
@@ -70,7 +69,7 @@ func (f *follower) poll(each func(line []byte)) error {
 			}
 		}
 		info, err := os.Stat(f.path)
-		replaced := err == nil && info.Sys().(*syscall.Stat_t).Ino != f.inode
+		replaced := err == nil && idOf(info) != f.id
 		// Only now, so that all is read that was written before it was replaced.
 		if err := f.read(each); err != nil || !replaced {
 			return err

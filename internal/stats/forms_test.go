@@ -127,6 +127,17 @@ func TestPageIsSelfContained(t *testing.T) {
 	}
 }
 
+// An IPv4 network as IPv6 writes it is that network.
+func TestMappedNetwork(t *testing.T) {
+	h := newHost(t)
+	h.write("logs/active-responses.log", line(h.now, "203.0.113.1")+line(h.now, "198.51.100.1"), h.now)
+	for network, want := range map[string]int{"::ffff:203.0.113.0/120": 1, "::ffff:0.0.0.0/96": 2, "::/0": 0} {
+		if out := h.must("--date", "today", "--network", network); blocksIn(t, out) != want {
+			t.Errorf("%s: want %d in\n%s", network, want, out)
+		}
+	}
+}
+
 func TestOutputFile(t *testing.T) {
 	h := newHost(t).sample()
 	dir := t.TempDir()
@@ -172,6 +183,13 @@ func TestUsage(t *testing.T) {
 		{[]string{"--append", "--json"}, "cannot be mailed or appended"},
 		{[]string{"today"}, `unknown command "today"`},
 		{[]string{"--nope"}, "not defined"},
+		{[]string{"--since", "2026-11-26", "--until", "2026-11-25"}, "the period ends (--until 2026-11-25) before it begins (--since 2026-11-26)"},
+		{[]string{"--rule", "5712", "watch"}, "--rule stands before watch and would be ignored"},
+		{[]string{"--log", "x", "watch", "--rule", "5712"}, "--log stands before watch and would be ignored"},
+		{[]string{"--yesterday", "--json", "watch"}, "--yesterday stands before watch and would be ignored"},
+		{[]string{"--network", "10.0.0.0/8", "watch"}, "--address stands before watch and would be ignored"},
+		{[]string{"--top", "10", "check"}, "--top stands before check and would be ignored"},
+		{[]string{"--json", "man"}, "--json stands before man and would be ignored"},
 		{[]string{"watch", "x"}, "watch takes no argument"},
 		{[]string{"watch", "--interval", "1ns"}, "too short"},
 		{[]string{"watch", "--rule", "1", "--address", "x"}, "neither an address"},

@@ -139,7 +139,7 @@ func between(since, until string, now time.Time) (Period, error) {
 		return p, err
 	}
 	if !p.Until.IsZero() && !p.From.Before(p.Until) {
-		return p, fmt.Errorf("the period ends (%s) before it begins (%s)", shortTime(p.Until), shortTime(p.From))
+		return p, fmt.Errorf("the period ends (--until %s) before it begins (--since %s)", until, since)
 	}
 	p.Label = strings.Join(labels, " ")
 	return p, nil

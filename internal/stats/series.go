@@ -45,9 +45,7 @@ func (s *series) lost() (sum uint64) {
 
 // find makes the hour of a time the one at hand.
 func (s *series) find(when int64) {
-	t := time.Unix(when, 0).In(s.loc)
-	s.from = when - int64(t.Minute()*60+t.Second())
-	s.until = s.from + 3600
+	s.from, s.until = hour(time.Unix(when, 0).In(s.loc))
 	s.at = s.hours[s.from]
 	if s.at == nil && len(s.hours) < maxHours {
 		s.at = &hourCount{from: s.from}
@@ -55,6 +53,21 @@ func (s *series) find(when int64) {
 	} else if s.at == nil {
 		s.at = &s.beyond
 	}
+}
+
+// hour is the hour of the local clock that t lies in, in seconds. Where the clock jumps by
+// half an hour, as on Lord Howe Island, it ends or begins with the jump.
+func hour(t time.Time) (from, until int64) {
+	from = t.Unix() - int64(t.Minute()*60+t.Second())
+	until = from + 3600
+	begin, end := t.ZoneBounds()
+	if !begin.IsZero() {
+		from = max(from, begin.Unix())
+	}
+	if !end.IsZero() {
+		until = min(until, end.Unix())
+	}
+	return from, until
 }
 
 // sorted returns the hours in order.

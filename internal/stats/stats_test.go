@@ -79,12 +79,17 @@ func (h *host) write(name, text string, changed time.Time) string {
 	return path
 }
 
-// run runs the program and returns its status and output.
+// run runs the program and returns its status and output. watch would end at once.
 func (h *host) run(args ...string) (status int, stdout, stderr string) {
 	h.t.Helper()
 	h.stdout.Reset()
 	h.stderr.Reset()
-	status = run(h.env(&h.stdout, args...), outside{realTicker, "web"})
+	ended := func(time.Duration) (<-chan time.Time, func()) {
+		ticks := make(chan time.Time)
+		close(ticks)
+		return ticks, func() {}
+	}
+	status = run(h.env(&h.stdout, args...), outside{ended, "web"})
 	return status, h.stdout.String(), h.stderr.String()
 }
 

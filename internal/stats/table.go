@@ -17,10 +17,6 @@ import (
 // and the index in front of them 1 MiB.
 const maxAddresses = 200_000
 
-// holdsPerAddress is how many programs (on how many agents) may hold one address at once for their blocks'
-// lengths to be known; of more, the oldest is forgotten.
-const holdsPerAddress = 3
-
 // entry is what is known of one address: 64 bytes, one cache line.
 type entry struct {
 	key
@@ -48,15 +44,6 @@ func (e *entry) addr() netip.Addr {
 	}
 	return e.key.addr()
 }
-
-// hold is a block that has not been lifted yet.
-type hold struct {
-	since uint32 // seconds; 0 is a free place
-	holder
-}
-
-// holder is a program on an agent; of this host's own log, the agent is 0.
-type holder struct{ program, agent uint16 }
 
 // table counts addresses in bounded memory. Up to its limit it is exact. Beyond, it
 // does as the "frequent items" sketch of Anderson et al. ("A High-Performance Algorithm
@@ -86,6 +73,7 @@ type table struct {
 	full bool
 	// spare, when set, is by how many entries this table and others may still grow.
 	spare *int
+	holds moreHolds
 }
 
 const (
@@ -269,6 +257,16 @@ func (t *table) forget() {
 	t.keep(func(e *entry) bool { return e.blocks > 0 || e.last > old })
 }
 
+// block counts a block in the period.
+func (t *table) block(e *entry, by *event) {
+	when := clock(by.when)
+	if e.blocks++; e.blocks == 1 {
+		e.first = when
+		t.seen(e.key)
+	}
+	e.last, e.rule = max(e.last, when), by.rule
+}
+
 // seen notes the first block of an address in the period.
 func (t *table) seen(k key) {
 	if t.distinct != nil {
@@ -298,9 +296,12 @@ func (t *table) purge() {
 func (t *table) keep(wanted func(*entry) bool) {
 	left := t.entries[:0]
 	for i := range t.entries {
-		if e := &t.entries[i]; wanted(e) {
-			left = append(left, *e)
+		e := &t.entries[i]
+		if !wanted(e) {
+			t.holds.forgotten += e.held()
+			continue
 		}
+		left = append(left, *e)
 	}
 	t.entries = left
 	t.moves++
@@ -336,36 +337,4 @@ func (t *table) each(do func(*entry)) {
 			do(&t.entries[i])
 		}
 	}
-}
-
-// hold notes that by blocks the address from now on, unless it does already.
-func (e *entry) hold(by holder, when uint32) {
-	if e.holds[0].since|e.holds[1].since|e.holds[2].since == 0 { // mostly
-		e.holds[0] = hold{when, by}
-		return
-	}
-	free := 0
-	for i := range e.holds {
-		switch {
-		case e.holds[i].since == 0:
-			free = i
-		case e.holds[i].holder == by:
-			return
-		case e.holds[free].since > e.holds[i].since:
-			free = i
-		}
-	}
-	e.holds[free] = hold{when, by}
-}
-
-// release ends the hold of by and returns since when it was, 0 for unknown.
-func (e *entry) release(by holder) uint32 {
-	for i := range e.holds {
-		if h := &e.holds[i]; h.since != 0 && h.holder == by {
-			since := h.since
-			*h = hold{}
-			return since
-		}
-	}
-	return 0
 }

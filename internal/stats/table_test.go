@@ -131,23 +131,6 @@ func TestTablesShareRoom(t *testing.T) {
 	}
 }
 
-func TestHolds(t *testing.T) {
-	var e entry
-	e.hold(holder{program: 1}, 100)
-	e.hold(holder{program: 1}, 200) // renewed: it lasts since 100
-	e.hold(holder{program: 2}, 300)
-	e.hold(holder{program: 3}, 400)
-	e.hold(holder{program: 4}, 500) // no place: the oldest is forgotten
-	for _, test := range []struct {
-		program uint16
-		since   uint32
-	}{{1, 0}, {2, 300}, {2, 0}, {3, 400}, {4, 500}, {9, 0}} {
-		if got := e.release(holder{program: test.program}); got != test.since {
-			t.Errorf("program %d: since %d, want %d", test.program, got, test.since)
-		}
-	}
-}
-
 func TestLengths(t *testing.T) {
 	var l lengths
 	for _, s := range []uint32{600, 600, 10, 3600, 100_000, 601, 90_000} {

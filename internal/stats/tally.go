@@ -209,7 +209,7 @@ func (t *tally) countIn(e *event, a *entry) {
 	element(&t.byProgram, e.program)[e.kind]++
 	t.hours.count(e.when, e.kind)
 	if e.agent != 0 {
-		t.agent(e.agent).count(e)
+		t.agent(e.agent).count(e, a)
 	}
 	switch e.kind {
 	case blocked:
@@ -221,26 +221,20 @@ func (t *tally) countIn(e *event, a *entry) {
 }
 
 func (t *tally) countBlock(e *event, a *entry) {
-	when := clock(e.when)
-	if a.blocks++; a.blocks == 1 {
-		a.first = when
-		t.addrs.seen(a.key)
-	}
-	a.last, a.rule = max(a.last, when), e.rule
-	a.hold(e.holder(), when)
+	t.addrs.block(a, e)
+	t.addrs.hold(a, e.holder(), clock(e.when))
 }
 
 // countRelease ends a hold. Of one that ended because another response holds the
 // address, the length says nothing: the block went on.
 func (t *tally) countRelease(e *event, a *entry) {
-	if a == nil {
-		return
-	}
-	since := a.release(e.holder())
+	since := t.addrs.release(a, e.addr, e.holder())
 	if e.kind != unblocked {
 		return
 	}
-	a.unblocks++
+	if a != nil {
+		a.unblocks++
+	}
 	if when := clock(e.when); since != 0 && when >= since {
 		t.lasted.add(when-since, e.addr)
 	}
@@ -254,11 +248,9 @@ func (t *tally) countBefore(e *event, a *entry, at found) {
 			a = t.addrs.insertEarly(e.addr, at.hash)
 		}
 		a.before, a.last = true, when
-		a.hold(e.holder(), when)
+		t.addrs.hold(a, e.holder(), when)
 	case unblocked, stillHeld:
-		if a != nil {
-			a.release(e.holder())
-		}
+		t.addrs.release(a, e.addr, e.holder())
 	}
 }
 
@@ -289,18 +281,24 @@ func (t *tally) agent(id uint16) *agentTally {
 	return *a
 }
 
-func (a *agentTally) count(e *event) {
+// count counts an event. all is what is known of its address on all agents: it is not nil
+// if the event is a block.
+func (a *agentTally) count(e *event, all *entry) {
 	a.outcomes[e.kind]++
-	if e.kind != blocked {
+	if e.kind != blocked && e.kind != unblocked {
 		return
 	}
-	a.last = max(a.last, e.when)
-	at := found{hash: a.addrs.hash(e.addr)}
-	entry := a.addrs.find(e.addr, at)
-	if entry == nil {
-		entry = a.addrs.insert(e.addr, at.hash)
-	}
-	if entry.blocks++; entry.blocks == 1 {
-		a.addrs.seen(e.addr)
+	hash := a.addrs.hash(e.addr)
+	here := a.addrs.search(e.addr, hash)
+	switch {
+	case e.kind == blocked:
+		if here == nil {
+			here = a.addrs.insert(e.addr, hash)
+		}
+		a.last = max(a.last, e.when)
+		here.before = all.before
+		a.addrs.block(here, e)
+	case here != nil:
+		here.unblocks++
 	}
 }

@@ -65,7 +65,8 @@ func unitFor(length time.Duration) string {
 func floor(t time.Time, unit string) time.Time {
 	switch unit {
 	case unitHour:
-		return t.Add(-time.Duration(t.Minute()*60+t.Second())*time.Second - time.Duration(t.Nanosecond()))
+		from, _ := hour(t)
+		return time.Unix(from, 0).In(t.Location())
 	case unitDay:
 		return dayStart(t, 0)
 	}
@@ -75,7 +76,8 @@ func floor(t time.Time, unit string) time.Time {
 func next(t time.Time, unit string) time.Time {
 	switch unit {
 	case unitHour:
-		return t.Add(time.Hour)
+		_, until := hour(t)
+		return time.Unix(until, 0).In(t.Location())
 	case unitDay:
 		return dayStart(t, 1)
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -52,7 +54,10 @@ func (c *command) watchCommand() *cli.Command {
 			if err := c.configure(); err != nil {
 				c.Complain(err)
 			}
-			return c.watch(ctx.Context, interval)
+			// Here alone: nothing of a report has to be undone, so it ends as any program does.
+			until, stop := signal.NotifyContext(ctx.Context, os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return c.watch(until, interval)
 		},
 	}
 }
@@ -62,6 +67,7 @@ type watcher struct {
 	c       *command
 	log     follower
 	tally   *tally
+	last    *tally // of the day before, whose last lines come when it is over; nil at first
 	decoder *decoder
 	// events are the last ones, the latest last.
 	events  []event
@@ -109,13 +115,13 @@ func (c *command) watch(ctx context.Context, interval time.Duration) error {
 
 // begin reads what the log holds of today, exactly up to where it is followed from.
 func (w *watcher) begin() error {
-	inode, size, err := w.log.toEnd()
+	id, size, err := w.log.toEnd()
 	if err != nil {
 		return fmt.Errorf("following the log: %w", err)
 	}
 	q := w.c.query
 	q.Period = Today(w.c.Now())
-	q.upTo = map[uint64]int64{inode: size}
+	q.upTo = map[fileID]int64{id: size}
 	w.quiet = true
 	found := q.collectInto(w.newTally(q.Period))
 	w.quiet = false
@@ -143,12 +149,16 @@ func (w *watcher) newTally(p Period) *tally {
 // look reads what is new, and begins a new day when there is one.
 func (w *watcher) look() {
 	if now := w.c.Now(); now.Unix() >= w.tally.until {
-		last := w.tally
-		last.settle()
+		w.last = w.tally
 		fresh := w.newTally(Today(now))
+		w.last.until = fresh.from // it may be days since the last look
 		// The numbers in the events that are shown are those of the old names.
-		fresh.programs, fresh.rules = last.programs, last.rules
+		fresh.programs, fresh.rules = w.last.programs, w.last.rules
 		w.decoder = w.c.query.newDecoder(fresh)
+	}
+	days := []*tally{w.tally}
+	if w.last != nil {
+		days = []*tally{w.last, w.tally}
 	}
 	lines := 0
 	w.fault = w.log.poll(func(line []byte) {
@@ -161,12 +171,17 @@ func (w *watcher) look() {
 		if e.kind == unreadable {
 			e.when, e.addr.Low = w.c.Now().Unix(), 1
 		}
-		if ok {
-			w.tally.add(&e)
+		if !ok {
+			return
+		}
+		for _, day := range days { // each counts what is its own
+			day.add(&e)
 		}
 	})
 	if lines == 0 { // nothing more is to come of what waits
-		w.tally.settle()
+		for _, day := range days {
+			day.settle()
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package stats
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,29 +185,53 @@ func TestWatchScreen(t *testing.T) {
 	}
 }
 
-// A new day begins with nothing.
+// A new day begins with nothing, and what happened at the end of the one before is shown,
+// whether its lines are read with the first of the new day or after them.
 func TestWatchMidnight(t *testing.T) {
+	const log = "logs/active-responses.log"
 	h := newHost(t)
-	h.write("logs/active-responses.log", line(h.now, "203.0.113.1"), time.Time{})
-	var mu sync.Mutex
+	h.write(log, line(h.now, "203.0.113.1"), time.Time{})
 	now := h.now
-	c := &command{query: Query{Log: h.home + "/logs/active-responses.log", Location: time.UTC}}
-	c.Env.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	c := &command{query: Query{Log: h.home + "/" + log, Location: time.UTC}}
+	c.Env.Now = func() time.Time { return now }
 	c.Env.Stdout = &h.stdout
 	w := &watcher{c: c, log: follower{path: c.query.Log}}
 	if err := w.begin(); err != nil {
 		t.Fatal(err)
 	}
 	before := w.summary()
-	now = now.Add(time.Minute)
-	h.appendTo("logs/active-responses.log", line(now, "203.0.113.2")+line(now, "203.0.113.3"))
-	w.look()
-	if after := w.summary(); !strings.HasPrefix(before, "today: 1 block,") || !strings.HasPrefix(after, "today: 2 blocks,") {
+	look := func(what string, lines string, want ...string) {
+		t.Helper()
+		h.stdout.Reset()
+		h.appendTo(log, lines)
+		w.look()
+		var got []string
+		for shown := range strings.Lines(h.stdout.String()) {
+			got = append(got, strings.Fields(shown)[3])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: shown %q, want %q", what, got, want)
+		}
+	}
+	midnight := dayStart(h.now, 1)
+	second := midnight.Add(-time.Second)
+	head := func(at time.Time) string {
+		return at.Format("2006/01/02 15:04:05") + " active-response/bin/firewall-drop: "
+	}
+	request := `{"version":1,"command":"add","parameters":{"alert":{"rule":{"id":"5712"},"data":{"srcip":"198.51.100.7"}}}}` + "\n"
+	now = second
+	look("a request that is open", head(second)+"Starting\n"+head(second)+request)
+	now = midnight
+	look("the first look of the day", head(midnight)+"Aborted\n"+line(second, "203.0.113.2")+line(midnight, "203.0.113.3")+line(second, "203.0.113.4"),
+		"203.0.113.2", "203.0.113.3", "203.0.113.4")
+	look("nothing new", "")
+	look("late", line(second, "203.0.113.5")+line(midnight, "203.0.113.6"), "203.0.113.5", "203.0.113.6")
+	if after := w.summary(); !strings.HasPrefix(before, "today: 1 block,") || !strings.HasPrefix(after, "today: 2 blocks, 0 unblocks, 0 skipped, 0 failed, 2 addresses") {
 		t.Errorf("before %s, after %s", before, after)
 	}
-	if lines := h.stdout.String(); strings.Count(lines, "rule 5712") != 2 {
-		t.Errorf("%q", lines)
-	}
+	// Nobody looked for days.
+	now = midnight.AddDate(0, 0, 3)
+	look("after days", line(midnight.AddDate(0, 0, 1), "203.0.113.8")+line(now, "203.0.113.9"), "203.0.113.8", "203.0.113.9")
 	if err := w.log.close(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,106 @@
+package stats
+
+// holdsPerAddress is how many holds the entry of an address has room for, which is nearly
+// always enough. Of more, by other programs or on other agents, the table keeps up to
+// maxMoreHolds, in some 5 MiB.
+const (
+	holdsPerAddress = 3
+	maxMoreHolds    = 100_000
+)
+
+// hold is a block that has not been lifted yet.
+type hold struct {
+	since uint32 // seconds; 0 is a free place
+	holder
+}
+
+// holder is a program on an agent; of this host's own log, the agent is 0.
+type holder struct{ program, agent uint16 }
+
+// moreHolds are those that have no room in the entries of their addresses.
+type moreHolds struct {
+	since map[heldBy]uint32
+	// forgotten is how many holds, of these and of entries, were dropped for want of room.
+	forgotten uint64
+}
+
+type heldBy struct {
+	key
+	holder
+}
+
+// hold notes that by blocks the address of e from now on, unless it does already.
+func (t *table) hold(e *entry, by holder, when uint32) {
+	if e.holds[0].since|e.holds[1].since|e.holds[2].since == 0 && len(t.holds.since) == 0 { // mostly
+		e.holds[0] = hold{when, by}
+		return
+	}
+	t.holdToo(e, by, when)
+}
+
+func (t *table) holdToo(e *entry, by holder, when uint32) {
+	free := -1
+	for i, h := range e.holds {
+		switch {
+		case h.since == 0:
+			free = i
+		case h.holder == by:
+			return
+		}
+	}
+	more := &t.holds
+	if more.since[heldBy{e.key, by}] != 0 {
+		return
+	}
+	if free >= 0 {
+		e.holds[free] = hold{when, by}
+		return
+	}
+	if more.since == nil {
+		more.since = map[heldBy]uint32{}
+	}
+	if len(more.since) >= maxMoreHolds {
+		for some := range more.since { // so that those that are never lifted do not fill it
+			delete(more.since, some)
+			more.forgotten++
+			break
+		}
+	}
+	more.since[heldBy{e.key, by}] = when
+}
+
+// release ends the hold of by on k and returns since when it was, 0 for unknown. e is nil
+// when the table does not have k.
+func (t *table) release(e *entry, k key, by holder) uint32 {
+	if e != nil {
+		if since := e.release(by); since != 0 {
+			return since
+		}
+	}
+	if len(t.holds.since) == 0 {
+		return 0
+	}
+	since := t.holds.since[heldBy{k, by}]
+	delete(t.holds.since, heldBy{k, by})
+	return since
+}
+
+func (e *entry) release(by holder) uint32 {
+	for i := range e.holds {
+		if h := &e.holds[i]; h.since != 0 && h.holder == by {
+			since := h.since
+			*h = hold{}
+			return since
+		}
+	}
+	return 0
+}
+
+func (e *entry) held() (n uint64) {
+	for _, h := range e.holds {
+		if h.since != 0 {
+			n++
+		}
+	}
+	return n
+}
