@@ -156,6 +156,8 @@ func TestInForce(t *testing.T) {
 		for _, program := range programs {
 			leases = append(leases, lease.Lease{Program: program, RuleID: "5712", Addr: netip.MustParseAddr("203.0.113.7"), Since: h.now.Add(-time.Hour)})
 		}
+		// Given back, though lifting it failed: nobody holds it.
+		leases = append(leases, lease.Lease{Program: programs[0], Addr: netip.MustParseAddr("203.0.113.8"), Since: h.now, Lifting: true})
 		if err := lease.New(state, response).TakeAll(leases); err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // fourKey is the key of an IPv4 address.
@@ -66,6 +67,42 @@ func TestTableBeyondItsLimit(t *testing.T) {
 	}
 	if got, want := float64(tab.blockedAddresses()), float64(len(truth)); math.Abs(got-want) > want*0.05 {
 		t.Errorf("about %.0f addresses, are %.0f", got, want)
+	}
+}
+
+// Entries that move while a chunk is counted stay their addresses'.
+func TestChunkThatMovesEntries(t *testing.T) {
+	tally := newTally(Period{}, time.UTC)
+	tally.addrs = newTable(100, 0)
+	random := rand.New(rand.NewPCG(1, 2))
+	truth := map[key]uint32{}
+	for range 20 {
+		c := &chunk{low: 1_800_000_000, high: 1_800_000_000, current: 1_800_000_000}
+		for range 1000 {
+			k := fourKey(1 + random.Uint32N(300))
+			truth[k]++
+			c.events = append(c.events, event{addr: k, when: 1_800_000_000})
+		}
+		tally.addChunk(c)
+	}
+	if tally.addrs.moves == 0 {
+		t.Fatal("nothing moved")
+	}
+	for _, e := range tally.addrs.entries {
+		if n := truth[e.key]; e.blocks > n || e.blocks+tally.addrs.under < n {
+			t.Errorf("%v: counted %d, was %d, off by %d at most", e.addr(), e.blocks, n, tally.addrs.under)
+		}
+	}
+}
+
+// A clock that was set back just where one chunk ends and the next begins was set back, too.
+func TestClockBackBetweenChunks(t *testing.T) {
+	tally := newTally(Period{}, time.UTC)
+	for _, when := range []int64{1_800_003_600, 1_800_000_000, 1_800_001_000} {
+		tally.addChunk(&chunk{low: when, high: when, current: when})
+	}
+	if tally.back != 3600 {
+		t.Errorf("set back by %d seconds, want 3600", tally.back)
 	}
 }
 
@@ -144,6 +181,13 @@ func TestLengths(t *testing.T) {
 	}
 	if m := l.median(); !l.rounded || m > 130_000 || m < 129_000 {
 		t.Errorf("median %d", m)
+	}
+	var even lengths
+	for _, s := range []uint32{20_000, 10_000} {
+		even.add(s, key{Low: 1})
+	}
+	if even.median() != 10_000 {
+		t.Errorf("of two, the median is %d, want the lower one", even.median())
 	}
 	if text := length(93784); text != "1d 2h 3m 4s" {
 		t.Error(text)
