@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -166,6 +168,17 @@ func (t nftTable) dropRule(r *requests, addr netip.Addr) {
 // unblockOverNFT deletes the rules on the address, whatever their target, and tells
 // whether there was one.
 func (f family) unblockOverNFT(ctx context.Context, addr netip.Addr) (was bool, err error) {
+	was, err = f.deleteOverNFT(ctx, func(a netip.Addr) bool { return a == addr })
+	if was && errors.Is(err, errInterrupted) {
+		err = nil // there is one rule on an address, as a rule
+	}
+	return was, err
+}
+
+// deleteOverNFT deletes the rules on addresses that are wanted away, and tells whether
+// there was one. What a list has found is deleted though others changed something
+// meanwhile, which is no rule of ours as often as not; then the list is read again.
+func (f family) deleteOverNFT(ctx context.Context, wanted func(netip.Addr) bool) (was bool, err error) {
 	c, err := dial(ctx)
 	if err != nil {
 		return false, err
@@ -173,22 +186,35 @@ func (f family) unblockOverNFT(ctx context.Context, addr netip.Addr) (was bool, 
 	defer c.close()
 	t := iptablesTable(f.v6)
 	for range bulkRounds {
-		var r requests
+		handles := map[uint64]bool{} // what is listed again counts once
 		err = t.rules(c, Chain, func(rule kernelRule) error {
-			if rule.blocks() && rule.source == addr {
-				t.request(&r, unix.NFT_MSG_DELRULE, 0)
-				r.text(unix.NFTA_RULE_CHAIN, Chain)
-				r.attr(unix.NFTA_RULE_HANDLE, binary.BigEndian.AppendUint64(nil, rule.handle))
+			if rule.blocks() && wanted(rule.source) {
+				handles[rule.handle] = true
 			}
 			return nil
 		})
-		if err != nil || r.count == 0 {
+		if len(handles) == 0 || err != nil && !errors.Is(err, errInterrupted) {
 			return was, absentIsFine(err)
 		}
-		if err = c.transact(&r); err == nil {
-			return true, nil
+		complete := err == nil
+		for chunk := range slices.Chunk(slices.Sorted(maps.Keys(handles)), smallChunk) {
+			var r requests
+			for _, handle := range chunk {
+				t.request(&r, unix.NFT_MSG_DELRULE, 0)
+				r.text(unix.NFTA_RULE_CHAIN, Chain)
+				r.attr(unix.NFTA_RULE_HANDLE, binary.BigEndian.AppendUint64(nil, handle))
+			}
+			if err = c.transact(&r); err != nil {
+				break
+			}
+			was = true
 		}
-		if !errors.Is(err, unix.ENOENT) { // else another process was first
+		switch {
+		case err == nil && complete:
+			return true, nil
+		case err == nil:
+			err = errInterrupted
+		case !errors.Is(err, unix.ENOENT): // else another process was first
 			return was, err
 		}
 	}
