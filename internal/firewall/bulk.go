@@ -155,6 +155,9 @@ func (f family) lift(ctx context.Context, addrs []netip.Addr, from lifting, prog
 			return err
 		}
 	}
+	if err := f.liftStrays(ctx, addrs); err != nil {
+		return err
+	}
 	if from.set || from.table {
 		defer f.lock()() // for who carries rules over into the set at this moment
 		c, err := dial(ctx)

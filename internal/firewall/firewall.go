@@ -171,8 +171,12 @@ func (e *Firewall) Unblock(ctx context.Context, addr netip.Addr) error {
 			return fmt.Errorf("deleting rule for %s: %w", addr, err)
 		}
 	}
+	wasStray, err := f.unblockStrays(ctx, addr)
+	if err != nil {
+		return fmt.Errorf("deleting rule for %s: %w", addr, err)
+	}
 	if e.looksEverywhere(f) {
-		if lifted, left, err = e.unblockInKernel(ctx, addr, f, wasRule); err != nil {
+		if lifted, left, err = e.unblockInKernel(ctx, addr, f, wasRule || wasStray); err != nil {
 			return fmt.Errorf("lifting the block on %s: %w", addr, err)
 		}
 	}

@@ -23,11 +23,12 @@ func (e *Firewall) Inspect(ctx context.Context, _ string) []enforcer.Finding {
 	var found []enforcer.Finding
 	table := e.opts.Backend == NFTables
 	for _, v6 := range []bool{false, true} {
-		if e.opts.Backend == NFTables || v6 && !e.kernelHasIPv6() {
+		if v6 && !e.kernelHasIPv6() {
 			continue
 		}
 		f, err := e.family(v6)
 		switch {
+		case e.opts.Backend == NFTables:
 		case e.standsInForIPTables(err):
 			table = true
 		case err != nil:
@@ -35,6 +36,7 @@ func (e *Firewall) Inspect(ctx context.Context, _ string) []enforcer.Finding {
 		default:
 			found = append(found, f.inspect(ctx)...)
 		}
+		found = append(found, f.inspectStrays(ctx)...)
 	}
 	if table {
 		found = append(found, e.inspectTable(ctx))
