@@ -172,7 +172,7 @@ func (f family) lift(ctx context.Context, addrs []netip.Addr, from lifting, prog
 		}
 		if from.table {
 			if err := f.emptyTable(ctx, c, addrs, progress); err != nil {
-				return fmt.Errorf("clearing set %s of table inet %s: %w", nftSetName(f.v6), NFTable, err)
+				return fmt.Errorf("clearing set %s of table inet %s: %w", nftSetName(f.v6), nftTableName, err)
 			}
 		}
 	}

@@ -193,7 +193,7 @@ func (f family) inspectSet(ctx context.Context, rules []chainRule) []enforcer.Fi
 
 // inspectTable looks over the table of our own in nf_tables.
 func (e *Firewall) inspectTable(ctx context.Context) enforcer.Finding {
-	finding := enforcer.Finding{What: "table inet " + NFTable, Verdict: enforcer.Fault}
+	finding := enforcer.Finding{What: "table inet " + nftTableName, Verdict: enforcer.Fault}
 	c, err := dial(ctx)
 	if err != nil {
 		finding.Found, finding.Mend = err.Error(), "run it as root"
@@ -213,7 +213,7 @@ func (e *Firewall) inspectTable(ctx context.Context) enforcer.Finding {
 		finding.Verdict, finding.Found = enforcer.OK, "it is not there yet, or not whole: the first block makes it"
 	default:
 		finding.Found = fmt.Sprintf("it has %d addresses, but its chains do not drop them", len(all))
-		finding.Mend = "nft delete table inet " + NFTable + ", then firewall-drop restore"
+		finding.Mend = "nft delete table inet " + nftTableName + ", then firewall-drop restore"
 	}
 	return finding
 }

@@ -13,15 +13,15 @@ import (
 
 // The names of the ipsets, as `ipset list` shows them.
 const (
-	Set4 = "ossec_ar4"
-	Set6 = "ossec_ar6"
+	ipset4 = "ossec_ar4"
+	ipset6 = "ossec_ar6"
 )
 
 func setName(v6 bool) string {
 	if v6 {
-		return Set6
+		return ipset6
 	}
-	return Set4
+	return ipset4
 }
 
 // The protocol of linux/netfilter/ipset/ip_set.h, as far as it is spoken here.

@@ -135,7 +135,7 @@ func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
 			return nil, fmt.Errorf("listing set %s: %w", setName(v6), err)
 		}
 		if err := ourTable().members(c, v6, in(f.usesTable())); err != nil {
-			return nil, fmt.Errorf("listing set %s of table inet %s: %w", nftSetName(v6), NFTable, err)
+			return nil, fmt.Errorf("listing set %s of table inet %s: %w", nftSetName(v6), nftTableName, err)
 		}
 	}
 	return blocks, nil

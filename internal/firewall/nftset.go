@@ -13,7 +13,7 @@ import (
 // The table of ours in nf_tables, and what is in it, as `nft list table inet ossec_ar`
 // shows it.
 const (
-	NFTable      = "ossec_ar"
+	nftTableName = "ossec_ar"
 	nftSet4      = "blocked4"
 	nftSet6      = "blocked6"
 	nftInput     = "input"
@@ -22,7 +22,7 @@ const (
 	nftElemsAttr = 3      // NFTA_SET_ELEM_LIST_ELEMENTS
 )
 
-func ourTable() nftTable { return nftTable{unix.NFPROTO_INET, NFTable} }
+func ourTable() nftTable { return nftTable{unix.NFPROTO_INET, nftTableName} }
 
 func nftSetName(v6 bool) string {
 	if v6 {
@@ -31,7 +31,7 @@ func nftSetName(v6 bool) string {
 	return nftSet4
 }
 
-// element adds an address to a list of elements.
+// nftElement adds an address to a list of elements.
 func nftElement(r *requests, addr netip.Addr) {
 	element := r.nest(unix.NFTA_LIST_ELEM)
 	key := r.nest(unix.NFTA_SET_ELEM_KEY)

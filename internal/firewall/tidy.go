@@ -42,7 +42,7 @@ func (e *Firewall) emptyAll(ctx context.Context) (inKernel bool, err error) {
 			return inKernel, fmt.Errorf("flushing set %s: %w", setName(v6), err)
 		}
 		if err := ourTable().clear(c, v6); err != nil {
-			return inKernel, fmt.Errorf("flushing set %s of table inet %s: %w", nftSetName(v6), NFTable, err)
+			return inKernel, fmt.Errorf("flushing set %s of table inet %s: %w", nftSetName(v6), nftTableName, err)
 		}
 	}
 	return inKernel, nil
