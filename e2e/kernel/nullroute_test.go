@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,6 +162,7 @@ func TestNullrouteNotInForce(t *testing.T) {
 	for addr, want := range map[string]string{
 		victim.V4.String(): "an address of this host", victim.V6.String(): "an address of this host", "127.0.0.1": "an address of this host",
 		"203.0.113.7": "look at `ip rule`", "2001:db8:2::7": "a route that is not ours has the metric 1",
+		"fe80::7": "packets to a link-local address pass by the main table's other routes; firewall-drop blocks it",
 	} {
 		_, err := e.Block(t.Context(), netip.MustParseAddr(addr), false)
 		if err == nil || !strings.HasPrefix(err.Error(), "adding blackhole route for "+addr+": ") || !strings.Contains(err.Error(), want) {
@@ -169,6 +171,44 @@ func TestNullrouteNotInForce(t *testing.T) {
 	}
 	if after := routes(t, ip); after != before {
 		t.Errorf("routes were\n%s\nand now are\n%s", before, after)
+	}
+}
+
+// TestNullrouteBlocksAllButOne: one of many has become an address of this host. All others
+// are blocked, and the error names it.
+func TestNullrouteBlocksAllButOne(t *testing.T) {
+	for _, n := range []int{250, 3000} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			var addrs []netip.Addr
+			for i := range n {
+				addrs = append(addrs, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}))
+			}
+			var here Host
+			here.Run(t, Program(t, "ip"), "addr", "add", addrs[10].String()+"/32", "dev", "lo")
+			e := newNullroute(t, nullroute.Options{})
+			err := e.BlockAll(t.Context(), addrs, nil)
+			if want := addrs[10].String() + ": it would have no effect: this is an address of this host"; err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("BlockAll: %v, want only %q", err, want)
+			}
+			if blocks, err := e.List(t.Context()); err != nil || len(blocks) != n-1 {
+				t.Errorf("%d are blocked, %v; want %d", len(blocks), err, n-1)
+			}
+			// Not all that fail are named.
+			for i := range 11 {
+				here.Run(t, Program(t, "ip"), "addr", "add", addrs[n-1-i].String()+"/32", "dev", "lo")
+			}
+			must(t, e.Flush(t.Context()))
+			err = e.BlockAll(t.Context(), addrs, nil)
+			if err == nil || !strings.HasSuffix(err.Error(), "\nand 4 more addresses") || strings.Count(err.Error(), "\n") != 8 {
+				t.Errorf("BlockAll with twelve of this host: %v, want eight named", err)
+			}
+			if blocks, err := e.List(t.Context()); err != nil || len(blocks) != n-12 {
+				t.Errorf("%d are blocked, %v; want %d", len(blocks), err, n-12)
+			}
+		})
 	}
 }
 
