@@ -2,7 +2,8 @@
 //
 //   - rules of iptables and ip6tables, one for each address, in a chain of their own,
 //     OSSEC_AR in the filter table, so that `iptables -L OSSEC_AR -n` shows who is
-//     blocked. INPUT jumps to it, and FORWARD (or DOCKER-USER) where the host forwards.
+//     blocked. INPUT jumps to it, and where the host forwards FORWARD, or DOCKER-USER if
+//     FORWARD leads there.
 //   - the ipsets ossec_ar4 and ossec_ar6, which that chain drops. One costs the same
 //     with 100,000 addresses as with none, for a packet and for who adds another.
 //   - the table inet ossec_ar in nf_tables, with sets and base chains of its own, for
@@ -33,6 +34,8 @@ const Chain = "OSSEC_AR"
 
 const (
 	table           = "filter"
+	inputChain      = "INPUT"
+	forwardChain    = "FORWARD"
 	dockerUserChain = "DOCKER-USER" // Docker's own place for the administrator's rules; Docker keeps it first in FORWARD
 )
 

@@ -78,13 +78,9 @@ func (f family) inspect(ctx context.Context) []enforcer.Finding {
 		return append(found, f.inspectSet(ctx, rules)...)
 	}
 	found := []enforcer.Finding{f.inspectChain(rules)}
-	into := []string{"INPUT"}
-	if f.forwards() {
-		forward := "FORWARD"
-		if _, docker := chains[dockerUserChain]; docker {
-			forward = dockerUserChain
-		}
-		into = append(into, forward)
+	into := f.entries()
+	if last := len(into) - 1; into[last] == forwardChain && slices.ContainsFunc(chains[forwardChain], chainRule.leadsToDocker) {
+		into[last] = dockerUserChain
 	}
 	byRules := slices.ContainsFunc(rules, func(r chainRule) bool { return slices.Contains(r.match, "-s") })
 	bySet := slices.ContainsFunc(rules, func(r chainRule) bool { return r.dropsSet(setName(f.v6)) })
@@ -223,6 +219,9 @@ type chainRule struct {
 	match  []string // without counters and comments
 	target string
 }
+
+// leadsToDocker tells that all packets jump to Docker's chain.
+func (r chainRule) leadsToDocker() bool { return r.target == dockerUserChain && len(r.match) == 0 }
 
 // dropsSet tells that it blocks the members of that set.
 func (r chainRule) dropsSet(name string) bool {

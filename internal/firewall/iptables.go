@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 	"github.com/ossec-ar/ossec-ar/internal/run"
 )
 
@@ -32,6 +32,8 @@ type family struct {
 	v6      bool
 	program string // absolute path of iptables or ip6tables; "" when it is not installed
 	make    variant
+	// forwards reports whether packets that the host passes on are to be dropped too.
+	forwards func() bool
 	// untilSet tells that jumps for all packets are made only while there is no set.
 	untilSet bool
 }
@@ -41,7 +43,7 @@ func (e *Firewall) family(v6 bool) (family, error) {
 	if v6 {
 		name = "ip6tables"
 	}
-	f := family{Firewall: e, v6: v6}
+	f := family{Firewall: e, v6: v6, forwards: sync.OnceValue(func() bool { return e.forwards(v6) })}
 	path, err := run.Find(name, e.opts.ToolDirs)
 	if err != nil {
 		return f, err
@@ -109,9 +111,8 @@ func (f family) blockByRule(ctx context.Context, addr netip.Addr, fresh bool) (e
 // already, the quick way that the variant of iptables has. It tells whether the block
 // stands now, and whether this call added it; any doubt is a no.
 func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (done, added bool, err error) {
-	chains := f.likelyJumpChains()
 	if f.make == overNFT {
-		return f.blockOverNFT(ctx, addr, chains, fresh)
+		return f.blockOverNFT(ctx, addr, f.entries(), fresh)
 	}
 	act := "-C"
 	if fresh {
@@ -125,8 +126,8 @@ func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (d
 	}
 	var rules strings.Builder
 	rules.WriteString("*" + table + "\n")
-	for _, chain := range chains {
-		rules.WriteString("-C " + chain + " -j " + Chain + "\n")
+	for _, check := range f.likelyChecks() {
+		rules.WriteString("-C " + check + "\n")
 	}
 	rules.WriteString(act + " " + Chain + " " + strings.Join(f.rule(addr), " ") + "\nCOMMIT\n")
 	_, err = run.Command(ctx, restore, rules.String(), "-w", f.wait(), "--noflush")
@@ -171,32 +172,44 @@ func (e *Firewall) wait() string {
 	return strconv.Itoa(max(1, int(e.opts.Timeout.Seconds()*3/4)))
 }
 
-// forwards reports whether packets that the host passes on are to be dropped too.
-func (f family) forwards() bool {
-	switch f.opts.Forward {
-	case "always":
-		return true
-	case "never":
-		return false
+// entries are the chains through which packets come to ours. FORWARD may lead to Docker's
+// chain, which then is the place for the jump.
+func (f family) entries() []string {
+	if !f.forwards() {
+		return []string{inputChain}
 	}
-	sysctl := "sys/net/ipv4/ip_forward"
-	if f.v6 {
-		sysctl = "sys/net/ipv6/conf/all/forwarding"
-	}
-	value, err := plainfile.Read(filepath.Join(f.opts.Proc, sysctl), 64)
-	return err == nil && strings.TrimSpace(string(value)) != "0"
+	return []string{inputChain, forwardChain}
 }
 
-// likelyJumpChains guesses which chains the jumps are in without running anything. A
-// wrong guess is found out by the kernel and costs time only.
-func (f family) likelyJumpChains() []string {
-	if !f.forwards() {
-		return []string{"INPUT"}
+// likelyChecks guesses the rules that lead to ours, as iptables checks them. A wrong guess
+// costs time: the check fails and everything is looked at.
+func (f family) likelyChecks() []string {
+	const ours = " -j " + Chain
+	checks := []string{inputChain + ours}
+	switch {
+	case !f.forwards():
+		return checks
+	case f.byDocker():
+		return append(checks, forwardChain+" -j "+dockerUserChain, dockerUserChain+ours)
 	}
-	if _, err := net.InterfaceByName("docker0"); err == nil {
-		return []string{"INPUT", dockerUserChain}
+	return append(checks, forwardChain+ours)
+}
+
+// byDocker tells whether FORWARD leads to Docker's chain. Where the kernel does not tell,
+// it goes by Docker's interface.
+func (f family) byDocker() bool {
+	if f.make != legacy {
+		_, err := net.InterfaceByName("docker0")
+		return err == nil
 	}
-	return []string{"INPUT", "FORWARD"}
+	leads := false
+	t, err := readLegacy(f.v6)
+	if err == nil {
+		err = t.rules(func(chain string, r kernelRule) {
+			leads = leads || chain == forwardChain && r.leadsTo(dockerUserChain)
+		})
+	}
+	return err == nil && leads
 }
 
 // statusAbsent is the exit status of iptables when what was asked about is not there

@@ -18,9 +18,13 @@ type kernelRule struct {
 // anySet stands for the set of a rule of iptables, which holds a number instead of a name.
 const anySet = "any"
 
-func (r kernelRule) jumps() bool {
-	return r.plain && r.verdict == Chain && !r.source.IsValid() && r.set == ""
+func (r kernelRule) jumps() bool { return r.leadsTo(Chain) }
+
+// leadsTo tells that all packets jump to the chain.
+func (r kernelRule) leadsTo(chain string) bool {
+	return r.plain && r.verdict == chain && !r.source.IsValid() && r.set == ""
 }
+
 func (r kernelRule) jumpsBySet() bool {
 	return r.plain && r.verdict == Chain && !r.source.IsValid() && r.set != ""
 }

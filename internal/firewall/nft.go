@@ -27,18 +27,12 @@ func (f family) standingNFT(ctx context.Context, c *conn, chains []string, addr 
 	}
 	s.chain = true
 	for _, chain := range chains {
-		bare, bySet := false, false
-		err := t.rules(c, chain, func(r kernelRule) error {
-			if r.jumps() || r.jumpsBySet() {
-				use--
-			}
-			bare, bySet = bare || r.jumps(), bySet || r.jumpsBySet()
-			return nil
-		})
+		j, err := t.jumpsOf(c, chain)
 		if err != nil {
 			return s, err
 		}
-		s.bare, s.bySet, s.plain = s.bare && bare, s.bySet && bySet, s.plain || bare
+		use -= j.count
+		s.bare, s.bySet, s.plain = s.bare && j.bare, s.bySet && j.bySet, s.plain || j.bare
 	}
 	if addr.IsValid() {
 		return s, t.rules(c, Chain, func(r kernelRule) error {
@@ -60,6 +54,34 @@ func (f family) standingNFT(ctx context.Context, c *conn, chains []string, addr 
 		return nil
 	})
 	return s, err
+}
+
+// jumps is how a chain leads to ours.
+type jumps struct {
+	bare, bySet bool // whatever the packet; for members of the set
+	count       int
+}
+
+// jumpsOf looks at the rules of a chain, and for FORWARD that leads to Docker's chain at
+// those of that one.
+func (t nftTable) jumpsOf(c *conn, chain string) (jumps, error) {
+	var j jumps
+	docker := false
+	err := t.rules(c, chain, func(r kernelRule) error {
+		if r.jumps() || r.jumpsBySet() {
+			j.count++
+		}
+		j.bare, j.bySet = j.bare || r.jumps(), j.bySet || r.jumpsBySet()
+		docker = docker || chain == forwardChain && r.leadsTo(dockerUserChain)
+		return nil
+	})
+	if err != nil || !docker {
+		return j, err
+	}
+	count := j.count
+	j, err = t.jumpsOf(c, dockerUserChain)
+	j.count += count
+	return j, err
 }
 
 // firstFew is how many rules an administrator may put in front of the one on the set
@@ -90,12 +112,7 @@ func (f family) blockOverNFT(ctx context.Context, addr netip.Addr, chains []stri
 	defer c.close()
 	t := iptablesTable(f.v6)
 	for _, chain := range chains {
-		jumps := false
-		err := t.rules(c, chain, func(r kernelRule) error {
-			jumps = jumps || r.jumps()
-			return nil
-		})
-		if err != nil || !jumps {
+		if j, err := t.jumpsOf(c, chain); err != nil || !j.bare {
 			return false, false, err
 		}
 	}

@@ -87,7 +87,7 @@ func (f family) growLocked(ctx context.Context, c *conn) error {
 // setStands tells whether the rules make the set work. Whatever keeps it from finding out
 // is a no. seen is nil where iptables is of an unknown make.
 func (f family) setStands(ctx context.Context, c *conn) (seen *standing, stands bool) {
-	chains := f.likelyJumpChains()
+	chains := f.entries()
 	if f.make == unknownMake {
 		// Each of our rules refers to the set.
 		h, err := setOf(f.v6).header(c)

@@ -128,16 +128,23 @@ func (t *tables) chainExists(chain string) (bool, error) {
 	return t.ask(func() (bool, error) { return t.ipt.ChainExists(table, chain) })
 }
 
-// forwardChain returns where forwarded packets are looked at.
+// forwardChain returns where the jump for forwarded packets belongs: into Docker's chain if
+// FORWARD leads there, which it does not where somebody flushed it, or Docker is gone.
 func (t *tables) forwardChain() (string, error) {
 	docker, err := t.chainExists(dockerUserChain)
 	if err != nil {
 		return "", fmt.Errorf("looking for chain %s: %w", dockerUserChain, err)
 	}
 	if docker {
+		docker, err = t.exists(forwardChain, "-j", dockerUserChain)
+	}
+	if err != nil {
+		return "", fmt.Errorf("looking for the jump to %s: %w", dockerUserChain, err)
+	}
+	if docker {
 		return dockerUserChain, nil
 	}
-	return "FORWARD", nil
+	return forwardChain, nil
 }
 
 // exists tells whether the chain has the rule.

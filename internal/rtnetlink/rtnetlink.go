@@ -101,8 +101,9 @@ func (s *Socket) AskOne(request *nl.NetlinkRequest) error {
 	return answers[0].Err
 }
 
-// Dump sends a request with NLM_F_DUMP and hands each message of the answer to visit.
-func (s *Socket) Dump(request *nl.NetlinkRequest, visit func(message []byte)) error {
+// Dump sends a request with NLM_F_DUMP and hands each message of the answer to visit, until
+// it wants no more; the socket is of no more use then.
+func (s *Socket) Dump(request *nl.NetlinkRequest, visit func(message []byte) (more bool)) error {
 	if err := s.send(request); err != nil {
 		return err
 	}
@@ -122,7 +123,9 @@ func (s *Socket) Dump(request *nl.NetlinkRequest, visit func(message []byte)) er
 			case unix.NLMSG_ERROR:
 				return read(message).Err
 			}
-			visit(message.Data)
+			if !visit(message.Data) {
+				return nil
+			}
 		}
 	}
 }

@@ -35,7 +35,7 @@ func TestDump(t *testing.T) {
 		n := 0
 		request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 		request.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
-		if err := s.Dump(request, func([]byte) { n++ }); err != nil {
+		if err := s.Dump(request, func([]byte) bool { n++; return true }); err != nil {
 			t.Fatal(err)
 		}
 		if n != len(all) {

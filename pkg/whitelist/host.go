@@ -77,10 +77,11 @@ func (l *List) addInterfaces(b BuiltIn) {
 		defer socket.Close()
 		request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 		request.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
-		err = socket.Dump(request, func(message []byte) {
+		err = socket.Dump(request, func(message []byte) (more bool) {
 			if p, ok := interfaceAddr(message); ok {
 				l.addInterface(p, b)
 			}
+			return true
 		})
 	}
 	if err != nil {
