@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -209,6 +210,55 @@ func TestNullrouteBlocksAllButOne(t *testing.T) {
 				t.Errorf("%d are blocked, %v; want %d", len(blocks), err, n-12)
 			}
 		})
+	}
+}
+
+// TestNullrouteWayByAnotherUplink: what a rule sends to another table by its source still
+// goes out, and the administrator hears of it.
+func TestNullrouteWayByAnotherUplink(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	ip := Program(t, "ip")
+	attacker, victim := Hosts(t)
+	e := newNullroute(t, nullroute.Options{})
+	findings := func() (found []string) {
+		for _, f := range e.Inspect(t.Context(), t.TempDir()) {
+			if f.What == "routing rules" {
+				found = append(found, string(f.Verdict)+" "+f.Found)
+			}
+		}
+		return found
+	}
+	if found := findings(); len(found) > 0 {
+		t.Errorf("with the rules that every host has: %q", found)
+	}
+	for _, command := range []string{
+		"addr add 198.51.100.3/24 dev eth0", "route add default via 198.51.100.1 dev eth0 table 100", "rule add pref 100 from 198.51.100.3 lookup 100",
+		"rule add pref 200 from 198.51.100.2 lookup main", "rule add pref 300 from 192.0.2.0/24 lookup 100",
+		"-6 addr add 2001:db8:1::3/64 dev eth0 nodad", "-6 route add default via 2001:db8:1::1 dev eth0 table 100", "-6 rule add pref 100 from 2001:db8:1::3 lookup 100",
+	} {
+		victim.Run(t, ip, strings.Fields(command)...)
+	}
+	for addr, from := range map[netip.Addr]string{attacker.V4: "198.51.100.3", attacker.V6: "2001:db8:1::3"} {
+		if err := attacker.Ping(t, netip.MustParseAddr(from), patience); err != nil {
+			t.Fatal(err)
+		}
+		out, err := e.Block(t.Context(), addr, false)
+		must(t, err)
+		if want := fmt.Sprintf("packets from %s to %s still have a way, look at `ip rule`; firewall-drop has no such gap", from, addr); len(out.Notes) != 1 || out.Notes[0] != want {
+			t.Errorf("notes are %q, want %q", out.Notes, want)
+		}
+		if err := attacker.Ping(t, netip.MustParseAddr(from), patience); err != nil {
+			t.Errorf("what the note says is not so: %v", err)
+		}
+	}
+	want := []string{
+		"warn what `ip rule` sends to other tables before the main one passes by the routes: rule 100, 300",
+		"warn what `ip -6 rule` sends to other tables before the main one passes by the routes: rule 100",
+	}
+	if found := findings(); !slices.Equal(found, want) {
+		t.Errorf("findings are %q, want %q", found, want)
 	}
 }
 
