@@ -301,7 +301,7 @@ func (f family) members(ctx context.Context, addrs []netip.Addr) ([]netip.Addr, 
 			return nil, err
 		}
 		for i, a := range answers {
-			is, err := found(ipsetFault(a.err))
+			is, err := isIn(a.err)
 			if err != nil {
 				return nil, err
 			}

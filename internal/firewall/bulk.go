@@ -166,7 +166,7 @@ func (f family) lift(ctx context.Context, addrs []netip.Addr, from lifting, prog
 		}
 		defer c.close()
 		if from.set {
-			if err := setOf(f.v6).doAll(ctx, c, ipsetDel, addrs, progress); err != nil && !noSet(err) {
+			if err := setOf(f.v6).doAll(ctx, c, ipsetDel, addrs, progress); err != nil && !noSet(err) && !errors.Is(err, ipsetErrKind) {
 				return fmt.Errorf("clearing set %s: %w", setName(f.v6), err)
 			}
 		}

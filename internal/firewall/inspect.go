@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,6 +174,12 @@ func (f family) inspectSet(ctx context.Context, rules []chainRule) []enforcer.Fi
 		return nil // with Auto all become rules then
 	case h == nil:
 		finding.Verdict, finding.Found = enforcer.OK, "there is none yet: the first block makes it"
+	case h.foreign != "":
+		finding.Found = "it is somebody else's: " + h.foreign
+		finding.Mend = "ipset destroy " + set.name + ", after what refers to it"
+		if f.opts.Backend != IPSet {
+			finding.Verdict = enforcer.Warn // all become rules
+		}
 	case h.members >= f.opts.MaxAddresses:
 		finding.Found = fmt.Sprintf("it is full: it has %d members", h.members)
 		finding.Mend = "raise max_addresses in [firewall] of etc/active-response.toml"
@@ -196,20 +203,32 @@ func (e *Firewall) inspectTable(ctx context.Context) enforcer.Finding {
 		return finding
 	}
 	defer c.close()
+	const mend = "nft delete table inet " + nftTableName + ", then firewall-drop restore"
 	all, err := ourTable().addresses(c)
 	if err != nil {
 		finding.Found, finding.Mend = err.Error(), "run it as root, on a kernel with nf_tables: modprobe nf_tables"
 		return finding
 	}
+	for _, v6 := range []bool{false, true} {
+		_, setErr := ourTable().hasSet(c, v6)
+		err = cmp.Or(err, setErr)
+	}
+	if err = cmp.Or(err, e.foreignChain(c)); errors.Is(err, errForeign) {
+		finding.Found, finding.Mend = err.Error(), mend
+		return finding
+	}
 	stands, err := e.tableStands(c)
+	dormant, _ := ourTable().dormant(c)
 	switch {
 	case err == nil && stands:
 		finding.Verdict, finding.Found = enforcer.OK, fmt.Sprintf("it stands, with %d addresses", len(all))
 	case len(all) == 0 && absentIsFine(err) == nil:
 		finding.Verdict, finding.Found = enforcer.OK, "it is not there yet, or not whole: the first block makes it"
 	default:
-		finding.Found = fmt.Sprintf("it has %d addresses, but its chains do not drop them", len(all))
-		finding.Mend = "nft delete table inet " + nftTableName + ", then firewall-drop restore"
+		finding.Found, finding.Mend = fmt.Sprintf("it has %d addresses, but its chains do not drop them", len(all)), mend
+		if dormant {
+			finding.Found += ": it is dormant"
+		}
 	}
 	return finding
 }

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,11 +56,15 @@ func (e *Firewall) nftChains() []string {
 	return []string{nftInput, nftForward}
 }
 
-// tableStands tells whether both sets are dropped in all chains.
+// tableStands tells whether both sets are dropped in all chains, before anything lets all
+// through.
 func (e *Firewall) tableStands(c *conn) (bool, error) {
 	for _, chain := range e.nftChains() {
-		drops4, drops6 := false, false
+		drops4, drops6, passed := false, false, false
 		err := ourTable().rules(c, chain, func(r kernelRule) error {
+			if passed = passed || r.passes(); passed {
+				return nil
+			}
 			drops4 = drops4 || r.blocksSet(e.opts.Target) && r.set == nftSet4
 			drops6 = drops6 || r.blocksSet(e.opts.Target) && r.set == nftSet6
 			return nil
@@ -68,7 +73,8 @@ func (e *Firewall) tableStands(c *conn) (bool, error) {
 			return false, err
 		}
 	}
-	return true, nil
+	dormant, err := ourTable().dormant(c)
+	return err == nil && !dormant, err
 }
 
 // ensureTable makes the table, its sets, chains and rules, whichever is missing, in one
@@ -86,7 +92,7 @@ func (e *Firewall) ensureTable(c *conn) (founded bool, err error) {
 	for _, v6 := range []bool{false, true} {
 		exists, err := ourTable().hasSet(c, v6)
 		if err != nil {
-			return false, fmt.Errorf("looking for table inet %s: %w", nftTableName, err)
+			return false, fmt.Errorf("looking at table inet %s: %w", nftTableName, err)
 		}
 		if exists {
 			continue
@@ -98,9 +104,26 @@ func (e *Firewall) ensureTable(c *conn) (founded bool, err error) {
 	}
 	e.addRules(kernel, table, e.emptyChains(c, kernel, table))
 	if err := kernel.Flush(); err != nil {
-		return false, fmt.Errorf("making table inet %s: %w", nftTableName, err)
+		return false, fmt.Errorf("making table inet %s: %w", nftTableName, cmp.Or(e.foreignChain(c), err))
 	}
 	return founded, nil
+}
+
+// foreignChain says which chain of the table is not hooked as ours are: nf_tables changes no
+// hook, and refuses the whole.
+func (e *Firewall) foreignChain(c *conn) error {
+	hooks := map[string]uint32{nftInput: unix.NF_INET_LOCAL_IN, nftForward: unix.NF_INET_FORWARD}
+	for _, name := range e.nftChains() {
+		chain, err := ourTable().chain(c, name)
+		if err != nil || chain == nil {
+			continue // what is wrong, the transaction has told
+		}
+		hook := find(chain, unix.NFTA_CHAIN_HOOK)
+		if hook == nil || uint32Of(find(hook, unix.NFTA_HOOK_HOOKNUM)) != hooks[name] || int32(uint32Of(find(hook, unix.NFTA_HOOK_PRIORITY))) != nftPriority {
+			return fmt.Errorf("%w: chain %s has not the hook and priority", errForeign, name)
+		}
+	}
+	return nil
 }
 
 func (e *Firewall) nftSet(table *nftables.Table, v6 bool) *nftables.Set {
