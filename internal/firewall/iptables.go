@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -87,7 +88,7 @@ func (f family) blockByRule(ctx context.Context, addr netip.Addr, fresh bool) (e
 	if done {
 		return enforcer.Outcome{Alone: added && f.alone(ctx, addr)}, nil
 	}
-	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) { // the program hangs, or the time went while it waited for a lock
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || err != nil && f.spent(ctx) { // the program hangs, or waited for a lock
 		return enforcer.Outcome{}, err
 	}
 	defer f.lock()()
@@ -168,8 +169,15 @@ func (f family) rule(addr netip.Addr) []string {
 
 // wait is how long iptables may wait for the xtables lock, in seconds: somewhat less
 // than the whole call may take.
-func (e *Firewall) wait() string {
-	return strconv.Itoa(max(1, int(e.opts.Timeout.Seconds()*3/4)))
+func (e *Firewall) wait() string { return strconv.Itoa(e.waitSeconds()) }
+
+func (e *Firewall) waitSeconds() int { return max(1, int(e.opts.Timeout.Seconds()*3/4)) }
+
+// spent tells that iptables may have waited in vain for the lock: another run would be killed
+// before it could say so.
+func (e *Firewall) spent(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) <= e.opts.Timeout-time.Duration(e.waitSeconds())*time.Second
 }
 
 // entries are the chains through which packets come to ours. FORWARD may lead to Docker's
@@ -235,6 +243,9 @@ func (f family) unblockByRule(ctx context.Context, addr netip.Addr) (was bool, e
 		}
 		was = true
 		if err := f.delete(ctx, f.rule(addr)); err != nil {
+			if f.spent(ctx) {
+				return was, err
+			}
 			break // it has another target, or another process was first
 		}
 	}

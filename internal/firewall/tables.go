@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,16 +29,12 @@ func (f family) tables(ctx context.Context) (*tables, error) {
 	if f.v6 {
 		protocol = iptables.ProtocolIPv6
 	}
-	wait, err := strconv.Atoi(f.wait())
-	if err != nil {
-		return nil, err
-	}
 	if err := os.Setenv("LC_ALL", "C"); err != nil {
 		return nil, err
 	}
 	t := &tables{ctx: ctx}
-	err = t.do(func() (err error) {
-		t.ipt, err = iptables.New(iptables.IPFamily(protocol), iptables.Path(f.program), iptables.Timeout(wait))
+	err := t.do(func() (err error) {
+		t.ipt, err = iptables.New(iptables.IPFamily(protocol), iptables.Path(f.program), iptables.Timeout(f.waitSeconds()))
 		return err
 	})
 	if err != nil {
