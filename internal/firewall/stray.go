@@ -97,8 +97,11 @@ func (f family) unblockStrays(ctx context.Context, addr netip.Addr) (was bool, e
 	for _, stray := range f.strays() {
 		if stray.make == legacy {
 			s, err := stray.standingLegacy(nil, addr)
-			if err != nil || !s.blocks {
-				continue // what cannot be read here, its program reads no better
+			if err != nil {
+				return was, err
+			}
+			if !s.blocks {
+				continue
 			}
 			if stray, err = stray.withProgram(); err != nil {
 				return was, err
