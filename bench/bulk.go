@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// whole imports a list, takes away what stands behind the program's back, restores it, and
+// lists imports a list, takes away what stands behind the program's back, restores it, and
 // takes the list out again.
 func (b *bench) lists(c benchCase, count int) (row bulkRow, err error) {
 	if c.most > 0 {

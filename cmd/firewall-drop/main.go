@@ -16,7 +16,7 @@ func main() {
 		Name:    "firewall-drop",
 		Summary: "drop the packets of attackers with iptables",
 		Manual: []string{
-			"firewall-drop drops the packets of an address. With iptables it keeps a chain of its own, OSSEC_AR, in the filter tables of both families, to which INPUT jumps, and FORWARD, or DOCKER-USER where that chain exists, on a host that forwards packets. What somebody flushed is made again by the next block.",
+			"firewall-drop drops the packets of an address. With iptables it keeps a chain of its own, OSSEC_AR, in the filter tables of both families, to which INPUT jumps, and on a host that forwards packets FORWARD, or DOCKER-USER if FORWARD leads there. What somebody flushed is made again by the next block.",
 		},
 		New: func(s respond.Setup) (enforcer.Enforcer, error) {
 			c := s.Config.Firewall

@@ -79,10 +79,11 @@ func TestFirewallMadeAgain(t *testing.T) {
 			}
 			e := newFirewall(t, dir)
 			a, b := netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8")
-			damages := []string{"-L", "-F", "-F INPUT", "-F FORWARD", "-F OSSEC_AR", "-D INPUT -j OSSEC_AR", "-F; -X", "-N DOCKER-USER"}
-			last := len(damages) - 1
+			damages := []string{"-L", "-F", "-F INPUT", "-F FORWARD", "-F OSSEC_AR", "-D INPUT -j OSSEC_AR", "-F; -X", "-N DOCKER-USER",
+				"-D FORWARD -j OSSEC_AR; -I FORWARD -j DOCKER-USER", "-F; -X OSSEC_AR"}
+			docker := len(damages) - 2
 			for i, damage := range damages {
-				if i == last { // Docker came
+				if i == docker { // it came; its chain was a left-over before, and is again after the flush
 					here.Run(t, Program(t, "ip"), "link", "add", "docker0", "type", "veth")
 				}
 				for step := range strings.SplitSeq(damage, "; ") {
@@ -95,7 +96,7 @@ func TestFirewallMadeAgain(t *testing.T) {
 				}
 				got := here.Run(t, iptables, "-S")
 				forward := "-A FORWARD -j OSSEC_AR"
-				if i == last {
+				if i == docker {
 					forward = "-A DOCKER-USER -j OSSEC_AR"
 				}
 				for _, want := range []string{"-A INPUT -j OSSEC_AR", forward, "-A OSSEC_AR -s 203.0.113.7/32 -j DROP", "-A OSSEC_AR -s 203.0.113.8/32 -j DROP"} {

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,6 +163,7 @@ func TestNullrouteNotInForce(t *testing.T) {
 	for addr, want := range map[string]string{
 		victim.V4.String(): "an address of this host", victim.V6.String(): "an address of this host", "127.0.0.1": "an address of this host",
 		"203.0.113.7": "look at `ip rule`", "2001:db8:2::7": "a route that is not ours has the metric 1",
+		"fe80::7": "packets to a link-local address pass by the main table's other routes; firewall-drop blocks it",
 	} {
 		_, err := e.Block(t.Context(), netip.MustParseAddr(addr), false)
 		if err == nil || !strings.HasPrefix(err.Error(), "adding blackhole route for "+addr+": ") || !strings.Contains(err.Error(), want) {
@@ -169,6 +172,93 @@ func TestNullrouteNotInForce(t *testing.T) {
 	}
 	if after := routes(t, ip); after != before {
 		t.Errorf("routes were\n%s\nand now are\n%s", before, after)
+	}
+}
+
+// TestNullrouteBlocksAllButOne: one of many has become an address of this host. All others
+// are blocked, and the error names it.
+func TestNullrouteBlocksAllButOne(t *testing.T) {
+	for _, n := range []int{250, 3000} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			var addrs []netip.Addr
+			for i := range n {
+				addrs = append(addrs, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}))
+			}
+			var here Host
+			here.Run(t, Program(t, "ip"), "addr", "add", addrs[10].String()+"/32", "dev", "lo")
+			e := newNullroute(t, nullroute.Options{})
+			err := e.BlockAll(t.Context(), addrs, nil)
+			if want := addrs[10].String() + ": it would have no effect: this is an address of this host"; err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("BlockAll: %v, want only %q", err, want)
+			}
+			if blocks, err := e.List(t.Context()); err != nil || len(blocks) != n-1 {
+				t.Errorf("%d are blocked, %v; want %d", len(blocks), err, n-1)
+			}
+			// Not all that fail are named.
+			for i := range 11 {
+				here.Run(t, Program(t, "ip"), "addr", "add", addrs[n-1-i].String()+"/32", "dev", "lo")
+			}
+			must(t, e.Flush(t.Context()))
+			err = e.BlockAll(t.Context(), addrs, nil)
+			if err == nil || !strings.HasSuffix(err.Error(), "\nand 4 more addresses") || strings.Count(err.Error(), "\n") != 8 {
+				t.Errorf("BlockAll with twelve of this host: %v, want eight named", err)
+			}
+			if blocks, err := e.List(t.Context()); err != nil || len(blocks) != n-12 {
+				t.Errorf("%d are blocked, %v; want %d", len(blocks), err, n-12)
+			}
+		})
+	}
+}
+
+// TestNullrouteWayByAnotherUplink: what a rule sends to another table by its source still
+// goes out, and the administrator hears of it.
+func TestNullrouteWayByAnotherUplink(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	ip := Program(t, "ip")
+	attacker, victim := Hosts(t)
+	e := newNullroute(t, nullroute.Options{})
+	findings := func() (found []string) {
+		for _, f := range e.Inspect(t.Context(), t.TempDir()) {
+			if f.What == "routing rules" {
+				found = append(found, string(f.Verdict)+" "+f.Found)
+			}
+		}
+		return found
+	}
+	if found := findings(); len(found) > 0 {
+		t.Errorf("with the rules that every host has: %q", found)
+	}
+	for _, command := range []string{
+		"addr add 198.51.100.3/24 dev eth0", "route add default via 198.51.100.1 dev eth0 table 100", "rule add pref 100 from 198.51.100.3 lookup 100",
+		"rule add pref 200 from 198.51.100.2 lookup main", "rule add pref 300 from 192.0.2.0/24 lookup 100",
+		"-6 addr add 2001:db8:1::3/64 dev eth0 nodad", "-6 route add default via 2001:db8:1::1 dev eth0 table 100", "-6 rule add pref 100 from 2001:db8:1::3 lookup 100",
+	} {
+		victim.Run(t, ip, strings.Fields(command)...)
+	}
+	for addr, from := range map[netip.Addr]string{attacker.V4: "198.51.100.3", attacker.V6: "2001:db8:1::3"} {
+		if err := attacker.Ping(t, netip.MustParseAddr(from), patience); err != nil {
+			t.Fatal(err)
+		}
+		out, err := e.Block(t.Context(), addr, false)
+		must(t, err)
+		if want := fmt.Sprintf("packets from %s to %s still have a way, look at `ip rule`; firewall-drop has no such gap", from, addr); len(out.Notes) != 1 || out.Notes[0] != want {
+			t.Errorf("notes are %q, want %q", out.Notes, want)
+		}
+		if err := attacker.Ping(t, netip.MustParseAddr(from), patience); err != nil {
+			t.Errorf("what the note says is not so: %v", err)
+		}
+	}
+	want := []string{
+		"warn what `ip rule` sends to other tables before the main one passes by the routes: rule 100, 300",
+		"warn what `ip -6 rule` sends to other tables before the main one passes by the routes: rule 100",
+	}
+	if found := findings(); !slices.Equal(found, want) {
+		t.Errorf("findings are %q, want %q", found, want)
 	}
 }
 

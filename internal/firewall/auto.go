@@ -60,7 +60,7 @@ func (f family) choose(ctx context.Context, addr netip.Addr, fresh bool) choice 
 	if fresh {
 		look = netip.Addr{}
 	}
-	s, err := f.standing(ctx, f.likelyJumpChains(), look)
+	s, err := f.standing(ctx, f.entries(), look)
 	if err != nil {
 		return rule
 	}
@@ -253,7 +253,7 @@ func (f family) inForce(ctx context.Context, rules []rule) ([]rule, error) {
 	if exists, err := f.hasSet(ctx); err != nil || !exists {
 		return rules, err
 	}
-	s, err := f.standing(ctx, f.likelyJumpChains(), netip.Addr{})
+	s, err := f.standing(ctx, f.entries(), netip.Addr{})
 	if err != nil || s.plain { // it is being carried over, or the set cannot be used
 		return rules, nil
 	}
@@ -301,7 +301,7 @@ func (f family) members(ctx context.Context, addrs []netip.Addr) ([]netip.Addr, 
 			return nil, err
 		}
 		for i, a := range answers {
-			is, err := found(ipsetFault(a.err))
+			is, err := isIn(a.err)
 			if err != nil {
 				return nil, err
 			}

@@ -155,6 +155,9 @@ func (f family) lift(ctx context.Context, addrs []netip.Addr, from lifting, prog
 			return err
 		}
 	}
+	if err := f.liftStrays(ctx, addrs); err != nil {
+		return err
+	}
 	if from.set || from.table {
 		defer f.lock()() // for who carries rules over into the set at this moment
 		c, err := dial(ctx)
@@ -163,13 +166,13 @@ func (f family) lift(ctx context.Context, addrs []netip.Addr, from lifting, prog
 		}
 		defer c.close()
 		if from.set {
-			if err := setOf(f.v6).doAll(ctx, c, ipsetDel, addrs, progress); err != nil && !noSet(err) {
+			if err := setOf(f.v6).doAll(ctx, c, ipsetDel, addrs, progress); err != nil && !noSet(err) && !errors.Is(err, ipsetErrKind) {
 				return fmt.Errorf("clearing set %s: %w", setName(f.v6), err)
 			}
 		}
 		if from.table {
 			if err := f.emptyTable(ctx, c, addrs, progress); err != nil {
-				return fmt.Errorf("clearing set %s of table inet %s: %w", nftSetName(f.v6), NFTable, err)
+				return fmt.Errorf("clearing set %s of table inet %s: %w", nftSetName(f.v6), nftTableName, err)
 			}
 		}
 	}

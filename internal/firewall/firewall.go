@@ -2,7 +2,8 @@
 //
 //   - rules of iptables and ip6tables, one for each address, in a chain of their own,
 //     OSSEC_AR in the filter table, so that `iptables -L OSSEC_AR -n` shows who is
-//     blocked. INPUT jumps to it, and FORWARD (or DOCKER-USER) where the host forwards.
+//     blocked. INPUT jumps to it, and where the host forwards FORWARD, or DOCKER-USER if
+//     FORWARD leads there.
 //   - the ipsets ossec_ar4 and ossec_ar6, which that chain drops. One costs the same
 //     with 100,000 addresses as with none, for a packet and for who adds another.
 //   - the table inet ossec_ar in nf_tables, with sets and base chains of its own, for
@@ -33,6 +34,8 @@ const Chain = "OSSEC_AR"
 
 const (
 	table           = "filter"
+	inputChain      = "INPUT"
+	forwardChain    = "FORWARD"
 	dockerUserChain = "DOCKER-USER" // Docker's own place for the administrator's rules; Docker keeps it first in FORWARD
 )
 
@@ -46,26 +49,23 @@ const (
 	NFTables = "nftables"
 )
 
-// Backends are the values of Options.Backend.
-var Backends = []string{Auto, IPTables, IPSet, NFTables}
+// backends are the values of Options.Backend.
+var backends = []string{Auto, IPTables, IPSet, NFTables}
 
-// The defaults of Options.
-const (
-	DefaultMaxRules     = 512
-	DefaultMaxAddresses = 1_000_000
-)
+// defaultMaxAddresses is that of Options.
+const defaultMaxAddresses = 1_000_000
 
 // Options say how blocks are made. All are needed but Backend, MaxAddresses, ToolDirs,
 // LockPath and Proc.
 type Options struct {
-	Backend string        // of Backends; "" means Auto
+	Backend string        // one of the constants above; "" means Auto
 	Target  string        // DROP or REJECT
 	Forward string        // auto, always or never: whether forwarded packets are dropped too
 	Timeout time.Duration // of one call about one address, all programs that it runs included
 	// MaxRules is how many rules show addresses with Auto. Processes that run at the same
 	// moment may go over it by their number.
 	MaxRules int
-	// MaxAddresses is how many addresses a set takes; 0 means DefaultMaxAddresses.
+	// MaxAddresses is how many addresses a set takes; 0 means 1,000,000.
 	MaxAddresses int
 	ToolDirs     []string // where iptables is looked for; nil means run.Dirs
 	// LockPath is the file that those who make chains, jumps and sets lock, so that no
@@ -85,14 +85,14 @@ func New(opts Options) (*Firewall, error) {
 		opts.Proc = "/proc"
 	}
 	if opts.MaxAddresses == 0 {
-		opts.MaxAddresses = DefaultMaxAddresses
+		opts.MaxAddresses = defaultMaxAddresses
 	}
 	switch opts.Backend {
 	case "":
 		opts.Backend = Auto
 	case Auto, IPTables, IPSet, NFTables:
 	default:
-		return nil, fmt.Errorf("firewall backend %q is none of %v", opts.Backend, Backends)
+		return nil, fmt.Errorf("firewall backend %q is none of %v", opts.Backend, backends)
 	}
 	if opts.MaxRules < 0 || opts.MaxAddresses < 0 {
 		return nil, errors.New("the number of rules and addresses cannot be less than zero")
@@ -132,7 +132,7 @@ func (e *Firewall) Block(ctx context.Context, addr netip.Addr, fresh bool) (enfo
 
 func (e *Firewall) blockInTable(ctx context.Context, addr netip.Addr) (enforcer.Outcome, error) {
 	out, err := e.blockNFT(ctx, addr)
-	return out, wrapAdding(err, addr, "table inet "+NFTable)
+	return out, wrapAdding(err, addr, "table inet "+nftTableName)
 }
 
 func wrapAdding(err error, addr netip.Addr, where string) error {
@@ -171,8 +171,12 @@ func (e *Firewall) Unblock(ctx context.Context, addr netip.Addr) error {
 			return fmt.Errorf("deleting rule for %s: %w", addr, err)
 		}
 	}
+	wasStray, err := f.unblockStrays(ctx, addr)
+	if err != nil {
+		return fmt.Errorf("deleting rule for %s: %w", addr, err)
+	}
 	if e.looksEverywhere(f) {
-		if lifted, left, err = e.unblockInKernel(ctx, addr, f, wasRule); err != nil {
+		if lifted, left, err = e.unblockInKernel(ctx, addr, f, wasRule || wasStray); err != nil {
 			return fmt.Errorf("lifting the block on %s: %w", addr, err)
 		}
 	}
@@ -201,7 +205,9 @@ func (e *Firewall) unblockInKernel(ctx context.Context, addr netip.Addr, f famil
 		return false, false, err
 	}
 	defer c.close()
-	if wasRule && e.opts.Backend == Auto {
+	if f.usesTable() {
+		defer e.lockShared()() // for who is filling a larger set at this moment
+	} else if wasRule && e.opts.Backend == Auto {
 		if exists, err := setOf(addr.Is6()).exists(c); err == nil && exists {
 			defer e.lock()()
 		}
@@ -222,7 +228,7 @@ func (e *Firewall) Describe(addr netip.Addr) string {
 	}
 	switch {
 	case e.opts.Backend == NFTables || e.standsInForIPTables(err):
-		return fmt.Sprintf("nft add element inet %s %s { %s }", NFTable, nftSetName(addr.Is6()), addr)
+		return fmt.Sprintf("nft add element inet %s %s { %s }", nftTableName, nftSetName(addr.Is6()), addr)
 	case bySet:
 		return fmt.Sprintf("ipset add %s %s", setName(addr.Is6()), addr)
 	}
@@ -235,11 +241,16 @@ func (e *Firewall) Describe(addr netip.Addr) string {
 
 // lock keeps others from making chains, jumps and sets, and returns how to end that.
 // Without a lock two may make the same jump, which does no harm.
-func (e *Firewall) lock() (unlock func()) {
+func (e *Firewall) lock() (unlock func()) { return e.lockBy(filelock.Exclusive) }
+
+// lockShared keeps others from lock, and not from lockShared.
+func (e *Firewall) lockShared() (unlock func()) { return e.lockBy(filelock.Shared) }
+
+func (e *Firewall) lockBy(take func(path string, wait time.Duration) (*filelock.Lock, error)) (unlock func()) {
 	if e.opts.LockPath == "" {
 		return func() {}
 	}
-	lock, err := filelock.Exclusive(e.opts.LockPath, e.opts.Timeout/2)
+	lock, err := take(e.opts.LockPath, e.opts.Timeout/2)
 	if err != nil {
 		return func() {}
 	}

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,11 +24,12 @@ func (e *Firewall) Inspect(ctx context.Context, _ string) []enforcer.Finding {
 	var found []enforcer.Finding
 	table := e.opts.Backend == NFTables
 	for _, v6 := range []bool{false, true} {
-		if e.opts.Backend == NFTables || v6 && !e.kernelHasIPv6() {
+		if v6 && !e.kernelHasIPv6() {
 			continue
 		}
 		f, err := e.family(v6)
 		switch {
+		case e.opts.Backend == NFTables:
 		case e.standsInForIPTables(err):
 			table = true
 		case err != nil:
@@ -35,6 +37,7 @@ func (e *Firewall) Inspect(ctx context.Context, _ string) []enforcer.Finding {
 		default:
 			found = append(found, f.inspect(ctx)...)
 		}
+		found = append(found, f.inspectStrays(ctx)...)
 	}
 	if table {
 		found = append(found, e.inspectTable(ctx))
@@ -76,13 +79,9 @@ func (f family) inspect(ctx context.Context) []enforcer.Finding {
 		return append(found, f.inspectSet(ctx, rules)...)
 	}
 	found := []enforcer.Finding{f.inspectChain(rules)}
-	into := []string{"INPUT"}
-	if f.forwards() {
-		forward := "FORWARD"
-		if _, docker := chains[dockerUserChain]; docker {
-			forward = dockerUserChain
-		}
-		into = append(into, forward)
+	into := f.entries()
+	if last := len(into) - 1; into[last] == forwardChain && slices.ContainsFunc(chains[forwardChain], chainRule.leadsToDocker) {
+		into[last] = dockerUserChain
 	}
 	byRules := slices.ContainsFunc(rules, func(r chainRule) bool { return slices.Contains(r.match, "-s") })
 	bySet := slices.ContainsFunc(rules, func(r chainRule) bool { return r.dropsSet(setName(f.v6)) })
@@ -175,6 +174,12 @@ func (f family) inspectSet(ctx context.Context, rules []chainRule) []enforcer.Fi
 		return nil // with Auto all become rules then
 	case h == nil:
 		finding.Verdict, finding.Found = enforcer.OK, "there is none yet: the first block makes it"
+	case h.foreign != "":
+		finding.Found = "it is somebody else's: " + h.foreign
+		finding.Mend = "ipset destroy " + set.name + ", after what refers to it"
+		if f.opts.Backend != IPSet {
+			finding.Verdict = enforcer.Warn // all become rules
+		}
 	case h.members >= f.opts.MaxAddresses:
 		finding.Found = fmt.Sprintf("it is full: it has %d members", h.members)
 		finding.Mend = "raise max_addresses in [firewall] of etc/active-response.toml"
@@ -191,27 +196,39 @@ func (f family) inspectSet(ctx context.Context, rules []chainRule) []enforcer.Fi
 
 // inspectTable looks over the table of our own in nf_tables.
 func (e *Firewall) inspectTable(ctx context.Context) enforcer.Finding {
-	finding := enforcer.Finding{What: "table inet " + NFTable, Verdict: enforcer.Fault}
+	finding := enforcer.Finding{What: "table inet " + nftTableName, Verdict: enforcer.Fault}
 	c, err := dial(ctx)
 	if err != nil {
 		finding.Found, finding.Mend = err.Error(), "run it as root"
 		return finding
 	}
 	defer c.close()
+	const mend = "nft delete table inet " + nftTableName + ", then firewall-drop restore"
 	all, err := ourTable().addresses(c)
 	if err != nil {
 		finding.Found, finding.Mend = err.Error(), "run it as root, on a kernel with nf_tables: modprobe nf_tables"
 		return finding
 	}
+	for _, v6 := range []bool{false, true} {
+		_, setErr := ourTable().hasSet(c, v6)
+		err = cmp.Or(err, setErr)
+	}
+	if err = cmp.Or(err, e.foreignChain(c)); errors.Is(err, errForeign) {
+		finding.Found, finding.Mend = err.Error(), mend
+		return finding
+	}
 	stands, err := e.tableStands(c)
+	dormant, _ := ourTable().dormant(c)
 	switch {
 	case err == nil && stands:
 		finding.Verdict, finding.Found = enforcer.OK, fmt.Sprintf("it stands, with %d addresses", len(all))
 	case len(all) == 0 && absentIsFine(err) == nil:
 		finding.Verdict, finding.Found = enforcer.OK, "it is not there yet, or not whole: the first block makes it"
 	default:
-		finding.Found = fmt.Sprintf("it has %d addresses, but its chains do not drop them", len(all))
-		finding.Mend = "nft delete table inet " + NFTable + ", then firewall-drop restore"
+		finding.Found, finding.Mend = fmt.Sprintf("it has %d addresses, but its chains do not drop them", len(all)), mend
+		if dormant {
+			finding.Found += ": it is dormant"
+		}
 	}
 	return finding
 }
@@ -221,6 +238,9 @@ type chainRule struct {
 	match  []string // without counters and comments
 	target string
 }
+
+// leadsToDocker tells that all packets jump to Docker's chain.
+func (r chainRule) leadsToDocker() bool { return r.target == dockerUserChain && len(r.match) == 0 }
 
 // dropsSet tells that it blocks the members of that set.
 func (r chainRule) dropsSet(name string) bool {

@@ -57,7 +57,9 @@ func TestInspect(t *testing.T) {
 		{"let through in the chain", chain + jump + "-A OSSEC_AR -j RETURN\n" + rule, "", false, "never",
 			[]string{"fault iptables chain: rule 1 of chain OSSEC_AR lets everybody through: -j RETURN", "ok iptables jump"}, "iptables -D OSSEC_AR 1"},
 		{"no jump from FORWARD", chain + jump + rule, "", false, "always", []string{rules, "ok iptables jump: INPUT", "fault iptables jump: chain FORWARD does not jump"}, "iptables -I FORWARD -j OSSEC_AR"},
-		{"no jump from Docker's chain", chain + "-N DOCKER-USER\n" + jump + "-A FORWARD -j OSSEC_AR\n" + rule, "", false, "always",
+		{"Docker's chain that nothing leads to", chain + "-N DOCKER-USER\n" + jump + "-A DOCKER-USER -j OSSEC_AR\n-A FORWARD -i lo -j DOCKER-USER\n" + rule, "", false, "always",
+			[]string{rules, "ok iptables jump: INPUT", "fault iptables jump: chain FORWARD does not jump"}, "iptables -I FORWARD -j OSSEC_AR"},
+		{"no jump from Docker's chain", chain + "-N DOCKER-USER\n" + jump + "-A FORWARD -j DOCKER-USER\n-A FORWARD -j OSSEC_AR\n" + rule, "", false, "always",
 			[]string{rules, "ok iptables jump: INPUT", "fault iptables jump: chain DOCKER-USER does not jump"}, "iptables -I DOCKER-USER -j OSSEC_AR"},
 	}
 	for _, row := range rows {

@@ -13,15 +13,15 @@ import (
 
 // The names of the ipsets, as `ipset list` shows them.
 const (
-	Set4 = "ossec_ar4"
-	Set6 = "ossec_ar6"
+	ipset4 = "ossec_ar4"
+	ipset6 = "ossec_ar6"
 )
 
 func setName(v6 bool) string {
 	if v6 {
-		return Set6
+		return ipset6
 	}
-	return Set4
+	return ipset4
 }
 
 // The protocol of linux/netfilter/ipset/ip_set.h, as far as it is spoken here.
@@ -49,9 +49,12 @@ const (
 	ipsetAttrLine     = 9
 
 	ipsetDataIP       = 1
+	ipsetDataTimeout  = 6
 	ipsetDataFlags    = 8
+	ipsetDataBitmask  = 12
 	ipsetDataHashSize = 18
 	ipsetDataMaxElem  = 19
+	ipsetDataNetmask  = 20
 	ipsetDataElements = 24
 	ipsetDataRefs     = 25
 	ipsetDataBytes    = 24
@@ -63,6 +66,7 @@ const (
 	// show a set of it.
 	ipsetRevision = 1
 
+	ipsetErrKind    = unix.Errno(4096 + 1) // the set takes no such element
 	ipsetErrBusy    = unix.Errno(4096 + 4)
 	ipsetErrAbsent  = unix.Errno(4096 + 7) // not in the set
 	ipsetErrFull    = unix.Errno(4352)     // of hash types
@@ -116,12 +120,21 @@ func (s ipset) add(c *conn, addr netip.Addr) error { return s.do(c, ipsetAdd, 0,
 
 // remove makes sure that addr is not in the set, and tells whether it was.
 func (s ipset) remove(c *conn, addr netip.Addr) (was bool, err error) {
-	return found(s.do(c, ipsetDel, unix.NLM_F_EXCL, addr))
+	return isIn(s.do(c, ipsetDel, unix.NLM_F_EXCL, addr))
 }
 
 // has tells whether addr is in the set.
 func (s ipset) has(c *conn, addr netip.Addr) (bool, error) {
-	return found(s.do(c, ipsetTest, 0, addr))
+	return isIn(s.do(c, ipsetTest, 0, addr))
+}
+
+// isIn is found for an address: a set of another kind, which somebody gave our name, does
+// not have it.
+func isIn(err error) (bool, error) {
+	if errors.Is(err, ipsetErrKind) {
+		return false, nil
+	}
+	return found(err)
 }
 
 // exists tells whether there is such a set.
@@ -173,11 +186,7 @@ func (s ipset) createWith(c *conn, size, places int) error {
 	s.request(&r, ipsetCreate, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	r.text(ipsetAttrType, "hash:ip")
 	r.uint8(ipsetAttrRevision, ipsetRevision)
-	family := uint8(unix.NFPROTO_IPV4)
-	if s.v6 {
-		family = unix.NFPROTO_IPV6
-	}
-	r.uint8(ipsetAttrFamily, family)
+	r.uint8(ipsetAttrFamily, s.family())
 	data := r.nest(ipsetAttrData)
 	if places > 0 {
 		r.uint32(ipsetDataHashSize|bigEndian, uint32(places))
@@ -186,6 +195,13 @@ func (s ipset) createWith(c *conn, size, places int) error {
 	r.uint32(ipsetDataFlags|bigEndian, ipsetWithCounters)
 	r.end(data)
 	return c.askOne(&r)
+}
+
+func (s ipset) family() uint8 {
+	if s.v6 {
+		return unix.NFPROTO_IPV6
+	}
+	return unix.NFPROTO_IPV4
 }
 
 // whole carries out a command on the whole set.
@@ -206,7 +222,10 @@ func (s ipset) swap(c *conn, other ipset) error {
 
 // ipsetHeader is what the kernel knows of a set beside its members. It counts these for
 // the purpose, at 100,000 in 1.7 ms (Linux 6.18): nothing for the hot path.
-type ipsetHeader struct{ size, members, references int }
+type ipsetHeader struct {
+	size, members, references int
+	foreign                   string // what makes it no set of ours, "" when it is one
+}
 
 // header returns nil when there is no such set.
 func (s ipset) header(c *conn) (*ipsetHeader, error) {
@@ -217,6 +236,7 @@ func (s ipset) header(c *conn) (*ipsetHeader, error) {
 	err := c.list(&r, func(attributes []byte) error {
 		if data := find(attributes, ipsetAttrData); data != nil {
 			h = &ipsetHeader{
+				foreign:    s.foreign(attributes, data),
 				size:       int(uint32Of(find(data, ipsetDataMaxElem))),
 				members:    int(uint32Of(find(data, ipsetDataElements))),
 				references: int(uint32Of(find(data, ipsetDataRefs))),
@@ -230,15 +250,33 @@ func (s ipset) header(c *conn) (*ipsetHeader, error) {
 	return h, err
 }
 
-// members calls do with every address in the set; no set has none.
+// foreign says what makes a set that somebody gave our name unfit for blocks.
+func (s ipset) foreign(attributes, data []byte) string {
+	family := find(attributes, ipsetAttrFamily)
+	switch {
+	case textOf(find(attributes, ipsetAttrType)) != "hash:ip", len(family) != 1 || family[0] != s.family():
+		return "it is of another kind"
+	case find(data, ipsetDataTimeout) != nil:
+		return "it has a timeout, by which blocks end by themselves"
+	case find(data, ipsetDataNetmask) != nil, find(data, ipsetDataBitmask) != nil:
+		return "it has a mask, by which it takes in neighbours"
+	}
+	return ""
+}
+
+// members calls do with every address in the set; no set has none, nor a foreign one.
 func (s ipset) members(c *conn, do func(enforcer.Block)) error {
 	var r requests
 	s.request(&r, ipsetList, unix.NLM_F_DUMP)
+	foreign := false
 	err := c.list(&r, func(attributes []byte) error {
+		if data := find(attributes, ipsetAttrData); data != nil { // once, before the elements
+			foreign = s.foreign(attributes, data) != ""
+		}
 		elements := find(attributes, ipsetAttrMany)
 		for {
 			_, data, rest, ok := attribute(elements)
-			if !ok {
+			if !ok || foreign {
 				return nil
 			}
 			elements = rest
@@ -353,6 +391,8 @@ func ipsetFault(err error) error {
 		return err
 	case errno == ipsetErrFull:
 		return ErrFull
+	case errno == ipsetErrKind:
+		return fmt.Errorf("%w: the set is of another kind", errno)
 	case errno == ipsetErrBusy:
 		return fmt.Errorf("%w: a rule refers to the set", errno)
 	}

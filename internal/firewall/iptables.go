@@ -9,11 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
 	"github.com/ossec-ar/ossec-ar/internal/run"
 )
 
@@ -32,6 +33,8 @@ type family struct {
 	v6      bool
 	program string // absolute path of iptables or ip6tables; "" when it is not installed
 	make    variant
+	// forwards reports whether packets that the host passes on are to be dropped too.
+	forwards func() bool
 	// untilSet tells that jumps for all packets are made only while there is no set.
 	untilSet bool
 }
@@ -41,7 +44,7 @@ func (e *Firewall) family(v6 bool) (family, error) {
 	if v6 {
 		name = "ip6tables"
 	}
-	f := family{Firewall: e, v6: v6}
+	f := family{Firewall: e, v6: v6, forwards: sync.OnceValue(func() bool { return e.forwards(v6) })}
 	path, err := run.Find(name, e.opts.ToolDirs)
 	if err != nil {
 		return f, err
@@ -85,7 +88,7 @@ func (f family) blockByRule(ctx context.Context, addr netip.Addr, fresh bool) (e
 	if done {
 		return enforcer.Outcome{Alone: added && f.alone(ctx, addr)}, nil
 	}
-	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) { // the program hangs, or the time went while it waited for a lock
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || err != nil && f.spent(ctx) { // the program hangs, or waited for a lock
 		return enforcer.Outcome{}, err
 	}
 	defer f.lock()()
@@ -109,9 +112,8 @@ func (f family) blockByRule(ctx context.Context, addr netip.Addr, fresh bool) (e
 // already, the quick way that the variant of iptables has. It tells whether the block
 // stands now, and whether this call added it; any doubt is a no.
 func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (done, added bool, err error) {
-	chains := f.likelyJumpChains()
 	if f.make == overNFT {
-		return f.blockOverNFT(ctx, addr, chains, fresh)
+		return f.blockOverNFT(ctx, addr, f.entries(), fresh)
 	}
 	act := "-C"
 	if fresh {
@@ -125,8 +127,8 @@ func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (d
 	}
 	var rules strings.Builder
 	rules.WriteString("*" + table + "\n")
-	for _, chain := range chains {
-		rules.WriteString("-C " + chain + " -j " + Chain + "\n")
+	for _, check := range f.likelyChecks() {
+		rules.WriteString("-C " + check + "\n")
 	}
 	rules.WriteString(act + " " + Chain + " " + strings.Join(f.rule(addr), " ") + "\nCOMMIT\n")
 	_, err = run.Command(ctx, restore, rules.String(), "-w", f.wait(), "--noflush")
@@ -167,36 +169,55 @@ func (f family) rule(addr netip.Addr) []string {
 
 // wait is how long iptables may wait for the xtables lock, in seconds: somewhat less
 // than the whole call may take.
-func (e *Firewall) wait() string {
-	return strconv.Itoa(max(1, int(e.opts.Timeout.Seconds()*3/4)))
+func (e *Firewall) wait() string { return strconv.Itoa(e.waitSeconds()) }
+
+func (e *Firewall) waitSeconds() int { return max(1, int(e.opts.Timeout.Seconds()*3/4)) }
+
+// spent tells that iptables may have waited in vain for the lock: another run would be killed
+// before it could say so.
+func (e *Firewall) spent(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) <= e.opts.Timeout-time.Duration(e.waitSeconds())*time.Second
 }
 
-// forwards reports whether packets that the host passes on are to be dropped too.
-func (f family) forwards() bool {
-	switch f.opts.Forward {
-	case "always":
-		return true
-	case "never":
-		return false
-	}
-	sysctl := "sys/net/ipv4/ip_forward"
-	if f.v6 {
-		sysctl = "sys/net/ipv6/conf/all/forwarding"
-	}
-	value, err := plainfile.Read(filepath.Join(f.opts.Proc, sysctl), 64)
-	return err == nil && strings.TrimSpace(string(value)) != "0"
-}
-
-// likelyJumpChains guesses which chains the jumps are in without running anything. A
-// wrong guess is found out by the kernel and costs time only.
-func (f family) likelyJumpChains() []string {
+// entries are the chains through which packets come to ours. FORWARD may lead to Docker's
+// chain, which then is the place for the jump.
+func (f family) entries() []string {
 	if !f.forwards() {
-		return []string{"INPUT"}
+		return []string{inputChain}
 	}
-	if _, err := net.InterfaceByName("docker0"); err == nil {
-		return []string{"INPUT", dockerUserChain}
+	return []string{inputChain, forwardChain}
+}
+
+// likelyChecks guesses the rules that lead to ours, as iptables checks them. A wrong guess
+// costs time: the check fails and everything is looked at.
+func (f family) likelyChecks() []string {
+	const ours = " -j " + Chain
+	checks := []string{inputChain + ours}
+	switch {
+	case !f.forwards():
+		return checks
+	case f.byDocker():
+		return append(checks, forwardChain+" -j "+dockerUserChain, dockerUserChain+ours)
 	}
-	return []string{"INPUT", "FORWARD"}
+	return append(checks, forwardChain+ours)
+}
+
+// byDocker tells whether FORWARD leads to Docker's chain. Where the kernel does not tell,
+// it goes by Docker's interface.
+func (f family) byDocker() bool {
+	if f.make != legacy {
+		_, err := net.InterfaceByName("docker0")
+		return err == nil
+	}
+	leads := false
+	t, err := readLegacy(f.v6)
+	if err == nil {
+		err = t.rules(func(chain string, r kernelRule) {
+			leads = leads || chain == forwardChain && r.leadsTo(dockerUserChain)
+		})
+	}
+	return err == nil && leads
 }
 
 // statusAbsent is the exit status of iptables when what was asked about is not there
@@ -222,6 +243,9 @@ func (f family) unblockByRule(ctx context.Context, addr netip.Addr) (was bool, e
 		}
 		was = true
 		if err := f.delete(ctx, f.rule(addr)); err != nil {
+			if f.spent(ctx) {
+				return was, err
+			}
 			break // it has another target, or another process was first
 		}
 	}

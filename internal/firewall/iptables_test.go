@@ -131,14 +131,14 @@ func TestBlockTakesOneRunWhenAllIsThere(t *testing.T) {
 func TestForward(t *testing.T) {
 	for _, tt := range []struct {
 		name, setting, sysctl string
-		docker                bool
+		docker                string // what is there of Docker
 		want                  []string
 	}{
-		{"auto, host", "auto", "0\n", false, []string{"INPUT"}},
-		{"auto, router", "auto", "1\n", false, []string{"INPUT", "FORWARD"}},
-		{"auto, docker", "auto", "1\n", true, []string{"INPUT", "DOCKER-USER"}},
-		{"always", "always", "0\n", false, []string{"INPUT", "FORWARD"}},
-		{"never", "never", "1\n", true, []string{"INPUT"}},
+		{"auto, router", "auto", "1\n", "", []string{"INPUT", "FORWARD"}},
+		{"auto, docker", "auto", "1\n", "-N DOCKER-USER; -I FORWARD -j DOCKER-USER", []string{"INPUT", "DOCKER-USER"}},
+		{"auto, docker is gone, or FORWARD was flushed", "auto", "1\n", "-N DOCKER-USER", []string{"INPUT", "FORWARD"}},
+		{"always", "always", "0\n", "", []string{"INPUT", "FORWARD"}},
+		{"never", "never", "1\n", "-N DOCKER-USER; -I FORWARD -j DOCKER-USER", []string{"INPUT"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := tools(t, faketables.Programs...)
@@ -146,8 +146,10 @@ func TestForward(t *testing.T) {
 			if err := errors.Join(os.MkdirAll(proc+"/sys/net/ipv4", 0o755), os.WriteFile(proc+"/sys/net/ipv4/ip_forward", []byte(tt.sysctl), 0o644)); err != nil {
 				t.Fatal(err)
 			}
-			if tt.docker {
-				call(t, dir, "iptables", "-N", "DOCKER-USER")
+			for command := range strings.SplitSeq(tt.docker, "; ") {
+				if command != "" {
+					call(t, dir, "iptables", strings.Fields(command)...)
+				}
 			}
 			e := enforcerOn(dir, func(o *Options) { o.Forward, o.Proc = tt.setting, proc })
 			block(t, e, addr, false)

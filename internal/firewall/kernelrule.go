@@ -9,7 +9,7 @@ import (
 type kernelRule struct {
 	source  netip.Addr // the one address that it matches, if that is what it matches
 	set     string     // "" or how it matches a set by source: its name, or anySet
-	verdict string     // DROP, REJECT, or the name of a chain that it jumps to; "" for others
+	verdict string     // DROP, REJECT, ACCEPT, RETURN, or the name of a chain that it jumps to; "" for others
 	// plain tells that there is no further condition.
 	plain  bool
 	handle uint64 // by which nf_tables deletes it
@@ -18,12 +18,19 @@ type kernelRule struct {
 // anySet stands for the set of a rule of iptables, which holds a number instead of a name.
 const anySet = "any"
 
-func (r kernelRule) jumps() bool {
-	return r.plain && r.verdict == Chain && !r.source.IsValid() && r.set == ""
+func (r kernelRule) jumps() bool { return r.leadsTo(Chain) }
+
+// leadsTo tells that all packets jump to the chain.
+func (r kernelRule) leadsTo(chain string) bool {
+	return r.plain && r.verdict == chain && !r.source.IsValid() && r.set == ""
 }
+
 func (r kernelRule) jumpsBySet() bool {
 	return r.plain && r.verdict == Chain && !r.source.IsValid() && r.set != ""
 }
+
+// passes tells that it lets all packets through.
+func (r kernelRule) passes() bool { return r.leadsTo("ACCEPT") || r.leadsTo("RETURN") }
 
 // blocks tells that it blocks a single address.
 func (r kernelRule) blocks() bool { return r.plain && r.source.IsValid() && r.set == "" && r.ends() }

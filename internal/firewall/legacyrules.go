@@ -135,17 +135,17 @@ func firstLegacyRules(v6 bool, do func(kernelRule) error) error {
 	if err != nil {
 		return err
 	}
-	begin, inside := -1, false
+	inside := false
 	var stopped error
-	err = t.each(func(offset int, entry []byte) {
+	err = t.each(func(_ int, entry []byte) {
 		name := t.chainName(entry)
 		switch {
 		case name == Chain:
-			begin, inside = offset+len(entry), true
+			inside = true
 		case name != "":
 			inside = false
 		case inside && stopped == nil:
-			stopped = do(t.rule(entry, begin))
+			stopped = do(t.rule(entry, nil))
 		}
 	})
 	if errors.Is(stopped, errStop) {
@@ -180,8 +180,33 @@ func (t *legacyTable) chainName(entry []byte) string {
 	return textOf(target[legacyHeadSize:])
 }
 
-// rule reads an entry. ours is the offset of the first entry of our chain.
-func (t *legacyTable) rule(entry []byte, ours int) kernelRule {
+// rules calls do with every rule and the chain that it stands in.
+func (t *legacyTable) rules(do func(chain string, r kernelRule)) error {
+	begins := map[int]string{
+		int(t.info.hookEntry[legacyHookIn]): inputChain, int(t.info.hookEntry[legacyHookFwd]): forwardChain,
+		int(t.info.hookEntry[legacyHookOut]): "OUTPUT",
+	}
+	err := t.each(func(offset int, entry []byte) {
+		if name := t.chainName(entry); name != "" {
+			begins[offset+len(entry)] = name
+		}
+	})
+	if err != nil {
+		return err
+	}
+	current := ""
+	return t.each(func(offset int, entry []byte) {
+		if name, ok := begins[offset]; ok {
+			current = name
+		}
+		if t.chainName(entry) == "" {
+			do(current, t.rule(entry, begins))
+		}
+	})
+}
+
+// rule reads an entry. begins has the chains by the offset of their first entry.
+func (t *legacyTable) rule(entry []byte, begins map[int]string) kernelRule {
 	r := kernelRule{plain: true}
 	source, mask := entry[:t.address], entry[2*t.address:3*t.address]
 	for i, b := range entry[:t.conditions] {
@@ -215,23 +240,21 @@ func (t *legacyTable) rule(entry []byte, ours int) kernelRule {
 		}
 		at += size
 	}
-	r.verdict = t.verdict(entry[targetAt:], ours)
+	r.verdict = t.verdict(entry[targetAt:], begins)
 	return r
 }
 
 // verdict reads a target. The standard one has no name and says a verdict or where to
 // jump to.
-func (t *legacyTable) verdict(target []byte, ours int) string {
+func (t *legacyTable) verdict(target []byte, begins map[int]string) string {
 	if name := textOf(target[2 : legacyHeadSize-1]); name != "" || len(target) < legacyHeadSize+4 {
 		return name
 	}
-	switch v := int32(binary.NativeEndian.Uint32(target[legacyHeadSize:])); {
-	case v == -1: // -NF_DROP - 1
+	v := int32(binary.NativeEndian.Uint32(target[legacyHeadSize:]))
+	if v == -1 { // -NF_DROP - 1
 		return "DROP"
-	case v >= 0 && int(v) == ours:
-		return Chain
 	}
-	return ""
+	return begins[int(v)]
 }
 
 func zero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
@@ -242,39 +265,25 @@ func (f family) standingLegacy(chains []string, addr netip.Addr) (standing, erro
 	if err != nil {
 		return standing{}, err
 	}
-	begins := map[string]int{
-		"INPUT": int(t.info.hookEntry[legacyHookIn]), "FORWARD": int(t.info.hookEntry[legacyHookFwd]),
-		"OUTPUT": int(t.info.hookEntry[legacyHookOut]),
-	}
-	err = t.each(func(offset int, entry []byte) {
-		if name := t.chainName(entry); name != "" {
-			begins[name] = offset + len(entry)
-		}
-	})
-	ours, exists := begins[Chain]
-	if err != nil || !exists {
-		return standing{}, err
-	}
-	s := standing{chain: true, bare: true, bySet: true}
-	names := map[int]string{}
-	for name, offset := range begins {
-		names[offset] = name
-	}
-	bare, bySet := map[string]bool{}, map[string]bool{}
-	current := ""
-	err = t.each(func(offset int, entry []byte) {
-		if name, ok := names[offset]; ok {
-			current = name
-		}
-		r := t.rule(entry, ours)
-		bare[current] = bare[current] || r.jumps()
-		bySet[current] = bySet[current] || r.jumpsBySet()
-		if current == Chain {
+	s := standing{bare: true, bySet: true}
+	bare, bySet, docker := map[string]bool{}, map[string]bool{}, false
+	err = t.rules(func(chain string, r kernelRule) {
+		bare[chain] = bare[chain] || r.jumps()
+		bySet[chain] = bySet[chain] || r.jumpsBySet()
+		docker = docker || chain == forwardChain && r.leadsTo(dockerUserChain)
+		if chain == Chain {
+			s.chain = true // its end, too, is a rule
 			s.count(r, f.opts.Target, addr)
 		}
 	})
+	if err != nil || !s.chain {
+		return standing{}, err
+	}
 	for _, chain := range chains {
+		if docker && chain == forwardChain {
+			chain = dockerUserChain
+		}
 		s.bare, s.bySet, s.plain = s.bare && bare[chain], s.bySet && bySet[chain], s.plain || bare[chain]
 	}
-	return s, err
+	return s, nil
 }

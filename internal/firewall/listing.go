@@ -119,11 +119,23 @@ func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
 				add(b)
 			}
 		}
+		for _, stray := range f.strays() {
+			rules, err := stray.strayRules(ctx)
+			if err == nil {
+				rules, err = stray.inForce(ctx, rules)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("listing rules of %s: %w", stray.strayName(), err)
+			}
+			for _, r := range rules {
+				add(enforcer.Block{Addr: r.addr, Misplaced: true})
+			}
+		}
 		if err := setOf(v6).members(c, in(f.usesSet())); err != nil {
 			return nil, fmt.Errorf("listing set %s: %w", setName(v6), err)
 		}
 		if err := ourTable().members(c, v6, in(f.usesTable())); err != nil {
-			return nil, fmt.Errorf("listing set %s of table inet %s: %w", nftSetName(v6), NFTable, err)
+			return nil, fmt.Errorf("listing set %s of table inet %s: %w", nftSetName(v6), nftTableName, err)
 		}
 	}
 	return blocks, nil

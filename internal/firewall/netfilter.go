@@ -240,6 +240,18 @@ func (c *conn) askOne(r *requests) error {
 	return answers[0].err
 }
 
+// askForOne is ask for what one thing is: nil when it is not there.
+func (c *conn) askForOne(r *requests) ([]byte, error) {
+	answers, err := c.ask(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case errors.Is(answers[0].err, unix.ENOENT):
+		return nil, nil
+	}
+	return answers[0].data, answers[0].err
+}
+
 // errStop ends a list early; the socket is of no more use then.
 var errStop = errors.New("stop")
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,18 +27,12 @@ func (f family) standingNFT(ctx context.Context, c *conn, chains []string, addr 
 	}
 	s.chain = true
 	for _, chain := range chains {
-		bare, bySet := false, false
-		err := t.rules(c, chain, func(r kernelRule) error {
-			if r.jumps() || r.jumpsBySet() {
-				use--
-			}
-			bare, bySet = bare || r.jumps(), bySet || r.jumpsBySet()
-			return nil
-		})
+		j, err := t.jumpsOf(c, chain)
 		if err != nil {
 			return s, err
 		}
-		s.bare, s.bySet, s.plain = s.bare && bare, s.bySet && bySet, s.plain || bare
+		use -= j.count
+		s.bare, s.bySet, s.plain = s.bare && j.bare, s.bySet && j.bySet, s.plain || j.bare
 	}
 	if addr.IsValid() {
 		return s, t.rules(c, Chain, func(r kernelRule) error {
@@ -58,6 +54,34 @@ func (f family) standingNFT(ctx context.Context, c *conn, chains []string, addr 
 		return nil
 	})
 	return s, err
+}
+
+// jumps is how a chain leads to ours.
+type jumps struct {
+	bare, bySet bool // whatever the packet; for members of the set
+	count       int
+}
+
+// jumpsOf looks at the rules of a chain, and for FORWARD that leads to Docker's chain at
+// those of that one.
+func (t nftTable) jumpsOf(c *conn, chain string) (jumps, error) {
+	var j jumps
+	docker := false
+	err := t.rules(c, chain, func(r kernelRule) error {
+		if r.jumps() || r.jumpsBySet() {
+			j.count++
+		}
+		j.bare, j.bySet = j.bare || r.jumps(), j.bySet || r.jumpsBySet()
+		docker = docker || chain == forwardChain && r.leadsTo(dockerUserChain)
+		return nil
+	})
+	if err != nil || !docker {
+		return j, err
+	}
+	count := j.count
+	j, err = t.jumpsOf(c, dockerUserChain)
+	j.count += count
+	return j, err
 }
 
 // firstFew is how many rules an administrator may put in front of the one on the set
@@ -88,12 +112,7 @@ func (f family) blockOverNFT(ctx context.Context, addr netip.Addr, chains []stri
 	defer c.close()
 	t := iptablesTable(f.v6)
 	for _, chain := range chains {
-		jumps := false
-		err := t.rules(c, chain, func(r kernelRule) error {
-			jumps = jumps || r.jumps()
-			return nil
-		})
-		if err != nil || !jumps {
+		if j, err := t.jumpsOf(c, chain); err != nil || !j.bare {
 			return false, false, err
 		}
 	}
@@ -166,6 +185,17 @@ func (t nftTable) dropRule(r *requests, addr netip.Addr) {
 // unblockOverNFT deletes the rules on the address, whatever their target, and tells
 // whether there was one.
 func (f family) unblockOverNFT(ctx context.Context, addr netip.Addr) (was bool, err error) {
+	was, err = f.deleteOverNFT(ctx, func(a netip.Addr) bool { return a == addr })
+	if was && errors.Is(err, errInterrupted) {
+		err = nil // there is one rule on an address, as a rule
+	}
+	return was, err
+}
+
+// deleteOverNFT deletes the rules on addresses that are wanted away, and tells whether
+// there was one. What a list has found is deleted though others changed something
+// meanwhile, which is no rule of ours as often as not; then the list is read again.
+func (f family) deleteOverNFT(ctx context.Context, wanted func(netip.Addr) bool) (was bool, err error) {
 	c, err := dial(ctx)
 	if err != nil {
 		return false, err
@@ -173,22 +203,35 @@ func (f family) unblockOverNFT(ctx context.Context, addr netip.Addr) (was bool, 
 	defer c.close()
 	t := iptablesTable(f.v6)
 	for range bulkRounds {
-		var r requests
+		handles := map[uint64]bool{} // what is listed again counts once
 		err = t.rules(c, Chain, func(rule kernelRule) error {
-			if rule.blocks() && rule.source == addr {
-				t.request(&r, unix.NFT_MSG_DELRULE, 0)
-				r.text(unix.NFTA_RULE_CHAIN, Chain)
-				r.attr(unix.NFTA_RULE_HANDLE, binary.BigEndian.AppendUint64(nil, rule.handle))
+			if rule.blocks() && wanted(rule.source) {
+				handles[rule.handle] = true
 			}
 			return nil
 		})
-		if err != nil || r.count == 0 {
+		if len(handles) == 0 || err != nil && !errors.Is(err, errInterrupted) {
 			return was, absentIsFine(err)
 		}
-		if err = c.transact(&r); err == nil {
-			return true, nil
+		complete := err == nil
+		for chunk := range slices.Chunk(slices.Sorted(maps.Keys(handles)), smallChunk) {
+			var r requests
+			for _, handle := range chunk {
+				t.request(&r, unix.NFT_MSG_DELRULE, 0)
+				r.text(unix.NFTA_RULE_CHAIN, Chain)
+				r.attr(unix.NFTA_RULE_HANDLE, binary.BigEndian.AppendUint64(nil, handle))
+			}
+			if err = c.transact(&r); err != nil {
+				break
+			}
+			was = true
 		}
-		if !errors.Is(err, unix.ENOENT) { // else another process was first
+		switch {
+		case err == nil && complete:
+			return true, nil
+		case err == nil:
+			err = errInterrupted
+		case !errors.Is(err, unix.ENOENT): // else another process was first
 			return was, err
 		}
 	}

@@ -1,10 +1,12 @@
 package firewall
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -54,11 +56,15 @@ func (e *Firewall) nftChains() []string {
 	return []string{nftInput, nftForward}
 }
 
-// tableStands tells whether both sets are dropped in all chains.
+// tableStands tells whether both sets are dropped in all chains, before anything lets all
+// through.
 func (e *Firewall) tableStands(c *conn) (bool, error) {
 	for _, chain := range e.nftChains() {
-		drops4, drops6 := false, false
+		drops4, drops6, passed := false, false, false
 		err := ourTable().rules(c, chain, func(r kernelRule) error {
+			if passed = passed || r.passes(); passed {
+				return nil
+			}
 			drops4 = drops4 || r.blocksSet(e.opts.Target) && r.set == nftSet4
 			drops6 = drops6 || r.blocksSet(e.opts.Target) && r.set == nftSet6
 			return nil
@@ -67,7 +73,8 @@ func (e *Firewall) tableStands(c *conn) (bool, error) {
 			return false, err
 		}
 	}
-	return true, nil
+	dormant, err := ourTable().dormant(c)
+	return err == nil && !dormant, err
 }
 
 // ensureTable makes the table, its sets, chains and rules, whichever is missing, in one
@@ -81,11 +88,11 @@ func (e *Firewall) ensureTable(c *conn) (founded bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	table := kernel.AddTable(&nftables.Table{Name: NFTable, Family: nftables.TableFamilyINet})
+	table := kernel.AddTable(&nftables.Table{Name: nftTableName, Family: nftables.TableFamilyINet})
 	for _, v6 := range []bool{false, true} {
 		exists, err := ourTable().hasSet(c, v6)
 		if err != nil {
-			return false, fmt.Errorf("looking for table inet %s: %w", NFTable, err)
+			return false, fmt.Errorf("looking at table inet %s: %w", nftTableName, err)
 		}
 		if exists {
 			continue
@@ -95,11 +102,28 @@ func (e *Firewall) ensureTable(c *conn) (founded bool, err error) {
 			return false, err
 		}
 	}
-	e.addChains(kernel, table)
+	e.addRules(kernel, table, e.emptyChains(c, kernel, table))
 	if err := kernel.Flush(); err != nil {
-		return false, fmt.Errorf("making table inet %s: %w", NFTable, err)
+		return false, fmt.Errorf("making table inet %s: %w", nftTableName, cmp.Or(e.foreignChain(c), err))
 	}
 	return founded, nil
+}
+
+// foreignChain says which chain of the table is not hooked as ours are: nf_tables changes no
+// hook, and refuses the whole.
+func (e *Firewall) foreignChain(c *conn) error {
+	hooks := map[string]uint32{nftInput: unix.NF_INET_LOCAL_IN, nftForward: unix.NF_INET_FORWARD}
+	for _, name := range e.nftChains() {
+		chain, err := ourTable().chain(c, name)
+		if err != nil || chain == nil {
+			continue // what is wrong, the transaction has told
+		}
+		hook := find(chain, unix.NFTA_CHAIN_HOOK)
+		if hook == nil || uint32Of(find(hook, unix.NFTA_HOOK_HOOKNUM)) != hooks[name] || int32(uint32Of(find(hook, unix.NFTA_HOOK_PRIORITY))) != nftPriority {
+			return fmt.Errorf("%w: chain %s has not the hook and priority", errForeign, name)
+		}
+	}
+	return nil
 }
 
 func (e *Firewall) nftSet(table *nftables.Table, v6 bool) *nftables.Set {
@@ -114,16 +138,29 @@ func (e *Firewall) nftSet(table *nftables.Table, v6 bool) *nftables.Set {
 	return s
 }
 
-// addChains makes the base chains with nothing in them but our rules.
-func (e *Firewall) addChains(kernel *nftables.Conn, table *nftables.Table) {
+// emptyChains makes the base chains and takes all out of them. One that another
+// configuration needs is emptied too, if it is there.
+func (e *Firewall) emptyChains(c *conn, kernel *nftables.Conn, table *nftables.Table) []*nftables.Chain {
 	hooks := map[string]*nftables.ChainHook{nftInput: nftables.ChainHookInput, nftForward: nftables.ChainHookForward}
 	accept := nftables.ChainPolicyAccept
+	var chains []*nftables.Chain
 	for _, name := range e.nftChains() {
 		chain := kernel.AddChain(&nftables.Chain{
 			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hooks[name],
 			Priority: nftables.ChainPriorityRef(nftPriority), Policy: &accept,
 		})
 		kernel.FlushChain(chain)
+		chains = append(chains, chain)
+	}
+	if use, err := ourTable().use(c, nftForward); len(chains) == 1 && err == nil && use >= 0 {
+		kernel.FlushChain(&nftables.Chain{Name: nftForward, Table: table})
+	}
+	return chains
+}
+
+// addRules puts our rules into the chains.
+func (e *Firewall) addRules(kernel *nftables.Conn, table *nftables.Table, chains []*nftables.Chain) {
+	for _, chain := range chains {
 		for _, v6 := range []bool{false, true} {
 			kernel.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e.nftRule(v6)})
 		}
@@ -148,49 +185,45 @@ func (e *Firewall) nftRule(v6 bool) []expr.Any {
 	return append(rule, &expr.Verdict{Kind: expr.VerdictDrop})
 }
 
-// growTable makes room where the sets were made for fewer addresses than are allowed by
-// now, and adds addrs. nf_tables cannot exchange two sets, so for the moment that it
-// takes to fill the new one, those in it get through.
+// growTable makes room where the set was made for fewer addresses than are allowed by now,
+// and adds addrs. nf_tables cannot exchange two sets, so for the moment that it takes to
+// fill the new one, those in it get through. Nothing is lost in between: a full set takes
+// nobody in, and who takes somebody out waits for the lock.
 func (e *Firewall) growTable(ctx context.Context, c *conn, addrs ...netip.Addr) error {
 	defer e.lock()()
+	v6 := addrs[0].Is6()
+	fill := func(addrs []netip.Addr) error {
+		return ourTable().doAll(ctx, c, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, v6, addrs, func(int) {})
+	}
+	if err := fill(addrs); !errors.Is(err, ErrFull) {
+		return err // another process was first
+	}
 	kernel, err := nftables.New()
 	if err != nil {
 		return err
 	}
-	table := &nftables.Table{Name: NFTable, Family: nftables.TableFamilyINet}
-	set, err := kernel.GetSetByName(table, nftSetName(addrs[0].Is6()))
+	table := &nftables.Table{Name: nftTableName, Family: nftables.TableFamilyINet}
+	set, err := kernel.GetSetByName(table, nftSetName(v6))
 	if err != nil {
 		return fmt.Errorf("looking at the set: %w", err)
 	}
 	if int(set.Size) >= e.opts.MaxAddresses {
 		return e.full()
 	}
-	all, err := ourTable().addresses(c)
-	if err != nil {
+	all := slices.Clone(addrs)
+	if err := ourTable().members(c, v6, func(b enforcer.Block) { all = append(all, b.Addr) }); err != nil {
 		return err
 	}
-	kernel.DelTable(table)
-	table = kernel.AddTable(table)
-	for _, v6 := range []bool{false, true} {
-		if err := kernel.AddSet(e.nftSet(table, v6), nil); err != nil {
-			return err
-		}
+	chains := e.emptyChains(c, kernel, table)
+	kernel.DelSet(set)
+	if err := kernel.AddSet(e.nftSet(table, v6), nil); err != nil {
+		return err
 	}
-	e.addChains(kernel, table)
+	e.addRules(kernel, table, chains)
 	if err := kernel.Flush(); err != nil {
-		return fmt.Errorf("making larger sets: %w", err)
+		return fmt.Errorf("making a larger set: %w", err)
 	}
-	v4, v6 := split(append(all, addrs...))
-	for _, group := range [][]netip.Addr{v4, v6} {
-		if len(group) == 0 {
-			continue
-		}
-		err := ourTable().doAll(ctx, c, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, group[0].Is6(), group, func(int) {})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return fill(all)
 }
 
 // full is the error of a set that holds all it may.

@@ -33,17 +33,30 @@ func (t nftTable) request(r *requests, command, flags int) {
 // use returns how many rules stand in a chain and jump to it, which the kernel knows
 // without counting; -1 when there is no such chain.
 func (t nftTable) use(c *conn, chain string) (int, error) {
-	var r requests
-	t.request(&r, unix.NFT_MSG_GETCHAIN, 0)
-	r.text(unix.NFTA_CHAIN_NAME, chain)
-	answers, err := c.ask(&r)
+	attributes, err := t.chain(c, chain)
 	if err != nil {
 		return 0, err
 	}
-	if errors.Is(answers[0].err, unix.ENOENT) {
+	if attributes == nil {
 		return -1, nil
 	}
-	return int(uint32Of(find(answers[0].data, unix.NFTA_CHAIN_USE))), answers[0].err
+	return int(uint32Of(find(attributes, unix.NFTA_CHAIN_USE))), nil
+}
+
+// chain returns what a chain is, nil when there is none.
+func (t nftTable) chain(c *conn, chain string) (attributes []byte, err error) {
+	var r requests
+	t.request(&r, unix.NFT_MSG_GETCHAIN, 0)
+	r.text(unix.NFTA_CHAIN_NAME, chain)
+	return c.askForOne(&r)
+}
+
+// dormant tells that the table is switched off: nft(8), flags dormant.
+func (t nftTable) dormant(c *conn) (bool, error) {
+	var r requests
+	t.request(&r, unix.NFT_MSG_GETTABLE, 0)
+	attributes, err := c.askForOne(&r)
+	return uint32Of(find(attributes, unix.NFTA_TABLE_FLAGS))&unix.NFT_TABLE_F_DORMANT != 0, err
 }
 
 // rules calls do with the rules of a chain in order. No chain has none.
@@ -207,6 +220,10 @@ func (p *ruleParser) verdict(verdict []byte) {
 		if verdict != nil {
 			p.rule.verdict = "DROP"
 		}
+	case 1: // NF_ACCEPT
+		p.rule.verdict = "ACCEPT"
+	case unix.NFT_RETURN:
+		p.rule.verdict = "RETURN"
 	case unix.NFT_JUMP:
 		p.rule.verdict = textOf(find(verdict, unix.NFTA_VERDICT_CHAIN))
 	}

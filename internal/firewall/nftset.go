@@ -3,6 +3,7 @@ package firewall
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 // The table of ours in nf_tables, and what is in it, as `nft list table inet ossec_ar`
 // shows it.
 const (
-	NFTable      = "ossec_ar"
+	nftTableName = "ossec_ar"
 	nftSet4      = "blocked4"
 	nftSet6      = "blocked6"
 	nftInput     = "input"
@@ -22,7 +23,7 @@ const (
 	nftElemsAttr = 3      // NFTA_SET_ELEM_LIST_ELEMENTS
 )
 
-func ourTable() nftTable { return nftTable{unix.NFPROTO_INET, NFTable} }
+func ourTable() nftTable { return nftTable{unix.NFPROTO_INET, nftTableName} }
 
 func nftSetName(v6 bool) string {
 	if v6 {
@@ -31,7 +32,7 @@ func nftSetName(v6 bool) string {
 	return nftSet4
 }
 
-// element adds an address to a list of elements.
+// nftElement adds an address to a list of elements.
 func nftElement(r *requests, addr netip.Addr) {
 	element := r.nest(unix.NFTA_LIST_ELEM)
 	key := r.nest(unix.NFTA_SET_ELEM_KEY)
@@ -137,16 +138,30 @@ func appendElements(blocks []enforcer.Block, elements []byte) []enforcer.Block {
 	}
 }
 
-// hasSet tells whether there is a set for a family.
+// errForeign says that somebody else made something of ours in another way.
+var errForeign = errors.New("somebody else made part of it (nft delete table inet " + nftTableName + " makes room for ours)")
+
+// hasSet tells whether there is a set for a family. One that somebody else made, and that
+// blocks end in by themselves or do not fit into, is an error.
 func (t nftTable) hasSet(c *conn, v6 bool) (bool, error) {
 	var r requests
 	t.request(&r, unix.NFT_MSG_GETSET, 0)
 	r.text(unix.NFTA_SET_NAME, nftSetName(v6))
-	err := c.askOne(&r)
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
+	set, err := c.askForOne(&r)
+	if err != nil || set == nil {
+		return false, err
 	}
-	return err == nil, err
+	length := uint32(4)
+	if v6 {
+		length = 16
+	}
+	switch flags := uint32Of(find(set, unix.NFTA_SET_FLAGS)) &^ unix.NFT_SET_EVAL; {
+	case flags&unix.NFT_SET_TIMEOUT != 0:
+		return false, fmt.Errorf("%w: set %s has a timeout, by which blocks end by themselves", errForeign, nftSetName(v6))
+	case flags != 0 || uint32Of(find(set, unix.NFTA_SET_KEY_LEN)) != length:
+		return false, fmt.Errorf("%w: set %s is of another kind", errForeign, nftSetName(v6))
+	}
+	return true, nil
 }
 
 // empty tells whether the set of a family has no member.

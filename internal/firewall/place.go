@@ -26,7 +26,7 @@ func (f family) openPlace(ctx context.Context) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &place{f: f, tables: t, chains: []string{"INPUT"}}
+	p := &place{f: f, tables: t, chains: []string{inputChain}}
 	made, err := t.ensureChain()
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (p *place) ensureJumps(match ...string) error {
 // have been put under another configuration are looked at too.
 func (p *place) dropJumps(match ...string) error {
 	rule := append(slices.Clone(match), "-j", Chain)
-	for _, chain := range []string{"INPUT", "FORWARD", dockerUserChain} {
+	for _, chain := range []string{inputChain, forwardChain, dockerUserChain} {
 		if chain == dockerUserChain {
 			if docker, err := p.tables.chainExists(chain); err != nil || !docker {
 				return err

@@ -36,9 +36,15 @@ func (e *Firewall) Missing(ctx context.Context, addr netip.Addr) bool {
 	if in, err := ourTable().has(c, addr); err != nil || in {
 		return false
 	}
-	if auto || f.program == "" {
-		return true
+	if !auto && f.program != "" {
+		if s, err := f.standing(ctx, nil, addr); err != nil || s.blocks {
+			return false
+		}
 	}
-	s, err := f.standing(ctx, nil, addr)
-	return err == nil && !s.blocks
+	for _, stray := range f.strays() {
+		if s, err := stray.standing(ctx, nil, addr); err != nil || s.blocks {
+			return false
+		}
+	}
+	return true
 }

@@ -3,6 +3,7 @@ package firewall
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
@@ -87,7 +88,7 @@ func (f family) growLocked(ctx context.Context, c *conn) error {
 // setStands tells whether the rules make the set work. Whatever keeps it from finding out
 // is a no. seen is nil where iptables is of an unknown make.
 func (f family) setStands(ctx context.Context, c *conn) (seen *standing, stands bool) {
-	chains := f.likelyJumpChains()
+	chains := f.entries()
 	if f.make == unknownMake {
 		// Each of our rules refers to the set.
 		h, err := setOf(f.v6).header(c)
@@ -119,6 +120,15 @@ func (f family) ensureSet(ctx context.Context, c *conn) (enforcer.Outcome, error
 	made, err := set.create(c, f.opts.MaxAddresses)
 	if err != nil {
 		return enforcer.Outcome{}, err
+	}
+	if !made {
+		h, err := set.header(c)
+		if err == nil && h != nil && h.foreign != "" {
+			err = fmt.Errorf("set %s is somebody else's: %s", set.name, h.foreign)
+		}
+		if err != nil {
+			return enforcer.Outcome{}, err
+		}
 	}
 	p, err := f.openPlace(ctx)
 	if err == nil && f.opts.Backend == Auto {

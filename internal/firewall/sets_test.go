@@ -67,7 +67,7 @@ func FuzzKernelAnswers(f *testing.F) {
 		table := &legacyTable{legacyLayout: legacyLayoutOf(v6), entries: data}
 		_ = table.each(func(_ int, entry []byte) {
 			table.chainName(entry)
-			table.rule(entry, 0)
+			table.rule(entry, nil)
 		})
 	})
 }

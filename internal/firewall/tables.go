@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,16 +29,12 @@ func (f family) tables(ctx context.Context) (*tables, error) {
 	if f.v6 {
 		protocol = iptables.ProtocolIPv6
 	}
-	wait, err := strconv.Atoi(f.wait())
-	if err != nil {
-		return nil, err
-	}
 	if err := os.Setenv("LC_ALL", "C"); err != nil {
 		return nil, err
 	}
 	t := &tables{ctx: ctx}
-	err = t.do(func() (err error) {
-		t.ipt, err = iptables.New(iptables.IPFamily(protocol), iptables.Path(f.program), iptables.Timeout(wait))
+	err := t.do(func() (err error) {
+		t.ipt, err = iptables.New(iptables.IPFamily(protocol), iptables.Path(f.program), iptables.Timeout(f.waitSeconds()))
 		return err
 	})
 	if err != nil {
@@ -128,16 +123,23 @@ func (t *tables) chainExists(chain string) (bool, error) {
 	return t.ask(func() (bool, error) { return t.ipt.ChainExists(table, chain) })
 }
 
-// forwardChain returns where forwarded packets are looked at.
+// forwardChain returns where the jump for forwarded packets belongs: into Docker's chain if
+// FORWARD leads there, which it does not where somebody flushed it, or Docker is gone.
 func (t *tables) forwardChain() (string, error) {
 	docker, err := t.chainExists(dockerUserChain)
 	if err != nil {
 		return "", fmt.Errorf("looking for chain %s: %w", dockerUserChain, err)
 	}
 	if docker {
+		docker, err = t.exists(forwardChain, "-j", dockerUserChain)
+	}
+	if err != nil {
+		return "", fmt.Errorf("looking for the jump to %s: %w", dockerUserChain, err)
+	}
+	if docker {
 		return dockerUserChain, nil
 	}
-	return "FORWARD", nil
+	return forwardChain, nil
 }
 
 // exists tells whether the chain has the rule.

@@ -22,15 +22,15 @@ func (e *Firewall) Flush(ctx context.Context) error {
 // at than rules.
 func (e *Firewall) emptyAll(ctx context.Context) (inKernel bool, err error) {
 	defer e.lock()() // for who carries rules over into the set at this moment
-	inKernel, err = e.eachFamily(func(f family) error {
-		_, err := run.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-F", Chain)
-		if err != nil && !absent(err) {
-			return fmt.Errorf("flushing chain %s: %w", Chain, err)
-		}
-		return nil
-	})
+	inKernel, err = e.eachFamily(func(f family) error { return f.flushChain(ctx) })
 	if err != nil || !inKernel {
 		return inKernel, err
+	}
+	for _, v6 := range []bool{false, true} {
+		f, _ := e.family(v6) // without the program, what it left is looked for
+		if err := f.flushStrays(ctx); err != nil {
+			return inKernel, err
+		}
 	}
 	c, err := dial(ctx)
 	if err != nil {
@@ -42,10 +42,19 @@ func (e *Firewall) emptyAll(ctx context.Context) (inKernel bool, err error) {
 			return inKernel, fmt.Errorf("flushing set %s: %w", setName(v6), err)
 		}
 		if err := ourTable().clear(c, v6); err != nil {
-			return inKernel, fmt.Errorf("flushing set %s of table inet %s: %w", nftSetName(v6), NFTable, err)
+			return inKernel, fmt.Errorf("flushing set %s of table inet %s: %w", nftSetName(v6), nftTableName, err)
 		}
 	}
 	return inKernel, nil
+}
+
+// flushChain deletes all rules of our chain, if there is one.
+func (f family) flushChain(ctx context.Context) error {
+	_, err := run.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-F", Chain)
+	if err != nil && !absent(err) {
+		return fmt.Errorf("flushing chain %s: %w", Chain, err)
+	}
+	return nil
 }
 
 // tidy takes away what another backend made and nothing needs any more. What still

@@ -14,6 +14,16 @@ var (
 	v6 = netip.MustParseAddr("2001:db8::1")
 )
 
+// TestMappedAddressIsNoEntry: libwrap does not read [::ffff:1.2.3.4] as 1.2.3.4, nor as
+// anything that we would write.
+func TestMappedAddressIsNoEntry(t *testing.T) {
+	for _, line := range []string{"ALL:[::ffff:1.2.3.4]", "ALL:[::ffff:102:304]"} {
+		if addr, ok := newForm("", false).parse([]byte(line)); ok {
+			t.Errorf("%s is taken for an entry of ours on %s", line, addr)
+		}
+	}
+}
+
 func TestRemoveTakesOutExactlyTheEntry(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -40,6 +40,8 @@ func eachBatch(ctx context.Context, addrs []netip.Addr, progress func(done int),
 }
 
 // blockAll adds routes blindly and looks more closely only where one did not come about.
+// That one address cannot be blocked, such as what has become an address of this host, does
+// not keep the others from it.
 func (e *Enforcer) blockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
 	var standing map[netip.Addr]bool
 	stands := func(addr netip.Addr) (bool, error) {
@@ -55,7 +57,8 @@ func (e *Enforcer) blockAll(ctx context.Context, addrs []netip.Addr, progress fu
 		}
 		return standing[addr], nil
 	}
-	return eachBatch(ctx, addrs, progress, func(s *rtnetlink.Socket, batch []netip.Addr) error {
+	var failed failures
+	err := eachBatch(ctx, addrs, progress, func(s *rtnetlink.Socket, batch []netip.Addr) error {
 		requests := make([]*nl.NetlinkRequest, 0, 2*len(batch))
 		for _, addr := range batch {
 			requests = append(requests, e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
@@ -77,12 +80,39 @@ func (e *Enforcer) blockAll(ctx context.Context, addrs []netip.Addr, progress fu
 			default:
 				err = added.Err
 			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", addr, explain(addr, err))
+			if err != nil && ctx.Err() != nil {
+				return err
 			}
+			failed.add(addr, err)
 		}
 		return nil
 	})
+	return errors.Join(failed.all(), err)
+}
+
+// failures names the first addresses that could not be blocked, and counts the others.
+type failures struct {
+	named  []error
+	others int
+}
+
+func (f *failures) add(addr netip.Addr, err error) {
+	const most = 8
+	switch {
+	case err == nil:
+	case len(f.named) < most:
+		f.named = append(f.named, fmt.Errorf("%s: %w", addr, explain(addr, err)))
+	default:
+		f.others++
+	}
+}
+
+func (f *failures) all() error {
+	err := errors.Join(f.named...)
+	if f.others > 0 {
+		err = fmt.Errorf("%w\nand %d more addresses", err, f.others)
+	}
+	return err
 }
 
 // unblockAll deletes one route to each address and looks for more where there was one.

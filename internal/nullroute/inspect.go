@@ -9,10 +9,12 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
 )
 
-// Inspect says whether the routes can be seen, and whether a network daemon below root
-// takes away those that it does not know. It changes nothing.
+// Inspect says whether the routes can be seen, whether rules lead packets past them, and
+// whether a network daemon below root takes away those that it does not know. It changes
+// nothing.
 func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding {
 	routes := enforcer.Finding{What: "routes", Verdict: enforcer.OK}
 	if blocks, err := e.List(ctx); err != nil {
@@ -21,7 +23,12 @@ func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding 
 	} else {
 		routes.Found = fmt.Sprintf("the main table can be read and has %d %s routes of protocol %d", len(blocks), e.typeName, e.protocol)
 	}
-	return []enforcer.Finding{routes, inspectNetworkd(root)}
+	found := []enforcer.Finding{routes}
+	if s, err := rtnetlink.Open(ctx); err == nil { // else there are no routes to be seen either
+		found = append(found, inspectRules(s)...)
+		s.Close()
+	}
+	return append(found, inspectNetworkd(root))
 }
 
 // inspectNetworkd looks whether systemd-networkd runs and manages foreign routes, which

@@ -19,13 +19,25 @@ const metricV6 = 1
 // errPast means that the kernel routes packets for the address in spite of us.
 var errPast = errors.New("it would have no effect")
 
-// block adds the route and looks up where it leads, in one go.
+// errLinkLocal is known without a look-up, which would find the route: packets name the
+// interface that a link-local address is behind, and go by its own route.
+var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the main table's other routes; firewall-drop blocks it", errPast)
+
 func (e *Enforcer) block(ctx context.Context, addr netip.Addr, fresh bool) ([]string, error) {
 	s, err := rtnetlink.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
+	notes, err := e.blockBy(ctx, s, addr, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return append(notes, waysPast(s, addr)...), nil
+}
+
+// blockBy adds the route and looks up where it leads, in one go.
+func (e *Enforcer) blockBy(ctx context.Context, s *rtnetlink.Socket, addr netip.Addr, fresh bool) ([]string, error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
 	if err != nil {
 		return nil, err
@@ -146,6 +158,8 @@ func (e *Enforcer) remove(s *rtnetlink.Socket, addr netip.Addr) error {
 // checkDropped reads where the kernel says that a packet of ours to addr goes.
 func checkDropped(addr netip.Addr, looked rtnetlink.Answer) error {
 	switch {
+	case addr.Is6() && addr.IsLinkLocalUnicast():
+		return errLinkLocal
 	case dropped(looked):
 		return nil
 	case looked.Err != nil:

@@ -96,7 +96,8 @@ func New(options Options) (*Enforcer, error) {
 // Block makes the route to addr and asks the kernel whether it now drops what
 // goes there: an address of this host, or policy routing (ip-rule(8)), would
 // lead past the main table, which is an error. Routes of others to addr stay;
-// ours goes in front of them. fresh is a promise that none of ours is there.
+// ours goes in front of them. Policy routing by the source leads only some packets past,
+// which is a note. fresh is a promise that none of ours is there.
 func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, fresh bool) (enforcer.Outcome, error) {
 	notes, err := e.block(ctx, addr, fresh)
 	if err != nil {

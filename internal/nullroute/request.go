@@ -46,11 +46,15 @@ func lookup(addr netip.Addr) *nl.NetlinkRequest {
 	return toward(addr, unix.RTM_GETROUTE, 0, &nl.RtMsg{})
 }
 
+// lookupFrom is lookup for a packet with that source.
+func lookupFrom(source, addr netip.Addr) *nl.NetlinkRequest {
+	request := toward(addr, unix.RTM_GETROUTE, 0, &nl.RtMsg{RtMsg: unix.RtMsg{Src_len: uint8(source.BitLen())}})
+	request.AddData(nl.NewRtAttr(unix.RTA_SRC, source.AsSlice()))
+	return request
+}
+
 func toward(addr netip.Addr, what, flags int, message *nl.RtMsg) *nl.NetlinkRequest {
-	message.Family = unix.AF_INET
-	if addr.Is6() {
-		message.Family = unix.AF_INET6
-	}
+	message.Family = familyOf(addr.Is6())
 	message.Dst_len = uint8(addr.BitLen())
 	request := nl.NewNetlinkRequest(what, flags)
 	request.AddData(message)

@@ -33,9 +33,7 @@ func TestDump(t *testing.T) {
 	s := open(t)
 	for range 2 {
 		n := 0
-		request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
-		request.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
-		if err := s.Dump(request, func([]byte) { n++ }); err != nil {
+		if err := s.Addresses(unix.AF_UNSPEC, func(netip.Prefix) { n++ }); err != nil {
 			t.Fatal(err)
 		}
 		if n != len(all) {

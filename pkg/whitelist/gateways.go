@@ -16,42 +16,59 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
 )
 
-// mayBeGateway asks the kernel for the way to addr. What is reached through some other
-// gateway, as nearly every attacker is, cannot be one itself, and one such question costs
-// far less than looking through all routes. Any doubt is a yes.
+// mayBeGateway tells whether addr may be the gateway of a default route, for far less than
+// looking through all routes costs. What is reached through some other gateway, as nearly
+// every attacker is, is none where no rule leads to further tables; but for a backup gateway
+// outside the host's networks ("onlink"), which is not worth that look at each attack. Any
+// other doubt is a yes.
 func mayBeGateway(addr netip.Addr) bool {
 	family := uint8(unix.AF_INET)
 	if addr.Is6() {
 		family = unix.AF_INET6
 	}
-	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
-	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family, Dst_len: uint8(addr.BitLen())}})
-	req.AddData(nl.NewRtAttr(unix.RTA_DST, addr.AsSlice()))
 	socket, err := rtnetlink.Open(context.Background())
 	if err != nil {
 		return true
 	}
 	defer socket.Close()
+	if !isElsewhere(socket, family, addr) {
+		return true
+	}
+	rules, err := socket.Rules(family)
+	return err != nil || slices.ContainsFunc(rules, rtnetlink.Rule.Elsewhere)
+}
+
+// isElsewhere tells that the kernel's way to addr leads through another gateway, or that there
+// is none.
+func isElsewhere(socket *rtnetlink.Socket, family uint8, addr netip.Addr) bool {
+	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
+	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family, Dst_len: uint8(addr.BitLen())}})
+	req.AddData(nl.NewRtAttr(unix.RTA_DST, addr.AsSlice()))
 	answers, err := socket.Ask(req)
 	if err != nil {
-		return true
+		return false
 	}
 	switch answer := answers[0]; {
 	case errors.Is(answer.Err, unix.ENETUNREACH): // not even a default route leads there
-		return false
-	case errors.Is(answer.Err, unix.EINVAL), errors.Is(answer.Err, unix.EHOSTUNREACH), errors.Is(answer.Err, unix.EACCES):
-		return false // blackhole, unreachable, prohibit: null-routed already
-	case len(answer.Message) < unix.SizeofRtMsg:
 		return true
+	case errors.Is(answer.Err, unix.EINVAL), errors.Is(answer.Err, unix.EHOSTUNREACH), errors.Is(answer.Err, unix.EACCES):
+		return true // blackhole, unreachable, prohibit: null-routed already
+	case len(answer.Message) < unix.SizeofRtMsg:
+		return false
 	default:
 		msg := nl.DeserializeRtMsg(answer.Message)
 		if msg.Type != unix.RTN_UNICAST {
-			return true
+			return false
 		}
 		var way List
 		way.addRouteGateways(answer.Message[msg.Len():])
-		return len(way.networks) == 0 || slices.ContainsFunc(way.networks, func(n network) bool { return n.prefix.Addr() == addr })
+		return len(way.networks) > 0 && !way.has(addr)
 	}
+}
+
+// has tells whether addr itself is in the list.
+func (l *List) has(addr netip.Addr) bool {
+	return slices.ContainsFunc(l.networks, func(n network) bool { return n.prefix.Addr() == addr })
 }
 
 // addGateways adds the gateways of all default routes. It asks the kernel for

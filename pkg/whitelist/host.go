@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/plainfile"
@@ -75,36 +74,11 @@ func (l *List) addInterfaces(b BuiltIn) {
 	socket, err := rtnetlink.Open(context.Background())
 	if err == nil {
 		defer socket.Close()
-		request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
-		request.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
-		err = socket.Dump(request, func(message []byte) {
-			if p, ok := interfaceAddr(message); ok {
-				l.addInterface(p, b)
-			}
-		})
+		err = socket.Addresses(unix.AF_UNSPEC, func(p netip.Prefix) { l.addInterface(p, b) })
 	}
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("reading the host's own addresses: %w", err))
 	}
-}
-
-// interfaceAddr reads one address of an interface and its network (rtnetlink(7)). With a
-// point-to-point peer IFA_ADDRESS is the peer's, and IFA_LOCAL ours.
-func interfaceAddr(message []byte) (netip.Prefix, bool) {
-	if len(message) < unix.SizeofIfAddrmsg {
-		return netip.Prefix{}, false
-	}
-	attrs, err := nl.ParseRouteAttr(message[unix.SizeofIfAddrmsg:])
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	var addr netip.Addr
-	for _, a := range attrs {
-		if a.Attr.Type == unix.IFA_LOCAL || a.Attr.Type == unix.IFA_ADDRESS && !addr.IsValid() {
-			addr, _ = netip.AddrFromSlice(a.Value)
-		}
-	}
-	return netip.PrefixFrom(addr, int(message[1])), addr.IsValid() // the second byte is ifa_prefixlen
 }
 
 func (l *List) addInterface(p netip.Prefix, b BuiltIn) {

@@ -1,0 +1,81 @@
+package firewall
+
+import (
+	"context"
+	"encoding/binary"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+)
+
+// forwards reports whether packets of a family that the host passes on are to be dropped
+// too.
+func (e *Firewall) forwards(v6 bool) bool {
+	switch e.opts.Forward {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	sysctl := "sys/net/ipv4/ip_forward"
+	if v6 {
+		sysctl = "sys/net/ipv6/conf/all/forwarding"
+	}
+	value, err := plainfile.Read(filepath.Join(e.opts.Proc, sysctl), 64)
+	if err == nil && strings.TrimSpace(string(value)) != "0" {
+		return true
+	}
+	return !besideFakes && interfaceForwards(v6)
+}
+
+// interfaceForwards tells whether an interface forwards though the host as a whole does not,
+// as systemd-networkd's IPv4Forwarding= makes it. For IPv6 that is conf/*/force_forwarding
+// (Linux 6.17): conf/*/forwarding says other things there. One request is about all
+// interfaces, be they thousands; procfs takes three calls for each.
+func interfaceForwards(v6 bool) bool {
+	s, err := rtnetlink.Open(context.Background())
+	if err != nil {
+		return false
+	}
+	defer s.Close()
+	what, family, says := unix.RTM_GETNETCONF, unix.AF_INET, netconfForwards
+	if v6 {
+		what, family, says = unix.RTM_GETLINK, unix.AF_INET6, linkForwards
+	}
+	request := nl.NewNetlinkRequest(what, unix.NLM_F_DUMP)
+	request.AddData(nl.NewIfInfomsg(family)) // longer than what RTM_GETNETCONF takes, which is as well
+	forwards := false
+	err = s.Dump(request, func(message []byte) (more bool) {
+		forwards = says(message)
+		return !forwards
+	})
+	return err == nil && forwards
+}
+
+// netconfForwards reads conf/*/forwarding of IPv4, of one interface: linux/netconf.h. The
+// settings for all and for those to come have negative numbers.
+func netconfForwards(message []byte) bool {
+	const header, index, forwarding = 4, 1, 2
+	attributes := message[min(header, len(message)):]
+	return int32At(find(attributes, index), 0) > 0 && int32At(find(attributes, forwarding), 0) != 0
+}
+
+// linkForwards reads conf/*/force_forwarding of IPv6, of one interface: linux/ipv6.h.
+func linkForwards(message []byte) bool {
+	const conf, forceForwarding = 2, 59 // IFLA_INET6_CONF, DEVCONF_FORCE_FORWARDING
+	settings := path(message[min(unix.SizeofIfInfomsg, len(message)):], unix.IFLA_PROTINFO, conf)
+	return int32At(settings, forceForwarding) != 0
+}
+
+// int32At reads a number of a list in the machine's order, 0 where the list ends before.
+func int32At(list []byte, at int) int32 {
+	if len(list) < 4*at+4 {
+		return 0
+	}
+	return int32(binary.NativeEndian.Uint32(list[4*at:]))
+}
