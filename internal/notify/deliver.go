@@ -18,7 +18,7 @@ import (
 
 // deliverer works through the queue. There is one at a time: it holds the lock.
 type deliverer struct {
-	queue   queue
+	queue   *queue
 	home    ossec.Home
 	now     func() time.Time
 	lookup  whitelist.Resolver
@@ -37,17 +37,13 @@ type deliverer struct {
 }
 
 // begin reads what the queue holds.
-func (d *deliverer) begin() error {
-	if err := d.queue.make(); err != nil {
-		return err
-	}
+func (d *deliverer) begin() {
 	d.ready, d.told = map[string]notice{}, map[string]bool{}
 	d.queue.sweep(d.now())
 	var err error
 	if d.progress, err = d.queue.load(); err != nil {
 		d.fault(err)
 	}
-	return nil
 }
 
 // configure reads the settings anew: a process that waits must not go by old ones.

@@ -122,7 +122,7 @@ func TestSendmailProgram(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := os.Remove(d.queue.path("progress.json")); err != nil {
+		if err := os.Remove(filepath.Join(d.queue.dir, "progress.json")); err != nil {
 			t.Fatal(err)
 		}
 	}
