@@ -112,6 +112,59 @@ func (q *queue) write(folder, name string, v any) (err error) {
 	return q.sync(folder)
 }
 
+// replace puts v in a file of a folder and takes the file old away, which may have the
+// same name. Where there is no room for another file it goes over the old one, whose room
+// it has: if that stayed as it is, those who got the mail would get it at each attempt.
+// Should that fail too, it does stay, for twice is better than never.
+func (q *queue) replace(folder, old, name string, v any) error {
+	err := q.write(folder, name, v)
+	switch {
+	case err != nil:
+		if oerr := q.overwrite(place(folder, old), v); oerr != nil {
+			return errors.Join(err, oerr)
+		}
+		return q.root.Rename(place(folder, old), place(folder, name))
+	case old != name:
+		return q.remove(folder, old)
+	}
+	return nil
+}
+
+// overwrite puts v in a file that is there. Who reads the file stops at the end of the
+// first value, so until the whole is written it tells the old one, or is damaged.
+func (q *queue) overwrite(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	file, err := q.root.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if err = overwriteFile(file, data); err == nil {
+		err = file.Sync()
+	}
+	if cerr := file.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func overwriteFile(file *os.File, data []byte) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	within := min(int64(len(data)), info.Size())
+	if _, err := file.WriteAt(data[within:], within); err != nil { // first, for only this can lack room
+		return errors.Join(err, file.Truncate(info.Size()))
+	}
+	if _, err := file.WriteAt(data[:within], 0); err != nil {
+		return err
+	}
+	return file.Truncate(int64(len(data)))
+}
+
 func (q *queue) sync(folder string) error {
 	file, err := q.root.Open(filepath.Join(folder, "."))
 	if err != nil {

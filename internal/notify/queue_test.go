@@ -1,12 +1,14 @@
 package notify
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Who may write in the folder above the state can put another in its place at any time. A
@@ -95,3 +97,48 @@ func TestQueueShowsNoEscapes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who asks for another attempt while a deliverer is about to leave gets it.
+func TestRetryAskedAtTheEnd(t *testing.T) {
+	h := newHouse(t, onlyOps, "")
+	c := newClock()
+	d := h.deliverer(c)
+	attempts := 0
+	d.send = func(context.Context, Settings, []string, []byte) (map[string]error, error) {
+		if attempts++; attempts == 1 {
+			if status, stdout, stderr := h.run("", "queue", "--retry", "all"); status != 0 || stdout != "trying 1 again\n" {
+				t.Errorf("status %d, %q, %q", status, stdout, stderr)
+			}
+		}
+		return nil, errors.New("down")
+	}
+	h.queueUp(c, "203.0.113.7", "5712")
+	c.add(settleTime)
+	lock, err := d.queue.tryLock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.work(context.Background(), lock, func() time.Duration { return 0 }); err != nil || attempts != 2 {
+		t.Errorf("%v, %d attempts", err, attempts)
+	}
+}
+
+// What keeps a flush from its work stands in the log.
+func TestFlushFailsInTheLog(t *testing.T) {
+	h := newHouse(t, onlyOps, "")
+	c := newClock()
+	c.add(-time.Minute) // settled
+	h.queueUp(c, "203.0.113.7", "5712")
+	tmp := filepath.Join(h.home.MailQueue(), dirTmp)
+	if err := os.Remove(tmp); err != nil {
+		t.Fatal(err)
+	}
+	h.write(tmp, "")
+	const want = "delivering mail: writing to the mail queue: "
+	if status, _, stderr := h.run("", "flush"); status != 1 || !strings.Contains(stderr, want) || !strings.Contains(h.log(), " error - - - - - Failed: "+want) {
+		t.Errorf("status %d, %q, log %q", status, stderr, h.log())
+	}
+}
+
+// onlyOps mails to one, by a server that is not there.
+const onlyOps = "<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>192.0.2.1</smtp_server></global></ossec_config>"
