@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -107,6 +108,19 @@ func FuzzClean(f *testing.F) {
 			t.Errorf("%q gives %q", text, log)
 		}
 	})
+}
+
+// What nobody can see is shown, so that no text looks like another.
+func TestInvisible(t *testing.T) {
+	for _, r := range "\u115f\u1160\uffa0\u17b4\u180b\u3164\u034f\ufe0f\u2800\u2003\u200b\u202e\U000e0041\U000e0101" {
+		if got, want := cleanLine("ad"+string(r)+"min"), fmt.Sprintf(`ad\u%04xmin`, r); got != want {
+			t.Errorf("%U: %q, want %q", r, got, want)
+		}
+	}
+	const seen = "Ŝtelo – 星 ★\u00a0é🙂" // and a blank that is one
+	if got := cleanLine(seen); got != seen {
+		t.Errorf("%q, want it as it is", got)
+	}
 }
 
 func TestSubjects(t *testing.T) {

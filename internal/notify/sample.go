@@ -50,9 +50,9 @@ func samples(now time.Time) [][]notice {
 // test sends a sample at once and tells each step. It goes round the queue and its limit.
 func (c *call) test(ctx context.Context, to []string) int {
 	c.setUp()
-	recipients := c.settings.Recipients("", 0, nil)
+	recipients, nobody := c.settings.general()
 	if len(to) > 0 {
-		recipients = nil
+		recipients, nobody = nil, nil
 		for _, text := range to {
 			a, err := config.MailAddress(text)
 			if err != nil {
@@ -68,8 +68,8 @@ func (c *call) test(ctx context.Context, to []string) int {
 			return program.ExitFailed
 		}
 	}
-	if len(recipients) == 0 {
-		c.Complain(fmt.Errorf("%w: all recipients are those of single rules; name one with --to", ErrNotSet))
+	if nobody != nil {
+		c.Complain(fmt.Errorf("%w; name one with --to", nobody))
 		return program.ExitFailed
 	}
 	now := c.Now()

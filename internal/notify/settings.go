@@ -271,6 +271,16 @@ func (s *Settings) Recipients(ruleID string, level int, groups []string) []strin
 	return to
 }
 
+// general returns who gets a mail that is about no rule. Without anybody the error is
+// ErrNotSet.
+func (s *Settings) general() ([]string, error) {
+	to := s.Recipients("", 0, nil)
+	if len(to) == 0 {
+		return nil, fmt.Errorf("%w: all recipients are those of single rules, groups or levels", ErrNotSet)
+	}
+	return to, nil
+}
+
 // stepTimeout bounds one step of the dialogue.
 func (s *Settings) stepTimeout() time.Duration { return s.Timeout.Duration }
 

@@ -27,6 +27,9 @@ func Submit(p *program.Program, settings Settings, m Message) error {
 	if settings.notSet != nil {
 		return settings.notSet
 	}
+	if _, err := settings.general(); err != nil {
+		return err
+	}
 	q, err := makeQueue(p.Home.MailQueue())
 	if err != nil {
 		return err
