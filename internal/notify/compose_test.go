@@ -144,6 +144,35 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
+// A digest counts each address as it stands, and is red only where one may be at large.
+func TestDigestCounts(t *testing.T) {
+	now := time.Now()
+	blocked := sample(now)
+	still, ended, white, unknown, lifting, free := blocked, blocked, blocked, blocked, blocked, blocked
+	still.Kind = kindEnd
+	ended.Kind, ended.Standing = kindEnd, standing{}
+	white.Standing = standing{Whitelisted: "x"}
+	unknown.Standing = standing{Unknown: "x"}
+	lifting.Kind, lifting.Standing = kindEnd, standing{Lifting: []string{"firewall-drop"}}
+	free.Standing = standing{}
+	for _, r := range []struct {
+		notices              []notice
+		subject, text, color string
+	}{
+		{[]notice{ended, ended}, "2 addresses, 2 blocks ended", "Blocked: 0  Whitelisted: 0  Not blocked: 0  Block ended: 2\n", "green"},
+		{[]notice{unknown, lifting}, "2 addresses, state of 2 unknown", "Blocked: 0  Whitelisted: 0  Not blocked: 0  Unknown: 2\n", "red"},
+		{[]notice{blocked, still}, "2 addresses, 2 of them blocked", "Blocked: 2  Whitelisted: 0  Not blocked: 0\n", "green"},
+		{[]notice{blocked, ended}, "2 addresses, 1 of them blocked, 1 block ended", "Blocked: 1  Whitelisted: 0  Not blocked: 0  Block ended: 1\n", "green"},
+		{[]notice{white, white}, "2 addresses, 0 of them blocked", "Blocked: 0  Whitelisted: 2  Not blocked: 0\n", "amber"},
+		{[]notice{blocked, free, white, ended, unknown}, "5 addresses, 1 of them blocked, 1 block ended, state of 1 unknown", "Blocked: 1  Whitelisted: 1  Not blocked: 1  Block ended: 1  Unknown: 1\n", "red"},
+	} {
+		c, err := compose(testSettings(t), r.notices, []string{"ops@example.org"}, now)
+		if err != nil || c.subject != "OSSEC Alert: "+r.subject || !strings.Contains(c.text, "\n"+r.text) || !strings.Contains(c.html, `<div class="bar `+r.color+`">`) {
+			t.Errorf("%q, %v\n%s%s\nwant %q, %q, a bar in %s", c.subject, err, c.text, c.html, r.subject, r.text, r.color)
+		}
+	}
+}
+
 func TestOwnTemplates(t *testing.T) {
 	now := time.Now()
 	h := newHouse(t, "", "")
