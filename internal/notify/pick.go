@@ -130,6 +130,10 @@ func (d *deliverer) deliver(ctx context.Context, m *outgoing) error {
 		return d.failed(m, err)
 	}
 	raw, err := d.compose(m)
+	for raw == nil && len(m.notices) > 1 && errors.Is(err, errTooLong) {
+		m.notices = m.notices[:len(m.notices)/2] // the rest goes in the next
+		raw, err = d.compose(m)
+	}
 	if raw == nil {
 		return d.sent(m, all(m.to, refused{err}))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,8 +34,9 @@ func (a *answers) send(_ context.Context, _ Settings, to []string, message []byt
 // named is how often each of the addresses stands in the mails for a recipient.
 func (a *answers) named(recipient string, addresses ...string) map[string]int {
 	count := map[string]int{}
-	for _, address := range addresses {
-		for _, mail := range a.got[recipient] {
+	for _, mail := range a.got[recipient] {
+		mail, _, _ := strings.Cut(mail, "Content-Type: text/html")
+		for _, address := range addresses {
 			count[address] += strings.Count(mail, "\n"+address+"  ") + strings.Count(mail, "\nAddress:     "+address+"\r\n")
 		}
 	}
@@ -160,6 +162,68 @@ func TestNoRoomForTheRest(t *testing.T) {
 				t.Errorf("%s left, %v", left, err)
 			}
 		})
+	}
+}
+
+// A digest that gets too long to be one mail goes in several, and every alert is in one.
+func TestDigestTooLong(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, strings.Replace(onlyOps, "<global>", "<global><email_maxperhour>1</email_maxperhour>", 1), "[mail]\ncoalesce = \"0s\"\n")
+	c := newClock()
+	d := h.deliverer(c)
+	a := &answers{map[string]error{}, map[string][]string{}}
+	d.send = a.send
+	var addresses []string
+	for i := range 400 {
+		n := sample(c.Now())
+		n.Addr = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		addresses = append(addresses, n.Addr.String())
+		n.Recipients, n.Rules, n.Count = []string{"ops@example.org"}, nil, maxRules
+		for r := range maxRules {
+			n.Rules = append(n.Rules, ruleCount{fmt.Sprint(5000 + r), 10, strings.Repeat("&", maxWord), 1, c.Now()})
+		}
+		n.setID()
+		if err := d.queue.write(dirReady, n.ID, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for mails := 1; mails <= 2; mails++ {
+		step(t, d, c)
+		if got := a.got["ops@example.org"]; len(got) != mails || len(got[mails-1]) < 1<<20 {
+			t.Fatalf("%d mails, want %d, none of them empty", len(got), mails)
+		}
+		c.add(time.Hour)
+	}
+	for address, count := range a.named("ops@example.org", addresses...) {
+		if count != 1 {
+			t.Errorf("%s is named %d times", address, count)
+		}
+	}
+	if left := h.waiting(stateWaiting) + h.waiting(stateRefused); left != 0 {
+		t.Errorf("%d left", left)
+	}
+}
+
+// A template of the administrator's that makes too much takes nothing from the digest.
+func TestOwnTemplateTooLong(t *testing.T) {
+	h := newHouse(t, onlyOps, "")
+	path := string(h.home) + "/text.tmpl"
+	h.write(path, `{{range 20000000}}too much{{end}}`)
+	h.write(h.home.Settings(), fmt.Sprintf("[mail]\ntext_template = %q\nmax_per_hour = 1\n", path))
+	c := newClock()
+	d := h.deliverer(c)
+	a := &answers{map[string]error{}, map[string][]string{}}
+	d.send = a.send
+	addresses := []string{"203.0.113.1", "203.0.113.2", "203.0.113.3"}
+	for _, addr := range addresses {
+		h.queueUp(c, addr, "5712")
+	}
+	step(t, d, c)
+	if got, want := a.named("ops@example.org", addresses...), (map[string]int{addresses[0]: 1, addresses[1]: 1, addresses[2]: 1}); len(a.got["ops@example.org"]) != 1 || !maps.Equal(got, want) {
+		t.Errorf("%d mails tell of %v", len(a.got["ops@example.org"]), got)
+	}
+	if !strings.Contains(h.log(), "broken template "+path) {
+		t.Errorf("the log does not tell:\n%s", h.log())
 	}
 }
 
