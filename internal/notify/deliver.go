@@ -74,8 +74,11 @@ func (d *deliverer) configure() {
 // nothing is left.
 func (d *deliverer) step(ctx context.Context) (time.Time, error) {
 	d.configure()
-	if err := d.queue.takeRetry(); err == nil {
+	switch err := d.queue.takeRetry(); {
+	case err == nil:
 		d.progress.Retry, d.progress.Refused = time.Time{}, map[string]refusal{}
+	case !errors.Is(err, os.ErrNotExist): // it would be asked for again and again
+		return time.Time{}, fmt.Errorf("taking note of the wish for another attempt: %w", err)
 	}
 	unsettled, err := d.fold(ctx)
 	if err != nil {
