@@ -3,14 +3,19 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/emersion/go-smtp"
 	"golang.org/x/sys/unix"
 )
 
@@ -168,6 +173,97 @@ func TestMailFullDisk(t *testing.T) {
 	}
 	if got := h.files(); len(mails) != 3 || got != "" {
 		t.Errorf("mails %v, left in the queue:\n%s", mails, got)
+	}
+}
+
+// deferring is a mail server that puts off one recipient and takes mail for all others.
+type deferring struct {
+	mu    sync.Mutex
+	later string
+	took  map[string]int // mails by recipient
+}
+
+func (d *deferring) NewSession(*smtp.Conn) (smtp.Session, error) {
+	return &deferringSession{server: d}, nil
+}
+
+type deferringSession struct {
+	server *deferring
+	to     []string
+}
+
+func (s *deferringSession) Reset()                               { s.to = nil }
+func (s *deferringSession) Logout() error                        { return nil }
+func (s *deferringSession) Mail(string, *smtp.MailOptions) error { return nil }
+
+func (s *deferringSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	if to == s.server.later {
+		return &smtp.SMTPError{Code: 450, Message: "greylisted"}
+	}
+	s.to = append(s.to, to)
+	return nil
+}
+
+func (s *deferringSession) Data(r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	for _, to := range s.to {
+		s.server.took[to]++
+	}
+	return err
+}
+
+// set says whom to put off, "" for nobody, and returns how many mails each recipient got.
+func (d *deferring) set(later string) map[string]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.later = later
+	return maps.Clone(d.took)
+}
+
+// TestMailFullDiskOneDeferred: where the queue can take nothing more and the server puts one
+// recipient off, the others get the mail once, and that one gets it in the end.
+func TestMailFullDiskOneDeferred(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	h := newMailHouse(t)
+	fill := smallDisk(t, filepath.Join(h.home, "var"))
+	conf := filepath.Join(h.home, "etc/ossec.conf")
+	replace := func(old, with string) {
+		text, err := os.ReadFile(conf)
+		must(t, err)
+		must(t, os.WriteFile(conf, []byte(strings.Replace(string(text), old, with, 1)), 0o600))
+	}
+	replace("<email_to>", "<email_to>second@example.org,")
+	h.ends(75)
+	respond(t, h.program, "add", "-", "203.0.113.1", "-", "5712")
+	h.idle()
+	makeRoom := fill()
+
+	server := &deferring{later: "second@example.org", took: map[string]int{}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	running := smtp.NewServer(server)
+	go func() { _ = running.Serve(l) }() // until the test ends
+	t.Cleanup(func() { _ = running.Close() })
+	replace("<smtp_server>"+h.sendmail+"/sendmail", "<smtp_server>"+l.Addr().String())
+	var here Host
+	for range 3 {
+		here.Run(t, h.program, "queue", "--retry", "all")
+		h.idle()
+	}
+	makeRoom()
+	if got, want := server.set(""), map[string]int{"ops@example.org": 1}; !maps.Equal(got, want) {
+		t.Errorf("with a full disk: mails %v, want %v", got, want)
+	}
+	here.Run(t, h.program, "queue", "--retry", "all")
+	h.idle()
+	if got, want := server.set(""), map[string]int{"ops@example.org": 1, "second@example.org": 1}; !maps.Equal(got, want) || h.files() != "" {
+		t.Errorf("mails %v, want %v; left in the queue:\n%s", got, want, h.files())
 	}
 }
 

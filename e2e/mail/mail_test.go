@@ -79,9 +79,7 @@ func TestPostfix(t *testing.T) {
 			if mech == "auto" {
 				want = "scram-sha-256"
 			}
-			if log := strings.ToLower(p.log()); !strings.Contains(log, "sasl_method="+want+", sasl_username="+login+"@mail.test") {
-				t.Errorf("Postfix saw no login by %s:\n%s", want, log)
-			}
+			p.wantLogged("sasl_method=" + want + ", sasl_username=" + login + "@mail.test")
 			if received := strings.Join(m.Header["Received"], "\n"); !strings.Contains(received, "ESMTPSA") {
 				t.Errorf("not by an encrypted, authenticated session: %s", received)
 			}

@@ -251,6 +251,20 @@ func (p *postfix) log() string {
 	return string(text)
 }
 
+// wantLogged waits until the log holds a text, in any case: what writes it is a process of
+// its own, behind which a mail may arrive.
+func (p *postfix) wantLogged(text string) {
+	p.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !strings.Contains(strings.ToLower(p.log()), strings.ToLower(text)) {
+		if time.Now().After(deadline) {
+			p.t.Errorf("the log lacks %q:\n%s", text, p.log())
+			return
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
 // next waits for a mail in a mailbox and takes it out.
 func (p *postfix) next(box string) []byte {
 	p.t.Helper()

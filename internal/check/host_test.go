@@ -244,6 +244,9 @@ func TestMail(t *testing.T) {
 		{"no server", mailConf(to), isWarn, "mail", "there is no mail server", "<smtp_server>"},
 		{"no such program", mailConf(to + "<smtp_server>/nonexistent/sendmail</smtp_server>"), isWarn, "mail", `"/nonexistent/sendmail" is not there`, "smtp_server"},
 		{"a program", mailConf(to + "<smtp_server>/bin/sh</smtp_server>"), isOK, "mail", "by the program", ""},
+		{"a program as OSSEC calls it", mailConf(to + "<smtp_server>/bin/sh -t</smtp_server>"), isOK, "mail", `by the program "/bin/sh", which is there`, ""},
+		{"no such program, with arguments", mailConf(to + "<smtp_server>/nonexistent/sendmail -t</smtp_server>"), isWarn, "mail", `"/nonexistent/sendmail" is not there`, "smtp_server"},
+		{"a program that needs a shell", mailConf(to + "<smtp_server>/bin/cat | /bin/sh</smtp_server>"), isWarn, "mail", "no shell is used", "smtp_server"},
 		{"no answer", mailConf(to + "<smtp_server>192.0.2.25</smtp_server>"), isWarn, "mail", `"192.0.2.25:25": connection refused`, "email-notification test"},
 		{"a bad port", mailConf(to + "<smtp_server>/bin/sh</smtp_server><smtp_port>many</smtp_port>"), isWarn, "mail", "<smtp_port>", "correct it"},
 		{"in the settings", func(p *place) {

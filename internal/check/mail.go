@@ -73,10 +73,14 @@ func (h *host) mailServer(ctx context.Context, base ossec.Mail) []Finding {
 	case server == "":
 		return []Finding{skip("there is no mail server to try")}
 	case strings.HasPrefix(server, "/"):
-		if info, err := os.Stat(server); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-			return []Finding{fault("install it, or name another as smtp_server", "the mail program %s is not there, or not executable", quote(server))}
+		program, _, err := ossec.MailProgram(server)
+		if err != nil {
+			return []Finding{fault("name the program and its arguments alone as smtp_server", "%v", err)}
 		}
-		return []Finding{ok("by the program %s, which is there", quote(server))}
+		if info, err := os.Stat(program); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+			return []Finding{fault("install it, or name another as smtp_server", "the mail program %s is not there, or not executable", quote(program))}
+		}
+		return []Finding{ok("by the program %s, which is there", quote(program))}
 	}
 	implicit := over.TLS == "implicit"
 	port := cmp.Or(over.Port, base.Port)

@@ -13,7 +13,7 @@ type Mail struct {
 	From     string   `toml:"from"`
 	ReplyTo  string   `toml:"reply_to"`
 	IDSName  string   `toml:"ids_name"`    // header X-IDS-OSSEC
-	Server   string   `toml:"smtp_server"` // host name, address, or absolute path of a sendmail program
+	Server   string   `toml:"smtp_server"` // host name, address, or absolute path of a sendmail program and its arguments
 	Port     int      `toml:"smtp_port"`   // 0: 465 for tls = "implicit", 587 with a user, else 25
 	User     string   `toml:"smtp_user"`
 	Password string   `toml:"password_file"` // holds the password; mode 0600

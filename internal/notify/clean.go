@@ -60,7 +60,9 @@ func clean(s string, lines bool) string {
 
 // hidden reports characters that IsGraphic lets pass though nobody can see them.
 func hidden(r rune) bool {
-	return unicode.Is(unicode.Zs, r) && r != ' ' && r != '\u00a0' || r >= 0xfe00 && r <= 0xfe0f || r == 0x034f || r == 0x3164 || r == 0x2800
+	const blankBraille = 0x2800 // it takes up room, and is empty
+	return unicode.Is(unicode.Zs, r) && r != ' ' && r != '\u00a0' || r == blankBraille ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // clip cuts s to at most n bytes, not within a character.

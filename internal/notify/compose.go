@@ -36,8 +36,11 @@ func composeView(s Settings, v View, to []string, now time.Time, id string) (com
 		}
 		*into = out
 	}
-	err := c.write(s, to, now, id)
-	return c, errors.Join(append(faults, err)...)
+	err := errors.Join(faults...)
+	if errors.Is(err, errNoPart) {
+		return c, err
+	}
+	return c, errors.Join(err, c.write(s, to, now, id))
 }
 
 // write makes the mail of its parts.

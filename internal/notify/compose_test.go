@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -109,6 +110,19 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
+// What nobody can see is shown, so that no text looks like another.
+func TestInvisible(t *testing.T) {
+	for _, r := range "\u115f\u1160\uffa0\u17b4\u180b\u3164\u034f\ufe0f\u2800\u2003\u200b\u202e\U000e0041\U000e0101" {
+		if got, want := cleanLine("ad"+string(r)+"min"), fmt.Sprintf(`ad\u%04xmin`, r); got != want {
+			t.Errorf("%U: %q, want %q", r, got, want)
+		}
+	}
+	const seen = "Ŝtelo – 星 ★\u00a0é🙂" // and a blank that is one
+	if got := cleanLine(seen); got != seen {
+		t.Errorf("%q, want it as it is", got)
+	}
+}
+
 func TestSubjects(t *testing.T) {
 	now := time.Now()
 	n := sample(now)
@@ -126,6 +140,35 @@ func TestSubjects(t *testing.T) {
 		c, err := compose(testSettings(t), []notice{one}, []string{"ops@example.org"}, now)
 		if err != nil || c.subject != strings.TrimSpace(want) {
 			t.Errorf("%q, %v, want %q", c.subject, err, want)
+		}
+	}
+}
+
+// A digest counts each address as it stands, and is red only where one may be at large.
+func TestDigestCounts(t *testing.T) {
+	now := time.Now()
+	blocked := sample(now)
+	still, ended, white, unknown, lifting, free := blocked, blocked, blocked, blocked, blocked, blocked
+	still.Kind = kindEnd
+	ended.Kind, ended.Standing = kindEnd, standing{}
+	white.Standing = standing{Whitelisted: "x"}
+	unknown.Standing = standing{Unknown: "x"}
+	lifting.Kind, lifting.Standing = kindEnd, standing{Lifting: []string{"firewall-drop"}}
+	free.Standing = standing{}
+	for _, r := range []struct {
+		notices              []notice
+		subject, text, color string
+	}{
+		{[]notice{ended, ended}, "2 addresses, 2 blocks ended", "Blocked: 0  Whitelisted: 0  Not blocked: 0  Block ended: 2\n", "green"},
+		{[]notice{unknown, lifting}, "2 addresses, state of 2 unknown", "Blocked: 0  Whitelisted: 0  Not blocked: 0  Unknown: 2\n", "red"},
+		{[]notice{blocked, still}, "2 addresses, 2 of them blocked", "Blocked: 2  Whitelisted: 0  Not blocked: 0\n", "green"},
+		{[]notice{blocked, ended}, "2 addresses, 1 of them blocked, 1 block ended", "Blocked: 1  Whitelisted: 0  Not blocked: 0  Block ended: 1\n", "green"},
+		{[]notice{white, white}, "2 addresses, 0 of them blocked", "Blocked: 0  Whitelisted: 2  Not blocked: 0\n", "amber"},
+		{[]notice{blocked, free, white, ended, unknown}, "5 addresses, 1 of them blocked, 1 block ended, state of 1 unknown", "Blocked: 1  Whitelisted: 1  Not blocked: 1  Block ended: 1  Unknown: 1\n", "red"},
+	} {
+		c, err := compose(testSettings(t), r.notices, []string{"ops@example.org"}, now)
+		if err != nil || c.subject != "OSSEC Alert: "+r.subject || !strings.Contains(c.text, "\n"+r.text) || !strings.Contains(c.html, `<div class="bar `+r.color+`">`) {
+			t.Errorf("%q, %v\n%s%s\nwant %q, %q, a bar in %s", c.subject, err, c.text, c.html, r.subject, r.text, r.color)
 		}
 	}
 }

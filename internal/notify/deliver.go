@@ -18,7 +18,7 @@ import (
 
 // deliverer works through the queue. There is one at a time: it holds the lock.
 type deliverer struct {
-	queue   queue
+	queue   *queue
 	home    ossec.Home
 	now     func() time.Time
 	lookup  whitelist.Resolver
@@ -37,17 +37,13 @@ type deliverer struct {
 }
 
 // begin reads what the queue holds.
-func (d *deliverer) begin() error {
-	if err := d.queue.make(); err != nil {
-		return err
-	}
+func (d *deliverer) begin() {
 	d.ready, d.told = map[string]notice{}, map[string]bool{}
 	d.queue.sweep(d.now())
 	var err error
 	if d.progress, err = d.queue.load(); err != nil {
 		d.fault(err)
 	}
-	return nil
 }
 
 // configure reads the settings anew: a process that waits must not go by old ones.
@@ -78,8 +74,11 @@ func (d *deliverer) configure() {
 // nothing is left.
 func (d *deliverer) step(ctx context.Context) (time.Time, error) {
 	d.configure()
-	if err := d.queue.takeRetry(); err == nil {
+	switch err := d.queue.takeRetry(); {
+	case err == nil:
 		d.progress.Retry, d.progress.Refused = time.Time{}, map[string]refusal{}
+	case !errors.Is(err, os.ErrNotExist): // it would be asked for again and again
+		return time.Time{}, fmt.Errorf("taking note of the wish for another attempt: %w", err)
 	}
 	unsettled, err := d.fold(ctx)
 	if err != nil {

@@ -350,12 +350,12 @@ func TestFoldedOnce(t *testing.T) {
 	if err != nil || len(names) != 1 {
 		t.Fatal(names, err)
 	}
-	saved, err := os.ReadFile(d.queue.path(dirNew, names[0]+".json"))
+	saved, err := os.ReadFile(filepath.Join(d.queue.dir, dirNew, names[0]+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	step(t, d, c)
-	h.write(d.queue.path(dirNew, names[0]+".json"), string(saved)) // as if it had been killed before removing it
+	h.write(filepath.Join(d.queue.dir, dirNew, names[0]+".json"), string(saved)) // as if it had been killed before removing it
 	h.queueUp(c, "203.0.113.7", "5712")
 	d = h.deliverer(c)
 	c.add(time.Hour)
@@ -370,15 +370,15 @@ func TestDamagedFilesAreKept(t *testing.T) {
 	h := newHouse(t, s.conf(""), "")
 	c := newClock()
 	d := h.deliverer(c)
-	h.write(d.queue.path(dirNew, "1.json"), "{\"kind\":")
-	h.write(d.queue.path(dirReady, "2.json"), "")
-	h.write(d.queue.path("progress.json"), "x")
+	h.write(filepath.Join(d.queue.dir, dirNew, "1.json"), "{\"kind\":")
+	h.write(filepath.Join(d.queue.dir, dirReady, "2.json"), "")
+	h.write(filepath.Join(d.queue.dir, "progress.json"), "x")
 	h.queueUp(c, "203.0.113.7", "5712")
 	d = h.deliverer(c)
 	step(t, d, c)
 	s.next()
 	for _, name := range []string{"1.damaged", "2.damaged"} {
-		if _, err := os.Stat(d.queue.path(dirFailed, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(d.queue.dir, dirFailed, name)); err != nil {
 			t.Error(err)
 		}
 	}

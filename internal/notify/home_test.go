@@ -42,17 +42,27 @@ func newHouse(t *testing.T, conf, settings string) house {
 	return h
 }
 
+// queue is the house's.
+func (h house) queue() *queue {
+	h.t.Helper()
+	q, err := makeQueue(h.home.MailQueue())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return q
+}
+
 // idle waits until no deliverer is at work.
 func (h house) idle() {
 	h.t.Helper()
 	if _, err := os.Lstat(h.home.MailQueue()); err != nil {
 		return
 	}
-	lock, err := queue{h.home.MailQueue()}.waitLock(30 * time.Second)
+	lock, err := h.queue().waitLock(30 * time.Second)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	lock.Release()
+	_ = lock.Close() // it is only a lock
 }
 
 // process is the program as a process of its own.
@@ -125,15 +135,13 @@ func (c *clock) add(d time.Duration) {
 func (h house) deliverer(c *clock) *deliverer {
 	h.t.Helper()
 	d := &deliverer{
-		queue: queue{h.home.MailQueue()}, home: h.home, now: c.Now, program: h.invoked(),
+		queue: h.queue(), home: h.home, now: c.Now, program: h.invoked(),
 		log: func(lines []byte) { appendFile(h.t, h.home.NotificationLog(), lines) },
 		send: func(ctx context.Context, s Settings, to []string, message []byte) (map[string]error, error) {
 			return send(ctx, s, to, message, nil)
 		},
 	}
-	if err := d.begin(); err != nil {
-		h.t.Fatal(err)
-	}
+	d.begin()
 	return d
 }
 
@@ -163,7 +171,7 @@ func (h house) queueUp(c *clock, addr, rule string) {
 
 func (h house) queueEvent(e event) {
 	h.t.Helper()
-	if err := (queue{h.home.MailQueue()}).add(e); err != nil {
+	if err := h.queue().add(e); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -193,7 +201,7 @@ func (h house) hold(response, name, addr string, since time.Time) {
 // waiting counts the notices that wait.
 func (h house) waiting(state string) int {
 	h.t.Helper()
-	rows, _, err := queue{h.home.MailQueue()}.list()
+	rows, _, err := h.queue().list()
 	if err != nil {
 		h.t.Fatal(err)
 	}

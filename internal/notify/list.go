@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 )
 
 // How a notification stands in the list of the queue, and where it lies.
@@ -19,7 +18,7 @@ const (
 var stateDirs = map[string]string{stateArrived: dirNew, stateWaiting: dirReady, stateRefused: dirFailed}
 
 // list returns all that is in the queue, oldest first.
-func (q queue) list() ([]listed, progress, error) {
+func (q *queue) list() ([]listed, progress, error) {
 	rows := []listed{}
 	p, err := q.load()
 	if err != nil {
@@ -63,11 +62,8 @@ func (q queue) list() ([]listed, progress, error) {
 
 // putBack lets a refused notification wait again. It keeps its own name there, so that it
 // meets no other.
-func (q queue) putBack(id string) error {
-	if strings.ContainsAny(id, "/\x00") {
-		return fmt.Errorf("%q is no notification", id)
-	}
-	err := os.Rename(q.path(dirFailed, id+".json"), q.path(dirReady, id+".json"))
+func (q *queue) putBack(id string) error {
+	err := q.root.Rename(place(dirFailed, id), place(dirReady, id))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("putting a mail back: %w", err)
 	}

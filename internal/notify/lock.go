@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/internal/run"
 )
@@ -24,12 +23,12 @@ const lockFD = 3
 // ErrBusy says that another process is delivering.
 var ErrBusy = errors.New("another process is delivering")
 
-func (q queue) lockPath() string { return q.path("deliver.lock") }
+const lockFile = "deliver.lock"
 
 // tryLock takes the deliverer's lock without waiting. Unlike a filelock it can be handed
 // down: it belongs to the open file, not to the process.
-func (q queue) tryLock() (*os.File, error) {
-	file, err := os.OpenFile(q.lockPath(), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+func (q *queue) tryLock() (*os.File, error) {
+	file, err := q.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening lock file: %w", err)
 	}
@@ -46,27 +45,31 @@ func (q queue) tryLock() (*os.File, error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, ErrBusy
 	}
-	return nil, fmt.Errorf("locking %s: %w", q.lockPath(), err)
+	return nil, fmt.Errorf("locking %s: %w", filepath.Join(q.dir, lockFile), err)
 }
 
+// lockPause is how often waitLock tries.
+const lockPause = 10 * time.Millisecond
+
 // waitLock waits for the lock that long.
-func (q queue) waitLock(wait time.Duration) (*filelock.Lock, error) {
-	lock, err := filelock.Exclusive(q.lockPath(), wait)
-	if errors.Is(err, filelock.ErrTimeout) {
-		return nil, ErrBusy
+func (q *queue) waitLock(wait time.Duration) (*os.File, error) {
+	for end := time.Now().Add(wait); ; time.Sleep(lockPause) {
+		file, err := q.tryLock()
+		if !errors.Is(err, ErrBusy) || time.Now().After(end) {
+			return file, err
+		}
 	}
-	return lock, err
 }
 
 // inheritedLock takes over the lock that the starting process handed down.
-func (q queue) inheritedLock() (*os.File, error) {
+func (q *queue) inheritedLock() (*os.File, error) {
 	unix.CloseOnExec(lockFD)
-	file := os.NewFile(lockFD, q.lockPath())
+	file := os.NewFile(lockFD, filepath.Join(q.dir, lockFile))
 	here, err := file.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("taking over the lock: %w", err)
 	}
-	there, err := os.Lstat(q.lockPath())
+	there, err := q.root.Lstat(lockFile)
 	if err != nil || !os.SameFile(here, there) {
 		return nil, errors.New("taking over the lock: it is another file")
 	}
@@ -78,7 +81,7 @@ func (q queue) inheritedLock() (*os.File, error) {
 
 // start starts the deliverer in a process of its own, unless one is at work: that one
 // looks for new events until after it has given up its lock, so it misses none.
-func (q queue) start(p *program.Program) error {
+func (q *queue) start(p *program.Program) error {
 	lock, err := q.tryLock()
 	if errors.Is(err, ErrBusy) {
 		return nil

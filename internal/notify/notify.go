@@ -41,14 +41,12 @@ type call struct {
 	person   bool
 	dryRun   bool
 	onDelete bool
-	queue    queue
 }
 
 // Main runs the program and returns its exit status.
 func Main(env program.Env) int {
 	c := &call{Program: program.New(env, Name)}
 	c.Hint = Hint
-	c.queue = queue{c.Home.MailQueue()}
 	args := c.Arguments()
 	ctx := context.Background()
 	switch {
@@ -124,10 +122,14 @@ func (c *call) notify() int {
 	if c.dryRun {
 		return c.show(e)
 	}
-	if err := c.queue.add(e); err != nil {
+	q, err := makeQueue(c.Home.MailQueue())
+	if err == nil {
+		err = q.add(e)
+	}
+	if err != nil {
 		return c.fail(err)
 	}
-	if err := c.queue.start(&c.Program); err != nil {
+	if err := q.start(&c.Program); err != nil {
 		c.logFault(fmt.Errorf("%w (the mail waits for the next flush)", err))
 	}
 	c.say("queued a mail about %s", c.about.Key())
@@ -175,9 +177,9 @@ func (c *call) log(status arlog.Status, message string) {
 func (c *call) appendLog(lines []byte) { c.AppendLog(c.Home.NotificationLog(), lines) }
 
 // deliverer returns one that works with the real outside.
-func (c *call) deliverer() *deliverer {
+func (c *call) deliverer(q *queue) *deliverer {
 	return &deliverer{
-		queue: c.queue, home: c.Home, now: c.Now, lookup: c.Resolver, program: c.path(), log: c.appendLog,
+		queue: q, home: c.Home, now: c.Now, lookup: c.Resolver, program: c.path(), log: c.appendLog,
 		send: func(ctx context.Context, s Settings, to []string, message []byte) (map[string]error, error) {
 			return send(ctx, s, to, message, nil)
 		},

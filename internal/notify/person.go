@@ -141,42 +141,56 @@ func (c *call) print(text string) int {
 
 // deliver is the process in the background.
 func (c *call) deliver(locked bool) int {
-	take := c.queue.tryLock
-	if locked {
-		take = c.queue.inheritedLock
-	}
-	lock, err := take()
-	if err == nil {
-		err = detached(c.deliverer(), lock, func() time.Duration {
-			settings, _ := config.Load(c.Home.Settings()) // the deliverer tells of faults
-			return max(settings.Mail.Linger.Duration, settleTime+time.Second)
-		})
-	}
-	if err != nil && !errors.Is(err, ErrBusy) {
+	if err := c.deliverAll(locked); err != nil && !errors.Is(err, ErrBusy) {
 		return c.fail(fmt.Errorf("delivering mail: %w", err))
 	}
 	return program.ExitOK
 }
 
+func (c *call) deliverAll(locked bool) error {
+	q, err := makeQueue(c.Home.MailQueue())
+	if err != nil {
+		return err
+	}
+	take := q.tryLock
+	if locked {
+		take = q.inheritedLock
+	}
+	lock, err := take()
+	if err != nil {
+		return err
+	}
+	return c.deliverer(q).work(context.Background(), lock, func() time.Duration {
+		settings, _ := config.Load(c.Home.Settings()) // the deliverer tells of faults
+		return max(settings.Mail.Linger.Duration, settleTime+time.Second)
+	})
+}
+
 // flush delivers what is due. Should another process be at it, that one does.
 func (c *call) flush(ctx context.Context) int {
-	if _, err := os.Lstat(c.queue.dir); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(c.Home.MailQueue()); errors.Is(err, os.ErrNotExist) {
 		return program.ExitOK // nothing was ever queued
 	}
-	lock, err := c.queue.waitLock(100 * time.Millisecond)
+	q, err := makeQueue(c.Home.MailQueue())
+	if err != nil {
+		return c.fail(err)
+	}
+	lock, err := q.waitLock(100 * time.Millisecond)
 	if errors.Is(err, ErrBusy) {
 		return program.ExitOK
 	}
 	if err != nil {
 		return c.fail(err)
 	}
-	defer lock.Release()
-	d := c.deliverer()
-	if err = d.begin(); err == nil {
-		err = d.run(ctx, settleTime+time.Second)
+	d := c.deliverer(q)
+	err = d.work(ctx, lock, func() time.Duration { return settleTime + time.Second })
+	if d.failure != nil {
+		c.Complain(fmt.Errorf("delivering mail: %w", d.failure)) // the log has it
 	}
-	if err = errors.Join(err, d.failure); err != nil {
-		c.Complain(fmt.Errorf("delivering mail: %w", err)) // the log has it
+	if err != nil {
+		return c.fail(fmt.Errorf("delivering mail: %w", err))
+	}
+	if d.failure != nil {
 		return program.ExitFailed
 	}
 	return program.ExitOK

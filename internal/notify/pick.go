@@ -130,6 +130,10 @@ func (d *deliverer) deliver(ctx context.Context, m *outgoing) error {
 		return d.failed(m, err)
 	}
 	raw, err := d.compose(m)
+	for raw == nil && len(m.notices) > 1 && errors.Is(err, errTooLong) {
+		m.notices = m.notices[:len(m.notices)/2] // the rest goes in the next
+		raw, err = d.compose(m)
+	}
 	if raw == nil {
 		return d.sent(m, all(m.to, refused{err}))
 	}
@@ -206,13 +210,14 @@ func (d *deliverer) sent(m *outgoing, result map[string]error) error {
 	}
 	// On a full disk what went is done with all the same, or it would go again and again.
 	unsaved := d.queue.save(d.progress)
+	var unfinished error
 	var lines []byte
 	for _, n := range m.notices {
 		if len(accepted) > 0 {
 			lines = append(lines, d.line(n, arlog.StatusAdd, sentMessage(n, len(m.notices)))...)
 		}
 		if err := d.finish(n, m.to, deferred, lost, final); err != nil {
-			return err
+			unfinished = err // one of many tells enough
 		}
 	}
 	if len(lines) > 0 {
@@ -230,17 +235,21 @@ func (d *deliverer) sent(m *outgoing, result map[string]error) error {
 			d.logLine(m.notices[0], arlog.StatusError, arlog.Failed(fmt.Errorf("sending mail: %w", err)))
 		}
 	}
-	return nil
+	return unfinished
 }
 
 // finish takes a notice out of the queue, or leaves it there for those recipients that
-// did not get it yet. What was refused for good is kept aside for the lost ones.
+// did not get it yet. What was refused for good is kept aside for the lost ones; what
+// cannot be kept aside stays where it is, to be refused again.
 func (d *deliverer) finish(n notice, tried, deferred, lost []string, why error) error {
+	var unkept error
 	if len(lost) > 0 {
 		aside := n
 		aside.Error, aside.Failed, aside.Recipients = oneLine(why), d.now().UTC(), lost
-		if err := d.queue.write(dirFailed, n.ID+"-"+random(), aside); err != nil {
-			return fmt.Errorf("keeping a refused mail: %w", err)
+		key, _, _ := strings.Cut(n.ID, "-") // it may have been set aside before
+		if err := d.queue.write(dirFailed, key+"-"+random(), aside); err != nil {
+			unkept = fmt.Errorf("keeping a refused mail: %w", err)
+			deferred = slices.Concat(deferred, lost)
 		}
 	}
 	old := n.ID
@@ -248,18 +257,20 @@ func (d *deliverer) finish(n notice, tried, deferred, lost []string, why error) 
 		return slices.Contains(tried, r) && !slices.Contains(deferred, r)
 	})
 	delete(d.ready, old)
-	if len(n.Recipients) > 0 {
-		n.Rest = n.Rest || len(deferred) < len(tried) // somebody got it, or never will
+	if len(n.Recipients) == 0 {
+		return errors.Join(unkept, d.queue.remove(dirReady, old))
+	}
+	// Only what others got or never will is called anew. Many of one address may have been
+	// put back, and under their common key they would take each other's place.
+	if !n.Rest && len(deferred) < len(tried) {
+		n.Rest = true
 		n.setID()
-		d.ready[n.ID] = n
-		if err := d.queue.write(dirReady, n.ID, n); err != nil {
-			return fmt.Errorf("writing to the mail queue: %w", err)
-		}
 	}
-	if old == n.ID && len(n.Recipients) > 0 {
-		return nil
+	d.ready[n.ID] = n
+	if err := d.queue.replace(dirReady, old, n.ID, n); err != nil {
+		return errors.Join(unkept, fmt.Errorf("writing to the mail queue: %w", err))
 	}
-	return d.queue.remove(dirReady, old)
+	return unkept
 }
 
 func oneLine(err error) string { return cleanLine(strings.ReplaceAll(err.Error(), "\n", "; ")) }

@@ -24,30 +24,57 @@ const (
 	dirTmp    = "tmp"
 )
 
-// queue is the folder var/active-response/mail. Only the process that holds its lock
-// sends; anybody adds.
-type queue struct{ dir string }
-
-func (q queue) path(elem ...string) string {
-	return filepath.Join(append([]string{q.dir}, elem...)...)
+// queue is the folder var/active-response/mail, opened. Only the process that holds its
+// lock sends; anybody adds. All files in it go by way of root, never by the path: see
+// statedir.Open.
+type queue struct {
+	dir  string // as people know it
+	root *os.Root
 }
 
-// make makes the folders, and refuses any that others than we could have put there.
-func (q queue) make() error {
-	for _, dir := range []string{filepath.Dir(q.dir), q.dir, q.path(dirNew), q.path(dirReady), q.path(dirFailed), q.path(dirTmp)} {
-		if err := statedir.Make(dir); err != nil {
-			return fmt.Errorf("making the mail queue: %w", err)
+// openQueue opens the queue, unless others than we could have put it there. A missing one
+// is an error that errors.Is os.ErrNotExist.
+func openQueue(dir string) (*queue, error) {
+	state, err := statedir.Open(filepath.Dir(dir))
+	if err != nil {
+		return nil, fmt.Errorf("opening the mail queue: %w", err)
+	}
+	defer state.Close() // only looked into
+	root, err := statedir.OpenIn(state, filepath.Base(dir))
+	if err != nil {
+		return nil, fmt.Errorf("opening the mail queue: %w", err)
+	}
+	return &queue{dir, root}, nil
+}
+
+// makeQueue opens the queue and makes what is missing of it.
+func makeQueue(dir string) (*queue, error) {
+	if err := statedir.Make(filepath.Dir(dir)); err != nil {
+		return nil, fmt.Errorf("making the mail queue: %w", err)
+	}
+	state, err := statedir.Open(filepath.Dir(dir))
+	if err != nil {
+		return nil, fmt.Errorf("making the mail queue: %w", err)
+	}
+	defer state.Close() // only looked into
+	if err := state.Mkdir(filepath.Base(dir), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("making the mail queue: %w", err)
+	}
+	root, err := statedir.OpenIn(state, filepath.Base(dir))
+	if err != nil {
+		return nil, fmt.Errorf("making the mail queue: %w", err)
+	}
+	for _, folder := range []string{dirNew, dirReady, dirFailed, dirTmp} {
+		if err := root.Mkdir(folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("making the mail queue: %w", errors.Join(err, root.Close()))
 		}
 	}
-	return nil
+	return &queue{dir, root}, nil
 }
 
 // add puts an event into the queue. It is there, whatever happens to the machine, when
 // add returns.
-func (q queue) add(e event) error {
-	if err := q.make(); err != nil {
-		return err
-	}
+func (q *queue) add(e event) error {
 	name := fmt.Sprintf("%019d-%d-%s", e.Queued.UnixNano(), os.Getpid(), random())
 	if err := q.write(dirNew, name, e); err != nil {
 		return fmt.Errorf("writing to the mail queue: %w", err)
@@ -55,14 +82,17 @@ func (q queue) add(e event) error {
 	return nil
 }
 
+// place is where a file lies in the queue.
+func place(folder, name string) string { return filepath.Join(folder, name+".json") }
+
 // write puts v in a file of a folder, in place of one that has that name.
-func (q queue) write(folder, name string, v any) (err error) {
+func (q *queue) write(folder, name string, v any) (err error) {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	tmp := q.path(dirTmp, fmt.Sprintf("%s.%d", name, os.Getpid()))
-	file, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	tmp := filepath.Join(dirTmp, fmt.Sprintf("%s.%d", name, os.Getpid()))
+	file, err := q.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -74,16 +104,69 @@ func (q queue) write(folder, name string, v any) (err error) {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(tmp, q.path(folder, name+".json"))
+		err = q.root.Rename(tmp, place(folder, name))
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(tmp))
+		return errors.Join(err, q.root.Remove(tmp))
 	}
-	return syncDir(q.path(folder))
+	return q.sync(folder)
 }
 
-func syncDir(dir string) error {
-	file, err := os.Open(dir)
+// replace puts v in a file of a folder and takes the file old away, which may have the
+// same name. Where there is no room for another file it goes over the old one, whose room
+// it has: if that stayed as it is, those who got the mail would get it at each attempt.
+// Should that fail too, it does stay, for twice is better than never.
+func (q *queue) replace(folder, old, name string, v any) error {
+	err := q.write(folder, name, v)
+	switch {
+	case err != nil:
+		if oerr := q.overwrite(place(folder, old), v); oerr != nil {
+			return errors.Join(err, oerr)
+		}
+		return q.root.Rename(place(folder, old), place(folder, name))
+	case old != name:
+		return q.remove(folder, old)
+	}
+	return nil
+}
+
+// overwrite puts v in a file that is there. Who reads the file stops at the end of the
+// first value, so until the whole is written it tells the old one, or is damaged.
+func (q *queue) overwrite(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	file, err := q.root.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if err = overwriteFile(file, data); err == nil {
+		err = file.Sync()
+	}
+	if cerr := file.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func overwriteFile(file *os.File, data []byte) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	within := min(int64(len(data)), info.Size())
+	if _, err := file.WriteAt(data[within:], within); err != nil { // first, for only this can lack room
+		return errors.Join(err, file.Truncate(info.Size()))
+	}
+	if _, err := file.WriteAt(data[:within], 0); err != nil {
+		return err
+	}
+	return file.Truncate(int64(len(data)))
+}
+
+func (q *queue) sync(folder string) error {
+	file, err := q.root.Open(filepath.Join(folder, "."))
 	if err != nil {
 		return err
 	}
@@ -97,9 +180,10 @@ func syncDir(dir string) error {
 	return err
 }
 
-// names lists a folder, oldest first in dirNew. A missing folder is empty.
-func (q queue) names(folder string) ([]string, error) {
-	entries, err := os.ReadDir(q.path(folder))
+// names lists a folder, oldest first in dirNew. A missing folder is empty. What is not
+// called as a file of ours is none.
+func (q *queue) names(folder string) ([]string, error) {
+	entries, err := q.entries(folder)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -108,7 +192,7 @@ func (q queue) names(folder string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && e.Type().IsRegular() {
+		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && e.Type().IsRegular() && strings.Trim(name, "0123456789abcdef-") == "" {
 			names = append(names, name)
 		}
 	}
@@ -116,40 +200,49 @@ func (q queue) names(folder string) ([]string, error) {
 	return names, nil
 }
 
+func (q *queue) entries(folder string) ([]os.DirEntry, error) {
+	file, err := q.root.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() // only read from
+	return file.ReadDir(-1)
+}
+
 // errDamagedFile marks a file of the queue that does not read.
 var errDamagedFile = errors.New("damaged file in the mail queue")
 
 // read reads one file.
-func (q queue) read(folder, name string, into any) error {
-	file, err := os.OpenFile(q.path(folder, name+".json"), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+func (q *queue) read(folder, name string, into any) error {
+	file, err := q.root.Open(place(folder, name))
 	if err != nil {
 		return err
 	}
 	defer file.Close() // only read from
 	if err := json.NewDecoder(file).Decode(into); err != nil {
-		return fmt.Errorf("%w %s: %w", errDamagedFile, file.Name(), err)
+		return fmt.Errorf("%w %s: %w", errDamagedFile, filepath.Join(q.dir, place(folder, name)), err)
 	}
 	return nil
 }
 
-func (q queue) remove(folder, name string) error {
-	if err := os.Remove(q.path(folder, name+".json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+func (q *queue) remove(folder, name string) error {
+	if err := q.root.Remove(place(folder, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("removing from the mail queue: %w", err)
 	}
 	return nil
 }
 
 // setAsideDamaged keeps a file that does not read for somebody to look at.
-func (q queue) setAsideDamaged(folder, name string) error {
-	return os.Rename(q.path(folder, name+".json"), q.path(dirFailed, name+".damaged"))
+func (q *queue) setAsideDamaged(folder, name string) error {
+	return q.root.Rename(place(folder, name), filepath.Join(dirFailed, name+".damaged"))
 }
 
 // sweep removes what killed processes left in tmp.
-func (q queue) sweep(now time.Time) {
-	entries, _ := os.ReadDir(q.path(dirTmp)) // what is there harms nobody
+func (q *queue) sweep(now time.Time) {
+	entries, _ := q.entries(dirTmp) // what is there harms nobody
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > time.Hour {
-			_ = os.Remove(q.path(dirTmp, e.Name()))
+		if info, err := q.root.Lstat(filepath.Join(dirTmp, e.Name())); err == nil && now.Sub(info.ModTime()) > time.Hour {
+			_ = q.root.Remove(filepath.Join(dirTmp, e.Name()))
 		}
 	}
 }
@@ -182,7 +275,7 @@ type refusal struct {
 const progressFile = "progress"
 
 // load reads the progress; what cannot be read begins anew.
-func (q queue) load() (progress, error) {
+func (q *queue) load() (progress, error) {
 	var p progress
 	err := q.read("", progressFile, &p)
 	if errors.Is(err, os.ErrNotExist) {
@@ -200,7 +293,7 @@ func (q queue) load() (progress, error) {
 	return p, err
 }
 
-func (q queue) save(p progress) error {
+func (q *queue) save(p progress) error {
 	if err := q.write("", progressFile, p); err != nil {
 		return fmt.Errorf("writing the progress of the mail queue: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -33,7 +34,14 @@ func (c *call) showQueue(retry, drop string, asJSON bool) int {
 		_ = c.usageError(errors.New("either --retry or --drop"))
 		return program.ExitFailed
 	}
-	rows, progress, err := c.queue.list()
+	rows, progress := []listed{}, progress{}
+	q, err := openQueue(c.Home.MailQueue())
+	switch {
+	case err == nil:
+		rows, progress, err = q.list()
+	case errors.Is(err, os.ErrNotExist):
+		err = nil // nothing was ever queued
+	}
 	sent := pace{sent: progress.Sent}
 	sent.forget(c.Now())
 	progress.Sent = sent.sent
@@ -43,9 +51,9 @@ func (c *call) showQueue(retry, drop string, asJSON bool) int {
 	}
 	switch {
 	case retry != "":
-		return c.retry(rows, retry)
+		return c.retry(q, rows, retry)
 	case drop != "":
-		return c.drop(rows, drop)
+		return c.drop(q, rows, drop)
 	case asJSON:
 		enc := json.NewEncoder(c.Stdout)
 		enc.SetIndent("", "  ")
@@ -67,7 +75,7 @@ func (c *call) showQueue(retry, drop string, asJSON bool) int {
 
 func (c *call) table(rows []listed, progress progress) error {
 	if progress.Error != "" {
-		fmt.Fprintf(c.Stdout, "the last attempt failed: %s\nnext attempt: %s\n", progress.Error, progress.Retry.Local().Format(time.DateTime))
+		fmt.Fprintf(c.Stdout, "the last attempt failed: %s\nnext attempt: %s\n", cleanLine(progress.Error), progress.Retry.Local().Format(time.DateTime))
 	}
 	if len(rows) == 0 {
 		_, err := fmt.Fprintln(c.Stdout, "the queue is empty")
@@ -76,7 +84,7 @@ func (c *call) table(rows []listed, progress progress) error {
 	w := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tSTATE\tADDRESS\tRULE\tALERTS\tSINCE\tTO\tWHY")
 	for _, r := range rows {
-		why := r.Error
+		why := cleanLine(r.Error)
 		if why == "" {
 			why = "-"
 		}
@@ -98,41 +106,40 @@ func (c *call) chosen(rows []listed, id string) []listed {
 	return nil
 }
 
-func (c *call) retry(rows []listed, id string) int {
+func (c *call) retry(q *queue, rows []listed, id string) int {
 	chosen := c.chosen(rows, id)
 	if chosen == nil && id != "all" {
 		return program.ExitFailed
 	}
 	for _, r := range chosen {
 		if r.State == stateRefused {
-			if err := c.queue.putBack(r.ID); err != nil {
+			if err := q.putBack(r.ID); err != nil {
 				c.Complain(err)
 				return program.ExitFailed
 			}
 		}
 	}
-	err := c.queue.make()
-	if err == nil {
-		err = c.queue.askRetry()
-	}
-	if err == nil {
-		err = c.queue.start(&c.Program)
-	}
-	if err != nil {
-		c.Complain(fmt.Errorf("asking for another attempt: %w", err))
-		return program.ExitFailed
+	if len(chosen) > 0 {
+		err := q.askRetry()
+		if err == nil {
+			err = q.start(&c.Program)
+		}
+		if err != nil {
+			c.Complain(fmt.Errorf("asking for another attempt: %w", err))
+			return program.ExitFailed
+		}
 	}
 	fmt.Fprintf(c.Stdout, "trying %d again\n", len(chosen))
 	return program.ExitOK
 }
 
-func (c *call) drop(rows []listed, id string) int {
+func (c *call) drop(q *queue, rows []listed, id string) int {
 	chosen := c.chosen(rows, id)
 	if chosen == nil && id != "all" {
 		return program.ExitFailed
 	}
 	for _, r := range chosen {
-		if err := c.queue.remove(stateDirs[r.State], r.ID); err != nil {
+		if err := q.remove(stateDirs[r.State], r.ID); err != nil {
 			c.Complain(err)
 			return program.ExitFailed
 		}

@@ -51,34 +51,33 @@ func (d *deliverer) fresh() bool {
 
 // A person who wants the next attempt at once leaves a file, for the deliverer may be at
 // work and then the progress is its own.
-func (q queue) retryPath() string { return q.path("retry-now") }
+const retryFile = "retry-now"
 
-func (q queue) askRetry() error {
-	file, err := os.OpenFile(q.retryPath(), os.O_CREATE|os.O_WRONLY, 0o600)
+func (q *queue) askRetry() error {
+	file, err := q.root.OpenFile(retryFile, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	return file.Close()
 }
 
-func (q queue) retryAsked() bool {
-	_, err := os.Lstat(q.retryPath())
+func (q *queue) retryAsked() bool {
+	_, err := q.root.Lstat(retryFile)
 	return err == nil
 }
 
 // takeRetry returns nil when a person asked for an attempt at once.
-func (q queue) takeRetry() error { return os.Remove(q.retryPath()) }
+func (q *queue) takeRetry() error { return q.root.Remove(retryFile) }
 
-// detached is the life of a deliverer that add started: it gives up its lock, and looks
-// once more, for whoever added an event meanwhile saw the lock and started nothing.
-func detached(d *deliverer, lock *os.File, linger func() time.Duration) error {
+// work is what a deliverer does while it has the lock: it works through the queue, gives up
+// the lock, and looks once more, for whoever added an event or asked for another attempt
+// meanwhile saw the lock and started nothing.
+func (d *deliverer) work(ctx context.Context, lock *os.File, linger func() time.Duration) error {
 	for {
-		err := d.begin()
-		if err == nil {
-			err = d.run(context.Background(), linger())
-		}
+		d.begin()
+		err := d.run(ctx, linger())
 		_ = lock.Close() // it is only a lock
-		if err != nil || !d.fresh() {
+		if err != nil || !d.fresh() && !d.queue.retryAsked() {
 			return err
 		}
 		if lock, err = d.queue.tryLock(); err != nil {

@@ -34,7 +34,7 @@ func sample(now time.Time) notice {
 // samples are notices of every kind.
 func samples(now time.Time) [][]notice {
 	one := sample(now)
-	free, white, end, bare := one, one, one, one
+	free, white, end, unknown, bare := one, one, one, one, one
 	free.Addr, free.Standing = netip.MustParseAddr("2001:db8::7"), standing{}
 	free.Reverse, free.Country, free.Network = "", "", ""
 	white.Addr = netip.MustParseAddr("198.51.100.20")
@@ -43,16 +43,18 @@ func samples(now time.Time) [][]notice {
 	white.Count = 3
 	white.Rules = append(white.Rules[:1:1], ruleCount{"5720", 10, "Multiple SSHD authentication failures.", 2, now})
 	end.Addr, end.Kind, end.Standing = netip.MustParseAddr("192.0.2.99"), kindEnd, standing{}
+	unknown.Addr, unknown.Standing = netip.MustParseAddr("192.0.2.100"), standing{Unknown: "the lease file is locked by another process"}
+	unknown.Reverse, unknown.Country, unknown.Network = "", "", ""
 	bare.Addr, bare.Alert = netip.Addr{}, alertFacts{Time: now, Missing: "the call named no alert"}
-	return [][]notice{{one}, {free}, {white}, {end}, {bare}, {one, free, white, end}}
+	return [][]notice{{one}, {free}, {white}, {end}, {unknown}, {bare}, {one, free, white, end, unknown}}
 }
 
 // test sends a sample at once and tells each step. It goes round the queue and its limit.
 func (c *call) test(ctx context.Context, to []string) int {
 	c.setUp()
-	recipients := c.settings.Recipients("", 0, nil)
+	recipients, nobody := c.settings.general()
 	if len(to) > 0 {
-		recipients = nil
+		recipients, nobody = nil, nil
 		for _, text := range to {
 			a, err := config.MailAddress(text)
 			if err != nil {
@@ -68,8 +70,8 @@ func (c *call) test(ctx context.Context, to []string) int {
 			return program.ExitFailed
 		}
 	}
-	if len(recipients) == 0 {
-		c.Complain(fmt.Errorf("%w: all recipients are those of single rules; name one with --to", ErrNotSet))
+	if nobody != nil {
+		c.Complain(fmt.Errorf("%w; name one with --to", nobody))
 		return program.ExitFailed
 	}
 	now := c.Now()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/run"
@@ -19,7 +20,7 @@ func sendProgram(ctx context.Context, s Settings, to []string, message []byte, t
 	defer cancel()
 	// -i: a line with a dot alone does not end the mail. It wants the line ends of the
 	// system.
-	args := append([]string{"-i", "-f", s.From.Address, "--"}, to...)
+	args := slices.Concat(s.arguments, []string{"-i", "-f", s.From.Address, "--"}, to)
 	text := strings.ReplaceAll(string(message), "\r\n", "\n")
 	_, err := run.Command(ctx, s.Server, text, args...)
 	switch {

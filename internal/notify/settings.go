@@ -33,6 +33,8 @@ type Settings struct {
 	From    *mail.Address
 	ReplyTo *mail.Address // nil for none
 	Host    string        // of this machine
+	// arguments are what stands after the path of the program that is the server.
+	arguments []string
 	// Password comes from ossec.conf; the file that config.Mail names stands before it.
 	password string
 	strict   bool  // the server's certificate must be good
@@ -129,7 +131,13 @@ const (
 // complete derives what follows from the rest and tells what is missing.
 func (s *Settings) complete() []error {
 	var faults []error
-	if !s.sendmail() && strings.ContainsFunc(s.Server, func(r rune) bool { return r <= ' ' || r == '/' || r == '@' || r >= 0x7f }) {
+	if s.sendmail() {
+		path, args, err := ossec.MailProgram(s.Server)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		s.Server, s.arguments = path, args
+	} else if strings.ContainsFunc(s.Server, func(r rune) bool { return r <= ' ' || r == '/' || r == '@' || r >= 0x7f }) {
 		faults = append(faults, fmt.Errorf("the mail server %q is neither a host nor the absolute path of a program", clip(s.Server, 80)))
 		s.Server = ""
 	}
@@ -261,6 +269,16 @@ func (s *Settings) Recipients(ruleID string, level int, groups []string) []strin
 	}
 	slices.Sort(to)
 	return to
+}
+
+// general returns who gets a mail that is about no rule. Without anybody the error is
+// ErrNotSet.
+func (s *Settings) general() ([]string, error) {
+	to := s.Recipients("", 0, nil)
+	if len(to) == 0 {
+		return nil, fmt.Errorf("%w: all recipients are those of single rules, groups or levels", ErrNotSet)
+	}
+	return to, nil
 }
 
 // stepTimeout bounds one step of the dialogue.

@@ -35,10 +35,11 @@ const dataFactor = 5
 // session is one dialogue with the server.
 type session struct {
 	Settings
-	conn  net.Conn
-	smtp  *smtp.Client
-	tls   bool
-	trace func(format string, args ...any)
+	conn   net.Conn
+	smtp   *smtp.Client
+	tls    bool
+	trace  func(format string, args ...any)
+	secret string // the password, once it is about to be sent
 }
 
 // step gives the next step its time.
@@ -50,7 +51,16 @@ func (s *session) step(factor time.Duration) {
 // another attempt makes sense; without one the map tells of each recipient: nil, it is
 // accepted; refused, for good; else deferred.
 func sendSMTP(ctx context.Context, settings Settings, to []string, message []byte, trace func(string, ...any)) (map[string]error, error) {
-	s := &session{Settings: settings, trace: trace}
+	s := &session{Settings: settings}
+	s.trace = func(format string, args ...any) { trace("%s", s.presentable(fmt.Sprintf(format, args...))) }
+	result, err := s.send(ctx, to, message)
+	for recipient, err := range result {
+		result[recipient] = s.told(err)
+	}
+	return result, s.told(err)
+}
+
+func (s *session) send(ctx context.Context, to []string, message []byte) (map[string]error, error) {
 	err := s.open(ctx, true)
 	if errors.Is(err, errHandshake) && !s.tlsRequired() && !s.strict {
 		s.trace("encryption: %v; going on without", err)
@@ -87,6 +97,7 @@ func (s *session) open(ctx context.Context, encrypt bool) (err error) {
 			_ = s.conn.Close()
 		}
 	}()
+	s.conn = &boundedConn{s.conn, maxAnswers}
 	s.trace("connected to %s (%s)", address, s.conn.RemoteAddr())
 	s.step(1)
 	talk := s.conn
@@ -192,6 +203,7 @@ func (s *session) authenticate() error {
 	if auth == nil {
 		return fmt.Errorf("logging in: the server offers %q, and none of it can be used here", offered)
 	}
+	s.secret = secret
 	s.step(1)
 	if err := s.smtp.Auth(auth); err != nil {
 		return fmt.Errorf("logging in as %q with %s: %w", s.User, name, err)

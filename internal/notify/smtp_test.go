@@ -3,9 +3,6 @@ package notify
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -83,48 +80,6 @@ func TestNoPasswordInTheClear(t *testing.T) {
 	s.User, s.TLS = "u", "auto"
 	if !s.tlsRequired() {
 		t.Error("encryption is not required")
-	}
-}
-
-func TestSendmailProgram(t *testing.T) {
-	dir := t.TempDir()
-	program := filepath.Join(dir, "sendmail")
-	script := "#!/bin/sh\nprintf '%s\\n' \"$@\" > " + dir + "/args\ncat > " + dir + "/mail\nexit $(cat " + dir + "/status)\n"
-	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	h := newHouse(t, "<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>"+program+"</smtp_server><email_from>o@example.org</email_from></global></ossec_config>", "")
-	for status, want := range map[int]string{0: "", 75: stateWaiting, 67: stateRefused} {
-		h.write(filepath.Join(dir, "status"), fmt.Sprint(status))
-		c := newClock()
-		d := h.deliverer(c)
-		h.queueUp(c, fmt.Sprintf("203.0.113.%d", status), "5712")
-		step(t, d, c)
-		args, err := os.ReadFile(filepath.Join(dir, "args"))
-		if err != nil || string(args) != "-i\n-f\no@example.org\n--\nops@example.org\n" {
-			t.Errorf("arguments %q, %v", args, err)
-		}
-		mail, err := os.ReadFile(filepath.Join(dir, "mail"))
-		if err != nil || strings.Contains(string(mail), "\r") || !strings.Contains(string(mail), "\nSubject: OSSEC Alert: ") {
-			t.Errorf("mail %v\n%s", err, mail)
-		}
-		for _, state := range []string{stateWaiting, stateRefused} {
-			if n := h.waiting(state); (n == 1) != (state == want) {
-				t.Errorf("status %d: %d are %s", status, n, state)
-			}
-		}
-		rows, _, err := d.queue.list()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range rows {
-			if err := d.queue.remove(stateDirs[r.State], r.ID); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := os.Remove(d.queue.path("progress.json")); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -27,7 +27,13 @@ func Submit(p *program.Program, settings Settings, m Message) error {
 	if settings.notSet != nil {
 		return settings.notSet
 	}
-	q := queue{p.Home.MailQueue()}
+	if _, err := settings.general(); err != nil {
+		return err
+	}
+	q, err := makeQueue(p.Home.MailQueue())
+	if err != nil {
+		return err
+	}
 	if err := q.add(event{Kind: kindMessage, Queued: p.Now().UTC(), Program: absolute(p.Invoked, p.Dir), Message: &m}); err != nil {
 		return err
 	}

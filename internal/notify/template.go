@@ -96,8 +96,12 @@ func execute(part, source string, v View) (string, error) {
 // in its place.
 var ErrTemplate = errors.New("broken template")
 
+// errNoPart says that not even the built-in template made a part.
+var errNoPart = errors.New("composing the mail")
+
 // render makes one part of a mail: by the administrator's template, or by the built-in
-// one when there is none or it fails, which the error tells.
+// one when there is none or it fails, which the error tells. It is errNoPart when there is
+// no part.
 func (s *Settings) render(part string, v View) (string, error) {
 	var fault error
 	if path := s.templateFile(part); path != "" {
@@ -115,6 +119,9 @@ func (s *Settings) render(part string, v View) (string, error) {
 		return "", err
 	}
 	out, err := execute(part, source, v)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errNoPart, err)
+	}
 	return out, errors.Join(fault, err)
 }
 

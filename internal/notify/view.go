@@ -22,10 +22,10 @@ type View struct {
 	Sample  bool   // made by test or preview
 	// Late is how long the first alert had to wait, "" when that was no time.
 	Late string
-	// Count is how many alerts the mail tells of. Blocked, Whitelisted and Free count
-	// the addresses.
-	Count, Blocked, Whitelisted, Free int
-	Items                             []Item // one for each address; exactly one when Digest is false
+	// Count is how many alerts the mail tells of. The others count the addresses, each in
+	// one of them, by its State: Blocked those still blocked too, Free the not blocked.
+	Count, Blocked, Ended, Whitelisted, Free, Unknown int
+	Items                                             []Item // one for each address; exactly one when Digest is false
 }
 
 // Item is one address, and what happened.
@@ -34,7 +34,7 @@ type Item struct {
 	Address     string // "" when the alert has none
 	Blocked     bool
 	Whitelisted bool
-	State       string   // "blocked", "whitelisted", "not blocked", "unknown", "block ended", "still blocked"
+	State       string   // "blocked", "still blocked", "block ended", "whitelisted", "unknown", "not blocked"
 	Standing    []string // "Blocked by firewall-drop since ...", one line each
 	Holders     []string // names of the responses
 	Reverse     string   // name of the address, claimed by who owns it
@@ -72,12 +72,16 @@ func makeView(s Settings, notices []notice, now time.Time, zone *time.Location) 
 		item := makeItem(n, zone)
 		v.Items = append(v.Items, item)
 		v.Count += n.Count
-		switch {
-		case item.Blocked:
+		switch item.State {
+		case isBlocked, stillBlocked:
 			v.Blocked++
-		case item.Whitelisted:
+		case blockEnded:
+			v.Ended++
+		case isWhitelisted:
 			v.Whitelisted++
-		default:
+		case isUnknown:
+			v.Unknown++
+		case notBlocked:
 			v.Free++
 		}
 		if n.First.Before(oldest) {
@@ -153,20 +157,30 @@ func stamp(t time.Time, zone *time.Location) string {
 	return t.In(zone).Format(timeLayout)
 }
 
+// How an address stands: what Item.State holds.
+const (
+	isBlocked     = "blocked"
+	stillBlocked  = "still blocked" // though the block was to end
+	blockEnded    = "block ended"
+	isWhitelisted = "whitelisted"
+	isUnknown     = "unknown"
+	notBlocked    = "not blocked"
+)
+
 // state names how the address of a notice stands.
 func state(n notice) string {
 	s := n.Standing
 	switch {
 	case n.Kind == kindEnd && s.blocked():
-		return "still blocked"
+		return stillBlocked
 	case n.Kind == kindEnd && s.Unknown == "" && len(s.Lifting) == 0:
-		return "block ended"
+		return blockEnded
 	case s.blocked():
-		return "blocked"
+		return isBlocked
 	case s.Whitelisted != "":
-		return "whitelisted"
+		return isWhitelisted
 	case s.Unknown != "" || len(s.Lifting) > 0:
-		return "unknown"
+		return isUnknown
 	}
-	return "not blocked"
+	return notBlocked
 }

@@ -2,6 +2,7 @@ package ossec
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -13,7 +14,7 @@ type Mail struct {
 	From       string
 	ReplyTo    string
 	IDSName    string
-	Server     string // host name, address, or absolute path of a sendmail program
+	Server     string // host name, address, or a sendmail program: see MailProgram
 	Port       int    // 0 when unset
 	Auth       bool
 	User       string
@@ -79,6 +80,33 @@ func (m *Mail) set(name, text string) (err error) {
 	}
 	return err
 }
+
+// MailProgram takes a server that is a program apart: OSSEC gives its shell the whole, as
+// "/usr/sbin/sendmail -t". A file that has the whole for its name is that program. Without
+// a shell what means something to one is a fault. The -t is left out: it takes the
+// recipients from the mail, and we name them as arguments, which Postfix's program refuses
+// beside it.
+func MailProgram(server string) (path string, args []string, err error) {
+	if _, err := os.Stat(server); err == nil {
+		return server, nil, nil
+	}
+	if i := strings.IndexAny(server, shellSigns); i >= 0 {
+		return "", nil, fmt.Errorf("the mail program %q: %q does nothing here, for no shell is used", clip(server), server[i:i+1])
+	}
+	words := strings.Fields(server)
+	for _, arg := range words[1:] {
+		if strings.Trim(arg, "-it") == "" && strings.HasPrefix(arg, "-") { // -ti is both
+			arg = strings.ReplaceAll(arg, "t", "")
+		}
+		if arg != "-" {
+			args = append(args, arg)
+		}
+	}
+	return words[0], args, nil
+}
+
+// shellSigns mean something to a shell and nothing in the path of a program.
+const shellSigns = "\"'`\\|;$&<>()*?#"
 
 func yesNo(text string) (bool, error) {
 	switch strings.ToLower(text) {

@@ -33,10 +33,57 @@ func Check(dir string) error {
 	if err != nil {
 		return fmt.Errorf("looking at the state folder: %w", err)
 	}
+	return check(dir, info)
+}
+
+func check(dir string, info os.FileInfo) error {
 	owner := int(info.Sys().(*syscall.Stat_t).Uid)
 	if info.IsDir() && owner == os.Geteuid() && info.Mode().Perm()&0o022 == 0 {
 		return nil
 	}
 	return fmt.Errorf("the state folder %s is not used: it must be a folder of user %d that nobody else may write in (it is %s of user %d)",
 		dir, os.Geteuid(), info.Mode(), owner)
+}
+
+// Open opens a folder that Check allows. What goes by way of it stays in that one, whatever
+// is put in its place afterwards: who may write in the folder above can do so at any time.
+func Open(dir string) (*os.Root, error) {
+	return open(dir,
+		func() (os.FileInfo, error) { return os.Lstat(dir) },
+		func() (*os.Root, error) { return os.OpenRoot(dir + "/") }) // a pipe in its place would be waited for
+}
+
+// OpenIn opens a folder in an open one in the same way.
+func OpenIn(above *os.Root, name string) (*os.Root, error) {
+	return open(filepath.Join(above.Name(), name),
+		func() (os.FileInfo, error) { return above.Lstat(name) },
+		func() (*os.Root, error) { return above.OpenRoot(name) })
+}
+
+func open(dir string, look func() (os.FileInfo, error), openRoot func() (*os.Root, error)) (*os.Root, error) {
+	there, err := look()
+	if err != nil {
+		return nil, fmt.Errorf("looking at the state folder: %w", err)
+	}
+	if err := check(dir, there); err != nil {
+		return nil, err
+	}
+	root, err := openRoot()
+	if err != nil {
+		return nil, fmt.Errorf("opening the state folder: %w", err)
+	}
+	here, err := root.Stat(".")
+	switch {
+	case err != nil:
+		err = fmt.Errorf("looking at the state folder: %w", err)
+	case !os.SameFile(there, here): // a link, perhaps
+		err = fmt.Errorf("the state folder %s is not used: another was put in its place", dir)
+	default:
+		err = check(dir, here)
+	}
+	if err != nil {
+		_ = root.Close() // only looked into
+		return nil, err
+	}
+	return root, nil
 }

@@ -70,7 +70,7 @@ func TestCheckRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, call := range map[string]func(string) error{"Make": statedir.Make, "Check": statedir.Check} {
+			for name, call := range map[string]func(string) error{"Make": statedir.Make, "Check": statedir.Check, "Open": open} {
 				err := call(dir)
 				if test.ok && err != nil {
 					t.Errorf("%s: %v", name, err)
@@ -103,4 +103,46 @@ func TestMakeBelowAFile(t *testing.T) {
 	if err := statedir.Make(filepath.Join(file, "active-response")); !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), file) {
 		t.Errorf("got %v, want ENOTDIR for %s", err, file)
 	}
+}
+
+// TestOpen: what is opened is what Check looked at, and it stays so.
+func TestOpen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "active-response")
+	if _, err := statedir.Open(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing one: %v, want ErrNotExist", err)
+	}
+	if err := statedir.Make(dir); err != nil {
+		t.Fatal(err)
+	}
+	root, err := statedir.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if _, err := statedir.OpenIn(root, "mail"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing one within: %v, want ErrNotExist", err)
+	}
+	if err := root.Mkdir("mail", 0o770); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "mail"), 0o770); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := statedir.OpenIn(root, "mail"); err == nil || !strings.Contains(err.Error(), "the state folder "+dir+"/mail is not used") {
+		t.Errorf("one within that others may write in: %v, want it refused", err)
+	}
+	if err := errors.Join(os.Rename(dir, dir+".moved"), os.Mkdir(dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := root.Lstat("mail"); err != nil {
+		t.Errorf("another was put in its place: %v", err)
+	}
+}
+
+func open(dir string) error {
+	root, err := statedir.Open(dir)
+	if err == nil {
+		err = root.Close()
+	}
+	return err
 }
