@@ -34,14 +34,14 @@ type Alert struct {
 	// Wazuh decoded from it as "key: value", and the events before it that a composite rule
 	// counted.
 	Log []string
-	// Truncated tells that the alert was longer than MaxAlert and lost its end.
+	// Truncated tells that the alert was longer than maxAlert and lost its end.
 	Truncated bool
 	// Partial tells that the file ends within it: its writer may be at it still.
 	Partial bool
 }
 
-// MaxAlert is how much of one alert is kept, in bytes. The rest is passed over.
-const MaxAlert = 128 << 10
+// maxAlert is how much of one alert is kept, in bytes. The rest is passed over.
+const maxAlert = 128 << 10
 
 const (
 	alertMark = "** Alert "
@@ -129,7 +129,7 @@ func (s *Scanner) collect() {
 }
 
 func (s *Scanner) keep(piece []byte) {
-	if room := MaxAlert - len(s.raw); len(piece) > room {
+	if room := maxAlert - len(s.raw); len(piece) > room {
 		piece, s.cut = piece[:room], true
 	}
 	s.raw = append(s.raw, piece...)

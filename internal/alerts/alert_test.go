@@ -87,9 +87,9 @@ no JSON
 }
 
 func TestScanBoundsOneAlert(t *testing.T) {
-	text := strings.Replace(sshAlert, "Failed password", strings.Repeat("x", 3*MaxAlert), 1) + sshAlert
+	text := strings.Replace(sshAlert, "Failed password", strings.Repeat("x", 3*maxAlert), 1) + sshAlert
 	got := scanAll(t, text)
-	if len(got) != 2 || !got[0].Truncated || got[1].Truncated || len(strings.Join(got[0].Log, "\n")) > MaxAlert {
+	if len(got) != 2 || !got[0].Truncated || got[1].Truncated || len(strings.Join(got[0].Log, "\n")) > maxAlert {
 		t.Fatalf("%d alerts, truncated %v", len(got), got[0].Truncated)
 	}
 	if got[0].Partial || got[1].Partial {

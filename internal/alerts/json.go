@@ -121,8 +121,8 @@ func (a *Alert) parseJSON(line []byte) bool {
 	a.SrcIP = presentText(first(j.SrcIP, j.Data.SrcIP))
 	a.User = presentText(first(j.DstUser, j.Data.DstUser, j.SrcUser, j.Data.SrcUser))
 	log := j.FullLog
-	if len(log) > MaxAlert {
-		log, a.Truncated = log[:MaxAlert], true
+	if len(log) > maxAlert {
+		log, a.Truncated = log[:maxAlert], true
 	}
 	if log = strings.TrimRight(log, "\r\n"); log != "" {
 		a.Log = append(a.Log, strings.Split(log, "\n")...)

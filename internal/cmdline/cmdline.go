@@ -84,7 +84,7 @@ func (l Line) Run(ctx context.Context, app *cli.App, args []string) int {
 	for _, c := range app.Commands {
 		c.OnUsageError = app.OnUsageError
 		if c.ArgsUsage == "" {
-			c.Before = l.NoArguments
+			c.Before = l.noArguments
 		}
 	}
 	err := app.RunContext(ctx, append([]string{l.Name}, args...))
@@ -119,8 +119,8 @@ func (l Line) UsageError(err error) error {
 	return ErrReported
 }
 
-// NoArguments tells of an argument where there is to be none.
-func (l Line) NoArguments(c *cli.Context) error {
+// noArguments tells of an argument where there is to be none.
+func (l Line) noArguments(c *cli.Context) error {
 	if !c.Args().Present() {
 		return nil
 	}

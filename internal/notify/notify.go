@@ -49,12 +49,14 @@ func Main(env program.Env) int {
 	c.Hint = Hint
 	args := c.Arguments()
 	ctx := context.Background()
-	switch {
-	case len(args) == 0 && !env.StdinTerminal:
-		return c.wazuhCall()
-	case cmdline.ForPerson(args, personal...):
+	wazuh := len(args) == 0 && !env.StdinTerminal
+	if !wazuh && cmdline.ForPerson(args, personal...) {
 		c.person = true
 		return c.commandLine(ctx, args)
+	}
+	c.KeepWriting()
+	if wazuh {
+		return c.wazuhCall()
 	}
 	return c.ossecCall(args)
 }
@@ -133,7 +135,7 @@ func (c *call) notify() int {
 		c.logFault(fmt.Errorf("%w (the mail waits for the next flush)", err))
 	}
 	c.say("queued a mail about %s", c.about.Key())
-	if errors.Is(c.fault, ErrPassword) {
+	if errors.Is(c.fault, errPassword) {
 		return program.ExitFailed // it waits until that has been mended
 	}
 	return program.ExitOK

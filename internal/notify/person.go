@@ -57,12 +57,7 @@ func (c *call) commands() []*cli.Command {
 	command := func(name, usage string, run func(x *cli.Context) int, flags ...cli.Flag) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, HideHelpCommand: true, Flags: flags,
-			Action: func(x *cli.Context) error {
-				if x.Args().Present() && name != "template" {
-					return c.line().NoArguments(x)
-				}
-				return cmdline.Result(run(x))
-			},
+			Action: func(x *cli.Context) error { return cmdline.Result(run(x)) },
 		}
 	}
 	act := func(name, usage string) *cli.Command {

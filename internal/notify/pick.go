@@ -54,9 +54,6 @@ func (d *deliverer) pick() (mail *outgoing, due time.Time, err error) {
 			due = earliest(due, at)
 			continue
 		}
-		if g.notices[0].Kind == kindMessage {
-			together = 1
-		}
 		chosen := g.notices[:min(together, len(g.notices), maxDigest)]
 		return &outgoing{g.to, chosen}, time.Time{}, nil
 	}

@@ -278,7 +278,7 @@ func TestSubmit(t *testing.T) {
 	if !strings.Contains(h.log(), " add - - - - - Email sent: Text alone\n") {
 		t.Errorf("log\n%s", h.log())
 	}
-	if err := Submit(&p, settings, Message{Subject: "x"}); !errors.Is(err, ErrEmpty) {
+	if err := Submit(&p, settings, Message{Subject: "x"}); !errors.Is(err, errEmpty) {
 		t.Errorf("err = %v", err)
 	}
 	if settings, err = LoadSettings(newHouse(t, "", "").home, newMailConfig()); !errors.Is(err, ErrNotSet) {

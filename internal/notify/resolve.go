@@ -35,8 +35,8 @@ const (
 // Responses are the responses whose leases tell whether an address is blocked.
 var Responses = []string{"firewall-drop", "host-deny", "route-null"}
 
-// NameResolver is what is needed of *net.Resolver to find an address's name.
-type NameResolver interface {
+// nameResolver is what is needed of *net.Resolver to find an address's name.
+type nameResolver interface {
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
 }
 
@@ -235,7 +235,7 @@ type nameLookup struct {
 
 // name returns the name of an address, and false while the answer may still come.
 func (r *round) name(addr netip.Addr) (string, bool) {
-	names, ok := r.lookup.(NameResolver)
+	names, ok := r.lookup.(nameResolver)
 	if !ok || !addr.IsValid() || !r.config.Mail.ReverseName {
 		return "", true
 	}

@@ -137,8 +137,8 @@ func (c *call) template(parts []string) int {
 }
 
 // Check looks for faults in the settings of a home and sends nothing: missing settings
-// (ErrNotSet), bad addresses, a password file that others can read (ErrPassword), broken
-// templates (ErrTemplate), and files that cannot be read.
+// (ErrNotSet), bad addresses, a password file that others can read (errPassword), broken
+// templates (errTemplate), and files that cannot be read.
 func Check(s Settings, fault error, now time.Time) error {
 	faults := []error{fault, s.CheckTemplates(now)}
 	if s.CAFile != "" {

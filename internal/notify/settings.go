@@ -193,8 +193,8 @@ func (s *Settings) loopback() bool {
 	return err == nil && addr.Unmap().IsLoopback() || strings.EqualFold(s.Server, "localhost")
 }
 
-// ErrPassword says that the password is not to be had.
-var ErrPassword = errors.New("the password cannot be used")
+// errPassword says that the password is not to be had.
+var errPassword = errors.New("the password cannot be used")
 
 // maxPassword bounds the password file in bytes.
 const maxPassword = 4096
@@ -208,27 +208,27 @@ func (s *Settings) Secret() (string, error) {
 	path := s.Mail.Password
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return "", fmt.Errorf("reading the password: %w: %w", err, ErrPassword)
+		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
 	}
 	defer file.Close() // only read from
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("reading the password: %w: %w", err, ErrPassword)
+		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
 	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("password file %s is no plain file: %w", path, ErrPassword)
+		return "", fmt.Errorf("password file %s is no plain file: %w", path, errPassword)
 	case !ours(info):
-		return "", fmt.Errorf("password file %s belongs to another user: %w", path, ErrPassword)
+		return "", fmt.Errorf("password file %s belongs to another user: %w", path, errPassword)
 	case info.Mode().Perm()&0o077 != 0:
-		return "", fmt.Errorf("password file %s can be read by others (mode %04o): %w", path, info.Mode().Perm(), ErrPassword)
+		return "", fmt.Errorf("password file %s can be read by others (mode %04o): %w", path, info.Mode().Perm(), errPassword)
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
 	if err != nil {
-		return "", fmt.Errorf("reading the password: %w: %w", err, ErrPassword)
+		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
 	}
 	secret := strings.TrimRight(string(data), "\r\n")
 	if len(data) > maxPassword || secret == "" || strings.ContainsAny(secret, "\r\n\x00") {
-		return "", fmt.Errorf("password file %s does not hold one line: %w", path, ErrPassword)
+		return "", fmt.Errorf("password file %s does not hold one line: %w", path, errPassword)
 	}
 	return secret, nil
 }
@@ -297,7 +297,7 @@ func Hint(err error) string {
 	switch {
 	case errors.Is(err, ErrNotSet):
 		return "set <email_to> and <smtp_server> in <global> of etc/ossec.conf, or to and smtp_server in [mail] of etc/active-response.toml; then try `email-notification test`"
-	case errors.Is(err, ErrPassword):
+	case errors.Is(err, errPassword):
 		return "make it readable by its owner alone: chown root FILE && chmod 0600 FILE"
 	case errors.Is(err, errCertificate):
 		return "set ca_file in [mail] to the certificate of who signed it, or smtp_tls_verify to no when the way to the server is safe"

@@ -83,7 +83,7 @@ func TestPasswordFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := LoadSettings(h.home, m)
-		if !errors.Is(err, ErrPassword) || !strings.Contains(err.Error(), "can be read by others") || !strings.Contains(Hint(err), "chmod 0600") || strings.Contains(err.Error(), "secret one") {
+		if !errors.Is(err, errPassword) || !strings.Contains(err.Error(), "can be read by others") || !strings.Contains(Hint(err), "chmod 0600") || strings.Contains(err.Error(), "secret one") {
 			t.Errorf("mode %o: %v", mode, err)
 		}
 	}
@@ -91,7 +91,7 @@ func TestPasswordFile(t *testing.T) {
 		if err := errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadSettings(h.home, m); !errors.Is(err, ErrPassword) {
+		if _, err := LoadSettings(h.home, m); !errors.Is(err, errPassword) {
 			t.Errorf("%.20q: %v", text, err)
 		}
 	}

@@ -14,15 +14,15 @@ type Message struct {
 	HTML    string `json:"html,omitempty"` // "" for none
 }
 
-// ErrEmpty says that a message has no subject or no text.
-var ErrEmpty = errors.New("the message has no subject or no text")
+// errEmpty says that a message has no subject or no text.
+var errEmpty = errors.New("the message has no subject or no text")
 
 // Submit puts a message for the general recipients into the queue and starts delivering
 // it. It goes by the same settings, limit and retries as notifications do, in a mail of
 // its own. It is safe on disk when Submit returns without an error.
 func Submit(p *program.Program, settings Settings, m Message) error {
 	if strings.TrimSpace(m.Subject) == "" || strings.TrimSpace(m.Text) == "" {
-		return ErrEmpty
+		return errEmpty
 	}
 	if settings.notSet != nil {
 		return settings.notSet

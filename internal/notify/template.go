@@ -92,9 +92,9 @@ func execute(part, source string, v View) (string, error) {
 	return out.String(), nil
 }
 
-// ErrTemplate says that an administrator's template is broken; the built-in one serves
+// errTemplate says that an administrator's template is broken; the built-in one serves
 // in its place.
-var ErrTemplate = errors.New("broken template")
+var errTemplate = errors.New("broken template")
 
 // errNoPart says that not even the built-in template made a part.
 var errNoPart = errors.New("composing the mail")
@@ -112,7 +112,7 @@ func (s *Settings) render(part string, v View) (string, error) {
 				return out, nil
 			}
 		}
-		fault = fmt.Errorf("%w %s: %w", ErrTemplate, path, err)
+		fault = fmt.Errorf("%w %s: %w", errTemplate, path, err)
 	}
 	source, err := BuiltIn(part)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
 )
 
@@ -57,7 +58,7 @@ func (e *Enforcer) blockAll(ctx context.Context, addrs []netip.Addr, progress fu
 		}
 		return standing[addr], nil
 	}
-	var failed failures
+	var failed enforcer.Failures
 	err := eachBatch(ctx, addrs, progress, func(s *rtnetlink.Socket, batch []netip.Addr) error {
 		requests := make([]*nl.NetlinkRequest, 0, 2*len(batch))
 		for _, addr := range batch {
@@ -83,36 +84,13 @@ func (e *Enforcer) blockAll(ctx context.Context, addrs []netip.Addr, progress fu
 			if err != nil && ctx.Err() != nil {
 				return err
 			}
-			failed.add(addr, err)
+			if err != nil {
+				failed.Add(fmt.Errorf("%s: %w", addr, explain(addr, err)))
+			}
 		}
 		return nil
 	})
-	return errors.Join(failed.all(), err)
-}
-
-// failures names the first addresses that could not be blocked, and counts the others.
-type failures struct {
-	named  []error
-	others int
-}
-
-func (f *failures) add(addr netip.Addr, err error) {
-	const most = 8
-	switch {
-	case err == nil:
-	case len(f.named) < most:
-		f.named = append(f.named, fmt.Errorf("%s: %w", addr, explain(addr, err)))
-	default:
-		f.others++
-	}
-}
-
-func (f *failures) all() error {
-	err := errors.Join(f.named...)
-	if f.others > 0 {
-		err = fmt.Errorf("%w\nand %d more addresses", err, f.others)
-	}
-	return err
+	return errors.Join(failed.All(), err)
 }
 
 // unblockAll deletes one route to each address and looks for more where there was one.

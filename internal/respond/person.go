@@ -89,9 +89,6 @@ func (p *call) commands() []*cli.Command {
 			Name: "flush", Usage: "free all addresses", HideHelpCommand: true,
 			Flags: []cli.Flag{&cli.StringFlag{Name: "program", Usage: "only what this program holds, as list shows it"}},
 			Action: func(c *cli.Context) error {
-				if c.Args().Present() {
-					return p.line().NoArguments(c)
-				}
 				if name := c.String("program"); name != "" {
 					return cmdline.Result(p.flushProgram(c.Context, name))
 				}
@@ -155,12 +152,7 @@ var whatAllShare = []string{
 func (p *call) plain(name, usage string, do func(context.Context) int) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: usage, HideHelpCommand: true,
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return p.line().NoArguments(c)
-			}
-			return cmdline.Result(do(c.Context))
-		},
+		Action: func(c *cli.Context) error { return cmdline.Result(do(c.Context)) },
 	}
 }
 

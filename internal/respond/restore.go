@@ -25,7 +25,7 @@ func (p *call) restore(ctx context.Context) int {
 	due = slices.DeleteFunc(due, func(l lease.Lease) bool { return !l.Lifting && l.Renewed.After(p.Now()) })
 	status := p.expireAll(ctx, due)
 	if p.dryRun {
-		v, err := p.look(ctx, 0)
+		v, err := p.look(ctx, 0, false)
 		if err != nil {
 			return p.fail(err)
 		}
@@ -62,7 +62,7 @@ const restoreRounds = 10
 // leased and taken away meanwhile; misplaced is what it saw last.
 func (p *call) restoreMissing(ctx context.Context, age time.Duration) (restored int, misplaced []netip.Addr, err error) {
 	for round := range restoreRounds {
-		v, err := p.look(ctx, age)
+		v, err := p.look(ctx, age, false)
 		if err != nil {
 			return restored, misplaced, err
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/program"
@@ -258,8 +259,9 @@ type view struct {
 func (v *view) agrees() bool { return len(v.missing)+len(v.unheld)+len(v.covered) == 0 }
 
 // look brings leases and what is in force together. What is missing must have been leased for
-// as long as age at least; a lease of the future is not young: the clock was set back.
-func (p *call) look(ctx context.Context, age time.Duration) (v view, err error) {
+// as long as age at least; a lease of the future is not young: the clock was set back. covered
+// asks for what is, which takes the whole whitelist.
+func (p *call) look(ctx context.Context, age time.Duration, covered bool) (v view, err error) {
 	leases, err := p.leases()
 	if err != nil {
 		return v, err
@@ -268,19 +270,18 @@ func (p *call) look(ctx context.Context, age time.Duration) (v view, err error) 
 	if err != nil {
 		return v, err
 	}
-	never, now := p.neverBlocked(ctx), p.Now()
+	now := p.Now()
 	old := func(l lease.Lease) bool { return now.Sub(l.Renewed).Abs() >= age }
 	for r := range compare(leases, blocks) {
-		_, covered := never.Match(r.Address)
 		switch {
 		case r.State == stateMissing:
-			if !covered && slices.ContainsFunc(r.Leases, old) {
+			if slices.ContainsFunc(r.Leases, old) && !p.covered(ctx, r.Address) {
 				v.missing = append(v.missing, r.Address)
 			}
 		case r.State == stateLifting, r.State == stateNotLeased && !p.response.Lasting:
 			v.unheld = append(v.unheld, r.Address)
 		case r.State == stateNotLeased: // the administrator's, as a rule
-		case covered:
+		case covered && p.covered(ctx, r.Address):
 			v.covered = append(v.covered, r.Address)
 		case r.misplaced:
 			v.misplaced = append(v.misplaced, r.Address)
@@ -291,14 +292,20 @@ func (p *call) look(ctx context.Context, age time.Duration) (v view, err error) 
 	return v, nil
 }
 
+// covered tells whether the address is on the whitelist.
+func (p *call) covered(ctx context.Context, addr netip.Addr) bool {
+	_, covered := p.neverBlocked(ctx).Match(addr)
+	return covered
+}
+
 // lookTwice leaves out what a response that is at work between the look at the leases and the
 // one at the blocks lets seem different.
 func (p *call) lookTwice(ctx context.Context) (view, error) {
-	first, err := p.look(ctx, 0)
+	first, err := p.look(ctx, 0, true)
 	if err != nil || first.agrees() {
 		return first, err
 	}
-	v, err := p.look(ctx, 0)
+	v, err := p.look(ctx, 0, true)
 	v.missing, v.unheld, v.covered = common(first.missing, v.missing), common(first.unheld, v.unheld), common(first.covered, v.covered)
 	return v, err
 }
@@ -345,47 +352,24 @@ func (p *call) blockAll(ctx context.Context, addrs []netip.Addr) error {
 	if len(addrs) > few {
 		return p.blockInBulk(ctx, addrs)
 	}
-	var failed several
+	var failed enforcer.Failures
 	for _, addr := range addrs {
-		failed.add(p.blockLeased(ctx, addr))
+		failed.Add(p.blockLeased(ctx, addr))
 	}
-	return failed.all()
+	return failed.All()
 }
 
 func (p *call) blockInBulk(ctx context.Context, addrs []netip.Addr) error {
-	var failed several
+	var failed enforcer.Failures
 	err := p.inChunks(addrs, func(part []netip.Addr) error {
 		held, err := p.store.StillHeld(part)
 		if err != nil {
 			return err
 		}
-		failed.add(p.enforcer.BlockAll(ctx, held, nil))
+		failed.Add(p.enforcer.BlockAll(ctx, held, nil))
 		return nil
 	})
-	return errors.Join(failed.all(), err)
-}
-
-// several are errors about several addresses, of which the first few are told.
-type several struct {
-	told []error
-	more int
-}
-
-func (s *several) add(err error) {
-	switch {
-	case err == nil:
-	case len(s.told) < 8:
-		s.told = append(s.told, err)
-	default:
-		s.more++
-	}
-}
-
-func (s *several) all() error {
-	if s.more > 0 {
-		return errors.Join(append(s.told, fmt.Errorf("and %d more", s.more))...)
-	}
-	return errors.Join(s.told...)
+	return errors.Join(failed.All(), err)
 }
 
 func (p *call) blockLeased(ctx context.Context, addr netip.Addr) error {

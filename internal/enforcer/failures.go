@@ -1,0 +1,34 @@
+package enforcer
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Failures are errors about many addresses, of which the first few are told. The zero value
+// is none.
+type Failures struct {
+	told []error
+	more int
+}
+
+// Add adds an error; nil is none.
+func (f *Failures) Add(err error) {
+	const most = 8
+	switch {
+	case err == nil:
+	case len(f.told) < most:
+		f.told = append(f.told, err)
+	default:
+		f.more++
+	}
+}
+
+// All returns them as one error, nil for none.
+func (f *Failures) All() error {
+	err := errors.Join(f.told...)
+	if f.more > 0 {
+		err = fmt.Errorf("%w\nand %d more", err, f.more)
+	}
+	return err
+}
