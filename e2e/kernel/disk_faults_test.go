@@ -111,7 +111,7 @@ func TestLogLineOnAFullDisk(t *testing.T) {
 	if !Isolated(t) {
 		return
 	}
-	program := filepath.Join(buildPrograms(t), "host-deny")
+	program := filepath.Join(buildPrograms(t), "route-null")
 	home := filepath.Join(filepath.Dir(program), "../..")
 	fill := smallDisk(t, filepath.Join(home, "logs"))
 	log := filepath.Join(home, "logs/active-responses.log")
