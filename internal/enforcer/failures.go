@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Failures are errors about many addresses, of which the first few are told. The zero value
-// is none.
+// Failures are errors of one kind, about many addresses or entries, of which the first few
+// are told. The zero value is none.
 type Failures struct {
 	told []error
 	more int

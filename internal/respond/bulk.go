@@ -170,19 +170,6 @@ func (p *call) flushProgram(ctx context.Context, name string) int {
 	return program.ExitOK
 }
 
-// giveBackAll ends the leases of a program and lifts the blocks that nobody else holds, which
-// it returns. What cannot be lifted is not forgotten. Nobody else changes any block meanwhile.
-func (p *call) giveBackAll(ctx context.Context, addrs []netip.Addr, name string) ([]netip.Addr, error) {
-	if err := p.store.LiftAll(addrs, name); err != nil {
-		return nil, err
-	}
-	freed, err := p.freeUnheld(ctx, addrs)
-	if err != nil {
-		return nil, err
-	}
-	return freed, p.store.LiftedAll(addrs, name)
-}
-
 // export prints the addresses that are held.
 func (p *call) export(context.Context) int {
 	p.looking = true

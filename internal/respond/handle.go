@@ -220,16 +220,26 @@ func (p *call) leases() ([]lease.Lease, error) {
 
 // whitelisted asks the whitelist for the address at hand and tells the faults in it.
 func (p *call) whitelisted(ctx context.Context) (whitelist.Match, bool) {
+	list := p.readWhitelist()
+	match, covered := list.Match(ctx, p.about.Addr)
+	if faults := list.Faults(); len(faults) > 0 {
+		p.Complain(errors.Join(faults...))
+		var few enforcer.Failures
+		for _, fault := range faults {
+			few.Add(fault)
+		}
+		p.log(arlog.StatusError, arlog.Failed(fmt.Errorf("%w (the rest of the whitelist counts)", few.All())))
+	}
+	return match, covered
+}
+
+// readWhitelist returns the whitelist, or what could be read of it.
+func (p *call) readWhitelist() *whitelist.List {
 	list, err := neverblock.List(p.Home, p.config.Whitelist, p.Resolver)
 	if err != nil {
 		p.logFault(err)
 	}
-	match, covered := list.Match(ctx, p.about.Addr)
-	if faults := list.Faults(); len(faults) > 0 {
-		p.Complain(errors.Join(faults...))
-		p.log(arlog.StatusError, arlog.Failed(fmt.Errorf("%s (the rest of the whitelist counts)", summary(faults))))
-	}
-	return match, covered
+	return list
 }
 
 // neverBlocked returns the whitelist in a form for many addresses, as it was when it was
@@ -238,26 +248,10 @@ func (p *call) neverBlocked(ctx context.Context) *whitelist.Sieve {
 	if p.never != nil {
 		return p.never
 	}
-	list, err := neverblock.List(p.Home, p.config.Whitelist, p.Resolver)
-	if err != nil {
-		p.logFault(err)
-	}
+	list := p.readWhitelist()
 	p.never = list.Sieve(ctx)
 	for _, fault := range list.Faults() {
 		p.Complain(fault)
 	}
 	return p.never
-}
-
-// summary puts faults on one line.
-func summary(faults []error) string {
-	const most = 8
-	var texts []string
-	for _, f := range faults[:min(most, len(faults))] {
-		texts = append(texts, f.Error())
-	}
-	if more := len(faults) - most; more > 0 {
-		texts = append(texts, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(texts, "; ")
 }
