@@ -16,19 +16,12 @@ import (
 // rulesPast returns the rules that send some packets to other tables before the main one is
 // asked, where our routes are.
 func rulesPast(s *rtnetlink.Socket, v6 bool) ([]rtnetlink.Rule, error) {
-	rules, err := s.Rules(familyOf(v6))
+	rules, err := s.Rules(rtnetlink.Family(v6))
 	main := slices.IndexFunc(rules, func(r rtnetlink.Rule) bool { return r.Always && r.Table == unix.RT_TABLE_MAIN })
 	if main >= 0 {
 		rules = rules[:main]
 	}
 	return slices.DeleteFunc(rules, func(r rtnetlink.Rule) bool { return !r.Elsewhere() }), err
-}
-
-func familyOf(v6 bool) uint8 {
-	if v6 {
-		return unix.AF_INET6
-	}
-	return unix.AF_INET
 }
 
 // waysPast tells from which addresses of this host packets to a blocked one still have a
@@ -45,7 +38,7 @@ func waysPast(s *rtnetlink.Socket, addr netip.Addr) (notes []string) {
 	}
 	var sources []netip.Addr
 	var requests []*nl.NetlinkRequest
-	err = s.Addresses(int(familyOf(addr.Is6())), func(own netip.Prefix) {
+	err = s.Addresses(int(rtnetlink.Family(addr.Is6())), func(own netip.Prefix) {
 		source := own.Addr()
 		if len(sources) < bulkSize && slices.ContainsFunc(rules, func(r rtnetlink.Rule) bool { return r.From.Contains(source) }) {
 			sources, requests = append(sources, source), append(requests, lookupFrom(source, addr))

@@ -54,7 +54,7 @@ func lookupFrom(source, addr netip.Addr) *nl.NetlinkRequest {
 }
 
 func toward(addr netip.Addr, what, flags int, message *nl.RtMsg) *nl.NetlinkRequest {
-	message.Family = familyOf(addr.Is6())
+	message.Family = rtnetlink.Family(addr.Is6())
 	message.Dst_len = uint8(addr.BitLen())
 	request := nl.NewNetlinkRequest(what, flags)
 	request.AddData(message)

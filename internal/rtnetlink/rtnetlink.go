@@ -68,6 +68,14 @@ type Answer struct {
 	Message []byte // what follows the netlink header, empty for a mere acknowledgement
 }
 
+// Family is the address family of rtnetlink(7).
+func Family(v6 bool) uint8 {
+	if v6 {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
+}
+
 // bufferSize is what netlink(7) asks for at the least. The kernel prepares as much of a list
 // at once as the reader has room for, and the lists here are short: 32 KiB of room cost
 // 11 µs more.

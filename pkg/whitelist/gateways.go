@@ -22,10 +22,7 @@ import (
 // outside the host's networks ("onlink"), which is not worth that look at each attack. Any
 // other doubt is a yes.
 func mayBeGateway(addr netip.Addr) bool {
-	family := uint8(unix.AF_INET)
-	if addr.Is6() {
-		family = unix.AF_INET6
-	}
+	family := rtnetlink.Family(addr.Is6())
 	socket, err := rtnetlink.Open(context.Background())
 	if err != nil {
 		return true
