@@ -122,7 +122,18 @@ func (f family) liftStrays(ctx context.Context, addrs []netip.Addr) error {
 	for _, addr := range addrs {
 		gone[addr] = true
 	}
-	wanted := func(addr netip.Addr) bool { return gone[addr] }
+	return f.clearStrays(ctx, func(addr netip.Addr) bool { return gone[addr] },
+		func(stray family) error { return stray.deleteRules(ctx, addrs, func(int) {}) })
+}
+
+// flushStrays empties the chains that strays left.
+func (f family) flushStrays(ctx context.Context) error {
+	return f.clearStrays(ctx, func(netip.Addr) bool { return true }, func(stray family) error { return stray.flushChain(ctx) })
+}
+
+// clearStrays deletes the rules that strays have on wanted addresses. byProgram does it in
+// the table of the old iptables, if there are any.
+func (f family) clearStrays(ctx context.Context, wanted func(netip.Addr) bool, byProgram func(family) error) error {
 	for _, stray := range f.strays() {
 		if stray.make == overNFT {
 			if _, err := stray.deleteOverNFT(ctx, wanted); err != nil {
@@ -140,33 +151,7 @@ func (f family) liftStrays(ctx context.Context, addrs []netip.Addr) error {
 		if stray, err = stray.withProgram(); err != nil {
 			return err
 		}
-		if err := stray.deleteRules(ctx, addrs, func(int) {}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// flushStrays empties the chains that strays left.
-func (f family) flushStrays(ctx context.Context) error {
-	for _, stray := range f.strays() {
-		if stray.make == overNFT {
-			if _, err := stray.deleteOverNFT(ctx, func(netip.Addr) bool { return true }); err != nil {
-				return err
-			}
-			continue
-		}
-		rules, err := stray.strayRules(ctx)
-		if err != nil {
-			return err
-		}
-		if len(rules) == 0 {
-			continue
-		}
-		if stray, err = stray.withProgram(); err != nil {
-			return err
-		}
-		if err := stray.flushChain(ctx); err != nil {
+		if err := byProgram(stray); err != nil {
 			return err
 		}
 	}
