@@ -35,12 +35,7 @@ type queue struct {
 // openQueue opens the queue, unless others than we could have put it there. A missing one
 // is an error that errors.Is os.ErrNotExist.
 func openQueue(dir string) (*queue, error) {
-	state, err := statedir.Open(filepath.Dir(dir))
-	if err != nil {
-		return nil, fmt.Errorf("opening the mail queue: %w", err)
-	}
-	defer state.Close() // only looked into
-	root, err := statedir.OpenIn(state, filepath.Base(dir))
+	root, err := openRoot(dir, func(*os.Root) error { return nil })
 	if err != nil {
 		return nil, fmt.Errorf("opening the mail queue: %w", err)
 	}
@@ -49,27 +44,40 @@ func openQueue(dir string) (*queue, error) {
 
 // makeQueue opens the queue and makes what is missing of it.
 func makeQueue(dir string) (*queue, error) {
-	if err := statedir.Make(filepath.Dir(dir)); err != nil {
-		return nil, fmt.Errorf("making the mail queue: %w", err)
+	err := statedir.Make(filepath.Dir(dir))
+	var root *os.Root
+	if err == nil {
+		root, err = openRoot(dir, func(state *os.Root) error { return makeFolder(state, filepath.Base(dir)) })
 	}
-	state, err := statedir.Open(filepath.Dir(dir))
-	if err != nil {
-		return nil, fmt.Errorf("making the mail queue: %w", err)
-	}
-	defer state.Close() // only looked into
-	if err := state.Mkdir(filepath.Base(dir), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("making the mail queue: %w", err)
-	}
-	root, err := statedir.OpenIn(state, filepath.Base(dir))
 	if err != nil {
 		return nil, fmt.Errorf("making the mail queue: %w", err)
 	}
 	for _, folder := range []string{dirNew, dirReady, dirFailed, dirTmp} {
-		if err := root.Mkdir(folder, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := makeFolder(root, folder); err != nil {
 			return nil, fmt.Errorf("making the mail queue: %w", errors.Join(err, root.Close()))
 		}
 	}
 	return &queue{dir, root}, nil
+}
+
+// openRoot opens a folder in the state folder, which is made ready for it before.
+func openRoot(dir string, ready func(state *os.Root) error) (*os.Root, error) {
+	state, err := statedir.Open(filepath.Dir(dir))
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close() // only looked into
+	if err := ready(state); err != nil {
+		return nil, err
+	}
+	return statedir.OpenIn(state, filepath.Base(dir))
+}
+
+func makeFolder(in *os.Root, name string) error {
+	if err := in.Mkdir(name, 0o700); !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // add puts an event into the queue. It is there, whatever happens to the machine, when
