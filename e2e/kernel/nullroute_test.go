@@ -219,7 +219,6 @@ func TestNullrouteWayByAnotherUplink(t *testing.T) {
 	if !Isolated(t) {
 		return
 	}
-	ip := Program(t, "ip")
 	attacker, victim := Hosts(t)
 	e := newNullroute(t, nullroute.Options{})
 	findings := func() (found []string) {
@@ -233,13 +232,11 @@ func TestNullrouteWayByAnotherUplink(t *testing.T) {
 	if found := findings(); len(found) > 0 {
 		t.Errorf("with the rules that every host has: %q", found)
 	}
-	for _, command := range []string{
+	victim.network(t,
 		"addr add 198.51.100.3/24 dev eth0", "route add default via 198.51.100.1 dev eth0 table 100", "rule add pref 100 from 198.51.100.3 lookup 100",
 		"rule add pref 200 from 198.51.100.2 lookup main", "rule add pref 300 from 192.0.2.0/24 lookup 100",
 		"-6 addr add 2001:db8:1::3/64 dev eth0 nodad", "-6 route add default via 2001:db8:1::1 dev eth0 table 100", "-6 rule add pref 100 from 2001:db8:1::3 lookup 100",
-	} {
-		victim.Run(t, ip, strings.Fields(command)...)
-	}
+	)
 	for addr, from := range map[netip.Addr]string{attacker.V4: "198.51.100.3", attacker.V6: "2001:db8:1::3"} {
 		if err := attacker.Ping(t, netip.MustParseAddr(from), patience); err != nil {
 			t.Fatal(err)

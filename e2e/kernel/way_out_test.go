@@ -13,18 +13,15 @@ func TestWayOutIsNeverBlocked(t *testing.T) {
 	if !Isolated(t) {
 		return
 	}
-	ip := Program(t, "ip")
 	program := filepath.Join(buildPrograms(t), "route-null")
 	var here Host
-	for _, command := range []string{
+	here.network(t,
 		"link add v0 type veth peer name v1", "link set v0 up", "link set v1 up",
 		"addr add 198.51.100.2/24 dev v0", "addr add 203.0.113.10/31 dev v0", "addr add 192.0.2.1 peer 192.0.2.2/32 dev v0",
 		"-6 addr add 2001:db8::2/64 dev v0 nodad",
 		"route add default via 198.51.100.1", "route add default via inet6 fe80::99 dev v0 metric 50",
 		"route add default table 100 nexthop via 198.51.100.3 nexthop via 198.51.100.4", "-6 route add default via 2001:db8::1",
-	} {
-		here.Run(t, ip, strings.Fields(command)...)
-	}
+	)
 	for addr, want := range map[string]string{
 		"198.51.100.2": "own address", "192.0.2.1": "own address", "2001:db8::2": "own address",
 		"198.51.100.255": "broadcast",
@@ -42,22 +39,27 @@ func TestWayOutIsNeverBlocked(t *testing.T) {
 	}
 }
 
+// network runs commands of ip(8).
+func (h Host) network(t *testing.T, commands ...string) {
+	t.Helper()
+	for _, command := range commands {
+		h.Run(t, Program(t, "ip"), strings.Fields(command)...)
+	}
+}
+
 // TestGatewayBehindARule: where a rule leads to another table, its gateway is skipped though
 // the main table has another way to it.
 func TestGatewayBehindARule(t *testing.T) {
 	if !Isolated(t) {
 		return
 	}
-	ip := Program(t, "ip")
 	program := filepath.Join(buildPrograms(t), "firewall-drop")
 	var here Host
-	for _, command := range []string{
+	here.network(t,
 		"link add v0 type veth peer name v1", "link set v0 up", "link set v1 up", "addr add 198.51.100.2/24 dev v0", "route add default via 198.51.100.1",
 		"link add u0 type veth peer name u1", "link set u0 up", "link set u1 up", "addr add 10.9.0.2/24 dev u0 noprefixroute",
 		"route add 10.9.0.0/24 dev u0 table 100", "route add default via 10.9.0.1 table 100", "rule add from 10.9.0.2 lookup 100",
-	} {
-		here.Run(t, ip, strings.Fields(command)...)
-	}
+	)
 	for addr, want := range map[string]string{"10.9.0.1": "Skipped IP: 10.9.0.1: whitelisted by default gateway", "10.9.0.7": "Blocked IP: 10.9.0.7\n"} {
 		if got := here.Run(t, program, "add", addr); !strings.HasPrefix(got, want) {
 			t.Errorf("add says %q, want %q", got, want)

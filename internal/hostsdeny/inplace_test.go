@@ -1,18 +1,15 @@
 package hostsdeny
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
+	"github.com/ossec-ar/ossec-ar/internal/mounttest"
 )
 
 // newInPlace returns an enforcer for a file that a second hard link keeps from
@@ -109,22 +106,7 @@ func TestEditorInBetweenInPlace(t *testing.T) {
 // TestBindMount runs in a mount namespace of its own, where the file is a mount
 // point as in a container, and once more with a folder that is read-only.
 func TestBindMount(t *testing.T) {
-	if os.Getenv("HOSTSDENY_BIND_MOUNT") == "" {
-		cmd := exec.Command("/proc/self/exe", "-test.run=^TestBindMount$", "-test.v")
-		cmd.Env = append(os.Environ(), "HOSTSDENY_BIND_MOUNT=1")
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		}
-		out, err := cmd.CombinedOutput()
-		var exit *exec.ExitError
-		if err != nil && !errors.As(err, &exit) {
-			skipUnlessRequired(t, fmt.Sprintf("no mount namespace: %v", err))
-		}
-		if err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if !mounttest.Own(t, func(reason string) { skipUnlessRequired(t, reason) }) {
 		return
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {

@@ -3,30 +3,17 @@ package stats
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/mounttest"
 )
 
 // TestLogsOnTwoFileSystems runs in a mount namespace of its own: a rotated log lies on
 // another file system, where files have the same numbers.
 func TestLogsOnTwoFileSystems(t *testing.T) {
-	if os.Getenv("STATS_TWO_FILE_SYSTEMS") == "" {
-		cmd := exec.Command("/proc/self/exe", "-test.run=^TestLogsOnTwoFileSystems$", "-test.v")
-		cmd.Env = append(os.Environ(), "STATS_TWO_FILE_SYSTEMS=1")
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		}
-		out, err := cmd.CombinedOutput()
-		if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
-			t.Skipf("no mount namespace: %v", err)
-		}
-		if err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if !mounttest.Own(t, func(reason string) { t.Skip(reason) }) {
 		return
 	}
 	h := newHost(t)
