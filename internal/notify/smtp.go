@@ -227,9 +227,9 @@ func (s *session) mechanism(offered []string, secret string) (string, smtp.Auth)
 		}
 		switch {
 		case name == "SCRAM-SHA-256":
-			return name, smtp.ScramSHA256Auth(s.User, secret)
+			return name, boundedScram{smtp.ScramSHA256Auth(s.User, secret)}
 		case name == "SCRAM-SHA-1":
-			return name, smtp.ScramSHA1Auth(s.User, secret)
+			return name, boundedScram{smtp.ScramSHA1Auth(s.User, secret)}
 		case name == "CRAM-MD5":
 			return name, smtp.CRAMMD5Auth(s.User, secret)
 		case name == "PLAIN" && clear:
