@@ -19,6 +19,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
@@ -57,6 +58,10 @@ func Main(env program.Env) int {
 	c.KeepWriting()
 	if wazuh {
 		return c.wazuhCall()
+	}
+	if err := cmdline.Misplaced(c.Name, args); err != nil && lease.FindDaemon(c.Proc, c.ParentPID) == nil {
+		c.Complain(err)
+		return program.ExitFailed
 	}
 	return c.ossecCall(args)
 }

@@ -161,7 +161,12 @@ func (p *call) act(ctx context.Context, action string, args []string) int {
 	if len(args) == 1 {
 		args = []string{"-", args[0]}
 	}
-	request, err := arproto.ParseArgs(append([]string{action}, args...))
+	args = append([]string{action}, args...)
+	if err := cmdline.Misplaced(p.Name, args); err != nil {
+		_ = p.line().UsageError(err) // it says what has been told
+		return program.ExitFailed
+	}
+	request, err := arproto.ParseArgs(args)
 	p.about = *request
 	if err != nil {
 		p.readConfig() // it says how to log

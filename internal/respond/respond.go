@@ -93,6 +93,10 @@ func Main(env program.Env, response Response) int {
 	if wazuh {
 		return p.wazuhCall(ctx)
 	}
+	if err := cmdline.Misplaced(p.Name, args); err != nil && p.daemon == nil {
+		p.Complain(err)
+		return program.ExitFailed
+	}
 	return p.ossecCall(ctx, args)
 }
 
@@ -136,10 +140,6 @@ func (p *call) ossecCall(ctx context.Context, args []string) int {
 	if err != nil {
 		p.readConfig() // it says how to log
 		return p.fail(err)
-	}
-	if len(args) == 3 && p.StdinTerminal && args[1] != "" && args[1][0] == '-' && len(args[1]) > 1 {
-		return p.fail(fmt.Errorf("options stand before the command, as in %s --dry-run add ADDRESS (found %s in the place of the user)",
-			p.Name, arproto.Quote(args[1])))
 	}
 	if err := p.setUp(); err != nil {
 		return p.fail(err)
