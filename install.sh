@@ -126,32 +126,131 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 
-# running_home prints the home of the daemon that runs responses.
-running_home() {
-	for exe in /proc/[0-9]*/exe; do
-		case $(readlink "$exe" 2>/dev/null) in
-		*/bin/ossec-execd | */bin/wazuh-execd) readlink "$exe" ;;
+# Root acts on what others wrote only when they can't have: it must be root's (or the
+# user's own who runs this), and so must every folder above it. A folder like /tmp, in
+# which nobody moves what is another's, may be above what was named on the command line,
+# and not above what is found here.
+me=$(id -u)
+sticky=no
+[ -z "$home$destdir" ] || sticky=yes
+
+# unwritten FILE tells whether nobody else may write a file or folder; else $fault says who
+# may. Whoever may write a folder above it is not looked for.
+unwritten() {
+	case $1 in
+	*[!A-Za-z0-9/._+@-]*) fault="a file of an odd name" ;; # not to be repeated on a terminal
+	*) fault=$1 ;;
+	esac
+	read -r mode _ uid _ <<-END
+		$(ls -ldn -- "$1" 2>/dev/null)
+	END
+	case $uid in
+	0 | "$me") ;;
+	'') fault="$fault cannot be looked at" && return 1 ;;
+	*) fault="$fault is user $uid's" && return 1 ;;
+	esac
+	case $sticky-$mode in *-l* | yes-d????????[tT]*) return ;; esac # a link's rights say nothing
+	case $mode in
+	????????w*) fault="$fault can be written to by others" && return 1 ;;
+	?????w*) fault="$fault can be written to by its group" && return 1 ;;
+	esac
+}
+
+# alone PATH tells the same of a path with all folders above it and all links on the way.
+# What is not there yet nobody else can make.
+alone() {
+	at=
+	case $1 in
+	/*) rest=$1 ;;
+	*) rest=$(pwd)/$1 ;;
+	esac
+	links=0
+	unwritten / || return
+	while [ -n "$rest" ]; do
+		name=${rest%%/*}
+		rest=${rest#"$name"}
+		rest=${rest#/}
+		case $name in
+		'' | .) continue ;;
+		..) at=${at%/*} && continue ;;
 		esac
-	done | sed -n '1s,/bin/[a-z]*-execd$,,p'
+		there "$at/$name" || return 0
+		unwritten "$at/$name" || return
+		if [ -L "$at/$name" ]; then
+			links=$((links + 1))
+			[ "$links" -le 40 ] || { fault="$fault is a link without an end" && return 1; }
+			rest=$(readlink "$at/$name")/$rest
+			case $rest in /*) at= ;; esac
+		else
+			at=$at/$name
+		fi
+	done
+}
+
+# plain FILE tells whether it is a file, and not a link to one.
+plain() { [ -f "$1" ] && [ ! -L "$1" ]; }
+
+disregard() { printf 'install.sh: disregarded %s: %s\n' "$1" "$2" >&2; }
+
+# running_home prints the home of the daemon that runs responses. Anybody can run a program
+# of that name. Of those that are none, one is told of: there may be thousands.
+running_home() {
+	told=no
+	for exe in /proc/[0-9]*/exe; do
+		file=$(readlink "$exe" 2>/dev/null) || continue
+		case $file in
+		/*/bin/ossec-execd | /*/bin/wazuh-execd) ;;
+		*) continue ;;
+		esac
+		# The owner of the folder in /proc is root for everybody whose memory is not to be
+		# read. All four users of it must be root; what runs in a container has its files there.
+		# shellcheck disable=SC3013 # dash, busybox and POSIX of 2024 have -ef
+		if ! grep -q '^Uid:	0	0	0	0$' "${exe%/exe}/status" 2>/dev/null; then
+			fault="it is not root's"
+		elif ! [ "$exe" -ef "$file" ]; then
+			fault="it runs in a container, or its file is gone"
+		elif alone "$file"; then
+			echo "${file%/bin/*}"
+			return
+		fi
+		[ "$told" = yes ] || disregard "process $(basename "${exe%/exe}"), which is named like the daemon" "$fault"
+		told=yes
+	done
 }
 
 # find_home prints the home that is to be installed into.
 find_home() {
-	found=
-	[ -n "$destdir" ] || found=$(running_home)
-	if [ -z "$found" ] && [ -r "$destdir/etc/ossec-init.conf" ]; then
-		found=$(sed -n 's/^DIRECTORY="\(\/[^"]*\)".*/\1/p' "$destdir/etc/ossec-init.conf" | tail -n 1)
+	if [ -z "$destdir" ]; then
+		found=$(running_home)
+		if [ -n "$found" ]; then
+			echo "$found"
+			return
+		fi
 	fi
-	for dir in $found /var/ossec /opt/ossec /opt/wazuh /usr/local/ossec-hids; do
-		if [ -d "$destdir$dir" ]; then
+	found=
+	conf=$destdir/etc/ossec-init.conf
+	if [ ! -r "$conf" ]; then
+		:
+	elif ! plain "$conf"; then
+		disregard /etc/ossec-init.conf "it is not a plain file"
+	elif ! alone "$conf"; then
+		disregard /etc/ossec-init.conf "$fault"
+	else
+		found=$(sed -n 's/^DIRECTORY="\(\/[^"]*\)".*/\1/p' "$conf" | tail -n 1)
+	fi
+	for dir in ${found:+"$found"} /var/ossec /opt/ossec /opt/wazuh /usr/local/ossec-hids; do
+		[ -d "$destdir$dir" ] || continue
+		if alone "$destdir$dir"; then
 			echo "$dir"
 			return
 		fi
+		disregard "$dir" "$fault"
 	done
+	alone "$destdir/var/ossec" || die "no home is here that only root can write to: make it so, or name another with --home"
 	echo /var/ossec
 }
 
-[ -n "$home" ] || home=$(find_home)
+[ -n "$home" ] || home=$(find_home) || exit 1
 case $home in
 /*) ;;
 *) home=$(pwd)/$home ;;
