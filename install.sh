@@ -425,6 +425,26 @@ note() {
 # upgrade of OSSEC or Wazuh has put in its place since is not.
 ours() { there "$bin/$1" && known "$installed" "$1" "$bin/$1"; }
 
+# believe_home ends the run unless nobody else can write what is acted on as root: the two
+# lists, what is kept in the stock folder, and the programs that are run from the bin folder.
+believe_home() {
+	for path in "$stock" "$bin"; do
+		alone "$path" || die "$fault, so what is in $home is not believed and nothing was done: leave it to root alone (chown root, chmod go-w), or name another home"
+	done
+	for path in "$installed" "$placed"; do
+		there "$path" || continue
+		plain "$path" || die "$path is not a plain file, so it is not believed and nothing was done: see who made it, and remove it"
+		alone "$path" || die "$fault, so it is not believed and nothing was done: read it, then leave it to root alone (chown root, chmod go-w) or remove it"
+	done
+	for program in $blocking; do
+		! ours_plain "$program" || alone "$bin/$program" ||
+			die "$fault, so it is not run and nothing was done: remove it, and install the suite again"
+	done
+}
+
+# ours_plain PROGRAM tells whether a program may be run as ours: it is no link to elsewhere.
+ours_plain() { ours "$1" && plain "$bin/$1"; }
+
 # keep NAME puts a file that is not ours aside.
 keep() {
 	if there "$bin/$1" && ! ours "$1"; then
@@ -633,7 +653,7 @@ setup() {
 	fi
 	for program in $blocking; do
 		for file in "$bin/$program" "${made_in:-$source/dist}/$program"; do
-			if [ -x "$file" ] && { [ "$file" != "$bin/$program" ] || ours "$program"; }; then
+			if [ -x "$file" ] && { [ "$file" != "$bin/$program" ] || ours_plain "$program"; }; then
 				"$file" configure --home "$home" --destdir "$destdir" "$@"
 				return
 			fi
@@ -689,6 +709,7 @@ install_suite() {
 	folder 0770 "$root/logs"
 	folder 0750 "$root/var"
 	folder 0700 "$state"
+	[ -z "$made" ] || believe_home # in a folder like /tmp another may have been first
 	for dir in $made; do
 		note "$placed" "$dir" folder
 	done
@@ -756,7 +777,7 @@ gather_programs() {
 	[ -z "$destdir" ] || return 0 # what is blocked here is not that installation's
 	for program in $blocking; do
 		! leased "$program" || held="$held $program"
-		if ours "$program"; then
+		if ours_plain "$program"; then
 			from=$bin
 		elif leased "$program"; then
 			[ -n "$made_in" ] || say "freeing what is blocked takes the suite's own programs, which are not in $home/active-response/bin any more"
@@ -811,7 +832,7 @@ known_folder() { [ -f "$placed" ] && grep -qxF "$1	folder" "$placed"; }
 # any_ours tells whether one of the programs that edit ossec.conf is there.
 any_ours() {
 	for program in $blocking; do
-		! ours "$program" || return 0
+		! ours_plain "$program" || return 0
 	done
 	return 1
 }
@@ -855,6 +876,7 @@ work=$(mktemp -d)
 spare=
 trap 'rm -rf "$work" ${spare:+"$spare"}' EXIT
 trap 'exit 1' INT TERM HUP
+believe_home
 case $action in
 install)
 	if [ "$configure" = yes ] && ours firewall-drop; then
