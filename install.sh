@@ -267,6 +267,7 @@ stock=$root/active-response/stock
 installed=$stock/.installed # the programs and links in $bin, with their identities
 placed=$stock/.placed       # all other files and folders that were made, likewise
 state=$root/var/active-response
+programs_kept=$root/.ossec-ar-programs # what a purge runs; the daemons may write to Wazuh's var
 share=/usr/share/ossec-ar
 
 programs="firewall-drop host-deny route-null email-notification response-stats"
@@ -786,8 +787,11 @@ gather_programs() {
 		else
 			continue
 		fi
-		spare=$state/.programs
-		[ -d "$spare" ] || (umask 077 && run mkdir -p "$spare")
+		if [ -z "$spare" ]; then
+			spare=$programs_kept
+			run rm -rf "$spare" # of a run that was killed: it is never used again
+			run mkdir -m 0700 "$spare"
+		fi
 		run install -m 0755 "$from/$program" "$spare/$program"
 		freeing="$freeing $program"
 	done
@@ -818,11 +822,19 @@ remove_state() {
 	done
 }
 
+# host_deny_file TOML prints the file that it names for host-deny.
+host_deny_file() {
+	sed -n '/^[[:blank:]]*\[host_deny\]/,/^[[:blank:]]*\[/s/^[[:blank:]]*file[[:blank:]]*=[[:blank:]]*"\([^"]*\)".*/\1/p' "$1"
+}
+
 # remove_lock removes the lock file beside the file that host-deny edited.
 remove_lock() {
 	[ -z "$destdir" ] || return 0
-	file=$(sed -n '/^[[:blank:]]*\[host_deny\]/,/^[[:blank:]]*\[/s/^[[:blank:]]*file[[:blank:]]*=[[:blank:]]*"\([^"]*\)".*/\1/p' \
-		"$root/etc/active-response.toml" 2>/dev/null) || true
+	file=
+	toml=$root/etc/active-response.toml
+	if plain "$toml" && alone "$toml"; then
+		file=$(host_deny_file "$toml")
+	fi
 	file=$(readlink -f "${file:-/etc/hosts.deny}") || return 0
 	[ ! -w "${file%/*}" ] || run rm -f "${file%/*}/.${file##*/}.ossec-ar.lock"
 }
@@ -862,6 +874,7 @@ uninstall_suite() {
 	displace /etc/cron.d/ossec-ar
 	remove_programs
 	free_all # what a daemon had blocked meanwhile
+	! there "$programs_kept" || run rm -rf "$programs_kept"
 	[ "$purge" = no ] || remove_state
 	remove_placed
 	[ "$dry_run" = yes ] || rmdir "$stock" 2>/dev/null || true
@@ -874,7 +887,7 @@ uninstall_suite() {
 
 work=$(mktemp -d)
 spare=
-trap 'rm -rf "$work" ${spare:+"$spare"}' EXIT
+trap 'rm -rf "$work"; [ -z "$spare" ] || [ "$dry_run" = yes ] || rm -rf "$spare"' EXIT
 trap 'exit 1' INT TERM HUP
 believe_home
 case $action in
