@@ -16,7 +16,8 @@ DIR/active-response/stock and comes back with --uninstall. It asks nothing, may
 be run again at any time, and never restarts OSSEC: it says when that is needed.
 
   --home DIR       the OSSEC or Wazuh home (default: that of the daemon that runs,
-                   else what /etc/ossec-init.conf names, else /var/ossec)
+                   else what /etc/ossec-init.conf names, else /var/ossec; only where
+                   nobody but root can write)
   --configure      also put commands, active responses, the logs to follow and
                    the suite's rules into DIR/etc/ossec.conf; where the suite is
                    installed already, do only that
