@@ -40,6 +40,7 @@ const (
 	opening    = "  <active-response>\n    <command>firewall-drop</command>"
 	rules      = "<rules_id>5712,5720</rules_id>"
 	endOfBlock = "  </active-response>\n"
+	someRules  = "  <rules>\n    <include>ossec_rules.xml</include>\n  </rules>\n"
 )
 
 func TestConfiguration(t *testing.T) {
@@ -64,6 +65,12 @@ func TestConfiguration(t *testing.T) {
 		{"disabled in the second root", swap("</ossec_config>\n", "</ossec_config>\n<ossec_config><active-response><disabled>yes</disabled></active-response></ossec_config>\n"), isFault,
 			"active response", "disabled on this host", "<disabled>no</disabled>"},
 		{"disabled maybe", swap(rules, rules+"<disabled>true</disabled>"), isFault, "active response", `says "true", which is neither yes nor no`, "<disabled>no</disabled>"},
+
+		{"a second rules", swap("</ossec_config>\n", someRules+"</ossec_config>\n<ossec_config>\n"+someRules+"</ossec_config>\n"), isFault,
+			"rules", "ossec.conf:25: a second <rules>: OSSEC forgets what the one at line 20 includes, and does not start", "move what is in it to the end of the <rules> at "},
+		{"a second rules of the suite's own", swap("</ossec_config>\n", someRules+"</ossec_config>\n<ossec_config><rules><include>ar_suite_rules.xml</include></rules></ossec_config>\n"), isFault,
+			"rules", "a second <rules>", "run `install.sh --configure` again"},
+		{"a second rules in a comment, and empty ones", swap("</ossec_config>\n", someRules+"<rules/><rules></rules><!-- "+someRules+" --></ossec_config>\n"), isOK, "rules", "no second <rules>", ""},
 
 		{"a lone block", swap(opening, "<active-response><disabled>no</disabled></active-response>"+opening), isFault,
 			"blocks", "a lone <disabled>no</disabled> is refused", "take the block out"},
