@@ -850,7 +850,7 @@ any_ours() {
 	return 1
 }
 
-configured() { grep -qs 'ossec-ar: begin' "$root/etc/ossec.conf"; }
+configured() { grep -qs -e 'ossec-ar: begin' -e 'ossec-ar: rules begin' "$root/etc/ossec.conf"; }
 
 uninstall_suite() {
 	for dir in "$root" "$root/active-response" "$stock"; do
@@ -870,7 +870,7 @@ uninstall_suite() {
 	fi
 	free_all
 	setup --remove || ! configured ||
-		say "could not take the suite's block out of $home/etc/ossec.conf: take out what is between the two \"ossec-ar\" comments"
+		say "could not take the suite's block out of $home/etc/ossec.conf: take out what is between the \"ossec-ar\" comments"
 	remove_units
 	displace /etc/cron.d/ossec-ar
 	remove_programs
