@@ -37,7 +37,7 @@ type Enforcer interface {
 	// UnblockAll is Unblock for many, as BlockAll is Block.
 	UnblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error
 
-	// List returns what is in force now, in no set order.
+	// List returns what is in force now, and what is there and idle, in no set order.
 	List(ctx context.Context) ([]Block, error)
 
 	// Flush lifts all blocks of this enforcer and nothing else.
@@ -72,7 +72,7 @@ type Outcome struct {
 	Notes []string
 }
 
-// Block is one address in force.
+// Block is one address in force, or idle.
 type Block struct {
 	Addr netip.Addr
 	// Counted tells whether Packets and Bytes were measured.
@@ -80,4 +80,7 @@ type Block struct {
 	Packets, Bytes uint64
 	// Misplaced tells that it stands where another configuration put it. BlockAll moves it.
 	Misplaced bool
+	// Idle says why it stops nobody though it is there: what it rests on is gone, such as
+	// the jump to its chain. "" when it is in force. Block makes that again.
+	Idle string
 }

@@ -330,7 +330,7 @@ func TestLeftoversOfAKilledRunAreCleared(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	e, path := newFile(t, plain)
-	held, err := filelock.Exclusive(lockBeside(path), time.Second)
+	held, err := filelock.Exclusive(lockBeside(path), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +354,7 @@ func TestWithoutUsableLockFile(t *testing.T) {
 	if err := os.Symlink("nowhere", lockBeside(path)); err != nil { // which filelock refuses
 		t.Fatal(err)
 	}
-	held, err := filelock.Exclusive(e.lockPath, time.Second)
+	held, err := filelock.Exclusive(e.lockPath, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,7 @@ type listed struct {
 	Bytes   *uint64       `json:"bytes,omitempty"`
 	Leases  []lease.Lease `json:"leases"`
 	inForce bool
+	idle    string // why it is not in force though it is there
 	// misplaced tells that it is in force where another configuration put it.
 	misplaced bool
 }
@@ -90,7 +91,8 @@ func compare(leases []lease.Lease, blocks []enforcer.Block) iter.Seq[listed] {
 			}
 			for len(blocks) > 0 && blocks[0].Addr == r.Address {
 				b := &blocks[0]
-				r.inForce, r.misplaced = true, r.misplaced || b.Misplaced
+				r.inForce, r.misplaced = r.inForce || b.Idle == "", r.misplaced || b.Misplaced
+				r.idle = b.Idle
 				if b.Counted {
 					r.Packets, r.Bytes = &b.Packets, &b.Bytes
 				}

@@ -23,6 +23,10 @@ func (p *call) reconcile(ctx context.Context, repair bool) int {
 		return p.fail(err)
 	}
 	for _, addr := range v.missing {
+		if why := v.idle[addr]; why != "" {
+			p.say("%s is leased but not blocked: %s", addr, why)
+			continue
+		}
 		p.say("%s is leased but not blocked", addr)
 	}
 	for _, addr := range v.unheld {
@@ -66,6 +70,8 @@ type view struct {
 	covered   []netip.Addr // held and blocked though it is on the whitelist
 	misplaced []netip.Addr // held and blocked where another configuration put it
 	samples   []netip.Addr // one of each family that is as it should be
+	// idle says of those of missing that are there why they stop nobody.
+	idle map[netip.Addr]string
 }
 
 // agrees tells that there is nothing to mend; what is misplaced is in force.
@@ -83,6 +89,7 @@ func (p *call) look(ctx context.Context, age time.Duration, covered bool) (v vie
 	if err != nil {
 		return v, err
 	}
+	v.idle = map[netip.Addr]string{}
 	now := p.Now()
 	old := func(l lease.Lease) bool { return now.Sub(l.Renewed).Abs() >= age }
 	for r := range compare(leases, blocks) {
@@ -90,6 +97,9 @@ func (p *call) look(ctx context.Context, age time.Duration, covered bool) (v vie
 		case r.State == stateMissing:
 			if slices.ContainsFunc(r.Leases, old) && !p.covered(ctx, r.Address) {
 				v.missing = append(v.missing, r.Address)
+				if r.idle != "" {
+					v.idle[r.Address] = r.idle
+				}
 			}
 		case r.State == stateLifting, r.State == stateNotLeased && !p.response.Lasting:
 			v.unheld = append(v.unheld, r.Address)

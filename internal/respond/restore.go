@@ -57,8 +57,7 @@ const restoreRounds = 10
 
 // restoreMissing blocks whatever is leased, for as long as age at least, but not blocked, and
 // returns how many that were. One address of each family goes along though it is blocked,
-// so that what blocks rest on, such as a jump that somebody removed, is looked at even when
-// nothing is missing. It ends when it has looked and all are there, among them what was
+// so that what blocks rest on is looked at even when nothing is missing. It ends when it has looked and all are there, among them what was
 // leased and taken away meanwhile; misplaced is what it saw last.
 func (p *call) restoreMissing(ctx context.Context, age time.Duration) (restored int, misplaced []netip.Addr, err error) {
 	for round := range restoreRounds {

@@ -34,6 +34,9 @@ func Contract(t *testing.T, e enforcer.Enforcer) {
 		var got []netip.Addr
 		for _, b := range blocks {
 			got = append(got, b.Addr)
+			if b.Idle != "" {
+				t.Fatalf("%s: %s is idle: %s", step, b.Addr, b.Idle)
+			}
 		}
 		slices.SortFunc(got, netip.Addr.Compare)
 		slices.SortFunc(addrs, netip.Addr.Compare)
