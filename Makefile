@@ -2,7 +2,7 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 TAGS    := urfave_cli_no_docs
-LDFLAGS := -s -w -X github.com/ossec-ar/ossec-ar/internal/version.Version=$(VERSION)
+LDFLAGS := -s -w -X github.com/ossec-ar/ossec-ar/internal/app.Version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 60s
 

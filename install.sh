@@ -292,7 +292,7 @@ get_programs() {
 	(
 		cd "$source"
 		CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -tags urfave_cli_no_docs \
-			-ldflags "-s -w -X github.com/ossec-ar/ossec-ar/internal/version.Version=$version" \
+			-ldflags "-s -w -X github.com/ossec-ar/ossec-ar/internal/app.Version=$version" \
 			-o "$work/" ./cmd/...
 	) || die "building the programs failed"
 }

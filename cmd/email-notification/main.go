@@ -5,8 +5,8 @@ package main
 import (
 	"os"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
-func main() { os.Exit(notify.Main(program.OS())) }
+func main() { os.Exit(notify.Main(app.OS())) }

@@ -6,7 +6,7 @@ import (
 	"os"
 	"runtime/debug"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
@@ -17,5 +17,5 @@ func main() {
 	// Most runs end long before that is reached: nothing is collected until then.
 	debug.SetMemoryLimit(memory)
 	debug.SetGCPercent(-1)
-	os.Exit(stats.Main(program.OS()))
+	os.Exit(stats.Main(app.OS()))
 }

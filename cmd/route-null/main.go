@@ -5,14 +5,14 @@ package main
 import (
 	"os"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/nullroute"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/internal/respond"
 )
 
 func main() {
-	os.Exit(respond.Main(program.OS(), respond.Response{
+	os.Exit(respond.Main(app.OS(), respond.Response{
 		Name:    "route-null",
 		Summary: "route the way back to attackers into a blackhole",
 		Manual: []string{

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/run"
-	"github.com/ossec-ar/ossec-ar/internal/statedir"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // inspect lets the enforcer look itself over.
@@ -33,7 +33,7 @@ func (h *host) inspect(ctx context.Context) []Finding {
 func (h *host) cannotList(err error) Finding {
 	mend := "see the message; " + h.Path() + " --dry-run add 192.0.2.1 shows the command that is used"
 	switch {
-	case errors.Is(err, run.ErrNotFound):
+	case errors.Is(err, exec.ErrNotFound):
 		mend = "install it with the system's package manager"
 	case h.user != 0:
 		mend = "run it as root"
@@ -47,7 +47,7 @@ const minRoom = 1 << 20
 // leases looks at the state folder, and for what differs between leases and host.
 func (h *host) leases(ctx context.Context) []Finding {
 	dir := h.Home.State()
-	err := statedir.Check(dir)
+	err := state.CheckDir(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		if err := writable(existing(dir)); err != nil {

@@ -13,10 +13,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
 // Finding is one row.
@@ -60,7 +60,7 @@ const timeLimit = 2 * time.Minute
 
 // Run looks at everything, prints what it found, and returns the exit status: ExitFailed
 // when there is a fault.
-func Run(ctx context.Context, p program.Program, subject Subject, options Options) int {
+func Run(ctx context.Context, p app.Program, subject Subject, options Options) int {
 	return newHost(p, subject).run(ctx, options)
 }
 
@@ -73,12 +73,12 @@ func (h *host) run(ctx context.Context, options Options) int {
 	}
 	if err := h.print(rows, options.JSON); err != nil {
 		h.Complain(fmt.Errorf("writing the findings: %w", err))
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	if slices.ContainsFunc(rows, func(f Finding) bool { return f.Verdict == enforcer.Fault }) {
-		return program.ExitFailed
+		return app.ExitFailed
 	}
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // topic is one thing to look at, and on which hosts.

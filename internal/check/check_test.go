@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
 // want checks that one row has the verdict and a finding with the text in it, that it
@@ -45,7 +45,7 @@ func TestAllWell(t *testing.T) {
 					t.Errorf("%s %s: %s", f.Verdict, f.What, f.Found)
 				}
 			}
-			if status := p.host.run(t.Context(), Options{}); status != program.ExitOK {
+			if status := p.host.run(t.Context(), Options{}); status != app.ExitOK {
 				t.Errorf("exit status %d", status)
 			}
 			if !strings.HasSuffix(p.out.String(), "\nno fault, no warning\n") {
@@ -59,7 +59,7 @@ func TestOutputIsSafe(t *testing.T) {
 	p := newPlace(t)
 	p.conf("<timeout>600</timeout>", "<timeout>\x1b[2J\nok  all is well</timeout>")
 	p.look()
-	if status := p.host.run(t.Context(), Options{}); status != program.ExitFailed {
+	if status := p.host.run(t.Context(), Options{}); status != app.ExitFailed {
 		t.Errorf("exit status %d", status)
 	}
 	text := p.out.String()
@@ -80,7 +80,7 @@ func TestJSON(t *testing.T) {
 	p := newPlace(t)
 	p.remove("proc/100")
 	p.look()
-	if status := p.host.run(t.Context(), Options{JSON: true}); status != program.ExitFailed {
+	if status := p.host.run(t.Context(), Options{JSON: true}); status != app.ExitFailed {
 		t.Errorf("exit status %d", status)
 	}
 	var got struct {

@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
@@ -61,7 +61,7 @@ type place struct {
 	host     *host
 	out      bytes.Buffer
 	enforcer *fakeEnforcer
-	env      program.Env
+	env      app.Env
 	subject  Subject
 	adjust   func(*host)
 }
@@ -86,7 +86,7 @@ func newPlace(t *testing.T) *place {
 	p.process(100, "ossec-execd", 6000)
 	p.process(101, "ossec-analysisd", 6000)
 	p.process(102, "cron", 6000)
-	p.env = program.Env{
+	p.env = app.Env{
 		Args: []string{filepath.Join(p.home, "active-response/bin/firewall-drop"), "check"}, Stdout: &p.out, Stderr: io.Discard,
 		Dir: "/", Now: func() time.Time { return now }, Proc: p.path("proc"), Resolver: office{},
 	}
@@ -112,7 +112,7 @@ func (p *place) made() *host {
 	var err error
 	p.subject.Config, err = config.Load(filepath.Join(p.home, "etc/active-response.toml"))
 	p.subject.Settings = err
-	h := newHost(program.New(p.env, "firewall-drop"), p.subject)
+	h := newHost(app.New(p.env, "firewall-drop"), p.subject)
 	h.root, h.Proc, h.owner, h.user = p.dir, p.path("proc"), os.Geteuid(), os.Geteuid()
 	h.addresses = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil }
 	h.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }

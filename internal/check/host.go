@@ -11,12 +11,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 )
 
 // host is the outside as this package sees it. Tests make one up.
 type host struct {
-	program.Program
+	app.Program
 	subject Subject
 	conf    conf
 
@@ -28,7 +28,7 @@ type host struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-func newHost(p program.Program, subject Subject) *host {
+func newHost(p app.Program, subject Subject) *host {
 	h := &host{
 		Program: p, subject: subject,
 		root: systemRoot(), owner: installOwner(), user: os.Geteuid(),

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 const bin = "var/ossec/active-response/bin/"
@@ -146,7 +146,7 @@ func TestBlocks(t *testing.T) {
 
 	t.Run("cannot be listed", func(t *testing.T) {
 		p := newPlace(t)
-		p.enforcer.listErr = run.ErrNotFound
+		p.enforcer.listErr = exec.ErrNotFound
 		want(t, p.look(), isFault, "enforcer", "program not found", "package manager")
 	})
 	t.Run("looks itself over", func(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
 func TestLive(t *testing.T) {
@@ -41,7 +41,7 @@ func TestLive(t *testing.T) {
 			leases, err := p.subject.Store.All()
 			p.check(err)
 			status := p.host.run(t.Context(), Options{Live: true})
-			if (status == program.ExitFailed) != (row.verdict == isFault) && row.name != "in use" {
+			if (status == app.ExitFailed) != (row.verdict == isFault) && row.name != "in use" {
 				t.Errorf("exit status %d", status)
 			}
 			text := p.out.String()
@@ -69,7 +69,7 @@ func TestLive(t *testing.T) {
 		p := newPlace(t)
 		p.write("proc/net/if_inet6", "")
 		p.look()
-		if status := p.host.run(t.Context(), Options{Live: true}); status != program.ExitOK {
+		if status := p.host.run(t.Context(), Options{Live: true}); status != app.ExitOK {
 			t.Errorf("exit status %d", status)
 		}
 		if !strings.Contains(p.out.String(), "live IPv6                    -  2001:db8:192:2::") {

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
@@ -71,7 +71,7 @@ const maxTail = 4 << 20
 
 // logged reports whether the log tells of a call of the program at path.
 func (h *host) logged(path string) bool {
-	file, err := plainfile.Open(h.Home.ResponseLog())
+	file, err := state.Open(h.Home.ResponseLog())
 	if err != nil {
 		return false
 	}

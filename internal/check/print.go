@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/version"
 )
 
 // report is the whole as JSON.
@@ -26,7 +26,7 @@ var words = map[enforcer.Verdict]string{
 }
 
 func (h *host) print(rows []Finding, asJSON bool) error {
-	r := report{Response: h.subject.Name, Home: string(h.Home), Role: "server", Version: version.Version, Rows: rows}
+	r := report{Response: h.subject.Name, Home: string(h.Home), Role: "server", Version: app.Version, Rows: rows}
 	if h.conf.agent() {
 		r.Role = "agent"
 	}

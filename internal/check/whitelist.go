@@ -14,7 +14,7 @@ import (
 	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
@@ -127,7 +127,7 @@ func (h *host) whitelistFiles() []string {
 
 // eachLine hands on the entries of a file, in which # begins a comment.
 func eachLine(path string, each func(text, place string)) error {
-	file, err := plainfile.Open(path)
+	file, err := state.Open(path)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Config is the whole file. Each table is one field.
@@ -194,7 +194,7 @@ const maxFile = 1 << 20
 // then holds what was sound. A missing file is no error.
 func Load(path string) (Config, error) {
 	c := Default()
-	data, err := plainfile.Read(path, maxFile)
+	data, err := state.Read(path, maxFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil
 	}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // With Auto each family begins with rules and without a set. The address after MaxRules
@@ -148,7 +148,7 @@ func (f family) show(ctx context.Context, addr netip.Addr, fresh bool, seen *sta
 		}
 	}
 	if f.make != overNFT || f.opts.Target != "DROP" {
-		_, err := run.Command(ctx, f.program, "", append([]string{"-w", f.wait(), "-t", table, "-A", Chain}, f.rule(addr)...)...)
+		_, err := exec.Command(ctx, f.program, "", append([]string{"-w", f.wait(), "-t", table, "-A", Chain}, f.rule(addr)...)...)
 		return err
 	}
 	c, err := dial(ctx)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 const (
@@ -285,8 +285,8 @@ func (f family) deleteRules(ctx context.Context, addrs []netip.Addr, progress fu
 
 // restoreAll carries out commands of iptables-restore, each chunk in one transaction.
 func (f family) restoreAll(ctx context.Context, lines []string, progress func(done int)) error {
-	restore, err := run.Find(filepath.Base(f.program)+"-restore", []string{filepath.Dir(f.program)})
-	if errors.Is(err, run.ErrNotFound) {
+	restore, err := exec.Find(filepath.Base(f.program)+"-restore", []string{filepath.Dir(f.program)})
+	if errors.Is(err, exec.ErrNotFound) {
 		return f.oneByOne(ctx, lines, progress)
 	}
 	if err != nil {
@@ -296,7 +296,7 @@ func (f family) restoreAll(ctx context.Context, lines []string, progress func(do
 	for done < len(lines) {
 		chunk := lines[done:min(done+size, len(lines))]
 		text := "*" + table + "\n" + strings.Join(chunk, "\n") + "\nCOMMIT\n"
-		_, err := run.Command(ctx, restore, text, "-w", f.wait(), "--noflush")
+		_, err := exec.Command(ctx, restore, text, "-w", f.wait(), "--noflush")
 		if err != nil && len(chunk) > smallChunk && ctx.Err() == nil {
 			size = smallChunk
 			continue
@@ -314,7 +314,7 @@ func (f family) restoreAll(ctx context.Context, lines []string, progress func(do
 func (f family) oneByOne(ctx context.Context, lines []string, progress func(done int)) error {
 	for i, line := range lines {
 		args := slices.Concat([]string{"-w", f.wait(), "-t", table}, strings.Fields(line))
-		if _, err := run.Command(ctx, f.program, "", args...); err != nil {
+		if _, err := exec.Command(ctx, f.program, "", args...); err != nil {
 			return err
 		}
 		progress(i + 1)

@@ -25,8 +25,8 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Chain is the name of the chain that holds the blocks.
@@ -67,7 +67,7 @@ type Options struct {
 	MaxRules int
 	// MaxAddresses is how many addresses a set takes; 0 means 1,000,000.
 	MaxAddresses int
-	ToolDirs     []string // where iptables is looked for; nil means run.Dirs
+	ToolDirs     []string // where iptables is looked for; nil means exec.Dirs
 	// LockPath is the file that those who make chains, jumps and sets lock, so that no
 	// jump is made twice. When it cannot be locked, or is "", they go on without.
 	LockPath string
@@ -145,7 +145,7 @@ func wrapAdding(err error, addr netip.Addr, where string) error {
 // standsInForIPTables tells whether err, from looking for iptables, means that the table
 // of our own is used.
 func (e *Firewall) standsInForIPTables(err error) bool {
-	return e.opts.Backend == Auto && !besideFakes && errors.Is(err, run.ErrNotFound)
+	return e.opts.Backend == Auto && !besideFakes && errors.Is(err, exec.ErrNotFound)
 }
 
 // looksEverywhere tells whether sets and the table of our own in the kernel are looked
@@ -241,12 +241,12 @@ func (e *Firewall) Describe(addr netip.Addr) string {
 
 // lock keeps others from making chains, jumps and sets, and returns how to end that.
 // Without a lock two may make the same jump, which does no harm.
-func (e *Firewall) lock() (unlock func()) { return e.lockBy(filelock.Exclusive) }
+func (e *Firewall) lock() (unlock func()) { return e.lockBy(state.Exclusive) }
 
 // lockShared keeps others from lock, and not from lockShared.
-func (e *Firewall) lockShared() (unlock func()) { return e.lockBy(filelock.Shared) }
+func (e *Firewall) lockShared() (unlock func()) { return e.lockBy(state.Shared) }
 
-func (e *Firewall) lockBy(take func(path string, wait time.Duration) (*filelock.Lock, error)) (unlock func()) {
+func (e *Firewall) lockBy(take func(path string, wait time.Duration) (*state.Lock, error)) (unlock func()) {
 	if e.opts.LockPath == "" {
 		return func() {}
 	}

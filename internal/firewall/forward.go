@@ -9,8 +9,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // forwards reports whether packets of a family that the host passes on are to be dropped
@@ -26,7 +26,7 @@ func (e *Firewall) forwards(v6 bool) bool {
 	if v6 {
 		sysctl = "sys/net/ipv6/conf/all/forwarding"
 	}
-	value, err := plainfile.Read(filepath.Join(e.opts.Proc, sysctl), 64)
+	value, err := state.Read(filepath.Join(e.opts.Proc, sysctl), 64)
 	if err == nil && strings.TrimSpace(string(value)) != "0" {
 		return true
 	}
@@ -38,7 +38,7 @@ func (e *Firewall) forwards(v6 bool) bool {
 // (Linux 6.17): conf/*/forwarding says other things there. One request is about all
 // interfaces, be they thousands; procfs takes three calls for each.
 func interfaceForwards(v6 bool) bool {
-	s, err := rtnetlink.Open(context.Background())
+	s, err := netlink.Open(context.Background())
 	if err != nil {
 		return false
 	}

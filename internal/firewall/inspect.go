@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // Inspect says whether all that blocks rest on stands: the programs of both families, the
@@ -54,7 +54,7 @@ func noProgram(v6 bool, err error) enforcer.Finding {
 	f := enforcer.Finding{What: "iptables", Verdict: enforcer.Fault, Mend: "install iptables with the system's package manager", Found: err.Error()}
 	if v6 {
 		f.What = "ip6tables"
-		if errors.Is(err, run.ErrNotFound) {
+		if errors.Is(err, exec.ErrNotFound) {
 			f.Found = "ip6tables is not installed, and the host has IPv6: attackers that come by it are not blocked"
 		}
 	}
@@ -64,7 +64,7 @@ func noProgram(v6 bool, err error) enforcer.Finding {
 // inspect looks over one family.
 func (f family) inspect(ctx context.Context) []enforcer.Finding {
 	name := filepath.Base(f.program)
-	out, err := run.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-S")
+	out, err := exec.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-S")
 	if err != nil {
 		mend := "load the kernel's modules: modprobe iptable_filter, or nf_tables"
 		if os.Geteuid() != 0 {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // variant is which of the two kinds of iptables a program is.
@@ -45,7 +45,7 @@ func (e *Firewall) family(v6 bool) (family, error) {
 		name = "ip6tables"
 	}
 	f := family{Firewall: e, v6: v6, forwards: sync.OnceValue(func() bool { return e.forwards(v6) })}
-	path, err := run.Find(name, e.opts.ToolDirs)
+	path, err := exec.Find(name, e.opts.ToolDirs)
 	if err != nil {
 		return f, err
 	}
@@ -121,7 +121,7 @@ func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (d
 	}
 	// One transaction of iptables-restore, which fails as a whole. This variant fetches
 	// the whole table whatever is asked of it, so that the checks cost nothing more.
-	restore, err := run.Find(filepath.Base(f.program)+"-restore", []string{filepath.Dir(f.program)})
+	restore, err := exec.Find(filepath.Base(f.program)+"-restore", []string{filepath.Dir(f.program)})
 	if err != nil {
 		return false, false, err
 	}
@@ -131,7 +131,7 @@ func (f family) blockAtOnce(ctx context.Context, addr netip.Addr, fresh bool) (d
 		rules.WriteString("-C " + check + "\n")
 	}
 	rules.WriteString(act + " " + Chain + " " + strings.Join(f.rule(addr), " ") + "\nCOMMIT\n")
-	_, err = run.Command(ctx, restore, rules.String(), "-w", f.wait(), "--noflush")
+	_, err = exec.Command(ctx, restore, rules.String(), "-w", f.wait(), "--noflush")
 	return err == nil, err == nil && fresh, err
 }
 
@@ -225,7 +225,7 @@ func (f family) byDocker() bool {
 // read, so an absent chain is looked at twice: see rules.
 const statusAbsent = 1
 
-func absent(err error) bool { return run.Status(err) == statusAbsent }
+func absent(err error) bool { return exec.Status(err) == statusAbsent }
 
 // unblockByRule deletes the rules on the address and tells whether it found one. For the
 // two known kinds of iptables the kernel tells where to look and whether all are gone.
@@ -278,7 +278,7 @@ func (f family) unblockByProgram(ctx context.Context, addr netip.Addr) (was bool
 }
 
 func (f family) delete(ctx context.Context, spec []string) error {
-	_, err := run.Command(ctx, f.program, "", append([]string{"-w", f.wait(), "-t", table, "-D", Chain}, spec...)...)
+	_, err := exec.Command(ctx, f.program, "", append([]string{"-w", f.wait(), "-t", table, "-D", Chain}, spec...)...)
 	return err
 }
 

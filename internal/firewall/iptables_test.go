@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"os/exec"
+	osexec "os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/firewall/faketables"
-	"github.com/ossec-ar/ossec-ar/internal/run"
 )
 
 func TestMain(m *testing.M) {
@@ -64,7 +64,7 @@ func enforcerOn(dir string, change ...func(*Options)) *Firewall {
 func call(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.Command(filepath.Join(dir, name), args...)
+	cmd := osexec.Command(filepath.Join(dir, name), args...)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -193,7 +193,7 @@ func TestWithoutIP6Tables(t *testing.T) {
 	e := enforcerOn(tools(t, "iptables", "iptables-restore"))
 	block(t, e, addr, false)
 	_, err := e.Block(t.Context(), netip.MustParseAddr("2001:db8::7"), false)
-	if !errors.Is(err, run.ErrNotFound) || !strings.Contains(err.Error(), "adding rule for 2001:db8::7: ip6tables in ") {
+	if !errors.Is(err, exec.ErrNotFound) || !strings.Contains(err.Error(), "adding rule for 2001:db8::7: ip6tables in ") {
 		t.Errorf("Block(IPv6) = %v, want that ip6tables is not found", err)
 	}
 	if blocks, err := e.List(t.Context()); err != nil || len(blocks) != 1 {

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // rule is one rule of ours as the kernel holds it.
@@ -24,10 +24,10 @@ type rule struct {
 // rules lists the rules of ours in the chain, duplicates included; none when there is
 // no chain. (go-iptables' List would cost a run of `iptables --version` first.)
 func (f family) rules(ctx context.Context) ([]rule, error) {
-	out, err := run.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-v", "-S", Chain)
+	out, err := exec.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-v", "-S", Chain)
 	if absent(err) {
 		// No chain, or a table that iptables cannot read: the whole table tells.
-		out, err = run.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-v", "-S")
+		out, err = exec.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-v", "-S")
 	}
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func (e *Firewall) eachFamily(do func(family) error) (inKernel bool, err error) 
 	found := false
 	for _, v6 := range []bool{false, true} {
 		f, err := e.family(v6)
-		if errors.Is(err, run.ErrNotFound) {
+		if errors.Is(err, exec.ErrNotFound) {
 			none = err
 			continue
 		}

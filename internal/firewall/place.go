@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // place is our chain and the ways to it, under repair. It is worked on through the
@@ -161,7 +161,7 @@ func (p *place) ensureSetRule() error {
 // target; earlier versions made them so that they counted again what the jump has counted.
 // `ip6tables -C` (legacy, 1.8.9) finds one for the other.
 func (p *place) setRules() (specs [][]string, err error) {
-	out, err := run.Command(p.tables.ctx, p.f.program, "", "-w", p.f.wait(), "-t", table, "-S", Chain)
+	out, err := exec.Command(p.tables.ctx, p.f.program, "", "-w", p.f.wait(), "-t", table, "-S", Chain)
 	if err != nil {
 		return nil, fmt.Errorf("listing chain %s: %w", Chain, err)
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // The kernel goes on blocking by rules of an iptables that is not in use any more: it was
@@ -42,7 +42,7 @@ func (f family) kernelHasLegacyTable() bool {
 	if f.v6 {
 		name = "thread-self/net/ip6_tables_names"
 	}
-	tables, err := plainfile.Read(filepath.Join(f.opts.Proc, name), 4096)
+	tables, err := state.Read(filepath.Join(f.opts.Proc, name), 4096)
 	return err == nil && slices.Contains(strings.Fields(string(tables)), table)
 }
 
@@ -60,7 +60,7 @@ func (f family) strayName() string {
 
 // withProgram finds the program that alone can change the table of the old iptables.
 func (f family) withProgram() (family, error) {
-	program, err := run.Find(f.strayName(), f.opts.ToolDirs)
+	program, err := exec.Find(f.strayName(), f.opts.ToolDirs)
 	if err != nil {
 		return f, fmt.Errorf("a rule of the old iptables blocks: %w", err)
 	}

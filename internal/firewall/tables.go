@@ -12,7 +12,7 @@ import (
 
 	"github.com/coreos/go-iptables/iptables"
 
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // tables is go-iptables under this project's rules for running programs: an absolute
@@ -81,11 +81,11 @@ func (t *tables) ask(work func() (bool, error)) (bool, error) {
 			}
 			return r.found, r.err
 		case <-t.ctx.Done():
-			run.KillChildren()
+			exec.KillChildren()
 			return false, fmt.Errorf("iptables was killed: %w", t.ctx.Err())
 		case <-look.C:
 			if heap() > before+maxFlood {
-				run.KillChildren()
+				exec.KillChildren()
 				return false, errFlood
 			}
 		}

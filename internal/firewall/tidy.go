@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // Flush implements enforcer.Enforcer. The chain, the jumps, the sets stay, unless they
@@ -50,7 +50,7 @@ func (e *Firewall) emptyAll(ctx context.Context) (inKernel bool, err error) {
 
 // flushChain deletes all rules of our chain, if there is one.
 func (f family) flushChain(ctx context.Context) error {
-	_, err := run.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-F", Chain)
+	_, err := exec.Command(ctx, f.program, "", "-w", f.wait(), "-t", table, "-F", Chain)
 	if err != nil && !absent(err) {
 		return fmt.Errorf("flushing chain %s: %w", Chain, err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 const (
@@ -126,7 +126,7 @@ func lockBeside(target string) string {
 // lock keeps other processes of ours out. Without a lock file it goes on with
 // notes, for an address that stays unblocked is worse; edits then go into the
 // file in place, where they are small writes that do not undo one another.
-func (e *Enforcer) lock(ctx context.Context, target string) (*filelock.Lock, []string, error) {
+func (e *Enforcer) lock(ctx context.Context, target string) (*state.Lock, []string, error) {
 	wait := e.lockWait
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
@@ -136,8 +136,8 @@ func (e *Enforcer) lock(ctx context.Context, target string) (*filelock.Lock, []s
 		if path == "" {
 			continue
 		}
-		lock, err := filelock.Exclusive(path, wait)
-		if err == nil || errors.Is(err, filelock.ErrTimeout) {
+		lock, err := state.Exclusive(path, wait)
+		if err == nil || errors.Is(err, state.ErrLocked) {
 			return lock, nil, err
 		}
 		notes = append(notes, fmt.Sprintf("lock file %s can't be used: %v", path, err))

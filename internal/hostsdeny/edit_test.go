@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // newFile returns an enforcer for a file with that content in a folder of its own.
@@ -330,18 +330,18 @@ func TestLeftoversOfAKilledRunAreCleared(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	e, path := newFile(t, plain)
-	held, err := filelock.Exclusive(lockBeside(path), time.Second)
+	held, err := state.Exclusive(lockBeside(path), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.lockWait = 10 * time.Millisecond
-	if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, filelock.ErrTimeout) {
+	if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("Block while locked: %v", err)
 	}
 	e.lockWait = time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := e.Unblock(ctx, v4); !errors.Is(err, filelock.ErrTimeout) {
+	if err := e.Unblock(ctx, v4); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("Unblock while locked: %v", err)
 	}
 	held.Release()
@@ -354,12 +354,12 @@ func TestWithoutUsableLockFile(t *testing.T) {
 	if err := os.Symlink("nowhere", lockBeside(path)); err != nil { // which filelock refuses
 		t.Fatal(err)
 	}
-	held, err := filelock.Exclusive(e.lockPath, time.Second)
+	held, err := state.Exclusive(e.lockPath, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.lockWait = 10 * time.Millisecond
-	if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, filelock.ErrTimeout) {
+	if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("Block while the other lock is held: %v", err)
 	}
 	held.Release()

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Inspect says whether the file can have an effect: whether libwrap reads it as it is
@@ -85,7 +85,7 @@ func longLine(content []byte) int {
 // everybody in.
 func inspectAllow(path string) enforcer.Finding {
 	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK, Found: path + " lets nobody in whom hosts.deny denies"}
-	content, err := plainfile.Read(path, maxSize)
+	content, err := state.Read(path, maxSize)
 	if errors.Is(err, os.ErrNotExist) {
 		f.Found = "there is none"
 		return f

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Daemon identifies the process that asked for a block, across reboots and reuse of
@@ -52,7 +52,7 @@ const maxProc = 64 << 10
 
 // Boot returns the boot id, "" when the kernel does not tell.
 func Boot(proc string) string {
-	id, err := plainfile.Read(filepath.Join(proc, "sys/kernel/random/boot_id"), maxProc)
+	id, err := state.Read(filepath.Join(proc, "sys/kernel/random/boot_id"), maxProc)
 	if err != nil {
 		return ""
 	}
@@ -73,7 +73,7 @@ func Kernel(proc string) string {
 // stat reads the name and start time of a process that runs. The name is cut to 15 bytes
 // by the kernel and may hold blanks and brackets, so it ends at the last bracket.
 func stat(proc string, pid int) (name string, start uint64, err error) {
-	line, err := plainfile.Read(filepath.Join(proc, strconv.Itoa(pid), "stat"), maxProc)
+	line, err := state.Read(filepath.Join(proc, strconv.Itoa(pid), "stat"), maxProc)
 	if err != nil {
 		return "", 0, err
 	}

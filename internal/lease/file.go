@@ -9,8 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
-	"github.com/ossec-ar/ossec-ar/internal/statedir"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // change runs work on the file, with room for that many more leases. What work did is in
@@ -35,10 +34,10 @@ func (s *Store) update(more int, work func(*table) error) error { return s.chang
 // be synced and closed. A damaged file is moved aside, told in Faults, and work runs on a new
 // one that holds what could be saved.
 func (s *Store) changed(more int, work func(*table) error) (*table, error) {
-	if err := statedir.Make(s.dir); err != nil {
+	if err := state.MakeDir(s.dir); err != nil {
 		return nil, err
 	}
-	lock, err := filelock.Exclusive(s.fileLock(), s.Wait)
+	lock, err := state.Exclusive(s.fileLock(), s.Wait)
 	if err != nil {
 		return nil, err
 	}
@@ -110,13 +109,13 @@ func (s *Store) openIndex(t *table, flags int) error {
 // view runs read on the file as it is. A missing file is an empty one, for which read is
 // not called.
 func (s *Store) view(read func(*table) error) error {
-	if err := statedir.Check(s.dir); err != nil {
+	if err := state.CheckDir(s.dir); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
-	lock, err := filelock.Shared(s.fileLock(), s.Wait)
+	lock, err := state.Shared(s.fileLock(), s.Wait)
 	if errors.Is(err, unix.EROFS) {
 		err = nil // nobody can write there, so nobody can be in the way
 	}

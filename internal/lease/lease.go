@@ -19,8 +19,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
-	"github.com/ossec-ar/ossec-ar/internal/statedir"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // DefaultWait is how long to wait for other processes before going on without.
@@ -364,28 +363,28 @@ func (s *Store) MarkComplete(addr netip.Addr, kernel string) (already bool, err 
 }
 
 // LockAddr makes all who change the block on addr in this response go one by one.
-func (s *Store) LockAddr(addr netip.Addr) (*filelock.Lock, error) {
-	if err := statedir.Make(s.dir); err != nil {
+func (s *Store) LockAddr(addr netip.Addr) (*state.Lock, error) {
+	if err := state.MakeDir(s.dir); err != nil {
 		return nil, err
 	}
 	h := fnv.New32a()
 	b := addr.As16()
 	h.Write(b[:]) // a hash never fails to write
-	return filelock.Slot(s.addrLock(), h.Sum32(), s.Wait)
+	return state.LockSlot(s.addrLock(), h.Sum32(), s.Wait)
 }
 
 // LockAll waits for, and keeps out, everybody who changes any block of this response.
-func (s *Store) LockAll() (*filelock.Lock, error) {
-	if err := statedir.Make(s.dir); err != nil {
+func (s *Store) LockAll() (*state.Lock, error) {
+	if err := state.MakeDir(s.dir); err != nil {
 		return nil, err
 	}
-	return filelock.All(s.addrLock(), s.Wait)
+	return state.LockAll(s.addrLock(), s.Wait)
 }
 
 // LockRestore is for the one process that puts back what was taken away. It does not wait:
-// while another one is at it, the error is filelock.ErrTimeout.
-func (s *Store) LockRestore() (*filelock.Lock, error) {
-	return filelock.Exclusive(filepath.Join(s.dir, s.response+".restore.lock"), 0)
+// while another one is at it, the error is state.ErrLocked.
+func (s *Store) LockRestore() (*state.Lock, error) {
+	return state.Exclusive(filepath.Join(s.dir, s.response+".restore.lock"), 0)
 }
 
 func (s *Store) addrLock() string { return filepath.Join(s.dir, s.response+".addr.lock") }

@@ -20,8 +20,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // The test binary started with this in its environment is a process of its own; see play.
@@ -50,7 +50,7 @@ func play(role []string) error {
 	case "wait":
 		return wait()
 	case "lock":
-		lock, err := filelock.Exclusive(role[1], time.Minute)
+		lock, err := state.Exclusive(role[1], time.Minute)
 		if err != nil {
 			return err
 		}
@@ -224,7 +224,7 @@ func TestLocked(t *testing.T) {
 	for name, call := range calls {
 		start := time.Now()
 		err := call()
-		if !errors.Is(err, filelock.ErrTimeout) {
+		if !errors.Is(err, state.ErrLocked) {
 			t.Errorf("%s: %v, want ErrTimeout", name, err)
 		}
 		if took := time.Since(start); took < s.Wait || took > 20*time.Second {
@@ -253,10 +253,10 @@ func TestLockAddr(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l, err := other.LockAddr(v4); !errors.Is(err, filelock.ErrTimeout) {
+	if l, err := other.LockAddr(v4); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("the same address: %v, %v, want ErrTimeout", l, err)
 	}
-	if l, err := other.LockAll(); !errors.Is(err, filelock.ErrTimeout) {
+	if l, err := other.LockAll(); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("all: %v, %v, want ErrTimeout", l, err)
 	}
 	l, err := other.LockAddr(v6)
@@ -273,7 +273,7 @@ func TestLockAddr(t *testing.T) {
 	if lock, err = s.LockAll(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := other.LockAddr(v4); !errors.Is(err, filelock.ErrTimeout) {
+	if l, err := other.LockAddr(v4); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("while all are locked: %v, %v, want ErrTimeout", l, err)
 	}
 	lock.Release()

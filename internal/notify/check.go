@@ -7,26 +7,26 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/check"
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
 // checkCommand looks at all that mail rests on, or at its settings only.
 func (c *call) checkCommand() *cli.Command {
-	command := check.Command(false, func(ctx context.Context, options check.Options) error {
-		return cmdline.Result(c.checkAll(ctx, options))
+	words := check.Command(false, func(ctx context.Context, options check.Options) error {
+		return command.Result(c.checkAll(ctx, options))
 	})
-	command.Flags = append(command.Flags, &cli.BoolFlag{Name: "settings", Usage: "look for faults in the settings only"})
-	all := command.Action
-	command.Action = func(x *cli.Context) error {
+	words.Flags = append(words.Flags, &cli.BoolFlag{Name: "settings", Usage: "look for faults in the settings only"})
+	all := words.Action
+	words.Action = func(x *cli.Context) error {
 		if x.Bool("settings") && !x.Args().Present() {
-			return cmdline.Result(c.check())
+			return command.Result(c.check())
 		}
 		return all(x)
 	}
-	return command
+	return words
 }
 
 func (c *call) checkAll(ctx context.Context, options check.Options) int {

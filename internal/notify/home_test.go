@@ -13,16 +13,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 // TestMain lets the test binary be the program, as it starts itself to deliver.
 func TestMain(m *testing.M) {
 	if os.Getenv("NOTIFY_TEST_PROGRAM") != "" || len(os.Args) > 1 && os.Args[1] == deliverCommand {
-		os.Exit(Main(program.OS()))
+		os.Exit(Main(app.OS()))
 	}
 	os.Exit(m.Run())
 }
@@ -91,9 +91,9 @@ func (h house) write(path, text string) {
 func (h house) invoked() string { return filepath.Join(h.home.Programs(), Name+".sh") }
 
 // env is an outside in which the program is called with args.
-func (h house) env(stdin string, args ...string) (program.Env, *bytes.Buffer, *bytes.Buffer) {
+func (h house) env(stdin string, args ...string) (app.Env, *bytes.Buffer, *bytes.Buffer) {
 	out, errs := new(bytes.Buffer), new(bytes.Buffer)
-	return program.Env{
+	return app.Env{
 		Args: append([]string{h.invoked()}, args...), Stdin: strings.NewReader(stdin), Stdout: out, Stderr: errs,
 		Dir: "/", Now: time.Now, Proc: "/proc", ParentPID: 1,
 	}, out, errs

@@ -6,15 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	osexec "os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // lockFD is where a detached deliverer finds the lock that it inherits.
@@ -81,7 +81,7 @@ func (q *queue) inheritedLock() (*os.File, error) {
 
 // start starts the deliverer in a process of its own, unless one is at work: that one
 // looks for new events until after it has given up its lock, so it misses none.
-func (q *queue) start(p *program.Program) error {
+func (q *queue) start(p *app.Program) error {
 	lock, err := q.tryLock()
 	if errors.Is(err, ErrBusy) {
 		return nil
@@ -90,10 +90,10 @@ func (q *queue) start(p *program.Program) error {
 		return err
 	}
 	defer lock.Close() // the child has its own copy
-	cmd := exec.Command("/proc/self/exe", deliverCommand, "--locked")
+	cmd := osexec.Command("/proc/self/exe", deliverCommand, "--locked")
 	cmd.Args[0] = absolute(p.Invoked, p.Dir)
 	cmd.Dir = "/"
-	cmd.Env = append(run.Environment(), "OSSEC_HOME="+string(p.Home))
+	cmd.Env = append(exec.Environment(), "OSSEC_HOME="+string(p.Home))
 	if zone, ok := os.LookupEnv("TZ"); ok {
 		cmd.Env = append(cmd.Env, "TZ="+zone)
 	}

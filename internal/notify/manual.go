@@ -1,8 +1,8 @@
 package notify
 
-import "github.com/ossec-ar/ossec-ar/internal/manual"
+import "github.com/ossec-ar/ossec-ar/internal/app/command"
 
-var manualText = manual.Text{
+var manualText = command.ManText{
 	Name: Name,
 	Description: []string{
 		"Tells people by mail that an address attacked: the rule, the alert's log lines, and by which responses the address is blocked at that moment, or that it is whitelisted or not blocked at all. Called with delete, it does nothing unless on_delete is set or --on-delete is given.",

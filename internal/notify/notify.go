@@ -17,9 +17,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/config"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -33,7 +33,7 @@ const (
 
 // call is one run of the program.
 type call struct {
-	program.Program
+	app.Program
 	config   config.Config
 	settings Settings
 	fault    error // in the settings; what is sound counts
@@ -44,13 +44,13 @@ type call struct {
 }
 
 // Main runs the program and returns its exit status.
-func Main(env program.Env) int {
-	c := &call{Program: program.New(env, Name)}
+func Main(env app.Env) int {
+	c := &call{Program: app.New(env, Name)}
 	c.Hint = Hint
 	args := c.Arguments()
 	ctx := context.Background()
 	wazuh := len(args) == 0 && !env.StdinTerminal
-	if !wazuh && cmdline.ForPerson(args, personal...) {
+	if !wazuh && command.ForPerson(args, personal...) {
 		c.person = true
 		return c.commandLine(ctx, args)
 	}
@@ -101,7 +101,7 @@ func (c *call) wazuhCall() int {
 		}
 		if !goOn {
 			c.log(arlog.StatusSkip, arlog.Skipped(request.Addr, "the daemon already holds it"))
-			return program.ExitOK
+			return app.ExitOK
 		}
 	}
 	return c.notify()
@@ -112,7 +112,7 @@ func (c *call) wantsEnd() bool { return c.onDelete || c.config.Mail.OnDelete }
 // notify puts the request at hand into the queue and starts its delivery.
 func (c *call) notify() int {
 	if c.about.Action == arproto.Delete && !c.wantsEnd() {
-		return program.ExitOK
+		return app.ExitOK
 	}
 	if c.settings.notSet != nil {
 		return c.fail(c.fault)
@@ -136,9 +136,9 @@ func (c *call) notify() int {
 	}
 	c.say("queued a mail about %s", c.about.Key())
 	if errors.Is(c.fault, errPassword) {
-		return program.ExitFailed // it waits until that has been mended
+		return app.ExitFailed // it waits until that has been mended
 	}
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // path is the program as it stands in log lines: OSSEC's decoder wants a whole path.
@@ -149,7 +149,7 @@ func (c *call) path() string { return absolute(c.Invoked, c.Dir) }
 func (c *call) fail(err error) int {
 	c.Complain(err)
 	c.log(arlog.StatusError, arlog.Failed(err))
-	return program.ExitFailed
+	return app.ExitFailed
 }
 
 // logFault tells of something that did not keep the program from its work.

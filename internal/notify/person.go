@@ -10,18 +10,17 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/config"
-	"github.com/ossec-ar/ossec-ar/internal/manual"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 // personal are the commands that only a person gives, or a timer.
 var personal = []string{"flush", "queue", "test", "preview", "check", "template", "man", deliverCommand}
 
-func (c *call) line() cmdline.Line {
-	return cmdline.Line{
+func (c *call) line() command.Line {
+	return command.Line{
 		Program: &c.Program, Summary: "tell people by mail of attacks and blocks", Calls: true,
 		Examples: [][2]string{
 			{"test", "send a sample and show what the server says"},
@@ -54,42 +53,42 @@ func (c *call) commandLine(ctx context.Context, args []string) int {
 func (c *call) usageError(err error) error { return c.line().UsageError(err) }
 
 func (c *call) commands() []*cli.Command {
-	command := func(name, usage string, run func(x *cli.Context) int, flags ...cli.Flag) *cli.Command {
+	word := func(name, usage string, run func(x *cli.Context) int, flags ...cli.Flag) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, HideHelpCommand: true, Flags: flags,
-			Action: func(x *cli.Context) error { return cmdline.Result(run(x)) },
+			Action: func(x *cli.Context) error { return command.Result(run(x)) },
 		}
 	}
 	act := func(name, usage string) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "ADDRESS", SkipFlagParsing: true, HideHelpCommand: true,
-			Action: func(x *cli.Context) error { return cmdline.Result(c.act(name, x.Args().Slice())) },
+			Action: func(x *cli.Context) error { return command.Result(c.act(name, x.Args().Slice())) },
 		}
 	}
-	hidden := command(deliverCommand, "deliver the queue; add starts it", func(x *cli.Context) int { return c.deliver(x.Bool("locked")) },
+	hidden := word(deliverCommand, "deliver the queue; add starts it", func(x *cli.Context) int { return c.deliver(x.Bool("locked")) },
 		&cli.BoolFlag{Name: "locked"})
 	hidden.Hidden = true
-	template := command("template", "print a built-in template, to begin your own with: subject, text or html",
+	template := word("template", "print a built-in template, to begin your own with: subject, text or html",
 		func(x *cli.Context) int { return c.template(x.Args().Slice()) })
 	template.ArgsUsage = "PART"
 	return []*cli.Command{
 		act("add", "send a mail about an address"),
 		act("delete", "announce the end of a block, with --on-delete; else nothing"),
-		command("flush", "send what is due", func(x *cli.Context) int { return c.flush(x.Context) }),
-		command("queue", "show what waits and what was refused", func(x *cli.Context) int {
+		word("flush", "send what is due", func(x *cli.Context) int { return c.flush(x.Context) }),
+		word("queue", "show what waits and what was refused", func(x *cli.Context) int {
 			return c.showQueue(x.String("retry"), x.String("drop"), x.Bool("json"))
 		},
 			&cli.StringFlag{Name: "retry", Usage: "try the notification `ID` again, or all, at once"},
 			&cli.StringFlag{Name: "drop", Usage: "throw the notification `ID` away, or all"},
 			&cli.BoolFlag{Name: "json", Usage: "as JSON"}),
-		command("test", "send a sample and show what the server says", func(x *cli.Context) int {
+		word("test", "send a sample and show what the server says", func(x *cli.Context) int {
 			return c.test(x.Context, x.StringSlice("to"))
 		}, &cli.StringSliceFlag{Name: "to", Usage: "send to this `ADDRESS` instead"}),
-		command("preview", "print a sample mail", func(x *cli.Context) int { return c.preview(x.Bool("html"), x.Bool("digest")) },
+		word("preview", "print a sample mail", func(x *cli.Context) int { return c.preview(x.Bool("html"), x.Bool("digest")) },
 			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"},
 			&cli.BoolFlag{Name: "digest", Usage: "one of several addresses"}),
 		c.checkCommand(),
-		template, manual.Command(manualText), hidden,
+		template, command.ManCommand(manualText), hidden,
 	}
 }
 
@@ -121,7 +120,7 @@ func (c *call) show(e event) int {
 		c.Complain(err)
 	}
 	if mail.raw == nil {
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	return c.print(string(mail.raw))
 }
@@ -129,9 +128,9 @@ func (c *call) show(e event) int {
 func (c *call) print(text string) int {
 	if _, err := fmt.Fprint(c.Stdout, text); err != nil {
 		c.Complain(fmt.Errorf("writing: %w", err))
-		return program.ExitFailed
+		return app.ExitFailed
 	}
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // deliver is the process in the background.
@@ -139,7 +138,7 @@ func (c *call) deliver(locked bool) int {
 	if err := c.deliverAll(locked); err != nil && !errors.Is(err, ErrBusy) {
 		return c.fail(fmt.Errorf("delivering mail: %w", err))
 	}
-	return program.ExitOK
+	return app.ExitOK
 }
 
 func (c *call) deliverAll(locked bool) error {
@@ -164,7 +163,7 @@ func (c *call) deliverAll(locked bool) error {
 // flush delivers what is due. Should another process be at it, that one does.
 func (c *call) flush(ctx context.Context) int {
 	if _, err := os.Lstat(c.Home.MailQueue()); errors.Is(err, os.ErrNotExist) {
-		return program.ExitOK // nothing was ever queued
+		return app.ExitOK // nothing was ever queued
 	}
 	q, err := makeQueue(c.Home.MailQueue())
 	if err != nil {
@@ -172,7 +171,7 @@ func (c *call) flush(ctx context.Context) int {
 	}
 	lock, err := q.waitLock(100 * time.Millisecond)
 	if errors.Is(err, ErrBusy) {
-		return program.ExitOK
+		return app.ExitOK
 	}
 	if err != nil {
 		return c.fail(err)
@@ -186,7 +185,7 @@ func (c *call) flush(ctx context.Context) int {
 		return c.fail(fmt.Errorf("delivering mail: %w", err))
 	}
 	if d.failure != nil {
-		return program.ExitFailed
+		return app.ExitFailed
 	}
-	return program.ExitOK
+	return app.ExitOK
 }

@@ -285,7 +285,7 @@ func sentMessage(n notice, together int) string {
 	case n.Standing.blocked():
 		text = fmt.Sprintf("Email notification sent for blocked IP: %s", n.Addr)
 	default:
-		text = fmt.Sprintf("Email notification sent for IP: %s (%s)", n.Addr, state(n))
+		text = fmt.Sprintf("Email notification sent for IP: %s (%s)", n.Addr, stateOf(n))
 	}
 	if n.Count > 1 {
 		text += fmt.Sprintf(" (%d alerts)", n.Count)

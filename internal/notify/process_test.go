@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 )
 
 var addressLine = regexp.MustCompile(`(?m)^(?:Address: +)?(10\.\d+\.\d+\.\d+)`)
@@ -260,7 +260,7 @@ func TestSubmit(t *testing.T) {
 	s, _ := newMailServer(t, false, false)
 	h := newHouse(t, s.conf(""), "[mail]\nlinger = \"0s\"\n")
 	env, _, _ := h.env("")
-	p := program.New(env, Name)
+	p := app.New(env, Name)
 	settings, err := LoadSettings(h.home, newMailConfig())
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/statedir"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // The folders of the queue. Whatever is in one of them is whole: it was written to tmp,
@@ -26,7 +26,7 @@ const (
 
 // queue is the folder var/active-response/mail, opened. Only the process that holds its
 // lock sends; anybody adds. All files in it go by way of root, never by the path: see
-// statedir.Open.
+// state.OpenDir.
 type queue struct {
 	dir  string // as people know it
 	root *os.Root
@@ -44,10 +44,10 @@ func openQueue(dir string) (*queue, error) {
 
 // makeQueue opens the queue and makes what is missing of it.
 func makeQueue(dir string) (*queue, error) {
-	err := statedir.Make(filepath.Dir(dir))
+	err := state.MakeDir(filepath.Dir(dir))
 	var root *os.Root
 	if err == nil {
-		root, err = openRoot(dir, func(state *os.Root) error { return makeFolder(state, filepath.Base(dir)) })
+		root, err = openRoot(dir, func(folder *os.Root) error { return makeFolder(folder, filepath.Base(dir)) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("making the mail queue: %w", err)
@@ -61,16 +61,16 @@ func makeQueue(dir string) (*queue, error) {
 }
 
 // openRoot opens a folder in the state folder, which is made ready for it before.
-func openRoot(dir string, ready func(state *os.Root) error) (*os.Root, error) {
-	state, err := statedir.Open(filepath.Dir(dir))
+func openRoot(dir string, ready func(folder *os.Root) error) (*os.Root, error) {
+	folder, err := state.OpenDir(filepath.Dir(dir))
 	if err != nil {
 		return nil, err
 	}
-	defer state.Close() // only looked into
-	if err := ready(state); err != nil {
+	defer folder.Close() // only looked into
+	if err := ready(folder); err != nil {
 		return nil, err
 	}
-	return statedir.OpenIn(state, filepath.Base(dir))
+	return state.OpenDirIn(folder, filepath.Base(dir))
 }
 
 func makeFolder(in *os.Root, name string) error {

@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -32,7 +32,7 @@ type listed struct {
 func (c *call) showQueue(retry, drop string, asJSON bool) int {
 	if retry != "" && drop != "" {
 		_ = c.usageError(errors.New("either --retry or --drop"))
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	rows, progress := []listed{}, progress{}
 	q, err := openQueue(c.Home.MailQueue())
@@ -47,7 +47,7 @@ func (c *call) showQueue(retry, drop string, asJSON bool) int {
 	progress.Sent = sent.sent
 	if err != nil {
 		c.Complain(err)
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	switch {
 	case retry != "":
@@ -68,9 +68,9 @@ func (c *call) showQueue(retry, drop string, asJSON bool) int {
 	}
 	if err != nil {
 		c.Complain(fmt.Errorf("writing the list: %w", err))
-		return program.ExitFailed
+		return app.ExitFailed
 	}
-	return program.ExitOK
+	return app.ExitOK
 }
 
 func (c *call) table(rows []listed, progress progress) error {
@@ -109,13 +109,13 @@ func (c *call) chosen(rows []listed, id string) []listed {
 func (c *call) retry(q *queue, rows []listed, id string) int {
 	chosen := c.chosen(rows, id)
 	if chosen == nil && id != "all" {
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	for _, r := range chosen {
 		if r.State == stateRefused {
 			if err := q.putBack(r.ID); err != nil {
 				c.Complain(err)
-				return program.ExitFailed
+				return app.ExitFailed
 			}
 		}
 	}
@@ -126,24 +126,24 @@ func (c *call) retry(q *queue, rows []listed, id string) int {
 		}
 		if err != nil {
 			c.Complain(fmt.Errorf("asking for another attempt: %w", err))
-			return program.ExitFailed
+			return app.ExitFailed
 		}
 	}
 	fmt.Fprintf(c.Stdout, "trying %d again\n", len(chosen))
-	return program.ExitOK
+	return app.ExitOK
 }
 
 func (c *call) drop(q *queue, rows []listed, id string) int {
 	chosen := c.chosen(rows, id)
 	if chosen == nil && id != "all" {
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	for _, r := range chosen {
 		if err := q.remove(stateDirs[r.State], r.ID); err != nil {
 			c.Complain(err)
-			return program.ExitFailed
+			return app.ExitFailed
 		}
 	}
 	fmt.Fprintf(c.Stdout, "dropped %d\n", len(chosen))
-	return program.ExitOK
+	return app.ExitOK
 }

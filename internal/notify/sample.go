@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/config"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
 // sample is a notice about nothing, on an address that belongs to nobody (RFC 5737).
@@ -59,7 +59,7 @@ func (c *call) test(ctx context.Context, to []string) int {
 			a, err := config.MailAddress(text)
 			if err != nil {
 				c.Complain(err)
-				return program.ExitFailed
+				return app.ExitFailed
 			}
 			recipients = append(recipients, a.Address)
 		}
@@ -67,12 +67,12 @@ func (c *call) test(ctx context.Context, to []string) int {
 	if c.fault != nil {
 		c.Complain(c.fault)
 		if c.settings.Server == "" || len(recipients) == 0 {
-			return program.ExitFailed
+			return app.ExitFailed
 		}
 	}
 	if nobody != nil {
 		c.Complain(fmt.Errorf("%w; name one with --to", nobody))
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	now := c.Now()
 	view := makeView(c.settings, []notice{sample(now)}, now, time.Local)
@@ -82,7 +82,7 @@ func (c *call) test(ctx context.Context, to []string) int {
 		c.Complain(err)
 	}
 	if mail.raw == nil {
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	result, err := send(ctx, c.settings, recipients, mail.raw, func(format string, args ...any) {
 		fmt.Fprintln(c.Stdout, cleanLine(fmt.Sprintf(format, args...)))
@@ -92,10 +92,10 @@ func (c *call) test(ctx context.Context, to []string) int {
 	}
 	if err != nil {
 		c.Complain(fmt.Errorf("sending a sample: %w", err))
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	fmt.Fprintf(c.Stdout, "sent a sample to %d\n", len(recipients))
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // preview prints what a mail looks like.
@@ -126,12 +126,12 @@ func (c *call) preview(html, digest bool) int {
 func (c *call) template(parts []string) int {
 	if len(parts) != 1 {
 		_ = c.usageError(errors.New("template takes one part: subject, text or html"))
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	text, err := BuiltIn(parts[0])
 	if err != nil {
 		c.Complain(err)
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	return c.print(text)
 }
@@ -164,7 +164,7 @@ func (c *call) check() int {
 	c.settings, c.fault = LoadSettings(c.Home, c.config.Mail)
 	if err = errors.Join(err, Check(c.settings, c.fault, c.Now())); err != nil {
 		c.Complain(err)
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	way := fmt.Sprintf("by %s, port %d", c.settings.Server, c.settings.Port)
 	if c.settings.sendmail() {
@@ -172,5 +172,5 @@ func (c *call) check() int {
 	}
 	fmt.Fprintf(c.Stdout, "mail goes to %d recipients and %d routes %s, at most %d an hour\n",
 		len(c.settings.To), len(c.settings.Routes), way, c.settings.MaxPerHour)
-	return program.ExitOK
+	return app.ExitOK
 }

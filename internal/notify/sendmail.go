@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // The exit statuses of a sendmail program that mean that trying again is of no use
@@ -22,12 +22,12 @@ func sendProgram(ctx context.Context, s Settings, to []string, message []byte, t
 	// system.
 	args := slices.Concat(s.arguments, []string{"-i", "-f", s.From.Address, "--"}, to)
 	text := strings.ReplaceAll(string(message), "\r\n", "\n")
-	_, err := run.Command(ctx, s.Server, text, args...)
+	_, err := exec.Command(ctx, s.Server, text, args...)
 	switch {
 	case err == nil:
 		trace("%s took the mail", s.Server)
 		return all(to, nil), nil
-	case sendmailFinal[run.Status(err)]:
+	case sendmailFinal[exec.Status(err)]:
 		trace("%s refused the mail: %v", s.Server, err)
 		return all(to, refused{err}), nil
 	}

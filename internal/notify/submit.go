@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 )
 
 // Message is a mail that was made elsewhere, such as a report.
@@ -20,7 +20,7 @@ var errEmpty = errors.New("the message has no subject or no text")
 // Submit puts a message for the general recipients into the queue and starts delivering
 // it. It goes by the same settings, limit and retries as notifications do, in a mail of
 // its own. It is safe on disk when Submit returns without an error.
-func Submit(p *program.Program, settings Settings, m Message) error {
+func Submit(p *app.Program, settings Settings, m Message) error {
 	if strings.TrimSpace(m.Subject) == "" || strings.TrimSpace(m.Text) == "" {
 		return errEmpty
 	}

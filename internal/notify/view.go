@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/version"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 )
 
 // timeLayout is how times stand in a mail.
@@ -66,7 +66,7 @@ type Rule struct {
 
 // makeView brings notices into the form that the templates get. zone is that of the times.
 func makeView(s Settings, notices []notice, now time.Time, zone *time.Location) View {
-	v := View{Kind: string(notices[0].Kind), Digest: len(notices) > 1, Host: s.Host, IDSName: cleanLine(s.IDSName), Version: version.Version}
+	v := View{Kind: string(notices[0].Kind), Digest: len(notices) > 1, Host: s.Host, IDSName: cleanLine(s.IDSName), Version: app.Version}
 	oldest := now
 	for _, n := range notices {
 		item := makeItem(n, zone)
@@ -133,7 +133,7 @@ func makeItem(n notice, zone *time.Location) Item {
 	for _, h := range n.Standing.Holders {
 		i.Holders = append(i.Holders, cleanLine(h.Program))
 	}
-	i.State = state(n)
+	i.State = stateOf(n)
 	var groups []string
 	for _, g := range a.Groups {
 		groups = append(groups, cleanLine(g))
@@ -167,8 +167,8 @@ const (
 	notBlocked    = "not blocked"
 )
 
-// state names how the address of a notice stands.
-func state(n notice) string {
+// stateOf names how the address of a notice stands.
+func stateOf(n notice) string {
 	s := n.Standing
 	switch {
 	case n.Kind == kindEnd && s.blocked():

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // bulkSize is how many addresses one message to the kernel is about. The answers to
@@ -19,10 +19,10 @@ import (
 const bulkSize = 64
 
 // eachBatch calls do for every so many addresses.
-func eachBatch(ctx context.Context, addrs []netip.Addr, progress func(done int), do func(s *rtnetlink.Socket, batch []netip.Addr) error) error {
+func eachBatch(ctx context.Context, addrs []netip.Addr, progress func(done int), do func(s *netlink.Socket, batch []netip.Addr) error) error {
 	for done := 0; done < len(addrs); {
 		// Each batch gets a socket of its own, as its time limit is what is left now.
-		s, err := rtnetlink.Open(ctx)
+		s, err := netlink.Open(ctx)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (e *Enforcer) blockAll(ctx context.Context, addrs []netip.Addr, progress fu
 		return standing[addr], nil
 	}
 	var failed enforcer.Failures
-	err := eachBatch(ctx, addrs, progress, func(s *rtnetlink.Socket, batch []netip.Addr) error {
+	err := eachBatch(ctx, addrs, progress, func(s *netlink.Socket, batch []netip.Addr) error {
 		requests := make([]*nl.NetlinkRequest, 0, 2*len(batch))
 		for _, addr := range batch {
 			requests = append(requests, e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
@@ -95,7 +95,7 @@ func (e *Enforcer) blockAll(ctx context.Context, addrs []netip.Addr, progress fu
 
 // unblockAll deletes one route to each address and looks for more where there was one.
 func (e *Enforcer) unblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
-	return eachBatch(ctx, addrs, progress, func(s *rtnetlink.Socket, batch []netip.Addr) error {
+	return eachBatch(ctx, addrs, progress, func(s *netlink.Socket, batch []netip.Addr) error {
 		requests := make([]*nl.NetlinkRequest, 0, 2*len(batch))
 		for _, addr := range batch {
 			requests = append(requests, e.del(addr, 0), e.del(addr, 0))

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // Inspect says whether the routes can be seen, whether rules lead packets past them, and
@@ -24,7 +24,7 @@ func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding 
 		routes.Found = fmt.Sprintf("the main table can be read and has %d %s routes of protocol %d", len(blocks), e.typeName, e.protocol)
 	}
 	found := []enforcer.Finding{routes}
-	if s, err := rtnetlink.Open(ctx); err == nil { // else there are no routes to be seen either
+	if s, err := netlink.Open(ctx); err == nil { // else there are no routes to be seen either
 		found = append(found, inspectRules(s)...)
 		s.Close()
 	}

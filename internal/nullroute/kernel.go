@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/vishvananda/netlink"
+	vnl "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // metricV6 is the best one that a route can be given: the kernel reads 0 as
@@ -24,7 +24,7 @@ var errPast = errors.New("it would have no effect")
 var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the main table's other routes; firewall-drop blocks it", errPast)
 
 func (e *Enforcer) block(ctx context.Context, addr netip.Addr, fresh bool) ([]string, error) {
-	s, err := rtnetlink.Open(ctx)
+	s, err := netlink.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (e *Enforcer) block(ctx context.Context, addr netip.Addr, fresh bool) ([]st
 }
 
 // blockBy adds the route and looks up where it leads, in one go.
-func (e *Enforcer) blockBy(ctx context.Context, s *rtnetlink.Socket, addr netip.Addr, fresh bool) ([]string, error) {
+func (e *Enforcer) blockBy(ctx context.Context, s *netlink.Socket, addr netip.Addr, fresh bool) ([]string, error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (e *Enforcer) blockBy(ctx context.Context, s *rtnetlink.Socket, addr netip.
 
 // inForce checks the answer to the look-up after a route was added, and takes
 // the route away again when it is of no use.
-func (e *Enforcer) inForce(s *rtnetlink.Socket, addr netip.Addr, looked rtnetlink.Answer) error {
+func (e *Enforcer) inForce(s *netlink.Socket, addr netip.Addr, looked netlink.Answer) error {
 	if err := checkDropped(addr, looked); err != nil {
 		return errors.Join(err, e.remove(s, addr))
 	}
@@ -66,7 +66,7 @@ func (e *Enforcer) inForce(s *rtnetlink.Socket, addr netip.Addr, looked rtnetlin
 // equals the first decides, and a route that is added without NLM_F_EXCL and
 // NLM_F_APPEND (`ip route prepend`) comes first; EEXIST then means that just
 // this route of ours is there.
-func (e *Enforcer) blockBesideV4(s *rtnetlink.Socket, addr netip.Addr) ([]string, error) {
+func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) ([]string, error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE), lookup(addr))
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (e *Enforcer) blockBesideV4(s *rtnetlink.Socket, addr netip.Addr) ([]string
 // blockBesideV6 is for an address that has a route of our metric already. IPv6
 // knows no order among equals, so one that is not ours either blocks as well as
 // ours would, or is in the way.
-func (e *Enforcer) blockBesideV6(ctx context.Context, s *rtnetlink.Socket, addr netip.Addr, fresh bool, looked rtnetlink.Answer) ([]string, error) {
+func (e *Enforcer) blockBesideV6(ctx context.Context, s *netlink.Socket, addr netip.Addr, fresh bool, looked netlink.Answer) ([]string, error) {
 	if !dropped(looked) {
 		return nil, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
 	}
@@ -117,9 +117,9 @@ func (e *Enforcer) blockBesideV6(ctx context.Context, s *rtnetlink.Socket, addr 
 		return nil, nil // ours, as a rule; to make sure takes a list of all
 	}
 	found := false
-	err := e.each(ctx, netlink.FAMILY_V6, func(ours netip.Addr) { found = found || ours == addr })
+	err := e.each(ctx, vnl.FAMILY_V6, func(ours netip.Addr) { found = found || ours == addr })
 	switch {
-	case err != nil && !errors.Is(err, netlink.ErrDumpInterrupted):
+	case err != nil && !errors.Is(err, vnl.ErrDumpInterrupted):
 		return nil, err
 	case !found:
 		return []string{fmt.Sprintf("a route to %s that is not ours blocks it already", addr)}, nil
@@ -138,7 +138,7 @@ func (e *Enforcer) blockBesideV6(ctx context.Context, s *rtnetlink.Socket, addr 
 
 // remove deletes until there is nothing of ours: the kernel takes away one
 // matching route at a time. There is one, as a rule, so two are asked for.
-func (e *Enforcer) remove(s *rtnetlink.Socket, addr netip.Addr) error {
+func (e *Enforcer) remove(s *netlink.Socket, addr netip.Addr) error {
 	for {
 		answers, err := s.Ask(e.del(addr, 0), e.del(addr, 0))
 		if err != nil {
@@ -156,7 +156,7 @@ func (e *Enforcer) remove(s *rtnetlink.Socket, addr netip.Addr) error {
 }
 
 // checkDropped reads where the kernel says that a packet of ours to addr goes.
-func checkDropped(addr netip.Addr, looked rtnetlink.Answer) error {
+func checkDropped(addr netip.Addr, looked netlink.Answer) error {
 	switch {
 	case addr.Is6() && addr.IsLinkLocalUnicast():
 		return errLinkLocal
@@ -172,7 +172,7 @@ func checkDropped(addr netip.Addr, looked rtnetlink.Answer) error {
 
 // dropped tells whether the answer is that of a route like ours, or that there
 // is no route at all.
-func dropped(looked rtnetlink.Answer) bool {
+func dropped(looked netlink.Answer) bool {
 	for _, kind := range kinds {
 		if errors.Is(looked.Err, kind.errno) {
 			return true

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // DefaultProtocol marks the routes that are ours, as the kernel keeps it with
@@ -108,7 +108,7 @@ func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, fresh bool) (enfo
 
 // Unblock deletes our routes to addr, whatever their type and metric.
 func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
-	s, err := rtnetlink.Open(ctx)
+	s, err := netlink.Open(ctx)
 	if err == nil {
 		defer s.Close()
 		err = e.remove(s, addr)
@@ -121,7 +121,7 @@ func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
 
 // Missing implements enforcer.Prober.
 func (e *Enforcer) Missing(ctx context.Context, addr netip.Addr) bool {
-	s, err := rtnetlink.Open(ctx)
+	s, err := netlink.Open(ctx)
 	if err != nil {
 		return false
 	}

@@ -10,37 +10,37 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // rulesPast returns the rules that send some packets to other tables before the main one is
 // asked, where our routes are.
-func rulesPast(s *rtnetlink.Socket, v6 bool) ([]rtnetlink.Rule, error) {
-	rules, err := s.Rules(rtnetlink.Family(v6))
-	main := slices.IndexFunc(rules, func(r rtnetlink.Rule) bool { return r.Always && r.Table == unix.RT_TABLE_MAIN })
+func rulesPast(s *netlink.Socket, v6 bool) ([]netlink.Rule, error) {
+	rules, err := s.Rules(netlink.Family(v6))
+	main := slices.IndexFunc(rules, func(r netlink.Rule) bool { return r.Always && r.Table == unix.RT_TABLE_MAIN })
 	if main >= 0 {
 		rules = rules[:main]
 	}
-	return slices.DeleteFunc(rules, func(r rtnetlink.Rule) bool { return !r.Elsewhere() }), err
+	return slices.DeleteFunc(rules, func(r netlink.Rule) bool { return !r.Elsewhere() }), err
 }
 
 // waysPast tells from which addresses of this host packets to a blocked one still have a
 // way, as on a host with two uplinks: `ip rule add from ADDRESS lookup TABLE`. Hosts without
 // such a rule pay for one question.
-func waysPast(s *rtnetlink.Socket, addr netip.Addr) (notes []string) {
+func waysPast(s *netlink.Socket, addr netip.Addr) (notes []string) {
 	rules, err := rulesPast(s, addr.Is6())
 	if err != nil {
 		return nil // the block stands; `check` tells
 	}
-	rules = slices.DeleteFunc(rules, func(r rtnetlink.Rule) bool { return !r.From.IsValid() })
+	rules = slices.DeleteFunc(rules, func(r netlink.Rule) bool { return !r.From.IsValid() })
 	if len(rules) == 0 {
 		return nil
 	}
 	var sources []netip.Addr
 	var requests []*nl.NetlinkRequest
-	err = s.Addresses(int(rtnetlink.Family(addr.Is6())), func(own netip.Prefix) {
+	err = s.Addresses(int(netlink.Family(addr.Is6())), func(own netip.Prefix) {
 		source := own.Addr()
-		if len(sources) < bulkSize && slices.ContainsFunc(rules, func(r rtnetlink.Rule) bool { return r.From.Contains(source) }) {
+		if len(sources) < bulkSize && slices.ContainsFunc(rules, func(r netlink.Rule) bool { return r.From.Contains(source) }) {
 			sources, requests = append(sources, source), append(requests, lookupFrom(source, addr))
 		}
 	})
@@ -60,7 +60,7 @@ func waysPast(s *rtnetlink.Socket, addr netip.Addr) (notes []string) {
 }
 
 // inspectRules names the rules by which packets may pass by our routes.
-func inspectRules(s *rtnetlink.Socket) (found []enforcer.Finding) {
+func inspectRules(s *netlink.Socket) (found []enforcer.Finding) {
 	for _, v6 := range []bool{false, true} {
 		rules, err := rulesPast(s, v6)
 		if err != nil {

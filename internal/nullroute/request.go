@@ -6,11 +6,11 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // routeType returns where the route that was looked up leads, 0 for no such answer.
-func routeType(looked rtnetlink.Answer) uint8 {
+func routeType(looked netlink.Answer) uint8 {
 	if len(looked.Message) < unix.SizeofRtMsg {
 		return 0
 	}
@@ -54,7 +54,7 @@ func lookupFrom(source, addr netip.Addr) *nl.NetlinkRequest {
 }
 
 func toward(addr netip.Addr, what, flags int, message *nl.RtMsg) *nl.NetlinkRequest {
-	message.Family = rtnetlink.Family(addr.Is6())
+	message.Family = netlink.Family(addr.Is6())
 	message.Dst_len = uint8(addr.BitLen())
 	request := nl.NewNetlinkRequest(what, flags)
 	request.AddData(message)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // maxConf bounds ossec.conf in bytes.
@@ -30,8 +30,8 @@ type Element struct {
 // ReadConf reads the file and hands every leaf to visit. A missing file is an error
 // that errors.Is os.ErrNotExist.
 func ReadConf(path string, visit func(Element)) error {
-	data, err := plainfile.Read(path, maxConf)
-	if errors.Is(err, plainfile.ErrLarge) {
+	data, err := state.Read(path, maxConf)
+	if errors.Is(err, state.ErrLarge) {
 		return fmt.Errorf("reading configuration %s: larger than %d MiB", path, maxConf>>20)
 	}
 	if err != nil {

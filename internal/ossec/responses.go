@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // ListedResponse is a line of ar.conf: what execd may be asked to run.
@@ -29,7 +29,7 @@ const maxResponseList = 1 << 20
 // lines are passed over and told together with what could be read. A missing file is an
 // error that errors.Is os.ErrNotExist.
 func ReadResponseList(path string) ([]ListedResponse, error) {
-	text, err := plainfile.Read(path, maxResponseList)
+	text, err := state.Read(path, maxResponseList)
 	if err != nil {
 		return nil, fmt.Errorf("reading the list of responses: %w", err)
 	}

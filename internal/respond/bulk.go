@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
@@ -31,7 +31,7 @@ func (p *call) importList(ctx context.Context, path string) int {
 	addrs, err := p.readList(path)
 	if err != nil {
 		p.Complain(err)
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	never := p.neverBlocked(ctx)
 	count := len(addrs)
@@ -45,7 +45,7 @@ func (p *call) importList(ctx context.Context, path string) int {
 	skipped := count - len(addrs)
 	if p.dryRun {
 		p.say("would block %d addresses, skip %d", len(addrs), skipped)
-		return program.ExitOK
+		return app.ExitOK
 	}
 	blocked := 0
 	err = p.inChunks(addrs, func(part []netip.Addr) error {
@@ -60,7 +60,7 @@ func (p *call) importList(ctx context.Context, path string) int {
 		return p.fail(fmt.Errorf("importing %s: %d of %d addresses are blocked: %w", path, blocked, len(addrs), err))
 	}
 	p.say("Blocked %d addresses, skipped %d", len(addrs), skipped)
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // importPart leases and blocks addresses, in this order: nobody would lift what a kill left
@@ -151,7 +151,7 @@ func (p *call) flushProgram(ctx context.Context, name string) int {
 	}
 	if p.dryRun {
 		p.say("would give up %d addresses that %s holds", len(addrs), name)
-		return program.ExitOK
+		return app.ExitOK
 	}
 	var freed []netip.Addr
 	err = p.inChunks(addrs, func(part []netip.Addr) error {
@@ -167,7 +167,7 @@ func (p *call) flushProgram(ctx context.Context, name string) int {
 		return p.fail(err)
 	}
 	p.say("Gave up %d addresses that %s held", len(addrs), name)
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // export prints the addresses that are held.
@@ -179,7 +179,7 @@ func (p *call) export(context.Context) int {
 	leases, err := p.store.All()
 	if err != nil {
 		p.Complain(err)
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	out := bufio.NewWriter(p.Stdout)
 	var last netip.Addr
@@ -191,9 +191,9 @@ func (p *call) export(context.Context) int {
 	}
 	if err := out.Flush(); err != nil {
 		p.Complain(fmt.Errorf("writing the list: %w", err))
-		return program.ExitFailed
+		return app.ExitFailed
 	}
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // bar shows on a terminal how far something that takes long has come.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
@@ -44,14 +44,14 @@ func (p *call) handle(ctx context.Context, conn *arproto.Conn) int {
 func (p *call) skip(why string) int {
 	p.log(arlog.StatusSkip, arlog.Skipped(p.about.Addr, why))
 	p.say("Skipped IP: %s: %s", p.about.Addr, why)
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // add blocks the address at hand. When what others block was taken away, that is put back too.
 func (p *call) add(ctx context.Context) int {
 	if p.dryRun {
 		p.say("would block %s: %s", p.about.Addr, p.enforcer.Describe(p.about.Addr))
-		return program.ExitOK
+		return app.ExitOK
 	}
 	outcome, others, err := p.block(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func (p *call) add(ctx context.Context) int {
 	if err := p.restoreFlushed(ctx, others); err != nil {
 		p.logFault(fmt.Errorf("blocking again what somebody flushed: %w", err))
 	}
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // block takes the lease and blocks. The lease is on its way to the disk while a block that
@@ -135,7 +135,7 @@ func (p *call) delete(ctx context.Context) int {
 	p.log(arlog.StatusDelete, arlog.Unblocked(p.about.Addr, p.about.User))
 	p.say("Unblocked IP: %s", p.about.Addr)
 	p.leaseFaults(leaseErr)
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // giveBack ends the lease of a program on an address and, when nobody else holds that, lifts
@@ -177,7 +177,7 @@ func (p *call) dryDelete() int {
 	default:
 		p.say("would unblock %s", p.about.Addr)
 	}
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // holders names who holds an address, for a message. The rule id came from outside once.

@@ -11,26 +11,26 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
-// state says how the leases on an address and the block compare.
-type state string
+// condition says how the leases on an address and the block compare.
+type condition string
 
 const (
-	stateBlocked   state = "blocked"    // leased and in force
-	stateMissing   state = "missing"    // leased but not in force
-	stateNotLeased state = "not leased" // in force but held by nobody
-	stateLifting   state = "lifting"    // given back, but lifting it failed
+	stateBlocked   condition = "blocked"    // leased and in force
+	stateMissing   condition = "missing"    // leased but not in force
+	stateNotLeased condition = "not leased" // in force but held by nobody
+	stateLifting   condition = "lifting"    // given back, but lifting it failed
 )
 
 // listed is one address in the output of list.
 type listed struct {
 	Address netip.Addr    `json:"address"`
-	State   state         `json:"state"`
+	State   condition     `json:"state"`
 	Packets *uint64       `json:"packets,omitempty"` // dropped; absent where they are not counted
 	Bytes   *uint64       `json:"bytes,omitempty"`
 	Leases  []lease.Lease `json:"leases"`
@@ -51,7 +51,7 @@ func (p *call) list(ctx context.Context, asJSON bool) int {
 	blocks, err := p.enforcer.List(ctx)
 	if err != nil {
 		p.Complain(err)
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	rows := compare(leases, blocks)
 	if asJSON {
@@ -66,9 +66,9 @@ func (p *call) list(ctx context.Context, asJSON bool) int {
 	}
 	if err != nil {
 		p.Complain(fmt.Errorf("writing the list: %w", err))
-		return program.ExitFailed
+		return app.ExitFailed
 	}
-	return program.ExitOK
+	return app.ExitOK
 }
 
 // compare brings leases, which are in order of address, and blocks together, in that order.
@@ -96,7 +96,7 @@ func compare(leases []lease.Lease, blocks []enforcer.Block) iter.Seq[listed] {
 				}
 				blocks = blocks[1:]
 			}
-			r.State = r.state()
+			r.State = r.condition()
 			if !yield(r) {
 				return
 			}
@@ -104,7 +104,7 @@ func compare(leases []lease.Lease, blocks []enforcer.Block) iter.Seq[listed] {
 	}
 }
 
-func (r listed) state() state {
+func (r listed) condition() condition {
 	held := slices.ContainsFunc(r.Leases, func(l lease.Lease) bool { return !l.Lifting })
 	switch {
 	case held && r.inForce:

@@ -9,10 +9,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/check"
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
-	"github.com/ossec-ar/ossec-ar/internal/manual"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/internal/setup"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
@@ -38,8 +37,8 @@ func (p *call) commandLine(ctx context.Context, args []string) int {
 	return p.line().Run(ctx, app, args)
 }
 
-func (p *call) line() cmdline.Line {
-	return cmdline.Line{
+func (p *call) line() command.Line {
+	return command.Line{
 		Program: &p.Program, Summary: p.response.Summary, Calls: true,
 		Examples: [][2]string{
 			{"add 203.0.113.7", "block an address until it is deleted"},
@@ -61,7 +60,7 @@ func (p *call) commands() []*cli.Command {
 	act := func(name, usage string) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "ADDRESS", SkipFlagParsing: true, HideHelpCommand: true,
-			Action: func(c *cli.Context) error { return cmdline.Result(p.act(c.Context, name, c.Args().Slice())) },
+			Action: func(c *cli.Context) error { return command.Result(p.act(c.Context, name, c.Args().Slice())) },
 		}
 	}
 	return []*cli.Command{
@@ -70,7 +69,7 @@ func (p *call) commands() []*cli.Command {
 		{
 			Name: "list", Usage: "show who is blocked, since when, by whom and why", HideHelpCommand: true,
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "as JSON"}},
-			Action: func(c *cli.Context) error { return cmdline.Result(p.list(c.Context, c.Bool("json"))) },
+			Action: func(c *cli.Context) error { return command.Result(p.list(c.Context, c.Bool("json"))) },
 		},
 		{
 			Name: "unban", Usage: "free an address, whoever holds it", ArgsUsage: "ADDRESS", HideHelpCommand: true,
@@ -82,7 +81,7 @@ func (p *call) commands() []*cli.Command {
 				if err != nil {
 					return p.line().UsageError(err)
 				}
-				return cmdline.Result(p.unban(c.Context, addr))
+				return command.Result(p.unban(c.Context, addr))
 			},
 		},
 		{
@@ -90,9 +89,9 @@ func (p *call) commands() []*cli.Command {
 			Flags: []cli.Flag{&cli.StringFlag{Name: "program", Usage: "only what this program holds, as list shows it"}},
 			Action: func(c *cli.Context) error {
 				if name := c.String("program"); name != "" {
-					return cmdline.Result(p.flushProgram(c.Context, name))
+					return command.Result(p.flushProgram(c.Context, name))
 				}
-				return cmdline.Result(p.flush(c.Context))
+				return command.Result(p.flush(c.Context))
 			},
 		},
 		{
@@ -101,7 +100,7 @@ func (p *call) commands() []*cli.Command {
 				if c.NArg() != 1 {
 					return p.line().UsageError(errors.New("import takes one file, or - for standard input"))
 				}
-				return cmdline.Result(p.importList(c.Context, c.Args().First()))
+				return command.Result(p.importList(c.Context, c.Args().First()))
 			},
 		},
 		p.plain("unimport", "free what import blocked and nobody else holds", func(ctx context.Context) int {
@@ -114,16 +113,16 @@ func (p *call) commands() []*cli.Command {
 		{
 			Name: "reconcile", Usage: "show what differs between the leases, the whitelist and the host; exit 1 if anything does", HideHelpCommand: true,
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "block what is missing, free what nobody holds"}},
-			Action: func(c *cli.Context) error { return cmdline.Result(p.reconcile(c.Context, c.Bool("repair"))) },
+			Action: func(c *cli.Context) error { return command.Result(p.reconcile(c.Context, c.Bool("repair"))) },
 		},
-		check.Command(true, func(ctx context.Context, options check.Options) error { return cmdline.Result(p.check(ctx, options)) }),
-		manual.Command(p.manual()),
+		check.Command(true, func(ctx context.Context, options check.Options) error { return command.Result(p.check(ctx, options)) }),
+		command.ManCommand(p.manual()),
 	}
 }
 
 // manual is what the manual page says beyond the help text.
-func (p *call) manual() manual.Text {
-	return manual.Text{
+func (p *call) manual() command.ManText {
+	return command.ManText{
 		Name:        p.response.Name,
 		Description: append(slices.Clone(p.response.Manual), whatAllShare...),
 		Files: [][2]string{
@@ -152,7 +151,7 @@ var whatAllShare = []string{
 func (p *call) plain(name, usage string, do func(context.Context) int) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: usage, HideHelpCommand: true,
-		Action: func(c *cli.Context) error { return cmdline.Result(do(c.Context)) },
+		Action: func(c *cli.Context) error { return command.Result(do(c.Context)) },
 	}
 }
 
@@ -180,7 +179,7 @@ func (p *call) unban(ctx context.Context, addr netip.Addr) int {
 	}
 	if p.dryRun {
 		p.say("would unblock %s, whoever holds it", addr)
-		return program.ExitOK
+		return app.ExitOK
 	}
 	return p.unblock(ctx, addr, "(by hand)")
 }

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
 // reconcile shows what differs between the leases and the host. It is exit status 1 when
@@ -33,9 +33,9 @@ func (p *call) reconcile(ctx context.Context, repair bool) int {
 	}
 	if !repair || p.dryRun {
 		if v.agrees() {
-			return program.ExitOK
+			return app.ExitOK
 		}
-		return program.ExitFailed
+		return app.ExitFailed
 	}
 	blockErr := p.blockAll(ctx, v.missing)
 	freed, err := p.unblockAll(ctx, v.unheld)
@@ -45,14 +45,14 @@ func (p *call) reconcile(ctx context.Context, repair bool) int {
 	}
 	p.logUnblocked(freed, "(nobody held it)")
 	p.leaseFaults(leaseErr)
-	status := program.ExitOK
+	status := app.ExitOK
 	if err := errors.Join(blockErr, err); err != nil {
 		status = p.fail(err)
 	}
 	for _, addr := range v.covered {
 		status = max(status, p.unblock(ctx, addr, "(whitelisted)"))
 	}
-	if status == program.ExitOK {
+	if status == app.ExitOK {
 		p.say("Blocked %d addresses again, freed %d", len(v.missing), len(freed)+len(v.covered))
 	}
 	return status

@@ -14,14 +14,14 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/ecs"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
-	"github.com/ossec-ar/ossec-ar/internal/run"
-	"github.com/ossec-ar/ossec-ar/internal/statedir"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
@@ -61,7 +61,7 @@ func (s Setup) StateFile(name string) string {
 
 // call is one run of a response.
 type call struct {
-	program.Program
+	app.Program
 	response Response
 	config   config.Config
 	enforcer enforcer.Enforcer
@@ -78,13 +78,13 @@ type call struct {
 }
 
 // Main runs the response and returns its exit status.
-func Main(env program.Env, response Response) int {
-	p := &call{Program: program.New(env, response.Name), response: response}
+func Main(env app.Env, response Response) int {
+	p := &call{Program: app.New(env, response.Name), response: response}
 	p.Hint = response.Hint
 	args := p.Arguments()
 	ctx := context.Background()
 	wazuh := len(args) == 0 && !env.StdinTerminal
-	if !wazuh && cmdline.ForPerson(args, personal...) {
+	if !wazuh && command.ForPerson(args, personal...) {
 		p.person = true
 		return p.commandLine(ctx, args)
 	}
@@ -118,9 +118,9 @@ func (p *call) prepare() (err error) {
 	p.store.Wait = settings.Lease.LockTimeout.Duration
 	p.store.Now = p.Now
 	setup := Setup{Config: settings}
-	ready := statedir.Make
+	ready := state.MakeDir
 	if p.dryRun || p.looking {
-		ready = statedir.Check
+		ready = state.CheckDir
 	}
 	if ready(p.Home.State()) == nil { // the lease store tells why not
 		setup.state = p.Home.State()
@@ -167,7 +167,7 @@ func (p *call) wazuhCall(ctx context.Context) int {
 func (p *call) fail(err error) int {
 	p.Complain(err)
 	p.log(arlog.StatusError, arlog.Failed(err))
-	return program.ExitFailed
+	return app.ExitFailed
 }
 
 // logFault tells of something that did not keep the response from its work.
@@ -231,7 +231,7 @@ func (p *call) logEntries(entries []arlog.Entry) {
 
 // InstallHint advises to install a program that was not found.
 func InstallHint(err error, what string) string {
-	if errors.Is(err, run.ErrNotFound) {
+	if errors.Is(err, exec.ErrNotFound) {
 		return "install " + what + " with the system's package manager"
 	}
 	return ""

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // restore expires what is due and then blocks again whatever is leased but not blocked, and
@@ -108,7 +108,7 @@ func (p *call) restoreFlushed(ctx context.Context, o otherBlocks) error {
 // testify tells whether witness, which is leased, is not blocked, so that somebody took the
 // blocks away. While they are put back, each block that is added finds that: one process sees
 // to it under the lock that is returned, and none waits for it.
-func (p *call) testify(ctx context.Context, witness netip.Addr) (restoring *filelock.Lock, flushed bool) {
+func (p *call) testify(ctx context.Context, witness netip.Addr) (restoring *state.Lock, flushed bool) {
 	prober, ok := p.enforcer.(enforcer.Prober)
 	if !ok || !witness.IsValid() || !prober.Missing(ctx, witness) {
 		return nil, false

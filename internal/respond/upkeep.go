@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -30,7 +30,7 @@ func (p *call) flush(ctx context.Context) int {
 	}
 	if p.dryRun {
 		p.say("would unblock %d addresses", len(addrs))
-		return program.ExitOK
+		return app.ExitOK
 	}
 	if err := lift(ctx); err != nil {
 		return p.fail(err)
@@ -46,7 +46,7 @@ func (p *call) flush(ctx context.Context) int {
 // are lifted, but a restore puts them back.
 func (p *call) stillLeased(err error) int {
 	if err == nil {
-		return program.ExitOK
+		return app.ExitOK
 	}
 	return p.fail(fmt.Errorf("%w: what is still leased will be blocked again", err))
 }
@@ -101,7 +101,7 @@ func (p *call) expire(ctx context.Context) int {
 }
 
 func (p *call) expireAll(ctx context.Context, due []lease.Lease) int {
-	status := program.ExitOK
+	status := app.ExitOK
 	for _, l := range due {
 		if p.dryRun {
 			p.say("would expire %s, held by %s", l.Addr, holders([]lease.Lease{l}))

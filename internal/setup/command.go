@@ -6,12 +6,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 )
 
 // Command is what install.sh calls to change ossec.conf. It is hidden: people use
 // `install.sh --configure`.
-func Command(p *program.Program) *cli.Command {
+func Command(p *app.Program) *cli.Command {
 	var o Options
 	list := func(c *cli.Context, name string) []string {
 		if !c.IsSet(name) {

@@ -5,8 +5,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/check"
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 )
 
@@ -18,6 +18,6 @@ func (c *command) checkCommand() *cli.Command {
 			Name: Name, Config: settings, Settings: faults, FromCron: true,
 			Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made", Vital: true}},
 		}, options)
-		return cmdline.Result(status)
+		return command.Result(status)
 	})
 }

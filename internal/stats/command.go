@@ -10,10 +10,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
-	"github.com/ossec-ar/ossec-ar/internal/manual"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
@@ -26,7 +25,7 @@ const deliver = "deliver"
 
 // command is one run.
 type command struct {
-	program.Program
+	app.Program
 	bounds   bounds
 	query    Query
 	top      int
@@ -39,20 +38,20 @@ type command struct {
 	outside
 }
 
-// outside is what of the outside program.Env does not have.
+// outside is what of the outside app.Env does not have.
 type outside struct {
 	tick ticker
 	host string
 }
 
 // Main runs response-stats and returns its exit status.
-func Main(env program.Env) int {
+func Main(env app.Env) int {
 	host, _ := os.Hostname() // a report without is as good
 	return run(env, outside{realTicker, host})
 }
 
-func run(env program.Env, out outside) int {
-	c := &command{Program: program.New(env, Name), outside: out}
+func run(env app.Env, out outside) int {
+	c := &command{Program: app.New(env, Name), outside: out}
 	c.Hint = notify.Hint
 	if args := c.Arguments(); len(args) > 0 && args[0] == deliver {
 		return notify.Main(env)
@@ -78,7 +77,7 @@ func (c *command) app() *cli.App {
 		}
 		return c.run()
 	}
-	app.Commands = []*cli.Command{c.watchCommand(), c.checkCommand(), manual.Command(manualText)}
+	app.Commands = []*cli.Command{c.watchCommand(), c.checkCommand(), command.ManCommand(manualText)}
 	return app
 }
 
@@ -96,8 +95,8 @@ func ignoredFlag(ctx *cli.Context) error {
 	return nil
 }
 
-func (c *command) line() cmdline.Line {
-	return cmdline.Line{
+func (c *command) line() command.Line {
+	return command.Line{
 		Program: &c.Program, Summary: "report what the active responses did",
 		Examples: [][2]string{
 			{"", "append today's report to logs/response-stats.log, as cron does"},

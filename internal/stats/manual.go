@@ -1,8 +1,8 @@
 package stats
 
-import "github.com/ossec-ar/ossec-ar/internal/manual"
+import "github.com/ossec-ar/ossec-ar/internal/app/command"
 
-var manualText = manual.Text{
+var manualText = command.ManText{
 	Name: Name,
 	Description: []string{
 		"Counts what the active responses of this host did, as logs/active-responses.log tells it in the lines of this suite, of OSSEC's own scripts and of Wazuh's, and reports it. Without arguments, as cron calls it, it appends the report of the day to logs/response-stats.log, and prints it too when on a terminal.",

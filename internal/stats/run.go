@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
@@ -22,7 +22,7 @@ func (c *command) run() error {
 		return err
 	}
 	if len(failures) > 0 {
-		return cmdline.ErrReported
+		return command.ErrReported
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
-		env := program.OS()
+		env := app.OS()
 		env.Now = func() time.Time { return now }
 		os.Exit(run(env, outside{realTicker, "web"}))
 	}
@@ -93,8 +93,8 @@ func (h *host) run(args ...string) (status int, stdout, stderr string) {
 	return status, h.stdout.String(), h.stderr.String()
 }
 
-func (h *host) env(stdout io.Writer, args ...string) program.Env {
-	return program.Env{
+func (h *host) env(stdout io.Writer, args ...string) app.Env {
+	return app.Env{
 		Args: append([]string{h.args0}, args...), Stdin: strings.NewReader(""), Stdout: stdout, Stderr: &h.stderr,
 		StdoutTerminal: h.terminal, Dir: "/", Now: func() time.Time { return h.now }, Proc: "/proc",
 	}

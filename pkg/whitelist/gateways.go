@@ -13,7 +13,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // mayBeGateway tells whether addr may be the gateway of a default route, for far less than
@@ -22,8 +22,8 @@ import (
 // outside the host's networks ("onlink"), which is not worth that look at each attack. Any
 // other doubt is a yes.
 func mayBeGateway(addr netip.Addr) bool {
-	family := rtnetlink.Family(addr.Is6())
-	socket, err := rtnetlink.Open(context.Background())
+	family := netlink.Family(addr.Is6())
+	socket, err := netlink.Open(context.Background())
 	if err != nil {
 		return true
 	}
@@ -32,12 +32,12 @@ func mayBeGateway(addr netip.Addr) bool {
 		return true
 	}
 	rules, err := socket.Rules(family)
-	return err != nil || slices.ContainsFunc(rules, rtnetlink.Rule.Elsewhere)
+	return err != nil || slices.ContainsFunc(rules, netlink.Rule.Elsewhere)
 }
 
 // isElsewhere tells that the kernel's way to addr leads through another gateway, or that there
 // is none.
-func isElsewhere(socket *rtnetlink.Socket, family uint8, addr netip.Addr) bool {
+func isElsewhere(socket *netlink.Socket, family uint8, addr netip.Addr) bool {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
 	req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family, Dst_len: uint8(addr.BitLen())}})
 	req.AddData(nl.NewRtAttr(unix.RTA_DST, addr.AsSlice()))

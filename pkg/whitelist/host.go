@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // BuiltIn says which addresses of the host and its neighbourhood are never blocked,
@@ -71,7 +71,7 @@ func (l *List) addOne(addr netip.Addr, what string) {
 // addInterfaces adds the addresses of all interfaces, and the broadcast addresses of their
 // networks.
 func (l *List) addInterfaces(b BuiltIn) {
-	socket, err := rtnetlink.Open(context.Background())
+	socket, err := netlink.Open(context.Background())
 	if err == nil {
 		defer socket.Close()
 		err = socket.Addresses(unix.AF_UNSPEC, func(p netip.Prefix) { l.addInterface(p, b) })
@@ -104,7 +104,7 @@ func (l *List) addDNSServers(files []string) {
 		files = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
 	}
 	for _, path := range files {
-		file, err := plainfile.Open(path)
+		file, err := state.Open(path)
 		if err != nil {
 			if !errors.Is(err, os.ErrNotExist) {
 				l.faults = append(l.faults, fmt.Errorf("reading DNS servers: %w", err))

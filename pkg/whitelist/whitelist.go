@@ -20,7 +20,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // List is a set of entries. The zero value is an empty one, with no names resolved.
@@ -165,7 +165,7 @@ const (
 // scanFile hands the networks in a file to visit, until it returns false, and returns the
 // host names that it met.
 func (l *List) scanFile(path string, visit func(network) bool) []host {
-	file, err := plainfile.Open(path)
+	file, err := state.Open(path)
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("reading whitelist: %w", err))
 		return nil

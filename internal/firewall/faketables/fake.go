@@ -1,5 +1,5 @@
 // Package faketables is a stand-in for iptables and ip6tables, for tests: a program
-// with state, that takes the commands which the suite uses and fails as the kernel
+// with contents, that takes the commands which the suite uses and fails as the kernel
 // does. The contract in enforcertest runs on it and on the kernel, so that it cannot
 // drift.
 package faketables
@@ -19,21 +19,21 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Programs are the names that Main answers to.
 var Programs = []string{"iptables", "ip6tables", "iptables-restore", "ip6tables-restore"}
 
-// state is the filter table of one family.
-type state struct {
+// contents is the filter table of one family.
+type contents struct {
 	Chains   map[string][]string // rules as -S prints them, without "-A CHAIN"
 	Commands []string            // every command line since the start, for tests to look at
 }
 
 var errAbsent = errors.New("Bad rule (does a matching rule exist in that chain?).")
 
-// Main runs one call. invoked is the path that it was called as; the state lies beside
+// Main runs one call. invoked is the path that it was called as; the contents lies beside
 // that file. It returns the exit status.
 func Main(invoked string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	name := filepath.Base(invoked)
@@ -50,8 +50,8 @@ func Main(invoked string, args []string, stdin io.Reader, stdout, stderr io.Writ
 		return fail(4, errors.New(strings.TrimSpace(string(text))))
 	}
 	family := strings.TrimSuffix(name, "-restore")
-	path := filepath.Join(dir, family+".state")
-	lock, err := filelock.Exclusive(path+".lock", time.Minute)
+	path := filepath.Join(dir, family+".contents")
+	lock, err := state.Exclusive(path+".lock", time.Minute)
 	if err != nil {
 		return fail(4, err)
 	}
@@ -74,8 +74,8 @@ func Main(invoked string, args []string, stdin io.Reader, stdout, stderr io.Writ
 	return status
 }
 
-func load(path string) *state {
-	s := &state{Chains: map[string][]string{"INPUT": {}, "FORWARD": {}, "OUTPUT": {}}}
+func load(path string) *contents {
+	s := &contents{Chains: map[string][]string{"INPUT": {}, "FORWARD": {}, "OUTPUT": {}}}
 	if data, err := os.ReadFile(path); err == nil {
 		if err := json.Unmarshal(data, s); err != nil {
 			panic(err)
@@ -84,7 +84,7 @@ func load(path string) *state {
 	return s
 }
 
-func (s *state) save(path string) error {
+func (s *contents) save(path string) error {
 	data, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {
 		return err
@@ -92,15 +92,15 @@ func (s *state) save(path string) error {
 	return os.WriteFile(path, data, 0o600)
 }
 
-func (s *state) clone() *state {
-	c := &state{Chains: map[string][]string{}}
+func (s *contents) clone() *contents {
+	c := &contents{Chains: map[string][]string{}}
 	for name, rules := range s.Chains {
 		c.Chains[name] = slices.Clone(rules)
 	}
 	return c
 }
 
-func (s *state) restore(stdin io.Reader) error {
+func (s *contents) restore(stdin io.Reader) error {
 	lines := bufio.NewScanner(stdin)
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Text()
@@ -116,7 +116,7 @@ func (s *state) restore(stdin io.Reader) error {
 }
 
 // command carries out one command line.
-func (s *state) command(args []string, stdout io.Writer) error {
+func (s *contents) command(args []string, stdout io.Writer) error {
 	var act, chain string
 	var spec []string
 	for i := 0; i < len(args); i++ {
@@ -182,7 +182,7 @@ func (s *state) command(args []string, stdout io.Writer) error {
 	return nil
 }
 
-func (s *state) list(chain string, stdout io.Writer) error {
+func (s *contents) list(chain string, stdout io.Writer) error {
 	if _, ok := s.Chains[chain]; chain != "" && !ok {
 		return errors.New("No chain/target/match by that name.")
 	}
@@ -200,7 +200,7 @@ func (s *state) list(chain string, stdout io.Writer) error {
 }
 
 // normal writes a rule as the kernel would show it.
-func (s *state) normal(spec []string) (string, error) {
+func (s *contents) normal(spec []string) (string, error) {
 	spec = slices.Clone(spec)
 	for i := 0; i+1 < len(spec); i++ {
 		switch spec[i] {

@@ -1,4 +1,4 @@
-package filelock_test
+package state_test
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // The test binary started with this in its environment is a process that locks: "hold
@@ -61,20 +61,20 @@ func play(role []string) error {
 }
 
 // take takes a lock of a kind: exclusive, shared, all, or the number of a slot.
-func take(kind, path string, wait time.Duration) (*filelock.Lock, error) {
+func take(kind, path string, wait time.Duration) (*state.Lock, error) {
 	switch kind {
 	case "exclusive":
-		return filelock.Exclusive(path, wait)
+		return state.Exclusive(path, wait)
 	case "shared":
-		return filelock.Shared(path, wait)
+		return state.Shared(path, wait)
 	case "all":
-		return filelock.All(path, wait)
+		return state.LockAll(path, wait)
 	}
 	slot, err := strconv.ParseUint(kind, 10, 32)
 	if err != nil {
 		return nil, err
 	}
-	return filelock.Slot(path, uint32(slot), wait)
+	return state.LockSlot(path, uint32(slot), wait)
 }
 
 func addOne(path string) error {
@@ -146,7 +146,7 @@ func TestExclusion(t *testing.T) {
 				lock.Release()
 				return
 			}
-			if !errors.Is(err, filelock.ErrTimeout) || !strings.Contains(err.Error(), path) || lock != nil {
+			if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) || lock != nil {
 				t.Errorf("got %v, %v, want ErrTimeout for %s", lock, err, path)
 			}
 			lock.Release() // of nothing
@@ -231,7 +231,7 @@ func TestTimeoutLeavesNothing(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "lock")
 			other := hold(t, kind, path)
 			for range 5 {
-				if _, err := take(kind, path, time.Millisecond); !errors.Is(err, filelock.ErrTimeout) {
+				if _, err := take(kind, path, time.Millisecond); !errors.Is(err, state.ErrLocked) {
 					t.Fatalf("got %v, want ErrTimeout", err)
 				}
 			}

@@ -1,5 +1,4 @@
-// Package version holds the version of the suite.
-package version
+package app
 
 // Version is set by the Makefile with -ldflags -X.
 var Version = "devel"

@@ -1,8 +1,8 @@
-// Package rtnetlink asks the kernel about routes and addresses (rtnetlink(7)) over a
+// Package netlink asks the kernel about routes and addresses (rtnetlink(7)) over a
 // blocking socket. The library's own goes through the runtime's poller and asks one thing at
 // a time: measured, 0.15 ms more of the 2 ms that a whole process takes. Requests are built
 // with the library.
-package rtnetlink
+package netlink
 
 import (
 	"bytes"

@@ -1,7 +1,7 @@
-// Package program is what every program of the suite has in common: the outside that
+// Package app is what every program of the suite has in common: the outside that
 // it sees, the name and home that it was invoked with, how it prints an error, and how
 // it adds to a log under its home.
-package program
+package app
 
 import (
 	"errors"

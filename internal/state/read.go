@@ -2,7 +2,7 @@
 // It opens plain files only, never waits for the other end of a pipe, and reads no more
 // than it is told. It goes past the runtime's poller, which is of no use for plain files
 // and costs a response, which lives for 2 ms, six more system calls a file and a thread.
-package plainfile
+package state
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
-// Package cmdline is the frame that the command lines of all programs share: how a
+// Package command is the frame that the command lines of all programs share: how a
 // person's words are told from a daemon's call, the help text, and how a mistake is told.
-package cmdline
+package command
 
 import (
 	"context"
@@ -11,8 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
-	"github.com/ossec-ar/ossec-ar/internal/version"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
@@ -40,7 +39,7 @@ var ErrReported = errors.New("reported")
 
 // Result turns the exit status of a command into what its action returns.
 func Result(status int) error {
-	if status == program.ExitOK {
+	if status == app.ExitOK {
 		return nil
 	}
 	return ErrReported
@@ -48,7 +47,7 @@ func Result(status int) error {
 
 // Line is the command line of one program.
 type Line struct {
-	*program.Program
+	*app.Program
 	Summary  string
 	Calls    bool        // daemons call it too
 	Examples [][2]string // words after the program's name, and what they do
@@ -61,7 +60,7 @@ func (l Line) App() *cli.App {
 		HelpName:             l.Name,
 		Usage:                l.Summary,
 		UsageText:            l.usage(),
-		Version:              version.Version,
+		Version:              app.Version,
 		HideHelpCommand:      true,
 		EnableBashCompletion: true,
 		Suggest:              true,
@@ -80,21 +79,21 @@ func (l Line) App() *cli.App {
 
 // Run runs the app and returns the exit status. A mistake in the words of a command is told
 // as one of the program's own is, and a command whose ArgsUsage names no argument takes none.
-func (l Line) Run(ctx context.Context, app *cli.App, args []string) int {
-	for _, c := range app.Commands {
-		c.OnUsageError = app.OnUsageError
+func (l Line) Run(ctx context.Context, frame *cli.App, args []string) int {
+	for _, c := range frame.Commands {
+		c.OnUsageError = frame.OnUsageError
 		if c.ArgsUsage == "" {
 			c.Before = l.noArguments
 		}
 	}
-	err := app.RunContext(ctx, append([]string{l.Name}, args...))
+	err := frame.RunContext(ctx, append([]string{l.Name}, args...))
 	switch {
 	case err == nil:
-		return program.ExitOK
+		return app.ExitOK
 	case !errors.Is(err, ErrReported):
 		l.Complain(err)
 	}
-	return program.ExitFailed
+	return app.ExitFailed
 }
 
 func (l Line) usage() string {

@@ -1,8 +1,8 @@
-// Package run is the one place that starts other programs. It starts them by
+// Package exec is the one place that starts other programs. It starts them by
 // absolute path with an argument list: no shell, no $PATH (ossec-execd hands
 // down an almost empty environment, and what it holds is not ours to trust), a
 // small fixed environment, a deadline, and bounds on what is kept of the output.
-package run
+package exec
 
 import (
 	"context"

@@ -1,6 +1,6 @@
 //go:build artest
 
-package run
+package exec
 
 import (
 	"os"

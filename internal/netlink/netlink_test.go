@@ -1,4 +1,4 @@
-package rtnetlink_test
+package netlink_test
 
 import (
 	"context"
@@ -11,12 +11,12 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
-func open(t *testing.T) *rtnetlink.Socket {
+func open(t *testing.T) *netlink.Socket {
 	t.Helper()
-	s, err := rtnetlink.Open(t.Context())
+	s, err := netlink.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,12 +71,12 @@ func TestAsk(t *testing.T) {
 func TestOpenWithoutTime(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := rtnetlink.Open(ended); !errors.Is(err, context.Canceled) {
+	if _, err := netlink.Open(ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("an ended context: %v", err)
 	}
 	past, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	if _, err := rtnetlink.Open(past); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := netlink.Open(past); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no time left: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package rtnetlink
+package netlink
 
 import (
 	"encoding/binary"

@@ -1,7 +1,7 @@
-// Package manual writes the manual page of a program from the same definitions that its
+// This file writes the manual page of a program from the same definitions that its
 // help text comes from, so that the two cannot disagree. The pages in docs/man are its
 // output, and a test compares them.
-package manual
+package command
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 )
 
 // Text is what a manual page says beyond the help text.
-type Text struct {
+type ManText struct {
 	Name        string      // of the program, whatever it was invoked as
 	Description []string    // paragraphs
 	Files       [][2]string // name and what it is
@@ -21,22 +21,22 @@ type Text struct {
 }
 
 // Command returns the hidden command `man`, which writes the page to the app's Writer.
-func Command(text Text) *cli.Command {
+func ManCommand(text ManText) *cli.Command {
 	return &cli.Command{
 		Name: "man", Usage: "write the manual page", Hidden: true, HideHelpCommand: true,
-		Action: func(c *cli.Context) error { return Write(c.App.Writer, c.App, text) },
+		Action: func(c *cli.Context) error { return ManWrite(c.App.Writer, c.App, text) },
 	}
 }
 
 // Write writes the page in the man(7) macros, section 8.
-func Write(w io.Writer, app *cli.App, text Text) error {
+func ManWrite(w io.Writer, frame *cli.App, text ManText) error {
 	p := &page{}
 	p.line(`.TH %s 8 "" "ossec\-ar" "Active responses for OSSEC and Wazuh"`, strings.ToUpper(escape(text.Name)))
 	p.section("NAME")
-	p.line(`%s \- %s`, escape(text.Name), escape(app.Usage))
+	p.line(`%s \- %s`, escape(text.Name), escape(frame.Usage))
 	p.section("SYNOPSIS")
 	p.line(".nf")
-	for line := range strings.Lines(strings.ReplaceAll(app.UsageText, app.Name, text.Name)) {
+	for line := range strings.Lines(strings.ReplaceAll(frame.UsageText, frame.Name, text.Name)) {
 		p.text(strings.TrimRight(line, "\n"))
 	}
 	p.line(".fi")
@@ -48,9 +48,9 @@ func Write(w io.Writer, app *cli.App, text Text) error {
 		p.text(paragraph)
 	}
 	p.section("OPTIONS")
-	p.flags(app.Flags)
+	p.flags(frame.Flags)
 	p.section("COMMANDS")
-	for _, c := range app.Commands {
+	for _, c := range frame.Commands {
 		if c.Hidden || c.Name == "help" {
 			continue
 		}

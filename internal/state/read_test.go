@@ -1,4 +1,4 @@
-package plainfile_test
+package state_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 func TestRead(t *testing.T) {
@@ -22,17 +22,17 @@ func TestRead(t *testing.T) {
 		if err := os.WriteFile(path, want, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := plainfile.Read(path, size); err != nil || !bytes.Equal(got, want) {
+		if got, err := state.Read(path, size); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d bytes: got %d, %v", size, len(got), err)
 		}
 		if size == 0 {
 			continue
 		}
-		if _, err := plainfile.Read(path, size-1); !errors.Is(err, plainfile.ErrLarge) || !strings.Contains(err.Error(), path) {
+		if _, err := state.Read(path, size-1); !errors.Is(err, state.ErrLarge) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%d bytes where %d are the most: %v", size, size-1, err)
 		}
 	}
-	if got, err := plainfile.Read("/proc/self/stat", 10_000); err != nil || len(got) == 0 { // its size is 0
+	if got, err := state.Read("/proc/self/stat", 10_000); err != nil || len(got) == 0 { // its size is 0
 		t.Errorf("of procfs: %q, %v", got, err)
 	}
 }
@@ -43,18 +43,18 @@ func TestOpenRefuses(t *testing.T) {
 	if err := unix.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := plainfile.Open(dir); !errors.Is(err, unix.EISDIR) || !strings.Contains(err.Error(), dir) {
+	if _, err := state.Open(dir); !errors.Is(err, unix.EISDIR) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("a folder: %v", err)
 	}
 	for _, path := range []string{pipe, "/dev/null"} {
-		if _, err := plainfile.Open(path); err == nil || !strings.Contains(err.Error(), path+" is no plain file") {
+		if _, err := state.Open(path); err == nil || !strings.Contains(err.Error(), path+" is no plain file") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if _, err := plainfile.Open(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := state.Open(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := plainfile.Read(filepath.Join(dir, "none"), 1); !errors.Is(err, os.ErrNotExist) {
+	if _, err := state.Read(filepath.Join(dir, "none"), 1); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
@@ -64,7 +64,7 @@ func TestFollowsLinksAndStreams(t *testing.T) {
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "file"), []byte("hello"), 0o600), os.Symlink("file", filepath.Join(dir, "link"))); err != nil {
 		t.Fatal(err)
 	}
-	file, err := plainfile.Open(filepath.Join(dir, "link"))
+	file, err := state.Open(filepath.Join(dir, "link"))
 	if err != nil {
 		t.Fatal(err)
 	}

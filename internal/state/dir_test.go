@@ -1,4 +1,4 @@
-package statedir_test
+package state_test
 
 import (
 	"errors"
@@ -8,18 +8,18 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ossec-ar/ossec-ar/internal/statedir"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 func TestMake(t *testing.T) {
 	for _, umask := range []int{0, 0o022, 0o077} {
 		home := t.TempDir()
 		dir := filepath.Join(home, "var/active-response")
-		if err := statedir.Check(dir); !errors.Is(err, os.ErrNotExist) {
+		if err := state.CheckDir(dir); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("Check of a folder that is not there: %v, want ErrNotExist", err)
 		}
 		before := syscall.Umask(umask)
-		err := statedir.Make(dir)
+		err := state.MakeDir(dir)
 		syscall.Umask(before)
 		if err != nil {
 			t.Fatal(err)
@@ -34,7 +34,7 @@ func TestMake(t *testing.T) {
 		if info, err = os.Lstat(filepath.Dir(dir)); err != nil || info.Mode().Perm()&0o027 != 0 {
 			t.Errorf("umask %03o: the folder above is %s (%v), want nothing for others", umask, info.Mode(), err)
 		}
-		if err := statedir.Make(dir); err != nil {
+		if err := state.MakeDir(dir); err != nil {
 			t.Errorf("a second time: %v", err)
 		}
 	}
@@ -70,7 +70,7 @@ func TestCheckRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, call := range map[string]func(string) error{"Make": statedir.Make, "Check": statedir.Check, "Open": open} {
+			for name, call := range map[string]func(string) error{"Make": state.MakeDir, "Check": state.CheckDir, "Open": open} {
 				err := call(dir)
 				if test.ok && err != nil {
 					t.Errorf("%s: %v", name, err)
@@ -100,7 +100,7 @@ func TestMakeBelowAFile(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := statedir.Make(filepath.Join(file, "active-response")); !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), file) {
+	if err := state.MakeDir(filepath.Join(file, "active-response")); !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), file) {
 		t.Errorf("got %v, want ENOTDIR for %s", err, file)
 	}
 }
@@ -108,18 +108,18 @@ func TestMakeBelowAFile(t *testing.T) {
 // TestOpen: what is opened is what Check looked at, and it stays so.
 func TestOpen(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "active-response")
-	if _, err := statedir.Open(dir); !errors.Is(err, os.ErrNotExist) {
+	if _, err := state.OpenDir(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing one: %v, want ErrNotExist", err)
 	}
-	if err := statedir.Make(dir); err != nil {
+	if err := state.MakeDir(dir); err != nil {
 		t.Fatal(err)
 	}
-	root, err := statedir.Open(dir)
+	root, err := state.OpenDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	if _, err := statedir.OpenIn(root, "mail"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := state.OpenDirIn(root, "mail"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing one within: %v, want ErrNotExist", err)
 	}
 	if err := root.Mkdir("mail", 0o770); err != nil {
@@ -128,7 +128,7 @@ func TestOpen(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "mail"), 0o770); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := statedir.OpenIn(root, "mail"); err == nil || !strings.Contains(err.Error(), "the state folder "+dir+"/mail is not used") {
+	if _, err := state.OpenDirIn(root, "mail"); err == nil || !strings.Contains(err.Error(), "the state folder "+dir+"/mail is not used") {
 		t.Errorf("one within that others may write in: %v, want it refused", err)
 	}
 	if err := errors.Join(os.Rename(dir, dir+".moved"), os.Mkdir(dir, 0o700)); err != nil {
@@ -140,7 +140,7 @@ func TestOpen(t *testing.T) {
 }
 
 func open(dir string) error {
-	root, err := statedir.Open(dir)
+	root, err := state.OpenDir(dir)
 	if err == nil {
 		err = root.Close()
 	}

@@ -3,7 +3,7 @@
 // kernel's own queue (no polling), are gone with the process that held them
 // (kill -9 included), and waiting is bounded. It never deletes a lock file, for
 // that would let two holders in.
-package filelock
+package state
 
 import (
 	"errors"
@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrTimeout is what waiting ends in when the holder does not let go in time.
-var ErrTimeout = errors.New("still locked by another process")
+// ErrLocked is what waiting ends in when the holder does not let go in time.
+var ErrLocked = errors.New("still locked by another process")
 
 // Lock is a lock that is held until Release.
 type Lock struct{ fd int }
@@ -43,12 +43,12 @@ func Shared(path string, wait time.Duration) (*Lock, error) {
 // different things need not wait for one another. Slots and All exclude each
 // other; they do not meet Exclusive and Shared (fcntl(2) and flock(2) are
 // different locks), so a file should serve one or the other.
-func Slot(path string, slot uint32, wait time.Duration) (*Lock, error) {
+func LockSlot(path string, slot uint32, wait time.Duration) (*Lock, error) {
 	return acquire(path, wait, byteRange(int64(slot&0x7fffffff), 1))
 }
 
 // All locks every Slot of the file at path.
-func All(path string, wait time.Duration) (*Lock, error) {
+func LockAll(path string, wait time.Duration) (*Lock, error) {
 	return acquire(path, wait, byteRange(0, 0))
 }
 
@@ -109,16 +109,6 @@ func acquire(path string, wait time.Duration, lock lockCall) (*Lock, error) {
 		return &Lock{fd}, nil
 	case <-timer.C:
 		close(gone)
-		return nil, fmt.Errorf("waiting %s for lock %s: %w", wait, path, ErrTimeout)
-	}
-}
-
-// retry calls again what a signal interrupted.
-func retry(call func() (int, error)) (int, error) {
-	for {
-		n, err := call()
-		if !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
+		return nil, fmt.Errorf("waiting %s for lock %s: %w", wait, path, ErrLocked)
 	}
 }

@@ -2,7 +2,7 @@
 // somebody else could have put there: the group that OSSEC's daemons run as may write in
 // the folder above it (Wazuh's var is root:wazuh 0770), and root must not be led to write
 // elsewhere by a link, nor to trust what others wrote.
-package statedir
+package state
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 )
 
 // Make makes the folder (0700) if it is missing, and checks it.
-func Make(dir string) error {
-	if err := Check(dir); !errors.Is(err, os.ErrNotExist) {
+func MakeDir(dir string) error {
+	if err := CheckDir(dir); !errors.Is(err, os.ErrNotExist) {
 		return err // it is there, as nearly always
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
@@ -23,20 +23,20 @@ func Make(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("making the state folder: %w", err)
 	}
-	return Check(dir)
+	return CheckDir(dir)
 }
 
 // Check returns nil only for a folder that belongs to this process's user and that
 // nobody else may write in. A missing one is an error that errors.Is os.ErrNotExist.
-func Check(dir string) error {
+func CheckDir(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return fmt.Errorf("looking at the state folder: %w", err)
 	}
-	return check(dir, info)
+	return checkDir(dir, info)
 }
 
-func check(dir string, info os.FileInfo) error {
+func checkDir(dir string, info os.FileInfo) error {
 	owner := int(info.Sys().(*syscall.Stat_t).Uid)
 	if info.IsDir() && owner == os.Geteuid() && info.Mode().Perm()&0o022 == 0 {
 		return nil
@@ -47,25 +47,25 @@ func check(dir string, info os.FileInfo) error {
 
 // Open opens a folder that Check allows. What goes by way of it stays in that one, whatever
 // is put in its place afterwards: who may write in the folder above can do so at any time.
-func Open(dir string) (*os.Root, error) {
-	return open(dir,
+func OpenDir(dir string) (*os.Root, error) {
+	return openDir(dir,
 		func() (os.FileInfo, error) { return os.Lstat(dir) },
 		func() (*os.Root, error) { return os.OpenRoot(dir + "/") }) // a pipe in its place would be waited for
 }
 
 // OpenIn opens a folder in an open one in the same way.
-func OpenIn(above *os.Root, name string) (*os.Root, error) {
-	return open(filepath.Join(above.Name(), name),
+func OpenDirIn(above *os.Root, name string) (*os.Root, error) {
+	return openDir(filepath.Join(above.Name(), name),
 		func() (os.FileInfo, error) { return above.Lstat(name) },
 		func() (*os.Root, error) { return above.OpenRoot(name) })
 }
 
-func open(dir string, look func() (os.FileInfo, error), openRoot func() (*os.Root, error)) (*os.Root, error) {
+func openDir(dir string, look func() (os.FileInfo, error), openRoot func() (*os.Root, error)) (*os.Root, error) {
 	there, err := look()
 	if err != nil {
 		return nil, fmt.Errorf("looking at the state folder: %w", err)
 	}
-	if err := check(dir, there); err != nil {
+	if err := checkDir(dir, there); err != nil {
 		return nil, err
 	}
 	root, err := openRoot()
@@ -79,7 +79,7 @@ func open(dir string, look func() (os.FileInfo, error), openRoot func() (*os.Roo
 	case !os.SameFile(there, here): // a link, perhaps
 		err = fmt.Errorf("the state folder %s is not used: another was put in its place", dir)
 	default:
-		err = check(dir, here)
+		err = checkDir(dir, here)
 	}
 	if err != nil {
 		_ = root.Close() // only looked into

@@ -1,4 +1,4 @@
-package program
+package app
 
 // stackNeed is a little more than what a response needs of stack, in bytes.
 const stackNeed = 28 << 10
