@@ -11,7 +11,7 @@ import (
 )
 
 // checkCommand looks at all that the daily report rests on.
-func (c *command) checkCommand() *cli.Command {
+func (c *program) checkCommand() *cli.Command {
 	return check.Command(false, func(ctx context.Context, options check.Options) error {
 		settings, faults := config.Load(c.Home.Settings())
 		status := check.Run(ctx, c.Program, check.Subject{

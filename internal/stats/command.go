@@ -24,7 +24,7 @@ const Name = "response-stats"
 const deliver = "deliver"
 
 // command is one run.
-type command struct {
+type program struct {
 	app.Program
 	bounds   bounds
 	query    Query
@@ -51,7 +51,7 @@ func Main(env app.Env) int {
 }
 
 func run(env app.Env, out outside) int {
-	c := &command{Program: app.New(env, Name), outside: out}
+	c := &program{Program: app.New(env, Name), outside: out}
 	c.Hint = notify.Hint
 	if args := c.Arguments(); len(args) > 0 && args[0] == deliver {
 		return notify.Main(env)
@@ -59,7 +59,7 @@ func run(env app.Env, out outside) int {
 	return c.line().Run(context.Background(), c.app(), c.Arguments())
 }
 
-func (c *command) app() *cli.App {
+func (c *program) app() *cli.App {
 	app := c.line().App()
 	app.Flags = append(c.periodFlags(), c.formFlags()...)
 	app.Before = func(ctx *cli.Context) error {
@@ -95,7 +95,7 @@ func ignoredFlag(ctx *cli.Context) error {
 	return nil
 }
 
-func (c *command) line() command.Line {
+func (c *program) line() command.Line {
 	return command.Line{
 		Program: &c.Program, Summary: "report what the active responses did",
 		Examples: [][2]string{
@@ -111,9 +111,9 @@ func (c *command) line() command.Line {
 	}
 }
 
-func (c *command) usageError(err error) error { return c.line().UsageError(err) }
+func (c *program) usageError(err error) error { return c.line().UsageError(err) }
 
-func (c *command) periodFlags() []cli.Flag {
+func (c *program) periodFlags() []cli.Flag {
 	const category = "Which lines count:"
 	b := &c.bounds
 	return []cli.Flag{
@@ -135,7 +135,7 @@ func (c *command) periodFlags() []cli.Flag {
 	}
 }
 
-func (c *command) formFlags() []cli.Flag {
+func (c *program) formFlags() []cli.Flag {
 	const category = "What is made of them:"
 	form := func(name, usage string) cli.Flag {
 		return &cli.BoolFlag{Category: category, Name: name, Usage: usage}
@@ -156,7 +156,7 @@ func (c *command) formFlags() []cli.Flag {
 var forms = []string{"json", "csv", "html", "metrics"}
 
 // finish checks the flags and completes the query.
-func (c *command) finish(ctx *cli.Context) error {
+func (c *program) finish(ctx *cli.Context) error {
 	var asked []string
 	for _, form := range forms {
 		if ctx.Bool(form) {

@@ -27,7 +27,7 @@ var letter = sync.OnceValue(func() *template.Template {
 
 // sendMail leaves the report in email-notification's queue, from which it is delivered
 // by the same settings and with the same patience as a notification.
-func (c *command) sendMail(r *Report) error {
+func (c *program) sendMail(r *Report) error {
 	configured, err := config.Load(c.Home.Settings())
 	if err != nil {
 		c.Complain(err) // what is sound in it counts

@@ -13,7 +13,7 @@ import (
 
 // run makes the report and puts it where it is wanted. What can be counted is counted
 // and put there even when something fails.
-func (c *command) run() error {
+func (c *program) run() error {
 	report, failures := c.report()
 	if len(failures) > 0 {
 		c.Complain(errors.Join(failures...))
@@ -28,7 +28,7 @@ func (c *command) run() error {
 }
 
 // report asks the query.
-func (c *command) report() (*Report, []error) {
+func (c *program) report() (*Report, []error) {
 	q := &c.query
 	q.Progress = c.progress()
 	faults := c.configure()
@@ -65,7 +65,7 @@ func (c *command) report() (*Report, []error) {
 
 // configure takes over what the installation's configuration says of requests. What is
 // sound in it counts.
-func (c *command) configure() error {
+func (c *program) configure() error {
 	settings, err := config.Load(c.Home.Settings())
 	c.query.AddressFields = settings.Wazuh.AddressFields
 	return err
@@ -78,7 +78,7 @@ const (
 )
 
 // deliver writes the report where it is wanted.
-func (c *command) deliver(r *Report) error {
+func (c *program) deliver(r *Report) error {
 	if c.mail {
 		if err := c.sendMail(r); err != nil {
 			return err
@@ -126,7 +126,7 @@ func (r *Report) encode(form string) ([]byte, error) {
 
 // appendReport adds the report to its log with one write, so that two runs at once do
 // not mix.
-func (c *command) appendReport(r *Report) error {
+func (c *program) appendReport(r *Report) error {
 	path, group := c.Home.StatsLog(), arlog.Group(string(c.Home))
 	err := arlog.AppendLines(path, group, r.Text())
 	if errors.Is(err, os.ErrNotExist) {
@@ -169,7 +169,7 @@ func writeFile(path string, data []byte) (err error) {
 }
 
 // progress returns how to show progress, nil where nobody sees it.
-func (c *command) progress() func(done, all int64) {
+func (c *program) progress() func(done, all int64) {
 	if !isTerminal(c.Stderr) {
 		return nil
 	}

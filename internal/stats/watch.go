@@ -22,7 +22,7 @@ func realTicker(d time.Duration) (<-chan time.Time, func()) {
 	return t.C, t.Stop
 }
 
-func (c *command) watchCommand() *cli.Command {
+func (c *program) watchCommand() *cli.Command {
 	interval := time.Second
 	return &cli.Command{
 		Name: "watch", Usage: "follow the log: today's counts and the last events; plain lines when not on a terminal", HideHelpCommand: true,
@@ -64,7 +64,7 @@ func (c *command) watchCommand() *cli.Command {
 
 // watcher shows today's counts and the last events.
 type watcher struct {
-	c       *command
+	c       *program
 	log     follower
 	tally   *tally
 	last    *tally // of the day before, whose last lines come when it is over; nil at first
@@ -82,7 +82,7 @@ type watcher struct {
 const keptEvents = 500
 
 // watch goes on until ctx ends.
-func (c *command) watch(ctx context.Context, interval time.Duration) error {
+func (c *program) watch(ctx context.Context, interval time.Duration) error {
 	debug.SetGCPercent(100) // main turns it off for short runs; this one may go on for days
 	w := &watcher{c: c, log: follower{path: c.query.Log}, inForce: -1}
 	if err := w.begin(); err != nil {

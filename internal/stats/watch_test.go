@@ -192,7 +192,7 @@ func TestWatchMidnight(t *testing.T) {
 	h := newHost(t)
 	h.write(log, line(h.now, "203.0.113.1"), time.Time{})
 	now := h.now
-	c := &command{query: Query{Log: h.home + "/" + log, Location: time.UTC}}
+	c := &program{query: Query{Log: h.home + "/" + log, Location: time.UTC}}
 	c.Env.Now = func() time.Time { return now }
 	c.Env.Stdout = &h.stdout
 	w := &watcher{c: c, log: follower{path: c.query.Log}}
