@@ -12,8 +12,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// standIn is the name of the process that plays the daemon.
-const standIn = "ossec-execd"
+// roles are what the test binary does when it is started by another name.
+var roles = map[string]func(){"ossec-execd": daemonMain}
 
 // daemonMain runs what it is told on standard input, a JSON list of words a line, as a
 // daemon would: as its own child, in /, with an almost empty environment. It answers with
@@ -27,7 +27,7 @@ func daemonMain() {
 		}
 		cmd := exec.Command(argv[0], argv[1:]...)
 		cmd.Dir = "/"
-		cmd.Env = []string{"AR_TEST_TOOLS=" + os.Getenv("AR_TEST_TOOLS"), "TZ=UTC"}
+		cmd.Env = []string{"TZ=UTC"}
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			panic(err)
@@ -48,45 +48,43 @@ type runningDaemon struct {
 }
 
 // daemon start|call ARGS...|kill plays ossec-execd.
-func daemon(self string) func(*testscript.TestScript, bool, []string) {
-	return func(ts *testscript.TestScript, neg bool, args []string) {
-		if args[0] == "start" {
-			ts.Check(startDaemon(ts, self))
-			return
+func daemon(ts *testscript.TestScript, neg bool, args []string) {
+	d := ts.Value(daemonKey{}).(*runningDaemon)
+	switch args[0] {
+	case "start":
+		ts.Check(startDaemon(ts, d))
+	case "call":
+		argv := append([]string{filepath.Join(ts.Getenv("BIN"), args[1])}, args[2:]...)
+		ts.Check(json.NewEncoder(d.orders).Encode(argv))
+		status, err := d.answers.ReadString('\n')
+		ts.Check(err)
+		if (status == "0\n") == neg {
+			ts.Fatalf("exit status %s", status)
 		}
-		d := ts.Value(daemonKey{}).(*runningDaemon)
-		switch args[0] {
-		case "call":
-			argv := append([]string{filepath.Join(ts.Getenv("BIN"), args[1])}, args[2:]...)
-			ts.Check(json.NewEncoder(d.orders).Encode(argv))
-			status, err := d.answers.ReadString('\n')
-			ts.Check(err)
-			if (status == "0\n") == neg {
-				ts.Fatalf("exit status %s", status)
-			}
-		case "kill":
-			ts.Check(d.cmd.Process.Kill())
-			if err := d.cmd.Wait(); err == nil {
-				ts.Fatalf("the daemon ended by itself")
-			}
+	case "kill":
+		ts.Check(d.cmd.Process.Kill())
+		if err := d.cmd.Wait(); err == nil {
+			ts.Fatalf("the daemon ended by itself")
 		}
 	}
 }
 
 type daemonKey struct{}
 
-func startDaemon(ts *testscript.TestScript, self string) error {
-	path := ts.MkAbs(standIn)
+func startDaemon(ts *testscript.TestScript, d *runningDaemon) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	path := ts.MkAbs("ossec-execd")
 	if err := os.Link(self, path); err != nil {
 		if err := os.Symlink(self, path); err != nil {
 			return err
 		}
 	}
-	d := ts.Value(daemonKey{}).(*runningDaemon)
 	d.cmd = exec.Command(path)
-	d.cmd.Env = []string{"AR_TEST_TOOLS=" + ts.Getenv("AR_TEST_TOOLS")}
+	d.cmd.Env = []string{}
 	d.cmd.Stderr = os.Stderr
-	var err error
 	if d.orders, err = d.cmd.StdinPipe(); err != nil {
 		return err
 	}

@@ -1,5 +1,3 @@
-//go:build !artest
-
 package exec
 
 // Dirs are the folders that Find looks through, in order.

@@ -1,5 +1,3 @@
-//go:build !artest
-
 package firewall
 
 // besideFakes is set in a build for the end-to-end tests, where the firewall of the host
