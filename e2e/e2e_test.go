@@ -8,10 +8,12 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -37,6 +39,8 @@ func TestMain(m *testing.M) {
 		role()
 		return
 	}
+	// install.sh believes nothing of what a group may write to.
+	syscall.Umask(0o022)
 	os.Exit(m.Run())
 }
 
@@ -92,6 +96,12 @@ func params(t *testing.T, script string) testscript.Params {
 			}
 			env.Values[daemonKey{}] = &runningDaemon{}
 			return install(os.Getenv(programsVariable), bin)
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return isolate.Root(), nil
 		},
 		Cmds: commands,
 	}
