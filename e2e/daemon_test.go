@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,12 +14,19 @@ import (
 )
 
 // roles are what the test binary does when it is started by another name.
-var roles = map[string]func(){"ossec-execd": daemonMain}
+var roles = map[string]func(){
+	"ossec-execd": execdMain, "ossec-analysisd": idle, "ossec-agentd": idle, "cron": idle,
+}
 
-// daemonMain runs what it is told on standard input, a JSON list of words a line, as a
+// idle waits until its standard input ends.
+func idle() {
+	_, _ = io.Copy(io.Discard, os.Stdin) // it is only waited for
+}
+
+// execdMain runs what it is told on standard input, a JSON list of words a line, as a
 // daemon would: as its own child, in /, with an almost empty environment. It answers with
 // the exit status.
-func daemonMain() {
+func execdMain() {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var argv []string
@@ -47,12 +55,17 @@ type runningDaemon struct {
 	answers *bufio.Reader
 }
 
-// daemon start|call ARGS...|kill plays ossec-execd.
+// daemon start|call ARGS...|kill plays ossec-execd; daemon start NAME starts another daemon,
+// which only is there.
 func daemon(ts *testscript.TestScript, neg bool, args []string) {
 	d := ts.Value(daemonKey{}).(*runningDaemon)
 	switch args[0] {
 	case "start":
-		ts.Check(startDaemon(ts, d))
+		name := "ossec-execd"
+		if len(args) > 1 {
+			name, d = args[1], &runningDaemon{}
+		}
+		ts.Check(startDaemon(ts, d, name))
 	case "call":
 		argv := append([]string{filepath.Join(ts.Getenv("BIN"), args[1])}, args[2:]...)
 		ts.Check(json.NewEncoder(d.orders).Encode(argv))
@@ -71,16 +84,17 @@ func daemon(ts *testscript.TestScript, neg bool, args []string) {
 
 type daemonKey struct{}
 
-func startDaemon(ts *testscript.TestScript, d *runningDaemon) error {
+func startDaemon(ts *testscript.TestScript, d *runningDaemon, name string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	path := ts.MkAbs("ossec-execd")
-	if err := os.Link(self, path); err != nil {
-		if err := os.Symlink(self, path); err != nil {
-			return err
-		}
+	path := filepath.Join(ts.Getenv("HOME_DIR"), "bin", name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.Link(self, path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
 	}
 	d.cmd = exec.Command(path)
 	d.cmd.Env = []string{}
