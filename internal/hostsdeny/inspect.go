@@ -14,7 +14,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// Inspect says whether the file can have an effect: whether libwrap reads it as it is
+// Inspect returns whether the file can have an effect: whether libwrap reads it as it is
 // meant, whether any service below root reads it, and whether hosts.allow lets in
 // beforehand whom it denies. It changes nothing.
 func (e *Enforcer) Inspect(_ context.Context, root string) []enforcer.Finding {
