@@ -17,11 +17,11 @@ import (
 // nothing.
 func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding {
 	routes := enforcer.Finding{What: "routes", Verdict: enforcer.OK}
-	if blocks, err := e.List(ctx); err != nil {
+	if addrs, err := e.addresses(ctx); err != nil {
 		routes.Verdict, routes.Found = enforcer.Fault, err.Error()
 		routes.Mend = "run it as root, on a kernel with rtnetlink"
 	} else {
-		routes.Found = fmt.Sprintf("the main table can be read and has %d %s routes of protocol %d", len(blocks), e.typeName, e.protocol)
+		routes.Found = fmt.Sprintf("the main table can be read and has %d %s routes of protocol %d", len(addrs), e.typeName, e.protocol)
 	}
 	found := []enforcer.Finding{routes}
 	if s, err := netlink.Open(ctx); err == nil { // else there are no routes to be seen either

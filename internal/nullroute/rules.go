@@ -24,13 +24,13 @@ func rulesPast(s *netlink.Socket, v6 bool) ([]netlink.Rule, error) {
 	return slices.DeleteFunc(rules, func(r netlink.Rule) bool { return !r.Elsewhere() }), err
 }
 
-// waysPast tells from which addresses of this host packets to a blocked one still have a
+// waysPast returns from which addresses of this host packets to a blocked one still have a
 // way, as on a host with two uplinks: `ip rule add from ADDRESS lookup TABLE`. Hosts without
 // such a rule pay for one question.
 func waysPast(s *netlink.Socket, addr netip.Addr) (notes []string) {
 	rules, err := rulesPast(s, addr.Is6())
 	if err != nil {
-		return nil // the block stands; `check` tells
+		return nil // the block stands; `check` says so
 	}
 	rules = slices.DeleteFunc(rules, func(r netlink.Rule) bool { return !r.From.IsValid() })
 	if len(rules) == 0 {
@@ -40,7 +40,7 @@ func waysPast(s *netlink.Socket, addr netip.Addr) (notes []string) {
 	var requests []*nl.NetlinkRequest
 	err = s.Addresses(int(netlink.Family(addr.Is6())), func(own netip.Prefix) {
 		source := own.Addr()
-		if len(sources) < bulkSize && slices.ContainsFunc(rules, func(r netlink.Rule) bool { return r.From.Contains(source) }) {
+		if len(sources) < lookUpAtOnce && slices.ContainsFunc(rules, func(r netlink.Rule) bool { return r.From.Contains(source) }) {
 			sources, requests = append(sources, source), append(requests, lookupFrom(source, addr))
 		}
 	})
