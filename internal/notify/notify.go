@@ -20,6 +20,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -57,6 +58,10 @@ func Main(env app.Env) int {
 	c.KeepWriting()
 	if wazuh {
 		return c.wazuhCall()
+	}
+	if err := command.Misplaced(c.Name, args); err != nil && lease.FindDaemon(c.Proc, c.ParentPID) == nil {
+		c.Complain(err)
+		return app.ExitFailed
 	}
 	return c.ossecCall(args)
 }

@@ -97,7 +97,12 @@ func (c *call) act(action string, args []string) int {
 	if len(args) == 1 {
 		args = []string{"-", args[0]}
 	}
-	request, err := arproto.ParseArgs(append([]string{action}, args...))
+	args = append([]string{action}, args...)
+	if err := command.Misplaced(c.Name, args); err != nil {
+		_ = c.usageError(err) // it says what has been told
+		return program.ExitFailed
+	}
+	request, err := arproto.ParseArgs(args)
 	c.about = *request
 	if err != nil {
 		return c.fail(err)

@@ -27,6 +27,10 @@ type refused struct{ error }
 
 func (r refused) Unwrap() error { return r.error }
 
+// dialogFactor is how much longer than one step all may take until the text is sent: a
+// server that is just quick enough at every step must not keep the queue for ever.
+const dialogFactor = 2
+
 // dataFactor is how much longer than any other step the server may take to accept the
 // mail when it has been sent whole: giving up then would send it twice (RFC 5321,
 // 4.5.3.2.6).
@@ -36,15 +40,21 @@ const dataFactor = 5
 type session struct {
 	Settings
 	conn   net.Conn
+	end    time.Time // of all steps
 	smtp   *smtp.Client
 	tls    bool
 	trace  func(format string, args ...any)
 	secret string // the password, once it is about to be sent
 }
 
-// step gives the next step its time.
-func (s *session) step(factor time.Duration) {
-	_ = s.conn.SetDeadline(time.Now().Add(factor * s.stepTimeout())) // a closed connection tells so at the next step
+// within gives all that comes next its time.
+func (s *session) within(factor time.Duration) {
+	s.end = time.Now().Add(factor * s.stepTimeout())
+}
+
+// step gives the next step its time, of what is left.
+func (s *session) step() {
+	_ = s.conn.SetDeadline(earliest(time.Now().Add(s.stepTimeout()), s.end)) // a closed connection tells so at the next step
 }
 
 // sendSMTP hands one mail to the server. The error is of the server as a whole, and
@@ -61,6 +71,7 @@ func sendSMTP(ctx context.Context, settings Settings, to []string, message []byt
 }
 
 func (s *session) send(ctx context.Context, to []string, message []byte) (map[string]error, error) {
+	s.within(dialogFactor)
 	err := s.open(ctx, true)
 	if errors.Is(err, errHandshake) && !s.tlsRequired() && !s.strict {
 		s.trace("encryption: %v; going on without", err)
@@ -88,7 +99,7 @@ func (s *session) tlsRequired() bool {
 // open connects, says hello, and encrypts as far as the settings and the server go.
 func (s *session) open(ctx context.Context, encrypt bool) (err error) {
 	address := net.JoinHostPort(strings.Trim(s.Server, "[]"), strconv.Itoa(s.Port))
-	dialer := net.Dialer{Timeout: s.stepTimeout()}
+	dialer := net.Dialer{Timeout: s.stepTimeout(), Deadline: s.end}
 	if s.conn, err = dialer.DialContext(ctx, "tcp", address); err != nil {
 		return fmt.Errorf("connecting to %s: %w", address, err)
 	}
@@ -99,7 +110,7 @@ func (s *session) open(ctx context.Context, encrypt bool) (err error) {
 	}()
 	s.conn = &boundedConn{s.conn, maxAnswers}
 	s.trace("connected to %s (%s)", address, s.conn.RemoteAddr())
-	s.step(1)
+	s.step()
 	talk := s.conn
 	if s.TLS == "implicit" {
 		config, err := s.tlsConfig()
@@ -116,7 +127,7 @@ func (s *session) open(ctx context.Context, encrypt bool) (err error) {
 	if s.smtp, err = smtp.NewClient(talk, s.Server); err != nil {
 		return fmt.Errorf("waiting for the greeting of %s: %w", address, err)
 	}
-	s.step(1)
+	s.step()
 	if err := s.smtp.Hello(s.HELO); err != nil {
 		return fmt.Errorf("greeting %s: %w", address, err)
 	}
@@ -139,7 +150,7 @@ func (s *session) startTLS() error {
 	if err != nil {
 		return err
 	}
-	s.step(1)
+	s.step()
 	if err := s.smtp.StartTLS(config); err != nil {
 		return s.handshakeError(err)
 	}
@@ -204,7 +215,7 @@ func (s *session) authenticate() error {
 		return fmt.Errorf("logging in: the server offers %q, and none of it can be used here", offered)
 	}
 	s.secret = secret
-	s.step(1)
+	s.step()
 	if err := s.smtp.Auth(auth); err != nil {
 		return fmt.Errorf("logging in as %q with %s: %w", s.User, name, err)
 	}
@@ -227,9 +238,9 @@ func (s *session) mechanism(offered []string, secret string) (string, smtp.Auth)
 		}
 		switch {
 		case name == "SCRAM-SHA-256":
-			return name, smtp.ScramSHA256Auth(s.User, secret)
+			return name, boundedScram{smtp.ScramSHA256Auth(s.User, secret)}
 		case name == "SCRAM-SHA-1":
-			return name, smtp.ScramSHA1Auth(s.User, secret)
+			return name, boundedScram{smtp.ScramSHA1Auth(s.User, secret)}
 		case name == "CRAM-MD5":
 			return name, smtp.CRAMMD5Auth(s.User, secret)
 		case name == "PLAIN" && clear:
@@ -243,7 +254,7 @@ func (s *session) mechanism(offered []string, secret string) (string, smtp.Auth)
 
 // transact sends the mail to all recipients that the server takes.
 func (s *session) transact(to []string, message []byte) (map[string]error, error) {
-	s.step(1)
+	s.step()
 	// Who asks for SMTPUTF8 needs it all the way: a relay bounces the mail where the next
 	// server has none. Only addresses beyond ASCII are worth that; the rest is encoded.
 	s.smtp.SkipSMTPUTF8(!slices.ContainsFunc(append([]string{s.From.Address}, to...), beyondASCII))
@@ -257,7 +268,7 @@ func (s *session) transact(to []string, message []byte) (map[string]error, error
 	result := map[string]error{}
 	accepted := 0
 	for _, recipient := range to {
-		s.step(1)
+		s.step()
 		err := s.smtp.Rcpt("<" + recipient + ">")
 		switch {
 		case err == nil:
@@ -281,10 +292,11 @@ func (s *session) transact(to []string, message []byte) (map[string]error, error
 
 // data sends the text and enters what comes of it for the accepted recipients.
 func (s *session) data(result map[string]error, message []byte) error {
-	s.step(1)
+	s.step()
 	w, err := s.smtp.Data()
 	if err == nil {
-		s.step(dataFactor)
+		s.within(dataFactor)
+		_ = s.conn.SetDeadline(s.end) // as in step
 		if _, err = w.Write(message); err == nil {
 			err = w.Close()
 		}
@@ -296,7 +308,7 @@ func (s *session) data(result map[string]error, message []byte) error {
 			response = cleanLine(d.ServerResponse())
 		}
 		s.trace("mail accepted: %s", response)
-		s.step(1)
+		s.step()
 		_ = s.smtp.Quit() // the mail is the server's now
 	case final(err):
 		s.trace("mail refused: %v", err)
