@@ -246,6 +246,7 @@ func (e *Firewall) List(ctx context.Context) (enforcer.Listing, error) {
 	var l enforcer.Listing
 	failed, err := e.eachSide(ctx, func(s *side) error {
 		one, err := s.list(ctx)
+		one.Faults = s.named(one.Faults)
 		l = merge(l, one)
 		return err
 	})
@@ -266,6 +267,16 @@ func (s *side) list(ctx context.Context) (l enforcer.Listing, err error) {
 		l, err = merge(l, one), errors.Join(err, oneErr)
 	}
 	return l, err
+}
+
+// named says of lines about IPv6 that they are.
+func (s *side) named(lines []string) []string {
+	if s.v6 {
+		for i := range lines {
+			lines[i] = "IPv6: " + lines[i]
+		}
+	}
+	return lines
 }
 
 // merge joins two listings. An address that stands twice is in force if one of the two is.
@@ -305,7 +316,7 @@ func (e *Firewall) Mend(ctx context.Context) (changes []string, err error) {
 	defer cancel()
 	failed, err := e.eachSide(ctx, func(s *side) error {
 		made, err := s.mend(ctx)
-		changes = append(changes, made...)
+		changes = append(changes, s.named(made)...)
 		return err
 	})
 	return changes, errors.Join(append(failed, err)...)

@@ -25,7 +25,7 @@ func (s *side) entries(l look) []string {
 func (s *side) faults(l look) (faults []string) {
 	for _, entry := range s.entries(l) {
 		if why := l.bypass(entry); why != "" {
-			faults = append(faults, s.familyName("")+": "+why)
+			faults = append(faults, why)
 		}
 	}
 	return faults
@@ -94,7 +94,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 		if err != nil {
 			return changes, fmt.Errorf("making chain %s: %w", Chain, err)
 		}
-		changes = append(changes, s.familyName("")+": made chain "+Chain)
+		changes = append(changes, "made chain "+Chain)
 	}
 	if bySet {
 		change, err := s.mendSetRule(ctx, ours)
@@ -118,7 +118,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 		if err != nil {
 			return changes, fmt.Errorf("jump from %s: %w", entry, err)
 		}
-		changes = append(changes, s.familyName("")+": made the jump in "+entry+" the first rule: "+why)
+		changes = append(changes, "made the jump in "+entry+" the first rule: "+why)
 	}
 	return changes, nil
 }
@@ -147,7 +147,7 @@ func (s *side) mendSetRule(ctx context.Context, ours []rule) (changes []string, 
 	if err := s.commands(ctx, append(commands, "-I "+Chain+" 1 "+joinWords(s.setRule()))...); err != nil {
 		return nil, fmt.Errorf("rule on set %s: %w", name, err)
 	}
-	return []string{s.familyName("") + ": made " + Chain + " drop set " + name}, nil
+	return []string{"made " + Chain + " drop set " + name}, nil
 }
 
 // retirePlace deletes the chain and the jumps to it. A chain with rules of somebody else stays.

@@ -154,7 +154,7 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 	open := first(l.Faults)
 	for i, have := range ours {
 		if have.passes() && open == "" {
-			open = fmt.Sprintf("%s: rule %d of %s lets all packets by", r.familyName(""), i+1, Chain)
+			open = fmt.Sprintf("rule %d of %s lets all packets by", i+1, Chain)
 			l.Faults = append(l.Faults, open)
 		}
 		if have.blocks() {
@@ -202,7 +202,7 @@ func (r rules) mendTargets(ctx context.Context) ([]string, error) {
 	if wrong == 0 {
 		return nil, nil
 	}
-	return []string{fmt.Sprintf("%s: %d rules now have the target %s", r.familyName(""), wrong, r.opts.Target)}, r.inChunks(ctx, commands)
+	return []string{fmt.Sprintf("%d rules now have the target %s", wrong, r.opts.Target)}, r.inChunks(ctx, commands)
 }
 
 // retire deletes the chain, unless the set is used, which needs it.

@@ -188,7 +188,7 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 		}
 	}
 	if l.Faults = s.faults(all.look); !setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
-		l.Faults = append(l.Faults, fmt.Sprintf("%s: %s does not drop set %s", s.familyName(""), Chain, setName(s.v6)))
+		l.Faults = append(l.Faults, fmt.Sprintf("%s does not drop set %s", Chain, setName(s.v6)))
 	}
 	for i := range l.Blocks {
 		l.Blocks[i].Open = first(l.Faults)
