@@ -6,9 +6,13 @@ import (
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/md5"
+	"crypto/pbkdf2"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -44,6 +48,7 @@ type mailServer struct {
 	onData    func(r io.Reader) error // in place of reading it all; the mail counts as received when it returns nil
 	cutAfter  int                     // > 0: hang up after so many bytes of a mail
 	mechs     []string
+	count     string // of SCRAM's iterations
 	user      string // who logged in last
 	mech      string
 	encrypted bool // the last mail came so
@@ -207,6 +212,10 @@ func (s *mailSession) Auth(mech string) (sasl.Server, error) {
 		return &loginServer{good: good}, nil
 	case "CRAM-MD5":
 		return &cramServer{good: good}, nil
+	case "SCRAM-SHA-256":
+		s.server.mu.Lock()
+		defer s.server.mu.Unlock()
+		return &scramServer{good: good, count: s.server.count}, nil
 	}
 	return nil, smtp.ErrAuthUnknownMechanism
 }
@@ -246,6 +255,58 @@ func (c *cramServer) Next(response []byte) ([]byte, bool, error) {
 		return nil, true, c.good(user, "")
 	}
 	return nil, true, c.good(user, testPassword)
+}
+
+// scramServer is SCRAM-SHA-256 (RFC 5802, RFC 7677) with a count of iterations that may be
+// no number.
+type scramServer struct {
+	good                                    func(user, password string) error
+	count                                   string
+	step                                    int
+	user, clientFirst, serverFirst, verdict string
+}
+
+func (s *scramServer) Next(response []byte) ([]byte, bool, error) {
+	s.step++
+	switch s.step {
+	case 1:
+		return []byte{}, false, nil
+	case 2:
+		s.clientFirst, _ = strings.CutPrefix(string(response), "n,,")
+		name, nonce, _ := strings.Cut(s.clientFirst, ",r=")
+		s.user, _ = strings.CutPrefix(name, "n=")
+		s.serverFirst = "r=" + nonce + "more,s=" + base64.StdEncoding.EncodeToString([]byte("salt")) + ",i=" + s.count
+		return []byte(s.serverFirst), false, nil
+	case 3:
+		return s.prove(string(response))
+	}
+	return nil, true, s.good(s.user, testPassword)
+}
+
+// prove checks the client's proof and gives the server's.
+func (s *scramServer) prove(final string) ([]byte, bool, error) {
+	count, err := strconv.Atoi(s.count)
+	if err != nil {
+		return nil, true, err
+	}
+	salted, err := pbkdf2.Key(sha256.New, testPassword, []byte("salt"), count, sha256.Size)
+	if err != nil {
+		return nil, true, err
+	}
+	sum := func(key []byte, text string) []byte {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(text))
+		return mac.Sum(nil)
+	}
+	bare, proof, _ := strings.Cut(final, ",p=")
+	dialogue := s.clientFirst + "," + s.serverFirst + "," + bare
+	key := sum(salted, "Client Key")
+	stored := sha256.Sum256(key)
+	subtle.XORBytes(key, key, sum(stored[:], dialogue))
+	if proof != base64.StdEncoding.EncodeToString(key) {
+		return nil, true, s.good(s.user, "")
+	}
+	return []byte("v=" + base64.StdEncoding.EncodeToString(sum(sum(salted, "Server Key"), dialogue))), false, nil
 }
 
 // next waits for a mail.
