@@ -275,6 +275,20 @@ func (b *Box) sweep(now time.Time) {
 	}
 }
 
+// FirstToday reports whether it is asked for the first time within a day: a fault of every call is
+// logged once.
+func (b *Box) FirstToday(now time.Time) bool {
+	const file = "warned"
+	info, err := b.root.Lstat(file)
+	if err == nil && now.Sub(info.ModTime()).Abs() < 24*time.Hour {
+		return false
+	}
+	if err = b.fill(file, os.O_CREATE, nil); err == nil {
+		err = b.root.Chtimes(file, now, now)
+	}
+	return err == nil
+}
+
 // idOf returns the name of the file that an item with that key has.
 func idOf(key string) string {
 	sum := sha256.Sum256([]byte(key))
