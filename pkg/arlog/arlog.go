@@ -35,6 +35,7 @@ const (
 	StatusDelete Status = "delete" // the block is gone
 	StatusSkip   Status = "skip"   // nothing was done, on purpose
 	StatusError  Status = "error"  // it failed; the message says why
+	StatusWarn   Status = "warn"   // what was asked for holds, and something beside it is wrong
 )
 
 // MaxLine bounds a line in bytes, its newline included. The JSON of a Wazuh
@@ -78,6 +79,11 @@ func Skipped(addr netip.Addr, why string) string {
 // Failed is the message of a StatusError line.
 func Failed(err error) string {
 	return "Failed: " + strings.ReplaceAll(err.Error(), "\n", "; ") // errors.Join puts each on a line
+}
+
+// Warning is the message of a StatusWarn line.
+func Warning(err error) string {
+	return "Warning: " + strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
 func withUser(message, user string) string {

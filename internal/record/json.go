@@ -1,8 +1,8 @@
-// Package ecs writes what a response did as one JSON document a line, in the Elastic
+// This file writes what a response did as one JSON document a line, in the Elastic
 // Common Schema, for Filebeat or the Wazuh indexer. The fields are described in
 // docs/json-log.md. It only formats; texts from outside are JSON strings and can shape
 // nothing else.
-package ecs
+package record
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package ecs
+package record
 
 import (
 	"encoding/json"
