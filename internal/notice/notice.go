@@ -136,9 +136,9 @@ func Of(r *arproto.Request, now time.Time) Notice {
 	return n
 }
 
-// enqueue puts a notice into the outbox, logged as that of path, and starts the deliverer. The
+// enqueue puts a notice into the outbox and starts the deliverer. The
 // notice is safe on disk when box is not nil.
-func enqueue(p *app.Program, path string, n Notice) (box *outbox.Box, err error) {
+func enqueue(p *app.Program, n Notice) (box *outbox.Box, err error) {
 	body, err := json.Marshal(n)
 	if err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func enqueue(p *app.Program, path string, n Notice) (box *outbox.Box, err error)
 	if box, err = outbox.Make(p.Home.MailQueue()); err != nil {
 		return nil, err
 	}
-	if err := box.Add(outbox.Item{Program: path, First: p.Now().UTC(), Alone: n.Kind == Report, Body: body}); err != nil {
+	if err := box.Add(outbox.Item{Program: p.Path(), First: p.Now().UTC(), Alone: n.Kind == Report, Body: body}); err != nil {
 		return nil, err
 	}
 	return box, StartDelivery(p, box)

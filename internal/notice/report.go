@@ -29,7 +29,7 @@ func QueueReport(p *app.Program, subject, text, html string) error {
 	if _, err := settings.Mail.General(); err != nil {
 		return err
 	}
-	box, err := enqueue(p, p.Path(), Notice{Kind: Report, Subject: subject, Text: text, HTML: html})
+	box, err := enqueue(p, Notice{Kind: Report, Subject: subject, Text: text, HTML: html})
 	if box != nil && err != nil {
 		p.Complain(err)
 		return nil

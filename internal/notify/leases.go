@@ -3,7 +3,6 @@ package notify
 import (
 	"errors"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -23,21 +22,23 @@ func leased(home ossec.Home, addr netip.Addr) (s notice.Standing, renewed time.T
 	var faults []error
 	for _, response := range responses {
 		store := lease.New(home.State(), response)
-		if _, err := os.Lstat(store.Path()); errors.Is(err, os.ErrNotExist) {
-			continue // it never blocked anybody
-		}
 		store.Wait = leaseWait
-		held, err := store.Holders(addr, "")
-		faults = append(faults, err)
-		for _, l := range held.Lifting {
-			s.Lifting = append(s.Lifting, printable.Line(l.Program))
-		}
-		for _, l := range held.Others {
-			s.Holders = append(s.Holders, notice.Holder{Program: printable.Line(l.Program), RuleID: printable.Line(l.RuleID), Since: l.Since})
-			if l.Renewed.After(renewed) {
-				renewed = l.Renewed
+		faults = append(faults, store.View(func(tx *lease.Tx) error {
+			leases, err := tx.On(addr)
+			for _, l := range leases {
+				switch l.State {
+				case lease.Held:
+					s.Holders = append(s.Holders, notice.Holder{Program: printable.Line(l.Program), RuleID: printable.Line(l.RuleID), Since: l.Since})
+					if l.Renewed.After(renewed) {
+						renewed = l.Renewed
+					}
+				case lease.Lifting:
+					s.Lifting = append(s.Lifting, printable.Line(l.Program))
+				case lease.Waiting: // it is not blocked
+				}
 			}
-		}
+			return err
+		}))
 	}
 	if err := errors.Join(faults...); err != nil {
 		s.Unknown = printable.Error(err)

@@ -121,6 +121,9 @@ func chosen(rows []outbox.Row, id string) ([]outbox.Row, error) {
 
 func (o *office) retry(box *outbox.Box, rows []outbox.Row, id string) error {
 	rows, err := chosen(rows, id)
+	if err != nil {
+		return err
+	}
 	for _, r := range rows {
 		err = errors.Join(err, box.PutBack(r))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
@@ -27,6 +28,7 @@ func Command(p *app.Program) *cli.Command {
 	word := func(name, arguments, usage string, run func(x *cli.Context) error, flags ...cli.Flag) *cli.Command {
 		return &cli.Command{
 			Name: name, ArgsUsage: arguments, Usage: usage, Flags: flags, HideHelpCommand: true,
+			OnUsageError: func(_ *cli.Context, err error, _ bool) error { return err },
 			Action: func(x *cli.Context) error {
 				if arguments == "" && x.Args().Present() {
 					return fmt.Errorf("mail %s takes no arguments, found %s", name, arproto.Quote(x.Args().First()))
@@ -65,7 +67,8 @@ func Command(p *app.Program) *cli.Command {
 		work,
 	}
 	return &cli.Command{
-		Name: "mail", Usage: "the mail queue, samples and templates", HideHelpCommand: true, Subcommands: words,
+		Name: "mail", ArgsUsage: "WORD", Usage: "the mail queue, samples and templates",
+		HideHelpCommand: true, Subcommands: words,
 		Action: func(x *cli.Context) error {
 			if !x.Args().Present() {
 				return cli.ShowSubcommandHelp(x)
@@ -92,9 +95,6 @@ func (o *office) configure() error {
 	return err
 }
 
-// errTold is how a word fails whose faults have been printed.
-var errTold = errors.New("nothing was sent: see above")
-
 // test sends a sample at once and prints each step. It goes round the queue and its limit.
 func (o *office) test(ctx context.Context, recipients []string) error {
 	fault := o.configure()
@@ -113,7 +113,7 @@ func (o *office) test(ctx context.Context, recipients []string) error {
 	case o.settings.Server == "" && errors.Is(fault, config.ErrMailUnset):
 		return o.settings.Unset
 	case o.settings.Server == "":
-		return errTold
+		return command.ErrReported
 	case err != nil:
 		return fmt.Errorf("%w; name one with --to", err)
 	}
