@@ -152,14 +152,22 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 	}
 	l.Faults = r.faults(all.look)
 	open := first(l.Faults)
+	at := map[netip.Addr]int{}
 	for i, have := range ours {
 		if have.passes() && open == "" {
 			open = fmt.Sprintf("rule %d of %s lets all packets by", i+1, Chain)
 			l.Faults = append(l.Faults, open)
 		}
-		if have.blocks() {
-			l.Blocks = append(l.Blocks, enforcer.Block{Addr: have.source, Counted: true, Packets: have.packets, Bytes: have.bytes, Open: open})
+		if !have.blocks() {
+			continue
 		}
+		if first, twice := at[have.source]; twice { // no packet comes to the second
+			l.Blocks[first].Packets += have.packets
+			l.Blocks[first].Bytes += have.bytes
+			continue
+		}
+		at[have.source] = len(l.Blocks)
+		l.Blocks = append(l.Blocks, enforcer.Block{Addr: have.source, Counted: true, Packets: have.packets, Bytes: have.bytes, Open: open})
 	}
 	return l, nil
 }
