@@ -61,14 +61,15 @@ type alertReader struct {
 	read    int64 // bytes
 }
 
-// collectAlerts asks the manager's alerts. Their time is the manager's.
-func (q *Query) collectAlerts(home ossec.Home) *collected {
-	c := &collected{tally: newTally(q.Period, q.Location)}
+// Alerts counts the manager's alerts. Their time is the manager's. The report has what
+// could be counted, also where there is an error.
+func (q *Query) Alerts() (*Report, error) {
+	c := &collected{tally: newTally(q.Period, q.Now.Location())}
 	w := q.want()
 	if q.LookBack < 0 { // all alerts of so many days are too much to read unasked
 		w.lookBack = w.from
 	}
-	files, notes, err := listAlerts(home)
+	files, notes, err := listAlerts(q.Home)
 	c.notes = notes
 	if err != nil {
 		c.failures = append(c.failures, fmt.Errorf("looking for the alerts: %w", err))
@@ -89,7 +90,7 @@ func (q *Query) collectAlerts(home ossec.Home) *collected {
 			all += f.size
 		}
 	}
-	inTurn(chosen, q.Location)
+	inTurn(chosen, q.Now.Location())
 	for _, f := range chosen {
 		if needless(&f, reader.told) {
 			reader.read += f.size
@@ -106,7 +107,7 @@ func (q *Query) collectAlerts(home ossec.Home) *collected {
 	}
 	c.tally.settle()
 	c.remarks(w)
-	return c
+	return c.report(q, SourceAlerts), errors.Join(c.failures...)
 }
 
 func (a *alertReader) file(f *logFile, q *Query, all int64) error {
@@ -171,18 +172,15 @@ func (a *alertReader) alert(alert *alerts.Alert, filter *Filter) {
 	// The first alone: the events before, below it, raised alerts of their own, and what was
 	// decoded from the line may hold any text.
 	ok := a.decoder.decode([]byte(alert.Log[0]), &e)
-	if e.kind == unreadable {
-		e.addr.Low = 1
-	}
 	if !ok {
 		return
 	}
-	// Steps of Wazuh's programs raise no alerts, so nothing more is told of a request.
-	e.doubt, e.when, e.agent = noDoubt, when, t.agents.of([]byte(agent))
+	// Steps of Wazuh's programs raise no alerts, so nothing more is known of a request.
+	e.open, e.when, e.agent = false, when, t.agents.of([]byte(agent))
 	t.add(&e)
 }
 
-// fromResponse tells whether the alert is about a line of a response log: by where the
+// fromResponse reports whether the alert is about a line of a response log: by where the
 // line comes from, or by OSSEC's and Wazuh's rules for them. Those match
 // email-notification's lines too, which have the same form: a mail is no block.
 func fromResponse(alert *alerts.Alert) bool {

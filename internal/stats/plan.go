@@ -36,7 +36,7 @@ func minus(t, seconds int64) int64 {
 }
 
 // plan chooses what to read of the files, in order of time. Files that cannot be read
-// stay in the plan: the reading will say why.
+// stay in the plan: reading them fails with the reason.
 func (w want) plan(files []logFile, p *arlog.Parser) []span {
 	var chosen []logFile
 	for _, f := range files {
