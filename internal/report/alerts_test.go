@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
 // fromAgent is an alert about a line of an agent's response log.
@@ -45,14 +46,14 @@ func TestFleetAgentAddresses(t *testing.T) {
 	h := newHost(t)
 	yesterday := h.now.Add(-24 * time.Hour)
 	h.write("logs/alerts/alerts.log", fromAgent(yesterday, "mail", "203.0.113.1")+fromAgent(h.now.Add(-time.Hour), "db", "203.0.113.1")+fromAgent(h.now, "web", "203.0.113.1"), h.now)
-	var r Report
+	var r stats.Report
 	if err := json.Unmarshal([]byte(h.must("--alerts", "--look-back", "2d", "--json")), &r); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Agents) != 2 {
 		t.Fatalf("%+v", r.Agents)
 	}
-	want := []AddressCount{{Address: netip.MustParseAddr("203.0.113.1"), Blocks: 1, Rule: "5712", First: h.now, Last: h.now, Returning: true}}
+	want := []stats.AddressCount{{Address: netip.MustParseAddr("203.0.113.1"), Blocks: 1, Rule: "5712", First: h.now, Last: h.now, Returning: true}}
 	if web := r.Agents[1]; web.Name != "web" || !slices.Equal(web.TopAddresses, want) {
 		t.Errorf("%s: %+v", web.Name, web.TopAddresses)
 	}
@@ -61,7 +62,7 @@ func TestFleetAgentAddresses(t *testing.T) {
 // Dated folders, packed files, today's under two names, and JSON where there is no text.
 func TestFleetRotated(t *testing.T) {
 	h := newHost(t)
-	day := func(n int) time.Time { return dayStart(h.now, n).Add(12 * time.Hour) }
+	day := func(n int) time.Time { return stats.DayStart(h.now, n).Add(12 * time.Hour) }
 	json := func(at time.Time, address string) string { return asJSON(at, "mail", line(at, address)) }
 	h.write("logs/alerts/alerts.log", fromAgent(day(0), "web", "203.0.113.1"), day(0))
 	h.write("logs/alerts/alerts.json", json(day(0), "203.0.113.1"), day(0))
@@ -122,29 +123,6 @@ func TestFleetWithoutAlerts(t *testing.T) {
 	status, _, stderr := h.run("--alerts")
 	if status != 1 || !strings.Contains(stderr, "looking for the alerts: ") {
 		t.Errorf("status %d, %q", status, stderr)
-	}
-}
-
-// Very many agents and addresses stay within bounds.
-func TestFleetIsBounded(t *testing.T) {
-	tally := newTally(Period{}, time.UTC)
-	for n := range uint64(maxAgents + 10) {
-		id := tally.agents.of(fmt.Appendf(nil, "agent%d", n))
-		for a := range uint64(30) {
-			tally.add(&event{addr: fourKey(uint32(a)), when: 1_800_000_000, agent: id})
-		}
-	}
-	room := 0
-	for _, a := range tally.byAgent {
-		if a != nil {
-			room += a.addrs.room
-		}
-	}
-	if len(tally.byAgent) > maxAgents || room > agentRoom+leastRoom*maxAgents {
-		t.Errorf("%d agents, room for %d", len(tally.byAgent), room)
-	}
-	if total := tally.total(); total.Blocks != (maxAgents+10)*30 {
-		t.Errorf("%d blocks", total.Blocks)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
 // form runs the sample's report of the day in a form; paths in it are made the same
@@ -33,7 +35,7 @@ func TestForms(t *testing.T) {
 }
 
 func TestJSONReads(t *testing.T) {
-	var r Report
+	var r stats.Report
 	if err := json.Unmarshal([]byte(form(t, "--date", "today", "--json")), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +101,8 @@ func TestHostileTexts(t *testing.T) {
 			}
 		}
 	}
-	r := &Report{Rules: []RuleCount{{ID: "1", Description: "</td><script>"}}}
-	letter, err := r.mailHTML()
+	r := &stats.Report{Rules: []stats.RuleCount{{ID: "1", Description: "</td><script>"}}}
+	letter, err := mailPage(r)
 	if err != nil || strings.Contains(letter, "<script") {
 		t.Errorf("%v: %s", err, letter)
 	}
@@ -188,7 +190,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--log", "x", "watch", "--rule", "5712"}, "--log stands before watch and would be ignored"},
 		{[]string{"--yesterday", "--json", "watch"}, "--yesterday stands before watch and would be ignored"},
 		{[]string{"--network", "10.0.0.0/8", "watch"}, "--address stands before watch and would be ignored"},
-		{[]string{"--top", "10", "check"}, "--top stands before check and would be ignored"},
+		{[]string{"check"}, `unknown command "check"`},
 		{[]string{"--json", "man"}, "--json stands before man and would be ignored"},
 		{[]string{"watch", "x"}, "watch takes no argument"},
 		{[]string{"watch", "--interval", "1ns"}, "too short"},

@@ -13,7 +13,7 @@ import (
 // lastDays is the days up to today.
 func lastDays(now time.Time, days int) stats.Period {
 	from := stats.DayStart(now, 1-days)
-	return stats.Period{from, stats.DayStart(now, 1), "from " + from.Format(time.DateOnly) + " to " + now.Format(time.DateOnly)}
+	return stats.Period{From: from, Until: stats.DayStart(now, 1), Label: "from " + from.Format(time.DateOnly) + " to " + now.Format(time.DateOnly)}
 }
 
 // bounds is what a person asked for, as texts.
@@ -64,7 +64,7 @@ func oneDay(text string, now time.Time) (stats.Period, error) {
 	if text == "today" || text == "yesterday" {
 		label = text
 	}
-	return stats.Period{from, until, label}, nil
+	return stats.Period{From: from, Until: until, Label: label}, nil
 }
 
 func between(since, until string, now time.Time) (stats.Period, error) {

@@ -29,3 +29,30 @@ Most blocked IPs today:
 	}
 	golden(t, "today.txt", report)
 }
+
+func TestLength(t *testing.T) {
+	for seconds, want := range map[uint32]string{0: "0s", 93784: "1d 2h 3m 4s", 3600: "1h"} {
+		if got := length(seconds); got != want {
+			t.Errorf("%d is %s, want %s", seconds, got, want)
+		}
+	}
+}
+
+// A warning is no failure, in either dialect.
+func TestWarnings(t *testing.T) {
+	h := newHost(t)
+	h.write("logs/active-responses.log", strings.NewReplacer(" add - ", " warn - ", "Blocked IP: 203.0.113.7 (Rule: 5712)", "Warning: reading the whitelist").Replace(line(h.now, "203.0.113.7"))+
+		"2026/11/23 10:00:00 active-response/bin/host-deny: Warning: reading the whitelist\n", h.now)
+	out := h.must("--date", "today")
+	for _, want := range []string{"Warnings: 2\n", "      0 firewall-drop (1 warned)\n", "      0 host-deny (1 warned)\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "Failed") || blocksIn(t, out) != 0 {
+		t.Errorf("%s", out)
+	}
+	if out := h.must("--metrics"); !strings.Contains(out, `ossec_ar_warnings{response="host-deny"} 1`) || strings.Contains(out, `ossec_ar_failed{response="host-deny"} 1`) {
+		t.Errorf("%s", out)
+	}
+}

@@ -42,8 +42,8 @@ func (w *watcher) draw() {
 		}
 	}
 	head := "Active responses"
-	if w.c.host != "" {
-		head += " on " + printable(w.c.host, 64)
+	if w.c.query.Host != "" {
+		head += " on " + printable(w.c.query.Host, 64)
 	}
 	lines := []string{head + " - " + now.Format(headStamp), w.summary()}
 	if w.inForce >= 0 {

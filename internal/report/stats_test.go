@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		env := app.OS()
 		env.Now = func() time.Time { return now }
-		os.Exit(run(env, outside{realTicker, "web"}))
+		os.Exit(run(app.New(env, Name), nil, realTicker, "web"))
 	}
 	os.Exit(m.Run())
 }
@@ -89,7 +89,7 @@ func (h *host) run(args ...string) (status int, stdout, stderr string) {
 		close(ticks)
 		return ticks, func() {}
 	}
-	status = run(h.env(&h.stdout, args...), outside{ended, "web"})
+	status = run(app.New(h.env(&h.stdout, args...), Name), nil, ended, "web")
 	return status, h.stdout.String(), h.stderr.String()
 }
 

@@ -118,7 +118,7 @@ func (w *textWriter) responses(r *stats.Report) {
 	}
 	w.line("By response:")
 	for _, c := range r.Responses {
-		more := join(part{c.Unblocks, "unblocked"}, part{c.Skips(), "skipped"}, part{c.Failed, "failed"}, part{c.Warnings, "warnings"})
+		more := join(part{c.Unblocks, "unblocked"}, part{c.Skips(), "skipped"}, part{c.Failed, "failed"}, part{c.Warnings, "warned"})
 		if more != "" {
 			more = " (" + more + ")"
 		}

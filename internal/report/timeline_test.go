@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
 // The hours of a day of 25 hours.
@@ -39,7 +41,7 @@ func TestHalfHour(t *testing.T) {
 	} {
 		h := newHost(t)
 		h.now = test.day
-		day := dayStart(h.now, 0)
+		day := stats.DayStart(h.now, 0)
 		h.write("logs/active-responses.log", line(day.Add(test.first), "203.0.113.7")+line(day.Add(test.second), "203.0.113.8"), time.Time{})
 		out := h.must("--date", "today")
 		for _, want := range test.want {

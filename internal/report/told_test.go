@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
 // alertsAt returns alerts of these hours of a day, as text and as JSON.
@@ -40,7 +42,7 @@ func TestFleetTextAndJSON(t *testing.T) {
 	} {
 		for _, pack := range []string{"", ".gz"} {
 			h := newHost(t)
-			day := dayStart(h.now, -1)
+			day := stats.DayStart(h.now, -1)
 			written := func(hours []int) time.Time { // when it was last
 				if pack != "" || len(hours) == 0 {
 					return day.Add(24*time.Hour + time.Minute)
@@ -64,7 +66,7 @@ func TestFleetTextAndJSON(t *testing.T) {
 // Where both were on, the text is all that is read.
 func TestFleetReadsOneOfBoth(t *testing.T) {
 	h := newHost(t)
-	day := dayStart(h.now, -1)
+	day := stats.DayStart(h.now, -1)
 	text, json := alertsAt(day, []int{1, 12, 23})
 	end := day.Add(23 * time.Hour)
 	h.write("logs/alerts/2026/Nov/ossec-alerts-22.log", text, end)
@@ -78,7 +80,7 @@ func TestFleetReadsOneOfBoth(t *testing.T) {
 // file is packed; beside it alerts.json is written to.
 func TestFleetAbandonedText(t *testing.T) {
 	h := newHost(t)
-	day := dayStart(h.now, -3)
+	day := stats.DayStart(h.now, -3)
 	text, _ := alertsAt(day, []int{1, 2, 3})
 	_, json := alertsAt(day, []int{1, 2, 3, 4})
 	midnight := day.Add(24 * time.Hour)
@@ -99,10 +101,34 @@ func TestFleetAbandonedText(t *testing.T) {
 // A block that only the JSON tells of is lifted when the text is on.
 func TestFleetLengthAcrossSwitch(t *testing.T) {
 	h := newHost(t)
-	at := dayStart(h.now, 0).Add(8 * time.Hour)
+	at := stats.DayStart(h.now, 0).Add(8 * time.Hour)
 	h.write("logs/alerts/alerts.json", asJSON(at, "web", line(at, "203.0.113.7")), at.Add(10*time.Minute))
 	h.write("logs/alerts/alerts.log", strings.Replace(fromAgent(at.Add(time.Hour), "web", "203.0.113.7"), " add - ", " delete - ", 1), at.Add(time.Hour))
 	if out := h.must("--alerts"); !strings.Contains(out, "Blocks that ended: 1, lasting 1h in the median") {
 		t.Errorf("%s", out)
+	}
+}
+
+// One address that many hold at once, by programs here or on agents.
+func TestManyHoldOneAddress(t *testing.T) {
+	h := newHost(t)
+	at := h.now.Add(-time.Hour)
+	unblock := strings.NewReplacer(" add - ", " delete - ", "Blocked IP", "Unblocked IP")
+	var log, alerts [2]string // blocks, unblocks
+	for n := range 20 {
+		from, until := at.Add(time.Duration(n)*time.Second), at.Add(time.Duration(10+n)*time.Minute)
+		program := strings.NewReplacer("/firewall-drop ", fmt.Sprintf("/block-%d ", n))
+		log[0] += program.Replace(line(from, "203.0.113.7"))
+		log[1] += program.Replace(unblock.Replace(line(until, "203.0.113.7")))
+		agent := fmt.Sprintf("agent%d", n)
+		alerts[0] += fromAgent(from, agent, "203.0.113.7")
+		alerts[1] += unblock.Replace(fromAgent(until, agent, "203.0.113.7"))
+	}
+	h.write("logs/active-responses.log", log[0]+log[1], h.now)
+	h.write("logs/alerts/alerts.log", alerts[0]+alerts[1], h.now)
+	for _, source := range []string{"--date=today", "--alerts"} {
+		if out := h.must(source); !strings.Contains(out, "Blocks that ended: 20, lasting 18m 51s in the median, 28m 41s at the longest (203.0.113.7)") {
+			t.Errorf("%s:\n%s", source, out)
+		}
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
 // watching runs watch in the background; tick makes it look once and returns what it
@@ -47,7 +50,7 @@ func (h *host) watch(args ...string) *watching {
 		return w.ticks, func() {}
 	}
 	env := h.env(&w.out, append([]string{"watch"}, args...)...)
-	go func() { w.ended <- run(env, outside{tick, "web"}) }()
+	go func() { w.ended <- run(app.New(env, Name), nil, tick, "web") }()
 	<-ready
 	return w
 }
@@ -121,7 +124,7 @@ func TestWatchPlain(t *testing.T) {
 	const head = "2026/11/23 23:59:00 active-response/bin/firewall-drop: "
 	h.appendTo(log, head+"Starting\n"+head+`{"version":1,"command":"add","parameters":{"alert":{"rule":{"id":"5712"},"data":{"srcip":"203.0.113.7"}}}}`+"\n"+head+`{"command":"abort"}`+"\n"+head+"Aborted\n")
 	expect("aborted", "")
-	h.appendTo(log, strings.Repeat("x", maxLine+10))
+	h.appendTo(log, strings.Repeat("x", 2<<20))
 	expect("a line without end", "")
 	h.appendTo(log, "\n"+line(h.now, "203.0.113.8"))
 	expect("after it", event("203.0.113.8"))
@@ -192,19 +195,23 @@ func TestWatchMidnight(t *testing.T) {
 	h := newHost(t)
 	h.write(log, line(h.now, "203.0.113.1"), time.Time{})
 	now := h.now
-	c := &program{query: Query{Log: h.home + "/" + log, Location: time.UTC}}
-	c.Env.Now = func() time.Time { return now }
+	c := &program{}
 	c.Env.Stdout = &h.stdout
-	w := &watcher{c: c, log: follower{path: c.query.Log}}
-	if err := w.begin(); err != nil {
+	w := &watcher{c: c}
+	live, err := stats.Follow(stats.Query{Log: h.home + "/" + log}, func() time.Time { return now }, w.event)
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer live.Close()
+	w.live = live
 	before := w.summary()
 	look := func(what string, lines string, want ...string) {
 		t.Helper()
 		h.stdout.Reset()
 		h.appendTo(log, lines)
-		w.look()
+		if err := live.Look(); err != nil {
+			t.Error(err)
+		}
 		var got []string
 		for shown := range strings.Lines(h.stdout.String()) {
 			got = append(got, strings.Fields(shown)[3])
@@ -213,7 +220,7 @@ func TestWatchMidnight(t *testing.T) {
 			t.Errorf("%s: shown %q, want %q", what, got, want)
 		}
 	}
-	midnight := dayStart(h.now, 1)
+	midnight := stats.DayStart(h.now, 1)
 	second := midnight.Add(-time.Second)
 	head := func(at time.Time) string {
 		return at.Format("2006/01/02 15:04:05") + " active-response/bin/firewall-drop: "
@@ -232,7 +239,4 @@ func TestWatchMidnight(t *testing.T) {
 	// Nobody looked for days.
 	now = midnight.AddDate(0, 0, 3)
 	look("after days", line(midnight.AddDate(0, 0, 1), "203.0.113.8")+line(now, "203.0.113.9"), "203.0.113.8", "203.0.113.9")
-	if err := w.log.close(); err != nil {
-		t.Fatal(err)
-	}
 }
