@@ -102,31 +102,32 @@ type cache struct {
 	names *names
 	// wanted reports whether events of that name count.
 	wanted func(string) bool
-	known  map[string]*known // by the text in the line
+	known  [256]*known // by a hash of the text
 }
 
 type known struct {
+	text      string
 	id        uint16
 	wanted    bool
 	described bool
 }
 
-// maxKnown bounds a cache.
-const maxKnown = 1 << 10
-
-// of looks text up, whose last part from at on is the name.
-func (c *cache) of(text []byte, at int) *known {
-	if k, ok := c.known[string(text)]; ok {
-		return k
+// of looks text up; name returns the part of it that is the name.
+func (c *cache) of(text []byte, name func([]byte) []byte) *known {
+	h := uint32(len(text))
+	for _, b := range text[max(len(text)-6, 0):] {
+		h = h*31 + uint32(b)
 	}
-	if c.known == nil || len(c.known) >= maxKnown {
-		c.known = map[string]*known{}
+	k := &c.known[uint8(h^h>>8)]
+	if *k == nil || (*k).text != string(text) {
+		n := name(text)
+		*k = &known{text: string(text), id: c.names.of(n), wanted: c.wanted(string(n))}
 	}
-	name := text[at:]
-	k := &known{id: c.names.of(name), wanted: c.wanted(string(name))}
-	c.known[string(text)] = k
-	return k
+	return *k
 }
+
+func baseName(path []byte) []byte { return path[bytes.LastIndexByte(path, '/')+1:] }
+func whole(text []byte) []byte    { return text }
 
 // decoder makes events out of lines. It is one goroutine's own.
 type decoder struct {
@@ -162,7 +163,7 @@ func (d *decoder) decode(line []byte, e *event) bool {
 	f := &d.fields
 	err := d.parser.Parse(line, f)
 	e.when = f.Unix
-	program := d.programs.of(f.Program, bytes.LastIndexByte(f.Program, '/')+1)
+	program := d.programs.of(f.Program, baseName)
 	e.program = program.id
 	if err != nil {
 		switch f.Step {
@@ -178,7 +179,7 @@ func (d *decoder) decode(line []byte, e *event) bool {
 		}
 		return program.wanted
 	}
-	rule := d.rules.of(f.RuleID, 0)
+	rule := d.rules.of(f.RuleID, whole)
 	e.rule = rule.id
 	if len(f.Description) > 0 && !rule.described {
 		rule.described = true

@@ -9,6 +9,7 @@ import (
 // topNetworks returns the most blocked networks, /24 for IPv4 and /48 for IPv6; 0 is all.
 func (t *table) topNetworks(most int) []NetworkCount {
 	networks := newTable(max(len(t.entries), leastRoom)) // of each its blocks, and as unblocks its addresses
+	networks.resize(networks.limit)
 	t.each(func(e *entry) {
 		k := key{e.high &^ 0xffff, 0}
 		if e.addr().Is4() {

@@ -123,6 +123,7 @@ func (c *collected) read(spans []span, w want, q *Query) {
 	for _, s := range spans {
 		all += s.to - s.from
 	}
+	c.tally.addrs.resize(int(max(leastRoom, min(all>>8, maxAddresses)))) // about half of the lines have an address of their own
 	progress := func(n int64) {
 		if done += n; q.Progress != nil {
 			q.Progress(min(done, all), all)

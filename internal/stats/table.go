@@ -70,6 +70,7 @@ type table struct {
 	// spare, when set, is by how many entries this table and others may still grow.
 	spare *int
 	holds moreHolds
+	sum uint32
 }
 
 // leastRoom is for how many addresses a table has room at least.
@@ -104,6 +105,26 @@ func (t *table) place(k key) *uint32 {
 			return place
 		}
 	}
+}
+
+// warmed is how many events are looked up ahead.
+const warmed = 64
+
+// warm loads the entries of events into the processor's cache. Looked up one by one, each
+// would be waited for; in a loop that needs none of them, the waits overlap.
+func (t *table) warm(events []event) {
+	var numbers [warmed]uint32
+	mask := uint64(len(t.index) - 1)
+	for i := range events {
+		numbers[i&(warmed-1)] = t.index[t.hash(events[i].addr)>>32&mask]
+	}
+	var sum uint32
+	for _, n := range numbers {
+		if n > 0 {
+			sum += t.entries[n-1].blocks
+		}
+	}
+	t.sum = sum // else the loop would be left out
 }
 
 // find returns the entry of k, nil if the table does not have it. It is valid until the

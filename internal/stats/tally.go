@@ -95,6 +95,9 @@ func newTally(p Period, loc *time.Location) *tally {
 // addChunk counts the events of a chunk.
 func (t *tally) addChunk(c *chunk) {
 	for i := range c.events {
+		if i%warmed == 0 {
+			t.addrs.warm(c.events[i:min(i+warmed, len(c.events))])
+		}
 		e := &c.events[i]
 		if e.when == 0 {
 			e.when = t.current // of the chunk before

@@ -119,9 +119,17 @@ func (p *Parser) parseOSSEC(line []byte, f *Fields) error {
 	if f.Status = knownStatus(status); f.Status == "" {
 		return ErrNoEntry
 	}
-	_, line = word(line) // the user's place
-	addr, line = word(line)
-	f.Addr = parseAddr(addr)
+	if bytes.HasPrefix(line, []byte("- ")) {
+		line = line[2:]
+	} else {
+		_, line = word(line) // the user's place
+	}
+	if four, n := leadingAddr4(line); n > 0 && (n == len(line) || line[n] == ' ') {
+		f.Addr, line = four, line[min(n+1, len(line)):]
+	} else {
+		addr, line = word(line)
+		f.Addr = parseAddr(addr)
+	}
 	if !f.Addr.IsValid() && (f.Status == StatusAdd || f.Status == StatusDelete) {
 		f.Status, f.Step = "", NoAddress
 		return ErrNoEntry
@@ -162,35 +170,37 @@ func unDash(s []byte) []byte {
 // maxAddr is the length of the longest address with a zone that is read, in bytes.
 const maxAddr = 64
 
-// parseAddr reads an address as netip does, without allocating for IPv4. It returns the
-// zero Addr for what is none.
+// parseAddr reads an address as netip does. It returns the zero Addr for what is none.
 func parseAddr(s []byte) netip.Addr {
-	if addr, ok := parseAddr4(s); ok || len(s) > maxAddr {
+	if addr, n := leadingAddr4(s); n == len(s) || len(s) > maxAddr {
 		return addr
 	}
 	addr, _ := netip.ParseAddr(string(s)) // the zero Addr says it
 	return addr.Unmap().WithZone("")
 }
 
-func parseAddr4(s []byte) (netip.Addr, bool) {
+// leadingAddr4 reads the IPv4 address that s begins with, and returns its length; 0 for
+// none. netip would need a string.
+func leadingAddr4(s []byte) (netip.Addr, int) {
 	var octets [4]byte
-	n, value, digits := 0, 0, 0
-	for _, c := range s {
-		switch {
-		case c >= '0' && c <= '9':
-			value = value*10 + int(c-'0')
-			if digits++; value > 255 || digits > 1 && value < 10 {
-				return netip.Addr{}, false
+	at := 0
+	for i := range octets {
+		if i > 0 {
+			if at >= len(s) || s[at] != '.' {
+				return netip.Addr{}, 0
 			}
-		case c == '.' && digits > 0 && n < 3:
-			octets[n] = byte(value)
-			n, value, digits = n+1, 0, 0
-		default:
-			return netip.Addr{}, false
+			at++
 		}
+		begin, value := at, 0
+		for ; at < len(s) && at < begin+3 && s[at]-'0' <= 9; at++ {
+			value = value*10 + int(s[at]-'0')
+		}
+		if at == begin || value > 255 || s[begin] == '0' && at > begin+1 {
+			return netip.Addr{}, 0
+		}
+		octets[i] = byte(value)
 	}
-	octets[3] = byte(value)
-	return netip.AddrFrom4(octets), n == 3 && digits > 0
+	return netip.AddrFrom4(octets), at
 }
 
 // parseWazuh reads PROGRAM: followed by a step, a message or JSON.
