@@ -40,8 +40,8 @@ func asJSON(at time.Time, agent, line string) string {
 		at.Format("2006-01-02T15:04:05.000-0700"), agent, at.Unix(), strings.TrimSuffix(line, "\n"))
 }
 
-// What is told of an agent's addresses is that agent's, but whoever was blocked anywhere
-// before comes back.
+// An agent's addresses are counted on that agent alone, but one that was blocked anywhere
+// before counts as returning.
 func TestFleetAgentAddresses(t *testing.T) {
 	h := newHost(t)
 	yesterday := h.now.Add(-24 * time.Hour)

@@ -76,7 +76,7 @@ func TestPeriodInLargeLog(t *testing.T) {
 	}
 }
 
-// The look back is bounded unless asked for, and tells new addresses from returning ones.
+// The look back is bounded unless asked for, and separates new addresses from returning ones.
 func TestLookBack(t *testing.T) {
 	h := newHost(t)
 	var b strings.Builder
@@ -268,7 +268,7 @@ func TestUnreadableLog(t *testing.T) {
 	}
 }
 
-// The report cannot be appended: that is a failure, and it is told.
+// A report that cannot be appended is a failure.
 func TestAppendFails(t *testing.T) {
 	h := newHost(t).sample()
 	if err := os.Symlink("/etc/passwd", h.home+"/logs/response-stats.log"); err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
-// form runs the sample's report of the day in a form; paths in it are made the same
-// everywhere.
+// form runs the sample's report of the day in a form; the home in its paths is
+// replaced by the usual one.
 func form(t *testing.T, args ...string) string {
 	t.Helper()
 	h := newHost(t).sample()

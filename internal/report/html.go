@@ -55,8 +55,8 @@ func newPageData(r *stats.Report) pageData {
 	return pageData{Report: r, Stamp: r.Generated.Format(headStamp), Skips: r.Totals.Skips(), Lists: lists(r)}
 }
 
-// The height of a chart's bars, in pixels. Widths are in percent of the chart, so that
-// its letters keep their size on a narrow screen.
+// chartHeight is the height of a chart's bars, in pixels. Widths are in percent of the
+// chart, so that its letters keep their size on a narrow screen.
 const chartHeight = 160
 
 // chart is columns over time.

@@ -38,8 +38,7 @@ func (h *host) start(args ...string) (cmd *exec.Cmd, stdout, stderr *bufio.Reade
 	return cmd, stdout, stderr
 }
 
-// A report waits for whoever is to read the pipe that it is written to, until it is told
-// to end.
+// A report that is written to a pipe waits for its reader, until a signal ends it.
 func TestReportEndsAtSignal(t *testing.T) {
 	h := newHost(t)
 	h.write("logs/active-responses.log/x", "", h.now) // it complains of a folder before it writes
@@ -54,7 +53,7 @@ func TestReportEndsAtSignal(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	_ = cmd.Wait() // its state tells
+	_ = cmd.Wait() // its state says how
 	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v", cmd.ProcessState)
 	}

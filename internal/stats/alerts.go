@@ -24,7 +24,7 @@ func alertLogs(home ossec.Home) (text, json family) {
 }
 
 // listAlerts returns the text files and the JSON files, which mostly hold the same alerts:
-// see told.
+// see coverage.
 func listAlerts(home ossec.Home) ([]logFile, []string, error) {
 	text, json := alertLogs(home)
 	files, notes, err := text.list()
@@ -57,7 +57,7 @@ type alertReader struct {
 	tally   *tally
 	want    want
 	known   map[string]bool // rules whose description is known
-	told    []told
+	covered []coverage
 	read    int64 // bytes
 }
 
@@ -84,7 +84,7 @@ func (q *Query) Alerts() (*Report, error) {
 		if !w.thorough && f.mod.Unix() < minus(w.lookBack, slack) {
 			continue
 		}
-		_ = f.readFirst(alertTime) // what is wrong shows when it is read
+		_ = f.readFirst(alertTime) // a fault shows when it is read
 		if (w.thorough || f.first < minus(w.until, -slack)) && !packedCopy(&f, chosen) {
 			chosen = append(chosen, f)
 			all += f.size
@@ -92,7 +92,7 @@ func (q *Query) Alerts() (*Report, error) {
 	}
 	inTurn(chosen, q.Now.Location())
 	for _, f := range chosen {
-		if needless(&f, reader.told) {
+		if covered(&f, reader.covered) {
 			reader.read += f.size
 			continue
 		}
@@ -115,13 +115,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close() // only read from
-	var others []told
-	for _, t := range a.told {
-		if t.json != f.json {
-			others = append(others, t)
-		}
-	}
+	defer file.Close()                                     // only read from
 	last, latest := int64(0), f.mod.Unix()+alerts.Disorder // what claims to be later is forged
 	scanner := alerts.NewScanner(r)
 	for n := 1; scanner.Scan(); n++ {
@@ -129,7 +123,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 		if when <= latest {
 			last = max(last, when)
 		}
-		if !slices.ContainsFunc(others, func(t told) bool { return t.from <= when && when <= t.to }) {
+		if !slices.ContainsFunc(a.covered, func(c coverage) bool { return c.json != f.json && c.from <= when && when <= c.to }) {
 			a.alert(scanner.Alert(), &q.Filter)
 		}
 		if q.Progress != nil && n%4096 == 0 {
@@ -139,7 +133,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 	}
 	a.read += f.size
 	if f.first != 0 {
-		a.told = append(a.told, toldBy(f, last, scanner.Err() == nil))
+		a.covered = append(a.covered, coverageOf(f, last, scanner.Err() == nil))
 	}
 	return scanner.Err()
 }

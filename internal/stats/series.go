@@ -17,7 +17,7 @@ type series struct {
 	// The hour of the last event.
 	from, until int64
 	at          *hourCount
-	beyond      hourCount // what is in no hour, beyond maxHours
+	beyond      hourCount // events in no hour, beyond maxHours
 }
 
 type hourCount struct {

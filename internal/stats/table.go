@@ -70,7 +70,8 @@ type table struct {
 	// spare, when set, is by how many entries this table and others may still grow.
 	spare *int
 	holds moreHolds
-	sum uint32
+	// warmth means nothing: see warm, whose loop would be left out without it.
+	warmth uint32
 }
 
 // leastRoom is for how many addresses a table has room at least.
@@ -118,13 +119,11 @@ func (t *table) warm(events []event) {
 	for i := range events {
 		numbers[i&(warmed-1)] = t.index[t.hash(events[i].addr)>>32&mask]
 	}
-	var sum uint32
 	for _, n := range numbers {
 		if n > 0 {
-			sum += t.entries[n-1].blocks
+			t.warmth += t.entries[n-1].blocks
 		}
 	}
-	t.sum = sum // else the loop would be left out
 }
 
 // find returns the entry of k, nil if the table does not have it. It is valid until the

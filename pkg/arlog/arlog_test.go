@@ -228,7 +228,7 @@ func BenchmarkLogFormat(b *testing.B) {
 	}
 }
 
-// TestReadsWhatWasAsked: the line tells the action and the address that arproto took from
+// TestReadsWhatWasAsked: the line has the action and the address that arproto took from
 // the same request, also where the request could be read in two ways.
 func TestReadsWhatWasAsked(t *testing.T) {
 	for _, test := range []struct{ name, request string }{

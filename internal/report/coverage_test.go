@@ -98,7 +98,7 @@ func TestFleetAbandonedText(t *testing.T) {
 	}
 }
 
-// A block that only the JSON tells of is lifted when the text is on.
+// A block that only the JSON has is lifted when the text is on.
 func TestFleetLengthAcrossSwitch(t *testing.T) {
 	h := newHost(t)
 	at := stats.DayStart(h.now, 0).Add(8 * time.Hour)

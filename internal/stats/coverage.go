@@ -8,39 +8,39 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
 )
 
-// told is a time all of whose alerts a file told. As long as both are on, the text and the
-// JSON hold the same alerts, but either can be switched off, and on again, at any hour: so
-// what the one told is passed over in the other, and the rest counts.
-type told struct {
+// coverage is a time all of whose alerts are in a file that was read. As long as both are
+// on, the text and the JSON hold the same alerts, but either can be switched off, and on
+// again, at any hour: so what the one covers is skipped in the other, and the rest counts.
+type coverage struct {
 	json     bool
 	from, to int64 // in seconds, both included
 	// until is when the file was written to last: it would hold what came before.
 	until int64
 }
 
-// toldBy returns what a file has told; last is the time of its last alert. When a packed
-// one was written to, only its alerts tell.
-func toldBy(f *logFile, last int64, whole bool) told {
-	t := told{json: f.json, from: f.first - alerts.Disorder, to: last, until: last}
+// coverageOf returns what a file covers; last is the time of its last alert. When a packed
+// one was written to is not known, so there it is the last alert that counts.
+func coverageOf(f *logFile, last int64, whole bool) coverage {
+	c := coverage{json: f.json, from: f.first - alerts.Disorder, to: last, until: last}
 	if whole && !f.gz {
-		t.until = f.mod.Unix()
+		c.until = f.mod.Unix()
 	}
-	return t
+	return c
 }
 
-// needless tells whether all that the file holds has been told. Files are packed some time
-// after the last alert; reading one in vain takes time, but counts nothing twice.
-func needless(f *logFile, all []told) bool {
+// covered reports whether all that the file holds was read from another one. Files are packed
+// some time after the last alert; reading one once more takes time, but counts nothing twice.
+func covered(f *logFile, all []coverage) bool {
 	late := int64(60)
 	if f.gz {
 		late = 3600
 	}
-	return slices.ContainsFunc(all, func(t told) bool {
-		return t.json != f.json && t.from <= f.begin() && f.mod.Unix() <= t.until+late
+	return slices.ContainsFunc(all, func(c coverage) bool {
+		return c.json != f.json && c.from <= f.begin() && f.mod.Unix() <= c.until+late
 	})
 }
 
-// packedCopy tells whether f is one of the files, packed. When the text is switched off,
+// packedCopy reports whether f is one of the files, packed. When the text is switched off,
 // alerts.log stays behind, and its dated name is packed all the same.
 func packedCopy(f *logFile, files []logFile) bool {
 	return f.gz && f.first != 0 && slices.ContainsFunc(files, func(plain logFile) bool {
