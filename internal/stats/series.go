@@ -1,6 +1,8 @@
 package stats
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -15,7 +17,7 @@ type series struct {
 	// The hour of the last event.
 	from, until int64
 	at          *hourCount
-	beyond      hourCount // what is in no hour, beyond maxHours
+	beyond      hourCount // events in no hour, beyond maxHours
 }
 
 type hourCount struct {
@@ -55,7 +57,7 @@ func (s *series) find(when int64) {
 	}
 }
 
-// hour is the hour of the local clock that t lies in, in seconds. Where the clock jumps by
+// hour returns the hour of the local clock that t lies in, in seconds. Where the clock jumps by
 // half an hour, as on Lord Howe Island, it ends or begins with the jump.
 func hour(t time.Time) (from, until int64) {
 	from = t.Unix() - int64(t.Minute()*60+t.Second())
@@ -72,19 +74,13 @@ func hour(t time.Time) (from, until int64) {
 
 // sorted returns the hours in order.
 func (s *series) sorted() []*hourCount {
-	all := make([]*hourCount, 0, len(s.hours))
-	for _, h := range s.hours {
-		all = append(all, h)
-	}
-	slices.SortFunc(all, func(a, b *hourCount) int { return int(a.from - b.from) })
-	return all
+	return slices.SortedFunc(maps.Values(s.hours), func(a, b *hourCount) int { return cmp.Compare(a.from, b.from) })
 }
 
 // lengths keeps how long blocks lasted, in whole seconds. Up to maxLengths different
 // ones are exact; then they are rounded down to three digits.
 type lengths struct {
-	short   [2 * 3600]uint32  // by seconds: nearly all
-	times   map[uint32]uint32 // the others
+	times   map[uint32]uint32
 	count   uint64
 	longest uint32
 	of      key // the address of the longest
@@ -99,10 +95,6 @@ func (l *lengths) add(seconds uint32, addr key) {
 	}
 	if l.count++; l.count == 1 || seconds > l.longest {
 		l.longest, l.of = seconds, addr
-	}
-	if seconds < uint32(len(l.short)) {
-		l.short[seconds]++
-		return
 	}
 	if l.rounded {
 		seconds = threeDigits(seconds)
@@ -129,17 +121,7 @@ func threeDigits(n uint32) uint32 {
 // median returns the middle one, the lower of two.
 func (l *lengths) median() uint32 {
 	var passed uint64
-	for s, n := range l.short {
-		if passed += uint64(n); n > 0 && passed*2 >= l.count {
-			return uint32(s)
-		}
-	}
-	all := make([]uint32, 0, len(l.times))
-	for s := range l.times {
-		all = append(all, s)
-	}
-	slices.Sort(all)
-	for _, s := range all {
+	for _, s := range slices.Sorted(maps.Keys(l.times)) {
 		if passed += uint64(l.times[s]); passed*2 >= l.count {
 			return s
 		}
