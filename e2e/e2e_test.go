@@ -3,11 +3,13 @@
 // firewall and all tools of the system; but each script has a network, mounts and an /etc of
 // its own (see internal/isolate), so that the host never notices.
 //
-// In a script, the home is $WORK/var/ossec. $BIN is its active-response/bin, where all
-// programs and their aliases are; it is on the PATH.
+// In a script, the home is $WORK/var/ossec. $BIN is its active-response/bin, where the
+// responses and their aliases are, and ossec-ar is in its bin; both are on the PATH.
+// $PROGRAMS has all programs as they were built.
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,7 +32,7 @@ var aliases = map[string][]string{
 	"response-stats":     {"response-stats.sh"},
 }
 
-// programsVariable holds the folder of the built programs, for the processes that run one
+// programsVariable holds the folder that was built into, for the processes that run one
 // script each. Who sets it beforehand saves the time of building.
 const programsVariable = "AR_E2E_PROGRAMS"
 
@@ -88,14 +90,16 @@ func params(t *testing.T, script string) testscript.Params {
 			env.Setenv("BIN", bin)
 			env.Setenv("OSSEC_HOME", home)
 			env.Setenv("HOME_DIR", home)
-			env.Setenv("PATH", bin+":"+env.Getenv("PATH")+":/usr/sbin:/sbin")
+			env.Setenv("PATH", bin+":"+home+"/bin:"+env.Getenv("PATH")+":/usr/sbin:/sbin")
 			env.Setenv("TZ", "UTC")
 			env.Setenv("SOURCE", source)
 			for _, name := range goVariables {
 				env.Setenv(name, os.Getenv(name))
 			}
 			env.Values[daemonKey{}] = &runningDaemon{}
-			return install(os.Getenv(programsVariable), bin)
+			env.Setenv("PROGRAMS", filepath.Join(os.Getenv(programsVariable), "cmd"))
+			return errors.Join(install(env.Getenv("PROGRAMS"), home),
+				os.Link(filepath.Join(os.Getenv(programsVariable), "examples/custom-response"), filepath.Join(bin, "custom-response")))
 		},
 		Condition: func(name string) (bool, error) {
 			if name != "root" {
@@ -107,14 +111,16 @@ func params(t *testing.T, script string) testscript.Params {
 	}
 }
 
-// build builds all programs into a folder that is theirs alone.
+// build builds the programs of cmd and examples into folders of these names.
 func build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-o", dir, "../cmd/...", "../examples/...")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the programs: %v\n%s", err, out)
+	for _, source := range []string{"cmd", "examples"} {
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-o", dir+"/"+source+"/", "../"+source+"/...")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("building the programs of %s: %v\n%s", source, err, out)
+		}
 	}
 	return dir
 }
@@ -133,17 +139,19 @@ func goEnvironment(t *testing.T) {
 	}
 }
 
-// install links the programs and their aliases into bin.
-func install(programs, bin string) error {
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return err
-	}
+// install links the programs and their aliases into a home.
+func install(programs, home string) error {
+	bin := filepath.Join(home, "active-response/bin")
 	entries, err := os.ReadDir(programs)
-	if err != nil {
+	if err := errors.Join(err, os.MkdirAll(bin, 0o755), os.MkdirAll(home+"/bin", 0o755)); err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if err := os.Link(filepath.Join(programs, e.Name()), filepath.Join(bin, e.Name())); err != nil {
+		folder := bin
+		if e.Name() == "ossec-ar" {
+			folder = home + "/bin"
+		}
+		if err := os.Link(filepath.Join(programs, e.Name()), filepath.Join(folder, e.Name())); err != nil {
 			return err
 		}
 		for _, alias := range aliases[e.Name()] {
