@@ -102,7 +102,7 @@ type cache struct {
 	names *names
 	// wanted reports whether events of that name count.
 	wanted func(string) bool
-	known  [256]*known // by a hash of the text
+	known  [256]*known // by a few bytes of the text
 }
 
 type known struct {
@@ -115,10 +115,10 @@ type known struct {
 // of looks text up; name returns the part of it that is the name.
 func (c *cache) of(text []byte, name func([]byte) []byte) *known {
 	h := uint32(len(text))
-	for _, b := range text[max(len(text)-6, 0):] {
-		h = h*31 + uint32(b)
+	if n := len(text); n >= 2 {
+		h = h*31 + uint32(text[n-1])*7 + uint32(text[n-2])*3 + uint32(text[n*3/4])
 	}
-	k := &c.known[uint8(h^h>>8)]
+	k := &c.known[uint8(h)]
 	if *k == nil || (*k).text != string(text) {
 		n := name(text)
 		*k = &known{text: string(text), id: c.names.of(n), wanted: c.wanted(string(n))}

@@ -80,7 +80,8 @@ func (s *series) sorted() []*hourCount {
 // lengths keeps how long blocks lasted, in whole seconds. Up to maxLengths different
 // ones are exact; then they are rounded down to three digits.
 type lengths struct {
-	times   map[uint32]uint32
+	short   [2 * 3600]uint32  // by seconds: nearly all
+	times   map[uint32]uint32 // the others
 	count   uint64
 	longest uint32
 	of      key // the address of the longest
@@ -95,6 +96,10 @@ func (l *lengths) add(seconds uint32, addr key) {
 	}
 	if l.count++; l.count == 1 || seconds > l.longest {
 		l.longest, l.of = seconds, addr
+	}
+	if seconds < uint32(len(l.short)) {
+		l.short[seconds]++
+		return
 	}
 	if l.rounded {
 		seconds = threeDigits(seconds)
@@ -121,6 +126,11 @@ func threeDigits(n uint32) uint32 {
 // median returns the middle one, the lower of two.
 func (l *lengths) median() uint32 {
 	var passed uint64
+	for s, n := range l.short {
+		if passed += uint64(n); n > 0 && passed*2 >= l.count {
+			return uint32(s)
+		}
+	}
 	for _, s := range slices.Sorted(maps.Keys(l.times)) {
 		if passed += uint64(l.times[s]); passed*2 >= l.count {
 			return s
