@@ -1,11 +1,11 @@
-package notify
+package outbox
 
 import (
 	"testing"
 	"time"
 )
 
-// In no hour do more mails go than allowed, whatever comes, and what waits is told soon.
+// In no hour do more mails go than allowed, whatever comes, and nothing waits long.
 func TestPace(t *testing.T) {
 	start := time.Unix(1795392000, 0)
 	for _, most := range []int{1, 2, 3, 12, 100} {

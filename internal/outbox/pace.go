@@ -1,12 +1,12 @@
-package notify
+package outbox
 
 import "time"
 
-// pace decides when mails may go. At most `most` are sent in any hour. The first two
-// thirds of them may go at once, one for each address; while more addresses wait than
-// there is room for, they go together in digests, with growing pauses between, and the
-// last third of the hour's mails is spread over the hour. So a burst is told of at once,
-// a flood costs few mails, and no hour runs out of mails at its beginning.
+// pace decides when messages may go. At most `most` are sent in any hour. The first two
+// thirds of them may go at once, one for each item; while more items wait than there is
+// room for, they go together in digests, with growing pauses between, and the last third
+// of the hour's messages is spread over the hour. So a burst is reported at once, a flood
+// costs few messages, and no hour uses up its messages at its beginning.
 type pace struct {
 	most int
 	sent []sending // in the last hour, oldest first
@@ -24,13 +24,13 @@ func (p *pace) forget(now time.Time) {
 	}
 }
 
-// burst is how many mails may go without pauses.
+// burst is how many messages may go without pauses.
 func (p *pace) burst() int { return max(1, p.most*2/3) }
 
 // firstDigestPause is the pause before the second digest of an hour; it doubles.
 const firstDigestPause = 10 * time.Second
 
-// next returns how many of the waiting notices the next mail is to hold, and when it may
+// next returns how many of the waiting items the next message is to hold, and when it may
 // go at the earliest. waiting is at least 1.
 func (p *pace) next(now time.Time, waiting int) (together int, at time.Time) {
 	p.forget(now)

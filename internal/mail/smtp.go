@@ -1,4 +1,8 @@
-package notify
+// Package mail sends a composed message: by SMTP, or by a sendmail program. It takes its settings
+// from ossec.conf's <global> and, above it, [mail] of active-response.toml. What a server says is
+// bounded and made printable, the password is shown to nobody but the server that it belongs
+// to, and no server keeps the sender for longer than a deadline.
+package mail
 
 import (
 	"context"
@@ -15,6 +19,8 @@ import (
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
+
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
 var (
@@ -22,10 +28,13 @@ var (
 	errNoTLS       = errors.New("the server does not offer the encryption that is required")
 )
 
-// refused is a mail, or a recipient, that the server does not want, now or later.
-type refused struct{ error }
+// refusedError is why the server does not want a message, or a recipient, now or later.
+type refusedError struct{ error }
 
-func (r refused) Unwrap() error { return r.error }
+func (e refusedError) Unwrap() error { return e.error }
+
+// Permanent reports that another attempt is of no use.
+func (refusedError) Permanent() bool { return true }
 
 // dialogFactor is how much longer than one step all may take until the text is sent: a
 // server that is just quick enough at every step must not keep the queue for ever.
@@ -38,7 +47,7 @@ const dataFactor = 5
 
 // session is one dialogue with the server.
 type session struct {
-	Settings
+	*Settings
 	conn   net.Conn
 	end    time.Time // of all steps
 	smtp   *smtp.Client
@@ -49,35 +58,56 @@ type session struct {
 
 // within gives all that comes next its time.
 func (s *session) within(factor time.Duration) {
-	s.end = time.Now().Add(factor * s.stepTimeout())
+	s.end = time.Now().Add(factor * s.Timeout.Duration)
 }
 
 // step gives the next step its time, of what is left.
 func (s *session) step() {
-	_ = s.conn.SetDeadline(earliest(time.Now().Add(s.stepTimeout()), s.end)) // a closed connection tells so at the next step
+	_ = s.conn.SetDeadline(earlier(time.Now().Add(s.Timeout.Duration), s.end)) // a closed connection fails at the next step
 }
 
-// sendSMTP hands one mail to the server. The error is of the server as a whole, and
-// another attempt makes sense; without one the map tells of each recipient: nil, it is
-// accepted; refused, for good; else deferred.
-func sendSMTP(ctx context.Context, settings Settings, to []string, message []byte, trace func(string, ...any)) (map[string]error, error) {
-	s := &session{Settings: settings}
-	s.trace = func(format string, args ...any) { trace("%s", s.presentable(fmt.Sprintf(format, args...))) }
-	result, err := s.send(ctx, to, message)
-	for recipient, err := range result {
-		result[recipient] = s.told(err)
+// Send hands one message to the server, or the program, that is set. The error is of the server as
+// a whole, and another attempt makes sense; without one the map has what came of each
+// recipient: nil, it is accepted; Permanent, refused for good; else deferred. trace, unless nil,
+// gets each step on a line.
+func (s *Settings) Send(ctx context.Context, to []string, message []byte, trace func(line string)) (map[string]error, error) {
+	if trace == nil {
+		trace = func(string) {}
 	}
-	return result, s.told(err)
+	if s.program() {
+		return s.sendProgram(ctx, to, message, trace)
+	}
+	dialogue := s.session(trace)
+	result, err := dialogue.send(ctx, to, message)
+	for recipient, err := range result {
+		result[recipient] = dialogue.presentable(err)
+	}
+	return result, dialogue.presentable(err)
+}
+
+func (s *Settings) session(trace func(line string)) *session {
+	d := &session{Settings: s}
+	d.trace = func(format string, args ...any) { trace(printable.Line(d.withoutSecret(fmt.Sprintf(format, args...)))) }
+	return d
+}
+
+// Reach connects to the server as Send does, without logging in or sending anything.
+func (s *Settings) Reach(ctx context.Context) error {
+	if s.program() {
+		return executable(s.Server)
+	}
+	dialogue := s.session(func(string) {})
+	err := dialogue.connect(ctx)
+	if err == nil {
+		defer dialogue.conn.Close() // nothing was sent
+		dialogue.step()
+		_ = dialogue.smtp.Quit() // politeness only
+	}
+	return dialogue.presentable(err)
 }
 
 func (s *session) send(ctx context.Context, to []string, message []byte) (map[string]error, error) {
-	s.within(dialogFactor)
-	err := s.open(ctx, true)
-	if errors.Is(err, errHandshake) && !s.tlsRequired() && !s.strict {
-		s.trace("encryption: %v; going on without", err)
-		err = s.open(ctx, false)
-	}
-	if err != nil {
+	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
 	defer s.conn.Close() // after QUIT there is nothing to lose
@@ -87,6 +117,17 @@ func (s *session) send(ctx context.Context, to []string, message []byte) (map[st
 		return nil, err
 	}
 	return s.transact(to, message)
+}
+
+// connect opens the dialogue, without encryption where that is optional and broken.
+func (s *session) connect(ctx context.Context) error {
+	s.within(dialogFactor)
+	err := s.open(ctx, true)
+	if errors.Is(err, errHandshake) && !s.tlsRequired() && !s.strict {
+		s.trace("encryption: %v; going on without", err)
+		err = s.open(ctx, false)
+	}
+	return err
 }
 
 // errHandshake says that the server offers encryption but it could not be set up.
@@ -99,7 +140,7 @@ func (s *session) tlsRequired() bool {
 // open connects, says hello, and encrypts as far as the settings and the server go.
 func (s *session) open(ctx context.Context, encrypt bool) (err error) {
 	address := net.JoinHostPort(strings.Trim(s.Server, "[]"), strconv.Itoa(s.Port))
-	dialer := net.Dialer{Timeout: s.stepTimeout(), Deadline: s.end}
+	dialer := net.Dialer{Timeout: s.Timeout.Duration, Deadline: s.end}
 	if s.conn, err = dialer.DialContext(ctx, "tcp", address); err != nil {
 		return fmt.Errorf("connecting to %s: %w", address, err)
 	}
@@ -200,71 +241,19 @@ func (s *session) traceTLS(state tls.ConnectionState) {
 	s.trace("encrypted: %s, %s", tls.VersionName(state.Version), verified)
 }
 
-// authenticate logs in when a user is set.
-func (s *session) authenticate() error {
-	if s.User == "" {
-		return nil
-	}
-	secret, err := s.Secret()
-	if err != nil {
-		return err
-	}
-	_, offered := s.smtp.Extension("AUTH")
-	name, auth := s.mechanism(strings.Fields(strings.ToUpper(offered)), secret)
-	if auth == nil {
-		return fmt.Errorf("logging in: the server offers %q, and none of it can be used here", offered)
-	}
-	s.secret = secret
-	s.step()
-	if err := s.smtp.Auth(auth); err != nil {
-		return fmt.Errorf("logging in as %q with %s: %w", s.User, name, err)
-	}
-	s.trace("logged in as %s with %s", s.User, name)
-	return nil
-}
-
-// mechanism picks how to log in. Behind encryption PLAIN comes before CRAM-MD5, which
-// servers that keep no plain passwords offer in vain; without it nothing that shows the
-// password goes anywhere but to this machine.
-func (s *session) mechanism(offered []string, secret string) (string, smtp.Auth) {
-	clear := s.tls || s.loopback()
-	order := []string{"SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5"}
-	if !s.tls {
-		order = []string{"SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"}
-	}
-	for _, name := range order {
-		if !slices.Contains(offered, name) || s.Auth != "auto" && !strings.EqualFold(s.Auth, name) {
-			continue
-		}
-		switch {
-		case name == "SCRAM-SHA-256":
-			return name, boundedScram{smtp.ScramSHA256Auth(s.User, secret)}
-		case name == "SCRAM-SHA-1":
-			return name, boundedScram{smtp.ScramSHA1Auth(s.User, secret)}
-		case name == "CRAM-MD5":
-			return name, smtp.CRAMMD5Auth(s.User, secret)
-		case name == "PLAIN" && clear:
-			return name, smtp.PlainAuth("", s.User, secret, s.Server, true)
-		case name == "LOGIN" && clear:
-			return name, smtp.LoginAuth(s.User, secret, s.Server, true)
-		}
-	}
-	return "", nil
-}
-
 // transact sends the mail to all recipients that the server takes.
 func (s *session) transact(to []string, message []byte) (map[string]error, error) {
 	s.step()
 	// Who asks for SMTPUTF8 needs it all the way: a relay bounces the mail where the next
 	// server has none. Only addresses beyond ASCII are worth that; the rest is encoded.
-	s.smtp.SkipSMTPUTF8(!slices.ContainsFunc(append([]string{s.From.Address}, to...), beyondASCII))
-	if err := s.smtp.Mail("<" + s.From.Address + ">"); err != nil {
+	s.smtp.SkipSMTPUTF8(!slices.ContainsFunc(append([]string{s.Sender.Address}, to...), beyondASCII))
+	if err := s.smtp.Mail("<" + s.Sender.Address + ">"); err != nil {
 		if final(err) {
-			return all(to, refused{fmt.Errorf("sender %s: %w", s.From.Address, err)}), nil
+			return all(to, refusedError{fmt.Errorf("sender %s: %w", s.Sender.Address, err)}), nil
 		}
-		return nil, fmt.Errorf("sender %s: %w", s.From.Address, err)
+		return nil, fmt.Errorf("sender %s: %w", s.Sender.Address, err)
 	}
-	s.trace("sender %s accepted", s.From.Address)
+	s.trace("sender %s accepted", s.Sender.Address)
 	result := map[string]error{}
 	accepted := 0
 	for _, recipient := range to {
@@ -279,7 +268,7 @@ func (s *session) transact(to []string, message []byte) (map[string]error, error
 		default:
 			s.trace("recipient %s: %v", recipient, err)
 			if err = fmt.Errorf("recipient %s: %w", recipient, err); final(err) {
-				err = refused{err}
+				err = refusedError{err}
 			}
 		}
 		result[recipient] = err
@@ -305,7 +294,7 @@ func (s *session) data(result map[string]error, message []byte) error {
 	case err == nil:
 		response := ""
 		if d, ok := w.(*smtp.DataCloser); ok {
-			response = cleanLine(d.ServerResponse())
+			response = printable.Line(d.ServerResponse())
 		}
 		s.trace("mail accepted: %s", response)
 		s.step()
@@ -314,7 +303,7 @@ func (s *session) data(result map[string]error, message []byte) error {
 		s.trace("mail refused: %v", err)
 		for recipient, before := range result {
 			if before == nil {
-				result[recipient] = refused{fmt.Errorf("the mail: %w", err)}
+				result[recipient] = refusedError{fmt.Errorf("the mail: %w", err)}
 			}
 		}
 	default:
@@ -353,4 +342,11 @@ func final(err error) bool {
 		return false
 	}
 	return true
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
