@@ -64,6 +64,7 @@ func (t *tool) frame() *cli.App {
 		&cli.StringFlag{Name: "home", Usage: "the `DIR` that OSSEC or Wazuh is installed in"},
 		&cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`: " + strings.Join(t.responses(), ", ")},
 		&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"},
+		cli.HelpFlag, // the library adds it only where no command is called help
 	}
 	frame.Commands = t.commands()
 	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return mistaken(t.Name+" --help", "%v", err) }
@@ -92,8 +93,8 @@ func (t *tool) begin(c *cli.Context) error {
 	} else if dir != "" {
 		t.Home = ossec.Home(strings.TrimRight(dir, "/"))
 	}
-	t.dryRun = c.Bool("dry-run")
-	if t.only = strings.TrimSuffix(c.String("response"), ".sh"); t.only != "" {
+	t.dryRun = where(c, "dry-run").Bool("dry-run")
+	if t.only = strings.TrimSuffix(where(c, "response").String("response"), ".sh"); t.only != "" {
 		at := slices.IndexFunc(t.all, func(k enforcer.Kind) bool { return k.Name == t.only })
 		if at < 0 {
 			return unknown("response", t.only, "there are "+strings.Join(t.responses(), ", "), t.responses())
@@ -102,6 +103,16 @@ func (t *tool) begin(c *cli.Context) error {
 	}
 	t.load()
 	return nil
+}
+
+// where returns the context in which an option was given: of the command, or of the program.
+func where(c *cli.Context, option string) *cli.Context {
+	for _, above := range c.Lineage() {
+		if above.IsSet(option) {
+			return above
+		}
+	}
+	return c
 }
 
 // word is a command that takes between least and most operands; most < 0 is any number.

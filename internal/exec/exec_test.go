@@ -60,7 +60,7 @@ func TestCommandBoundsErrors(t *testing.T) {
 }
 
 func TestCommandEndsWithItsDeadline(t *testing.T) {
-	for _, script := range []string{"exec sleep 60", "sleep 60", "sleep 60 & wait", "exec >&-; exec 2>&-; sleep 60"} {
+	for _, script := range []string{"exec sleep 180", "sleep 180", "sleep 180 & wait", "exec >&-; exec 2>&-; sleep 180"} {
 		t.Run(script, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
@@ -70,7 +70,7 @@ func TestCommandEndsWithItsDeadline(t *testing.T) {
 			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "killed") {
 				t.Errorf("err = %v, want that it was killed", err)
 			}
-			if took := time.Since(started); took > 30*time.Second {
+			if took := time.Since(started); took > time.Minute {
 				t.Errorf("it took %s", took)
 			}
 		})
@@ -79,8 +79,8 @@ func TestCommandEndsWithItsDeadline(t *testing.T) {
 
 func TestCommandDoesNotWaitForGrandchildren(t *testing.T) {
 	started := time.Now()
-	out, err := shell(t, "", "sleep 60 & echo done")
-	if err != nil || string(out) != "done\n" || time.Since(started) > 30*time.Second {
+	out, err := shell(t, "", "sleep 180 & echo done")
+	if err != nil || string(out) != "done\n" || time.Since(started) > time.Minute {
 		t.Errorf("got %q, %v after %s", out, err, time.Since(started))
 	}
 }

@@ -72,7 +72,9 @@ func (e *Enforcer) edit(ctx context.Context, decide func(content []byte) plan) (
 
 // attempt reads, decides and writes once, and calls placed as soon as another process may do
 // the same.
-func (e *Enforcer) attempt(target string, locked bool, decide func([]byte) plan, placed func()) (made bool, err error) {
+func (e *Enforcer) attempt(
+	target string, locked bool, decide func([]byte) plan, placed func(),
+) (made bool, err error) {
 	before, err := load(target)
 	if err != nil {
 		return false, err

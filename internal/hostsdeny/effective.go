@@ -81,7 +81,8 @@ func linksLibwrap(path string) bool {
 	}
 	defer func() { _ = file.Close() }()
 	libraries, err := file.ImportedLibraries()
-	return err == nil && slices.ContainsFunc(libraries, func(name string) bool { return strings.HasPrefix(name, "libwrap.so") })
+	isLibwrap := func(name string) bool { return strings.HasPrefix(name, "libwrap.so") }
+	return err == nil && slices.ContainsFunc(libraries, isLibwrap)
 }
 
 // inetdRunsTCPD looks for an active line that names tcpd.

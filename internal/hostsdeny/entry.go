@@ -39,7 +39,7 @@ func (f form) check() error {
 }
 
 func splitDaemons(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == '\r' || r == '\n' })
+	return strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(" \t,\r\n", r) })
 }
 
 // line returns the entry for addr, without a line end. The two spacings are

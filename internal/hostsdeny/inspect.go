@@ -103,7 +103,8 @@ func inspectAllow(path string) enforcer.Finding {
 		}
 		clients, option, _ := strings.Cut(clients, ":")
 		names := splitDaemons(clients)
-		if !slices.Contains(names, "ALL") || slices.Contains(names, "EXCEPT") || strings.EqualFold(strings.TrimSpace(option), "deny") {
+		denies := strings.EqualFold(strings.TrimSpace(option), "deny")
+		if !slices.Contains(names, "ALL") || slices.Contains(names, "EXCEPT") || denies {
 			continue
 		}
 		f.Found = fmt.Sprintf("%s:%d: %q lets everybody in before hosts.deny is asked", path, n, text)

@@ -15,7 +15,10 @@ import (
 // whole old file or the whole new one. The caller holds the lock, and gives it back in placed.
 // What cannot be carried over to the new file means errInPlace.
 func (e *Enforcer) replace(target string, before *snapshot, p plan, placed func()) error {
-	options := state.ReplaceOptions{Temp: tempName(target), Placed: placed, Check: func() error { return e.changed(target, before) }}
+	options := state.ReplaceOptions{
+		Temp: tempName(target), Placed: placed,
+		Check: func() error { return e.changed(target, before) },
+	}
 	mode := os.FileMode(0o644)
 	if before.file != nil {
 		mode = before.mode

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/mail"
@@ -14,10 +15,10 @@ import (
 )
 
 // Compose is outbox.Courier's.
-func (o *office) Compose(ctx context.Context, to []string, items []outbox.Item, counted int) ([]byte, error) {
-	entries := make([]entry, len(items))
-	for i, item := range items {
-		entries[i] = open(item)
+func (o *office) Compose(ctx context.Context, to []string, topics []outbox.Topic, counted int) ([]byte, error) {
+	entries := make([]entry, len(topics))
+	for i, topic := range topics {
+		entries[i] = open(topic)
 	}
 	var faults []error
 	var m mail.Message
@@ -42,6 +43,7 @@ func (o *office) Compose(ctx context.Context, to []string, items []outbox.Item, 
 func write(s *mail.Settings, v View) (m mail.Message, err error) {
 	var faults [3]error
 	m.Subject, faults[0] = render(s, partSubject, v)
+	m.Subject = strings.Join(strings.Fields(m.Subject), " ")
 	m.Text, faults[1] = render(s, partText, v)
 	m.HTML, faults[2] = render(s, partHTML, v)
 	return m, errors.Join(faults[:]...)
@@ -52,7 +54,7 @@ func write(s *mail.Settings, v View) (m mail.Message, err error) {
 func messageID(entries []entry, to []string) string {
 	sum := sha256.New()
 	for _, e := range entries {
-		fmt.Fprintf(sum, "%s %d %d\n", e.ID, e.First.UnixNano(), e.Count)
+		fmt.Fprintf(sum, "%s %d %d\n", e.id, e.First.UnixNano(), e.Count)
 	}
 	fmt.Fprintln(sum, to)
 	return hex.EncodeToString(sum.Sum(nil)[:16])

@@ -8,6 +8,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,27 +60,60 @@ func (o *office) Configure() (outbox.Limits, error) {
 		errors.Join(cerr, serr)
 }
 
-// entry is an item of the outbox with the notice that is in it.
+// entry is what a mail says of one topic: of one address, mostly.
 type entry struct {
-	outbox.Item
-	notice.Notice
-	name, country, network string // of the address, looked up when the mail is composed
+	notice.Notice // of all in it, the gravest, of equals the first
+	Program       string
+	First, Last   time.Time
+	Count         int
+	id            string
+	// What is looked up when the mail is composed.
+	name, country, network string
 }
 
-func open(item outbox.Item) entry {
-	e := entry{Item: item}
-	_ = json.Unmarshal(item.Body, &e.Notice) // what does not fit is missing in the mail
+// open returns the entry of a topic.
+func open(topic outbox.Topic) entry {
+	var e entry
+	for i, item := range topic {
+		var n notice.Notice
+		_ = json.Unmarshal(item.Body, &n) // what does not fit is missing in the mail
+		if i == 0 {
+			e = entry{Notice: n, Program: item.Program, First: item.First, id: item.ID}
+		} else {
+			e.merge(n)
+		}
+		e.Last = item.First
+		e.Count++
+	}
 	return e
 }
 
-func (e *entry) close() outbox.Item {
-	e.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
-	return e.Item
+// maxRules bounds how many rules one entry lists; the rest is only counted.
+const maxRules = 20
+
+// merge adds a later notice.
+func (e *entry) merge(n notice.Notice) {
+	e.Standing = n.Standing
+	if e.Facts == nil || n.Facts != nil && (n.Facts.Level > e.Facts.Level || e.Facts.Missing != "" && n.Facts.Missing == "") {
+		e.Facts, e.RuleID = n.Facts, n.RuleID
+	}
+	for _, r := range n.Rules {
+		i := slices.IndexFunc(e.Rules, func(have notice.RuleCount) bool { return have.ID == r.ID })
+		switch {
+		case i >= 0:
+			have := &e.Rules[i]
+			have.Count += r.Count
+			have.Last, have.Level = r.Last, max(have.Level, r.Level)
+			have.Description = cmp.Or(have.Description, r.Description)
+		case len(e.Rules) < maxRules:
+			e.Rules = append(e.Rules, r)
+		}
+	}
 }
 
 // Settle is outbox.Courier's.
 func (o *office) Settle(ctx context.Context, item *outbox.Item) bool {
-	e := open(*item)
+	e := open(outbox.Topic{*item})
 	if e.Kind == notice.Report {
 		item.To, _ = o.settings.General() // it was asked for before the report was queued
 		return true
@@ -91,37 +125,10 @@ func (o *office) Settle(ctx context.Context, item *outbox.Item) bool {
 	if !e.Addr.IsValid() {
 		about = "rule " + e.RuleID
 	}
-	e.Key = string(e.Kind) + "|" + about
-	e.To = o.settings.Recipients(e.RuleID, e.Facts.Level, e.Facts.Groups)
-	*item = e.close()
+	item.Key = string(e.Kind) + "|" + about
+	item.To = o.settings.Recipients(e.RuleID, e.Facts.Level, e.Facts.Groups)
+	item.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
 	return true
-}
-
-// maxRules bounds how many rules one notice lists; the rest is only counted.
-const maxRules = 20
-
-// Merge is outbox.Courier's. Of the alerts, the gravest is told in full, of equals the first.
-func (o *office) Merge(into *outbox.Item, more outbox.Item) {
-	e, later := open(*into), open(more)
-	e.Standing = later.Standing
-	if e.Facts == nil || later.Facts.Level > e.Facts.Level || e.Facts.Missing != "" && later.Facts.Missing == "" {
-		e.Facts, e.RuleID = later.Facts, later.RuleID
-	}
-	for _, r := range later.Rules {
-		i := slices.IndexFunc(e.Rules, func(have notice.RuleCount) bool { return have.ID == r.ID })
-		switch {
-		case i >= 0:
-			have := &e.Rules[i]
-			have.Count += r.Count
-			have.Last, have.Level = r.Last, max(have.Level, r.Level)
-			if have.Description == "" {
-				have.Description = r.Description
-			}
-		case len(e.Rules) < maxRules:
-			e.Rules = append(e.Rules, r)
-		}
-	}
-	*into = e.close()
 }
 
 // Send is outbox.Courier's.
@@ -133,37 +140,36 @@ func (o *office) Send(ctx context.Context, to []string, message []byte) (map[str
 }
 
 // Sent is outbox.Courier's.
-func (o *office) Sent(items []outbox.Item) {
+func (o *office) Sent(topics []outbox.Topic) {
 	var lines []byte
-	for _, item := range items {
-		e := open(item)
-		lines = append(lines, o.line(&e, arlog.StatusAdd, sentMessage(e, len(items)))...)
+	for _, topic := range topics {
+		e := open(topic)
+		lines = append(lines, o.line(e, arlog.StatusAdd, sentMessage(e, len(topics)))...)
 	}
 	o.AppendLog(o.Home.NotificationLog(), lines)
 }
 
 // Skipped is outbox.Courier's.
 func (o *office) Skipped(item outbox.Item) {
-	e := open(item)
-	message := fmt.Sprintf("no recipient is set for rule %s", arlog.Word(e.RuleID))
+	e := open(outbox.Topic{item})
+	why := fmt.Sprintf("no recipient is set for rule %s", arlog.Word(e.RuleID))
+	message := "Skipped: " + why
 	if e.Addr.IsValid() {
-		message = arlog.Skipped(e.Addr, message)
-	} else {
-		message = "Skipped: " + message
+		message = arlog.Skipped(e.Addr, why)
 	}
-	o.AppendLog(o.Home.NotificationLog(), o.line(&e, arlog.StatusSkip, message))
+	o.AppendLog(o.Home.NotificationLog(), o.line(e, arlog.StatusSkip, message))
 }
 
 // Failed is outbox.Courier's.
 func (o *office) Failed(item *outbox.Item, err error) {
-	e := entry{Item: outbox.Item{Program: o.Path()}}
+	e := entry{Program: o.Path()}
 	if item != nil {
-		e = open(*item)
+		e = open(outbox.Topic{*item})
 	}
-	o.AppendLog(o.Home.NotificationLog(), o.line(&e, arlog.StatusError, arlog.Failed(err)))
+	o.AppendLog(o.Home.NotificationLog(), o.line(e, arlog.StatusError, arlog.Failed(err)))
 }
 
-func (o *office) line(e *entry, status arlog.Status, message string) []byte {
+func (o *office) line(e entry, status arlog.Status, message string) []byte {
 	return arlog.Entry{
 		Time: o.Now(), Program: e.Program, Status: status, Addr: e.Addr, AlertID: e.AlertID, RuleID: e.RuleID, Message: message,
 	}.Format()

@@ -33,8 +33,8 @@ type listed struct {
 func list(rows []outbox.Row) []listed {
 	all := []listed{}
 	for _, row := range rows {
-		e := open(row.Item)
-		l := listed{e.ID, row.State, e.Kind, "", e.RuleID, e.Count, e.First, e.To, e.Error}
+		e, first := open(row.Topic), row.Topic[0]
+		l := listed{first.ID, row.State, e.Kind, "", e.RuleID, e.Count, e.First, first.To, first.Error}
 		if e.Addr.IsValid() {
 			l.Address = e.Addr.String()
 		}
@@ -113,7 +113,7 @@ func chosen(rows []outbox.Row, id string) ([]outbox.Row, error) {
 	if id == "all" {
 		return rows, nil
 	}
-	if i := slices.IndexFunc(rows, func(r outbox.Row) bool { return r.ID == id }); i >= 0 {
+	if i := slices.IndexFunc(rows, func(r outbox.Row) bool { return r.Topic[0].ID == id }); i >= 0 {
 		return rows[i : i+1], nil
 	}
 	return nil, fmt.Errorf("there is no notice %s in the queue", arproto.Quote(id))

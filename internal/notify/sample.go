@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/notice"
-	"github.com/ossec-ar/ossec-ar/internal/outbox"
 )
 
 // sample is an entry about nothing, on an address that belongs to nobody (RFC 5737).
@@ -19,7 +18,7 @@ func sample(now time.Time) entry {
 		Host:        "web", User: "root", Location: "/var/log/auth.log", Log: line + "\n" + line,
 	}
 	return entry{
-		Item: outbox.Item{ID: "sample", First: now, Last: now, Count: 1},
+		id: "sample", First: now, Last: now, Count: 1,
 		Notice: notice.Notice{
 			Kind: notice.Alert, Addr: netip.MustParseAddr("203.0.113.7"), RuleID: facts.RuleID, Facts: &facts,
 			Rules:    []notice.RuleCount{{ID: facts.RuleID, Level: 10, Description: facts.Description, Count: 1, Last: now}},

@@ -14,7 +14,6 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
-	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -73,7 +72,7 @@ func Command(p *app.Program) *cli.Command {
 			if !x.Args().Present() {
 				return cli.ShowSubcommandHelp(x)
 			}
-			return fmt.Errorf("unknown word %s after mail: did you mean %s?",
+			return fmt.Errorf("unknown word %s after mail. %s",
 				arproto.Quote(x.Args().First()), cli.SuggestCommand(words, x.Args().First()))
 		},
 	}
@@ -185,7 +184,7 @@ func (o *office) wouldBe(ctx context.Context, args []string) (entry, error) {
 		return entry{}, err
 	}
 	begin := o.Now()
-	e := entry{Item: outbox.Item{ID: "preview", First: begin, Last: begin, Count: 1}, Notice: notice.Of(request, begin)}
+	e := entry{Notice: notice.Of(request, begin), First: begin, Last: begin, Count: 1}
 	for !o.settle(ctx, &e) {
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -9,34 +9,34 @@ import (
 	"strings"
 )
 
-// aloneMark ends the names of new items that are not digestible.
+// aloneMark ends the IDs of items that are not digestible.
 const aloneMark = "-a"
 
 const (
-	// fewItems is up to how many new items their bytes are not added up. An item is far below
-	// maxBytes/fewItems.
+	// fewItems is up to how many items their bytes are not added up when another is added. An item
+	// is far below maxBytes/fewItems.
 	fewItems = 500
-	// maxFailed bounds how many refused items are kept.
-	maxFailed = 1000
+	// maxRefused bounds how many refused items are kept.
+	maxRefused = 1000
 )
 
-// The files that count the new items that had no room: a byte each. The deliverer renames the first
-// to the second before it adds up.
+// The files that count the items that had no room: a byte each. The deliverer renames the
+// first to the second before it adds up.
 const (
 	countedFile = "counted"
 	takenFile   = "counted.taken"
 )
 
-// makeRoom removes the oldest new items, digestible ones first, while there are too many for another, and counts
-// them. Only when no deliverer is at work are there that many.
+// makeRoom removes the oldest items, digestible ones first, while there are too many for
+// another, and counts them. It is what bounds the queue when no deliverer runs.
 func (b *Box) makeRoom() error {
-	names, err := b.names(dirNew)
+	names, err := b.names(dirWaiting)
 	if err != nil || len(names) < min(fewItems, b.maxItems) {
 		return err
 	}
 	sizes, total := map[string]int{}, 0
 	for _, name := range names {
-		if info, err := b.root.Lstat(path(dirNew, name)); err == nil {
+		if info, err := b.root.Lstat(path(dirWaiting, name)); err == nil {
 			sizes[name] = int(info.Size())
 			total += sizes[name]
 		}
@@ -45,29 +45,27 @@ func (b *Box) makeRoom() error {
 	for left := len(names); left >= b.maxItems || total > b.maxBytes; left-- {
 		name := names[len(names)-left]
 		total -= sizes[name]
-		switch err := b.root.Remove(path(dirNew, name)); {
-		case errors.Is(err, os.ErrNotExist): // another process was faster
-		case err != nil:
+		err := b.root.Remove(path(dirWaiting, name))
+		if err == nil {
+			err = b.fill(countedFile, os.O_CREATE|os.O_APPEND, []byte{'.'})
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // then another process was faster
 			return err
-		default:
-			if err := b.fill(countedFile, os.O_CREATE|os.O_APPEND, []byte{'.'}); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// alone is 1 for the name of a new item that goes alone, else 0.
-func alone(name string) int {
-	if strings.HasSuffix(name, aloneMark) {
+// alone is 1 for the ID of an item that goes alone, else 0.
+func alone(id string) int {
+	if strings.HasSuffix(id, aloneMark) {
 		return 1
 	}
 	return 0
 }
 
-// takeCounted adds to the progress what new items had no room. When the process is killed within, some are
-// counted twice.
+// takeCounted adds to the progress how many items had no room. When the process is killed
+// within, they are counted twice.
 func (d *Deliverer) takeCounted() error {
 	b := d.box
 	if _, err := b.root.Lstat(takenFile); errors.Is(err, os.ErrNotExist) {
@@ -79,50 +77,10 @@ func (d *Deliverer) takeCounted() error {
 	if err != nil {
 		return fmt.Errorf("counting what had no room: %w", err)
 	}
-	if err := d.count(int(info.Size())); err != nil {
+	d.progress.Counted += int(info.Size())
+	d.courier.Failed(nil, fmt.Errorf("the %s queue is full: %d items are only counted", b.name, d.progress.Counted))
+	if err := b.save(d.progress); err != nil {
 		return err
 	}
 	return b.root.Remove(takenFile)
 }
-
-// count notes how many items are only counted.
-func (d *Deliverer) count(n int) error {
-	d.progress.Counted += n
-	d.courier.Failed(nil, fmt.Errorf("the %s queue is full: %d more are only counted, %d in all", d.box.name, n, d.progress.Counted))
-	return d.box.save(d.progress)
-}
-
-// trim counts the oldest digestible items instead of keeping them while too much waits.
-func (d *Deliverer) trim() error {
-	total := 0
-	var oldest []Item
-	for _, item := range d.ready {
-		total += item.size
-		if !item.Alone {
-			oldest = append(oldest, item)
-		}
-	}
-	slices.SortFunc(oldest, older)
-	left, n, drop := len(d.ready), 0, 0
-	for ; drop < len(oldest) && (left > d.box.maxItems || total > d.box.maxBytes); drop++ {
-		left--
-		total -= oldest[drop].size
-		n += oldest[drop].Count
-	}
-	if drop == 0 {
-		return nil
-	}
-	if err := d.count(n); err != nil {
-		return err
-	}
-	for _, item := range oldest[:drop] {
-		delete(d.ready, item.ID)
-		if err := d.box.remove(dirReady, item.ID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// older orders items by when their first was added.
-func older(a, b Item) int { return cmp.Or(a.First.Compare(b.First), cmp.Compare(a.ID, b.ID)) }

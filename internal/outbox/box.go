@@ -8,8 +8,6 @@ package outbox
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,31 +25,24 @@ import (
 // The folders of the queue. Whatever is in one of them is whole: it was written to tmp,
 // synced and renamed.
 const (
-	dirNew    = "new"    // items as they were added
-	dirReady  = "ready"  // items that wait to be sent
-	dirFailed = "failed" // items that were refused for good
-	dirTmp    = "tmp"
+	dirWaiting = "waiting"
+	dirRefused = "refused" // items that were refused for good
+	dirTmp     = "tmp"
 )
 
-// Item is one thing to tell. Who adds it sets Program, First, Alone, Body; the Courier the rest up to
-// Body.
+// Item is one thing to tell. Who adds it sets the fields up to Body, the Courier Key and To.
 type Item struct {
 	Program string    `json:"program"` // in whose name it is logged
-	First   time.Time `json:"first"`   // when it was added, or the first of those in it
-	Last    time.Time `json:"last,omitzero"`
+	First   time.Time `json:"first"`   // when it was added
 	// Alone is set when the item goes in a message of its own, as a report does. Others are
-	// digestible: many may go in one message, and those with the same Key become one item.
+	// digestible: many may go in one message.
 	Alone bool            `json:"alone,omitempty"`
-	Key   string          `json:"key,omitempty"`
-	To    []string        `json:"to,omitempty"` // who still have to get it
 	Body  json.RawMessage `json:"body"`
 
-	Count int `json:"count,omitempty"` // of items in it
-	// Rest reports that others got it already. No more items are merged into it.
-	Rest bool `json:"rest,omitempty"`
-	// Folded names the files that were merged into it last: when the process is killed
-	// before they are removed, they are not merged again.
-	Folded []string `json:"folded,omitempty"`
+	Settled bool     `json:"settled,omitempty"` // the Courier knows all of it
+	Key     string   `json:"key,omitempty"`     // items with the same key are about the same
+	To      []string `json:"to,omitempty"`      // who still have to get it
+	Rest    bool     `json:"rest,omitempty"`    // it was sent before, and some did not get it
 	// Error and Failed are why and when it was refused.
 	Error  string    `json:"error,omitempty"`
 	Failed time.Time `json:"failed,omitzero"`
@@ -91,7 +82,7 @@ func Make(dir string) (*Box, error) {
 	if err == nil {
 		root, err = openRoot(dir, func(above *os.Root) error { return makeFolder(above, filepath.Base(dir)) })
 	}
-	for _, folder := range []string{dirNew, dirReady, dirFailed, dirTmp} {
+	for _, folder := range []string{dirWaiting, dirRefused, dirTmp} {
 		if err == nil {
 			err = makeFolder(root, folder)
 		}
@@ -124,13 +115,10 @@ func makeFolder(in *os.Root, name string) error {
 
 // Add puts an item into the queue. It is safe on disk when Add returns without an error.
 func (b *Box) Add(item Item) error {
-	name := fmt.Sprintf("%019d-%d-%s", item.First.UnixNano(), os.Getpid(), random())
-	if item.Alone {
-		name += aloneMark
-	}
+	item.setID()
 	err := b.makeRoom()
 	if err == nil {
-		err = b.write(dirNew, name, &item)
+		err = b.write(dirWaiting, item.ID, &item)
 	}
 	if err != nil {
 		return fmt.Errorf("writing to the %s queue: %w", b.name, err)
@@ -173,20 +161,16 @@ func (b *Box) fill(name string, flags int, data []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// replace writes item under its new name in place of the one called old. Where no
-// other file fits, as on a full disk, it overwrites the old one: if that stayed unchanged,
-// who got the message would get it at each attempt.
-func (b *Box) replace(folder, old string, item *Item) error {
-	err := b.write(folder, item.ID, item)
-	switch {
-	case err != nil:
-		data, merr := json.Marshal(item)
-		if ferr := errors.Join(merr, b.fill(path(folder, old), os.O_TRUNC, data)); ferr != nil {
-			return errors.Join(err, ferr)
-		}
-		return b.root.Rename(path(folder, old), path(folder, item.ID))
-	case old != item.ID:
-		return b.remove(folder, old)
+// rewrite writes a waiting item again. Where no other file fits, as on a full disk, it goes over
+// the old one: if that stayed unchanged, who got the message would get it at each attempt.
+func (b *Box) rewrite(item *Item) error {
+	err := b.write(dirWaiting, item.ID, item)
+	if err == nil {
+		return nil
+	}
+	data, merr := json.Marshal(item)
+	if ferr := errors.Join(merr, b.fill(path(dirWaiting, item.ID), os.O_TRUNC, data)); ferr != nil {
+		return fmt.Errorf("writing to the %s queue: %w", b.name, errors.Join(err, ferr))
 	}
 	return nil
 }
@@ -203,7 +187,7 @@ func (b *Box) sync(folder string) error {
 	return errors.Join(err, file.Close())
 }
 
-// names lists a folder, oldest first in dirNew. A missing folder is empty. Files with
+// names lists a folder, oldest first. A missing folder is empty. Files with
 // names that are not the queue's own are left out.
 func (b *Box) names(folder string) ([]string, error) {
 	entries, err := b.entries(folder)
@@ -260,8 +244,8 @@ func (b *Box) remove(folder, name string) error {
 }
 
 // setAside keeps a damaged file for somebody to look at.
-func (b *Box) setAside(folder, name string) error {
-	return b.root.Rename(path(folder, name), filepath.Join(dirFailed, name+".damaged"))
+func (b *Box) setAside(name string) error {
+	return b.root.Rename(path(dirWaiting, name), filepath.Join(dirRefused, name+".damaged"))
 }
 
 // sweep removes what killed processes left in tmp.
@@ -289,14 +273,12 @@ func (b *Box) FirstToday(now time.Time) bool {
 	return err == nil
 }
 
-// idOf returns the name of the file that an item with that key has.
-func idOf(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:8])
-}
-
-func random() string {
-	var b [6]byte
+// setID gives an item an ID of its own, which sorts by age.
+func (i *Item) setID() {
+	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+	i.ID = fmt.Sprintf("%016x-%x", i.First.UnixNano(), b)
+	if i.Alone {
+		i.ID += aloneMark
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 )
@@ -17,6 +16,9 @@ type Limits struct {
 	Unset    error         // why nothing can be sent at all, or nil
 }
 
+// Topic is the items of one message with the same key, oldest first.
+type Topic []Item
+
 // Courier knows what the items are about and how messages are sent. Its methods are called one
 // after the other.
 type Courier interface {
@@ -25,18 +27,16 @@ type Courier interface {
 	// Settle completes an item that was added: Key, To, Body. It returns false when facts may
 	// still be coming, and is asked again.
 	Settle(ctx context.Context, item *Item) bool
-	// Merge adds the body of a later item with the same key.
-	Merge(into *Item, more Item)
-	// Compose makes one message of items. counted is how many others are only counted. With
-	// a message, the error is of something beside it. ErrTooLong asks for fewer items.
-	Compose(ctx context.Context, to []string, items []Item, counted int) ([]byte, error)
+	// Compose makes one message of topics. counted is how many items are only counted. With
+	// a message, the error is of something beside it. ErrTooLong asks for fewer topics.
+	Compose(ctx context.Context, to []string, topics []Topic, counted int) ([]byte, error)
 	// Send returns an error when the server as a whole failed and another attempt makes
 	// sense; without one, what came of it for each recipient: nil, it is accepted; an error that is
 	// Permanent, refused for good; another one, deferred.
 	Send(ctx context.Context, to []string, message []byte) (map[string]error, error)
 
-	// Sent logs that a message of these items was sent.
-	Sent(items []Item)
+	// Sent logs that a message of these topics was sent.
+	Sent(topics []Topic)
 	// Skipped logs that nobody is to get an item.
 	Skipped(item Item)
 	// Failed logs an error about an item, or about none.
@@ -59,10 +59,10 @@ type Deliverer struct {
 	courier Courier
 
 	limits    Limits
-	ready     map[string]Item // by ID, as they stand in dirReady
+	items     map[string]Item // the settled ones by ID, as they are on disk
 	progress  Progress
 	logged    map[string]bool // faults that have been logged
-	seen      map[string]bool // new items that the last step saw
+	seen      map[string]bool // IDs that the last step saw
 	unsettled int             // how many of them are not settled
 	failure   error
 }
@@ -77,7 +77,7 @@ func (d *Deliverer) Failure() error { return d.failure }
 
 // begin reads what the queue holds.
 func (d *Deliverer) begin() {
-	d.ready, d.logged = map[string]Item{}, map[string]bool{}
+	d.items, d.logged = map[string]Item{}, map[string]bool{}
 	d.box.sweep(d.now())
 	var err error
 	d.progress, err = d.box.load()
@@ -110,13 +110,7 @@ func (d *Deliverer) step(ctx context.Context) (time.Time, error) {
 	if err := d.takeCounted(); err != nil {
 		return time.Time{}, err
 	}
-	if err := d.refresh(); err != nil {
-		return time.Time{}, err
-	}
-	next, err := d.fold(ctx)
-	if err == nil {
-		err = d.trim()
-	}
+	next, err := d.look(ctx)
 	for err == nil {
 		message, due := d.pick()
 		if message == nil {
@@ -140,115 +134,51 @@ func earliest(a, b time.Time) time.Time {
 // unsettledPause is how soon to look again at items whose facts may still be coming.
 const unsettledPause = 50 * time.Millisecond
 
-// fold settles the new items and puts them among those that are ready. It returns when to
-// look again at the others, the zero time when there are none.
-func (d *Deliverer) fold(ctx context.Context) (again time.Time, err error) {
-	names, err := d.box.names(dirNew)
-	d.seen, d.unsettled = map[string]bool{}, 0
+// look brings items up to what is on disk, where a person may have dropped some or put some
+// back, and settles the new ones. It returns when to look again at those that are not
+// settled, the zero time when there are none.
+func (d *Deliverer) look(ctx context.Context) (again time.Time, err error) {
+	names, err := d.box.names(dirWaiting)
+	if err != nil {
+		return again, err
+	}
+	before := d.items
+	d.items, d.seen, d.unsettled = map[string]Item{}, map[string]bool{}, 0
 	for _, name := range names {
 		d.seen[name] = true
-	}
-	changed := map[string][]string{} // names of the new items, by the ID of what they went into
-	for _, name := range names {
-		item, err := d.box.read(dirNew, name)
+		item, known := before[name]
+		if !known {
+			item, err = d.box.read(dirWaiting, name)
+		}
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			continue // somebody dropped it
 		case errors.Is(err, errDamaged):
 			d.fault(err)
-			err = d.box.setAside(dirNew, name)
+			err = d.box.setAside(name)
 		case err != nil:
+		case item.Settled:
+			d.items[name] = item
 		case !d.courier.Settle(ctx, &item):
 			d.unsettled++
 			again = earliest(again, d.now().Add(unsettledPause))
 		case len(item.To) > 0:
-			id := d.admit(item, name)
-			changed[id] = append(changed[id], name)
+			item.Settled = true
+			if item.Alone {
+				item.Key = name
+			}
+			if err = d.box.rewrite(&item); err == nil {
+				d.items[name] = item
+			}
 		case d.limits.Unset != nil: // the settings are broken just now: that is no reason to drop it
 			again = earliest(again, d.now().Add(backoff(1)))
 		default:
 			d.courier.Skipped(item)
-			err = d.box.remove(dirNew, name)
+			err = d.box.remove(dirWaiting, name)
 		}
 		if err != nil {
 			return again, err
 		}
 	}
-	return again, errors.Join(err, d.store(changed))
-}
-
-// admit puts a new item among those that are ready, or into the one with its key, and
-// returns the ID.
-func (d *Deliverer) admit(item Item, name string) string {
-	item.Count, item.Last = 1, item.First
-	if item.Alone {
-		item.Key = name
-	}
-	item.ID = idOf(item.Key)
-	have, waiting := d.ready[item.ID]
-	have.Folded = slices.DeleteFunc(have.Folded, func(folded string) bool { return !d.seen[folded] })
-	if slices.Contains(have.Folded, name) { // the process was killed within store
-		return item.ID
-	}
-	if waiting {
-		have.Count++
-		have.Last = item.Last
-		have.To = append(have.To, item.To...)
-		slices.Sort(have.To)
-		have.To = slices.Compact(have.To)
-		d.courier.Merge(&have, item)
-	} else {
-		have = item
-	}
-	have.Folded = append(have.Folded, name)
-	d.ready[item.ID] = have
-	return item.ID
-}
-
-// store writes the changed items and then removes the new ones that they were made of.
-func (d *Deliverer) store(changed map[string][]string) error {
-	for id, names := range changed {
-		item := d.ready[id]
-		if err := d.box.write(dirReady, id, &item); err != nil {
-			return fmt.Errorf("writing to the %s queue: %w", d.box.name, err)
-		}
-		d.ready[id] = item // it has its size now
-		for _, name := range names {
-			if err := d.box.remove(dirNew, name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// refresh brings ready up to what the folder holds: a person may have dropped an item, or
-// put a refused one back.
-func (d *Deliverer) refresh() error {
-	names, err := d.box.names(dirReady)
-	if err != nil {
-		return err
-	}
-	there := map[string]Item{}
-	for _, name := range names {
-		item, known := d.ready[name]
-		if !known {
-			item, err = d.box.read(dirReady, name)
-		}
-		switch {
-		case errors.Is(err, errDamaged):
-			d.fault(err)
-			if err := d.box.setAside(dirReady, name); err != nil {
-				return err
-			}
-		case err != nil && !errors.Is(err, os.ErrNotExist):
-			return err
-		case err == nil:
-			item.Error = "" // it may have been put back
-			there[name] = item
-		}
-		err = nil
-	}
-	d.ready = there
-	return nil
+	return again, nil
 }

@@ -63,7 +63,7 @@ func (d *Deliverer) wait(ctx context.Context, until time.Time) {
 // fresh reports whether there are new items that the last step did not see. Their names are
 // not compared by age: the first to begin may be the last to end.
 func (d *Deliverer) fresh() bool {
-	names, err := d.box.names(dirNew)
+	names, err := d.box.names(dirWaiting)
 	return err == nil && slices.ContainsFunc(names, func(name string) bool { return !d.seen[name] })
 }
 

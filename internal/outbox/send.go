@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,11 +15,22 @@ import (
 
 // message is what is to be sent now.
 type message struct {
-	to    []string
-	items []Item // oldest first
+	to     []string
+	topics []Topic        // that with the oldest item first
+	index  map[string]int // of topics, by key
 }
 
-// maxDigest bounds how many items one message holds. What is over goes into the next.
+// add puts an item into its topic.
+func (m *message) add(item Item) {
+	i, ok := m.index[item.Key]
+	if !ok {
+		i = len(m.topics)
+		m.index[item.Key], m.topics = i, append(m.topics, nil)
+	}
+	m.topics[i] = append(m.topics[i], item)
+}
+
+// maxDigest bounds how many topics one message holds. What is over goes into the next.
 const maxDigest = 2000
 
 // gatherTime is how long a digest waits for items that are not settled.
@@ -29,32 +41,33 @@ const gatherTime = 6 * time.Second
 func (d *Deliverer) pick() (next *message, due time.Time) {
 	now := d.now()
 	d.progress.forget(now, d.limits.Coalesce)
-	if len(d.ready) == 0 || now.Before(d.progress.Retry) {
+	if len(d.items) == 0 || now.Before(d.progress.Retry) {
 		return nil, d.progress.Retry
 	}
-	groups, due := d.groups(now)
+	messages, due := d.messages(now)
 	pace := pace{most: d.limits.PerHour, sent: d.progress.Sent}
-	for _, m := range groups {
-		together, at := pace.next(now, len(m.items)+d.unsettled)
-		if together > 1 && d.unsettled > 0 && now.Sub(m.items[0].First) < gatherTime {
+	for _, m := range messages {
+		together, at := pace.next(now, len(m.topics)+d.unsettled)
+		if together > 1 && d.unsettled > 0 && now.Sub(m.topics[0][0].First) < gatherTime {
 			at = now.Add(unsettledPause) // more is about to be ready: let it go along
 		}
 		if at.After(now) {
 			due = earliest(due, at)
 			continue
 		}
-		m.items = m.items[:min(together, len(m.items), maxDigest)]
+		m.topics = m.topics[:min(together, len(m.topics), maxDigest)]
 		return m, time.Time{}
 	}
 	return nil, due
 }
 
-// groups sorts what may go by who gets it, the group that has waited longest first, and
-// returns when the next of what must wait may go.
-func (d *Deliverer) groups(now time.Time) ([]*message, time.Time) {
+// messages sorts what may go by who gets it, and returns when the next of what must wait may
+// go.
+func (d *Deliverer) messages(now time.Time) ([]*message, time.Time) {
 	var due time.Time
+	var messages []*message // that with the oldest item first
 	byKey := map[string]*message{}
-	for _, item := range d.ready {
+	for _, item := range slices.SortedFunc(maps.Values(d.items), older) {
 		if at, ok := d.progress.Mailed[item.Key]; ok && !item.Rest {
 			due = earliest(due, at.Add(d.limits.Coalesce))
 			continue
@@ -75,17 +88,16 @@ func (d *Deliverer) groups(now time.Time) ([]*message, time.Time) {
 			key += "|" + item.ID
 		}
 		if byKey[key] == nil {
-			byKey[key] = &message{to: to}
+			byKey[key] = &message{to: to, index: map[string]int{}}
+			messages = append(messages, byKey[key])
 		}
-		byKey[key].items = append(byKey[key].items, item)
+		byKey[key].add(item)
 	}
-	groups := slices.Collect(maps.Values(byKey))
-	for _, m := range groups {
-		slices.SortFunc(m.items, older)
-	}
-	slices.SortFunc(groups, func(a, b *message) int { return older(a.items[0], b.items[0]) })
-	return groups, due
+	return messages, due
 }
+
+// older orders items by when they were added.
+func older(a, b Item) int { return cmp.Or(a.First.Compare(b.First), cmp.Compare(a.ID, b.ID)) }
 
 // send makes one attempt to send a message and notes what came of it.
 func (d *Deliverer) send(ctx context.Context, m *message) error {
@@ -93,8 +105,8 @@ func (d *Deliverer) send(ctx context.Context, m *message) error {
 		return d.failed(m, err)
 	}
 	raw, err := d.compose(ctx, m)
-	for raw == nil && len(m.items) > 1 && errors.Is(err, ErrTooLong) {
-		m.items = m.items[:len(m.items)/2] // the rest goes in the next
+	for raw == nil && len(m.topics) > 1 && errors.Is(err, ErrTooLong) {
+		m.topics = m.topics[:len(m.topics)/2] // the rest goes in the next
 		raw, err = d.compose(ctx, m)
 	}
 	if raw == nil {
@@ -115,7 +127,7 @@ func (d *Deliverer) compose(ctx context.Context, m *message) (raw []byte, err er
 			raw, err = nil, fmt.Errorf("composing: %v", p)
 		}
 	}()
-	return d.courier.Compose(ctx, m.to, m.items, d.progress.Counted)
+	return d.courier.Compose(ctx, m.to, m.topics, d.progress.Counted)
 }
 
 // failed notes that the server as a whole failed. All that waits, waits on.
@@ -124,8 +136,8 @@ func (d *Deliverer) failed(m *message, err error) error {
 	d.progress.Failures++
 	pause := backoff(d.progress.Failures)
 	d.progress.Retry, d.progress.Error = d.now().Add(pause), printable.Error(err)
-	d.courier.Failed(&Item{Program: m.items[0].Program},
-		fmt.Errorf("sending %s: %w (%d waiting, next attempt in %s)", d.box.name, err, len(d.ready), pause))
+	d.courier.Failed(&Item{Program: m.topics[0][0].Program},
+		fmt.Errorf("sending %s: %w (%d waiting, next attempt in %s)", d.box.name, err, len(d.items), pause))
 	return d.box.save(d.progress)
 }
 
@@ -162,24 +174,25 @@ func (d *Deliverer) sent(m *message, result map[string]error, refused error) err
 	d.failure = nil
 	d.progress.Failures, d.progress.Retry, d.progress.Error = 0, time.Time{}, ""
 	o := d.outcome(m, result, refused)
+	items := slices.Concat(m.topics...)
 	if len(o.accepted) > 0 {
-		d.progress.Sent = append(d.progress.Sent, sending{d.now(), len(m.items) > 1})
-		for _, item := range m.items {
+		d.progress.Sent = append(d.progress.Sent, sending{d.now(), len(m.topics) > 1})
+		for _, item := range items {
 			if !item.Rest {
 				d.progress.Mailed[item.Key] = d.now()
 			}
 		}
-		if !m.items[0].Alone {
+		if !items[0].Alone {
 			d.progress.Counted = 0
 		}
 	}
 	// On a full disk what went is done with all the same, or it would go again and again.
 	unsaved := d.box.save(d.progress)
 	if len(o.accepted) > 0 {
-		d.courier.Sent(m.items)
+		d.courier.Sent(m.topics)
 	}
 	var unfinished error
-	for _, item := range m.items {
+	for _, item := range items {
 		if err := d.finish(item, m.to, o); err != nil {
 			unfinished = err // one of many is enough
 		}
@@ -193,7 +206,7 @@ func (d *Deliverer) sent(m *message, result map[string]error, refused error) err
 	for _, err := range []error{o.final, o.temporary} {
 		if err != nil {
 			d.failure = errors.Join(d.failure, err)
-			d.courier.Failed(&m.items[0], fmt.Errorf("sending %s: %w", d.box.name, err))
+			d.courier.Failed(&items[0], fmt.Errorf("sending %s: %w", d.box.name, err))
 		}
 	}
 	return unfinished
@@ -208,25 +221,16 @@ func (d *Deliverer) finish(item Item, tried []string, o outcome) error {
 	if unkept != nil {
 		stay = slices.Concat(o.deferred, o.refused)
 	}
-	old := item.ID
 	item.To = slices.DeleteFunc(slices.Clone(item.To), func(r string) bool {
 		return slices.Contains(tried, r) && !slices.Contains(stay, r)
 	})
-	delete(d.ready, old)
 	if len(item.To) == 0 {
-		return errors.Join(unkept, d.box.remove(dirReady, old))
+		delete(d.items, item.ID)
+		return errors.Join(unkept, d.box.remove(dirWaiting, item.ID))
 	}
-	// Several of one key may have been put back; under their common name one would replace
-	// another. Only what is left of an item gets a name of its own.
-	if !item.Rest && len(stay) < len(tried) {
-		item.Rest = true
-		item.ID = idOf(fmt.Sprint(item.Key, item.To, item.First))
-	}
-	if err := d.box.replace(dirReady, old, &item); err != nil {
-		unkept = errors.Join(unkept, fmt.Errorf("writing to the %s queue: %w", d.box.name, err))
-	}
-	d.ready[item.ID] = item
-	return unkept
+	item.Rest = item.Rest || len(stay) < len(tried)
+	d.items[item.ID] = item
+	return errors.Join(unkept, d.box.rewrite(&item))
 }
 
 // keepAside keeps an item for those who refused it, so that a person can look at it.
@@ -234,15 +238,15 @@ func (d *Deliverer) keepAside(item Item, o outcome) error {
 	if len(o.refused) == 0 {
 		return nil
 	}
-	names, err := d.box.names(dirFailed)
-	if err == nil && len(names) >= maxFailed {
-		d.courier.Failed(&item, fmt.Errorf("%d refused items are kept: one more is dropped", maxFailed))
+	names, err := d.box.names(dirRefused)
+	if err == nil && len(names) >= maxRefused {
+		d.courier.Failed(&item, fmt.Errorf("%d refused items are kept: one more is dropped", maxRefused))
 		return nil
 	}
-	item.Error, item.Failed, item.To = printable.Error(o.final), d.now().UTC(), o.refused
-	key, _, _ := strings.Cut(item.ID, "-") // it may have been set aside before
+	item.Rest, item.Error, item.Failed, item.To = true, printable.Error(o.final), d.now().UTC(), o.refused
+	item.setID() // it may be put back beside what is left of it
 	if err == nil {
-		err = d.box.write(dirFailed, key+"-"+random(), &item)
+		err = d.box.write(dirRefused, item.ID, &item)
 	}
 	if err != nil {
 		return fmt.Errorf("keeping refused %s: %w", d.box.name, err)

@@ -98,7 +98,9 @@ func fill(file *os.File, data []byte, mode os.FileMode, options ReplaceOptions) 
 
 // SyncDir waits until what was made, renamed and removed in a folder is on the disk.
 func SyncDir(dir string) error {
-	fd, err := retry(func() (int, error) { return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
+	fd, err := retry(func() (int, error) {
+		return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
 		return &os.PathError{Op: "open", Path: dir, Err: err}
 	}
