@@ -136,36 +136,10 @@ func (a auto) mend(ctx context.Context) ([]string, error) {
 		return changes, err
 	}
 	more, err := a.set.mend(ctx)
-	if changes = append(changes, more...); errors.Is(err, errForeign) {
-		return changes, nil // it blocks nobody of ours
+	if errors.Is(err, errForeign) {
+		err = nil // it blocks nobody of ours
 	}
-	if err != nil {
-		return changes, err
-	}
-	more, err = a.mendCount(ctx)
 	return append(changes, more...), err
-}
-
-// mendCount moves rules beyond the number that there should be into the set.
-func (a auto) mendCount(ctx context.Context) ([]string, error) {
-	ours, err := a.rules.ourRules(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var ruled []netip.Addr
-	for _, r := range ours {
-		if r.blocks() {
-			ruled = append(ruled, r.source)
-		}
-	}
-	if len(ruled) <= a.set.opts.MaxRules {
-		return nil, nil
-	}
-	excess := ruled[a.set.opts.MaxRules:]
-	if err := a.set.addAll(ctx, excess); err != nil {
-		return nil, nil // they stay rules, which block as well
-	}
-	return []string{fmt.Sprintf("moved %d addresses from %s to %s", len(excess), a.rules.name(), a.set.name())}, a.rules.removeAll(ctx, excess)
 }
 
 func (a auto) retire(context.Context) error { return nil }

@@ -179,14 +179,6 @@ func (s ipset) whole(k *netlink.Socket, command int) error {
 	return ipsetError(k.AskOne(s.request(command, unix.NLM_F_ACK, nil)))
 }
 
-// swap makes the two sets change their names: whatever refers to one by name or in a
-// rule then has the other's members.
-func (s ipset) swap(k *netlink.Socket, other ipset) error {
-	return ipsetError(k.AskOne(s.request(ipsetSwap, unix.NLM_F_ACK, func(a *netlink.Attributes) {
-		a.Text(ipsetAttrType, other.name)
-	})))
-}
-
 // check reports whether there is a set, and fails when it is somebody else's. The kernel says
 // quickly what kind it is. Its options take longer, so they are asked for only where somebody
 // else made the set: ipset(8) makes the newest revision that it knows, and this package an
@@ -324,33 +316,27 @@ func (s ipset) doAll(ctx context.Context, k *netlink.Socket, command int, addrs 
 	return nil
 }
 
-// grow makes room for size members, in a new set that takes the place of the old one in
-// all rules at once. Counters begin anew.
+// grow makes room for size members, in a new set that takes the place of the full one in all
+// rules at once. Counters begin anew. Who is taken out meanwhile may be back afterwards.
 func (s ipset) grow(ctx context.Context, k *netlink.Socket, size int) error {
 	next := ipset{s.name + "_new", s.v6}
 	if err := next.whole(k, ipsetDestroy); err != nil && !noSet(err) {
 		return fmt.Errorf("clearing set %s: %w", next.name, err)
 	}
-	if err := next.create(k, size); err != nil {
-		return err
-	}
-	before, err := s.members(k)
+	members, err := s.members(k)
 	if err == nil {
-		err = next.doAll(ctx, k, ipsetAdd, addresses(before))
+		err = next.create(k, size)
 	}
 	if err == nil {
-		err = s.swap(k, next)
+		err = next.doAll(ctx, k, ipsetAdd, addresses(members))
 	}
-	if err != nil {
-		return fmt.Errorf("filling set %s: %w", next.name, err)
+	if err == nil { // the two change their names
+		err = ipsetError(k.AskOne(s.request(ipsetSwap, unix.NLM_F_ACK, func(a *netlink.Attributes) { a.Text(ipsetAttrType, next.name) })))
 	}
-	// What others took out until the swap was taken out of the old set, now called next. A
-	// full set takes nobody in.
-	after, err := next.members(k)
 	if err == nil {
-		err = s.doAll(ctx, k, ipsetDel, without(addresses(before), after))
+		err = next.whole(k, ipsetDestroy)
 	}
-	return errors.Join(err, next.whole(k, ipsetDestroy))
+	return err
 }
 
 func addresses(blocks []enforcer.Block) []netip.Addr {
@@ -359,21 +345,6 @@ func addresses(blocks []enforcer.Block) []netip.Addr {
 		addrs[i] = b.Addr
 	}
 	return addrs
-}
-
-// without returns the addresses that are none of the blocks.
-func without(addrs []netip.Addr, blocks []enforcer.Block) []netip.Addr {
-	in := make(map[netip.Addr]bool, len(blocks))
-	for _, b := range blocks {
-		in[b.Addr] = true
-	}
-	var rest []netip.Addr
-	for _, addr := range addrs {
-		if !in[addr] {
-			rest = append(rest, addr)
-		}
-	}
-	return rest
 }
 
 // ipsetError gives numbers a meaning that only ipset has.

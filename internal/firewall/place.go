@@ -149,18 +149,3 @@ func (s *side) mendSetRule(ctx context.Context, ours []rule) (changes []string, 
 	}
 	return []string{"made " + Chain + " drop set " + name}, nil
 }
-
-// retirePlace deletes the chain and the jumps to it. A chain with rules of somebody else stays.
-func (s *side) retirePlace(ctx context.Context) error {
-	s.listed = nil
-	all, err := s.chains(ctx)
-	ours, exists := all[Chain]
-	if err != nil || !exists || len(ours) > 0 {
-		return err
-	}
-	var commands []string
-	for name, rules := range all {
-		commands = append(commands, slices.Repeat([]string{"-D " + name + " -j " + Chain}, countJumps(rules))...)
-	}
-	return s.commands(ctx, append(commands, "-X "+Chain)...)
-}

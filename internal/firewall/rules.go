@@ -152,14 +152,22 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 	}
 	l.Faults = r.faults(all.look)
 	open := first(l.Faults)
+	at := map[netip.Addr]int{}
 	for i, have := range ours {
 		if have.passes() && open == "" {
 			open = fmt.Sprintf("rule %d of %s lets all packets by", i+1, Chain)
 			l.Faults = append(l.Faults, open)
 		}
-		if have.blocks() {
-			l.Blocks = append(l.Blocks, enforcer.Block{Addr: have.source, Counted: true, Packets: have.packets, Bytes: have.bytes, Open: open})
+		if !have.blocks() {
+			continue
 		}
+		if first, twice := at[have.source]; twice { // no packet comes to the second
+			l.Blocks[first].Packets += have.packets
+			l.Blocks[first].Bytes += have.bytes
+			continue
+		}
+		at[have.source] = len(l.Blocks)
+		l.Blocks = append(l.Blocks, enforcer.Block{Addr: have.source, Counted: true, Packets: have.packets, Bytes: have.bytes, Open: open})
 	}
 	return l, nil
 }
@@ -205,10 +213,5 @@ func (r rules) mendTargets(ctx context.Context) ([]string, error) {
 	return []string{fmt.Sprintf("%d rules now have the target %s", wrong, r.opts.Target)}, r.inChunks(ctx, commands)
 }
 
-// retire deletes the chain, unless the set is used, which needs it.
-func (r rules) retire(ctx context.Context) error {
-	if _, bySet := r.used.(set); bySet {
-		return nil
-	}
-	return r.retirePlace(ctx)
-}
+// retire leaves the chain, which the set may use, and which is empty else.
+func (r rules) retire(context.Context) error { return nil }

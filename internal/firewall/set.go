@@ -41,12 +41,7 @@ func (s set) addBy(ctx context.Context, k *netlink.Socket, addr netip.Addr) (out
 	}
 	put := func() error { return s.ipset().do(k, ipsetAdd, 0, addr) }
 	if exists {
-		if err = put(); errors.Is(err, ErrFull) {
-			if err = s.makeRoom(ctx, k, 1); err == nil {
-				err = put()
-			}
-		}
-		if errors.Is(err, ErrFull) || err == nil && s.isDropped(ctx, k) {
+		if err = s.explain(put()); errors.Is(err, ErrFull) || err == nil && s.isDropped(ctx, k) {
 			return out, err
 		}
 	}
@@ -57,9 +52,17 @@ func (s set) addBy(ctx context.Context, k *netlink.Socket, addr netip.Addr) (out
 		if err != nil {
 			return err
 		}
-		return put()
+		return s.explain(put())
 	})
 	return out, err
+}
+
+// explain says of a set that takes no more how much it may take; Mend makes it as large as that.
+func (s set) explain(err error) error {
+	if errors.Is(err, ErrFull) {
+		return fmt.Errorf("%w: firewall.max_addresses is %d", err, s.opts.MaxAddresses)
+	}
+	return err
 }
 
 // isDropped reports whether all packets come to our chain and it drops the set. Whatever keeps
@@ -92,19 +95,6 @@ func (s set) ensure(ctx context.Context, k *netlink.Socket) (made bool, err erro
 	return !exists || len(changes) > 0, err
 }
 
-// makeRoom grows a set that was made when fewer addresses were allowed than are now.
-func (s set) makeRoom(ctx context.Context, k *netlink.Socket, more int) error {
-	defer s.lock()()
-	h, err := s.ipset().header(k)
-	switch {
-	case err != nil || h == nil || h.members+more <= h.size: // another process was first
-		return err
-	case h.size >= s.opts.MaxAddresses:
-		return fmt.Errorf("%w: firewall.max_addresses is %d", ErrFull, s.opts.MaxAddresses)
-	}
-	return s.ipset().grow(ctx, k, s.opts.MaxAddresses)
-}
-
 func (s set) addAll(ctx context.Context, addrs []netip.Addr) error {
 	k, err := s.kernel.dial(ctx)
 	if err != nil {
@@ -116,13 +106,7 @@ func (s set) addAll(ctx context.Context, addrs []netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	put := func() error { return s.ipset().doAll(ctx, k, ipsetAdd, addrs) }
-	if err = put(); errors.Is(err, ErrFull) {
-		if err = s.makeRoom(ctx, k, len(addrs)); err == nil {
-			err = put()
-		}
-	}
-	return err
+	return s.explain(s.ipset().doAll(ctx, k, ipsetAdd, addrs))
 }
 
 // has reports whether addr is a member.
@@ -193,29 +177,35 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 	for i := range l.Blocks {
 		l.Blocks[i].Open = first(l.Faults)
 	}
+	if h, err := s.ipset().header(k); err == nil && s.isTooSmall(h) {
+		l.Faults = append(l.Faults, fmt.Sprintf("set %s is full and was made smaller than firewall.max_addresses allows", setName(s.v6)))
+	}
 	return l, nil
 }
 
-// stands reports whether there is a set of ours with members.
-func (s set) stands(ctx context.Context) (bool, error) {
-	k, err := s.kernel.dial(ctx)
-	if err != nil {
-		return false, err
-	}
-	h, err := s.ipset().header(k)
-	if err != nil || h == nil {
-		return false, err
-	}
-	return h.members > 0, h.foreign
+// isTooSmall reports whether the set is full and was made when fewer addresses were allowed.
+func (s set) isTooSmall(h *ipsetHeader) bool {
+	return h != nil && h.members >= h.size && h.size < s.opts.MaxAddresses
 }
 
-func (s set) mend(ctx context.Context) ([]string, error) {
-	stands, err := s.stands(ctx)
-	if err != nil || !stands {
+func (s set) mend(ctx context.Context) (changes []string, err error) {
+	k, err := s.kernel.dial(ctx)
+	if err != nil {
 		return nil, err
 	}
+	h, err := s.ipset().header(k)
+	switch {
+	case err != nil || h == nil:
+		return nil, err
+	case h.foreign != nil || h.members == 0:
+		return nil, h.foreign
+	}
 	defer s.lock()()
-	return s.mendPlace(ctx, true)
+	if changes, err = s.mendPlace(ctx, true); err == nil && s.isTooSmall(h) {
+		changes = append(changes, fmt.Sprintf("made room for %d addresses in set %s", s.opts.MaxAddresses, setName(s.v6)))
+		err = s.ipset().grow(ctx, k, s.opts.MaxAddresses)
+	}
+	return changes, err
 }
 
 // retire deletes the set and the rule on it.

@@ -12,7 +12,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
-// Inspect says whether the routes can be seen, whether rules lead packets past them, and
+// Inspect returns whether the routes can be seen, whether rules lead packets past them, and
 // whether a network daemon below root takes away those that it does not know. It changes
 // nothing.
 func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding {
@@ -39,8 +39,8 @@ func inspectNetworkd(root string) enforcer.Finding {
 		return f // it does not run
 	}
 	files := []string{filepath.Join(root, "etc/systemd/networkd.conf")}
-	for _, pattern := range []string{"usr/lib/systemd/networkd.conf.d/*.conf", "run/systemd/networkd.conf.d/*.conf", "etc/systemd/networkd.conf.d/*.conf"} {
-		matches, _ := filepath.Glob(filepath.Join(root, pattern)) // the pattern is well-formed
+	for _, dir := range []string{"usr/lib", "run", "etc"} {
+		matches, _ := filepath.Glob(filepath.Join(root, dir, "systemd/networkd.conf.d/*.conf")) // well-formed
 		files = append(files, matches...)
 	}
 	managed := true

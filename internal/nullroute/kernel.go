@@ -27,7 +27,9 @@ var errPast = errors.New("it would have no effect")
 var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the main table's other routes; firewall-drop blocks it", errPast)
 
 // block adds the route and looks up where it leads, in one go.
-func (e *Enforcer) block(ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known) (notes []string, err error) {
+func (e *Enforcer) block(
+	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known,
+) (notes []string, err error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
 	if err != nil {
 		return nil, err
@@ -98,7 +100,9 @@ func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) ([]string, 
 // blockBesideV6 is for an address that has a route of our metric already. IPv6
 // knows no order among equals, so one that is not ours either blocks as well as
 // ours would, or is in the way.
-func (e *Enforcer) blockBesideV6(ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known, looked netlink.Answer) ([]string, error) {
+func (e *Enforcer) blockBesideV6(
+	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known, looked netlink.Answer,
+) (notes []string, err error) {
 	if !dropped(looked) {
 		return nil, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
 	}

@@ -40,7 +40,8 @@ func waysPast(s *netlink.Socket, addr netip.Addr) (notes []string) {
 	var requests []*nl.NetlinkRequest
 	err = s.Addresses(int(netlink.Family(addr.Is6())), func(own netip.Prefix) {
 		source := own.Addr()
-		if len(sources) < lookUpAtOnce && slices.ContainsFunc(rules, func(r netlink.Rule) bool { return r.From.Contains(source) }) {
+		leads := func(r netlink.Rule) bool { return r.From.Contains(source) }
+		if len(sources) < lookUpAtOnce && slices.ContainsFunc(rules, leads) {
 			sources, requests = append(sources, source), append(requests, lookupFrom(source, addr))
 		}
 	})
@@ -53,7 +54,8 @@ func waysPast(s *netlink.Socket, addr netip.Addr) (notes []string) {
 	}
 	for i, source := range sources {
 		if !dropped(answers[i]) {
-			notes = append(notes, fmt.Sprintf("packets from %s to %s still have a way, look at `ip rule`; firewall-drop has no such gap", source, addr))
+			notes = append(notes, fmt.Sprintf("packets from %s to %s still have a way, look at `ip rule`; "+
+				"firewall-drop has no such gap", source, addr))
 		}
 	}
 	return notes
@@ -64,7 +66,10 @@ func inspectRules(s *netlink.Socket) (found []enforcer.Finding) {
 	for _, v6 := range []bool{false, true} {
 		rules, err := rulesPast(s, v6)
 		if err != nil {
-			found = append(found, enforcer.Finding{What: "routing rules", Verdict: enforcer.Fault, Found: err.Error(), Mend: "run it as root, on a kernel with rtnetlink"})
+			found = append(found, enforcer.Finding{
+				What: "routing rules", Verdict: enforcer.Fault, Found: err.Error(),
+				Mend: "run it as root, on a kernel with rtnetlink",
+			})
 		}
 		if len(rules) == 0 {
 			continue
