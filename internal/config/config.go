@@ -70,7 +70,7 @@ type Log struct {
 // Firewall is what firewall-drop does.
 type Firewall struct {
 	// Backend is what blocks: iptables (a rule an address), ipset, nftables (a table of its
-	// own), or auto: rules for the first MaxRules addresses, the set for all when there are more,
+	// own), or auto: rules for the first MaxRules addresses, the set for later ones,
 	// nftables where iptables is not installed.
 	Backend      string `toml:"backend"`
 	MaxRules     int    `toml:"max_rules"`
