@@ -7,7 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
-	"github.com/ossec-ar/ossec-ar/internal/stats"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/report"
 )
 
 // memory is what the program should keep to, in bytes, whatever the size of the logs.
@@ -17,5 +18,6 @@ func main() {
 	// Most runs end long before that is reached: nothing is collected until then.
 	debug.SetMemoryLimit(memory)
 	debug.SetGCPercent(-1)
-	os.Exit(stats.Main(app.OS()))
+	p := app.New(app.OS(), report.Name)
+	os.Exit(report.Main(p, func(subject, text, html string) error { return notice.QueueReport(&p, subject, text, html) }))
 }

@@ -7,16 +7,16 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
 // The index holds in which slots the leases on an address stand, and which slots are free,
 // so that a call costs the same with a hundred thousand leases as with one. It is a file
-// beside the leases that can be made again from the slots, and is whenever there is doubt. It is never synced, so it counts only within the boot
-// that it was written in. A process that is killed at its work leaves it marked unclean,
-// and whatever else changes the lease file changes that file's ctime.
+// beside the leases that can be made again from the slots, and is whenever there is doubt. It
+// is never synced, so it counts only within the boot that it was written in. A process that is
+// killed at its work leaves it marked unclean, and whatever else changes the lease file changes
+// that file's ctime.
 //
 // It is a header page, a hash table with linear probing, and a stack of free slots:
 //
@@ -95,7 +95,8 @@ func (x *index) room(capacity uint32) int { return int(x.header.free + capacity 
 // hash mixes an address with seeds that nobody outside knows: attackers choose addresses.
 func (x *index) hash(addr netip.Addr) uint64 {
 	b := addr.As16()
-	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b[:])^x.header.seeds[0], binary.LittleEndian.Uint64(b[8:])^x.header.seeds[1]^0x9e3779b97f4a7c15)
+	first, last := binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])
+	hi, lo := bits.Mul64(first^x.header.seeds[0], last^x.header.seeds[1]^0x9e3779b97f4a7c15)
 	return (hi ^ lo) * 0xd6e8feb86659fd93
 }
 
@@ -332,5 +333,6 @@ func (h *indexHeader) decode(page []byte) bool {
 		return false
 	}
 	h.boot = string(b[1:])
-	return h.places >= leastPlaces && bits.OnesCount32(h.places) == 1 && slices.Max([]uint32{h.used, 2 * (h.live[0] + h.live[1]), 2 * h.free}) <= h.places
+	return h.places >= leastPlaces && bits.OnesCount32(h.places) == 1 &&
+		max(h.used, 2*(h.live[0]+h.live[1]), 2*h.free) <= h.places
 }

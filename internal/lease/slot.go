@@ -79,7 +79,10 @@ type textField struct {
 // texts are a lease's texts in the order in which they stand in a slot: all of them fit into
 // one. A reason has room for an error with its causes.
 func texts(l *Lease, d *Daemon) [7]textField {
-	return [...]textField{{&l.Program, maxName}, {&d.Name, 16}, {&d.Boot, 36}, {&l.RuleID, 24}, {&l.AlertID, 40}, {&l.User, 64}, {&l.Reason, 160}}
+	return [...]textField{
+		{&l.Program, maxName}, {&d.Name, 16}, {&d.Boot, 36}, // a name has 15 bytes at most, a boot id 36
+		{&l.RuleID, 24}, {&l.AlertID, 40}, {&l.User, 64}, {&l.Reason, 160},
+	}
 }
 
 // cut returns the beginning of a text, of whole characters where it has them.

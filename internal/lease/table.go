@@ -206,7 +206,8 @@ func (t *table) buildIndex(boot string) error {
 	}
 	x := t.index
 	known := x.header.live[0] + x.header.live[1]
-	if x.header.clean && x.header.table == t.id && x.header.boot == boot && boot != "" && known > uint32(len(keys)) {
+	ofThisFile := x.header.clean && x.header.table == t.id && x.header.boot == boot && boot != ""
+	if ofThisFile && known > uint32(len(keys)) {
 		return fmt.Errorf("%w: %d leases are gone from it", ErrDamaged, known-uint32(len(keys)))
 	}
 	x.reset(t, boot)

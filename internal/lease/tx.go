@@ -95,7 +95,9 @@ func (tx *Tx) All(yield func(Lease) error) error {
 	if err != nil {
 		return fmt.Errorf("reading the leases: %w", err)
 	}
-	slices.SortFunc(keys, func(a, b key) int { return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.program, b.program)) })
+	slices.SortFunc(keys, func(a, b key) int {
+		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.program, b.program))
+	})
 	for _, k := range keys {
 		l, used, err := tx.table.read(k.slot)
 		if err != nil {

@@ -56,3 +56,27 @@ func TestReplace(t *testing.T) {
 		t.Errorf("no folder: %v", err)
 	}
 }
+
+// TestReplaceUnderALock: with a temporary name of its own what a killed process left is in
+// nobody's way, and the lock can be given back when the new file is there.
+func TestReplaceUnderALock(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	if err := os.WriteFile(filepath.Join(dir, ".left"), []byte("half a fi"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	placed := ""
+	err := state.Replace(path, []byte("whole"), 0o600, state.ReplaceOptions{Temp: ".left", Placed: func() {
+		content, err := os.ReadFile(path)
+		placed = string(content)
+		if err != nil {
+			t.Error(err)
+		}
+	}})
+	if err != nil || placed != "whole" {
+		t.Errorf("%v, and %q was there", err, placed)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("in the folder are %v, %v", entries, err)
+	}
+}
