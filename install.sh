@@ -16,7 +16,8 @@ DIR/active-response/stock and comes back with --uninstall. It asks nothing, may
 be run again at any time, and never restarts OSSEC: it says when that is needed.
 
   --home DIR       the OSSEC or Wazuh home (default: that of the daemon that runs,
-                   else what /etc/ossec-init.conf names, else /var/ossec)
+                   else what /etc/ossec-init.conf names, else /var/ossec; only where
+                   nobody but root can write)
   --configure      also put commands, active responses, the logs to follow and
                    the suite's rules into DIR/etc/ossec.conf; where the suite is
                    installed already, do only that
@@ -126,32 +127,131 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 
-# running_home prints the home of the daemon that runs responses.
-running_home() {
-	for exe in /proc/[0-9]*/exe; do
-		case $(readlink "$exe" 2>/dev/null) in
-		*/bin/ossec-execd | */bin/wazuh-execd) readlink "$exe" ;;
+# Root acts on what others wrote only when they can't have: it must be root's (or the
+# user's own who runs this), and so must every folder above it. A folder like /tmp, in
+# which nobody moves what is another's, may be above what was named on the command line,
+# and not above what is found here.
+me=$(id -u)
+sticky=no
+[ -z "$home$destdir" ] || sticky=yes
+
+# unwritten FILE tells whether nobody else may write a file or folder; else $fault says who
+# may. Whoever may write a folder above it is not looked for.
+unwritten() {
+	case $1 in
+	*[!A-Za-z0-9/._+@-]*) fault="a file of an odd name" ;; # not to be repeated on a terminal
+	*) fault=$1 ;;
+	esac
+	read -r mode _ uid _ <<-END
+		$(ls -ldn -- "$1" 2>/dev/null)
+	END
+	case $uid in
+	0 | "$me") ;;
+	'') fault="$fault cannot be looked at" && return 1 ;;
+	*) fault="$fault is user $uid's" && return 1 ;;
+	esac
+	case $sticky-$mode in *-l* | yes-d????????[tT]*) return ;; esac # a link's rights say nothing
+	case $mode in
+	????????w*) fault="$fault can be written to by others" && return 1 ;;
+	?????w*) fault="$fault can be written to by its group" && return 1 ;;
+	esac
+}
+
+# alone PATH tells the same of a path with all folders above it and all links on the way.
+# What is not there yet nobody else can make.
+alone() {
+	at=
+	case $1 in
+	/*) rest=$1 ;;
+	*) rest=$(pwd)/$1 ;;
+	esac
+	links=0
+	unwritten / || return
+	while [ -n "$rest" ]; do
+		name=${rest%%/*}
+		rest=${rest#"$name"}
+		rest=${rest#/}
+		case $name in
+		'' | .) continue ;;
+		..) at=${at%/*} && continue ;;
 		esac
-	done | sed -n '1s,/bin/[a-z]*-execd$,,p'
+		there "$at/$name" || return 0
+		unwritten "$at/$name" || return
+		if [ -L "$at/$name" ]; then
+			links=$((links + 1))
+			[ "$links" -le 40 ] || { fault="$fault is a link without an end" && return 1; }
+			rest=$(readlink "$at/$name")/$rest
+			case $rest in /*) at= ;; esac
+		else
+			at=$at/$name
+		fi
+	done
+}
+
+# plain FILE tells whether it is a file, and not a link to one.
+plain() { [ -f "$1" ] && [ ! -L "$1" ]; }
+
+disregard() { printf 'install.sh: disregarded %s: %s\n' "$1" "$2" >&2; }
+
+# running_home prints the home of the daemon that runs responses. Anybody can run a program
+# of that name. Of those that are none, one is told of: there may be thousands.
+running_home() {
+	told=no
+	for exe in /proc/[0-9]*/exe; do
+		file=$(readlink "$exe" 2>/dev/null) || continue
+		case $file in
+		/*/bin/ossec-execd | /*/bin/wazuh-execd) ;;
+		*) continue ;;
+		esac
+		# The owner of the folder in /proc is root for everybody whose memory is not to be
+		# read. All four users of it must be root; what runs in a container has its files there.
+		# shellcheck disable=SC3013 # dash, busybox and POSIX of 2024 have -ef
+		if ! grep -q '^Uid:	0	0	0	0$' "${exe%/exe}/status" 2>/dev/null; then
+			fault="it is not root's"
+		elif ! [ "$exe" -ef "$file" ]; then
+			fault="it runs in a container, or its file is gone"
+		elif alone "$file"; then
+			echo "${file%/bin/*}"
+			return
+		fi
+		[ "$told" = yes ] || disregard "process $(basename "${exe%/exe}"), which is named like the daemon" "$fault"
+		told=yes
+	done
 }
 
 # find_home prints the home that is to be installed into.
 find_home() {
-	found=
-	[ -n "$destdir" ] || found=$(running_home)
-	if [ -z "$found" ] && [ -r "$destdir/etc/ossec-init.conf" ]; then
-		found=$(sed -n 's/^DIRECTORY="\(\/[^"]*\)".*/\1/p' "$destdir/etc/ossec-init.conf" | tail -n 1)
+	if [ -z "$destdir" ]; then
+		found=$(running_home)
+		if [ -n "$found" ]; then
+			echo "$found"
+			return
+		fi
 	fi
-	for dir in $found /var/ossec /opt/ossec /opt/wazuh /usr/local/ossec-hids; do
-		if [ -d "$destdir$dir" ]; then
+	found=
+	conf=$destdir/etc/ossec-init.conf
+	if [ ! -r "$conf" ]; then
+		:
+	elif ! plain "$conf"; then
+		disregard /etc/ossec-init.conf "it is not a plain file"
+	elif ! alone "$conf"; then
+		disregard /etc/ossec-init.conf "$fault"
+	else
+		found=$(sed -n 's/^DIRECTORY="\(\/[^"]*\)".*/\1/p' "$conf" | tail -n 1)
+	fi
+	for dir in ${found:+"$found"} /var/ossec /opt/ossec /opt/wazuh /usr/local/ossec-hids; do
+		[ -d "$destdir$dir" ] || continue
+		if alone "$destdir$dir"; then
 			echo "$dir"
 			return
 		fi
+		disregard "$dir" "$fault"
 	done
+	alone "$destdir/var/ossec" || die "no home is here that only root can write to: make it so, or name another with --home"
 	echo /var/ossec
 }
 
-[ -n "$home" ] || home=$(find_home)
+[ -n "$home" ] || home=$(find_home) || exit 1
 case $home in
 /*) ;;
 *) home=$(pwd)/$home ;;
@@ -168,6 +268,7 @@ stock=$root/active-response/stock
 installed=$stock/.installed # the programs and links in $bin, with their identities
 placed=$stock/.placed       # all other files and folders that were made, likewise
 state=$root/var/active-response
+programs_kept=$root/.ossec-ar-programs # what a purge runs; the daemons may write to Wazuh's var
 share=/usr/share/ossec-ar
 
 programs="firewall-drop host-deny route-null email-notification response-stats"
@@ -325,6 +426,26 @@ note() {
 # ours NAME tells whether a file in the bin folder is as we installed it. One that an
 # upgrade of OSSEC or Wazuh has put in its place since is not.
 ours() { there "$bin/$1" && known "$installed" "$1" "$bin/$1"; }
+
+# believe_home ends the run unless nobody else can write what is acted on as root: the two
+# lists, what is kept in the stock folder, and the programs that are run from the bin folder.
+believe_home() {
+	for path in "$stock" "$bin"; do
+		alone "$path" || die "$fault, so what is in $home is not believed and nothing was done: leave it to root alone (chown root, chmod go-w), or name another home"
+	done
+	for path in "$installed" "$placed"; do
+		there "$path" || continue
+		plain "$path" || die "$path is not a plain file, so it is not believed and nothing was done: see who made it, and remove it"
+		alone "$path" || die "$fault, so it is not believed and nothing was done: read it, then leave it to root alone (chown root, chmod go-w) or remove it"
+	done
+	for program in $blocking; do
+		! ours_plain "$program" || alone "$bin/$program" ||
+			die "$fault, so it is not run and nothing was done: remove it, and install the suite again"
+	done
+}
+
+# ours_plain PROGRAM tells whether a program may be run as ours: it is no link to elsewhere.
+ours_plain() { ours "$1" && plain "$bin/$1"; }
 
 # keep NAME puts a file that is not ours aside.
 keep() {
@@ -534,7 +655,7 @@ setup() {
 	fi
 	for program in $blocking; do
 		for file in "$bin/$program" "${made_in:-$source/dist}/$program"; do
-			if [ -x "$file" ] && { [ "$file" != "$bin/$program" ] || ours "$program"; }; then
+			if [ -x "$file" ] && { [ "$file" != "$bin/$program" ] || ours_plain "$program"; }; then
 				"$file" configure --home "$home" --destdir "$destdir" "$@"
 				return
 			fi
@@ -590,6 +711,7 @@ install_suite() {
 	folder 0770 "$root/logs"
 	folder 0750 "$root/var"
 	folder 0700 "$state"
+	[ -z "$made" ] || believe_home # in a folder like /tmp another may have been first
 	for dir in $made; do
 		note "$placed" "$dir" folder
 	done
@@ -657,7 +779,7 @@ gather_programs() {
 	[ -z "$destdir" ] || return 0 # what is blocked here is not that installation's
 	for program in $blocking; do
 		! leased "$program" || held="$held $program"
-		if ours "$program"; then
+		if ours_plain "$program"; then
 			from=$bin
 		elif leased "$program"; then
 			[ -n "$made_in" ] || say "freeing what is blocked takes the suite's own programs, which are not in $home/active-response/bin any more"
@@ -666,8 +788,11 @@ gather_programs() {
 		else
 			continue
 		fi
-		spare=$state/.programs
-		[ -d "$spare" ] || (umask 077 && run mkdir -p "$spare")
+		if [ -z "$spare" ]; then
+			spare=$programs_kept
+			run rm -rf "$spare" # of a run that was killed: it is never used again
+			run mkdir -m 0700 "$spare"
+		fi
 		run install -m 0755 "$from/$program" "$spare/$program"
 		freeing="$freeing $program"
 	done
@@ -698,11 +823,19 @@ remove_state() {
 	done
 }
 
+# host_deny_file TOML prints the file that it names for host-deny.
+host_deny_file() {
+	sed -n '/^[[:blank:]]*\[host_deny\]/,/^[[:blank:]]*\[/s/^[[:blank:]]*file[[:blank:]]*=[[:blank:]]*"\([^"]*\)".*/\1/p' "$1"
+}
+
 # remove_lock removes the lock file beside the file that host-deny edited.
 remove_lock() {
 	[ -z "$destdir" ] || return 0
-	file=$(sed -n '/^[[:blank:]]*\[host_deny\]/,/^[[:blank:]]*\[/s/^[[:blank:]]*file[[:blank:]]*=[[:blank:]]*"\([^"]*\)".*/\1/p' \
-		"$root/etc/active-response.toml" 2>/dev/null) || true
+	file=
+	toml=$root/etc/active-response.toml
+	if plain "$toml" && alone "$toml"; then
+		file=$(host_deny_file "$toml")
+	fi
 	file=$(readlink -f "${file:-/etc/hosts.deny}") || return 0
 	[ ! -w "${file%/*}" ] || run rm -f "${file%/*}/.${file##*/}.ossec-ar.lock"
 }
@@ -712,12 +845,12 @@ known_folder() { [ -f "$placed" ] && grep -qxF "$1	folder" "$placed"; }
 # any_ours tells whether one of the programs that edit ossec.conf is there.
 any_ours() {
 	for program in $blocking; do
-		! ours "$program" || return 0
+		! ours_plain "$program" || return 0
 	done
 	return 1
 }
 
-configured() { grep -qs 'ossec-ar: begin' "$root/etc/ossec.conf"; }
+configured() { grep -qs -e 'ossec-ar: begin' -e 'ossec-ar: rules begin' "$root/etc/ossec.conf"; }
 
 uninstall_suite() {
 	for dir in "$root" "$root/active-response" "$stock"; do
@@ -737,11 +870,12 @@ uninstall_suite() {
 	fi
 	free_all
 	setup --remove || ! configured ||
-		say "could not take the suite's block out of $home/etc/ossec.conf: take out what is between the two \"ossec-ar\" comments"
+		say "could not take the suite's block out of $home/etc/ossec.conf: take out what is between the \"ossec-ar\" comments"
 	remove_units
 	displace /etc/cron.d/ossec-ar
 	remove_programs
 	free_all # what a daemon had blocked meanwhile
+	! there "$programs_kept" || run rm -rf "$programs_kept"
 	[ "$purge" = no ] || remove_state
 	remove_placed
 	[ "$dry_run" = yes ] || rmdir "$stock" 2>/dev/null || true
@@ -754,8 +888,9 @@ uninstall_suite() {
 
 work=$(mktemp -d)
 spare=
-trap 'rm -rf "$work" ${spare:+"$spare"}' EXIT
+trap 'rm -rf "$work"; [ -z "$spare" ] || [ "$dry_run" = yes ] || rm -rf "$spare"' EXIT
 trap 'exit 1' INT TERM HUP
+believe_home
 case $action in
 install)
 	if [ "$configure" = yes ] && ours firewall-drop; then

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -40,6 +41,8 @@ func TestMain(m *testing.M) {
 		daemonMain()
 		return
 	}
+	// install.sh believes nothing of what a group may write to.
+	syscall.Umask(0o022)
 	os.Exit(m.Run())
 }
 
@@ -83,6 +86,12 @@ func TestScripts(t *testing.T) {
 			env.Vars = append(env.Vars, goEnv...)
 			env.Values[daemonKey{}] = &runningDaemon{}
 			return install(programs, bin)
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return os.Getuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fake":     func(ts *testscript.TestScript, neg bool, args []string) { fake(ts, self, args) },

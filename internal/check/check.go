@@ -103,6 +103,7 @@ var topics = []topic{
 	{"ossec.conf", everywhere, (*host).confFile},
 	{"active-response.toml", everywhere, (*host).settingsFile},
 	{"active response", called, (*host).disabled},
+	{"rules", servers, (*host).ruleSections},
 	{"blocks", servers, (*host).responseBlocks},
 	{"commands", calledOnServers, (*host).commands},
 	{"order", servers, (*host).order},

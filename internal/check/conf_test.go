@@ -40,6 +40,7 @@ const (
 	opening    = "  <active-response>\n    <command>firewall-drop</command>"
 	rules      = "<rules_id>5712,5720</rules_id>"
 	endOfBlock = "  </active-response>\n"
+	someRules  = "  <rules>\n    <include>ossec_rules.xml</include>\n  </rules>\n"
 )
 
 func TestConfiguration(t *testing.T) {
@@ -64,6 +65,12 @@ func TestConfiguration(t *testing.T) {
 		{"disabled in the second root", swap("</ossec_config>\n", "</ossec_config>\n<ossec_config><active-response><disabled>yes</disabled></active-response></ossec_config>\n"), isFault,
 			"active response", "disabled on this host", "<disabled>no</disabled>"},
 		{"disabled maybe", swap(rules, rules+"<disabled>true</disabled>"), isFault, "active response", `says "true", which is neither yes nor no`, "<disabled>no</disabled>"},
+
+		{"a second rules", swap("</ossec_config>\n", someRules+"</ossec_config>\n<ossec_config>\n"+someRules+"</ossec_config>\n"), isFault,
+			"rules", "ossec.conf:25: a second <rules>: OSSEC forgets what the one at line 20 includes, and does not start", "move what is in it to the end of the <rules> at "},
+		{"a second rules of the suite's own", swap("</ossec_config>\n", someRules+"</ossec_config>\n<ossec_config><rules><include>ar_suite_rules.xml</include></rules></ossec_config>\n"), isFault,
+			"rules", "a second <rules>", "run `install.sh --configure` again"},
+		{"a second rules in a comment, and empty ones", swap("</ossec_config>\n", someRules+"<rules/><rules></rules><!-- "+someRules+" --></ossec_config>\n"), isOK, "rules", "no second <rules>", ""},
 
 		{"a lone block", swap(opening, "<active-response><disabled>no</disabled></active-response>"+opening), isFault,
 			"blocks", "a lone <disabled>no</disabled> is refused", "take the block out"},
@@ -192,6 +199,12 @@ func TestWhiteList(t *testing.T) {
 		{"a star", entry("10.1.2.*"), isWarn, "white_list", "ossec.conf:4: OSSEC itself takes", ": 10.1.2.0/24"},
 		{"a list", entry("10.0.0.1, 10.0.0.2"), isWarn, "white_list", "OSSEC itself", "one to each <white_list>: 10.0.0.1, 10.0.0.2"},
 		{"localhost", entry("localhost"), isWarn, "white_list", "OSSEC itself", "127.0.0.1, ::1"},
+		{"localhost as OSSEC is installed", entry("localhost.localdomain"), isOK, "white_list", "beside what is built in: 2", ""},
+		{"localhost as Wazuh is installed", entry("^localhost.localdomain$"), isOK, "white_list", "beside what is built in: 2", ""},
+		{"an address between anchors", entry("^10.0.0.1$"), isWarn, "white_list", "OSSEC itself takes", ": 10.0.0.1"},
+		{"a name between anchors", entry("^office.example.org$"), isWarn, "white_list", `OSSEC itself takes "^office.example.org$" for a host name`, "its addresses"},
+		{"a name between anchors that nobody knows", entry("^offfice.example.org$"), isWarn, "white_list", `the host name "offfice.example.org" has no address`, "its addresses"},
+		{"anchors around what is not understood", entry("^(a|b).example.org$"), isFault, "white_list", "patterns are not known", "10.0.0.0/8"},
 		{"a pattern", entry("^10."), isFault, "white_list", `"^10." is ignored, by OSSEC and by this suite`, ": 10.0.0.0/8"},
 		{"too many bits", entry("10.0.0.0/33"), isFault, "white_list", `entry "10.0.0.0/33"`, "10.0.0.0/8 there"},
 		{"an exception", entry("!10.0.0.1"), isWarn, "white_list", "neither OSSEC nor this suite knows exceptions", "take it out"},

@@ -165,7 +165,7 @@ func (h *host) confEntry(e entry, dead map[string]error) []Finding {
 		return found // there only this suite reads it
 	case !e.global:
 		return append(found, warn("move it into <global>", "%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place, quote(e.text)))
-	case ossecReads(e.text):
+	case ossecReads(e.text), asInstalled(e.text):
 		return found
 	case slices.ContainsFunc(names, func(name string) bool { return dead[name] != nil }):
 		return found // what mends that mends also that OSSEC ignores it
@@ -174,6 +174,13 @@ func (h *host) confEntry(e entry, dead map[string]error) []Finding {
 	}
 	return append(found, warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; the responses of this suite honour it", place, quote(e.text)))
 }
+
+// unanchor takes away what may stand around a sound entry: ^ and $, and backslashes.
+var unanchor = strings.NewReplacer("^", "", "$", "", `\`, "")
+
+// asInstalled reports whether it is the entry that stands in every ossec.conf that OSSEC
+// (localhost.localdomain) or Wazuh (^localhost.localdomain$) was installed with.
+func asInstalled(text string) bool { return unanchor.Replace(text) == "localhost.localdomain" }
 
 // ossecReads reports whether OSSEC applies an entry: one address or network, with the
 // number of bits.
@@ -189,12 +196,15 @@ func ossecReads(text string) bool {
 func plain(text string) (networks, names []string) {
 	for piece := range strings.SplitSeq(text, ",") {
 		piece = strings.TrimSpace(piece)
+		if whitelist.CheckEntry(piece) == nil {
+			piece = unanchor.Replace(piece)
+		}
 		left, right, _ := strings.Cut(piece, "/")
 		mask, maskErr := netip.ParseAddr(right)
 		switch {
 		case ossecReads(piece):
 			networks = append(networks, piece)
-		case piece == "localhost":
+		case piece == "localhost", piece == "localhost.localdomain":
 			networks = append(networks, "127.0.0.1", "::1")
 		case maskErr == nil && mask.Is4() && whitelist.CheckEntry(piece) == nil:
 			networks = append(networks, fmt.Sprintf("%s/%d", left, ones(mask)))

@@ -55,7 +55,11 @@ const maxDepth = 32
 // passed over and told once the rest has been read.
 func WalkConf(data []byte, visit func(Element)) error {
 	w := walker{visit: visit}
-	line := 1
+	return w.walk(data)
+}
+
+func (w *walker) walk(data []byte) error {
+	line, whole := 1, len(data)
 	for {
 		open := bytes.IndexByte(data, '<')
 		if open < 0 {
@@ -72,6 +76,8 @@ func WalkConf(data []byte, visit func(Element)) error {
 			continue
 		}
 		if tag != "" {
+			w.from = whole - len(data)
+			w.to = w.from + length
 			w.tag(tag, line)
 		}
 		line += bytes.Count(data[:length], []byte{'\n'})
@@ -122,6 +128,7 @@ type openTag struct {
 	line   int
 	number int
 	leaf   bool
+	end    int // where what is in it begins
 }
 
 type walker struct {
@@ -129,6 +136,10 @@ type walker struct {
 	stack []openTag
 	opens int
 	text  []byte // since the last tag
+	// from and to are where the tag at hand begins and ends.
+	from, to int
+	// closed, when set, is told of the tag that the one at hand closes, which is still open.
+	closed func()
 
 	missing []string // ends of markup that the rest of the file does not hold
 
@@ -163,7 +174,7 @@ func (w *walker) tag(inside string, line int) {
 			w.stack[n-1].leaf = false
 		}
 		w.opens++
-		w.stack = append(w.stack, openTag{name, line, w.opens, true})
+		w.stack = append(w.stack, openTag{name, line, w.opens, true, w.to})
 	}
 	w.text = w.text[:0]
 }
@@ -192,6 +203,10 @@ func (w *walker) close(name string, line int) {
 			e.Parent = w.stack[at-1].number
 		}
 		w.visit(e)
+	}
+	w.stack = w.stack[:at+1]
+	if w.closed != nil {
+		w.closed()
 	}
 	w.stack = w.stack[:at]
 }

@@ -42,7 +42,10 @@ func (r request) compose(before, all found) (contents, []string) {
 		c.out.localfile = append(c.out.localfile, log)
 	}
 	if r.rules != "" && !slices.Contains(c.all.includes, r.rules) {
-		c.out.rules = []string{r.rules}
+		c.out.rules, c.out.joined = []string{r.rules}, c.all.hasRules
+	}
+	if c.all.rules.earlier > 0 && r.dialect == OSSEC {
+		c.note("warning: line %d: OSSEC forgets what this <rules> includes, for there is another at line %d: make them one", c.all.rules.earlier, c.all.rules.Line)
 	}
 	if all.agent() {
 		c.agent()

@@ -20,6 +20,8 @@ type found struct {
 	logs      []string // locations of <localfile>
 	whitelist []string
 	includes  []string
+	rules     rules // by which OSSEC goes
+	hasRules  bool  // whether there are any
 	ruleDirs  []string
 	disabled  int    // line of a <disabled>yes</disabled>, 0 for none
 	repeat    int    // line of a <repeated_offenders>, 0 for none
@@ -89,6 +91,7 @@ func look(data []byte) found {
 	if err != nil && !errors.Is(err, ossec.ErrBrokenConf) {
 		return f // it returns no other
 	}
+	f.rules, f.hasRules = rulesIn(data)
 	for _, b := range all {
 		switch b.name {
 		case "command":

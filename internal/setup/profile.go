@@ -152,6 +152,7 @@ func chosen(names []string) ([]profile, error) {
 // contents is what one <ossec_config> is to hold.
 type contents struct {
 	rules     []string // files to include
+	joined    bool     // which a <rules> that is there does, not the block
 	whitelist []string
 	localfile []string // paths of logs
 	commands  []command
@@ -160,8 +161,9 @@ type contents struct {
 	repeat string
 }
 
+// empty reports whether there is nothing for the block.
 func (c contents) empty() bool {
-	return len(c.rules)+len(c.whitelist)+len(c.localfile)+len(c.commands)+len(c.responses) == 0 && c.repeat == ""
+	return (len(c.rules) == 0 || c.joined) && len(c.whitelist)+len(c.localfile)+len(c.commands)+len(c.responses) == 0 && c.repeat == ""
 }
 
 // writer writes elements.
@@ -193,7 +195,7 @@ func (c contents) write(d Dialect) string {
 		}
 		w.WriteString("  </global>\n")
 	}
-	if len(c.rules) > 0 {
+	if len(c.rules) > 0 && !c.joined {
 		w.WriteString("  <rules>\n")
 		for _, file := range c.rules {
 			w.element("    ", "include", file)

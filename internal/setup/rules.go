@@ -26,12 +26,12 @@ var (
 )
 
 // wantRules returns the rules file that is to be included: the one that is given, after
-// it was installed, else that of last time.
-func (j *job) wantRules(all, block found) (string, error) {
+// it was installed, else that of last time, which is among those that were included then.
+func (j *job) wantRules(all found, last []string) (string, error) {
 	if j.Rules != "" {
 		return j.installRules(all)
 	}
-	if slices.Contains(block.includes, rulesName) {
+	if j.dialect == OSSEC && slices.Contains(last, rulesName) {
 		return rulesName, nil
 	}
 	return "", nil
@@ -76,10 +76,10 @@ func (j *job) rulesFit(f found, rules []byte) (include, obstacle string, err err
 		return "", "a rule_dir loads the folder rules in order of names, these before those that they build on", nil
 	case j.dialect == Wazuh && !listed:
 		return "", "no rule_dir in ossec.conf loads etc/rules", nil
-	case j.dialect == OSSEC && !slices.ContainsFunc(f.includes, func(i string) bool { return filepath.Base(i) == "ossec_rules.xml" }):
-		return "", "ossec.conf does not include ossec_rules.xml, on which they build", nil
+	case j.dialect == OSSEC && !slices.ContainsFunc(f.rules.includes, func(i string) bool { return filepath.Base(i) == "ossec_rules.xml" }):
+		return "", "ossec.conf does not include ossec_rules.xml, on which they build, in the <rules> by which OSSEC goes", nil
 	}
-	included := slices.Clone(f.includes)
+	included := slices.Clone(f.rules.includes)
 	for i := range included {
 		included[i] = filepath.Base(included[i])
 	}

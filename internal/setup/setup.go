@@ -1,7 +1,8 @@
 // Package setup puts what the suite needs into an ossec.conf, and takes it out again:
 // commands, active responses, whitelist entries and the logs to follow, as profiles that
-// people choose from. All of it stands in one <ossec_config> between two marks; every
-// byte outside of them stays as it is. The snippets in contrib come from the same
+// people choose from. All of it stands in one <ossec_config> between two marks, but the
+// <include> of the suite's rules, which stands between two of its own in the <rules> that is
+// there. Every byte outside of them stays as it is. The snippets in contrib come from the same
 // profiles.
 //
 // It never runs OSSEC's own programs: to test a configuration, ossec-analysisd rewrites
@@ -97,6 +98,9 @@ func (j *job) load() (document, []byte, error) {
 		return document{}, nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	d, err := split(data)
+	if err == nil {
+		_, _, err = findInclude(data)
+	}
 	if err != nil {
 		return d, nil, fmt.Errorf("%s: %w", j.conf, err)
 	}
@@ -123,7 +127,7 @@ func (j *job) set() error {
 	if err != nil {
 		return err
 	}
-	all := look(d.rest())
+	all, last := look(masked(d.rest())), includedIn(data, d)
 	if j.server {
 		all.analysis = true
 	}
@@ -133,7 +137,7 @@ func (j *job) set() error {
 		if err := j.listOnAgent(whitelist); err != nil {
 			return err
 		}
-	} else if want.rules, err = j.wantRules(all, look(d.block)); err != nil {
+	} else if want.rules, err = j.wantRules(all, last); err != nil {
 		return err
 	}
 	c, notes := want.compose(look(d.before), all)
@@ -141,14 +145,35 @@ func (j *job) set() error {
 	if !c.empty() {
 		block = marked(nameList(profiles), c, j.dialect)
 	}
-	next := d.with(block)
-	if block != "" {
-		if err := readable(next, c); err != nil {
-			return fmt.Errorf("%s: %w", j.conf, err)
-		}
+	include := ""
+	if c.joined {
+		include = want.rules
 	}
-	j.tell(look(d.block).contents(), c, notes, bytes.Equal(next, data))
+	next, err := setInclude(d.with(block), include)
+	if err == nil && block != "" {
+		err = readable(next, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.conf, err)
+	}
+	old := look(d.block).contents()
+	if c.joined && slices.Contains(old.rules, include) {
+		j.did("moved", "move", fmt.Sprintf("rules %s into the <rules> at line %d: OSSEC goes by one only", include, all.rules.Line))
+	}
+	old.rules = last
+	j.tell(old, c, notes, bytes.Equal(next, data))
 	return j.write(data, next)
+}
+
+// includedIn returns the files that were included last time, by the block or by the <rules>
+// that was there.
+func includedIn(data []byte, d document) []string {
+	files := look(d.block).includes
+	if s, there, _ := findInclude(data); there { // load has told of marks that are no pair
+		more, _ := includesIn(data[s.from:s.to])
+		files = append(files, more...)
+	}
+	return files
 }
 
 // tell prints in what the contents differ from those of last time.
@@ -205,7 +230,7 @@ func (j *job) remove() error {
 	if err != nil {
 		return err
 	}
-	rest := look(d.rest())
+	rest := look(masked(d.rest()))
 	var kept contents
 	for _, c := range look(d.block).commands {
 		used := slices.ContainsFunc(rest.responses, func(r foundResponse) bool { return r.command == c.name })
@@ -218,7 +243,11 @@ func (j *job) remove() error {
 	if !kept.empty() {
 		block = marked(nil, kept, j.dialect)
 	}
-	if err := j.write(data, d.with(block)); err != nil {
+	next, err := setInclude(d.with(block), "")
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.conf, err)
+	}
+	if err := j.write(data, next); err != nil {
 		return err
 	}
 	if err := j.removeRules(rest); err != nil {

@@ -24,8 +24,8 @@ func CheckEntry(text string) error {
 }
 
 // parseEntry reads an entry in all the forms that people write and whose meaning is
-// clear: an address, a network (CIDR or dotted mask), 10.0.0.*, a host name, and
-// lists of them with commas. What is broken in a list does not spoil the rest of it.
+// clear: an address, a network (CIDR or dotted mask), 10.0.0.*, a host name, an address or
+// a host name between ^ and $, and lists of them with commas. What is broken in a list does not spoil the rest of it.
 func parseEntry(text string) (out []value, faults []error) {
 	for piece := range strings.SplitSeq(text, ",") {
 		piece = strings.TrimSpace(piece)
@@ -33,7 +33,9 @@ func parseEntry(text string) (out []value, faults []error) {
 		switch {
 		case err != nil:
 			faults = append(faults, fmt.Errorf("entry %q: %w", clip(piece), err))
-		case v.host == "localhost": // what every resolver says, or should (RFC 6761)
+		case v.host == "localhost", v.host == "localhost.localdomain":
+			// What every resolver says, or should (RFC 6761, nss-myhostname(8)). The second
+			// is in the ossec.conf that OSSEC and Wazuh are installed with.
 			out = append(out, value{prefix: loopback4}, value{prefix: loopback6})
 		default:
 			out = append(out, v)
@@ -48,6 +50,9 @@ var (
 )
 
 func parseOne(s string) (value, error) {
+	if name, anchored := unanchor(s); anchored {
+		return parseOne(name)
+	}
 	if addr, err := netip.ParseAddr(s); err == nil {
 		if addr.Zone() != "" {
 			return value{}, fmt.Errorf("%w: a zone cannot be matched", ErrBadEntry)
@@ -71,6 +76,22 @@ func parseOne(s string) (value, error) {
 	}
 	host, err := parseHost(s)
 	return value{host: host}, err
+}
+
+// unanchor returns what stands between ^ and $, as Wazuh's own ossec.conf writes it, when
+// that is one address or one host name: then the whole can mean nothing else.
+func unanchor(s string) (string, bool) {
+	inside, begins := strings.CutPrefix(s, "^")
+	inside, ends := strings.CutSuffix(inside, "$")
+	if !begins || !ends {
+		return "", false
+	}
+	inside = strings.ReplaceAll(inside, `\.`, ".")
+	if _, err := netip.ParseAddr(inside); err == nil {
+		return inside, true
+	}
+	_, err := parseHost(inside)
+	return inside, err == nil
 }
 
 // parseNetwork reads ADDRESS/BITS and ADDRESS/255.255.255.0. Bits set right of the

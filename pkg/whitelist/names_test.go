@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -29,9 +30,11 @@ var zone = resolver(func(_ context.Context, name string) ([]netip.Addr, error) {
 	case "office.example.com":
 		return []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("::ffff:203.0.113.5")}, nil
 	case "empty.example.com":
-		return nil, nil
+		return nil, &net.AddrError{Err: "no suitable address found", Addr: name}
+	case "gone.example.com":
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 	}
-	return nil, errors.New("no such host")
+	return nil, errors.New("server misbehaving")
 })
 
 func TestHostNames(t *testing.T) {
@@ -44,12 +47,12 @@ func TestHostNames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			source := "here:1"
 			if name == "added" {
-				_ = list.Add("Office.Example.COM.", source)
+				_ = list.Add("^Office.Example.COM.$", source)
 			} else {
 				list.AddFile(file)
 				source = file + ":1"
 			}
-			_ = list.Add("empty.example.com, gone.example.com", "here:2")
+			_ = list.Add("empty.example.com, gone.example.com, broken.example.com", "here:2") // two without an address: no fault
 			for _, text := range []string{"203.0.113.5", "::ffff:203.0.113.5", "2001:db8::5"} {
 				match, ok := list.Match(t.Context(), netip.MustParseAddr(text))
 				if want := (whitelist.Match{Entry: "office.example.com", Source: source}); !ok || match != want {
@@ -61,7 +64,7 @@ func TestHostNames(t *testing.T) {
 				t.Errorf("203.0.113.6 is covered by %v", match)
 			}
 			faults := list.Faults()[before:]
-			if want := `here:2: resolving whitelist entry "gone.example.com": no such host`; len(faults) != 1 || faults[0].Error() != want {
+			if want := `here:2: resolving whitelist entry "broken.example.com": server misbehaving`; len(faults) != 1 || faults[0].Error() != want {
 				t.Errorf("Faults: %q, want %s", faults, want)
 			}
 		})

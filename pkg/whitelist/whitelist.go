@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -110,8 +111,8 @@ func (l *List) AddDir(dir string) {
 // maxFaults bounds how many faults are kept of one file.
 const maxFaults = 5
 
-// Faults returns what could not be read or understood so far. Files and host names
-// add theirs during Match.
+// Faults returns what could not be read, understood or asked for so far. Files and host
+// names add theirs during Match. A host name without an address is no fault.
 func (l *List) Faults() []error { return slices.Clone(l.faults) }
 
 // Match returns the first entry that covers addr: networks first, then files, then
@@ -234,6 +235,14 @@ func readLine(r *bufio.Reader) (string, error) {
 	return "", errLongLine
 }
 
+// noAddress reports whether the resolver answered, and a name has no address. That is no
+// fault: the name protects nobody, now, and everything else is as it should be.
+func noAddress(err error) bool {
+	var dns *net.DNSError
+	var none *net.AddrError // what net.Resolver makes of an empty answer
+	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &none)
+}
+
 // maxLookups bounds how many names are asked for at once.
 const maxLookups = 64
 
@@ -281,7 +290,7 @@ func (l *List) resolve(ctx context.Context, hosts []host, visit func(host, []net
 			if !visit(a.host, a.addrs) {
 				return
 			}
-			if a.err != nil {
+			if a.err != nil && !noAddress(a.err) {
 				l.faults = append(l.faults, fmt.Errorf("%s: resolving whitelist entry %q: %w", a.source, a.name, a.err))
 			}
 		case <-ctx.Done():
@@ -290,4 +299,24 @@ func (l *List) resolve(ctx context.Context, hosts []host, visit func(host, []net
 		}
 	}
 	started.Wait()
+}
+
+// Entries hands every entry to visit, host names without what they resolve to.
+func (l *List) Entries(visit func(Match)) {
+	if l.gateways {
+		l.addGateways()
+	}
+	for _, n := range l.networks {
+		visit(n.match())
+	}
+	hosts := slices.Clone(l.hosts)
+	for _, path := range l.files {
+		hosts = append(hosts, l.scanFile(path, func(n network) bool {
+			visit(n.match())
+			return true
+		})...)
+	}
+	for _, h := range hosts {
+		visit(Match{h.name, h.source})
+	}
 }

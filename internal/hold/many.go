@@ -1,0 +1,171 @@
+package hold
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+)
+
+// TakeAll leases many addresses for one program and blocks them. It calls progress, which may be
+// nil, with the number done. What could not be blocked waits for Repair.
+func (h *Holder) TakeAll(ctx context.Context, leases []lease.Lease, progress func(done int)) error {
+	byAddr := make(map[netip.Addr]lease.Lease, len(leases))
+	addrs := make([]netip.Addr, 0, len(leases))
+	for _, l := range leases {
+		if _, twice := byAddr[l.Addr]; !twice {
+			addrs = append(addrs, l.Addr)
+		}
+		byAddr[l.Addr] = l
+	}
+	var failed enforcer.Failures
+	done := 0
+	h.inChunks(addrs, &failed, func(part []netip.Addr) error {
+		if err := h.putAll(part, byAddr); err != nil {
+			return err
+		}
+		if err := h.Enforcer.BlockAll(ctx, part); err != nil {
+			blocked := h.blockEach(ctx, part, &failed)
+			if err := h.markWaiting(part, blocked, err); err != nil {
+				return err
+			}
+		}
+		if done += len(part); progress != nil {
+			progress(done)
+		}
+		return nil
+	})
+	return failed.All()
+}
+
+func (h *Holder) putAll(addrs []netip.Addr, leases map[netip.Addr]lease.Lease) error {
+	return h.Leases.Update(func(tx *lease.Tx) error {
+		for _, addr := range addrs {
+			l := leases[addr]
+			on, err := tx.On(addr)
+			if err != nil {
+				return err
+			}
+			for _, old := range on {
+				if old.Program == l.Program && old.State != lease.Lifting {
+					l.Since = old.Since
+				}
+			}
+			if err := tx.Put(l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// markWaiting notes which of addrs could not be blocked.
+func (h *Holder) markWaiting(addrs, blocked []netip.Addr, cause error) error {
+	is := make(map[netip.Addr]bool, len(blocked))
+	for _, addr := range blocked {
+		is[addr] = true
+	}
+	return h.Leases.Update(func(tx *lease.Tx) error {
+		for _, addr := range addrs {
+			if is[addr] {
+				continue
+			}
+			on, err := tx.On(addr)
+			if err != nil {
+				return err
+			}
+			for _, l := range on {
+				l.State, l.Reason = lease.Waiting, cause.Error()
+				if err := tx.Put(l); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// ReleaseProgram ends all leases of one program and lifts the blocks that nobody else holds,
+// which it returns. What cannot be lifted is not forgotten.
+func (h *Holder) ReleaseProgram(ctx context.Context, program string, progress func(done int)) ([]netip.Addr, error) {
+	return h.releaseAll(ctx, func(l lease.Lease) bool { return l.Program == program }, progress)
+}
+
+// Flush ends all leases and lifts all blocks of the response, those that nobody leases too. In a
+// file that is the administrator's as well, only what is leased is taken out.
+func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]netip.Addr, error) {
+	freed, err := h.releaseAll(ctx, func(lease.Lease) bool { return true }, progress)
+	if err != nil || h.Kind.InFile {
+		return freed, err
+	}
+	listing, err := h.Enforcer.List(ctx)
+	if err != nil || len(listing.Blocks) == 0 {
+		return freed, err
+	}
+	lock, err := h.Leases.LockAll()
+	defer lock.Release()
+	if err != nil {
+		return freed, err
+	}
+	for _, b := range listing.Blocks {
+		freed = append(freed, b.Addr)
+	}
+	return freed, h.Enforcer.Flush(ctx)
+}
+
+func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool, progress func(done int)) (freed []netip.Addr, err error) {
+	all, err := h.All()
+	if err != nil {
+		return nil, err
+	}
+	var addrs []netip.Addr
+	for _, l := range all { // in order of address
+		if n := len(addrs); mine(l) && (n == 0 || addrs[n-1] != l.Addr) {
+			addrs = append(addrs, l.Addr)
+		}
+	}
+	var failed enforcer.Failures
+	done := 0
+	h.inChunks(addrs, &failed, func(part []netip.Addr) error {
+		free, err := h.giveAll(part, mine)
+		if err != nil {
+			return err
+		}
+		if err := h.Enforcer.UnblockAll(ctx, free); err != nil {
+			return err
+		}
+		freed = append(freed, free...)
+		if done += len(part); progress != nil {
+			progress(done)
+		}
+		return h.Leases.Update(func(tx *lease.Tx) error {
+			for _, addr := range free {
+				if err := endLifted(tx, addr); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return freed, failed.All()
+}
+
+// giveAll gives the leases back that mine chooses, and returns the addresses that nobody holds
+// any more.
+func (h *Holder) giveAll(addrs []netip.Addr, mine func(lease.Lease) bool) (free []netip.Addr, err error) {
+	err = h.Leases.Update(func(tx *lease.Tx) error {
+		free = free[:0]
+		for _, addr := range addrs {
+			var r Released
+			if err := r.give(tx, addr, mine, nil); err != nil {
+				return err
+			}
+			if len(r.Others) == 0 {
+				free = append(free, addr)
+			}
+		}
+		return nil
+	})
+	return free, err
+}
