@@ -69,7 +69,9 @@ clean:
 # The manual pages, from the programs' own definitions.
 man: build
 	mkdir -p docs/man
-	for program in build/*; do $$program man > docs/man/$$(basename $$program).8; done
+	for page in ossec-ar firewall-drop host-deny route-null email-notification; do \
+		build/ossec-ar man $$page > docs/man/$$page.8; done
+	build/response-stats man > docs/man/response-stats.8
 
 # The suite at work in throw-away namespaces, narrated.
 demo: build
