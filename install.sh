@@ -25,7 +25,7 @@ be run again at any time, and never restarts OSSEC: it says when that is needed.
                    severity, repeat; contrib/ossec shows each. They take the
                    place of those that were chosen before: name all that you want
   --whitelist A,B  addresses and networks that are never to be blocked
-  --systemd        timers and a boot unit of systemd instead of cron
+  --systemd        timers of systemd instead of cron
   --cron           cron again
   --no-system      nothing outside of DIR: no cron, logrotate, man pages
   --no-deps        do not install missing system packages
@@ -273,8 +273,7 @@ share=/usr/share/ossec-ar
 
 programs="firewall-drop host-deny route-null email-notification response-stats"
 blocking="firewall-drop host-deny route-null"
-timers="ossec-ar-stats.timer ossec-ar-expire.timer ossec-ar-mail.timer"
-boot_unit=ossec-ar-restore.service
+timers="ossec-ar-stats.timer ossec-ar-maintain.timer"
 
 # links PROGRAM prints the other names of a program.
 links() {
@@ -598,7 +597,7 @@ systemd_runs() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
 choose_schedule() {
 	if [ -z "$schedule" ]; then
 		schedule=cron
-		! there "$destdir/etc/systemd/system/$boot_unit" || schedule=systemd
+		! there "$destdir/etc/systemd/system/ossec-ar-maintain.timer" || schedule=systemd
 	fi
 	[ "$schedule" = systemd ] || return 0
 	have systemctl || die "--systemd: there is no systemctl here"
@@ -624,23 +623,22 @@ install_schedule() {
 		run systemctl daemon-reload
 		# shellcheck disable=SC2086 # one unit a word
 		quietly systemctl --quiet enable --now $timers
-		quietly systemctl --quiet enable "$boot_unit"
 	else
 		# shellcheck disable=SC2086
-		quietly systemctl --quiet --root="$destdir/" enable $timers "$boot_unit"
+		quietly systemctl --quiet --root="$destdir/" enable $timers
 	fi
 }
 
 remove_units() {
-	there "$destdir/etc/systemd/system/$boot_unit" || return 0
+	there "$destdir/etc/systemd/system/ossec-ar-maintain.timer" || return 0
 	if ! have systemctl; then
 		say "no systemctl is here: look for links to ossec-ar units in /etc/systemd/system"
 	elif systemd_runs; then
 		# shellcheck disable=SC2086
-		quietly systemctl --quiet disable --now $timers "$boot_unit"
+		quietly systemctl --quiet disable --now $timers
 	else
 		# shellcheck disable=SC2086
-		quietly systemctl --quiet --root="$destdir/" disable $timers "$boot_unit"
+		quietly systemctl --quiet --root="$destdir/" disable $timers
 	fi
 	for unit in "$destdir"/etc/systemd/system/ossec-ar-*; do
 		[ ! -f "$unit" ] || displace "${unit#"$destdir"}"
