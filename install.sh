@@ -826,7 +826,7 @@ free_all() {
 	[ -n "$spare" ] || return 0
 	kept=
 	for response in $blocking; do
-		quietly env OSSEC_HOME="$home" "$spare/ossec-ar" flush --response "$response" && continue
+		quietly env OSSEC_HOME="$home" "$spare/ossec-ar" --response "$response" flush && continue
 		case "$held " in
 		*" $response "*) kept="$kept $response" ;;
 		esac
