@@ -19,7 +19,7 @@ build:
 # All tests. A test is skipped, and printed as skipped, when it needs root, the kernel or a
 # program that is missing; with AR_KERNEL_TESTS=require it fails instead.
 test: deps
-	go test -count=1 $$(go list ./... | grep -v -e /e2e/kernel$$ -e /e2e/mail$$)
+	go test -count=1 -timeout 30m $$(go list ./... | grep -v -e /e2e/kernel$$ -e /e2e/mail$$)
 	.ci/kernel-tests -count=1
 
 kernel-test: deps
@@ -27,7 +27,7 @@ kernel-test: deps
 
 # The race detector needs cgo and a C compiler.
 race: deps
-	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
+	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 go test -race -timeout 30m $$(go list ./... | grep -v /e2e)
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

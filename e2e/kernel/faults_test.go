@@ -48,9 +48,19 @@ func waitForAll(t *testing.T, commands []*exec.Cmd, ended func(i int)) {
 	}
 }
 
-// configure writes active-response.toml into the home that bin belongs to.
+// configure writes active-response.toml into the home that bin belongs to. How long the
+// programs wait is that of the tests where the text does not say otherwise: a loaded machine
+// takes its time.
 func configure(t *testing.T, bin, text string) {
 	t.Helper()
+	for section, setting := range map[string]string{"[firewall]\n": "timeout = \"1m\"\n", "[lease]\n": "lock_timeout = \"1m\"\n"} {
+		switch {
+		case !strings.Contains(text, section):
+			text += section + setting
+		case !strings.Contains(text, "\n"+strings.Fields(setting)[0]+" "):
+			text = strings.Replace(text, section, section+setting, 1)
+		}
+	}
 	etc := filepath.Join(bin, "../../etc")
 	if err := errors.Join(os.MkdirAll(etc, 0o755), os.WriteFile(filepath.Join(etc, "active-response.toml"), []byte(text), 0o644)); err != nil {
 		t.Fatal(err)

@@ -1,9 +1,7 @@
 package kernel
 
 import (
-	"errors"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -76,11 +74,9 @@ func TestFirewallSetsStorm(t *testing.T) {
 				needSets(t)
 				needTables(t)
 				bindTools(t, chooseVariant(t, variant))
-				program := filepath.Join(buildPrograms(t), "firewall-drop.sh")
-				etc := filepath.Join(filepath.Dir(program), "../../etc")
-				if err := errors.Join(os.MkdirAll(etc, 0o755), os.WriteFile(filepath.Join(etc, "active-response.toml"), []byte("[firewall]\n"+settings+"\n"), 0o600)); err != nil {
-					t.Fatal(err)
-				}
+				bin := buildPrograms(t)
+				configure(t, bin, "[firewall]\n"+settings+"\n")
+				program := filepath.Join(bin, "firewall-drop.sh")
 				var here Host
 				storm(t, program, "add", 200)
 				if got := strings.Count(here.Run(t, program, "list"), "  blocked "); got != 200 {

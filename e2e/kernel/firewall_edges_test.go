@@ -73,14 +73,16 @@ func TestFirewallLockIsHeld(t *testing.T) {
 	if !Isolated(t) {
 		return
 	}
-	e := newFirewall(t, chooseVariant(t, "legacy"), func(o *firewall.Options) { o.Timeout = 6 * time.Second })
+	e := newFirewall(t, chooseVariant(t, "legacy"), func(o *firewall.Options) { o.Timeout = 12 * time.Second })
 	blockAddr(t, e, address(1))
 	fd, err := unix.Open("/run/xtables.lock", unix.O_RDONLY|unix.O_CREAT, 0o600)
 	must(t, err)
 	defer unix.Close(fd)
 	must(t, unix.Flock(fd, unix.LOCK_EX))
+	unblocked := make(chan error, 1)
+	go func() { unblocked <- e.Unblock(t.Context(), address(1)) }()
 	_, err = e.Block(t.Context(), address(2), true)
-	for name, err := range map[string]error{"Block": err, "Unblock": e.Unblock(t.Context(), address(1))} {
+	for name, err := range map[string]error{"Block": err, "Unblock": <-unblocked} {
 		if err == nil || !strings.Contains(err.Error(), "xtables lock") || strings.Contains(err.Error(), "killed") {
 			t.Errorf("%s: %v, want what iptables says of its lock", name, err)
 		}

@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds whatever is expected to happen; tests do not wait it out.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Host is one end of the wire between two hosts: a network namespace.
 type Host struct {

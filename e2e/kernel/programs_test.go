@@ -42,5 +42,6 @@ func buildPrograms(t *testing.T) string {
 	if err != nil || !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "firewall-drop" }) {
 		t.Fatalf("the programs: %v, %v", entries, err)
 	}
+	configure(t, bin, "")
 	return bin
 }

@@ -96,9 +96,6 @@ func TestRouteNullProgramTypes(t *testing.T) {
 	_, victim := Hosts(t)
 	bin := buildPrograms(t)
 	program, etc := filepath.Join(bin, "route-null"), filepath.Join(filepath.Dir(filepath.Dir(bin)), "etc")
-	if err := os.Mkdir(etc, 0o700); err != nil {
-		t.Fatal(err)
-	}
 	for _, test := range []struct{ configured, made, says string }{
 		{"prohibit", "prohibit", ""},
 		{"unreachable", "unreachable", ""},

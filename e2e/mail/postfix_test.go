@@ -206,6 +206,9 @@ func (p *postfix) services() string {
 	return b.String()
 }
 
+// patience bounds whatever is expected to happen; tests do not wait it out.
+const patience = time.Minute
+
 // start starts the server and waits until it greets.
 func (p *postfix) start() {
 	p.t.Helper()
@@ -214,7 +217,7 @@ func (p *postfix) start() {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends by killing its group
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.check(p.cmd.Start())
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", p.port), time.Second)
 		if err == nil {
@@ -255,7 +258,7 @@ func (p *postfix) log() string {
 // its own, behind which a mail may arrive.
 func (p *postfix) wantLogged(text string) {
 	p.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !strings.Contains(strings.ToLower(p.log()), strings.ToLower(text)) {
 		if time.Now().After(deadline) {
 			p.t.Errorf("the log lacks %q:\n%s", text, p.log())
@@ -269,7 +272,7 @@ func (p *postfix) wantLogged(text string) {
 func (p *postfix) next(box string) []byte {
 	p.t.Helper()
 	dir := p.path("mail/" + box + "/new")
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		entries, err := os.ReadDir(dir)
 		if err == nil && len(entries) > 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
@@ -32,8 +33,9 @@ type Call struct {
 
 // Serve reads how the program was called and returns its exit status. A request of OSSEC (by
 // arguments), of Wazuh (JSON on standard input) or of a person (`add|delete ADDRESS`) goes to
-// handle. All other words are ossec-ar's, which takes the place of this process.
-func (p *Program) Serve(handle func(Call) int) int {
+// handle. All other words are ossec-ar's, which takes the place of this process; toTool goes before
+// them.
+func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
 	args := p.Arguments()
 	var c Call
 	switch {
@@ -45,9 +47,9 @@ func (p *Program) Serve(handle func(Call) int) int {
 		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration, c.Settings.Wazuh.AddressFields)
 		c.Request, c.Fault = *request, err
 		return handle(c)
-	case len(args) == 0 || isWord(args[0], "help", "--help", "-h"):
+	case len(args) == 0 || slices.Contains([]string{"help", "--help", "-h"}, args[0]):
 		return p.usage()
-	case isWord(args[0], "version", "--version", "-v"):
+	case slices.Contains([]string{"version", "--version", "-v"}, args[0]):
 		fmt.Fprintf(p.Stdout, "%s version %s\n", p.Name, Version)
 		return ExitOK
 	}
@@ -55,8 +57,8 @@ func (p *Program) Serve(handle func(Call) int) int {
 	if c.DryRun {
 		args = args[1:]
 	}
-	if len(args) == 0 || !isWord(args[0], string(arproto.Add), string(arproto.Delete)) {
-		return p.RunTool(p.Arguments())
+	if len(args) == 0 || !isAction(args[0]) {
+		return p.RunTool(append(slices.Clone(toTool), p.Arguments()...)...)
 	}
 	c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
 	c.ByHand = c.DryRun || len(args) <= 2 && c.Daemon == nil
@@ -79,14 +81,7 @@ func (p *Program) Serve(handle func(Call) int) int {
 
 func (p *Program) loadSettings(c *Call) { c.Settings, c.SettingsFault = config.Load(p.Home.Settings()) }
 
-func isWord(word string, words ...string) bool {
-	for _, w := range words {
-		if word == w {
-			return true
-		}
-	}
-	return false
-}
+func isAction(word string) bool { return word == string(arproto.Add) || word == string(arproto.Delete) }
 
 // mistake returns what only a person who mistyped would say: no address, one that is none, an
 // option or a second address in the place of the user. Where a daemon called, a user may be named

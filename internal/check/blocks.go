@@ -94,7 +94,7 @@ func (h *host) drift(leases []lease.Lease, blocks []enforcer.Block) []Finding {
 	var missing, unheld []string
 	inForce := map[netip.Addr]bool{}
 	for _, b := range blocks {
-		inForce[b.Addr] = true
+		inForce[b.Addr] = inForce[b.Addr] || b.Idle == ""
 		if wanted, leased := held[b.Addr]; leased && !wanted || !leased && !h.subject.Lasting {
 			unheld = append(unheld, b.Addr.String())
 		}

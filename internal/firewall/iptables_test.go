@@ -228,7 +228,7 @@ func TestHangingProgramsAreKilled(t *testing.T) {
 	for _, tt := range []struct{ name, restore, iptables string }{
 		{"iptables-restore", "exec sleep 600", "exec sleep 600"},
 		{"iptables only", "exit 1", "exec sleep 600"},
-		{"with a child that holds the pipe", "sleep 20 & wait", "sleep 20 & wait"},
+		{"with a child that holds the pipe", "sleep 180 & wait", "sleep 180 & wait"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()

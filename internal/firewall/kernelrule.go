@@ -36,8 +36,11 @@ func (r kernelRule) passes() bool { return r.leadsTo("ACCEPT") || r.leadsTo("RET
 func (r kernelRule) blocks() bool { return r.plain && r.source.IsValid() && r.set == "" && r.ends() }
 
 // blocksSet tells that it blocks the members of a set with that target.
-func (r kernelRule) blocksSet(target string) bool {
-	return r.plain && r.set != "" && !r.source.IsValid() && r.verdict == target
+func (r kernelRule) blocksSet(target string) bool { return r.endsSet() && r.verdict == target }
+
+// endsSet tells that it blocks the members of a set.
+func (r kernelRule) endsSet() bool {
+	return r.plain && r.set != "" && !r.source.IsValid() && r.ends()
 }
 
 func (r kernelRule) ends() bool { return r.verdict == "DROP" || r.verdict == "REJECT" }
@@ -48,7 +51,8 @@ type standing struct {
 	bare   bool // all chains that should jump to it do, whatever the packet
 	bySet  bool // all of them do for members of the set
 	plain  bool // one of them does, whatever the packet
-	drops  bool // it drops members of the set
+	drops  bool // it drops members of the set, by the target that is configured
+	stops  bool // it does so by any target; known where all of its rules were gone through
 	rules  int  // on single addresses
 	blocks bool // one of them is on the address that was asked about
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
@@ -73,23 +74,10 @@ func parseRule(words []string) (rule, bool) {
 	return r, true
 }
 
-// List implements enforcer.Enforcer: what any backend put anywhere, each address once. A
-// host without ip6tables, or without IPv6, has no IPv6 rules.
+// List implements enforcer.Enforcer: what any backend put anywhere, each address once, and
+// idle only where all of it is. A host without ip6tables, or without IPv6, has no IPv6 rules.
 func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
-	var blocks []enforcer.Block
-	at := map[netip.Addr]int{}
-	add := func(b enforcer.Block) {
-		i, seen := at[b.Addr]
-		if !seen {
-			at[b.Addr] = len(blocks)
-			blocks = append(blocks, b)
-			return
-		}
-		blocks[i].Counted = blocks[i].Counted || b.Counted
-		blocks[i].Packets += b.Packets
-		blocks[i].Bytes += b.Bytes
-		blocks[i].Misplaced = blocks[i].Misplaced || b.Misplaced
-	}
+	all := &listing{at: map[netip.Addr]int{}}
 	inKernel, err := e.eachFamily(func(f family) error {
 		rules, err := f.rules(ctx)
 		if err != nil {
@@ -98,13 +86,11 @@ func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
 		if rules, err = f.inForce(ctx, rules); err != nil {
 			return err
 		}
-		for _, r := range rules {
-			add(enforcer.Block{Addr: r.addr, Counted: true, Packets: r.packets, Bytes: r.bytes, Misplaced: !f.usesRules()})
-		}
+		all.addRules(ctx, f, rules, !f.usesRules())
 		return nil
 	})
 	if err != nil || !inKernel {
-		return blocks, err
+		return all.blocks, err
 	}
 	c, err := dial(ctx)
 	if err != nil {
@@ -113,10 +99,10 @@ func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
 	defer c.close()
 	for _, v6 := range []bool{false, true} {
 		f, _ := e.family(v6) // without the program it may be the table that is used
-		in := func(used bool) func(enforcer.Block) {
+		in := func(used bool, idle func() string) func(enforcer.Block) {
 			return func(b enforcer.Block) {
-				b.Misplaced = !used
-				add(b)
+				b.Misplaced, b.Idle = !used, idle()
+				all.add(b)
 			}
 		}
 		for _, stray := range f.strays() {
@@ -127,18 +113,51 @@ func (e *Firewall) List(ctx context.Context) ([]enforcer.Block, error) {
 			if err != nil {
 				return nil, fmt.Errorf("listing rules of %s: %w", stray.strayName(), err)
 			}
-			for _, r := range rules {
-				add(enforcer.Block{Addr: r.addr, Misplaced: true})
-			}
+			all.addRules(ctx, stray, rules, true)
 		}
-		if err := setOf(v6).members(c, in(f.usesSet())); err != nil {
+		if err := setOf(v6).members(c, in(f.usesSet(), sync.OnceValue(func() string { return f.idleMembers(ctx) }))); err != nil {
 			return nil, fmt.Errorf("listing set %s: %w", setName(v6), err)
 		}
-		if err := ourTable().members(c, v6, in(f.usesTable())); err != nil {
+		idleTable := e.idleTable(c)
+		if err := ourTable().members(c, v6, in(f.usesTable(), func() string { return idleTable })); err != nil {
 			return nil, fmt.Errorf("listing set %s of table inet %s: %w", nftSetName(v6), nftTableName, err)
 		}
 	}
-	return blocks, nil
+	return all.blocks, nil
+}
+
+// listing is what List found so far, each address once.
+type listing struct {
+	blocks []enforcer.Block
+	at     map[netip.Addr]int
+}
+
+func (l *listing) add(b enforcer.Block) {
+	i, seen := l.at[b.Addr]
+	if !seen {
+		l.at[b.Addr] = len(l.blocks)
+		l.blocks = append(l.blocks, b)
+		return
+	}
+	was := &l.blocks[i]
+	was.Counted = was.Counted || b.Counted
+	was.Packets += b.Packets
+	was.Bytes += b.Bytes
+	was.Misplaced = was.Misplaced || b.Misplaced
+	if was.Idle != "" {
+		was.Idle = b.Idle
+	}
+}
+
+func (l *listing) addRules(ctx context.Context, f family, rules []rule, misplaced bool) {
+	if len(rules) == 0 {
+		return
+	}
+	idle, _ := f.idle(ctx)
+	for _, r := range rules {
+		counted := r.spec != nil // else it was read without the program
+		l.add(enforcer.Block{Addr: r.addr, Counted: counted, Packets: r.packets, Bytes: r.bytes, Misplaced: misplaced, Idle: idle})
+	}
 }
 
 // eachFamily calls do for each program that is installed. It tells whether sets and the

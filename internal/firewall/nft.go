@@ -94,8 +94,9 @@ func (s *standing) count(r kernelRule, target string, addr netip.Addr) {
 	case r.blocks():
 		s.rules++
 		s.blocks = s.blocks || r.source == addr
-	case r.blocksSet(target):
-		s.drops = true
+	case r.endsSet():
+		s.stops = true
+		s.drops = s.drops || r.blocksSet(target)
 	}
 }
 

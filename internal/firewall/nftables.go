@@ -59,14 +59,19 @@ func (e *Firewall) nftChains() []string {
 // tableStands tells whether both sets are dropped in all chains, before anything lets all
 // through.
 func (e *Firewall) tableStands(c *conn) (bool, error) {
+	return e.tableBlocks(c, func(r kernelRule) bool { return r.blocksSet(e.opts.Target) })
+}
+
+// tableBlocks is tableStands by rules that block.
+func (e *Firewall) tableBlocks(c *conn, blocks func(kernelRule) bool) (bool, error) {
 	for _, chain := range e.nftChains() {
 		drops4, drops6, passed := false, false, false
 		err := ourTable().rules(c, chain, func(r kernelRule) error {
 			if passed = passed || r.passes(); passed {
 				return nil
 			}
-			drops4 = drops4 || r.blocksSet(e.opts.Target) && r.set == nftSet4
-			drops6 = drops6 || r.blocksSet(e.opts.Target) && r.set == nftSet6
+			drops4 = drops4 || blocks(r) && r.set == nftSet4
+			drops6 = drops6 || blocks(r) && r.set == nftSet6
 			return nil
 		})
 		if err != nil || !drops4 || !drops6 {

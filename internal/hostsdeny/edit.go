@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,55 +52,51 @@ func (e *Enforcer) edit(ctx context.Context, decide func(content []byte) plan) (
 	if err != nil {
 		return done, err
 	}
-	defer func() { lock.Release() }()
+	// Others need not wait until the new file's name is on the disk.
+	unlock := sync.OnceFunc(lock.Release)
+	defer unlock()
 	done.notes = notes
 
 	for range maxTries {
 		if err := ctx.Err(); err != nil {
 			return done, err
 		}
-		var folder *os.File
-		folder, done.made, err = e.attempt(target, lock != nil, decide)
-		if errors.Is(err, errChanged) {
-			continue
+		made, err := e.attempt(target, lock != nil, decide, unlock)
+		done.made = done.made || made
+		if !errors.Is(err, errChanged) {
+			return done, err
 		}
-		if folder != nil {
-			// Others need not wait for this: the new file is in its place, and what
-			// is still to be written down is the name.
-			lock.Release()
-			lock = nil
-			err = syncAndClose(folder)
-		}
-		return done, err
 	}
 	return done, errChanged
 }
 
-// attempt reads, decides and writes once. A folder that it returns has got a
-// new file under the old name and is yet to be synced.
-func (e *Enforcer) attempt(target string, locked bool, decide func([]byte) plan) (folder *os.File, made bool, err error) {
+// attempt reads, decides and writes once, and calls placed as soon as another process may do
+// the same.
+func (e *Enforcer) attempt(
+	target string, locked bool, decide func([]byte) plan, placed func(),
+) (made bool, err error) {
 	before, err := load(target)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	defer before.close()
 	p := decide(before.content)
 	if p.nothing() {
-		return nil, false, nil
+		return false, nil
 	}
 	missing := before.file == nil
 	switch {
 	case missing && !locked:
-		return nil, false, makeEmpty(target)
+		return true, makeEmpty(target)
 	case !locked || before.stat.Nlink > 1:
 		err = errInPlace // unlocked, the temporary file might be another process's
 	default:
-		folder, err = e.replace(target, before, p)
+		err = e.replace(target, before, p, placed)
 	}
 	if errors.Is(err, errInPlace) && !missing {
-		return nil, false, e.writeInto(target, before, p, locked)
+		return false, e.writeInto(target, before, p, locked)
 	}
-	return folder, missing && err == nil, err
+	return missing && err == nil, err
 }
 
 // makeEmpty makes a missing file, to be edited in the next attempt.
@@ -171,6 +168,7 @@ func followLinks(path string) (string, error) {
 type snapshot struct {
 	file    *os.File
 	stat    unix.Stat_t
+	mode    os.FileMode
 	content []byte
 }
 
@@ -202,7 +200,12 @@ func (s *snapshot) read() error {
 	if err := unix.Fstat(int(s.file.Fd()), &s.stat); err != nil {
 		return &fs.PathError{Op: "fstat", Path: s.file.Name(), Err: err}
 	}
-	if s.stat.Mode&unix.S_IFMT != unix.S_IFREG {
+	info, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	s.mode = info.Mode()
+	if !s.mode.IsRegular() {
 		return fmt.Errorf("%s is not a regular file", s.file.Name())
 	}
 	if s.stat.Size > maxSize {
@@ -217,7 +220,7 @@ func (s *snapshot) read() error {
 	return err
 }
 
-// unchanged tells whether target is still the file that was read.
+// unchanged reports whether target is still the file that was read.
 func (s *snapshot) unchanged(target string) (bool, error) {
 	var now unix.Stat_t
 	err := unix.Lstat(target, &now)

@@ -24,7 +24,7 @@ var (
 	wrapperTools = []string{"tcpd", "tcpdchk", "tcpdmatch", "safe_finger", "try-from"}
 )
 
-// Effective tells whether any service below root ("/" as a rule) reads the
+// Effective reports whether any service below root ("/" as a rule) reads the
 // file, and in words which, or what to use instead. It looks for programs that
 // link libwrap.so and for an inetd.conf that runs tcpd; a service with libwrap
 // built in escapes it. It reads hundreds of files: not for the hot path.
@@ -81,7 +81,8 @@ func linksLibwrap(path string) bool {
 	}
 	defer func() { _ = file.Close() }()
 	libraries, err := file.ImportedLibraries()
-	return err == nil && slices.ContainsFunc(libraries, func(name string) bool { return strings.HasPrefix(name, "libwrap.so") })
+	isLibwrap := func(name string) bool { return strings.HasPrefix(name, "libwrap.so") }
+	return err == nil && slices.ContainsFunc(libraries, isLibwrap)
 }
 
 // inetdRunsTCPD looks for an active line that names tcpd.

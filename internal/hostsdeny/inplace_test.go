@@ -31,8 +31,8 @@ func TestInPlaceContract(t *testing.T) {
 		if after := statFile(t, path); after.Ino != before.Ino || after.Nlink != 2 {
 			t.Error("the file was replaced")
 		}
-		if blocks, err := e.List(t.Context()); err != nil || len(blocks) > 0 {
-			t.Errorf("%v (%v) are left over", blocks, err)
+		if listing, err := e.List(t.Context()); err != nil || len(listing.Blocks) > 0 {
+			t.Errorf("%v (%v) are left over", listing.Blocks, err)
 		}
 	}
 }

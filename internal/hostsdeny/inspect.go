@@ -14,7 +14,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// Inspect says whether the file can have an effect: whether libwrap reads it as it is
+// Inspect returns whether the file can have an effect: whether libwrap reads it as it is
 // meant, whether any service below root reads it, and whether hosts.allow lets in
 // beforehand whom it denies. It changes nothing.
 func (e *Enforcer) Inspect(_ context.Context, root string) []enforcer.Finding {
@@ -103,7 +103,8 @@ func inspectAllow(path string) enforcer.Finding {
 		}
 		clients, option, _ := strings.Cut(clients, ":")
 		names := splitDaemons(clients)
-		if !slices.Contains(names, "ALL") || slices.Contains(names, "EXCEPT") || strings.EqualFold(strings.TrimSpace(option), "deny") {
+		denies := strings.EqualFold(strings.TrimSpace(option), "deny")
+		if !slices.Contains(names, "ALL") || slices.Contains(names, "EXCEPT") || denies {
 			continue
 		}
 		f.Found = fmt.Sprintf("%s:%d: %q lets everybody in before hosts.deny is asked", path, n, text)

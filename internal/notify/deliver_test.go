@@ -53,7 +53,7 @@ func TestCallDelivers(t *testing.T) {
 func TestFailuresAndRecovery(t *testing.T) {
 	t.Parallel()
 	s, _ := newMailServer(t, false, false)
-	h := newHouse(t, s.conf("<email_to>second@example.org</email_to>"), "[mail]\ntimeout = \"300ms\"\n")
+	h := newHouse(t, s.conf("<email_to>second@example.org</email_to>"), "")
 	c := newClock()
 	d := h.deliverer(c)
 
@@ -100,7 +100,13 @@ func TestFailuresAndRecovery(t *testing.T) {
 			}
 		})
 		h.queueUp(c, "203.0.113.3", "5712")
+		sound := d.send
+		d.send = func(ctx context.Context, s Settings, to []string, message []byte) (map[string]error, error) {
+			s.Timeout.Duration = 300 * time.Millisecond
+			return sound(ctx, s, to, message)
+		}
 		step(t, d, c)
+		d.send = sound
 		close(release)
 		if h.waiting(stateWaiting) != 1 {
 			t.Fatal("the notification is lost")

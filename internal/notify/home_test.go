@@ -58,7 +58,7 @@ func (h house) idle() {
 	if _, err := os.Lstat(h.home.MailQueue()); err != nil {
 		return
 	}
-	lock, err := h.queue().waitLock(30 * time.Second)
+	lock, err := h.queue().waitLock(time.Minute)
 	if err != nil {
 		h.t.Fatal(err)
 	}

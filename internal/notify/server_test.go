@@ -315,7 +315,7 @@ func (s *mailServer) next() parsed {
 	select {
 	case m := <-s.got:
 		return parseMail(s.t, m)
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		s.t.Fatal("no mail came")
 		panic("not reached")
 	}

@@ -12,16 +12,16 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
-// Inspect says whether the routes can be seen, whether rules lead packets past them, and
+// Inspect returns whether the routes can be seen, whether rules lead packets past them, and
 // whether a network daemon below root takes away those that it does not know. It changes
 // nothing.
 func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding {
 	routes := enforcer.Finding{What: "routes", Verdict: enforcer.OK}
-	if blocks, err := e.List(ctx); err != nil {
+	if addrs, err := e.addresses(ctx); err != nil {
 		routes.Verdict, routes.Found = enforcer.Fault, err.Error()
 		routes.Mend = "run it as root, on a kernel with rtnetlink"
 	} else {
-		routes.Found = fmt.Sprintf("the main table can be read and has %d %s routes of protocol %d", len(blocks), e.typeName, e.protocol)
+		routes.Found = fmt.Sprintf("the main table can be read and has %d %s routes of protocol %d", len(addrs), e.typeName, e.protocol)
 	}
 	found := []enforcer.Finding{routes}
 	if s, err := netlink.Open(ctx); err == nil { // else there are no routes to be seen either
@@ -39,8 +39,8 @@ func inspectNetworkd(root string) enforcer.Finding {
 		return f // it does not run
 	}
 	files := []string{filepath.Join(root, "etc/systemd/networkd.conf")}
-	for _, pattern := range []string{"usr/lib/systemd/networkd.conf.d/*.conf", "run/systemd/networkd.conf.d/*.conf", "etc/systemd/networkd.conf.d/*.conf"} {
-		matches, _ := filepath.Glob(filepath.Join(root, pattern)) // the pattern is well-formed
+	for _, dir := range []string{"usr/lib", "run", "etc"} {
+		matches, _ := filepath.Glob(filepath.Join(root, dir, "systemd/networkd.conf.d/*.conf")) // well-formed
 		files = append(files, matches...)
 	}
 	managed := true

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	vnl "github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
@@ -23,21 +26,10 @@ var errPast = errors.New("it would have no effect")
 // interface that a link-local address is behind, and go by its own route.
 var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the main table's other routes; firewall-drop blocks it", errPast)
 
-func (e *Enforcer) block(ctx context.Context, addr netip.Addr, fresh bool) ([]string, error) {
-	s, err := netlink.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	notes, err := e.blockBy(ctx, s, addr, fresh)
-	if err != nil {
-		return nil, err
-	}
-	return append(notes, waysPast(s, addr)...), nil
-}
-
-// blockBy adds the route and looks up where it leads, in one go.
-func (e *Enforcer) blockBy(ctx context.Context, s *netlink.Socket, addr netip.Addr, fresh bool) ([]string, error) {
+// block adds the route and looks up where it leads, in one go.
+func (e *Enforcer) block(
+	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known,
+) (notes []string, err error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
 	if err != nil {
 		return nil, err
@@ -50,7 +42,7 @@ func (e *Enforcer) blockBy(ctx context.Context, s *netlink.Socket, addr netip.Ad
 	case addr.Is4():
 		return e.blockBesideV4(s, addr)
 	}
-	return e.blockBesideV6(ctx, s, addr, fresh, answers[1])
+	return e.blockBesideV6(ctx, s, addr, known, answers[1])
 }
 
 // inForce checks the answer to the look-up after a route was added, and takes
@@ -108,20 +100,21 @@ func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) ([]string, 
 // blockBesideV6 is for an address that has a route of our metric already. IPv6
 // knows no order among equals, so one that is not ours either blocks as well as
 // ours would, or is in the way.
-func (e *Enforcer) blockBesideV6(ctx context.Context, s *netlink.Socket, addr netip.Addr, fresh bool, looked netlink.Answer) ([]string, error) {
+func (e *Enforcer) blockBesideV6(
+	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known, looked netlink.Answer,
+) (notes []string, err error) {
 	if !dropped(looked) {
 		return nil, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
 	}
 	sameType := errors.Is(looked.Err, e.kind.errno)
-	if sameType && !fresh {
+	if sameType && known.Leased {
 		return nil, nil // ours, as a rule; to make sure takes a list of all
 	}
-	found := false
-	err := e.each(ctx, vnl.FAMILY_V6, func(ours netip.Addr) { found = found || ours == addr })
+	ours, err := e.dump(ctx, vnl.FAMILY_V6)
 	switch {
 	case err != nil && !errors.Is(err, vnl.ErrDumpInterrupted):
 		return nil, err
-	case !found:
+	case !slices.Contains(ours, addr):
 		return []string{fmt.Sprintf("a route to %s that is not ours blocks it already", addr)}, nil
 	case sameType:
 		return nil, nil
@@ -170,7 +163,7 @@ func checkDropped(addr netip.Addr, looked netlink.Answer) error {
 	return fmt.Errorf("%w: packets to it still have a way, look at `ip rule` and `ip route get %s`", errPast, addr)
 }
 
-// dropped tells whether the answer is that of a route like ours, or that there
+// dropped reports whether the answer is that of a route like ours, or that there
 // is no route at all.
 func dropped(looked netlink.Answer) bool {
 	for _, kind := range kinds {
@@ -181,7 +174,7 @@ func dropped(looked netlink.Answer) bool {
 	return errors.Is(looked.Err, unix.ENETUNREACH)
 }
 
-// noIPv6 tells whether err is how a kernel without IPv6 (ipv6.disable=1) answers.
+// noIPv6 reports whether err is how a kernel without IPv6 (ipv6.disable=1) answers.
 func noIPv6(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPFNOSUPPORT)
 }
@@ -197,4 +190,52 @@ func explain(addr netip.Addr, err error) error {
 		return fmt.Errorf("%w (needs root or CAP_NET_ADMIN)", err)
 	}
 	return err
+}
+
+// routeType returns where the route that was looked up leads, 0 for no such answer.
+func routeType(looked netlink.Answer) uint8 {
+	if len(looked.Message) < unix.SizeofRtMsg {
+		return 0
+	}
+	return nl.DeserializeRtMsg(looked.Message).Type
+}
+
+// add is the request for a new route; flags are of NLM_F_CREATE and its like.
+func (e *Enforcer) add(addr netip.Addr, flags int) *nl.NetlinkRequest {
+	message := nl.NewRtMsg() // of the main table
+	message.Type, message.Protocol = uint8(e.kind.number), uint8(e.protocol)
+	request := toward(addr, unix.RTM_NEWROUTE, flags|unix.NLM_F_ACK, message)
+	if addr.Is6() {
+		request.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(metricV6)))
+	}
+	return request
+}
+
+// del is the request to delete one route of ours, of that type in IPv4 (the
+// kernel does not look at it in IPv6); 0 means any.
+func (e *Enforcer) del(addr netip.Addr, routeType int) *nl.NetlinkRequest {
+	message := nl.NewRtDelMsg() // of the main table, any scope
+	message.Type, message.Protocol = uint8(routeType), uint8(e.protocol)
+	return toward(addr, unix.RTM_DELROUTE, unix.NLM_F_ACK, message)
+}
+
+// lookup is the request to say where a packet to addr would go.
+func lookup(addr netip.Addr) *nl.NetlinkRequest {
+	return toward(addr, unix.RTM_GETROUTE, 0, &nl.RtMsg{})
+}
+
+// lookupFrom is lookup for a packet with that source.
+func lookupFrom(source, addr netip.Addr) *nl.NetlinkRequest {
+	request := toward(addr, unix.RTM_GETROUTE, 0, &nl.RtMsg{RtMsg: unix.RtMsg{Src_len: uint8(source.BitLen())}})
+	request.AddData(nl.NewRtAttr(unix.RTA_SRC, source.AsSlice()))
+	return request
+}
+
+func toward(addr netip.Addr, what, flags int, message *nl.RtMsg) *nl.NetlinkRequest {
+	message.Family = netlink.Family(addr.Is6())
+	message.Dst_len = uint8(addr.BitLen())
+	request := nl.NewNetlinkRequest(what, flags)
+	request.AddData(message)
+	request.AddData(nl.NewRtAttr(unix.RTA_DST, addr.AsSlice()))
+	return request
 }

@@ -43,7 +43,7 @@ func Main(env app.Env, kind enforcer.Kind) int {
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
 		defer cancel()
 		return r.handle(ctx, c)
-	})
+	}, "--response", kind.Name)
 }
 
 // handle carries out a call.
@@ -104,7 +104,7 @@ func (r *responder) afterAdd(ctx context.Context, request arproto.Request, taken
 	if r.ByHand && r.kind.Caveat != nil {
 		r.Advise(r.kind.Caveat())
 	}
-	if !taken.Made {
+	if !taken.Made || taken.LeaseErr != nil {
 		return
 	}
 	if err := r.hold.PutBack(ctx); err != nil {

@@ -1,7 +1,10 @@
-// Package statedir makes the folder that holds the suite's state, and refuses one that
-// somebody else could have put there: the group that OSSEC's daemons run as may write in
-// the folder above it (Wazuh's var is root:wazuh 0770), and root must not be led to write
-// elsewhere by a link, nor to trust what others wrote.
+// Package state is how the suite keeps files beside others who can write nearby: a folder
+// that is root's alone, locks between processes, reading what others may have put something
+// else in the place of, and replacing a file at once.
+//
+// The group that OSSEC's daemons run as may write in the folder above the state folder
+// (Wazuh's var is root:wazuh 0770), and root must not be led to write elsewhere by a link, nor
+// to trust what others wrote.
 package state
 
 import (
@@ -12,7 +15,7 @@ import (
 	"syscall"
 )
 
-// Make makes the folder (0700) if it is missing, and checks it.
+// MakeDir makes the folder (0700) if it is missing, and checks it.
 func MakeDir(dir string) error {
 	if err := CheckDir(dir); !errors.Is(err, os.ErrNotExist) {
 		return err // it is there, as nearly always
@@ -26,7 +29,7 @@ func MakeDir(dir string) error {
 	return CheckDir(dir)
 }
 
-// Check returns nil only for a folder that belongs to this process's user and that
+// CheckDir returns nil only for a folder that belongs to this process's user and that
 // nobody else may write in. A missing one is an error that errors.Is os.ErrNotExist.
 func CheckDir(dir string) error {
 	info, err := os.Lstat(dir)
@@ -45,7 +48,7 @@ func checkDir(dir string, info os.FileInfo) error {
 		dir, os.Geteuid(), info.Mode(), owner)
 }
 
-// Open opens a folder that Check allows. What goes by way of it stays in that one, whatever
+// OpenDir opens a folder that CheckDir allows. What goes by way of it stays in that one, whatever
 // is put in its place afterwards: who may write in the folder above can do so at any time.
 func OpenDir(dir string) (*os.Root, error) {
 	return openDir(dir,
@@ -53,7 +56,7 @@ func OpenDir(dir string) (*os.Root, error) {
 		func() (*os.Root, error) { return os.OpenRoot(dir + "/") }) // a pipe in its place would be waited for
 }
 
-// OpenIn opens a folder in an open one in the same way.
+// OpenDirIn opens a folder in an open one in the same way.
 func OpenDirIn(above *os.Root, name string) (*os.Root, error) {
 	return openDir(filepath.Join(above.Name(), name),
 		func() (os.FileInfo, error) { return above.Lstat(name) },

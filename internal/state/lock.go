@@ -1,8 +1,3 @@
-// Package filelock makes processes wait for one another: flock(2) for a whole
-// file, and byte-range locks for one address in many. Locks are taken by the
-// kernel's own queue (no polling), are gone with the process that held them
-// (kill -9 included), and waiting is bounded. It never deletes a lock file, for
-// that would let two holders in.
 package state
 
 import (
@@ -18,7 +13,10 @@ import (
 // ErrLocked is what waiting ends in when the holder does not let go in time.
 var ErrLocked = errors.New("still locked by another process")
 
-// Lock is a lock that is held until Release.
+// Lock is a lock that is held until Release: flock(2) for a whole file, a byte-range lock for
+// one address in many. Locks are taken by the kernel's own queue (no polling), are gone with the
+// process that held them (kill -9 included), and waiting is bounded. A lock file is never
+// deleted, for that would let two holders in.
 type Lock struct{ fd int }
 
 // Release gives the lock back. It is safe on a nil Lock, and to be called once.
@@ -39,15 +37,15 @@ func Shared(path string, wait time.Duration) (*Lock, error) {
 	return acquire(path, wait, whole(unix.LOCK_SH))
 }
 
-// Slot locks one of 2^31 places of the file at path, so that those who work on
-// different things need not wait for one another. Slots and All exclude each
+// LockSlot locks one of 2^31 places of the file at path, so that those who work on
+// different things need not wait for one another. Slots and LockAll exclude each
 // other; they do not meet Exclusive and Shared (fcntl(2) and flock(2) are
 // different locks), so a file should serve one or the other.
 func LockSlot(path string, slot uint32, wait time.Duration) (*Lock, error) {
 	return acquire(path, wait, byteRange(int64(slot&0x7fffffff), 1))
 }
 
-// All locks every Slot of the file at path.
+// LockAll locks every slot of the file at path.
 func LockAll(path string, wait time.Duration) (*Lock, error) {
 	return acquire(path, wait, byteRange(0, 0))
 }

@@ -1,7 +1,3 @@
-// Package plainfile reads files that others may have put something else in the place of.
-// It opens plain files only, never waits for the other end of a pipe, and reads no more
-// than it is told. It goes past the runtime's poller, which is of no use for plain files
-// and costs a response, which lives for 2 ms, six more system calls a file and a thread.
 package state
 
 import (
@@ -13,10 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File is a plain file that is read from its beginning.
+// File is a plain file that is read from its beginning. It goes past the runtime's poller,
+// which is of no use for plain files and costs a response, which lives for 2 ms, six more
+// system calls a file and a thread.
 type File struct{ fd int }
 
-// Open opens the file at path, following links. What is no plain file is an error.
+// Open opens the file at path, following links. What is no plain file is an error; the other
+// end of a pipe is not waited for.
 func Open(path string) (*File, error) {
 	fd, err := retry(func() (int, error) {
 		return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

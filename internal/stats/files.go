@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// family is a log and what became of it when it was rotated.
+// family is a log and its rotated ones.
 type family struct {
 	current string // the log that is written to
 	dated   string // folder with the dated ones in YYYY/Mon/, "" for none
@@ -46,8 +46,8 @@ type logFile struct {
 	first int64 // time of the first line that has one, in seconds; 0 when none was found
 }
 
-// fileID tells a file from all others, whatever its name is. Folders of rotated logs may
-// be on a file system of their own.
+// fileID identifies a file, whatever its name is. Folders of rotated logs may be on a file
+// system of their own.
 type fileID struct{ device, inode uint64 }
 
 func idOf(info os.FileInfo) fileID {
@@ -55,8 +55,8 @@ func idOf(info os.FileInfo) fileID {
 	return fileID{uint64(stat.Dev), stat.Ino} // 32 bits on some
 }
 
-// list returns the files of the family that exist, the current one first, and what was
-// passed over. A file that has two names counts once.
+// list returns the files of the family that exist, the current one first, and notes on
+// those that were skipped. A file that has two names counts once.
 func (f family) list() ([]logFile, []string, error) {
 	var files []logFile
 	var notes []string
@@ -78,7 +78,7 @@ func (f family) list() ([]logFile, []string, error) {
 		files = append(files, logFile{path: path, gz: strings.HasSuffix(path, ".gz"), size: info.Size(), mod: info.ModTime(), id: id})
 		return nil
 	}
-	missing := add(f.current) // first of all: if it is rotated now, its id shows it
+	missing := add(f.current) // first of all: if it is rotated now, its id is known
 	dir, base := filepath.Split(f.current)
 	entries, err := os.ReadDir(filepath.Clean(dir))
 	if err != nil && missing == nil {
@@ -112,7 +112,7 @@ func (f family) list() ([]logFile, []string, error) {
 	return files, notes, missing
 }
 
-// open opens the file for reading what it holds, unpacked.
+// open returns the file, and a reader of what it holds, unpacked.
 func (l *logFile) open() (*os.File, io.Reader, error) {
 	file, err := openPlain(l.path)
 	if err != nil {
@@ -129,8 +129,8 @@ func (l *logFile) open() (*os.File, io.Reader, error) {
 	return file, unpacked, nil
 }
 
-// openPlain opens a plain file. Opening a pipe that stands in its place would wait for
-// ever: others than root can write in the log folder.
+// openPlain opens a plain file. Opening a pipe in its place would wait for ever: others
+// than root can write in the log folder.
 func openPlain(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -149,7 +149,7 @@ func openPlain(path string) (*os.File, error) {
 
 var errNotPlain = errors.New("not a plain file")
 
-// unpackedSize returns how many bytes a packed file holds, as it says itself.
+// unpackedSize returns how many bytes a packed file holds, by its own trailer.
 func (l *logFile) unpackedSize() int64 {
 	if !l.gz {
 		return l.size
@@ -185,7 +185,7 @@ func (l *logFile) readFirst(timeOf func(line []byte) (int64, bool)) error {
 		}
 		inLine = errors.Is(err, bufio.ErrBufferFull)
 		if err != nil && !inLine {
-			return nil // an empty one, or what is wrong shows when it is read
+			return nil // an empty one, or a fault shows when it is read
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Package arlog writes and reads the lines of logs/active-responses.log. A line
-// says what is now true, not what was tried: StatusAdd only when the block
-// stands, StatusDelete only when it is gone.
+// says what is now true, not what was tried: StatusAdd only when the block is in force,
+// StatusDelete only when it is gone.
 //
 // Lines come in two dialects. OSSEC's is
 //
@@ -25,17 +25,17 @@ import (
 	"time"
 )
 
-// Status is the outcome that a line tells.
+// Status is the outcome that a line logs.
 type Status string
 
-// The outcomes. A stock script's line only ever has the first two, and they mean
-// what it tried.
+// The outcomes. A stock script's line has only the first two, and they mean what it
+// tried.
 const (
 	StatusAdd    Status = "add"    // the block is in force
 	StatusDelete Status = "delete" // the block is gone
 	StatusSkip   Status = "skip"   // nothing was done, on purpose
 	StatusError  Status = "error"  // it failed; the message says why
-	StatusWarn   Status = "warn"   // what was asked for holds, and something beside it is wrong
+	StatusWarn   Status = "warn"   // what was asked for holds; something beside it is wrong
 )
 
 // MaxLine bounds a line in bytes, its newline included. The JSON of a Wazuh
@@ -45,7 +45,7 @@ const MaxLine = 4096
 // maxWord bounds an alert id, a rule id and a user name in bytes.
 const maxWord = 64
 
-// Entry is what one line tells.
+// Entry is one line.
 type Entry struct {
 	Time    time.Time
 	Program string // full path as invoked
@@ -53,7 +53,7 @@ type Entry struct {
 	Addr    netip.Addr // the zero Addr is written as "-"
 	AlertID string     // "" is written as "-"
 	RuleID  string     // "" is written as "-"
-	Message string     // Blocked, Unblocked, Skipped or Failed make it
+	Message string     // made by Blocked, Unblocked, Skipped, Failed or Warning
 
 	// Wazuh selects Wazuh's dialect.
 	Wazuh bool
@@ -77,14 +77,13 @@ func Skipped(addr netip.Addr, why string) string {
 }
 
 // Failed is the message of a StatusError line.
-func Failed(err error) string {
-	return "Failed: " + strings.ReplaceAll(err.Error(), "\n", "; ") // errors.Join puts each on a line
-}
+func Failed(err error) string { return "Failed: " + oneLine(err) }
 
 // Warning is the message of a StatusWarn line.
-func Warning(err error) string {
-	return "Warning: " + strings.ReplaceAll(err.Error(), "\n", "; ")
-}
+func Warning(err error) string { return "Warning: " + oneLine(err) }
+
+// oneLine joins what errors.Join puts on lines of their own.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 func withUser(message, user string) string {
 	if user == "" {

@@ -16,7 +16,7 @@ type fields struct {
 	// keys are what may stand in front of a dot in a key that is a path in itself, with the
 	// quotation mark before it: "source.ip".
 	keys [][]byte
-	// ends tells the last bytes of keys: most dots stand behind digits.
+	// ends marks the last bytes of keys: most dots stand behind digits.
 	ends [256]bool
 }
 
@@ -96,14 +96,13 @@ func (a *fields) address(alert *fastjson.Value, f *Fields) bool {
 		if len(text) == 0 {
 			continue
 		}
-		var ok bool
-		f.Addr, ok = parseAddr(text)
-		return ok && !f.Addr.IsUnspecified() && bytes.IndexByte(text, '%') < 0
+		f.Addr = parseAddr(text)
+		return f.Addr.IsValid() && !f.Addr.IsUnspecified() && bytes.IndexByte(text, '%') < 0
 	}
 	return false
 }
 
-// dotted tells that a key may be a path in itself: arproto knows how.
+// dotted reports whether a key may be a path in itself, which arproto reads.
 func (a *fields) dotted(text []byte) bool {
 	for at := 0; ; at++ {
 		dot := bytes.IndexByte(text[at:], '.')

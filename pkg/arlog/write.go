@@ -62,7 +62,7 @@ func takeBack(fd, n int) {
 }
 
 // open opens for appending without following a link or waiting for a pipe's reader, and
-// without the runtime's poller: see internal/plainfile.
+// without the runtime's poller: see internal/state.
 func open(path string) (fd int, made bool, err error) {
 	try := func(flags int) (fd int, err error) {
 		for {
