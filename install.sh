@@ -121,9 +121,8 @@ done
 destdir=${DESTDIR-}
 source=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
-# A person's PATH often lacks the folders with programs for administrators. Tests set
-# AR_TEST_SBIN in their place.
-PATH=$PATH:${AR_TEST_SBIN-/usr/local/sbin:/usr/sbin:/sbin}
+# A person's PATH often lacks the folders with programs for administrators.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 have() { command -v "$1" >/dev/null 2>&1; }
 

@@ -1,22 +1,17 @@
-// Command ossec-ar is the administrator's tool. This is a stand-in with the word mail alone.
+// Command ossec-ar is the administrator's tool over all blocking responses: who is blocked and
+// why, blocking and freeing by hand, upkeep, checks.
 package main
 
 import (
-	"context"
 	"os"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/ossec-ar/ossec-ar/internal/app"
-	"github.com/ossec-ar/ossec-ar/internal/app/command"
-	"github.com/ossec-ar/ossec-ar/internal/notify"
+	"github.com/ossec-ar/ossec-ar/internal/control"
+	"github.com/ossec-ar/ossec-ar/internal/firewall"
+	"github.com/ossec-ar/ossec-ar/internal/hostsdeny"
+	"github.com/ossec-ar/ossec-ar/internal/nullroute"
 )
 
 func main() {
-	p := app.New(app.OS(), "ossec-ar")
-	p.Hint = notify.Hint
-	line := command.Line{Program: &p, Summary: "look after the active responses"}
-	frame := line.App()
-	frame.Commands = []*cli.Command{notify.Command(&p)}
-	os.Exit(line.Run(context.Background(), frame, p.Arguments()))
+	os.Exit(control.Main(app.OS(), firewall.Kind, hostsdeny.Kind, nullroute.Kind))
 }

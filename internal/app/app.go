@@ -35,6 +35,8 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	StdinTerminal  bool
 	StdoutTerminal bool
+	NoColor        bool   // $NO_COLOR is set, or the terminal knows no colours
+	Executable     string // the file that runs, links resolved
 	Dir            string // working directory
 	OssecHome      string // $OSSEC_HOME
 	Now            func() time.Time
@@ -46,11 +48,14 @@ type Env struct {
 // OS returns the real outside.
 func OS() Env {
 	growStack(false)
-	dir, _ := os.Getwd() // only matters to a relative name, and then "" is as good
+	dir, _ := os.Getwd()             // only matters to a relative name, and then "" is as good
+	executable, _ := os.Executable() // only matters to ossec-ar, and there it is one of several ways
 	return Env{
 		Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		StdinTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		StdoutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
+		NoColor:        os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb",
+		Executable:     executable,
 		Dir:            dir, OssecHome: os.Getenv("OSSEC_HOME"),
 		Now: time.Now, ParentPID: os.Getppid(), Proc: "/proc",
 		Resolver: &net.Resolver{PreferGo: true},

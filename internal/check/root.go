@@ -1,5 +1,3 @@
-//go:build !artest
-
 package check
 
 // systemRoot is the folder that the system's files are under.

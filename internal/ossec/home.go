@@ -4,6 +4,7 @@
 package ossec
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -32,6 +33,38 @@ func FindHome(invoked, dir, override string) Home {
 	return DefaultHome
 }
 
+// FindToolHome derives the home that ossec-ar works on: the folder above the bin that it was
+// invoked in, else override, else the one above the bin that its executable, links resolved, is
+// in, else DefaultHome. A folder is a home when it holds active-response/bin, so that a copy in
+// /usr/bin makes none of /usr.
+func FindToolHome(invoked, executable, dir, override string) Home {
+	if strings.Contains(invoked, "/") {
+		if !filepath.IsAbs(invoked) {
+			invoked = filepath.Join(dir, invoked)
+		}
+		if home, ok := homeAbove(invoked); ok {
+			return home
+		}
+	}
+	if filepath.IsAbs(override) {
+		return Home(filepath.Clean(override))
+	}
+	if home, ok := homeAbove(executable); ok {
+		return home
+	}
+	return DefaultHome
+}
+
+func homeAbove(path string) (Home, bool) {
+	bin := filepath.Dir(path)
+	home := Home(filepath.Dir(bin))
+	if filepath.Base(bin) != "bin" {
+		return "", false
+	}
+	info, err := os.Stat(home.Programs())
+	return home, err == nil && info.IsDir()
+}
+
 // The files under the home.
 func (h Home) Conf() string            { return h.join("etc/ossec.conf") }
 func (h Home) Settings() string        { return h.join("etc/active-response.toml") }
@@ -47,5 +80,6 @@ func (h Home) MailQueue() string       { return h.join("var/active-response/mail
 func (h Home) JSONLog() string         { return h.join("logs/active-responses.json") }
 func (h Home) State() string           { return h.join("var/active-response") }
 func (h Home) Programs() string        { return h.join("active-response/bin") }
+func (h Home) Tool() string            { return h.join("bin/ossec-ar") }
 
 func (h Home) join(name string) string { return filepath.Join(string(h), name) }

@@ -300,3 +300,23 @@ func (l *List) resolve(ctx context.Context, hosts []host, visit func(host, []net
 	}
 	started.Wait()
 }
+
+// Entries hands every entry to visit, host names without what they resolve to.
+func (l *List) Entries(visit func(Match)) {
+	if l.gateways {
+		l.addGateways()
+	}
+	for _, n := range l.networks {
+		visit(n.match())
+	}
+	hosts := slices.Clone(l.hosts)
+	for _, path := range l.files {
+		hosts = append(hosts, l.scanFile(path, func(n network) bool {
+			visit(n.match())
+			return true
+		})...)
+	}
+	for _, h := range hosts {
+		visit(Match{h.name, h.source})
+	}
+}

@@ -47,19 +47,13 @@ func ManWrite(w io.Writer, frame *cli.App, text ManText) error {
 		}
 		p.text(paragraph)
 	}
-	p.section("OPTIONS")
-	p.flags(frame.Flags)
-	p.section("COMMANDS")
-	for _, c := range frame.Commands {
-		if c.Hidden || c.Name == "help" {
-			continue
-		}
-		p.entry(strings.TrimSpace(c.Name+" "+c.ArgsUsage), c.Usage)
-		if flags := visible(c.Flags); len(flags) > 0 {
-			p.line(".RS")
-			p.flags(flags)
-			p.line(".RE")
-		}
+	if flags := visible(frame.Flags); len(flags) > 0 {
+		p.section("OPTIONS")
+		p.flags(flags)
+	}
+	if len(frame.Commands) > 0 {
+		p.section("COMMANDS")
+		p.commands("", frame.Commands)
 	}
 	p.list("FILES", text.Files)
 	p.list("EXIT STATUS", text.Exit)
@@ -100,6 +94,25 @@ func (p *page) list(title string, entries [][2]string) {
 	p.section(title)
 	for _, e := range entries {
 		p.entry(e[0], e[1])
+	}
+}
+
+// commands writes what each command does; of one that has others below it, those.
+func (p *page) commands(above string, commands []*cli.Command) {
+	for _, c := range commands {
+		switch {
+		case c.Hidden || c.Name == "help":
+			continue
+		case len(c.Subcommands) > 0:
+			p.commands(above+c.Name+" ", c.Subcommands)
+			continue
+		}
+		p.entry(strings.TrimSpace(above+c.Name+" "+c.ArgsUsage), c.Usage)
+		if flags := visible(c.Flags); len(flags) > 0 {
+			p.line(".RS")
+			p.flags(flags)
+			p.line(".RE")
+		}
 	}
 }
 

@@ -1,0 +1,208 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/alerts"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+)
+
+// alertWait bounds the search for one alert: a packed file of a whole day is read through.
+const alertWait = 10 * time.Second
+
+// show shows everything about one address.
+func (t *tool) show(c *cli.Context) int {
+	request, err := address(c.Args().First())
+	if err != nil {
+		return t.usage(mistaken(t.Name+" list shows all", "%v", err))
+	}
+	f := filter{addr: request.Addr}
+	snapshots, never, failed := t.snapshots(c.Context, f)
+	t.say("%s", t.colour(bold, request.Addr.String()))
+	found := false
+	ids := map[string]bool{}
+	for r := range rows(snapshots, never, f) {
+		found = true
+		t.showRow(r, ids)
+	}
+	if !found && !failed {
+		t.say("  not blocked")
+	}
+	t.say("  %s", t.verdict(c.Context, request.Addr))
+	for id := range ids {
+		t.showAlert(c.Context, id)
+	}
+	t.showLog(request.Addr)
+	if failed {
+		return app.ExitFailed
+	}
+	return app.ExitOK
+}
+
+func (t *tool) showRow(r row, ids map[string]bool) {
+	t.say("  %s: %s", r.Response, t.colour(r.colour(), r.state()))
+	if r.Counted {
+		t.say("    dropped %s, %s", count(int(r.Packets), "packet"), count(int(r.Bytes), "byte"))
+	}
+	for _, h := range r.Holds {
+		text := "held by " + arlog.Word(h.program) + " since " + t.when(moment(h.since))
+		if h.until != 0 {
+			text += ", until " + t.when(moment(h.until))
+		}
+		if h.rule != "" {
+			text += ", rule " + arlog.Word(h.rule)
+		}
+		if h.alert != "" {
+			text += ", alert " + arlog.Word(h.alert)
+			ids[h.alert] = true
+		}
+		if h.reason != "" {
+			text += ": " + plain(h.reason)
+		}
+		t.say("    %s", text)
+	}
+}
+
+// verdict says whether the whitelist covers an address.
+func (t *tool) verdict(ctx context.Context, addr netip.Addr) string {
+	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Resolver)
+	match, covered := list.Match(ctx, addr)
+	switch {
+	case covered:
+		return t.colour(alert, "whitelisted by "+plain(match.String()))
+	case err != nil:
+		return "not whitelisted, as far as the whitelist can be read: " + plain(err.Error())
+	}
+	return "not whitelisted"
+}
+
+func (t *tool) showAlert(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, alertWait)
+	defer cancel()
+	a, err := alerts.Find(ctx, t.Home.Alerts(), id)
+	t.say("")
+	switch {
+	case errors.Is(err, alerts.ErrNoAlert):
+		t.say("alert %s: not in %s any more, or never written", arlog.Word(id), t.Home.Alerts())
+		return
+	case err != nil:
+		t.say("alert %s: %s", arlog.Word(id), plain(err.Error()))
+		return
+	}
+	t.say("%s", t.colour(bold, fmt.Sprintf("alert %s of %s", arlog.Word(id), a.Time.In(t.Now().Location()).Format(time.DateTime))))
+	t.say("  rule %s (level %d): %s", arlog.Word(a.RuleID), a.Level, plain(a.Description))
+	t.say("  from %s", plain(strings.TrimSpace(a.Host+" "+a.Location)))
+	if a.User != "" {
+		t.say("  user %s", plain(a.User))
+	}
+	const most = 12
+	for _, line := range a.Log[:min(len(a.Log), most)] {
+		t.say("  | %s", plain(line))
+	}
+	if more := len(a.Log) - most; more > 0 {
+		t.say("  | and %d more lines", more)
+	}
+}
+
+// Bounds of what is read and shown of the log.
+const (
+	maxTail    = 4 << 20 // bytes, from its end
+	maxEntries = 10
+)
+
+// showLog shows what the log last said about an address.
+func (t *tool) showLog(addr netip.Addr) {
+	var last []arlog.Entry
+	err := t.tail(func(e arlog.Entry) {
+		if e.Addr != addr {
+			return
+		}
+		if len(last) == maxEntries {
+			last = append(last[:0], last[1:]...)
+		}
+		last = append(last, e)
+	})
+	t.say("")
+	switch {
+	case err != nil:
+		t.say("log: %s", plain(err.Error()))
+		return
+	case len(last) == 0:
+		t.say("log: nothing about it in the last %d MiB of %s", maxTail>>20, t.Home.ResponseLog())
+		return
+	}
+	t.say("%s", t.colour(bold, "log"))
+	for _, e := range last {
+		t.say("  %s", t.entry(e))
+	}
+}
+
+// entry is a line of the log for people.
+func (t *tool) entry(e arlog.Entry) string {
+	name := e.Program[strings.LastIndexByte(e.Program, '/')+1:]
+	text := fmt.Sprintf("%s  %s %s", t.when(e.Time), arlog.Word(name), e.Status)
+	if e.Message != "" {
+		text += "  " + plain(e.Message)
+	}
+	return text
+}
+
+// tail reads the entries at the end of active-responses.log.
+func (t *tool) tail(visit func(arlog.Entry)) error {
+	file, err := state.Open(t.Home.ResponseLog())
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	size, err := file.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = file.Seek(max(0, size-maxTail), io.SeekStart)
+	}
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxTail+(1<<20))) // it may grow meanwhile
+	if err != nil {
+		return err
+	}
+	p := arlog.Parser{Location: t.Now().Location(), AddressFields: t.settings.Wazuh.AddressFields}
+	var fields arlog.Fields
+	for line := range bytes.Lines(text) {
+		if p.Parse(line, &fields) == nil {
+			visit(fields.Entry())
+		}
+	}
+	return nil
+}
+
+// lastFailure is the last error in the log.
+func (t *tool) lastFailure() string {
+	var last arlog.Entry
+	if err := t.tail(func(e arlog.Entry) {
+		if e.Status == arlog.StatusError {
+			last = e
+		}
+	}); err != nil {
+		return "none: " + plain(err.Error())
+	}
+	if last.Status == "" {
+		return "none"
+	}
+	text := t.entry(last)
+	if last.Addr.IsValid() {
+		text += " (" + last.Addr.String() + ")"
+	}
+	return text
+}

@@ -1,0 +1,218 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+)
+
+// summary is one response in status.
+type summary struct {
+	name, backend           string
+	blocked                 int            // addresses
+	by                      map[string]int // addresses by program
+	open, waiting, lifting  int
+	unleased, nowWhitelised int
+	faults                  []string
+	err                     error
+}
+
+// status shows the whole on one screen. It is exit status 1 when something is not in force.
+func (t *tool) status(c *cli.Context) int {
+	all, failed := t.summaries(c.Context)
+	t.say("%s %s, home %s", t.Name, app.Version, t.Home)
+	t.say("daemons: %s", cmp.Or(strings.Join(t.daemons(), ", "), t.colour(bad, "none runs")))
+	t.say("")
+	wide := 0
+	for _, s := range all {
+		wide = max(wide, len(s.title()))
+	}
+	for _, s := range all {
+		t.say("%s  %s", t.colour(bold, fmt.Sprintf("%-*s", wide, s.title())), s.text())
+		for _, wrong := range s.wrong() {
+			t.say("%*s  %s", wide, "", t.colour(bad, wrong))
+			failed = true
+		}
+	}
+	t.say("")
+	t.say("mail:         %s", t.mailStatus())
+	t.say("maintain:     %s", t.maintainStatus())
+	t.say("last failure: %s", t.lastFailure())
+	if wrong := t.health(c.Context); len(wrong) > 0 {
+		for _, line := range wrong {
+			t.say("health:       %s", t.colour(bad, plain(line)))
+		}
+		failed = true
+	} else {
+		t.say("health:       %s", t.colour(good, "nothing found; "+t.Name+" check looks closer"))
+	}
+	if failed {
+		return app.ExitFailed
+	}
+	return app.ExitOK
+}
+
+// summaries looks at all chosen responses.
+func (t *tool) summaries(ctx context.Context) (all []summary, failed bool) {
+	opened, failed := t.openAll(true)
+	never, _ := t.whitelist(ctx, false) // check reports the faults
+	for _, r := range opened {
+		s := summary{name: r.Kind.Name, by: map[string]int{}}
+		if b, ok := r.Enforcer.(interface{ Backend(context.Context) string }); ok {
+			s.backend = b.Backend(ctx)
+		}
+		var snap snapshot
+		snap, s.err = r.snapshot(ctx, filter{})
+		s.faults = snap.faults
+		for row := range rows([]snapshot{snap}, never, filter{}) {
+			s.add(row, r.Kind.InFile)
+		}
+		all = append(all, s)
+	}
+	return all, failed
+}
+
+func (s *summary) add(r row, inFile bool) {
+	switch r.State {
+	case blocked:
+		s.blocked++
+	case notInForce:
+		s.open++
+	case waiting:
+		s.waiting++
+	case lifting:
+		s.lifting++
+	case whitelisted:
+		s.nowWhitelised++
+	case notLeased:
+		if !inFile { // else they may be the administrator's own
+			s.unleased++
+		}
+	}
+	for _, h := range r.Holds {
+		if h.state != lease.Lifting {
+			s.by[h.program]++
+		}
+	}
+}
+
+func (s *summary) title() string {
+	if s.backend == "" {
+		return s.name
+	}
+	return s.name + " (" + s.backend + ")"
+}
+
+// mostPrograms is how many programs are named.
+const mostPrograms = 4
+
+func (s *summary) text() string {
+	if s.blocked == 0 && len(s.by) == 0 {
+		return "nothing blocked"
+	}
+	var programs []string
+	for name := range s.by {
+		programs = append(programs, name)
+	}
+	slices.SortFunc(programs, func(a, b string) int { return cmp.Or(cmp.Compare(s.by[b], s.by[a]), cmp.Compare(a, b)) })
+	var by []string
+	for _, name := range programs[:min(len(programs), mostPrograms)] {
+		by = append(by, fmt.Sprintf("%s %d", arlog.Word(name), s.by[name]))
+	}
+	if more := len(programs) - mostPrograms; more > 0 {
+		by = append(by, fmt.Sprintf("%d more", more))
+	}
+	return fmt.Sprintf("%d blocked: %s", s.blocked, strings.Join(by, ", "))
+}
+
+// wrong is what is not as it should be, a line each.
+func (s *summary) wrong() []string {
+	var out []string
+	some := func(n int, what string) {
+		if n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	some(s.open, "leased but not in force: ossec-ar repair")
+	some(s.waiting, "could not be blocked and wait for the next maintain")
+	some(s.lifting, "could not be lifted and wait for the next maintain")
+	some(s.unleased, "blocked but leased by nobody: ossec-ar repair")
+	some(s.nowWhitelised, "whitelisted by now: ossec-ar repair")
+	for _, fault := range s.faults {
+		out = append(out, plain(fault))
+	}
+	if s.err != nil {
+		out = append(out, plain(s.err.Error()))
+	}
+	return out
+}
+
+// daemons are OSSEC's and Wazuh's processes that run.
+func (t *tool) daemons() []string {
+	paths, _ := filepath.Glob(filepath.Join(t.Proc, "[0-9]*", "comm")) // the pattern is well-formed
+	var found []string
+	for _, path := range paths {
+		comm, err := state.Read(path, 64)
+		name := strings.TrimSpace(string(comm))
+		if err == nil && (strings.HasPrefix(name, "ossec-") || strings.HasPrefix(name, "wazuh-")) && name != t.Name && !slices.Contains(found, plain(name)) {
+			found = append(found, plain(name))
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// overdue is how old the last run of maintain may be.
+const overdue = 10 * time.Minute
+
+func (t *tool) maintainStatus() string {
+	done := t.readMaintained()
+	if done.At.IsZero() {
+		return t.colour(alert, "never ran: see "+t.Name+" check")
+	}
+	text := fmt.Sprintf("%s; blocked %d again, freed %d, ended %d", t.when(done.At), done.Blocked, done.Freed, done.Ended)
+	if done.Failed != "" {
+		text += "; " + t.colour(bad, "failed: "+plain(strings.ReplaceAll(done.Failed, "\n", "; ")))
+	}
+	return text
+}
+
+// health is what keeps the suite from its work.
+func (t *tool) health(context.Context) []string {
+	var wrong []string
+	if t.settingsFault != nil {
+		wrong = append(wrong, strings.Split(t.settingsFault.Error(), "\n")...)
+	}
+	dir := t.Home.State()
+	if err := state.CheckDir(dir); err != nil && !os.IsNotExist(err) {
+		wrong = append(wrong, err.Error())
+	}
+	if damaged, _ := filepath.Glob(filepath.Join(dir, "*.damaged*")); len(damaged) > 0 { // the pattern is well-formed
+		wrong = append(wrong, fmt.Sprintf("%s was damaged and moved aside", damaged[0]))
+	}
+	done := t.readMaintained()
+	leased := slices.ContainsFunc(t.all, func(k enforcer.Kind) bool {
+		_, err := os.Lstat(lease.New(dir, k.Name).Path())
+		return err == nil
+	})
+	switch {
+	case done.At.IsZero() && leased:
+		wrong = append(wrong, "maintain never ran: what is flushed stays open; cron or a timer should run it each minute")
+	case !done.At.IsZero() && t.Now().Sub(done.At) > overdue:
+		wrong = append(wrong, "maintain has not run since "+t.when(done.At)+": cron or a timer should run it each minute")
+	}
+	return wrong
+}

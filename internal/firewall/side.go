@@ -1,0 +1,267 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/state"
+)
+
+// errAbsent says that the kernel filters no packets of a family: nothing is blocked there, and
+// nothing can be.
+var errAbsent = errors.New("this host filters no IPv6 packets")
+
+// variant is which of the two kinds of iptables a program is.
+type variant int
+
+const (
+	unknownVariant variant = iota // asked through its command line only
+	overNFT                       // keeps its rules in nf_tables
+	legacy                        // in tables of its own
+)
+
+// side is one address family of this host for the time of one call.
+type side struct {
+	opts Options
+	v6   bool
+	tool
+	kernel *kernel
+	listed chains // what iptables listed last, nil when something was changed since
+
+	used   backend   // where addresses go, nil where absent says why they cannot
+	left   []backend // where another configuration may have put some
+	absent error
+}
+
+// tool is iptables or ip6tables.
+type tool struct {
+	program string // absolute path, "" when it is not installed
+	restore string // of the iptables-restore beside it
+	variant variant
+}
+
+// side finds out what there is and what is used. The caller closes its kernel.
+func (e *Firewall) side(ctx context.Context, v6 bool) *side {
+	s := &side{opts: e.opts, v6: v6, kernel: &kernel{}}
+	var err error
+	s.tool, err = s.find(s.familyName(""))
+	byRules, bySet, byTable := rules{s}, set{s}, table{s}
+	if s.program != "" {
+		s.left = []backend{byRules, bySet, byTable}
+	} else {
+		s.left = []backend{bySet, byTable}
+	}
+	switch backend := e.opts.Backend; {
+	case v6 && !s.kernelHasIPv6():
+		s.absent = fmt.Errorf("%w: the kernel has no IPv6", errAbsent)
+	case backend == NFTables, backend == Auto && errors.Is(err, exec.ErrNotFound):
+		s.use(byTable)
+	case err != nil:
+		s.absent = err
+	case backend == IPTables:
+		s.use(byRules)
+	case backend == IPSet:
+		s.use(bySet)
+	default:
+		s.use(auto{byRules, bySet}, byRules, bySet)
+	}
+	if stray := s.stray(ctx); stray != nil {
+		s.left = append(s.left, rules{stray})
+	}
+	return s
+}
+
+// use makes b the place for addresses, of which parts, b itself when none are given, are not
+// left over from another configuration then.
+func (s *side) use(b backend, parts ...backend) {
+	s.used = b
+	s.left = slices.DeleteFunc(s.left, func(left backend) bool { return left == b || slices.Contains(parts, left) })
+}
+
+// places are all in which addresses may stand, the used one first.
+func (s *side) places() []backend {
+	if s.used == nil {
+		return s.left
+	}
+	return append([]backend{s.used}, s.left...)
+}
+
+// familyName returns the name of the family's program: "iptables-legacy" for "-legacy".
+func (s *side) familyName(suffix string) string {
+	if s.v6 {
+		return "ip6tables" + suffix
+	}
+	return "iptables" + suffix
+}
+
+func (s *side) find(name string) (tool, error) {
+	program, err := exec.Find(name, s.opts.ToolDirs)
+	if err != nil {
+		return tool{}, err
+	}
+	restore, err := exec.Find(name+"-restore", []string{filepath.Dir(program)})
+	return tool{program, restore, variantOf(program)}, err
+}
+
+// variantOf goes by the file that the program's name leads to.
+func variantOf(program string) variant {
+	path, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return unknownVariant
+	}
+	switch filepath.Base(path) {
+	case "xtables-nft-multi":
+		return overNFT
+	case "xtables-legacy-multi", "xtables-multi": // the latter up to iptables 1.6
+		return legacy
+	}
+	return unknownVariant
+}
+
+// stray returns the side of the other variant of iptables, whose rules go on blocking after
+// update-alternatives(1) gave its name to this one, or it was uninstalled in part; nil when the
+// kernel has no rules of it or its program is not there.
+func (s *side) stray(ctx context.Context) *side {
+	other := &side{opts: s.opts, v6: s.v6, kernel: s.kernel}
+	if s.variant != legacy && s.kernelHasLegacyTable() {
+		other.tool, _ = other.find(s.familyName("-legacy"))
+	}
+	if s.variant != overNFT && other.program == "" && s.kernelHasNFTChain(ctx) {
+		other.tool, _ = other.find(s.familyName("-nft"))
+	}
+	if other.program == "" || other.restore == "" || other.variant == unknownVariant {
+		return nil
+	}
+	return other
+}
+
+// kernelHasLegacyTable reports whether there is one, for the program would make it.
+func (s *side) kernelHasLegacyTable() bool {
+	name := "thread-self/net/ip_tables_names" // of the network that the tables are asked for in
+	if s.v6 {
+		name = "thread-self/net/ip6_tables_names"
+	}
+	tables, err := state.Read(filepath.Join(s.opts.Proc, name), 4096)
+	return err == nil && slices.Contains(strings.Fields(string(tables)), filter)
+}
+
+func (s *side) kernelHasNFTChain(ctx context.Context) bool {
+	k, err := s.kernel.dial(ctx)
+	if err != nil {
+		return false
+	}
+	chain, err := s.nftFilter().chain(k, Chain)
+	return err == nil && chain != nil
+}
+
+func (s *side) kernelHasIPv6() bool {
+	_, err := os.Stat(filepath.Join(s.opts.Proc, "net/if_inet6"))
+	return err == nil
+}
+
+// kernel is the netfilter socket of one call, opened by the first who needs it.
+type kernel struct{ socket *netlink.Socket }
+
+func (k *kernel) dial(ctx context.Context) (_ *netlink.Socket, err error) {
+	if k.socket == nil {
+		k.socket, err = netlink.OpenNetfilter(ctx)
+	}
+	return k.socket, err
+}
+
+func (k *kernel) close() {
+	if k.socket != nil {
+		k.socket.Close()
+	}
+}
+
+// waitSeconds is how long iptables may wait for the xtables lock: somewhat less than there is
+// time, so that it can say what it waited for.
+func waitSeconds(ctx context.Context) int {
+	deadline, limited := ctx.Deadline()
+	if !limited {
+		return 15
+	}
+	return max(1, int(time.Until(deadline).Seconds()*3/4))
+}
+
+// run runs iptables or iptables-restore.
+func (s *side) run(ctx context.Context, program, stdin string, args ...string) ([]byte, error) {
+	args = append([]string{"-w", strconv.Itoa(waitSeconds(ctx))}, args...)
+	out, err := exec.Command(ctx, program, stdin, args...)
+	// The status of a program that cannot begin to work in its table (1.8.9, legacy).
+	const noTable = 3
+	if s.v6 && exec.Status(err) == noTable {
+		err = fmt.Errorf("%w: %w", errAbsent, err)
+	}
+	return out, err
+}
+
+// commands carries out commands of iptables-restore as one transaction: all or none.
+func (s *side) commands(ctx context.Context, lines ...string) error {
+	s.listed = nil
+	_, err := s.run(ctx, s.restore, "*"+filter+"\n"+strings.Join(lines, "\n")+"\nCOMMIT\n", "--noflush")
+	return err
+}
+
+// inChunks carries out many commands, some in each transaction: the variant over nf_tables sends
+// one in one message, which the kernel refuses where it is larger than a socket's buffer and the
+// sender is not root of the first user namespace (1.8.9: at about 1,000 rules).
+func (s *side) inChunks(ctx context.Context, lines []string) error {
+	for chunk := range slices.Chunk(lines, 500) {
+		if err := s.commands(ctx, chunk...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chains lists the whole table, with counters. iptables exits with 1 both for a chain that is
+// not there and for a table that it cannot read; the whole table tells them apart.
+func (s *side) chains(ctx context.Context) (chains, error) {
+	if s.listed != nil {
+		return s.listed, nil
+	}
+	out, err := s.run(ctx, s.program, "", "-t", filter, "-v", "-S")
+	if err != nil {
+		return nil, fmt.Errorf("listing rules: %w", err)
+	}
+	s.listed, err = parseChains(string(out))
+	return s.listed, err
+}
+
+// ourRules lists the rules of our chain, none when there is no chain.
+func (s *side) ourRules(ctx context.Context) ([]rule, error) {
+	out, err := s.run(ctx, s.program, "", "-t", filter, "-S", Chain)
+	if exec.Status(err) == 1 {
+		all, err := s.chains(ctx)
+		return all[Chain], err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing chain %s: %w", Chain, err)
+	}
+	all, err := parseChains(string(out))
+	return all[Chain], err
+}
+
+// lock keeps others from making chains, jumps and sets, and returns how to end that. Without a
+// lock two may make the same jump, which does no harm.
+func (s *side) lock() (unlock func()) {
+	if s.opts.LockPath == "" {
+		return func() {}
+	}
+	lock, err := state.Exclusive(s.opts.LockPath, s.opts.Timeout/2)
+	if err != nil {
+		return func() {}
+	}
+	return lock.Release
+}

@@ -1,0 +1,378 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
+)
+
+// The table of ours in nf_tables, and what is in it, as `nft list table inet ossec_ar`
+// shows it.
+const (
+	nftTableName = "ossec_ar"
+	nftSet4      = "blocked4"
+	nftSet6      = "blocked6"
+	nftInput     = "input"
+	nftForward   = "forward"
+	nftPriority  = -10    // before the chains of others that filter (priority 0)
+	nftMaxBytes  = 60_000 // of elements in one attribute, whose length has 16 bits
+	nftElements  = 3      // NFTA_SET_ELEM_LIST_ELEMENTS
+)
+
+var ourTable = nftTable{unix.NFPROTO_INET, nftTableName}
+
+func nftSetName(v6 bool) string {
+	if v6 {
+		return nftSet6
+	}
+	return nftSet4
+}
+
+// table blocks the elements of a set in a table of our own, for hosts without iptables. Both
+// families share its chains.
+type table struct{ *side }
+
+func (t table) name() string { return "table inet " + nftTableName }
+
+func (t table) describe(addr netip.Addr) string {
+	return fmt.Sprintf("nft add element inet %s %s { %s }", nftTableName, nftSetName(t.v6), addr)
+}
+
+func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out enforcer.Outcome, err error) {
+	k, err := t.kernel.dial(ctx)
+	if err != nil {
+		return out, err
+	}
+	if out.Made, err = t.ensure(ctx, k); err == nil {
+		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addr)
+	}
+	if err != nil {
+		err = fmt.Errorf("adding %s to table inet %s: %w", addr, nftTableName, err)
+	}
+	return out, err
+}
+
+func (t table) addAll(ctx context.Context, addrs []netip.Addr) error {
+	k, err := t.kernel.dial(ctx)
+	if err == nil {
+		_, err = t.ensure(ctx, k)
+	}
+	if err != nil {
+		return err
+	}
+	return t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addrs...)
+}
+
+// change adds or deletes elements, some in each transaction.
+func (t table) change(k *netlink.Socket, command, flags int, addrs ...netip.Addr) error {
+	const size = 36 // of an element at the most
+	for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
+		err := k.Transact(t.elements(command, flags, chunk...))
+		if errors.Is(err, unix.ENFILE) {
+			return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull, t.opts.MaxAddresses, nftSetName(t.v6))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// elements returns a request about elements of the set, all of them without addresses.
+func (t table) elements(command, flags int, addrs ...netip.Addr) *nl.NetlinkRequest {
+	return ourTable.request(command, flags, func(a *netlink.Attributes) {
+		a.Text(unix.NFTA_SET_ELEM_LIST_SET, nftSetName(t.v6))
+		if len(addrs) == 0 {
+			return
+		}
+		a.Nest(nftElements, func() {
+			for _, addr := range addrs {
+				a.Nest(unix.NFTA_LIST_ELEM, func() {
+					a.Nest(unix.NFTA_SET_ELEM_KEY, func() { a.Put(unix.NFTA_DATA_VALUE, addr.AsSlice()) })
+				})
+			}
+		})
+	})
+}
+
+func (t table) remove(ctx context.Context, addr netip.Addr) error {
+	k, err := t.kernel.dial(ctx)
+	if err == nil {
+		err = k.AskOne(t.elements(unix.NFT_MSG_GETSETELEM, 0, addr)) // without it, no transaction is begun
+	}
+	if err == nil {
+		err = k.Transact(t.elements(unix.NFT_MSG_DELSETELEM, 0, addr))
+	}
+	if err = ignoreMissing(err); err != nil {
+		err = fmt.Errorf("deleting %s from table inet %s: %w", addr, nftTableName, err)
+	}
+	return err
+}
+
+func (t table) removeAll(ctx context.Context, addrs []netip.Addr) error {
+	k, err := t.kernel.dial(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := make(map[netip.Addr]bool, len(addrs))
+	for _, addr := range addrs {
+		wanted[addr] = true
+	}
+	return tryAgain(ctx, func() error { // another process may be first
+		members, err := t.members(k)
+		if err != nil {
+			return err
+		}
+		there := slices.DeleteFunc(addresses(members), func(addr netip.Addr) bool { return !wanted[addr] })
+		return t.change(k, unix.NFT_MSG_DELSETELEM, 0, there...)
+	})
+}
+
+func (t table) flush(ctx context.Context) error {
+	k, err := t.kernel.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return ignoreMissing(k.Transact(t.elements(unix.NFT_MSG_DELSETELEM, 0)))
+}
+
+// members returns the elements of the set; no set has none.
+func (t table) members(k *netlink.Socket) (blocks []enforcer.Block, err error) {
+	err = dump(k, func() *nl.NetlinkRequest {
+		return t.elements(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
+	}, func() { blocks = nil }, func(attributes []byte) {
+		blocks = appendElements(blocks, netlink.Find(attributes, nftElements))
+	})
+	return blocks, err
+}
+
+// appendElements reads a list of elements.
+func appendElements(blocks []enforcer.Block, elements []byte) []enforcer.Block {
+	for {
+		_, element, rest, ok := netlink.Next(elements)
+		if !ok {
+			return blocks
+		}
+		elements = rest
+		addr, ok := netip.AddrFromSlice(netlink.Find(element, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE))
+		if !ok {
+			continue
+		}
+		counter := netlink.Find(element, unix.NFTA_SET_ELEM_EXPR, unix.NFTA_EXPR_DATA)
+		blocks = append(blocks, enforcer.Block{
+			Addr: addr, Counted: counter != nil,
+			Packets: netlink.Uint64(netlink.Find(counter, unix.NFTA_COUNTER_PACKETS)),
+			Bytes:   netlink.Uint64(netlink.Find(counter, unix.NFTA_COUNTER_BYTES)),
+		})
+	}
+}
+
+func (t table) list(ctx context.Context) (l enforcer.Listing, err error) {
+	k, err := t.kernel.dial(ctx)
+	if err == nil {
+		l.Blocks, err = t.members(k)
+	}
+	if err != nil || len(l.Blocks) == 0 {
+		return l, err
+	}
+	if why := t.fault(k); why != "" {
+		l.Faults = []string{why}
+		for i := range l.Blocks {
+			l.Blocks[i].Open = why
+		}
+	}
+	return l, nil
+}
+
+func (t table) mend(ctx context.Context) ([]string, error) {
+	k, err := t.kernel.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if is, err := ourTable.one(k, unix.NFT_MSG_GETTABLE, 0, ""); err != nil || is == nil {
+		return nil, err
+	}
+	why := t.fault(k)
+	if made, err := t.ensure(ctx, k); err != nil || !made {
+		return nil, err
+	}
+	return []string{"made table inet " + nftTableName + " whole again: " + why}, nil
+}
+
+// retire deletes the table when both sets are empty.
+func (t table) retire(ctx context.Context) error {
+	k, err := t.kernel.dial(ctx)
+	if err != nil {
+		return err
+	}
+	for _, v6 := range []bool{false, true} {
+		members, err := table{&side{opts: t.opts, v6: v6}}.members(k)
+		if err != nil || len(members) > 0 {
+			return err
+		}
+	}
+	return ignoreMissing(k.Transact(ourTable.request(unix.NFT_MSG_DELTABLE, 0, nil)))
+}
+
+// baseChains are those that the table has.
+func (t table) baseChains() []string {
+	if t.opts.Forward == "never" {
+		return []string{nftInput}
+	}
+	return []string{nftInput, nftForward}
+}
+
+// fault returns why packets get by the set, "" when they do not: what another base chain
+// accepts comes to ours all the same.
+func (t table) fault(k *netlink.Socket) string {
+	is, err := ourTable.one(k, unix.NFT_MSG_GETTABLE, 0, "")
+	if err == nil && netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_FLAGS))&unix.NFT_TABLE_F_DORMANT != 0 {
+		return "table inet " + nftTableName + " is dormant"
+	}
+	for _, chain := range t.baseChains() {
+		rules, err := ourTable.rules(k, chain)
+		if err != nil || !setRuleStands(rules, nftSetName(t.v6), t.opts.Target) {
+			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain, nftTableName, nftSetName(t.v6))
+		}
+	}
+	return ""
+}
+
+// ensure makes the table, its sets, chains and rules, whichever is missing, in one transaction.
+// What else stands in its chains goes.
+func (t table) ensure(ctx context.Context, k *netlink.Socket) (made bool, err error) {
+	exists, err := t.setExists(k, t.v6)
+	if err != nil || exists && t.fault(k) == "" {
+		return false, err
+	}
+	defer t.lock()()
+	err = tryAgain(ctx, func() error {
+		missing := map[bool]bool{}
+		for _, v6 := range []bool{false, true} {
+			exists, err := t.setExists(k, v6)
+			if err != nil {
+				return err
+			}
+			missing[v6] = !exists
+		}
+		if !missing[t.v6] && t.fault(k) == "" {
+			return nil // another process was first
+		}
+		if err := t.checkChains(k); err != nil {
+			return err
+		}
+		made = true
+		return t.build(missing)
+	})
+	return made, err
+}
+
+// build makes the table with the sets of the families that lack theirs.
+func (t table) build(missing map[bool]bool) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	table := conn.AddTable(&nftables.Table{Name: nftTableName, Family: nftables.TableFamilyINet})
+	for v6, missing := range missing {
+		set := &nftables.Set{
+			Table: table, Name: nftSetName(v6), KeyType: nftables.TypeIPAddr, Counter: true,
+			// A set with a size is made that large at once, unless it is dynamic.
+			Size: uint32(t.opts.MaxAddresses), Dynamic: true,
+		}
+		if v6 {
+			set.KeyType = nftables.TypeIP6Addr
+		}
+		if missing {
+			if err := conn.AddSet(set, nil); err != nil {
+				return err
+			}
+		}
+	}
+	accept := nftables.ChainPolicyAccept
+	hooks := map[string]*nftables.ChainHook{nftInput: nftables.ChainHookInput, nftForward: nftables.ChainHookForward}
+	for _, name := range t.baseChains() {
+		chain := conn.AddChain(&nftables.Chain{
+			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hooks[name],
+			Priority: nftables.ChainPriorityRef(nftPriority), Policy: &accept,
+		})
+		conn.FlushChain(chain)
+		for _, v6 := range []bool{false, true} {
+			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: t.dropSet(v6)})
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("making table inet %s: %w", nftTableName, err)
+	}
+	return nil
+}
+
+// dropSet is `ip saddr @blocked4 drop` or its like.
+func (t table) dropSet(v6 bool) []expr.Any {
+	protocol, offset, length := byte(unix.NFPROTO_IPV4), uint32(12), uint32(4)
+	if v6 {
+		protocol, offset, length = unix.NFPROTO_IPV6, 8, 16
+	}
+	rule := []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol}},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
+		&expr.Lookup{SourceRegister: 1, SetName: nftSetName(v6)},
+	}
+	if t.opts.Target == "REJECT" {
+		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
+	}
+	return append(rule, &expr.Verdict{Kind: expr.VerdictDrop})
+}
+
+// foreignPart says that part of the table is somebody else's.
+func foreignPart(what string) error {
+	return fmt.Errorf("table inet %s: %w (nft delete table inet %s makes room for ours): %s", nftTableName, errForeign, nftTableName, what)
+}
+
+// checkChains fails where a chain is not hooked as ours are: nf_tables changes no hook.
+func (t table) checkChains(k *netlink.Socket) error {
+	hooks := map[string]uint32{nftInput: unix.NF_INET_LOCAL_IN, nftForward: unix.NF_INET_FORWARD}
+	for _, name := range t.baseChains() {
+		chain, err := ourTable.chain(k, name)
+		if err != nil {
+			return err
+		}
+		hook := netlink.Find(chain, unix.NFTA_CHAIN_HOOK)
+		if chain != nil && (netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) != hooks[name] ||
+			int32(netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_PRIORITY))) != nftPriority) {
+			return foreignPart("chain " + name + " has not the hook and priority")
+		}
+	}
+	return nil
+}
+
+// setExists reports whether there is a set for a family, and fails when blocks would end in it
+// by themselves or do not fit into it.
+func (t table) setExists(k *netlink.Socket, v6 bool) (bool, error) {
+	set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, nftSetName(v6))
+	if err != nil || set == nil {
+		return false, err
+	}
+	length := uint32(4)
+	if v6 {
+		length = 16
+	}
+	switch flags := netlink.Uint32(netlink.Find(set, unix.NFTA_SET_FLAGS)) &^ unix.NFT_SET_EVAL; {
+	case flags&unix.NFT_SET_TIMEOUT != 0:
+		return false, foreignPart("set " + nftSetName(v6) + " has a timeout, by which blocks end by themselves")
+	case flags != 0 || netlink.Uint32(netlink.Find(set, unix.NFTA_SET_KEY_LEN)) != length:
+		return false, foreignPart("set " + nftSetName(v6) + " is of another kind")
+	}
+	return true, nil
+}
