@@ -66,11 +66,17 @@ deps:
 clean:
 	rm -rf build dist dist-packages
 
-# The manual pages, from the definitions that the help texts come from.
+# The manual pages, from the definitions that the help texts come from, and the completions.
+# email-notification.8 is written by hand; active-response.toml.5 is made from the file in contrib
+# by the test in internal/config (UPDATE_MAN=1).
 man: build
 	mkdir -p docs/man
-	for page in ossec-ar response-stats firewall-drop host-deny route-null email-notification; do \
+	for page in ossec-ar firewall-drop host-deny route-null; do \
 		build/ossec-ar man $$page > docs/man/$$page.8 || exit; done
+	build/response-stats man > docs/man/response-stats.8
+	build/ossec-ar completion bash > contrib/completions/bash/ossec-ar
+	build/ossec-ar completion zsh > contrib/completions/zsh/_ossec-ar
+	build/ossec-ar completion fish > contrib/completions/fish/ossec-ar.fish
 
 # The suite at work in throw-away namespaces, narrated.
 demo: build
