@@ -64,6 +64,7 @@ func (t *tool) frame() *cli.App {
 		&cli.StringFlag{Name: "home", Usage: "the `DIR` that OSSEC or Wazuh is installed in"},
 		&cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`: " + strings.Join(t.responses(), ", ")},
 		&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"},
+		cli.HelpFlag, // the library adds it only where no command is called help
 	}
 	frame.Commands = t.commands()
 	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return mistaken(t.Name+" --help", "%v", err) }
@@ -92,8 +93,8 @@ func (t *tool) begin(c *cli.Context) error {
 	} else if dir != "" {
 		t.Home = ossec.Home(strings.TrimRight(dir, "/"))
 	}
-	t.dryRun = c.Bool("dry-run")
-	if t.only = strings.TrimSuffix(c.String("response"), ".sh"); t.only != "" {
+	t.dryRun = where(c, "dry-run").Bool("dry-run")
+	if t.only = strings.TrimSuffix(where(c, "response").String("response"), ".sh"); t.only != "" {
 		at := slices.IndexFunc(t.all, func(k enforcer.Kind) bool { return k.Name == t.only })
 		if at < 0 {
 			return unknown("response", t.only, "there are "+strings.Join(t.responses(), ", "), t.responses())
@@ -102,6 +103,16 @@ func (t *tool) begin(c *cli.Context) error {
 	}
 	t.load()
 	return nil
+}
+
+// where returns the context in which an option was given: of the command, or of the program.
+func where(c *cli.Context, option string) *cli.Context {
+	for _, above := range c.Lineage() {
+		if above.IsSet(option) {
+			return above
+		}
+	}
+	return c
 }
 
 // word is a command that takes between least and most operands; most < 0 is any number.
@@ -147,7 +158,7 @@ func (t *tool) commands() []*cli.Command {
 	asJSON := &cli.BoolFlag{Name: "json", Usage: "as JSON"}
 	forTime := &cli.StringFlag{Name: "for", Usage: "how long, as `2h`, 30m or 7d; without it until somebody frees it"}
 	dryRun := &cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"}
-	return slices.Concat([]*cli.Command{
+	return []*cli.Command{
 		t.word("status", "", "one screen: what is blocked and by what, what waits, what failed last", 0, 0, t.status),
 		t.word("list", "[ADDRESS]", "who is blocked, since when, by whom and why", 0, 1, t.list, onResponse, onProgram, asJSON),
 		t.word("show", "ADDRESS", "everything about one address", 1, 1, t.show, onResponse),
@@ -161,7 +172,7 @@ func (t *tool) commands() []*cli.Command {
 		t.word("export", "", "print the addresses that are held, one a line", 0, 0, t.export, onResponse, onProgram),
 		t.word("repair", "", "show what differs between what is wanted and what is in force, and mend it", 0, 0, t.repair, onResponse, dryRun),
 		t.word("maintain", "", "the job of each minute: repair, end what is over, deliver mail; silent", 0, 0, t.maintain),
-	}, t.whitelistCommand(), t.checkCommand(), t.mailCommand(), []*cli.Command{
+		t.whitelistCommand(), t.checkCommand(), t.mailCommand(),
 		t.configure(),
 		t.word("completion", "bash|zsh|fish", "print the completion for a shell", 1, 1, t.completion),
 		t.word("man", "[PAGE]", "print a manual page", 0, 1, t.man),
@@ -170,7 +181,7 @@ func (t *tool) commands() []*cli.Command {
 			t.say("%s version %s", t.Name, app.Version)
 			return app.ExitOK
 		}),
-	})
+	}
 }
 
 // configure is the setup of ossec.conf, whose options are its own.

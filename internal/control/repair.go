@@ -112,7 +112,7 @@ func (r *response) logRepaired(done hold.Repaired) {
 		r.log.Write(record.Entry{Status: arlog.StatusWarn, Message: arlog.Warning(errors.New("mended: " + change))})
 	}
 	r.logEach(arlog.StatusAdd, done.Blocked, func(a netip.Addr) string {
-		return arlog.Blocked(a, "", "") + " (again: it was not in force)"
+		return "Blocked IP: " + a.String() + " (again: it was not in force)"
 	})
 	r.logUnblocked(done.Lifted, "(nobody leases it)")
 	var whitelisted []netip.Addr

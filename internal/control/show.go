@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -194,8 +195,8 @@ func (t *tool) lastFailure() string {
 		if e.Status == arlog.StatusError {
 			last = e
 		}
-	}); err != nil {
-		return "none: " + plain(err.Error())
+	}); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return plain(err.Error())
 	}
 	if last.Status == "" {
 		return "none"

@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -197,7 +198,7 @@ func (t *tool) health(context.Context) []string {
 		wrong = append(wrong, strings.Split(t.settingsFault.Error(), "\n")...)
 	}
 	dir := t.Home.State()
-	if err := state.CheckDir(dir); err != nil && !os.IsNotExist(err) {
+	if err := state.CheckDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		wrong = append(wrong, err.Error())
 	}
 	if damaged, _ := filepath.Glob(filepath.Join(dir, "*.damaged*")); len(damaged) > 0 { // the pattern is well-formed

@@ -127,18 +127,23 @@ func (l *layout) choose() {
 	for _, i := range spare {
 		l.shown[i] = l.filled[i]
 	}
+	whole := l.widths // a few long texts are not to cost all lines a column
+	for i, most := range cut {
+		l.widths[i] = min(whole[i], most)
+	}
 	for _, i := range spare {
 		if l.total() <= l.width {
-			return
+			break
 		}
 		l.shown[i] = false
 	}
-	for _, i := range []int{colState, colHolder, colResponse} {
-		if over := l.total() - l.width; over > 0 {
-			l.widths[i] = max(min(l.widths[i], 12), l.widths[i]-over)
-		}
+	for _, i := range []int{colState, colHolder} {
+		l.widths[i] = min(whole[i], l.widths[i]+max(0, l.width-l.total()))
 	}
 }
+
+// cut are the columns that are cut before others are dropped, and what is left of them.
+var cut = map[int]int{colState: 16, colHolder: 18}
 
 func (l *layout) total() int {
 	n := -gap

@@ -102,6 +102,9 @@ func (t *tool) order(frame *cli.App, args []string) ([]string, error) {
 			o.operands = append(o.operands, word)
 		}
 	}
+	if o.help {
+		return append(o.words, "--help"), nil
+	}
 	out := append(o.global, o.words...)
 	out = append(out, o.own...)
 	if len(o.operands) > 0 {
@@ -116,6 +119,7 @@ type ordering struct {
 	path    string // "ossec-ar whitelist"
 
 	global, words, own, operands []string
+	help                         bool // it was asked for: nothing else counts
 }
 
 func (o *ordering) word(word string) error {
@@ -141,8 +145,12 @@ func (o *ordering) option(word string, args []string) ([]string, error) {
 	if flag == nil {
 		to, flag = &o.global, flagNamed(o.frame.Flags, name)
 	}
-	if name == "help" || name == "h" {
-		to, flag = &o.own, cli.HelpFlag
+	switch name {
+	case "help", "h":
+		o.help = true
+		return args, nil
+	case "version", "v":
+		to, flag = &o.global, cli.VersionFlag
 	}
 	if flag == nil {
 		return nil, unknown("option", word, o.path+" --help shows them all", o.options())

@@ -34,13 +34,16 @@ const leaseWait = 2 * time.Second
 func leases(state, response string) ([]Leased, error) {
 	store := lease.New(state, response)
 	store.Wait = leaseWait
-	all, err := store.All()
 	var held []Leased
-	for _, l := range all {
-		if !l.Lifting {
-			held = append(held, Leased{l.Addr, response, l.Program, l.RuleID, l.Since})
-		}
-	}
+	err := store.View(func(tx *lease.Tx) error {
+		held = held[:0]
+		return tx.All(func(l lease.Lease) error {
+			if l.State == lease.Held {
+				held = append(held, Leased{l.Addr, response, l.Program, l.RuleID, l.Since})
+			}
+			return nil
+		})
+	})
 	return held, err
 }
 
