@@ -1,4 +1,4 @@
-package notify
+package mail
 
 import (
 	"bufio"
@@ -103,20 +103,14 @@ func TestSlowServer(t *testing.T) {
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			s := mailServer{port: slowServer(t, r.say)}
-			config := newMailConfig()
-			config.Timeout.Duration = stepTime
-			h := newHouse(t, s.conf(""), "")
-			settings, err := LoadSettings(h.home, config)
-			if err != nil {
-				t.Fatal(err)
-			}
+			settings := mustLoad(t, confOf(slowServer(t, r.say), ""), "")
+			settings.Timeout.Duration = stepTime
 			var to []string
 			for i := range 40 {
 				to = append(to, fmt.Sprintf("ops%d@example.org", i))
 			}
 			begin := time.Now()
-			_, err = send(t.Context(), settings, to, []byte("Subject: x\r\n\r\nx\r\n"), nil)
+			_, err := settings.Send(t.Context(), to, []byte("Subject: x\r\n\r\nx\r\n"), nil)
 			if took := time.Since(begin); err == nil || took > time.Minute {
 				t.Errorf("after %s: %v", took, err)
 			}

@@ -1,4 +1,4 @@
-package notify
+package mail
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/mail/mailtest"
 )
 
 // serve is a server that says what a test wants it to, to one client: answer gets each line
@@ -67,7 +69,7 @@ func polite(w io.Writer, line string) (err error) {
 
 // A server that does not stop talking is cut off; one with a long greeting is listened to.
 func TestTalkativeServer(t *testing.T) {
-	secure, ca := certificate(t)
+	secure, ca := mailtest.Certificate(t)
 	for _, r := range []struct {
 		name   string
 		secure *tls.Config
@@ -105,16 +107,15 @@ func TestTalkativeServer(t *testing.T) {
 			if r.secure != nil {
 				settings += "tls = \"implicit\"\n"
 			}
-			h := newHouse(t, fmt.Sprintf("<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>127.0.0.1</smtp_server><smtp_port>%d</smtp_port></global></ossec_config>", port), settings)
-			status, _, stderr := h.run("", "test")
+			_, err := mustLoad(t, confOf(port, ""), settings).sendAll(t)
 			if r.end != "" {
-				if status != 0 {
-					t.Errorf("status %d, %s", status, stderr)
+				if err != nil {
+					t.Error(err)
 				}
 				return
 			}
-			if status != 1 || !strings.Contains(stderr, errTalkative.Error()) || len(stderr) > 1000 {
-				t.Errorf("status %d, %.1000s", status, stderr)
+			if !errors.Is(err, errTalkative) || len(err.Error()) > 1000 {
+				t.Errorf("%.1000s", err)
 			}
 			if n := <-said; n > 64<<20 { // what the kernel takes in is beyond us
 				t.Errorf("%d bytes were read", n)
@@ -162,31 +163,28 @@ func TestServerRepeatsThePassword(t *testing.T) {
 				_, err := io.WriteString(w, r.answer(line)+"\r\n")
 				return err
 			}
-			conf := func() string {
-				return fmt.Sprintf("<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>127.0.0.1</smtp_server><smtp_port>%d</smtp_port><auth_smtp>yes</auth_smtp><smtp_user>%s</smtp_user><smtp_password>%s</smtp_password></global></ossec_config>",
-					serve(t, nil, answer), user, password)
+			conf := confOf(serve(t, nil, answer), fmt.Sprintf("<auth_smtp>yes</auth_smtp><smtp_user>%s</smtp_user><smtp_password>%s</smtp_password>", user, password))
+			dialogue, err := mustLoad(t, conf, fmt.Sprintf("[mail]\nauth = %q\n", r.mech)).sendAll(t)
+			if err == nil {
+				t.Fatal("it was sent")
 			}
-			h := newHouse(t, conf(), fmt.Sprintf("[mail]\nauth = %q\n", r.mech))
-			_, stdout, stderr := h.run("", "test")
-			h.write(h.home.Conf(), conf())
-			c := newClock()
-			d := h.deliverer(c)
-			h.queueUp(c, "203.0.113.7", "5712")
-			step(t, d, c)
-			_, queue, _ := h.run("", "queue")
-			for where, text := range map[string]string{"test": stdout + stderr, "the log": h.log(), "queue": queue} {
-				if !strings.Contains(text, r.want) || strings.Contains(text, password) || strings.Contains(text, plain[8:20]) || strings.Contains(text, login[8:20]) || strings.ContainsRune(text, 0x1b) {
-					t.Errorf("%s: want %q in\n%s", where, r.want, text)
-				}
+			text := dialogue + err.Error()
+			if !strings.Contains(text, r.want) || strings.Contains(text, password) || strings.Contains(text, plain[8:20]) || strings.Contains(text, login[8:20]) || strings.ContainsRune(text, 0x1b) {
+				t.Errorf("want %q in\n%s", r.want, text)
 			}
 		})
 	}
 }
 
-// What is wrapped for people is still told apart.
-func TestToldKeepsItsKind(t *testing.T) {
-	s := &session{}
-	if err := s.told(refused{errNoTLS}); !errors.As(err, new(refused)) || !errors.Is(err, errNoTLS) || s.told(nil) != nil {
+// confOf is an ossec.conf that names a server on that port.
+func confOf(port int, more string) string {
+	return fmt.Sprintf("<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>127.0.0.1</smtp_server><smtp_port>%d</smtp_port>%s</global></ossec_config>", port, more)
+}
+
+// Errors that are made printable keep their kind.
+func TestPresentable(t *testing.T) {
+	s := &session{Settings: &Settings{}}
+	if err := s.presentable(refusedError{errNoTLS}); !errors.As(err, new(refusedError)) || !errors.Is(err, errNoTLS) || s.presentable(nil) != nil {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,4 +1,6 @@
-package notify
+// Package mailtest is an SMTP server in the test's process that does as it is told, and takes the
+// mails that it gets apart. Tests of mail and notify share it.
+package mailtest
 
 import (
 	"bytes"
@@ -36,48 +38,50 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// mailServer is an SMTP server in this process. Its fields say how it behaves and may be
+// Server is an SMTP server in this process. Its fields say how it behaves and may be
 // changed between mails, under the lock.
-type mailServer struct {
+type Server struct {
 	t    *testing.T
 	port int
-	got  chan received
+	got  chan Received
 
 	mu        sync.Mutex
-	onRcpt    func(to string) error
-	onData    func(r io.Reader) error // in place of reading it all; the mail counts as received when it returns nil
-	cutAfter  int                     // > 0: hang up after so many bytes of a mail
-	mechs     []string
-	count     string // of SCRAM's iterations
+	OnRcpt    func(to string) error
+	OnData    func(r io.Reader) error // in place of reading it all; the mail counts as received when it returns nil
+	CutAfter  int                     // > 0: hang up after so many bytes of a mail
+	Mechs     []string
+	Count     string // of SCRAM's iterations
 	user      string // who logged in last
-	mech      string
-	encrypted bool // the last mail came so
+	Mech      string // how
+	Encrypted bool   // the last mail came so
 }
 
-type received struct {
-	from string
-	to   []string
-	raw  []byte
+// Received is a mail as it came, and its envelope.
+type Received struct {
+	From string
+	To   []string
+	Raw  []byte
 }
 
+// Who may log in.
 const (
-	testUser     = "mailer"
-	testPassword = "s3cret \"p&w"
+	User     = "mailer"
+	Password = "s3cret \"p&w"
 )
 
-// newMailServer starts one. secure makes it offer STARTTLS with a certificate for
+// New starts one. secure makes it offer STARTTLS with a certificate for
 // 127.0.0.1, or speak TLS at once when implicit is set. It returns the file of the
 // certificate.
-func newMailServer(t *testing.T, secure, implicit bool) (*mailServer, string) {
+func New(t *testing.T, secure, implicit bool) (*Server, string) {
 	t.Helper()
-	s := &mailServer{t: t, got: make(chan received, 4096)}
+	s := &Server{t: t, got: make(chan Received, 4096)}
 	server := smtp.NewServer(s)
 	server.Domain, server.AllowInsecureAuth = "mail.test", true
 	server.MaxMessageBytes = 64 << 20
 	server.ErrorLog = quiet{}
 	ca := ""
 	if secure {
-		server.TLSConfig, ca = certificate(t)
+		server.TLSConfig, ca = Certificate(t)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -104,7 +108,8 @@ type quiet struct{}
 func (quiet) Printf(string, ...any) {}
 func (quiet) Println(...any)        {}
 
-func certificate(t *testing.T) (*tls.Config, string) {
+// Certificate makes a certificate for 127.0.0.1 and mail.test, and the file that holds it.
+func Certificate(t *testing.T) (*tls.Config, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -125,53 +130,53 @@ func certificate(t *testing.T) (*tls.Config, string) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, path
 }
 
-// set changes how the server behaves.
-func (s *mailServer) set(change func(*mailServer)) {
+// Set changes how the server behaves.
+func (s *Server) Set(change func(*Server)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(s)
 }
 
-func (s *mailServer) NewSession(c *smtp.Conn) (smtp.Session, error) {
-	return &mailSession{server: s, conn: c}, nil
+func (s *Server) NewSession(c *smtp.Conn) (smtp.Session, error) {
+	return &session{server: s, conn: c}, nil
 }
 
-type mailSession struct {
-	server *mailServer
+type session struct {
+	server *Server
 	conn   *smtp.Conn
-	mail   received
+	mail   Received
 }
 
-func (s *mailSession) Reset()        { s.mail = received{} }
-func (s *mailSession) Logout() error { return nil }
+func (s *session) Reset()        { s.mail = Received{} }
+func (s *session) Logout() error { return nil }
 
-func (s *mailSession) Mail(from string, _ *smtp.MailOptions) error {
+func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
-	if len(s.server.mechs) > 0 && s.server.user == "" {
+	if len(s.server.Mechs) > 0 && s.server.user == "" {
 		return &smtp.SMTPError{Code: 530, Message: "log in first"}
 	}
-	s.mail.from = from
+	s.mail.From = from
 	return nil
 }
 
-func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.server.mu.Lock()
-	refuse := s.server.onRcpt
+	refuse := s.server.OnRcpt
 	s.server.mu.Unlock()
 	if refuse != nil {
 		if err := refuse(to); err != nil {
 			return err
 		}
 	}
-	s.mail.to = append(s.mail.to, to)
+	s.mail.To = append(s.mail.To, to)
 	return nil
 }
 
-func (s *mailSession) Data(r io.Reader) error {
+func (s *session) Data(r io.Reader) error {
 	s.server.mu.Lock()
-	onData, cut := s.server.onData, s.server.cutAfter
-	_, s.server.encrypted = s.conn.TLSConnectionState()
+	OnData, cut := s.server.OnData, s.server.CutAfter
+	_, s.server.Encrypted = s.conn.TLSConnectionState()
 	s.server.mu.Unlock()
 	if cut > 0 {
 		_, _ = io.CopyN(io.Discard, r, int64(cut))
@@ -179,33 +184,33 @@ func (s *mailSession) Data(r io.Reader) error {
 		return errors.New("cut")
 	}
 	var raw bytes.Buffer
-	if onData != nil {
-		if err := onData(io.TeeReader(r, &raw)); err != nil {
+	if OnData != nil {
+		if err := OnData(io.TeeReader(r, &raw)); err != nil {
 			return err
 		}
 	} else if _, err := io.Copy(&raw, r); err != nil {
 		return err
 	}
-	s.mail.raw = raw.Bytes()
+	s.mail.Raw = raw.Bytes()
 	s.server.got <- s.mail
 	return nil
 }
 
-func (s *mailSession) AuthMechanisms() []string {
+func (s *session) AuthMechanisms() []string {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
-	return s.server.mechs
+	return s.server.Mechs
 }
 
-func (s *mailSession) Auth(mech string) (sasl.Server, error) {
+func (s *session) Auth(Mech string) (sasl.Server, error) {
 	good := func(user, password string) error {
-		if user != testUser || password != testPassword {
+		if user != User || password != Password {
 			return &smtp.SMTPError{Code: 535, Message: "no"}
 		}
-		s.server.set(func(m *mailServer) { m.user, m.mech = user, mech })
+		s.server.Set(func(m *Server) { m.user, m.Mech = user, Mech })
 		return nil
 	}
-	switch mech {
+	switch Mech {
 	case "PLAIN":
 		return sasl.NewPlainServer(func(_, user, password string) error { return good(user, password) }), nil
 	case "LOGIN":
@@ -215,7 +220,7 @@ func (s *mailSession) Auth(mech string) (sasl.Server, error) {
 	case "SCRAM-SHA-256":
 		s.server.mu.Lock()
 		defer s.server.mu.Unlock()
-		return &scramServer{good: good, count: s.server.count}, nil
+		return &scramServer{good: good, Count: s.server.Count}, nil
 	}
 	return nil, smtp.ErrAuthUnknownMechanism
 }
@@ -249,19 +254,19 @@ func (c *cramServer) Next(response []byte) ([]byte, bool, error) {
 		return []byte(challenge), false, nil
 	}
 	user, digest, _ := strings.Cut(string(response), " ")
-	mac := hmac.New(md5.New, []byte(testPassword))
+	mac := hmac.New(md5.New, []byte(Password))
 	mac.Write([]byte(challenge))
 	if digest != hex.EncodeToString(mac.Sum(nil)) {
 		return nil, true, c.good(user, "")
 	}
-	return nil, true, c.good(user, testPassword)
+	return nil, true, c.good(user, Password)
 }
 
-// scramServer is SCRAM-SHA-256 (RFC 5802, RFC 7677) with a count of iterations that may be
+// scramServer is SCRAM-SHA-256 (RFC 5802, RFC 7677) with a Count of iterations that may be
 // no number.
 type scramServer struct {
 	good                                    func(user, password string) error
-	count                                   string
+	Count                                   string
 	step                                    int
 	user, clientFirst, serverFirst, verdict string
 }
@@ -275,21 +280,21 @@ func (s *scramServer) Next(response []byte) ([]byte, bool, error) {
 		s.clientFirst, _ = strings.CutPrefix(string(response), "n,,")
 		name, nonce, _ := strings.Cut(s.clientFirst, ",r=")
 		s.user, _ = strings.CutPrefix(name, "n=")
-		s.serverFirst = "r=" + nonce + "more,s=" + base64.StdEncoding.EncodeToString([]byte("salt")) + ",i=" + s.count
+		s.serverFirst = "r=" + nonce + "more,s=" + base64.StdEncoding.EncodeToString([]byte("salt")) + ",i=" + s.Count
 		return []byte(s.serverFirst), false, nil
 	case 3:
 		return s.prove(string(response))
 	}
-	return nil, true, s.good(s.user, testPassword)
+	return nil, true, s.good(s.user, Password)
 }
 
 // prove checks the client's proof and gives the server's.
 func (s *scramServer) prove(final string) ([]byte, bool, error) {
-	count, err := strconv.Atoi(s.count)
+	Count, err := strconv.Atoi(s.Count)
 	if err != nil {
 		return nil, true, err
 	}
-	salted, err := pbkdf2.Key(sha256.New, testPassword, []byte("salt"), count, sha256.Size)
+	salted, err := pbkdf2.Key(sha256.New, Password, []byte("salt"), Count, sha256.Size)
 	if err != nil {
 		return nil, true, err
 	}
@@ -309,68 +314,69 @@ func (s *scramServer) prove(final string) ([]byte, bool, error) {
 	return []byte("v=" + base64.StdEncoding.EncodeToString(sum(sum(salted, "Server Key"), dialogue))), false, nil
 }
 
-// next waits for a mail.
-func (s *mailServer) next() parsed {
+// Next waits for a mail.
+func (s *Server) Next() Mail {
 	s.t.Helper()
 	select {
 	case m := <-s.got:
-		return parseMail(s.t, m)
-	case <-time.After(time.Minute):
+		return Parse(s.t, m)
+	case <-time.After(30 * time.Second):
 		s.t.Fatal("no mail came")
 		panic("not reached")
 	}
 }
 
-// none checks that no mail has come.
-func (s *mailServer) none() {
+// None checks that no mail has come.
+func (s *Server) None() {
 	s.t.Helper()
 	select {
 	case m := <-s.got:
-		s.t.Fatalf("a mail came:\n%s", m.raw)
+		s.t.Fatalf("a mail came:\n%s", m.Raw)
 	default:
 	}
 }
 
-// all returns the mails that have come.
-func (s *mailServer) all() []parsed {
-	var mails []parsed
+// All returns the mails that have come.
+func (s *Server) All() []Mail {
+	var mails []Mail
 	for {
 		select {
 		case m := <-s.got:
-			mails = append(mails, parseMail(s.t, m))
+			mails = append(mails, Parse(s.t, m))
 		default:
 			return mails
 		}
 	}
 }
 
-// parsed is a mail, taken apart by the standard library.
-type parsed struct {
-	received
-	header     mail.Header
-	subject    string
-	text, html string
+// Mail is a mail, taken apart by the standard library.
+type Mail struct {
+	Received
+	Header     mail.Header
+	Subject    string
+	Text, HTML string
 }
 
-func parseMail(t *testing.T, m received) parsed {
+// Parse takes a mail apart.
+func Parse(t *testing.T, m Received) Mail {
 	t.Helper()
-	slices.Sort(m.to)
-	p := parsed{received: m}
-	message, err := mail.ReadMessage(bytes.NewReader(m.raw))
+	slices.Sort(m.To)
+	p := Mail{Received: m}
+	message, err := mail.ReadMessage(bytes.NewReader(m.Raw))
 	if err != nil {
-		t.Fatalf("the mail does not parse: %v\n%s", err, m.raw)
+		t.Fatalf("the mail does not parse: %v\n%s", err, m.Raw)
 	}
-	p.header = message.Header
-	p.subject, err = new(mime.WordDecoder).DecodeHeader(p.header.Get("Subject"))
+	p.Header = message.Header
+	p.Subject, err = new(mime.WordDecoder).DecodeHeader(p.Header.Get("Subject"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind, params, err := mime.ParseMediaType(p.header.Get("Content-Type"))
+	kind, params, err := mime.ParseMediaType(p.Header.Get("Content-Type"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if kind == "text/plain" {
-		p.text = unquote(t, message.Body)
+		p.Text = unquote(t, message.Body)
 		return p
 	}
 	parts := multipart.NewReader(message.Body, params["boundary"])
@@ -383,13 +389,13 @@ func parseMail(t *testing.T, m received) parsed {
 			return p
 		}
 		if err != nil {
-			t.Fatalf("part %d: %v\n%s", n, err, m.raw)
+			t.Fatalf("part %d: %v\n%s", n, err, m.Raw)
 		}
 		body := unquote(t, part)
 		if strings.HasPrefix(part.Header.Get("Content-Type"), "text/html") {
-			p.html = body
+			p.HTML = body
 		} else {
-			p.text = body
+			p.Text = body
 		}
 	}
 }
@@ -403,8 +409,8 @@ func unquote(t *testing.T, r io.Reader) string {
 	return strings.ReplaceAll(string(text), "\r\n", "\n")
 }
 
-// conf writes an ossec.conf for the server and returns its text.
-func (s *mailServer) conf(more string) string {
+// Conf returns an ossec.conf that names the server; more goes into its <global>.
+func (s *Server) Conf(more string) string {
 	return "<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>127.0.0.1</smtp_server><smtp_port>" +
 		strconv.Itoa(s.port) + "</smtp_port><email_from>ossec@web.example.org</email_from>" + more + "</global></ossec_config>\n"
 }

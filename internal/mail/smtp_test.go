@@ -1,10 +1,15 @@
-package notify
+package mail
 
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/ossec-ar/ossec-ar/internal/mail/mailtest"
 )
 
 func TestDialogue(t *testing.T) {
@@ -19,7 +24,7 @@ func TestDialogue(t *testing.T) {
 		encrypted        bool
 		mech             string
 	}
-	login := "<auth_smtp>yes</auth_smtp><smtp_user>" + testUser + "</smtp_user><smtp_password>s3cret &quot;p&amp;w</smtp_password>"
+	login := "<auth_smtp>yes</auth_smtp><smtp_user>" + mailtest.User + "</smtp_user><smtp_password>s3cret &quot;p&amp;w</smtp_password>"
 	trust := "ca_file = \"CA\"\n"
 	for _, r := range []row{
 		{name: "plain"},
@@ -42,35 +47,33 @@ func TestDialogue(t *testing.T) {
 		{name: "a login is needed and none is set", mechs: []string{"PLAIN"}, wantText: "530"},
 	} {
 		t.Run(r.name, func(t *testing.T) {
-			s, ca := newMailServer(t, r.secure, r.implicit)
-			s.set(func(s *mailServer) { s.mechs = r.mechs })
-			h := newHouse(t, s.conf(r.conf), "[mail]\n"+strings.ReplaceAll(r.settings, "CA", ca))
-			status, stdout, stderr := h.run("", "test")
+			s, ca := mailtest.New(t, r.secure, r.implicit)
+			s.Set(func(s *mailtest.Server) { s.Mechs = r.mechs })
+			settings := mustLoad(t, s.Conf(r.conf), "[mail]\n"+strings.ReplaceAll(r.settings, "CA", ca))
+			dialogue, err := settings.sendAll(t)
 			if r.want == nil && r.wantText == "" {
-				if status != 0 || stderr != "" || !strings.Contains(stdout, "mail accepted: ") || !strings.HasSuffix(stdout, "sent a sample to 1\n") {
-					t.Fatalf("status %d\n%s%s", status, stdout, stderr)
+				if err != nil || !strings.Contains(dialogue, "mail accepted: ") {
+					t.Fatalf("%v\n%s", err, dialogue)
 				}
-				if m := s.next(); !strings.Contains(m.text, "This is a sample.") {
-					t.Errorf("text\n%s", m.text)
-				}
-				s.set(func(s *mailServer) {
-					if s.encrypted != r.encrypted || s.mech != r.mech {
-						t.Errorf("encrypted %v, logged in by %q; want %v, %q", s.encrypted, s.mech, r.encrypted, r.mech)
+				s.Next()
+				s.Set(func(s *mailtest.Server) {
+					if s.Encrypted != r.encrypted || s.Mech != r.mech {
+						t.Errorf("encrypted %v, logged in by %q; want %v, %q", s.Encrypted, s.Mech, r.encrypted, r.mech)
 					}
 				})
 				return
 			}
-			if status != 1 || !strings.Contains(stderr, r.wantText) || r.want != nil && !strings.Contains(stderr, r.want.Error()) || strings.Contains(stdout+stderr, testPassword) {
-				t.Errorf("status %d\n%s%s", status, stdout, stderr)
+			if err == nil || !strings.Contains(err.Error(), r.wantText) || r.want != nil && !errors.Is(err, r.want) || strings.Contains(dialogue+err.Error(), mailtest.Password) {
+				t.Errorf("%v\n%s", err, dialogue)
 			}
-			s.none()
+			s.None()
 		})
 	}
 }
 
 // To a server elsewhere no password goes in the clear, not even when it is asked for one.
 func TestNoPasswordInTheClear(t *testing.T) {
-	s := &session{Settings: Settings{}}
+	s := &session{Settings: &Settings{}}
 	s.Server, s.Auth = "mail.example.org", "auto"
 	for _, offered := range []string{"PLAIN", "LOGIN"} {
 		if name, auth := s.mechanism([]string{offered}, "x"); auth != nil {
@@ -84,20 +87,72 @@ func TestNoPasswordInTheClear(t *testing.T) {
 }
 
 func TestSendStopsWithItsContext(t *testing.T) {
-	s, _ := newMailServer(t, false, false)
+	s, _ := mailtest.New(t, false, false)
 	ctx, cancel := context.WithCancel(context.Background())
-	s.set(func(s *mailServer) {
-		s.onRcpt = func(string) error {
+	s.Set(func(s *mailtest.Server) {
+		s.OnRcpt = func(string) error {
 			cancel()
 			return nil
 		}
 	})
-	h := newHouse(t, s.conf(""), "")
-	settings, err := LoadSettings(h.home, newMailConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := send(ctx, settings, []string{"ops@example.org"}, []byte("Subject: x\r\n\r\nx\r\n"), nil); err == nil || !errors.Is(ctx.Err(), context.Canceled) {
+	settings := mustLoad(t, s.Conf(""), "")
+	if _, err := settings.Send(ctx, []string{"ops@example.org"}, []byte("Subject: x\r\n\r\nx\r\n"), nil); err == nil || !errors.Is(ctx.Err(), context.Canceled) {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// What a server says of the mail as a whole, of one recipient, or by hanging up.
+func TestAnswers(t *testing.T) {
+	answer := func(code int) error { return &smtp.SMTPError{Code: code, Message: "because"} }
+	rcpt := func(err error) func(*mailtest.Server) {
+		return func(s *mailtest.Server) {
+			s.OnRcpt = func(to string) error {
+				if strings.HasPrefix(to, "ops") {
+					return err
+				}
+				return nil
+			}
+		}
+	}
+	data := func(err error) func(*mailtest.Server) {
+		return func(s *mailtest.Server) { s.OnData = func(io.Reader) error { return err } }
+	}
+	for _, r := range []struct {
+		name   string
+		set    func(*mailtest.Server)
+		whole  bool   // the error is of the server
+		ops    string // "refused", "deferred", ""
+		second string
+	}{
+		{"all is well", func(*mailtest.Server) {}, false, "", ""},
+		{"one refused", rcpt(answer(550)), false, "refused", ""},
+		{"one deferred", rcpt(answer(450)), false, "deferred", ""},
+		{"the mail refused", data(answer(554)), false, "refused", "refused"},
+		{"the mail deferred", data(answer(451)), true, "", ""},
+		{"cut within the mail", func(s *mailtest.Server) { s.CutAfter = 10 }, true, "", ""},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			s, _ := mailtest.New(t, false, false)
+			s.Set(r.set)
+			settings := mustLoad(t, s.Conf("<email_to>second@example.org</email_to>"), "")
+			result, err := settings.Send(t.Context(), settings.To, []byte("Subject: x\r\n\r\nxxxxxxxxxxxxxxxxxxxx\r\n"), nil)
+			if (err != nil) != r.whole {
+				t.Fatal(err)
+			}
+			for to, want := range map[string]string{"ops@example.org": r.ops, "second@example.org": r.second} {
+				got := ""
+				if err := result[to]; errors.As(err, new(refusedError)) {
+					got = "refused"
+				} else if err != nil {
+					got = "deferred"
+				}
+				if !r.whole && got != want {
+					t.Errorf("%s: %q, want %q (%v)", to, got, want, result[to])
+				}
+			}
+			if err := settings.Reach(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
