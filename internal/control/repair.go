@@ -63,6 +63,11 @@ func (t *tool) repair(c *cli.Context) int {
 }
 
 func (t *tool) repairOne(ctx context.Context, r *response, never hold.Whitelisted) (differs bool, err error) {
+	if !t.dryRun {
+		if err := r.Salvage(); err != nil {
+			return false, err
+		}
+	}
 	d, err := r.Compare(ctx, never)
 	if err != nil {
 		return false, err
