@@ -158,7 +158,7 @@ func (t *tool) commands() []*cli.Command {
 	asJSON := &cli.BoolFlag{Name: "json", Usage: "as JSON"}
 	forTime := &cli.StringFlag{Name: "for", Usage: "how long, as `2h`, 30m or 7d; without it until somebody frees it"}
 	dryRun := &cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"}
-	return slices.Concat([]*cli.Command{
+	return []*cli.Command{
 		t.word("status", "", "one screen: what is blocked and by what, what waits, what failed last", 0, 0, t.status),
 		t.word("list", "[ADDRESS]", "who is blocked, since when, by whom and why", 0, 1, t.list, onResponse, onProgram, asJSON),
 		t.word("show", "ADDRESS", "everything about one address", 1, 1, t.show, onResponse),
@@ -172,7 +172,7 @@ func (t *tool) commands() []*cli.Command {
 		t.word("export", "", "print the addresses that are held, one a line", 0, 0, t.export, onResponse, onProgram),
 		t.word("repair", "", "show what differs between what is wanted and what is in force, and mend it", 0, 0, t.repair, onResponse, dryRun),
 		t.word("maintain", "", "the job of each minute: repair, end what is over, deliver mail; silent", 0, 0, t.maintain),
-	}, t.whitelistCommand(), t.checkCommand(), t.mailCommand(), []*cli.Command{
+		t.whitelistCommand(), t.checkCommand(), t.mailCommand(),
 		t.configure(),
 		t.word("completion", "bash|zsh|fish", "print the completion for a shell", 1, 1, t.completion),
 		t.word("man", "[PAGE]", "print a manual page", 0, 1, t.man),
@@ -181,7 +181,7 @@ func (t *tool) commands() []*cli.Command {
 			t.say("%s version %s", t.Name, app.Version)
 			return app.ExitOK
 		}),
-	})
+	}
 }
 
 // configure is the setup of ossec.conf, whose options are its own.

@@ -33,13 +33,13 @@ func TestListTerminal(t *testing.T) {
 	h := newHost(t)
 	crowd(h)
 	h.terminal = true
-	h.does("list", app.ExitOK, `ADDRESS       STATE             RESPONSE       SINCE         HELD BY
-198.51.100.9  not leased        firewall-drop  -             -
-203.0.113.7   blocked           firewall-drop  11:00:00      custom-firewall-..
-203.0.113.7   blocked           firewall-drop  11:00:00      firewall-drop.sh
-203.0.113.7   blocked           host-deny      11:00:00      host-deny.sh
-203.0.113.8   waiting: iptab..  firewall-drop  11:00:00      firewall-drop.sh
-2001:db8::7   blocked           host-deny      Nov 20 12:00  ossec-ar
+	h.does("list", app.ExitOK, `ADDRESS       STATE              RESPONSE       SINCE         HELD BY
+198.51.100.9  not leased         firewall-drop  -             -
+203.0.113.7   blocked            firewall-drop  11:00:00      custom-firewall-..
+203.0.113.7   blocked            firewall-drop  11:00:00      firewall-drop.sh
+203.0.113.7   blocked            host-deny      11:00:00      host-deny.sh
+203.0.113.8   waiting: iptabl..  firewall-drop  11:00:00      firewall-drop.sh
+2001:db8::7   blocked            host-deny      Nov 20 12:00  ossec-ar
 `, "")
 	for line := range strings.Lines(h.out.String()) {
 		if n := len(line) - 1; n > 80 {

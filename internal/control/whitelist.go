@@ -19,7 +19,7 @@ import (
 )
 
 // whitelistCommand is who is never blocked.
-func (t *tool) whitelistCommand() []*cli.Command {
+func (t *tool) whitelistCommand() *cli.Command {
 	c := &cli.Command{
 		Name: "whitelist", Usage: "who is never blocked, and why; add and remove entries", ArgsUsage: "list|test|add|remove", HideHelpCommand: true,
 		UsageText: "ossec-ar whitelist list\nossec-ar whitelist test 203.0.113.7\nossec-ar whitelist add 192.0.2.0/24\nossec-ar whitelist remove 192.0.2.0/24",
@@ -36,7 +36,7 @@ func (t *tool) whitelistCommand() []*cli.Command {
 	for _, sub := range c.Subcommands {
 		sub.UsageText = "" // list has another
 	}
-	return []*cli.Command{c}
+	return c
 }
 
 func (t *tool) readWhitelist() *whitelist.List {

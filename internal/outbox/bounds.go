@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -13,11 +14,10 @@ import (
 const aloneMark = "-a"
 
 const (
-	// fewItems is up to how many items their bytes are not added up when another is added. An item
-	// is far below maxBytes/fewItems.
+	// fewItems is up to how many items their bytes are not added up when another is added: an
+	// item is far below maxBytes/fewItems. When there are more, one addition of addUp does it.
 	fewItems = 500
-	// maxRefused bounds how many refused items are kept.
-	maxRefused = 1000
+	addUp    = 16
 )
 
 // The files that count the items that had no room: a byte each. The deliverer renames the
@@ -31,7 +31,7 @@ const (
 // another, and counts them. It is what bounds the queue when no deliverer runs.
 func (b *Box) makeRoom() error {
 	names, err := b.names(dirWaiting)
-	if err != nil || len(names) < min(fewItems, b.maxItems) {
+	if err != nil || len(names) < b.maxItems && (len(names) < fewItems || rand.N(addUp) > 0) {
 		return err
 	}
 	sizes, total := map[string]int{}, 0

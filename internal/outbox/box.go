@@ -57,12 +57,12 @@ type Box struct {
 	dir  string // as people know it
 	name string // for messages: "mail"
 	root *os.Root
-	// The bounds of the items that wait, in number and bytes.
-	maxItems, maxBytes int
+	// The bounds of the items that wait, in number and bytes, and of the refused ones that are kept.
+	maxItems, maxBytes, maxRefused int
 }
 
 func newBox(dir string, root *os.Root) *Box {
-	return &Box{dir, filepath.Base(dir), root, 10_000, 64 << 20}
+	return &Box{dir, filepath.Base(dir), root, 10_000, 64 << 20, 1000}
 }
 
 // Open opens the queue, unless others than this process's user could have put it there. A

@@ -127,7 +127,11 @@ func (d *Deliverer) compose(ctx context.Context, m *message) (raw []byte, err er
 			raw, err = nil, fmt.Errorf("composing: %v", p)
 		}
 	}()
-	return d.courier.Compose(ctx, m.to, m.topics, d.progress.Counted)
+	counted := d.progress.Counted
+	if m.topics[0][0].Alone {
+		counted = 0
+	}
+	return d.courier.Compose(ctx, m.to, m.topics, counted)
 }
 
 // failed notes that the server as a whole failed. All that waits, waits on.
@@ -239,8 +243,8 @@ func (d *Deliverer) keepAside(item Item, o outcome) error {
 		return nil
 	}
 	names, err := d.box.names(dirRefused)
-	if err == nil && len(names) >= maxRefused {
-		d.courier.Failed(&item, fmt.Errorf("%d refused items are kept: one more is dropped", maxRefused))
+	if err == nil && len(names) >= d.box.maxRefused {
+		d.courier.Failed(&item, fmt.Errorf("%d refused items are kept: one more is dropped", d.box.maxRefused))
 		return nil
 	}
 	item.Rest, item.Error, item.Failed, item.To = true, printable.Error(o.final), d.now().UTC(), o.refused
