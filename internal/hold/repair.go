@@ -3,6 +3,7 @@ package hold
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -177,10 +178,36 @@ func (h *Holder) blockLeased(ctx context.Context, addrs []netip.Addr, failed *en
 		if err := h.Enforcer.BlockAll(ctx, wanted); err != nil {
 			wanted = h.blockEach(ctx, wanted, failed)
 		}
+		wanted, err = h.inForce(ctx, wanted, failed)
 		blocked = append(blocked, wanted...)
-		return h.markHeld(wanted)
+		return errors.Join(err, h.markHeld(wanted))
 	})
 	return blocked
+}
+
+// inForce returns those of addrs that no packet comes from any more.
+func (h *Holder) inForce(ctx context.Context, addrs []netip.Addr, failed *enforcer.Failures) ([]netip.Addr, error) {
+	if len(addrs) == 0 {
+		return nil, nil
+	}
+	listing, err := h.Enforcer.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	open := make(map[netip.Addr]string, len(listing.Blocks))
+	for _, b := range listing.Blocks {
+		open[b.Addr] = b.Open
+	}
+	return slices.DeleteFunc(addrs, func(addr netip.Addr) bool {
+		why, stands := open[addr]
+		if !stands {
+			why = "somebody removed it"
+		}
+		if why != "" {
+			failed.Add(fmt.Errorf("%s is not in force though it was blocked again: %s", addr, why))
+		}
+		return why != ""
+	}), nil
 }
 
 // blockEach is for many of which at least one cannot be blocked.
