@@ -53,9 +53,7 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 	if err != nil {
 		return out, err
 	}
-	if out.Made, err = t.ensure(ctx, k); err == nil {
-		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addr)
-	}
+	out.Made, err = t.put(ctx, k, addr)
 	if err != nil {
 		err = fmt.Errorf("adding %s to table inet %s: %w", addr, nftTableName, err)
 	}
@@ -64,13 +62,24 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 
 func (t table) addAll(ctx context.Context, addrs []netip.Addr) error {
 	k, err := t.kernel.dial(ctx)
-	if err == nil {
-		_, err = t.ensure(ctx, k)
-	}
 	if err != nil {
 		return err
 	}
-	return t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addrs...)
+	_, err = t.put(ctx, k, addrs...)
+	return err
+}
+
+// put makes the table whole and adds elements; somebody may take the table away in between.
+func (t table) put(ctx context.Context, k socket, addrs ...netip.Addr) (made bool, err error) {
+	err = t.tryAgain(ctx, func() error {
+		now, err := t.ensure(ctx, k)
+		made = made || now
+		if err != nil {
+			return err
+		}
+		return t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addrs...)
+	})
+	return made, err
 }
 
 // change adds or deletes elements, some in each transaction.
@@ -128,7 +137,7 @@ func (t table) removeAll(ctx context.Context, addrs []netip.Addr) error {
 	for _, addr := range addrs {
 		wanted[addr] = true
 	}
-	return tryAgain(ctx, func() error { // another process may be first
+	return t.tryAgain(ctx, func() error { // another process may be first
 		members, err := t.members(k)
 		if err != nil {
 			return err
@@ -264,7 +273,7 @@ func (t table) ensure(ctx context.Context, k socket) (made bool, err error) {
 		return false, err
 	}
 	defer t.lock()()
-	err = tryAgain(ctx, func() error {
+	err = t.tryAgain(ctx, func() error {
 		missing := map[bool]bool{}
 		for _, v6 := range []bool{false, true} {
 			exists, err := t.setExists(k, v6)
