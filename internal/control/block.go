@@ -153,7 +153,7 @@ func (t *tool) unbanOne(ctx context.Context, request arproto.Request, opened []*
 			continue
 		}
 		t.leaseFaults(r, request, released.LeaseErr)
-		if released.LeaseErr != nil {
+		if released.StillLeased {
 			failed = errors.Join(failed, fmt.Errorf("%s: it is still leased and will be blocked again: %w", r.Kind.Name, released.LeaseErr))
 		}
 		if stands || released.Leased {

@@ -225,20 +225,35 @@ func (h *Holder) blockEach(ctx context.Context, addrs []netip.Addr, failed *enfo
 	return blocked
 }
 
-// liftUnleased lifts the blocks of addrs that nobody leases, and returns them.
+// liftUnleased lifts the blocks of addrs that nobody leases, and returns them. Where nothing can
+// be written down, the lease of a block may be missing for that reason alone, and it stays.
 func (h *Holder) liftUnleased(ctx context.Context, addrs []netip.Addr, failed *enforcer.Failures) (lifted []netip.Addr) {
 	h.inChunks(addrs, failed, func(part []netip.Addr) error {
 		free, err := h.still(ctx, part, false)
 		if err != nil || len(free) == 0 {
 			return err
 		}
+		if err := h.Leases.Update(func(tx *lease.Tx) error { return h.markLifting(tx, free) }); err != nil {
+			return err
+		}
 		if err := h.Enforcer.UnblockAll(ctx, free); err != nil {
 			return err
 		}
 		lifted = append(lifted, free...)
-		return nil
+		return h.Leases.Update(func(tx *lease.Tx) error { return endAllLifted(tx, free) })
 	})
 	return lifted
+}
+
+// markLifting notes of blocks that nobody leases that they are being lifted.
+func (h *Holder) markLifting(tx *lease.Tx, addrs []netip.Addr) error {
+	now := h.Now().UTC()
+	for _, addr := range addrs {
+		if err := tx.Put(lease.Lease{Addr: addr, Program: h.Kind.Name, Since: now, Renewed: now, State: lease.Lifting}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // still returns those of addrs that are leased and not in force, or with want false those that are
