@@ -94,6 +94,9 @@ type Enforcer struct {
 
 var _ enforcer.Enforcer = (*Enforcer)(nil)
 
+// Backend returns the file that addresses are blocked in.
+func (e *Enforcer) Backend(context.Context) string { return e.path }
+
 // New returns an enforcer for the file that options names.
 func New(options Options) *Enforcer {
 	e := &Enforcer{
