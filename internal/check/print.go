@@ -11,13 +11,13 @@ import (
 
 // report is the whole as JSON.
 type report struct {
-	Response string    `json:"response"`
-	Home     string    `json:"home"`
-	Role     string    `json:"role"` // server or agent
-	Version  string    `json:"version"`
-	Faults   int       `json:"faults"`
-	Warnings int       `json:"warnings"`
-	Rows     []Finding `json:"rows"`
+	Responses []string  `json:"responses"`
+	Home      string    `json:"home"`
+	Role      string    `json:"role"` // server or agent
+	Version   string    `json:"version"`
+	Faults    int       `json:"faults"`
+	Warnings  int       `json:"warnings"`
+	Rows      []Finding `json:"rows"`
 }
 
 // words are the verdicts as a person reads them.
@@ -25,8 +25,16 @@ var words = map[enforcer.Verdict]string{
 	enforcer.OK: "ok", enforcer.Skip: "skip", enforcer.Warn: "warn", enforcer.Fault: "FAULT",
 }
 
+// colours are those of the verdicts on a terminal, as ANSI codes.
+var colours = map[enforcer.Verdict]string{enforcer.OK: "32", enforcer.Skip: "90", enforcer.Warn: "33", enforcer.Fault: "31"}
+
 func (h *host) print(rows []Finding, asJSON bool) error {
-	r := report{Response: h.subject.Name, Home: string(h.Home), Role: "server", Version: app.Version, Rows: rows}
+	r := report{Home: string(h.Home), Role: "server", Version: app.Version, Rows: rows}
+	for _, s := range h.subjects {
+		if !s.FromCron {
+			r.Responses = append(r.Responses, s.Name)
+		}
+	}
 	if h.conf.agent() {
 		r.Role = "agent"
 	}
@@ -48,7 +56,11 @@ func (h *host) print(rows []Finding, asJSON bool) error {
 	}
 	var b strings.Builder
 	for _, f := range rows {
-		fmt.Fprintf(&b, "%-5s  %-*s  -  %s\n", words[f.Verdict], width, clean(f.What), clean(f.Found))
+		word := fmt.Sprintf("%-5s", words[f.Verdict])
+		if h.StdoutTerminal && !h.NoColor {
+			word = "\x1b[" + colours[f.Verdict] + "m" + word + "\x1b[0m"
+		}
+		fmt.Fprintf(&b, "%s  %-*s  -  %s\n", word, width, clean(f.What), clean(f.Found))
 		if f.Mend != "" {
 			fmt.Fprintf(&b, "       mend: %s\n", clean(f.Mend))
 		}
