@@ -63,8 +63,8 @@ func scan(r io.Reader, newDecoder func() *decoder, take func(*chunk) (more bool)
 		}
 	}()
 	for range workers {
+		d := newDecoder() // here: a goroutine without work may begin when the caller has gone on
 		go func() {
-			d := newDecoder()
 			for c := range read {
 				c.decode(d)
 				c.decoded <- struct{}{}
@@ -161,7 +161,12 @@ func (c *chunk) decode(d *decoder) {
 		var line []byte
 		line, rest, _ = bytes.Cut(rest, []byte("\n"))
 		var e event
-		switch wanted := len(line) > 0 && d.decode(line, &e); {
+		wanted, ok := d.common(line, &e)
+		if !ok && len(line) > 0 {
+			e = event{}
+			wanted = d.decode(line, &e)
+		}
+		switch {
 		case wanted && (e.kind >= unreadable || d.from <= e.when && e.when < d.until):
 			c.add(e)
 		case e.when != 0:
