@@ -6,6 +6,7 @@ package notice
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -165,6 +166,9 @@ func StartDelivery(p *app.Program, box *outbox.Box) error {
 			env = append(env, "TZ="+zone)
 		}
 		err = box.Start(env, tool, DeliverWords...)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%s is missing", tool)
 	}
 	if err != nil {
 		return fmt.Errorf("starting the delivery: %w (the mail waits until `ossec-ar maintain` runs)", err)

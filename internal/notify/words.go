@@ -85,18 +85,12 @@ func (o *office) print(text string) error {
 	return nil
 }
 
-// configure reads the settings and prints what is wrong with them, which it returns, too.
-func (o *office) configure() error {
-	_, err := o.Configure()
-	if err != nil && !errors.Is(err, config.ErrMailUnset) {
-		o.Complain(err)
-	}
-	return err
-}
-
 // test sends a sample at once and prints each step. It goes round the queue and its limit.
 func (o *office) test(ctx context.Context, recipients []string) error {
-	fault := o.configure()
+	_, fault := o.Configure()
+	if fault != nil {
+		o.Complain(fault) // what is sound counts
+	}
 	to, err := o.settings.General()
 	if len(recipients) > 0 {
 		to, err = nil, nil
@@ -109,9 +103,7 @@ func (o *office) test(ctx context.Context, recipients []string) error {
 		}
 	}
 	switch {
-	case o.settings.Server == "" && errors.Is(fault, config.ErrMailUnset):
-		return o.settings.Unset
-	case o.settings.Server == "":
+	case fault != nil && (o.settings.Server == "" || len(to) == 0):
 		return command.ErrReported
 	case err != nil:
 		return fmt.Errorf("%w; name one with --to", err)
@@ -143,7 +135,9 @@ func (o *office) test(ctx context.Context, recipients []string) error {
 // preview prints what a mail looks like: a sample, or the one that a call about an address
 // would make now, with all that a daemon passes or with the address alone.
 func (o *office) preview(ctx context.Context, args []string, html, digest bool) error {
-	_ = o.configure() // it was printed; what is sound counts
+	if _, err := o.Configure(); err != nil && !errors.Is(err, config.ErrMailUnset) {
+		o.Complain(err) // what is sound counts
+	}
 	now := o.Now()
 	entries := []entry{sample(now)}
 	if digest {
