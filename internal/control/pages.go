@@ -82,7 +82,7 @@ var toolPage = command.ManText{
 	Name: Name,
 	Description: []string{
 		"ossec-ar is for people, and for upkeep by cron or systemd: it shows what the active responses of this host block and why, blocks and frees by hand, and keeps what is in force as it is wanted. Without --response it works on all responses; block and import use firewall-drop then. Options may stand before and behind addresses.",
-		"Its home is --home, else the folder above the bin that it was started from, also by way of a link such as /usr/sbin/ossec-ar, else $OSSEC_HOME, else /var/ossec.",
+		"Its home is --home, else $OSSEC_HOME, else the folder above the bin that it was started from, also by way of a link such as /usr/sbin/ossec-ar, else /var/ossec.",
 		"list shows one address of one response a line. Its STATE is `blocked`; `not in force`, when packets come by though somebody holds it; `waiting`, when the block could not be made and is tried again; `lifting`, when it was given back and could not be lifted; `not leased`, when it is blocked and nobody holds it, as an administrator's own line in hosts.deny; `whitelisted`, when it is held and on the whitelist by now. A narrow terminal shows fewer columns, a wide one more.",
 		"block holds an address under the name ossec-ar, for ever or as long as --for says, whatever the daemons do. Whoever is on the whitelist is not blocked. unban frees an address in all responses and ends the holds of all programs on it.",
 		"import holds the addresses of a list under the name import. A line that is a network or no address at all is reported and nothing is imported, unless --skip-invalid is given. unimport gives all of them up again.",
