@@ -148,7 +148,7 @@ func (h *host) newer(names []string) []Finding {
 	for _, name := range names {
 		path := filepath.Join(h.Home.Programs(), name)
 		changed, ok := lastChange(path)
-		if !ok || !changed.After(execd.started) || !h.own(name) {
+		if !ok || !changed.After(execd.started.Add(time.Second)) || !h.own(name) { // btime is in seconds
 			continue
 		}
 		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed), execd.Name, stamp(execd.started))

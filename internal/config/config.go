@@ -70,7 +70,7 @@ type Log struct {
 // Firewall is what firewall-drop does.
 type Firewall struct {
 	// Backend is what blocks: iptables (a rule an address), ipset, nftables (a table of its
-	// own), or auto: rules for the first MaxRules addresses, the set for all when there are more,
+	// own), or auto: rules for the first MaxRules addresses, the set for later ones,
 	// nftables where iptables is not installed.
 	Backend      string `toml:"backend"`
 	MaxRules     int    `toml:"max_rules"`
@@ -83,7 +83,7 @@ type Firewall struct {
 
 func defaultFirewall() Firewall {
 	return Firewall{
-		Backend: "auto", MaxRules: 512, MaxAddresses: 1_000_000,
+		Backend: "auto", MaxRules: 32, MaxAddresses: 1_000_000,
 		Target: "DROP", Forward: "auto", Timeout: Duration{20 * time.Second},
 	}
 }

@@ -109,7 +109,10 @@ type backend interface {
 }
 
 // Firewall is the enforcer. It is an enforcer.Enforcer.
-type Firewall struct{ opts Options }
+type Firewall struct {
+	opts   Options
+	socket socket // of a test
+}
 
 var _ enforcer.Enforcer = (*Firewall)(nil)
 
@@ -131,7 +134,7 @@ func New(opts Options) (*Firewall, error) {
 	if opts.MaxRules < 0 || opts.MaxAddresses < 0 {
 		return nil, errors.New("the number of rules and addresses cannot be less than zero")
 	}
-	return &Firewall{opts}, nil
+	return &Firewall{opts: opts}, nil
 }
 
 // Backend returns what IPv4 addresses are blocked with, "" where nothing can.

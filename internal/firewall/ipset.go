@@ -114,12 +114,12 @@ func (s ipset) element(a *netlink.Attributes, addr netip.Addr) {
 
 // do carries a command on one address out. With NLM_F_EXCL it fails by ipsetErrAbsent where a
 // delete does not find it.
-func (s ipset) do(k *netlink.Socket, command, flags int, addr netip.Addr) error {
+func (s ipset) do(k socket, command, flags int, addr netip.Addr) error {
 	return ipsetError(k.AskOne(s.request(command, unix.NLM_F_ACK|flags, func(a *netlink.Attributes) { s.element(a, addr) })))
 }
 
 // has reports whether addr is in the set; no set has it, nor one of another kind.
-func (s ipset) has(k *netlink.Socket, addr netip.Addr) (bool, error) {
+func (s ipset) has(k socket, addr netip.Addr) (bool, error) {
 	err := s.do(k, ipsetTest, 0, addr)
 	if errors.Is(err, ipsetErrAbsent) || errors.Is(err, ipsetErrKind) || noSet(err) {
 		return false, nil
@@ -139,7 +139,7 @@ func noSet(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err
 const ipsetPlaces = 1 << 20
 
 // create makes the set.
-func (s ipset) create(k *netlink.Socket, size int) error {
+func (s ipset) create(k socket, size int) error {
 	err := s.createWith(k, size, min(size, ipsetPlaces))
 	if errors.Is(err, unix.ENOMEM) {
 		err = s.createWith(k, size, 0)
@@ -152,7 +152,7 @@ func (s ipset) create(k *netlink.Socket, size int) error {
 
 // createWith makes the set with so many places, rounded up to a power of two; 0 leaves
 // that to the kernel.
-func (s ipset) createWith(k *netlink.Socket, size, places int) error {
+func (s ipset) createWith(k socket, size, places int) error {
 	return k.AskOne(s.request(ipsetCreate, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL, func(a *netlink.Attributes) {
 		a.Text(ipsetAttrType, ipsetType)
 		a.Uint8(ipsetAttrRevision, ipsetRevision)
@@ -175,7 +175,7 @@ func (s ipset) family() uint8 {
 }
 
 // whole carries out a command on the whole set.
-func (s ipset) whole(k *netlink.Socket, command int) error {
+func (s ipset) whole(k socket, command int) error {
 	return ipsetError(k.AskOne(s.request(command, unix.NLM_F_ACK, nil)))
 }
 
@@ -183,7 +183,7 @@ func (s ipset) whole(k *netlink.Socket, command int) error {
 // quickly what kind it is. Its options take longer, so they are asked for only where somebody
 // else made the set: ipset(8) makes the newest revision that it knows, and this package an
 // early one.
-func (s ipset) check(k *netlink.Socket) (exists bool, err error) {
+func (s ipset) check(k socket) (exists bool, err error) {
 	answers, err := k.Ask(s.request(ipsetHead, 0, nil))
 	switch {
 	case err == nil && noSet(answers[0].Err), noSet(err):
@@ -213,7 +213,7 @@ type ipsetHeader struct {
 }
 
 // header returns nil when there is no such set.
-func (s ipset) header(k *netlink.Socket) (h *ipsetHeader, err error) {
+func (s ipset) header(k socket) (h *ipsetHeader, err error) {
 	request := s.request(ipsetList, unix.NLM_F_DUMP, func(a *netlink.Attributes) {
 		a.Uint32(ipsetAttrFlags|bigEndian, ipsetOnlyHeader)
 	})
@@ -255,7 +255,7 @@ func (s ipset) foreign(attributes, data []byte) error {
 }
 
 // members returns all addresses in the set; no set has none, nor a foreign one.
-func (s ipset) members(k *netlink.Socket) ([]enforcer.Block, error) {
+func (s ipset) members(k socket) ([]enforcer.Block, error) {
 	var blocks []enforcer.Block
 	foreign := false
 	err := k.Dump(s.request(ipsetList, unix.NLM_F_DUMP, nil), func(message []byte) (more bool) {
@@ -296,7 +296,7 @@ func appendMembers(blocks []enforcer.Block, members []byte) []enforcer.Block {
 }
 
 // doAll adds or deletes many; what is so already is fine.
-func (s ipset) doAll(ctx context.Context, k *netlink.Socket, command int, addrs []netip.Addr) error {
+func (s ipset) doAll(ctx context.Context, k socket, command int, addrs []netip.Addr) error {
 	for len(addrs) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -318,7 +318,7 @@ func (s ipset) doAll(ctx context.Context, k *netlink.Socket, command int, addrs 
 
 // grow makes room for size members, in a new set that takes the place of the full one in all
 // rules at once. Counters begin anew. Who is taken out meanwhile may be back afterwards.
-func (s ipset) grow(ctx context.Context, k *netlink.Socket, size int) error {
+func (s ipset) grow(ctx context.Context, k socket, size int) error {
 	next := ipset{s.name + "_new", s.v6}
 	if err := next.whole(k, ipsetDestroy); err != nil && !noSet(err) {
 		return fmt.Errorf("clearing set %s: %w", next.name, err)

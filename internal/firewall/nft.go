@@ -36,7 +36,7 @@ func (t nftTable) request(command, flags int, more func(*netlink.Attributes)) *n
 }
 
 // one asks what one thing is: nil when it is not there.
-func (t nftTable) one(k *netlink.Socket, command, nameKind int, name string) (attributes []byte, err error) {
+func (t nftTable) one(k socket, command, nameKind int, name string) (attributes []byte, err error) {
 	answers, err := k.Ask(t.request(command, 0, func(a *netlink.Attributes) {
 		if name != "" {
 			a.Text(nameKind, name)
@@ -59,7 +59,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-func (t nftTable) chain(k *netlink.Socket, name string) (attributes []byte, err error) {
+func (t nftTable) chain(k socket, name string) (attributes []byte, err error) {
 	return t.one(k, unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_NAME, name)
 }
 
@@ -67,7 +67,7 @@ func (t nftTable) chain(k *netlink.Socket, name string) (attributes []byte, err 
 var errTorn = errors.New("it keeps changing while it is read")
 
 // dump lists something, anew while others change it. begin is called before each try.
-func dump(k *netlink.Socket, request func() *nl.NetlinkRequest, begin func(), visit func(attributes []byte)) error {
+func dump(k socket, request func() *nl.NetlinkRequest, begin func(), visit func(attributes []byte)) error {
 	for range 5 {
 		begin()
 		err := k.Dump(request(), func(message []byte) (more bool) {
@@ -82,7 +82,7 @@ func dump(k *netlink.Socket, request func() *nl.NetlinkRequest, begin func(), vi
 }
 
 // rules returns the rules of a chain in order. No chain has none.
-func (t nftTable) rules(k *netlink.Socket, chain string) (all []rule, err error) {
+func (t nftTable) rules(k socket, chain string) (all []rule, err error) {
 	err = dump(k, func() *nl.NetlinkRequest {
 		return t.request(unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP, func(a *netlink.Attributes) { a.Text(unix.NFTA_RULE_CHAIN, chain) })
 	}, func() { all = nil }, func(attributes []byte) {
@@ -95,7 +95,7 @@ func (t nftTable) rules(k *netlink.Socket, chain string) (all []rule, err error)
 }
 
 // look returns the table's chains as they are asked for. What cannot be read is not there.
-func (t nftTable) look(k *netlink.Socket) look {
+func (t nftTable) look(k socket) look {
 	seen := chains{}
 	return func(name string) ([]rule, bool) {
 		if rules, exists := seen[name]; exists {

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // set blocks the members of an ipset, by one rule of our chain.
@@ -34,7 +33,7 @@ func (s set) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out en
 	return out, err
 }
 
-func (s set) addBy(ctx context.Context, k *netlink.Socket, addr netip.Addr) (out enforcer.Outcome, err error) {
+func (s set) addBy(ctx context.Context, k socket, addr netip.Addr) (out enforcer.Outcome, err error) {
 	exists, err := s.ipset().check(k)
 	if err != nil {
 		return out, err
@@ -67,7 +66,7 @@ func (s set) explain(err error) error {
 
 // isDropped reports whether all packets come to our chain and it drops the set. Whatever keeps
 // it from finding out is a no.
-func (s set) isDropped(ctx context.Context, k *netlink.Socket) bool {
+func (s set) isDropped(ctx context.Context, k socket) bool {
 	if s.variant != overNFT {
 		return s.commands(ctx, append(s.likelyChecks(), "-C "+Chain+" "+joinWords(s.setRule()))...) == nil
 	}
@@ -78,7 +77,7 @@ func (s set) isDropped(ctx context.Context, k *netlink.Socket) bool {
 
 // ensure makes the set, and what makes it drop packets, whichever is missing. The caller holds
 // the lock.
-func (s set) ensure(ctx context.Context, k *netlink.Socket) (made bool, err error) {
+func (s set) ensure(ctx context.Context, k socket) (made bool, err error) {
 	exists, err := s.ipset().check(k)
 	if err == nil && !exists {
 		if err = s.ipset().create(k, s.opts.MaxAddresses); errors.Is(err, unix.EEXIST) {
@@ -120,7 +119,7 @@ func (s set) has(ctx context.Context, addr netip.Addr) bool {
 }
 
 func (s set) remove(ctx context.Context, addr netip.Addr) error {
-	err := s.withOurs(ctx, func(k *netlink.Socket) error {
+	err := s.withOurs(ctx, func(k socket) error {
 		err := s.ipset().do(k, ipsetDel, unix.NLM_F_EXCL, addr)
 		if errors.Is(err, ipsetErrAbsent) {
 			return nil
@@ -134,15 +133,15 @@ func (s set) remove(ctx context.Context, addr netip.Addr) error {
 }
 
 func (s set) removeAll(ctx context.Context, addrs []netip.Addr) error {
-	return s.withOurs(ctx, func(k *netlink.Socket) error { return s.ipset().doAll(ctx, k, ipsetDel, addrs) })
+	return s.withOurs(ctx, func(k socket) error { return s.ipset().doAll(ctx, k, ipsetDel, addrs) })
 }
 
 func (s set) flush(ctx context.Context) error {
-	return s.withOurs(ctx, func(k *netlink.Socket) error { return s.ipset().whole(k, ipsetFlush) })
+	return s.withOurs(ctx, func(k socket) error { return s.ipset().whole(k, ipsetFlush) })
 }
 
 // withOurs calls change where there is a set and it is ours: nobody of ours is in any other.
-func (s set) withOurs(ctx context.Context, change func(*netlink.Socket) error) error {
+func (s set) withOurs(ctx context.Context, change func(socket) error) error {
 	k, err := s.kernel.dial(ctx)
 	if err != nil {
 		return err
@@ -225,5 +224,5 @@ func (s set) retire(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.withOurs(ctx, func(k *netlink.Socket) error { return s.ipset().whole(k, ipsetDestroy) })
+	return s.withOurs(ctx, func(k socket) error { return s.ipset().whole(k, ipsetDestroy) })
 }

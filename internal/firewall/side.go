@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vishvananda/netlink/nl"
+
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
 	"github.com/ossec-ar/ossec-ar/internal/state"
@@ -51,7 +53,7 @@ type tool struct {
 
 // side finds out what there is and what is used. The caller closes its kernel.
 func (e *Firewall) side(ctx context.Context, v6 bool) *side {
-	s := &side{opts: e.opts, v6: v6, kernel: &kernel{}}
+	s := &side{opts: e.opts, v6: v6, kernel: &kernel{e.socket}}
 	var err error
 	s.tool, err = s.find(s.familyName(""))
 	byRules, bySet, byTable := rules{s}, set{s}, table{s}
@@ -168,14 +170,28 @@ func (s *side) kernelHasIPv6() bool {
 	return err == nil
 }
 
-// kernel is the netfilter socket of one call, opened by the first who needs it.
-type kernel struct{ socket *netlink.Socket }
+// socket is a netlink.Socket to netfilter.
+type socket interface {
+	Ask(requests ...*nl.NetlinkRequest) ([]netlink.Answer, error)
+	AskOne(request *nl.NetlinkRequest) error
+	Dump(request *nl.NetlinkRequest, visit func(message []byte) (more bool)) error
+	Torn() bool
+	Transact(requests ...*nl.NetlinkRequest) error
+	Close()
+}
 
-func (k *kernel) dial(ctx context.Context) (_ *netlink.Socket, err error) {
+// kernel is the socket of one call, opened by the first who needs it.
+type kernel struct{ socket socket }
+
+func (k *kernel) dial(ctx context.Context) (socket, error) {
 	if k.socket == nil {
-		k.socket, err = netlink.OpenNetfilter(ctx)
+		s, err := netlink.OpenNetfilter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.socket = s
 	}
-	return k.socket, err
+	return k.socket, nil
 }
 
 func (k *kernel) close() {

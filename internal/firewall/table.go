@@ -74,7 +74,7 @@ func (t table) addAll(ctx context.Context, addrs []netip.Addr) error {
 }
 
 // change adds or deletes elements, some in each transaction.
-func (t table) change(k *netlink.Socket, command, flags int, addrs ...netip.Addr) error {
+func (t table) change(k socket, command, flags int, addrs ...netip.Addr) error {
 	const size = 36 // of an element at the most
 	for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
 		err := k.Transact(t.elements(command, flags, chunk...))
@@ -147,7 +147,7 @@ func (t table) flush(ctx context.Context) error {
 }
 
 // members returns the elements of the set; no set has none.
-func (t table) members(k *netlink.Socket) (blocks []enforcer.Block, err error) {
+func (t table) members(k socket) (blocks []enforcer.Block, err error) {
 	err = dump(k, func() *nl.NetlinkRequest {
 		return t.elements(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
 	}, func() { blocks = nil }, func(attributes []byte) {
@@ -234,7 +234,7 @@ func (t table) baseChains() []string {
 
 // fault returns why packets get by the set, "" when they do not: what another base chain
 // accepts comes to ours all the same.
-func (t table) fault(k *netlink.Socket) string {
+func (t table) fault(k socket) string {
 	is, err := ourTable.one(k, unix.NFT_MSG_GETTABLE, 0, "")
 	if err == nil && netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_FLAGS))&unix.NFT_TABLE_F_DORMANT != 0 {
 		return "table inet " + nftTableName + " is dormant"
@@ -250,7 +250,7 @@ func (t table) fault(k *netlink.Socket) string {
 
 // ensure makes the table, its sets, chains and rules, whichever is missing, in one transaction.
 // What else stands in its chains goes.
-func (t table) ensure(ctx context.Context, k *netlink.Socket) (made bool, err error) {
+func (t table) ensure(ctx context.Context, k socket) (made bool, err error) {
 	exists, err := t.setExists(k, t.v6)
 	if err != nil || exists && t.fault(k) == "" {
 		return false, err
@@ -341,7 +341,7 @@ func foreignPart(what string) error {
 }
 
 // checkChains fails where a chain is not hooked as ours are: nf_tables changes no hook.
-func (t table) checkChains(k *netlink.Socket) error {
+func (t table) checkChains(k socket) error {
 	hooks := map[string]uint32{nftInput: unix.NF_INET_LOCAL_IN, nftForward: unix.NF_INET_FORWARD}
 	for _, name := range t.baseChains() {
 		chain, err := ourTable.chain(k, name)
@@ -359,7 +359,7 @@ func (t table) checkChains(k *netlink.Socket) error {
 
 // setExists reports whether there is a set for a family, and fails when blocks would end in it
 // by themselves or do not fit into it.
-func (t table) setExists(k *netlink.Socket, v6 bool) (bool, error) {
+func (t table) setExists(k socket, v6 bool) (bool, error) {
 	set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, nftSetName(v6))
 	if err != nil || set == nil {
 		return false, err

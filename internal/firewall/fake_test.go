@@ -1,8 +1,4 @@
-// Package faketables is a stand-in for iptables and ip6tables, for tests: a program
-// with contents, that takes the commands which the suite uses and fails as the kernel
-// does. The contract in enforcertest runs on it and on the kernel, so that it cannot
-// drift.
-package faketables
+package firewall
 
 //lint:file-ignore ST1005 the errors are in the words of iptables
 
@@ -22,8 +18,11 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// Programs are the names that Main answers to.
-var Programs = []string{"iptables", "ip6tables", "iptables-restore", "ip6tables-restore"}
+// fakePrograms are the names that fakeMain answers to.
+var fakePrograms = []string{"iptables", "ip6tables", "iptables-restore", "ip6tables-restore"}
+
+// strayPrograms are those of the other variant.
+var strayPrograms = []string{"iptables-legacy", "iptables-legacy-restore"}
 
 // contents is the filter table of one family.
 type contents struct {
@@ -31,11 +30,12 @@ type contents struct {
 	Commands []string            // every command line since the start, for tests to look at
 }
 
-var errAbsent = errors.New("Bad rule (does a matching rule exist in that chain?).")
+var errNoRule = errors.New("Bad rule (does a matching rule exist in that chain?).")
 
-// Main runs one call. invoked is the path that it was called as; the contents lies beside
+// fakeMain is a stand-in for iptables and ip6tables: a program with contents, that takes the
+// commands which this package uses and fails as the kernel does. It runs one call. invoked is the path that it was called as; the contents lies beside
 // that file. It returns the exit status.
-func Main(invoked string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func fakeMain(invoked string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	name := filepath.Base(invoked)
 	fail := func(status int, err error) int {
 		fmt.Fprintf(stderr, "%s v1.8.9 (fake): %v\n", name, err)
@@ -46,10 +46,14 @@ func Main(invoked string, args []string, stdin io.Reader, stdout, stderr io.Writ
 		return 0
 	}
 	dir := filepath.Dir(invoked)
-	if text, err := os.ReadFile(filepath.Join(dir, "broken")); err == nil { // a test wants every call to fail
-		return fail(4, errors.New(strings.TrimSpace(string(text))))
-	}
 	family := strings.TrimSuffix(name, "-restore")
+	if text, err := os.ReadFile(filepath.Join(dir, family+".broken")); err == nil { // a test wants every call to fail
+		var status int
+		if _, err := fmt.Sscan(string(text), &status); err != nil {
+			panic(err)
+		}
+		return fail(status, errors.New("it is broken"))
+	}
 	path := filepath.Join(dir, family+".contents")
 	lock, err := state.Exclusive(path+".lock", time.Minute)
 	if err != nil {
@@ -104,11 +108,11 @@ func (s *contents) restore(stdin io.Reader) error {
 	lines := bufio.NewScanner(stdin)
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Text()
-		if line == "*filter" || line == "COMMIT" {
+		if line == "*filter" || line == "COMMIT" || line == "" {
 			continue
 		}
 		s.Commands = append(s.Commands, line)
-		if err := s.command(strings.Fields(line), io.Discard); err != nil {
+		if err := s.command(splitWords(line), io.Discard); err != nil {
 			return fmt.Errorf("line %d failed: %w", n, err)
 		}
 	}
@@ -123,7 +127,7 @@ func (s *contents) command(args []string, stdout io.Writer) error {
 		switch arg := args[i]; arg {
 		case "-w", "--wait", "-t":
 			i++
-		case "-n", "-v", "-x", "--line-numbers":
+		case "-n", "-v", "-x", "--line-numbers", "--noflush":
 		case "-N", "-A", "-I", "-D", "-C", "-S", "-L", "-F", "-X":
 			act = arg
 			if i+1 < len(args) {
@@ -167,11 +171,11 @@ func (s *contents) command(args []string, stdout io.Writer) error {
 	switch act {
 	case "-C":
 		if at < 0 {
-			return errAbsent
+			return errNoRule
 		}
 	case "-D":
 		if at < 0 {
-			return errAbsent
+			return errNoRule
 		}
 		s.Chains[chain] = slices.Delete(rules, at, at+1)
 	case "-I", "-A":
@@ -193,7 +197,7 @@ func (s *contents) list(chain string, stdout io.Writer) error {
 		fmt.Fprintf(stdout, "-N %s\n", name)
 		for _, r := range rules {
 			before, target, _ := strings.Cut(r, "-j ")
-			fmt.Fprintf(stdout, "-A %s %s-c 0 0 -j %s\n", name, before, target)
+			fmt.Fprintf(stdout, "-A %s %s-c 2 120 -j %s\n", name, before, target)
 		}
 	}
 	return nil
@@ -212,7 +216,7 @@ func (s *contents) normal(spec []string) (string, error) {
 			}
 		case "-j":
 			_, chain := s.Chains[spec[i+1]]
-			if !chain && spec[i+1] != "DROP" && spec[i+1] != "REJECT" {
+			if !chain && !slices.Contains([]string{"DROP", "REJECT", "ACCEPT", "RETURN", "LOG"}, spec[i+1]) {
 				return "", fmt.Errorf("Couldn't load target `%s'", spec[i+1])
 			}
 			if spec[i+1] == "REJECT" && i+2 == len(spec) {
@@ -220,5 +224,5 @@ func (s *contents) normal(spec []string) (string, error) {
 			}
 		}
 	}
-	return strings.Join(spec, " "), nil
+	return joinWords(spec), nil
 }
