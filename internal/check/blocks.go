@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
@@ -20,12 +21,24 @@ func (h *host) inspect(ctx context.Context) []Finding {
 		return []Finding{fault("see active-response.toml above", "%v", h.subject.Failure)}
 	}
 	if i, ok := h.subject.Hold.Enforcer.(Inspector); ok {
-		return i.Inspect(ctx, h.root)
+		return append(i.Inspect(ctx, h.root), h.effect()...)
 	}
 	if _, err := h.subject.Hold.Enforcer.List(ctx); err != nil {
 		return []Finding{h.cannotList(err)}
 	}
 	return []Finding{ok("what is blocked can be listed")}
+}
+
+// effect looks for what makes blocks have an effect on this host.
+func (h *host) effect() []Finding {
+	if h.subject.Hold.Kind.Effect == nil {
+		return nil
+	}
+	works, text := h.subject.Hold.Kind.Effect(h.root)
+	if works {
+		return []Finding{{What: "services", Verdict: enforcer.OK, Found: text}}
+	}
+	return []Finding{{What: "services", Verdict: enforcer.Fault, Found: text, Mend: "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name}}
 }
 
 func (h *host) cannotList(err error) Finding {

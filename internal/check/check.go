@@ -54,6 +54,8 @@ type Options struct {
 	JSON bool
 	Live bool   // block an address that is nobody's, and free it again
 	Root string // what the system's own files are under; "" is "/"
+	// Width is that of the terminal, 0 for none.
+	Width int
 
 	Settings      config.Config
 	SettingsFault error // what is wrong in active-response.toml
@@ -133,7 +135,7 @@ var single = []topic{
 
 func (h *host) findings(ctx context.Context) []Finding {
 	rows := h.look(ctx, shared)
-	responses, used := 0, 0
+	responses, used, calls := 0, 0, 0
 	for i := range h.subjects {
 		if h.subject = &h.subjects[i]; h.subject.FromCron {
 			continue
@@ -141,9 +143,13 @@ func (h *host) findings(ctx context.Context) []Finding {
 		if responses++; h.inUse() {
 			used++
 		}
+		if h.calledByDaemon() {
+			calls++
+		}
 	}
 	for i := range h.subjects {
 		h.subject = &h.subjects[i]
+		h.byHand = calls > 0 && !h.calledByDaemon()
 		name := h.subject.Name + " "
 		switch {
 		case h.subject.FromCron:
@@ -177,6 +183,11 @@ func (h *host) inUse() bool {
 			return true
 		}
 	}
+	return h.calledByDaemon()
+}
+
+// calledByDaemon reports whether ossec.conf, or ar.conf on an agent, has the response called.
+func (h *host) calledByDaemon() bool {
 	if slices.ContainsFunc(h.ownCommands(), func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 }) {
 		return true
 	}
@@ -206,6 +217,8 @@ func (h *host) excuse(on scope) []Finding {
 	switch {
 	case (on == called || on == calledOnServers) && h.subject.FromCron:
 		return []Finding{} // no row at all: the question makes no sense
+	case (on == called || on == calledOnServers) && h.byHand:
+		return []Finding{skip("no daemon is told to call it: people use it by hand")}
 	case on == blocking && !h.subject.blocks():
 		return []Finding{}
 	case (on == servers || on == calledOnServers) && h.conf.agent():

@@ -21,6 +21,7 @@ type host struct {
 	Options
 	subjects []Subject
 	subject  *Subject // the one that is looked at
+	byHand   bool     // no daemon calls it, but others
 	conf     conf
 
 	root  string // what "/" stands for

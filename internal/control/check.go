@@ -44,7 +44,7 @@ func (t *tool) check(c *cli.Context) int {
 	subjects = append(subjects, check.Subject{Name: Name, Path: t.Tool(), FromCron: true, Jobs: []check.Job{
 		{Command: "maintain", When: "* * * * *", Why: "what somebody flushes stays open, and what is over stays blocked"},
 	}})
-	o := check.Options{JSON: c.Bool("json"), Live: c.Bool("live"), Settings: t.settings, SettingsFault: t.settingsFault}
+	o := check.Options{JSON: c.Bool("json"), Live: c.Bool("live"), Width: t.width(), Settings: t.settings, SettingsFault: t.settingsFault}
 	if root := c.String("root"); root != "/" {
 		o.Root = root
 	}

@@ -234,4 +234,3 @@ func (t *tool) usage(err error) int {
 	t.tell(err)
 	return app.ExitFailed
 }
-

@@ -91,6 +91,9 @@ func (t *tool) maintain(c *cli.Context) int {
 
 // maintainOne ends what is over first, so that it is not blocked again.
 func (t *tool) maintainOne(ctx context.Context, r *response, done *maintained) error {
+	if err := r.Salvage(); err != nil {
+		return err
+	}
 	all, err := r.All()
 	if err != nil {
 		return err

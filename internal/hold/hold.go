@@ -237,6 +237,17 @@ func (h *Holder) All() ([]lease.Lease, error) {
 	return all, err
 }
 
+// Salvage moves a damaged lease file aside, as any change of the leases does, and keeps what can
+// still be read of it.
+func (h *Holder) Salvage() error {
+	nothing := func(lease.Lease) error { return nil }
+	err := h.Leases.View(func(tx *lease.Tx) error { return tx.All(nothing) })
+	if errors.Is(err, lease.ErrDamaged) {
+		err = h.Leases.Update(func(tx *lease.Tx) error { return tx.All(nothing) })
+	}
+	return err
+}
+
 // On returns the leases on one address.
 func (h *Holder) On(addr netip.Addr) (on []lease.Lease, err error) {
 	err = h.Leases.View(func(tx *lease.Tx) error {

@@ -101,9 +101,6 @@ func (r *responder) afterAdd(ctx context.Context, request arproto.Request, taken
 	for _, note := range taken.Notes {
 		r.Advise(note)
 	}
-	if r.ByHand && r.kind.Caveat != nil {
-		r.Advise(r.kind.Caveat())
-	}
 	if !taken.Made || taken.LeaseErr != nil {
 		return
 	}
