@@ -47,16 +47,18 @@ func Command(p *app.Program) *cli.Command {
 			&cli.StringFlag{Name: "retry", Usage: "try the notice `ID` again, or all, at once"},
 			&cli.StringFlag{Name: "drop", Usage: "throw the notice `ID` away, or all"},
 			&cli.BoolFlag{Name: "json", Usage: "as JSON"}),
-		word("flush", "", "send what is due (maintain does)", func(x *cli.Context) error { return Deliver(x.Context, p) }),
+		word("flush", "", "send what is due (maintain does)", func(x *cli.Context) error {
+			return Deliver(x.Context, p)
+		}),
 		word("test", "", "send a sample and show what the server says", func(x *cli.Context) error {
 			return o.test(x.Context, x.StringSlice("to"))
 		}, &cli.StringSliceFlag{Name: "to", Usage: "send to this `ADDRESS` instead"}),
-		word("preview", "[ADDRESS]", "print a sample mail, or the one about an address that would be sent now", func(x *cli.Context) error {
+		word("preview", "[ADDRESS]", "print a sample, or the mail about an address now", func(x *cli.Context) error {
 			return o.preview(x.Context, x.Args().Slice(), x.Bool("html"), x.Bool("digest"))
 		},
 			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"},
 			&cli.BoolFlag{Name: "digest", Usage: "a sample of several addresses"}),
-		word("template", "PART", "print a built-in template, to begin your own with: subject, text or html", func(x *cli.Context) error {
+		word("template", "PART", "print a built-in template: subject, text or html", func(x *cli.Context) error {
 			if x.NArg() != 1 {
 				return errors.New("mail template takes one part: subject, text or html")
 			}
