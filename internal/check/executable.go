@@ -155,7 +155,7 @@ func (h executables) newer(names []string) []Finding {
 			continue
 		}
 		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed), execd.Name, stamp(execd.started))
-		if (logs{h.host}).logged(path) {
+		if logs(h).logged(path) {
 			found = append(found, warn(h.control("restart"), "%s; it has been called before, so that this does no harm as a rule", times))
 		} else {
 			found = append(found, fault(h.control("restart"), "%s: if the file is new, the daemon does not see it before it is restarted", times))

@@ -67,7 +67,7 @@ func (t completing) operands(ctx context.Context, w *command.Words, last string)
 	case "completion":
 		return []string{"bash", "zsh", "fish"}
 	case "man":
-		return manual{t.tool}.pages()
+		return manual(t).pages()
 	case "help":
 		return command.Names(w.Frame.Commands)
 	}
