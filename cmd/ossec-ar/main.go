@@ -9,9 +9,12 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/control"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
 	"github.com/ossec-ar/ossec-ar/internal/hostsdeny"
+	"github.com/ossec-ar/ossec-ar/internal/libwrap"
 	"github.com/ossec-ar/ossec-ar/internal/nullroute"
 )
 
 func main() {
-	os.Exit(control.Main(app.OS(), firewall.Kind, hostsdeny.Kind, nullroute.Kind))
+	hostDeny := hostsdeny.Kind
+	hostDeny.Effect = libwrap.Effect
+	os.Exit(control.Main(app.OS(), firewall.Kind, hostDeny, nullroute.Kind))
 }

@@ -146,14 +146,14 @@ func (h *host) confFile(context.Context) []Finding {
 // settingsFile tells the faults in active-response.toml, each with its place.
 func (h *host) settingsFile(context.Context) []Finding {
 	path := h.Home.Settings()
-	if h.subject.Settings == nil {
+	if h.SettingsFault == nil {
 		if _, err := os.Stat(path); err != nil {
 			return []Finding{ok("there is none, which is fine: all is at its default")}
 		}
 		return []Finding{ok("%s can be read and has no unknown key", path)}
 	}
 	var found []Finding
-	for text := range strings.SplitSeq(h.subject.Settings.Error(), "\n") {
+	for text := range strings.SplitSeq(h.SettingsFault.Error(), "\n") {
 		place, _, hasLine := lineIn(text, path)
 		mend := "mend " + place
 		if _, nearest, ok := strings.Cut(text, "did you mean "); ok && hasLine {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,8 @@ import (
 // executables looks at the files that execd is to run.
 func (h *host) executables(context.Context) []Finding {
 	if h.subject.FromCron {
-		return orOK(h.executable(h.subject.Name), "%s is as it should be", filepath.Join(h.Home.Programs(), h.subject.Name))
+		path := h.file(h.subject)
+		return orOK(h.runnable(path), "%s is as it should be", path)
 	}
 	var found []Finding
 	names := h.wanted()
@@ -30,6 +32,11 @@ func (h *host) executables(context.Context) []Finding {
 	found = append(found, h.programFolder()...)
 	found = append(found, h.newer(names)...)
 	return orOK(found, "as they should be: %s", some(names))
+}
+
+// file is where a subject is installed.
+func (h *host) file(s *Subject) string {
+	return cmp.Or(s.Path, filepath.Join(h.Home.Programs(), s.Name))
 }
 
 // wanted returns the executables that are configured or listed: this response's own, and
@@ -58,25 +65,40 @@ func (h *host) wanted() []string {
 // suite is all that install.sh installs.
 var suite = []string{"firewall-drop", "host-deny", "route-null", "email-notification", "response-stats"}
 
-// executable looks at one file. One of another response has to be there, no more.
+// executable looks at one file that execd is to run. One of another response has to be there, no
+// more.
 func (h *host) executable(name string) []Finding {
 	path := filepath.Join(h.Home.Programs(), name)
-	reinstall := "./install.sh --home " + string(h.Home)
+	if strings.Contains(name, "/") {
+		return []Finding{fault("write the name alone, and put the file into "+h.Home.Programs(), "<executable> %s has a slash in it: execd looks in %s only", quote(name), h.Home.Programs())}
+	}
+	info, err := os.Stat(path)
+	if !h.own(name) && err == nil {
+		return nil
+	}
+	if ours := h.own(name) || slices.ContainsFunc(suite, func(of string) bool { return strings.Contains(name, of) }); !ours && errors.Is(err, os.ErrNotExist) {
+		return []Finding{fault("put it there, or correct <executable> in "+h.conf.path, "%s is not there", path)}
+	}
+	found := h.runnable(path)
+	mine, merr := os.Stat(h.file(h.subject))
+	if err == nil && merr == nil && !os.SameFile(mine, info) {
+		found = append(found, warn(h.reinstall(), "%s is another program than %s: an upgrade of OSSEC or Wazuh may have put its own there", path, h.subject.Name))
+	}
+	return found
+}
+
+func (h *host) reinstall() string { return "./install.sh --home " + string(h.Home) }
+
+// runnable looks whether a file of ours can be run, and by whom it could be changed.
+func (h *host) runnable(path string) []Finding {
 	info, err := os.Stat(path)
 	switch {
-	case strings.Contains(name, "/"):
-		return []Finding{fault("write the name alone, and put the file into "+h.Home.Programs(), "<executable> %s has a slash in it: execd looks in %s only", quote(name), h.Home.Programs())}
 	case errors.Is(err, os.ErrNotExist):
-		if !h.own(name) && !slices.ContainsFunc(suite, func(of string) bool { return strings.Contains(name, of) }) {
-			reinstall = "put it there, or correct <executable> in " + h.conf.path
-		}
-		return []Finding{fault(reinstall, "%s is not there", path)}
+		return []Finding{fault(h.reinstall(), "%s is not there", path)}
 	case err != nil:
-		return []Finding{fault(reinstall, "%v", err)}
-	case !h.own(name):
-		return nil
+		return []Finding{fault(h.reinstall(), "%v", err)}
 	case !info.Mode().IsRegular():
-		return []Finding{fault(reinstall, "%s is no plain file", path)}
+		return []Finding{fault(h.reinstall(), "%s is no plain file", path)}
 	}
 	var found []Finding
 	mode := info.Mode().Perm()
@@ -86,18 +108,14 @@ func (h *host) executable(name string) []Finding {
 	if mode&0o022 != 0 {
 		found = append(found, fault("chmod 0755 "+path, "%s can be written to by others than its owner (mode %04o), who could so become root", path, mode))
 	}
-	found = append(found, h.owned(path, info)...)
-	mine, err := os.Stat(filepath.Join(h.Home.Programs(), h.subject.Name))
-	if err == nil && !os.SameFile(mine, info) {
-		found = append(found, warn(reinstall, "%s is another program than %s: an upgrade of OSSEC or Wazuh may have put its own there", path, h.subject.Name))
-	}
-	return found
+	return append(found, h.owned(path, info)...)
 }
 
 // owned looks at owner and group.
 func (h *host) owned(path string, info fs.FileInfo) []Finding {
 	stat := info.Sys().(*syscall.Stat_t)
 	name, group, known := h.group()
+	known = known && filepath.Dir(path) == h.Home.Programs() // the daemons run nothing else
 	switch {
 	case int(stat.Uid) != h.owner && known:
 		return []Finding{fault(fmt.Sprintf("chown root:%s %s", name, path), "%s belongs to user %d, who could so become root", path, stat.Uid)}

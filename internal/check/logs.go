@@ -19,13 +19,17 @@ import (
 )
 
 func (h *host) logFiles() []string {
-	return append([]string{h.Home.ResponseLog()}, h.subject.Logs...)
+	all := []string{h.Home.ResponseLog()}
+	for _, s := range h.subjects {
+		all = append(all, s.Logs...)
+	}
+	return all
 }
 
 // logs looks whether the logs can be written, without writing.
 func (h *host) logs(context.Context) []Finding {
 	files := h.logFiles()
-	if h.subject.Config.Log.JSON {
+	if h.Settings.Log.JSON {
 		files = append(files, h.Home.JSONLog())
 	}
 	var found []Finding
@@ -139,7 +143,7 @@ func (h *host) clock(context.Context) []Finding {
 		found = append(found, fault(set, "the clock says %s, but the log was written on %s: the clock was set back, or was wrong then", stamp(now), stamp(info.ModTime())))
 	}
 	zone, _ := now.Zone()
-	line := strings.Fields(string(arlog.Entry{Time: now, Program: h.Path(), Status: arlog.StatusSkip}.Format()))
+	line := strings.Fields(string(arlog.Entry{Time: now, Program: h.Home.Programs() + "/" + h.subject.Name, Status: arlog.StatusSkip}.Format()))
 	const zoneField = 4
 	if written := line[zoneField]; written != zone {
 		found = append(found, warn("nothing needs to be done; with a zone whose abbreviation is of letters the lines would be in local time",

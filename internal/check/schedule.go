@@ -14,7 +14,7 @@ import (
 
 // Job is what cron, or a timer of systemd, has to run.
 type Job struct {
-	Command string // of the response, "" for it alone
+	Command string // of the program, "" for it alone
 	When    string // in the form of crontab(5)
 	Why     string // what it is for
 	Vital   bool   // nothing happens without
@@ -43,7 +43,7 @@ func (h *host) addJob(job Job, what string) string {
 	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.runs(crons...) {
 		return "./install.sh --systemd --home " + string(h.Home)
 	}
-	return "echo '" + job.When + " root " + filepath.Join(h.Home.Programs(), what) + "' > /etc/cron.d/" + strings.ReplaceAll(what, " ", "-")
+	return "echo '" + job.When + " root " + strings.TrimSpace(h.file(h.subject)+" "+job.Command) + "' > /etc/cron.d/" + strings.ReplaceAll(what, " ", "-")
 }
 
 // crons are the names of cron's daemon.
@@ -100,14 +100,14 @@ func (h *host) judge(path, text string, e crontab.Entry) Finding {
 // another home does is of no use here.
 func (h *host) does(line string, job Job) bool {
 	words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n\"'`();&|<>", r) })
-	here := func(folder string) bool { return sameFile(folder, h.Home.Programs()) }
 	ours := slices.ContainsFunc(words, func(word string) bool {
-		folder, name := filepath.Split(word)
-		if !strings.Contains(name, h.subject.Name) {
+		if !strings.Contains(filepath.Base(word), h.subject.Name) {
 			return false
 		}
-		return filepath.IsAbs(word) && here(folder) ||
-			slices.ContainsFunc(words, func(cd string) bool { return filepath.IsAbs(cd) && here(filepath.Join(cd, folder)) })
+		return filepath.IsAbs(word) && sameFile(word, h.file(h.subject)) ||
+			slices.ContainsFunc(words, func(cd string) bool {
+				return filepath.IsAbs(cd) && sameFile(filepath.Join(cd, word), h.file(h.subject))
+			})
 	})
 	return ours && (job.Command == "" || slices.Contains(words, job.Command))
 }

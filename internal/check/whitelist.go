@@ -41,7 +41,7 @@ func (h *host) whiteList(ctx context.Context) []Finding {
 			others = append(others, named{names, place})
 		}
 	}
-	for _, text := range h.subject.Config.Whitelist.Entries {
+	for _, text := range h.Settings.Whitelist.Entries {
 		each(text, h.Home.Settings()+": whitelist.entries")
 	}
 	for _, path := range h.whitelistFiles() {
@@ -76,7 +76,7 @@ const maxLookups = 64
 // unresolved asks for names, all of them in the time that a response has for that, and
 // returns why there is no answer.
 func (h *host) unresolved(ctx context.Context, names []string) map[string]error {
-	settings := h.subject.Config.Whitelist
+	settings := h.Settings.Whitelist
 	ctx, cancel := context.WithTimeout(ctx, settings.ResolveTimeout.Duration)
 	defer cancel()
 	faults := make([]error, len(names))
@@ -115,7 +115,7 @@ func (n named) nobody(dead map[string]error) []Finding {
 }
 
 func (h *host) whitelistFiles() []string {
-	files := append([]string{}, h.subject.Config.Whitelist.Files...)
+	files := append([]string{}, h.Settings.Whitelist.Files...)
 	inFolder, _ := os.ReadDir(h.Home.Whitelists()) // a missing folder is an empty one
 	for _, e := range inFolder {
 		if name := e.Name(); !e.IsDir() && name[0] != '.' && !strings.HasSuffix(name, "~") {
@@ -280,7 +280,7 @@ func (h *host) ownAddresses(ctx context.Context) []Finding {
 	if err != nil {
 		return []Finding{fault("try again", "reading the host's own addresses: %v", err)}
 	}
-	list, err := neverblock.List(h.Home, h.subject.Config.Whitelist, h.Resolver)
+	list, err := neverblock.List(h.Home, h.Settings.Whitelist, h.Resolver)
 	var found []Finding
 	if err != nil && !errors.Is(err, os.ErrNotExist) && !h.conf.unread {
 		found = append(found, fault("see ossec.conf above", "%v", err))

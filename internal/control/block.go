@@ -52,8 +52,9 @@ func (t *tool) block(c *cli.Context) int {
 		}
 		done = true
 	}
-	if done && r.Kind.Caveat != nil {
-		t.Advise(r.Kind.Caveat())
+	if done && r.Kind.Effect != nil {
+		_, text := r.Kind.Effect("/")
+		t.Advise(text)
 	}
 	return status
 }

@@ -2,13 +2,14 @@ package control
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/contrib/completions"
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
@@ -17,25 +18,15 @@ import (
 // the last one the one to complete.
 const completer = "__complete"
 
-// The completions of the shells. Each asks the program itself.
-var (
-	//go:embed completions/bash
-	bashCompletion string
-	//go:embed completions/zsh
-	zshCompletion string
-	//go:embed completions/fish
-	fishCompletion string
-)
-
 // shells are those that have a completion.
-var shells = map[string]*string{"bash": &bashCompletion, "zsh": &zshCompletion, "fish": &fishCompletion}
+var shells = map[string]string{"bash": completions.Bash, "zsh": completions.Zsh, "fish": completions.Fish}
 
 func (t *tool) completion(c *cli.Context) int {
 	script := shells[c.Args().First()]
-	if script == nil {
+	if script == "" {
 		return t.usage(unknown("shell", c.Args().First(), "there are bash, zsh and fish", []string{"bash", "zsh", "fish"}))
 	}
-	fmt.Fprint(t.Stdout, *script)
+	fmt.Fprint(t.Stdout, script)
 	return app.ExitOK
 }
 
@@ -96,7 +87,7 @@ func (t *tool) candidates(ctx context.Context, o *ordering, before, last string)
 	case "completion":
 		return []string{"bash", "zsh", "fish"}
 	case "man":
-		return append([]string{Name}, t.responses()...)
+		return t.pages()
 	case "help":
 		return names(o.frame.Commands)
 	}
@@ -105,7 +96,7 @@ func (t *tool) candidates(ctx context.Context, o *ordering, before, last string)
 
 // blockedNow are the addresses that are held and begin as last does.
 func (t *tool) blockedNow(ctx context.Context, o *ordering, last string) []string {
-	t.Stderr = discard{} // the shell is in the middle of a line
+	t.Stderr = io.Discard // the shell is in the middle of a line
 	if i := slices.Index(o.global, "--home"); i >= 0 && i+1 < len(o.global) {
 		t.Home = ossec.Home(o.global[i+1])
 	}
@@ -120,7 +111,3 @@ func (t *tool) blockedNow(ctx context.Context, o *ordering, last string) []strin
 	}
 	return out
 }
-
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error) { return len(b), nil }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
@@ -129,7 +130,7 @@ func (t *tool) readList(path string) (list, error) {
 			return l, fmt.Errorf("reading the list: %w", err)
 		}
 		defer file.Close() // only read from
-		in, l.name = file, plain(path)
+		in, l.name = file, printable.Line(path)
 	}
 	lines := bufio.NewScanner(in)
 	n := 1

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
 // mailCommand is what people do with mail.
@@ -38,7 +39,7 @@ func (t *tool) mailStatus() string {
 		rows, progress, err = box.List(t.Now())
 	}
 	if err != nil {
-		return t.colour(bad, plain(err.Error()))
+		return t.colour(bad, printable.Error(err))
 	}
 	counts := map[outbox.State]int{}
 	for _, row := range rows {
@@ -54,7 +55,7 @@ func (t *tool) mailStatus() string {
 		parts = []string{"nothing waits"}
 	}
 	if progress.Error != "" {
-		parts = append(parts, t.colour(bad, "the last attempt failed: "+plain(progress.Error)))
+		parts = append(parts, t.colour(bad, "the last attempt failed: "+printable.Line(progress.Error)))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
@@ -90,14 +91,14 @@ func (t *tool) giveUp(ctx context.Context, program string) int {
 			if t.dryRun {
 				what = "would give up"
 			}
-			t.say("%s %s that %s held (%s)", what, count(n, "address"), plain(program), r.Kind.Name)
+			t.say("%s %s that %s held (%s)", what, count(n, "address"), printable.Line(program), r.Kind.Name)
 		}
 	}
 	switch {
 	case failed:
 		return app.ExitFailed
 	case held == 0:
-		t.say("%s holds no address", plain(program))
+		t.say("%s holds no address", printable.Line(program))
 	}
 	return app.ExitOK
 }

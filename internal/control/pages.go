@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -12,19 +13,16 @@ import (
 
 // man prints the page of ossec-ar or of a response.
 func (t *tool) man(c *cli.Context) int {
-	page := strings.TrimSuffix(c.Args().First(), ".8")
+	page := cmp.Or(strings.TrimSuffix(c.Args().First(), ".8"), Name)
+	if !slices.Contains(t.pages(), page) {
+		return t.usage(unknown("page", page, "there are "+strings.Join(t.pages(), ", "), t.pages()))
+	}
 	frame, text := t.frame(), toolPage
-	if page != "" && page != Name {
-		at := slices.Index(t.responses(), page)
-		if at < 0 {
-			known := append([]string{Name}, t.responses()...)
-			return t.usage(unknown("page", page, "there are "+strings.Join(known, ", "), known))
-		}
-		kind := t.all[at]
-		frame = &cli.App{Name: kind.Name, Usage: kind.Summary, UsageText: strings.ReplaceAll(responseUsage, "NAME", kind.Name)}
+	if at := slices.Index(t.responses(), page); at >= 0 {
+		frame = &cli.App{Name: page, Usage: t.all[at].Summary, UsageText: strings.ReplaceAll(responseUsage, "NAME", page)}
 		text = command.ManText{
-			Name: kind.Name, Description: append(slices.Clone(responsePages[kind.Name]), everyResponse...),
-			Files: append([][2]string{{"/var/ossec/var/active-response/" + kind.Name + ".db", "the leases: who holds which address; for root only"}}, files...),
+			Name: page, Description: append(slices.Clone(responsePages[page]), everyResponse...),
+			Files: append([][2]string{{"/var/ossec/var/active-response/" + page + ".db", "the leases: who holds which address; for root only"}}, files...),
 			Exit:  exitStatus, SeeAlso: seeAlso,
 		}
 	}
@@ -33,6 +31,9 @@ func (t *tool) man(c *cli.Context) int {
 	}
 	return app.ExitOK
 }
+
+// pages are the pages that there are.
+func (t *tool) pages() []string { return append(t.responses(), Name) }
 
 const responseUsage = `NAME add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)
 NAME < REQUEST   (as wazuh-execd calls it: one line of JSON)
@@ -79,7 +80,7 @@ var toolPage = command.ManText{
 	Name: Name,
 	Description: []string{
 		"ossec-ar is for people, and for upkeep by cron or systemd: it shows what the active responses of this host block and why, blocks and frees by hand, and keeps what is in force as it is wanted. Without --response it works on all responses; block and import use firewall-drop then. Options may stand before and behind addresses.",
-		"Its home is --home, else the folder above the bin that it was started from, also by way of a link such as /usr/sbin/ossec-ar, else $OSSEC_HOME, else /var/ossec.",
+		"Its home is --home, else $OSSEC_HOME, else the folder above the bin that it was started from, also by way of a link such as /usr/sbin/ossec-ar, else /var/ossec.",
 		"list shows one address of one response a line. Its STATE is `blocked`; `not in force`, when packets come by though somebody holds it; `waiting`, when the block could not be made and is tried again; `lifting`, when it was given back and could not be lifted; `not leased`, when it is blocked and nobody holds it, as an administrator's own line in hosts.deny; `whitelisted`, when it is held and on the whitelist by now. A narrow terminal shows fewer columns, a wide one more.",
 		"block holds an address under the name ossec-ar, for ever or as long as --for says, whatever the daemons do. Whoever is on the whitelist is not blocked. unban frees an address in all responses and ends the holds of all programs on it.",
 		"import holds the addresses of a list under the name import. A line that is a network or no address at all is reported and nothing is imported, unless --skip-invalid is given. unimport gives all of them up again.",

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
@@ -83,7 +84,7 @@ func (t *tool) repairOne(ctx context.Context, r *response, never hold.Whiteliste
 	r.logRepaired(repaired)
 	t.leaseFaults(r, record.Entry{}.About, nil)
 	for _, change := range repaired.Place {
-		t.say("%s: %s", r.Kind.Name, plain(change))
+		t.say("%s: %s", r.Kind.Name, printable.Line(change))
 	}
 	t.say("%s: blocked %d again, freed %d", r.Kind.Name, len(repaired.Blocked), len(repaired.Lifted)+len(repaired.Never))
 	return true, err
@@ -94,7 +95,7 @@ const mostShown = 20
 
 func (t *tool) sayDifference(name string, d hold.Difference) {
 	for _, fault := range d.Place {
-		t.say("%s: %s", name, plain(fault))
+		t.say("%s: %s", name, printable.Line(fault))
 	}
 	several := func(addrs []netip.Addr, what string) {
 		for _, addr := range addrs[:min(len(addrs), mostShown)] {
@@ -107,7 +108,7 @@ func (t *tool) sayDifference(name string, d hold.Difference) {
 	several(d.Missing, "is leased but not in force")
 	several(d.Extra, "is blocked but leased by nobody")
 	for _, n := range d.Never {
-		t.say("%s: %s is leased but whitelisted by %s", name, n.Addr, plain(n.By))
+		t.say("%s: %s is leased but whitelisted by %s", name, n.Addr, printable.Line(n.By))
 	}
 }
 
@@ -127,6 +128,6 @@ func (r *response) logRepaired(done hold.Repaired) {
 		by[n.Addr] = n.By
 	}
 	r.logEach(arlog.StatusDelete, whitelisted, func(a netip.Addr) string {
-		return arlog.Unblocked(a, "") + " (whitelisted by now: " + strings.TrimSpace(plain(by[a])) + ")"
+		return arlog.Unblocked(a, "") + " (whitelisted by now: " + strings.TrimSpace(printable.Line(by[a])) + ")"
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
@@ -208,7 +209,7 @@ func (r *row) state() string {
 	if r.Why == "" {
 		return string(r.State)
 	}
-	return string(r.State) + ": " + plain(r.Why)
+	return string(r.State) + ": " + printable.Line(r.Why)
 }
 
 // colour is that of the state.

@@ -16,6 +16,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
@@ -70,7 +71,7 @@ func (t *tool) showRow(r row, ids map[string]bool) {
 			ids[h.alert] = true
 		}
 		if h.reason != "" {
-			text += ": " + plain(h.reason)
+			text += ": " + printable.Line(h.reason)
 		}
 		t.say("    %s", text)
 	}
@@ -82,9 +83,9 @@ func (t *tool) verdict(ctx context.Context, addr netip.Addr) string {
 	match, covered := list.Match(ctx, addr)
 	switch {
 	case covered:
-		return t.colour(alert, "whitelisted by "+plain(match.String()))
+		return t.colour(alert, "whitelisted by "+printable.Line(match.String()))
 	case err != nil:
-		return "not whitelisted, as far as the whitelist can be read: " + plain(err.Error())
+		return "not whitelisted, as far as the whitelist can be read: " + printable.Error(err)
 	}
 	return "not whitelisted"
 }
@@ -99,18 +100,18 @@ func (t *tool) showAlert(ctx context.Context, id string) {
 		t.say("alert %s: not in %s any more, or never written", arlog.Word(id), t.Home.Alerts())
 		return
 	case err != nil:
-		t.say("alert %s: %s", arlog.Word(id), plain(err.Error()))
+		t.say("alert %s: %s", arlog.Word(id), printable.Error(err))
 		return
 	}
 	t.say("%s", t.colour(bold, fmt.Sprintf("alert %s of %s", arlog.Word(id), a.Time.In(t.Now().Location()).Format(time.DateTime))))
-	t.say("  rule %s (level %d): %s", arlog.Word(a.RuleID), a.Level, plain(a.Description))
-	t.say("  from %s", plain(strings.TrimSpace(a.Host+" "+a.Location)))
+	t.say("  rule %s (level %d): %s", arlog.Word(a.RuleID), a.Level, printable.Line(a.Description))
+	t.say("  from %s", printable.Line(strings.TrimSpace(a.Host+" "+a.Location)))
 	if a.User != "" {
-		t.say("  user %s", plain(a.User))
+		t.say("  user %s", printable.Line(a.User))
 	}
 	const most = 12
 	for _, line := range a.Log[:min(len(a.Log), most)] {
-		t.say("  | %s", plain(line))
+		t.say("  | %s", printable.Line(line))
 	}
 	if more := len(a.Log) - most; more > 0 {
 		t.say("  | and %d more lines", more)
@@ -138,7 +139,7 @@ func (t *tool) showLog(addr netip.Addr) {
 	t.say("")
 	switch {
 	case err != nil:
-		t.say("log: %s", plain(err.Error()))
+		t.say("log: %s", printable.Error(err))
 		return
 	case len(last) == 0:
 		t.say("log: nothing about it in the last %d MiB of %s", maxTail>>20, t.Home.ResponseLog())
@@ -155,7 +156,7 @@ func (t *tool) entry(e arlog.Entry) string {
 	name := e.Program[strings.LastIndexByte(e.Program, '/')+1:]
 	text := fmt.Sprintf("%s  %s %s", t.when(e.Time), arlog.Word(name), e.Status)
 	if e.Message != "" {
-		text += "  " + plain(e.Message)
+		text += "  " + printable.Line(e.Message)
 	}
 	return text
 }
@@ -196,7 +197,7 @@ func (t *tool) lastFailure() string {
 			last = e
 		}
 	}); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return plain(err.Error())
+		return printable.Error(err)
 	}
 	if last.Status == "" {
 		return "none"

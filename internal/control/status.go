@@ -16,6 +16,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
@@ -39,10 +40,10 @@ func (t *tool) status(c *cli.Context) int {
 	t.say("")
 	wide := 0
 	for _, s := range all {
-		wide = max(wide, len(s.title()))
+		wide = max(wide, len(s.name))
 	}
 	for _, s := range all {
-		t.say("%s  %s", t.colour(bold, fmt.Sprintf("%-*s", wide, s.title())), s.text())
+		t.say("%s  %s", t.colour(bold, fmt.Sprintf("%-*s", wide, s.name)), s.text())
 		for _, wrong := range s.wrong() {
 			t.say("%*s  %s", wide, "", t.colour(bad, wrong))
 			failed = true
@@ -54,7 +55,7 @@ func (t *tool) status(c *cli.Context) int {
 	t.say("last failure: %s", t.lastFailure())
 	if wrong := t.health(c.Context); len(wrong) > 0 {
 		for _, line := range wrong {
-			t.say("health:       %s", t.colour(bad, plain(line)))
+			t.say("health:       %s", t.colour(bad, printable.Line(line)))
 		}
 		failed = true
 	} else {
@@ -110,19 +111,16 @@ func (s *summary) add(r row, inFile bool) {
 	}
 }
 
-func (s *summary) title() string {
-	if s.backend == "" {
-		return s.name
-	}
-	return s.name + " (" + s.backend + ")"
-}
-
 // mostPrograms is how many programs are named.
 const mostPrograms = 4
 
 func (s *summary) text() string {
+	with := ""
+	if s.backend != "" {
+		with = " (" + s.backend + ")"
+	}
 	if s.blocked == 0 && len(s.by) == 0 {
-		return "nothing blocked"
+		return "nothing blocked" + with
 	}
 	var programs []string
 	for name := range s.by {
@@ -136,7 +134,7 @@ func (s *summary) text() string {
 	if more := len(programs) - mostPrograms; more > 0 {
 		by = append(by, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Sprintf("%d blocked: %s", s.blocked, strings.Join(by, ", "))
+	return fmt.Sprintf("%d blocked, held by %s%s", s.blocked, strings.Join(by, ", "), with)
 }
 
 // wrong is what is not as it should be, a line each.
@@ -153,10 +151,10 @@ func (s *summary) wrong() []string {
 	some(s.unleased, "blocked but leased by nobody: ossec-ar repair")
 	some(s.nowWhitelised, "whitelisted by now: ossec-ar repair")
 	for _, fault := range s.faults {
-		out = append(out, plain(fault))
+		out = append(out, printable.Line(fault))
 	}
 	if s.err != nil {
-		out = append(out, plain(s.err.Error()))
+		out = append(out, printable.Line(s.err.Error()))
 	}
 	return out
 }
@@ -168,8 +166,8 @@ func (t *tool) daemons() []string {
 	for _, path := range paths {
 		comm, err := state.Read(path, 64)
 		name := strings.TrimSpace(string(comm))
-		if err == nil && (strings.HasPrefix(name, "ossec-") || strings.HasPrefix(name, "wazuh-")) && name != t.Name && !slices.Contains(found, plain(name)) {
-			found = append(found, plain(name))
+		if err == nil && (strings.HasPrefix(name, "ossec-") || strings.HasPrefix(name, "wazuh-")) && name != t.Name && !slices.Contains(found, printable.Line(name)) {
+			found = append(found, printable.Line(name))
 		}
 	}
 	slices.Sort(found)
@@ -186,7 +184,7 @@ func (t *tool) maintainStatus() string {
 	}
 	text := fmt.Sprintf("%s; blocked %d again, freed %d, ended %d", t.when(done.At), done.Blocked, done.Freed, done.Ended)
 	if done.Failed != "" {
-		text += "; " + t.colour(bad, "failed: "+plain(strings.ReplaceAll(done.Failed, "\n", "; ")))
+		text += "; " + t.colour(bad, "failed: "+printable.Line(strings.ReplaceAll(done.Failed, "\n", "; ")))
 	}
 	return text
 }

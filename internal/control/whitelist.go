@@ -14,6 +14,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
@@ -53,7 +54,7 @@ func (t *tool) whitelistAll(*cli.Context) int {
 	last := whitelist.Match{}
 	list.Entries(func(m whitelist.Match) {
 		if m != last { // an entry of several networks
-			fmt.Fprintf(out, "%-30s  %s\n", plain(m.Entry), plain(m.Source))
+			fmt.Fprintf(out, "%-30s  %s\n", printable.Line(m.Entry), printable.Line(m.Source))
 			last = m
 		}
 	})
@@ -80,7 +81,7 @@ func (t *tool) whitelistTest(c *cli.Context) int {
 		t.say("%s is not whitelisted", request.Addr)
 		return app.ExitFailed
 	}
-	t.say("%s is whitelisted by %s", request.Addr, plain(match.String()))
+	t.say("%s is whitelisted by %s", request.Addr, printable.Line(match.String()))
 	return app.ExitOK
 }
 
@@ -160,14 +161,14 @@ func (t *tool) whitelistRemove(c *cli.Context) int {
 	})
 	switch {
 	case removed && t.dryRun:
-		t.say("would remove %s from %s", plain(entry), t.whitelistFile())
+		t.say("would remove %s from %s", printable.Line(entry), t.whitelistFile())
 	case removed:
-		t.say("removed %s from %s", plain(entry), t.whitelistFile())
+		t.say("removed %s from %s", printable.Line(entry), t.whitelistFile())
 	case elsewhere == "":
-		t.say("%s was not on the whitelist", plain(entry))
+		t.say("%s was not on the whitelist", printable.Line(entry))
 	}
 	if elsewhere != "" {
-		t.Complain(fmt.Errorf("%s stands in %s too, which only you can edit", plain(entry), plain(elsewhere)))
+		t.Complain(fmt.Errorf("%s stands in %s too, which only you can edit", printable.Line(entry), printable.Line(elsewhere)))
 		return app.ExitFailed
 	}
 	return app.ExitOK

@@ -20,7 +20,9 @@ type mistake struct {
 
 func (m *mistake) Error() string { return m.text }
 
-func mistaken(hint, format string, args ...any) error { return &mistake{fmt.Sprintf(format, args...), hint} }
+func mistaken(hint, format string, args ...any) error {
+	return &mistake{fmt.Sprintf(format, args...), hint}
+}
 
 // tell reports a mistake in the words: one line and a hint.
 func (t *tool) tell(err error) {

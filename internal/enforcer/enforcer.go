@@ -27,9 +27,9 @@ type Kind struct {
 	New func(settings config.Config, stateDir string) (Enforcer, error)
 	// Hint returns advice on an error for a person, "" for none; nil has none.
 	Hint func(error) string
-	// Caveat returns why a block may have no effect on this host, "" for none; nil has none. It
-	// may take a while: only a person is told.
-	Caveat func() string
+	// Effect reports whether blocks have an effect on the host below root ("/"), and says by what,
+	// or what to use instead; nil always has. It may take a while, so only ossec-ar sets it.
+	Effect func(root string) (works bool, text string)
 }
 
 // Known is what the leases say before a Block. It spares the enforcer questions to the kernel.

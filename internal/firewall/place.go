@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/coreos/go-iptables/iptables"
+
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // The place of rules and of the set is the chain OSSEC_AR and the jumps to it. It is made and
@@ -56,10 +58,16 @@ func (s *side) setRule() []string {
 // just made, so that the next step fails.
 const tries = 3
 
+// isFinal reports whether another try would fail, too: iptables exits with 4 when it has
+// waited for its lock in vain, or may not do what it should.
+func isFinal(ctx context.Context, err error) bool {
+	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) || errors.Is(err, errForeign) || exec.Status(err) == 4
+}
+
 // tryAgain calls work until it succeeds.
 func tryAgain(ctx context.Context, work func() error) (err error) {
 	for range tries {
-		if err = work(); err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) {
+		if err = work(); isFinal(ctx, err) {
 			break
 		}
 	}

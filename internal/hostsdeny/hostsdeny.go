@@ -7,7 +7,7 @@
 // addresses, entries with options, neighbours such as 1.2.3.40, line ends. Nor
 // does it touch a line that continues another one. A reader never meets a file
 // that is half-written, empty or missing. What the lines do is up to the
-// services that link libwrap, of which many systems have none: see Effective.
+// services that link libwrap, of which many systems have none: see internal/libwrap.
 package hostsdeny
 
 import (
@@ -40,10 +40,6 @@ var Kind = enforcer.Kind{
 		}), nil
 	},
 	Hint: hint,
-	Caveat: func() string {
-		_, which := Effective("/")
-		return which
-	},
 }
 
 // hint is Kind.Hint.
@@ -97,6 +93,9 @@ type Enforcer struct {
 }
 
 var _ enforcer.Enforcer = (*Enforcer)(nil)
+
+// Backend returns the file that addresses are blocked in.
+func (e *Enforcer) Backend(context.Context) string { return e.path }
 
 // New returns an enforcer for the file that options names.
 func New(options Options) *Enforcer {

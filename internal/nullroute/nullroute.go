@@ -83,6 +83,9 @@ type Enforcer struct {
 
 var _ enforcer.Enforcer = (*Enforcer)(nil)
 
+// Backend returns the type of the routes.
+func (e *Enforcer) Backend(context.Context) string { return e.typeName + " routes" }
+
 // New returns an enforcer, or what is wrong with the options.
 func New(options Options) (*Enforcer, error) {
 	if options.Type == "" {

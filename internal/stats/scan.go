@@ -161,12 +161,7 @@ func (c *chunk) decode(d *decoder) {
 		var line []byte
 		line, rest, _ = bytes.Cut(rest, []byte("\n"))
 		var e event
-		wanted, ok := d.common(line, &e)
-		if !ok && len(line) > 0 {
-			e = event{}
-			wanted = d.decode(line, &e)
-		}
-		switch {
+		switch wanted := len(line) > 0 && d.decode(line, &e); {
 		case wanted && (e.kind >= unreadable || d.from <= e.when && e.when < d.until):
 			c.add(e)
 		case e.when != 0:

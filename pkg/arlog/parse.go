@@ -91,7 +91,7 @@ func (p *Parser) Parse(line []byte, f *Fields) error {
 	if len(line) > 0 && line[0] == 0 {
 		line = bytes.TrimLeft(line, "\x00") // a crash can leave some before the next line
 	}
-	unix, rest, ok := p.Stamp(line)
+	unix, rest, ok := p.stamp(line)
 	if !ok {
 		return ErrNoEntry
 	}
@@ -107,7 +107,7 @@ func (p *Parser) Time(line []byte) (int64, bool) {
 	if len(line) > 0 && line[0] == 0 {
 		line = bytes.TrimLeft(line, "\x00")
 	}
-	unix, _, ok := p.Stamp(line)
+	unix, _, ok := p.stamp(line)
 	return unix, ok
 }
 

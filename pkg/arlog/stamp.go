@@ -19,8 +19,8 @@ const (
 	clockLen = len("27:57")
 )
 
-// Stamp reads the time that the line begins with, in seconds, and returns what follows it.
-func (p *Parser) Stamp(line []byte) (unix int64, rest []byte, ok bool) {
+// stamp reads the time that the line begins with and returns what follows it.
+func (p *Parser) stamp(line []byte) (unix int64, rest []byte, ok bool) {
 	if len(line) < headLen+clockLen+1 {
 		return 0, nil, false
 	}
