@@ -62,7 +62,7 @@ func (r *responder) handle(ctx context.Context, c app.Call) int {
 	case err != nil:
 		return r.fail(c.Request, err)
 	case !c.Request.Addr.IsValid():
-		return r.fail(c.Request, app.ErrNoAddress)
+		return r.fail(c.Request, c.NoAddress())
 	case c.Request.Action == arproto.Delete:
 		return r.delete(ctx, c.Request)
 	}
@@ -124,11 +124,15 @@ func (r *responder) daemonHolds(request arproto.Request) bool {
 
 func (r *responder) newLease(request arproto.Request) lease.Lease {
 	now := r.Now().UTC()
-	return lease.Lease{
+	l := lease.Lease{
 		Addr: request.Addr, Program: r.Name,
 		RuleID: request.RuleID, AlertID: request.AlertID, User: request.User,
 		Since: now, Renewed: now, Daemon: r.Daemon,
 	}
+	if request.Timeout > 0 {
+		l.Until = now.Add(request.Timeout)
+	}
+	return l
 }
 
 // delete gives the lease back and lifts the block if nobody else holds it.

@@ -273,7 +273,7 @@ func TestMalformed(t *testing.T) {
 		{"a host name", []string{"add", "-", "evil.example", "1.1", "5712"},
 			`firewall-drop error - - 1.1 5712 - Failed: address "evil.example": not an IPv4 or IPv6 address (names are never resolved)`},
 		{"no address", []string{"add", "-", "-", "1.1", "5712"},
-			`firewall-drop error - - 1.1 5712 - Failed: ` + app.ErrNoAddress.Error()},
+			`firewall-drop error - - 1.1 5712 - Failed: no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`},
 		{"a network", []string{"add", "root", "203.0.113.0/24", "1.1", "5712"},
 			`firewall-drop error - - 1.1 5712 - Failed: address "203.0.113.0/24": a network is never blocked, only one address`},
 	} {
