@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -33,8 +32,8 @@ func TestCheckNamesWhatIsBroken(t *testing.T) {
 			program := filepath.Join(bin, "firewall-drop")
 			respond(t, program, "add", "-", "203.0.113.7", "1.1", "5712")
 			var here Host
-			here.Run(t, "/bin/sh", "-c", "PATH=/usr/sbin:/sbin:/usr/bin:/bin; "+tt.damage)
-			out, _ := here.Try(t, exec.Command(program, "check")) // a home made up has other faults
+			shell(t, tt.damage)
+			out, _ := here.Try(t, tool(program, "check")) // a home made up has other faults
 			if !regexp.MustCompile("(?m)" + tt.row).MatchString(out) {
 				t.Errorf("after %q no row like %s in:\n%s", tt.damage, tt.row, out)
 			}
@@ -59,7 +58,7 @@ func TestCheckFullDisk(t *testing.T) {
 	// The filler stops when the disk is full.
 	_ = os.WriteFile(filepath.Join(folder, "filler"), make([]byte, 1<<20), 0o600)
 	var here Host
-	out, err := here.Try(t, exec.Command(filepath.Join(bin, "firewall-drop"), "check"))
+	out, err := here.Try(t, tool(filepath.Join(bin, "firewall-drop"), "check"))
 	if err == nil || !strings.Contains(out, "is full: leases cannot be written") {
 		t.Errorf("check: %v\n%s", err, out)
 	}

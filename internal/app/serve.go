@@ -63,7 +63,7 @@ func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
 	c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
 	c.ByHand = c.DryRun || len(args) <= 2 && c.Daemon == nil
 	if c.Daemon == nil {
-		if err := mistake(args, c.ByHand); err != nil {
+		if err := p.mistake(args, c.ByHand); err != nil {
 			p.Complain(err)
 			return ExitFailed
 		}
@@ -86,7 +86,7 @@ func isAction(word string) bool { return word == string(arproto.Add) || word == 
 // mistake returns what only a person who mistyped would say: no address, one that is none, an
 // option or a second address in the place of the user. Where a daemon called, a user may be named
 // anything; from four words on there is an alert id, which no person types.
-func mistake(args []string, byHand bool) error {
+func (p *Program) mistake(args []string, byHand bool) error {
 	action := args[0]
 	switch {
 	case len(args) == 1:
@@ -99,8 +99,8 @@ func mistake(args []string, byHand bool) error {
 	}
 	user := args[1]
 	if strings.HasPrefix(user, "-") && len(user) > 1 { // old agents pass "-" for none
-		return fmt.Errorf("options stand before the command, as in --dry-run %s ADDRESS (found %s in the place of the user)",
-			action, arproto.Quote(user))
+		return fmt.Errorf("options stand before the command, as in %s --dry-run %s ADDRESS (found %s in the place of the user)",
+			p.Name, action, arproto.Quote(user))
 	}
 	if _, err := arproto.ParseAddr(user); err == nil {
 		return fmt.Errorf("%s takes one address (found %s in the place of the user)", action, arproto.Quote(user))

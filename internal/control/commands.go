@@ -3,9 +3,11 @@ package control
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -68,13 +70,23 @@ func (t *tool) frame() *cli.App {
 	}
 	frame.Commands = t.commands()
 	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return mistaken(t.Name+" --help", "%v", err) }
+	plainFlags(frame.Flags)
 	for _, c := range frame.Commands {
-		c.OnUsageError = frame.OnUsageError
-		for _, sub := range c.Subcommands {
-			sub.OnUsageError = frame.OnUsageError
+		for _, c := range append(c.Subcommands, c) {
+			c.OnUsageError = frame.OnUsageError
+			plainFlags(c.Flags)
 		}
 	}
 	return frame
+}
+
+// plainFlags leaves out of the help that an option is off unless it is given.
+func plainFlags(flags []cli.Flag) {
+	for _, f := range flags {
+		if b, ok := f.(*cli.BoolFlag); ok {
+			b.DisableDefaultText = true
+		}
+	}
 }
 
 // responses are the names of all kinds.
@@ -102,6 +114,25 @@ func (t *tool) begin(c *cli.Context) error {
 		t.chosen = t.all[at : at+1]
 	}
 	t.load()
+	return t.reachable(c.Command.Name)
+}
+
+// reachable returns why a command cannot work on this home, in one line instead of many.
+func (t *tool) reachable(command string) error {
+	if slices.Contains([]string{"check", "man", "completion", "help", "version"}, command) {
+		return nil
+	}
+	info, err := os.Stat(string(t.Home))
+	if errors.Is(err, os.ErrNotExist) {
+		return mistaken("name it with --home or $OSSEC_HOME", "there is no home of OSSEC or Wazuh in %s", t.Home)
+	}
+	if state, serr := os.Lstat(t.Home.State()); serr == nil {
+		info = state
+	}
+	user := os.Geteuid()
+	if err != nil || user != 0 && int(info.Sys().(*syscall.Stat_t).Uid) != user {
+		return mistaken("run it as root, as with sudo", "%s needs root: nobody else reads or changes what is blocked", command)
+	}
 	return nil
 }
 
@@ -156,7 +187,7 @@ func (t *tool) commands() []*cli.Command {
 	onResponse := &cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`: " + strings.Join(t.responses(), ", ")}
 	onProgram := &cli.StringFlag{Name: "program", Usage: "only what this `PROGRAM` holds, as list shows it"}
 	asJSON := &cli.BoolFlag{Name: "json", Usage: "as JSON"}
-	forTime := &cli.StringFlag{Name: "for", Usage: "how long, as `2h`, 30m or 7d; without it until somebody frees it"}
+	forTime := &cli.StringFlag{Name: "for", Usage: "how long: a `TIME` as 30m, 2h or 7d; without it until somebody frees it"}
 	dryRun := &cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"}
 	return []*cli.Command{
 		t.word("status", "", "one screen: what is blocked and by what, what waits, what failed last", 0, 0, t.status),

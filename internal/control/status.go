@@ -40,10 +40,10 @@ func (t *tool) status(c *cli.Context) int {
 	t.say("")
 	wide := 0
 	for _, s := range all {
-		wide = max(wide, len(s.title()))
+		wide = max(wide, len(s.name))
 	}
 	for _, s := range all {
-		t.say("%s  %s", t.colour(bold, fmt.Sprintf("%-*s", wide, s.title())), s.text())
+		t.say("%s  %s", t.colour(bold, fmt.Sprintf("%-*s", wide, s.name)), s.text())
 		for _, wrong := range s.wrong() {
 			t.say("%*s  %s", wide, "", t.colour(bad, wrong))
 			failed = true
@@ -111,19 +111,16 @@ func (s *summary) add(r row, inFile bool) {
 	}
 }
 
-func (s *summary) title() string {
-	if s.backend == "" {
-		return s.name
-	}
-	return s.name + " (" + s.backend + ")"
-}
-
 // mostPrograms is how many programs are named.
 const mostPrograms = 4
 
 func (s *summary) text() string {
+	with := ""
+	if s.backend != "" {
+		with = " (" + s.backend + ")"
+	}
 	if s.blocked == 0 && len(s.by) == 0 {
-		return "nothing blocked"
+		return "nothing blocked" + with
 	}
 	var programs []string
 	for name := range s.by {
@@ -137,7 +134,7 @@ func (s *summary) text() string {
 	if more := len(programs) - mostPrograms; more > 0 {
 		by = append(by, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Sprintf("%d blocked, held by %s", s.blocked, strings.Join(by, ", "))
+	return fmt.Sprintf("%d blocked, held by %s%s", s.blocked, strings.Join(by, ", "), with)
 }
 
 // wrong is what is not as it should be, a line each.

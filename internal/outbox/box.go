@@ -199,7 +199,8 @@ func (b *Box) names(folder string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && e.Type().IsRegular() && strings.Trim(name, "0123456789abcdef-") == "" {
+		name, ok := strings.CutSuffix(e.Name(), ".json")
+		if ok && e.Type().IsRegular() && strings.Trim(name, "0123456789abcdef-") == "" {
 			names = append(names, name)
 		}
 	}
@@ -259,8 +260,8 @@ func (b *Box) sweep(now time.Time) {
 	}
 }
 
-// FirstToday reports whether it is asked for the first time within a day: a fault of every call is
-// logged once.
+// FirstToday reports whether it is asked for the first time within a day: a fault of every
+// call is logged once.
 func (b *Box) FirstToday(now time.Time) bool {
 	const file = "warned"
 	info, err := b.root.Lstat(file)

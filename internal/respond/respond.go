@@ -15,6 +15,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
@@ -42,8 +43,18 @@ func Main(env app.Env, kind enforcer.Kind) int {
 	return r.Serve(func(c app.Call) int {
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
 		defer cancel()
+		defer context.AfterFunc(ctx, killChildren)()
 		return r.handle(ctx, c)
 	}, "--response", kind.Name)
+}
+
+// killChildren ends what a library still runs without a deadline, so that the library fails, until
+// the process ends.
+func killChildren() {
+	for {
+		exec.KillChildren()
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // handle carries out a call.

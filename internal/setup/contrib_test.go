@@ -60,8 +60,8 @@ func snippet(name string, d Dialect) (string, error) {
 	}
 	w := &writer{}
 	w.comment("", append(slices.Clone(p.summary),
-		"A <command> must stand before what uses it; leave out those that are there already.",
-		fmt.Sprintf("For %s's server; the option configure of install.sh puts it in for you.", d)))
+		"A <command> must come before what uses it; leave out those that you have already.",
+		fmt.Sprintf("For %s's server; the option configure of install.sh does this for you.", d)))
 	return w.String() + c.write(d), nil
 }
 
