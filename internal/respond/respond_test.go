@@ -381,11 +381,35 @@ func TestWazuh(t *testing.T) {
 	}
 }
 
-// TestAbortIsNoProof: the daemon holds the key, and nothing is leased: it is blocked, and logged.
+// TestAbortIsNoProof: the daemon holds the key, and nothing is in force, leased or not: it is
+// blocked, and logged.
 func TestAbortIsNoProof(t *testing.T) {
 	h := newHost(t)
-	h.json("firewall-drop", wazuhAdd+`{"version":1,"command":"abort","parameters":{}}`+"\n")
-	h.want("abort", 0, addrs(addr7), "firewall-drop: "+strings.TrimSpace(wazuhAdd))
+	abort := wazuhAdd + `{"version":1,"command":"abort","parameters":{}}` + "\n"
+	blocked := "firewall-drop: " + strings.TrimSpace(wazuhAdd)
+	h.json("firewall-drop", abort)
+	h.want("nothing leased", 0, addrs(addr7), blocked)
+	for _, lose := range []func(){func() { h.fake.Lose() }, h.fake.LosePlace, h.fake.Bypass} {
+		lose()
+		h.now = h.now.Add(time.Minute)
+		h.json("firewall-drop", abort)
+		h.want("leased and gone", 0, addrs(addr7), blocked)
+	}
+	h.json("firewall-drop", abort)
+	h.want("leased and in force", 0, addrs(addr7), "firewall-drop: Skipped IP: 203.0.113.7: the daemon already holds it")
+	if l := h.leases(); len(l) != 1 || !l[0].Renewed.Equal(h.now) {
+		t.Errorf("leases: %+v, want one, renewed at %s", l, h.now)
+	}
+}
+
+// TestTimeout: how long Wazuh 5 wants the block is how long it is leased.
+func TestTimeout(t *testing.T) {
+	h := newHost(t)
+	enable := `{"wazuh":{"active_response":{"name":"block-ip","type":"stateful","stateful_timeout":600}},"source":{"ip":"203.0.113.7"},"command":"enable"}` + "\n"
+	h.json("firewall-drop", enable+`{"command":"continue"}`+"\n")
+	if l := h.leases(); h.status != 0 || len(l) != 1 || !l[0].Until.Equal(h.now.Add(10*time.Minute)) {
+		t.Errorf("exit status %d, leases %+v, want one until %s", h.status, l, h.now.Add(10*time.Minute))
+	}
 }
 
 func TestDaemonSilent(t *testing.T) {
