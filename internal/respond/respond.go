@@ -135,11 +135,15 @@ func (r *responder) daemonHolds(request arproto.Request) bool {
 
 func (r *responder) newLease(request arproto.Request) lease.Lease {
 	now := r.Now().UTC()
-	return lease.Lease{
+	l := lease.Lease{
 		Addr: request.Addr, Program: r.Name,
 		RuleID: request.RuleID, AlertID: request.AlertID, User: request.User,
 		Since: now, Renewed: now, Daemon: r.Daemon,
 	}
+	if request.Timeout > 0 {
+		l.Until = now.Add(request.Timeout)
+	}
+	return l
 }
 
 // delete gives the lease back and lifts the block if nobody else holds it.

@@ -72,6 +72,8 @@ type Request struct {
 	FullLog     string
 	ExtraArgs   []string
 	Program     string // "active-response/bin/NAME" as the daemon wrote it
+	// Timeout is how long a block is to last, 0 when the request does not say: only Wazuh 5's does.
+	Timeout time.Duration
 	// JSON is the request itself on one line, pure printable ASCII.
 	JSON []byte
 }

@@ -74,6 +74,7 @@ func (r *Request) fromWazuh5(doc object, addressFields []string) error {
 	if extra := doc.text("wazuh.active_response.extra_arguments"); extra != "" {
 		r.ExtraArgs = []string{extra}
 	}
+	r.Timeout = timeout(doc)
 	r.fromAlert(doc)
 	r.AgentID, r.AgentName = doc.text("wazuh.agent.id"), doc.text("wazuh.agent.name")
 	r.User = present(doc.text("user.name"))
@@ -86,6 +87,16 @@ func (r *Request) fromWazuh5(doc object, addressFields []string) error {
 		return fmt.Errorf("unknown command %s: want enable or disable", Quote(command))
 	}
 	return r.address(doc, addressFields)
+}
+
+// timeout returns how long the block of a stateful response of Wazuh 5 lasts.
+func timeout(doc object) time.Duration {
+	const most = 100 * 365 * 24 * 60 * 60 // seconds
+	seconds, err := strconv.ParseUint(doc.text("wazuh.active_response.stateful_timeout"), 10, 64)
+	if err != nil || doc.text("wazuh.active_response.type") != "stateful" {
+		return 0
+	}
+	return time.Duration(min(seconds, most)) * time.Second
 }
 
 // fromAlert reads what both shapes hold under the same names.

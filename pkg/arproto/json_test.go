@@ -34,6 +34,7 @@ func TestParseJSON(t *testing.T) {
 	full5 := arproto.Request{
 		Dialect: arproto.Wazuh5, Action: arproto.Add, Addr: addr, User: "root", RuleID: "5763", Level: 10, Time: moment.Add(time.Hour),
 		AgentID: "001", AgentName: "web", ExtraArgs: []string{"--deep 5"}, Program: "block-ip.sh",
+		Timeout: 10 * time.Minute,
 	}
 	add4 := func(alert string) string { return `{"command":"add","parameters":{"alert":` + alert + `}}` }
 	plain := func(user, rule string) arproto.Request {
@@ -48,10 +49,10 @@ func TestParseJSON(t *testing.T) {
 		{"Wazuh 4, with blanks and a line end", "  " + strings.ReplaceAll(wazuh4, `,"`, ` , "`) + "\r\n", nil, full4},
 		{"Wazuh 5, whole", wazuh5, nil, full5},
 		{"Wazuh 5, dotted",
-			`{"wazuh.active_response.executable":"block-ip.sh","wazuh.active_response.extra_arguments":"--deep 5","wazuh.agent.id":"001","wazuh.agent.name":"web",` +
+			`{"wazuh.active_response.type":"stateful","wazuh.active_response.stateful_timeout":"600","wazuh.active_response.executable":"block-ip.sh","wazuh.active_response.extra_arguments":"--deep 5","wazuh.agent.id":"001","wazuh.agent.name":"web",` +
 				`"source.ip":"192.0.2.7","user.name":"root","rule.id":5763,"rule.level":"10","@timestamp":"2026-11-23T03:27:57.123Z","command":"enable"}`, nil, full5},
 		{"Wazuh 5, half dotted",
-			`{"wazuh":{"active_response.executable":"block-ip.sh","active_response.extra_arguments":"--deep 5","agent":{"id":"001","name":"web"}},` +
+			`{"wazuh":{"active_response.type":"stateful","active_response.stateful_timeout":600,"active_response.executable":"block-ip.sh","active_response.extra_arguments":"--deep 5","agent":{"id":"001","name":"web"}},` +
 				`"source.ip":"192.0.2.7","user":{"name":"root"},"rule":{"id":"5763","level":10},"@timestamp":"2026-11-23T04:27:57.123+01:00","command":"enable"}`, nil, full5},
 		{"Wazuh 5, disable", `{"wazuh":{"active_response":{}},"source":{"ip":"192.0.2.7"},"command":"disable"}`, nil,
 			arproto.Request{Dialect: arproto.Wazuh5, Action: arproto.Delete, Addr: addr}},
