@@ -13,5 +13,7 @@ import (
 )
 
 func main() {
-	os.Exit(control.Main(app.OS(), firewall.Kind, hostsdeny.Kind, nullroute.Kind))
+	env := app.OS()
+	env.Executable, _ = os.Executable() // one of several ways to find the home
+	os.Exit(control.Main(env, firewall.Kind, hostsdeny.Kind, nullroute.Kind))
 }
