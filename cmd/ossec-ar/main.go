@@ -9,11 +9,14 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/control"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
 	"github.com/ossec-ar/ossec-ar/internal/hostsdeny"
+	"github.com/ossec-ar/ossec-ar/internal/libwrap"
 	"github.com/ossec-ar/ossec-ar/internal/nullroute"
 )
 
 func main() {
 	env := app.OS()
 	env.Executable, _ = os.Executable() // one of several ways to find the home
-	os.Exit(control.Main(env, firewall.Kind, hostsdeny.Kind, nullroute.Kind))
+	hostDeny := hostsdeny.Kind
+	hostDeny.Effect = libwrap.Effect
+	os.Exit(control.Main(env, firewall.Kind, hostDeny, nullroute.Kind))
 }

@@ -84,11 +84,11 @@ func TestConfFaults(t *testing.T) {
 						if took := time.Since(began); took > patience {
 							t.Errorf("it took %s", took)
 						}
-						if list := here.Run(t, program, "list"); strings.Contains(list, addr+" ") != blocked {
-							t.Errorf("%s is blocked: %v, want %v", addr, !blocked, blocked)
+						if got := states(t, program)[addr]; (got == "blocked") != blocked {
+							t.Errorf("%s is %q, want it blocked: %v", addr, got, blocked)
 						}
 					}
-					here.Run(t, program, "flush")
+					person(t, program, "flush")
 				})
 			}
 		})

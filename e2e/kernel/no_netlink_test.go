@@ -67,20 +67,20 @@ func TestWithoutNetlink(t *testing.T) {
 	for _, tt := range []struct{ args, says string }{
 		{"add", `(?m)^route-null: adding blackhole route for 203\.0\.113\.7: .*address family not supported by protocol`},
 		{"delete", `^route-null: .*route.*203\.0\.113\.7: .*address family not supported by protocol`},
-		{"list", `^route-null: .*address family not supported by protocol`},
+		{"list", `^ossec-ar: route-null: .*address family not supported by protocol`},
 		{"check", `(?m)^FAULT +routes .*address family not supported by protocol\n +mend: +run it as root, on a kernel with rtnetlink$`},
 	} {
-		args := []string{program, tt.args}
+		args := tool(program, tt.args).Args
 		if tt.args == "add" || tt.args == "delete" {
-			args = append(args, "-", "203.0.113.7", "1.1", "5712")
+			args = []string{program, tt.args, "-", "203.0.113.7", "1.1", "5712"}
 		}
 		out, err := here.Try(t, role("without-netlink", args...))
 		if err == nil || !regexp.MustCompile(tt.says).MatchString(out) {
 			t.Errorf("%s: %v, want a failure and %s:\n%s", tt.args, err, tt.says, out)
 		}
 	}
-	log, err := os.ReadFile(filepath.Join(bin, "../../logs/active-responses.log"))
-	if err != nil || !regexp.MustCompile(`(?s) error - 203\.0\.113\.7 1\.1 5712 - Failed: .* error - 203\.0\.113\.7 1\.1 5712 - Failed: `).Match(log) {
-		t.Errorf("the log, %v:\n%s", err, log)
+	log := logOf(t, program)
+	if !regexp.MustCompile(`(?s) error - 203\.0\.113\.7 1\.1 5712 - Failed: .* error - 203\.0\.113\.7 1\.1 5712 - Failed: `).MatchString(log) {
+		t.Errorf("the log:\n%s", log)
 	}
 }

@@ -46,7 +46,7 @@ func newNullroute(t *testing.T, options nullroute.Options) *nullroute.Enforcer {
 }
 
 // listed returns what an enforcer holds.
-func listed(t *testing.T, e enforcer.Enforcer) []enforcer.Block {
+func routesListed(t *testing.T, e enforcer.Enforcer) []enforcer.Block {
 	t.Helper()
 	listing, err := e.List(t.Context())
 	if err != nil {
@@ -115,7 +115,7 @@ func TestNullrouteLeavesOthers(t *testing.T) {
 			}
 		}
 	}
-	if blocks := listed(t, e); len(blocks) != 9 {
+	if blocks := routesListed(t, e); len(blocks) != 9 {
 		t.Errorf("List: %v", blocks)
 	}
 	for _, addr := range []string{"203.0.113.7", "203.0.113.10", "2001:db8:2::8", "203.0.113.0", "192.0.2.0", "0.0.0.0", "::", "2001:db8:2::"} {
@@ -207,7 +207,7 @@ func TestNullrouteBlocksAllButOne(t *testing.T) {
 			if want := addrs[10].String() + ": it would have no effect: this is an address of this host"; err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("BlockAll: %v, want only %q", err, want)
 			}
-			if blocks := listed(t, e); len(blocks) != n-1 {
+			if blocks := routesListed(t, e); len(blocks) != n-1 {
 				t.Errorf("%d are blocked, want %d", len(blocks), n-1)
 			}
 			// Not all that fail are named.
@@ -219,7 +219,7 @@ func TestNullrouteBlocksAllButOne(t *testing.T) {
 			if err == nil || !strings.HasSuffix(err.Error(), "\nand 4 more") || strings.Count(err.Error(), "\n") != 8 {
 				t.Errorf("BlockAll with twelve of this host: %v, want eight named", err)
 			}
-			if blocks := listed(t, e); len(blocks) != n-12 {
+			if blocks := routesListed(t, e); len(blocks) != n-12 {
 				t.Errorf("%d are blocked, want %d", len(blocks), n-12)
 			}
 		})
@@ -291,7 +291,7 @@ func TestNullrouteFrontRoute(t *testing.T) {
 		if err := victim.Ping(t, attacker.V4, patience); err != nil {
 			t.Fatalf("ping while the route in front leads there: %v", err)
 		}
-		if blocks := listed(t, e); len(blocks) != 1 || !strings.Contains(blocks[0].Open, "packets to it still have a way") {
+		if blocks := routesListed(t, e); len(blocks) != 1 || !strings.Contains(blocks[0].Open, "packets to it still have a way") {
 			t.Errorf("listed are %+v, want one that is open", blocks)
 		}
 		if _, err := e.Block(t.Context(), attacker.V4, enforcer.Unknown); err != nil {
@@ -300,7 +300,7 @@ func TestNullrouteFrontRoute(t *testing.T) {
 		if err := victim.Ping(t, attacker.V4, patience); !errors.Is(err, syscall.EINVAL) {
 			t.Errorf("ping while blocked again: %v, want EINVAL", err)
 		}
-		if blocks := listed(t, e); len(blocks) != 1 || blocks[0].Open != "" {
+		if blocks := routesListed(t, e); len(blocks) != 1 || blocks[0].Open != "" {
 			t.Errorf("listed are %+v, want one in force", blocks)
 		}
 		victim.Run(t, ip, "route", "del", attacker.V4.String(), "dev", "eth0")
@@ -382,13 +382,13 @@ func TestNullrouteProcessesAtOnce(t *testing.T) {
 		}
 	}
 	e := newNullroute(t, nullroute.Options{})
-	if blocks := listed(t, e); len(blocks) != count {
+	if blocks := routesListed(t, e); len(blocks) != count {
 		t.Errorf("%d of %d routes stand", len(blocks), count)
 	}
 	if err := e.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if blocks := listed(t, e); len(blocks) > 0 {
+	if blocks := routesListed(t, e); len(blocks) > 0 {
 		t.Errorf("%d routes are left over", len(blocks))
 	}
 }

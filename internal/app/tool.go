@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 // toolName is the administrator's tool, which does what daemons have no use for.
@@ -60,8 +62,8 @@ func (p *Program) RunTool(args ...string) int {
 		err = syscall.Exec(path, append([]string{path}, args...), p.ToolEnv(os.Environ()))
 		err = fmt.Errorf("running %s: %w", path, err)
 	case errors.Is(err, os.ErrNotExist):
-		err = fmt.Errorf("%s: this is for %s to do, and it is not installed in %s",
-			strings.Join(args[:min(len(args), 2)], " "), toolName, filepath.Dir(p.Tool()))
+		err = fmt.Errorf("%s is for %s to do, and it is not installed in %s",
+			arproto.Quote(p.Arguments()[0]), toolName, filepath.Dir(p.Tool()))
 	default:
 		err = fmt.Errorf("%s is not run: %w", toolName, err)
 	}

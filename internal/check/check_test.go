@@ -3,12 +3,14 @@ package check
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
 // want checks that one row has the verdict and a finding with the text in it, that it
@@ -54,6 +56,19 @@ func TestAllWell(t *testing.T) {
 				t.Errorf("the output ends in %q", p.out.String())
 			}
 		})
+	}
+}
+
+// TestFolds: on a terminal only the commands that mend are wider than that.
+func TestFolds(t *testing.T) {
+	p := newPlace(t)
+	p.conf("<timeout>600</timeout>", "<timeout>10m</timeout><level>8,9</level>")
+	p.options.Width = 80
+	p.made().run(t.Context())
+	for line := range strings.Lines(p.out.String()) {
+		if len(line) > 81 && !strings.Contains(line, "mend: ") && strings.Contains(strings.TrimSpace(line[8:]), " ") {
+			t.Errorf("%d columns: %s", len(line)-1, line)
+		}
 	}
 }
 
@@ -140,5 +155,17 @@ func TestSeveral(t *testing.T) {
 	}
 	if !seen {
 		t.Error("host-deny is in ar.conf and was not looked at")
+	}
+	p.write("var/ossec/etc/shared/ar.conf", "firewall-drop600 - firewall-drop.sh - 600\n")
+	byHand := *p.subject.Hold
+	byHand.Leases = lease.New(p.path("var/ossec/var/active-response"), "route-null")
+	p.check(byHand.Leases.Update(func(tx *lease.Tx) error {
+		return tx.Put(lease.Lease{Addr: netip.MustParseAddr("203.0.113.7"), Program: "ossec-ar", Since: now, Renewed: now})
+	}))
+	h.subjects = append(h.subjects, Subject{Name: "route-null", Hold: &byHand})
+	for _, f := range h.findings(t.Context()) {
+		if f.What == "route-null ar.conf" && f.Verdict != enforcer.Skip {
+			t.Errorf("used by hand: %s %s: %s", f.Verdict, f.What, f.Found)
+		}
 	}
 }

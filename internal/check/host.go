@@ -21,6 +21,7 @@ type host struct {
 	Options
 	subjects []Subject
 	subject  *Subject // the one that is looked at
+	byHand   bool     // no daemon calls it, but others
 	conf     conf
 
 	root  string // what "/" stands for
@@ -56,6 +57,8 @@ func interfaceAddresses() ([]netip.Addr, error) {
 
 // path returns where a file of the system is.
 func (h *host) path(name string) string { return filepath.Join(h.root, name) }
+
+func (h *host) processes() processes { return processes(h.Proc) }
 
 // rights tells when much cannot be seen.
 func (h *host) rights(context.Context) []Finding {

@@ -60,7 +60,11 @@ func (h *host) print(rows []Finding, asJSON bool) error {
 		if h.StdoutTerminal && !h.NoColor {
 			word = "\x1b[" + colours[f.Verdict] + "m" + word + "\x1b[0m"
 		}
-		fmt.Fprintf(&b, "%s  %-*s  -  %s\n", word, width, clean(f.What), clean(f.Found))
+		found := clean(f.Found)
+		if whole := len("FAULT  ") + width + len("  -  ") + len(found); h.Width > 0 && whole > h.Width {
+			found = fold(found, h.Width, foldIndent)
+		}
+		fmt.Fprintf(&b, "%s  %-*s  -  %s\n", word, width, clean(f.What), found)
 		if f.Mend != "" {
 			fmt.Fprintf(&b, "       mend: %s\n", clean(f.Mend))
 		}
@@ -68,6 +72,25 @@ func (h *host) print(rows []Finding, asJSON bool) error {
 	fmt.Fprintf(&b, "%s, %s\n", count(r.Faults, "fault"), count(r.Warnings, "warning"))
 	_, err := h.Stdout.Write([]byte(b.String()))
 	return err
+}
+
+// foldIndent is how far the lines of a text are indented that does not fit behind its subject.
+const foldIndent = 7
+
+// fold puts a text on lines of its own that fit into width. What has no blank in it is not cut, and
+// neither are the commands that mend: people copy them.
+func fold(text string, width, indent int) string {
+	var b strings.Builder
+	column := width
+	for word := range strings.FieldsSeq(text) {
+		if column+1+len(word) > width {
+			b.WriteString("\n" + strings.Repeat(" ", indent-1))
+			column = indent - 1
+		}
+		b.WriteString(" " + word)
+		column += 1 + len(word)
+	}
+	return b.String()
 }
 
 // count writes a number of things.

@@ -20,7 +20,9 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
@@ -65,7 +67,7 @@ func (t *tool) hint(err error) string {
 			return text
 		}
 	}
-	return ""
+	return notify.Hint(err)
 }
 
 // say answers the person.
@@ -153,9 +155,9 @@ func address(text string) (arproto.Request, error) {
 	case err == nil:
 		return arproto.Request{Addr: addr}, nil
 	case strings.Contains(text, "/"):
-		return arproto.Request{}, fmt.Errorf("%s is a network: only single addresses are blocked", plain(text))
+		return arproto.Request{}, fmt.Errorf("%s is a network: only single addresses are blocked", printable.Line(text))
 	case errors.As(err, &bad):
-		return arproto.Request{}, fmt.Errorf("%s is no address to block: %s", plain(text), bad.Reason)
+		return arproto.Request{}, fmt.Errorf("%s is no address to block: %s", printable.Line(text), bad.Reason)
 	}
 	return arproto.Request{}, err
 }
@@ -188,27 +190,6 @@ const (
 	alert = "33"
 	bold  = "1"
 )
-
-// plain keeps text from outside from moving a terminal's cursor: what is not printable ASCII
-// becomes \xNN.
-func plain(s string) string {
-	clean := true
-	for i := range len(s) {
-		clean = clean && s[i] >= ' ' && s[i] < 0x7f
-	}
-	if clean {
-		return s
-	}
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c >= ' ' && c < 0x7f {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, `\x%02x`, c)
-		}
-	}
-	return b.String()
-}
 
 // when writes a time for a person: the time of day for today, else the date too.
 func (t *tool) when(at time.Time) string {

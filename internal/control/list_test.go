@@ -115,10 +115,10 @@ health:       nothing found; ossec-ar check looks closer
 	h.does("status", app.ExitFailed, "ossec-ar devel, home "+h.home+`
 daemons: ossec-execd
 
-firewall-drop  1 blocked: firewall-drop.sh 2, custom-firewall-drop.sh 1
+firewall-drop  1 blocked, held by firewall-drop.sh 2, custom-firewall-drop.sh 1
                1 could not be blocked and wait for the next maintain
                1 blocked but leased by nobody: ossec-ar repair
-host-deny      2 blocked: host-deny.sh 1, ossec-ar 1
+host-deny      2 blocked, held by host-deny.sh 1, ossec-ar 1
 
 mail:         nothing waits
 maintain:     never ran: see ossec-ar check

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -8,23 +9,24 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 )
 
+// manual are the commands man and help.
+type manual struct{ *tool }
+
 // man prints the page of ossec-ar or of a response.
-func (t *tool) man(c *cli.Context) int {
-	page := strings.TrimSuffix(c.Args().First(), ".8")
+func (t manual) man(c *cli.Context) int {
+	page := cmp.Or(strings.TrimSuffix(c.Args().First(), ".8"), Name)
+	if !slices.Contains(t.pages(), page) {
+		return t.usage(command.Unknown("page", page, "there are "+strings.Join(t.pages(), ", "), t.pages()))
+	}
 	frame, text := t.frame(), toolPage
-	if page != "" && page != Name {
-		at := slices.Index(t.responses(), page)
-		if at < 0 {
-			known := append([]string{Name}, t.responses()...)
-			return t.usage(unknown("page", page, "there are "+strings.Join(known, ", "), known))
-		}
-		kind := t.all[at]
-		frame = &cli.App{Name: kind.Name, Usage: kind.Summary, UsageText: strings.ReplaceAll(responseUsage, "NAME", kind.Name)}
+	if at := slices.Index(t.responses(), page); at >= 0 {
+		frame = &cli.App{Name: page, Usage: t.all[at].Summary, UsageText: strings.ReplaceAll(responseUsage, "NAME", page)}
 		text = command.ManText{
-			Name: kind.Name, Description: append(slices.Clone(responsePages[kind.Name]), everyResponse...),
-			Files: append([][2]string{{"/var/ossec/var/active-response/" + kind.Name + ".db", "the leases: who holds which address; for root only"}}, files...),
+			Name: page, Description: append(slices.Clone(responsePages[page]), everyResponse...),
+			Files: append([][2]string{{"/var/ossec/var/active-response/" + page + ".db", "the leases: who holds which address; for root only"}}, files...),
 			Exit:  exitStatus, SeeAlso: seeAlso,
 		}
 	}
@@ -32,6 +34,14 @@ func (t *tool) man(c *cli.Context) int {
 		return t.fail(err)
 	}
 	return app.ExitOK
+}
+
+// pages are the pages that there are.
+func (t manual) pages() []string { return append(t.responses(), Name) }
+
+func (t manual) help(c *cli.Context) int {
+	words := append(c.Args().Slice(), "--help")
+	return t.run(c.Context, words)
 }
 
 const responseUsage = `NAME add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)
@@ -79,13 +89,13 @@ var toolPage = command.ManText{
 	Name: Name,
 	Description: []string{
 		"ossec-ar is for people, and for upkeep by cron or systemd: it shows what the active responses of this host block and why, blocks and frees by hand, and keeps what is in force as it is wanted. Without --response it works on all responses; block and import use firewall-drop then. Options may stand before and behind addresses.",
-		"Its home is --home, else the folder above the bin that it was started from, also by way of a link such as /usr/sbin/ossec-ar, else $OSSEC_HOME, else /var/ossec.",
+		"Its home is --home, else $OSSEC_HOME, else the folder above the bin that it was started from, also by way of a link such as /usr/sbin/ossec-ar, else /var/ossec.",
 		"list shows one address of one response a line. Its STATE is `blocked`; `not in force`, when packets come by though somebody holds it; `waiting`, when the block could not be made and is tried again; `lifting`, when it was given back and could not be lifted; `not leased`, when it is blocked and nobody holds it, as an administrator's own line in hosts.deny; `whitelisted`, when it is held and on the whitelist by now. A narrow terminal shows fewer columns, a wide one more.",
 		"block holds an address under the name ossec-ar, for ever or as long as --for says, whatever the daemons do. Whoever is on the whitelist is not blocked. unban frees an address in all responses and ends the holds of all programs on it.",
 		"import holds the addresses of a list under the name import. A line that is a network or no address at all is reported and nothing is imported, unless --skip-invalid is given. unimport gives all of them up again.",
 		"maintain is the job of each minute. It blocks again what is held and not in force, frees what nobody holds or what is on the whitelist by now, tries again what failed, ends what is over, and delivers mail that waits. It prints only what failed. repair does the first half of that and shows it; with --dry-run it only shows, and is exit status 1 when anything differs.",
 		"A hold is over when its time is, or when the daemon that asked for it is gone and the longest time has passed that ar.conf gives its response, or lease.orphan_timeout.",
-		"whitelist add and remove edit etc/whitelist.d/" + whitelistName + " and nothing else.",
+		"whitelist add and remove edit etc/whitelist.d/" + neverblock.OwnName + " and nothing else.",
 	},
 	Files: append([][2]string{
 		{"/var/ossec/var/active-response/", "the holds of each response, what maintain did last, the mail queue; for root only"},

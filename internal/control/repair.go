@@ -10,13 +10,17 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
+// upkeep are the commands repair and maintain.
+type upkeep struct{ *tool }
+
 // never answers whether an address is whitelisted, and reads the whitelist when it is first asked.
-func (t *tool) never(ctx context.Context, report func([]error)) hold.Whitelisted {
+func (t upkeep) never(ctx context.Context, report func([]error)) hold.Whitelisted {
 	var sieve *whitelist.Sieve
 	return func(addr netip.Addr) (string, bool) {
 		if sieve == nil {
@@ -31,7 +35,7 @@ func (t *tool) never(ctx context.Context, report func([]error)) hold.Whitelisted
 
 // repair shows what differs between what is wanted and what is in force, and mends it. A dry run
 // is exit status 1 when anything does.
-func (t *tool) repair(c *cli.Context) int {
+func (t upkeep) repair(c *cli.Context) int {
 	opened, failed := t.openAll(t.dryRun)
 	never := t.never(c.Context, func(faults []error) {
 		for _, fault := range faults {
@@ -61,7 +65,12 @@ func (t *tool) repair(c *cli.Context) int {
 	return app.ExitOK
 }
 
-func (t *tool) repairOne(ctx context.Context, r *response, never hold.Whitelisted) (differs bool, err error) {
+func (t upkeep) repairOne(ctx context.Context, r *response, never hold.Whitelisted) (differs bool, err error) {
+	if !t.dryRun {
+		if err := r.Salvage(); err != nil {
+			return false, err
+		}
+	}
 	d, err := r.Compare(ctx, never)
 	if err != nil {
 		return false, err
@@ -76,9 +85,9 @@ func (t *tool) repairOne(ctx context.Context, r *response, never hold.Whiteliste
 		return true, nil
 	}
 	r.logRepaired(repaired)
-	t.leaseFaults(r, record.Entry{}.About, nil)
+	r.leaseFaults(record.Entry{}.About, nil)
 	for _, change := range repaired.Place {
-		t.say("%s: %s", r.Kind.Name, plain(change))
+		t.say("%s: %s", r.Kind.Name, printable.Line(change))
 	}
 	t.say("%s: blocked %d again, freed %d", r.Kind.Name, len(repaired.Blocked), len(repaired.Lifted)+len(repaired.Never))
 	return true, err
@@ -87,9 +96,9 @@ func (t *tool) repairOne(ctx context.Context, r *response, never hold.Whiteliste
 // mostShown is how many addresses of one kind of difference are named.
 const mostShown = 20
 
-func (t *tool) sayDifference(name string, d hold.Difference) {
+func (t upkeep) sayDifference(name string, d hold.Difference) {
 	for _, fault := range d.Place {
-		t.say("%s: %s", name, plain(fault))
+		t.say("%s: %s", name, printable.Line(fault))
 	}
 	several := func(addrs []netip.Addr, what string) {
 		for _, addr := range addrs[:min(len(addrs), mostShown)] {
@@ -102,7 +111,7 @@ func (t *tool) sayDifference(name string, d hold.Difference) {
 	several(d.Missing, "is leased but not in force")
 	several(d.Extra, "is blocked but leased by nobody")
 	for _, n := range d.Never {
-		t.say("%s: %s is leased but whitelisted by %s", name, n.Addr, plain(n.By))
+		t.say("%s: %s is leased but whitelisted by %s", name, n.Addr, printable.Line(n.By))
 	}
 }
 
@@ -122,6 +131,6 @@ func (r *response) logRepaired(done hold.Repaired) {
 		by[n.Addr] = n.By
 	}
 	r.logEach(arlog.StatusDelete, whitelisted, func(a netip.Addr) string {
-		return arlog.Unblocked(a, "") + " (whitelisted by now: " + strings.TrimSpace(plain(by[a])) + ")"
+		return arlog.Unblocked(a, "") + " (whitelisted by now: " + strings.TrimSpace(printable.Line(by[a])) + ")"
 	})
 }

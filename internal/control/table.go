@@ -6,7 +6,9 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
@@ -42,7 +44,7 @@ const gap = 2
 type cells [columns]string
 
 // cells returns the lines of a row: one for each lease, or one for a block without.
-func (t *tool) cells(r row) iter.Seq[cells] {
+func (t listing) cells(r row) iter.Seq[cells] {
 	holds := r.Holds
 	if len(holds) == 0 {
 		holds = []held{{}}
@@ -57,7 +59,7 @@ func (t *tool) cells(r row) iter.Seq[cells] {
 			line[colHolder], line[colRule], line[colAlert] = arlog.Word(h.program), arlog.Word(h.rule), arlog.Word(h.alert)
 			line[colReason] = "-"
 			if h.reason != "" {
-				line[colReason] = plain(h.reason)
+				line[colReason] = printable.Line(h.reason)
 			}
 			if !yield(line) {
 				return
@@ -68,7 +70,7 @@ func (t *tool) cells(r row) iter.Seq[cells] {
 
 // printTable prints the rows in columns that fit into width; 0 is no terminal, where nothing is
 // cut. It goes through them twice, for the widths first: a hundred thousand lines are much memory.
-func (t *tool) printTable(all iter.Seq[row], width int) error {
+func (t listing) printTable(all iter.Seq[row], width int) error {
 	l := layout{width: width}
 	l.add(headings)
 	for r := range all {
@@ -107,7 +109,7 @@ type layout struct {
 
 func (l *layout) add(line cells) {
 	for i, text := range line {
-		l.widths[i] = max(l.widths[i], len(text))
+		l.widths[i] = max(l.widths[i], utf8.RuneCountInString(text))
 		l.filled[i] = l.filled[i] || l.lines > 0 && text != "-"
 	}
 	l.lines++
@@ -161,14 +163,15 @@ func (l *layout) print(out *bufio.Writer, line cells, paint func(column int, tex
 		if !l.shown[i] {
 			continue
 		}
-		if len(text) > l.widths[i] {
-			text = text[:l.widths[i]-2] + ".."
+		n := utf8.RuneCountInString(text)
+		if n > l.widths[i] {
+			n, text = l.widths[i], string([]rune(text)[:l.widths[i]-2])+".."
 		}
 		if pad > 0 {
 			out.WriteString(strings.Repeat(" ", pad))
 		}
 		out.WriteString(paint(i, text))
-		pad = l.widths[i] - len(text) + gap
+		pad = l.widths[i] - n + gap
 	}
 	out.WriteByte('\n')
 }

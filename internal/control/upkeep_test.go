@@ -1,9 +1,11 @@
 package control_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +105,39 @@ func TestMaintainTwice(t *testing.T) {
 	lock.Release()
 	h.does("maintain", app.ExitOK, "", "")
 	h.wantBlocked(h.drop, "203.0.113.7")
+}
+
+func TestCheck(t *testing.T) {
+	h := newHost(t)
+	h.write("etc/ossec.conf", "<ossec_config><global></global></ossec_config>\n")
+	h.hold("host-deny", "203.0.113.7", nil)
+	h.deny.Lose()
+	if got := h.run("check --json --root " + h.home); got != app.ExitFailed {
+		t.Errorf("exit status %d", got)
+	}
+	var report struct {
+		Responses []string
+		Rows      []struct{ What, Verdict, Finding, Mend string }
+	}
+	if err := json.Unmarshal(h.out.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"firewall-drop", "host-deny", "email-notification"}; !slices.Equal(report.Responses, want) {
+		t.Errorf("responses %v, want %v", report.Responses, want)
+	}
+	found := map[string]string{}
+	for _, r := range report.Rows {
+		found[r.What] = r.Verdict + ": " + r.Finding + ": " + r.Mend
+	}
+	for what, want := range map[string]string{
+		"host-deny leases":        "fault: leased but not in force: 203.0.113.7: ossec-ar repair",
+		"firewall-drop":           "skip: nothing on this host uses it: ",
+		"cron: ossec-ar maintain": "warn: no line of cron and no timer of systemd runs ossec-ar maintain: what somebody flushes stays open, and what is over stays blocked: echo '* * * * * root " + h.home + "/bin/ossec-ar maintain' > /etc/cron.d/ossec-ar-maintain",
+	} {
+		if found[what] != want {
+			t.Errorf("%s: %q, want %q", what, found[what], want)
+		}
+	}
 }
 
 func TestWhitelist(t *testing.T) {

@@ -137,6 +137,18 @@ func New(opts Options) (*Firewall, error) {
 	return &Firewall{opts: opts}, nil
 }
 
+// Backend returns what IPv4 addresses are blocked with, "" where nothing can.
+func (e *Firewall) Backend(ctx context.Context) string {
+	ctx, cancel := e.within(ctx, 1)
+	defer cancel()
+	s := e.side(ctx, false)
+	defer s.kernel.close()
+	if s.absent != nil {
+		return ""
+	}
+	return s.used.name()
+}
+
 // within bounds a call about n addresses.
 func (e *Firewall) within(ctx context.Context, n int) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, e.opts.Timeout+time.Duration(n)*10*time.Millisecond)

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/coreos/go-iptables/iptables"
+
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // The place of rules and of the set is the chain OSSEC_AR and the jumps to it. It is made and
@@ -56,10 +58,16 @@ func (s *side) setRule() []string {
 // just made, so that the next step fails.
 const tries = 3
 
+// isFinal reports whether another try would fail, too: iptables exits with 4 when it has
+// waited for its lock in vain, or may not do what it should.
+func isFinal(ctx context.Context, err error) bool {
+	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) || errors.Is(err, errForeign) || exec.Status(err) == 4
+}
+
 // tryAgain calls work until it succeeds.
 func tryAgain(ctx context.Context, work func() error) (err error) {
 	for range tries {
-		if err = work(); err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) {
+		if err = work(); isFinal(ctx, err) {
 			break
 		}
 	}
@@ -96,12 +104,13 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 		}
 		changes = append(changes, "made chain "+Chain)
 	}
+	inChain := s.mendPasses
 	if bySet {
-		change, err := s.mendSetRule(ctx, ours)
-		if err != nil {
-			return changes, err
-		}
-		changes = append(changes, change...)
+		inChain = s.mendSetRule
+	}
+	change, err := inChain(ctx, ours)
+	if changes = append(changes, change...); err != nil {
+		return changes, err
 	}
 	for _, entry := range s.entries(all.look) {
 		why := look(all.look).bypass(entry)
@@ -130,6 +139,25 @@ func countJumps(rules []rule) (n int) {
 		}
 	}
 	return n
+}
+
+// mendPasses deletes rules of our chain that let all packets by, for blocks are added behind
+// them. ours are its rules.
+func (s *side) mendPasses(ctx context.Context, ours []rule) (changes []string, err error) {
+	var commands []string
+	for i, r := range ours {
+		if r.passes() {
+			commands = append(commands, "-D "+Chain+" "+joinWords(r.spec))
+			changes = append(changes, fmt.Sprintf("deleted rule %d of %s, which let all packets by", i+1, Chain))
+		}
+	}
+	if len(commands) == 0 {
+		return nil, nil
+	}
+	if err := s.commands(ctx, commands...); err != nil {
+		return nil, fmt.Errorf("rules of %s that let all packets by: %w", Chain, err)
+	}
+	return changes, nil
 }
 
 // mendSetRule makes our chain drop the set before all else, by one rule. ours are its rules.

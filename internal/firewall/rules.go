@@ -25,10 +25,14 @@ func (r rules) spec(addr netip.Addr) string { return "-s " + addr.String() + " -
 // add takes one run of iptables-restore when the place stands; whatever fails leads to looking
 // at everything and making what is missing.
 func (r rules) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error) {
-	if err := r.quick(ctx, addr, known.Leased); err == nil {
-		return enforcer.Outcome{}, nil
+	err := r.quick(ctx, addr, known.Leased)
+	if err != nil && !isFinal(ctx, err) {
+		return r.ensure(ctx, addr)
 	}
-	return r.ensure(ctx, addr)
+	if err != nil {
+		err = fmt.Errorf("adding rule for %s: %w", addr, err)
+	}
+	return enforcer.Outcome{Already: known.Leased && err == nil}, err
 }
 
 // quick adds a rule, or finds the one that stands, with the jumps checked in the same
@@ -43,9 +47,6 @@ func (r rules) quick(ctx context.Context, addr netip.Addr, stands bool) error {
 
 // ensure makes the place and the rule, whichever is missing.
 func (r rules) ensure(ctx context.Context, addr netip.Addr) (out enforcer.Outcome, err error) {
-	if ctx.Err() != nil {
-		return out, fmt.Errorf("adding rule for %s: %w", addr, ctx.Err())
-	}
 	defer r.lock()()
 	err = tryAgain(ctx, func() error {
 		changes, err := r.mendPlace(ctx, false)
@@ -54,7 +55,9 @@ func (r rules) ensure(ctx context.Context, addr netip.Addr) (out enforcer.Outcom
 			return err
 		}
 		ours, err := r.ourRules(ctx)
-		if err != nil || slices.ContainsFunc(ours, func(have rule) bool { return have.source == addr && have.target == r.opts.Target }) {
+		stands := slices.ContainsFunc(ours, func(have rule) bool { return have.source == addr && have.target == r.opts.Target })
+		out.Already = stands && !out.Made
+		if err != nil || stands {
 			return err
 		}
 		return r.commands(ctx, "-A "+Chain+" "+r.spec(addr))

@@ -54,7 +54,10 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 		return out, err
 	}
 	if out.Made, err = t.ensure(ctx, k); err == nil {
-		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addr)
+		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|unix.NLM_F_EXCL, addr)
+	}
+	if errors.Is(err, unix.EEXIST) {
+		out.Already, err = !out.Made, nil
 	}
 	if err != nil {
 		err = fmt.Errorf("adding %s to table inet %s: %w", addr, nftTableName, err)
@@ -146,13 +149,21 @@ func (t table) flush(ctx context.Context) error {
 	return ignoreMissing(k.Transact(t.elements(unix.NFT_MSG_DELSETELEM, 0)))
 }
 
-// members returns the elements of the set; no set has none.
+// members returns the elements of the set; no set has none. The kernel may leave out elements
+// of a large set while it makes room for more (Linux 6.18), so that is read until nothing
+// changes.
 func (t table) members(k socket) (blocks []enforcer.Block, err error) {
-	err = dump(k, func() *nl.NetlinkRequest {
-		return t.elements(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
-	}, func() { blocks = nil }, func(attributes []byte) {
-		blocks = appendElements(blocks, netlink.Find(attributes, nftElements))
-	})
+	const large = 2048
+	for before := -1; err == nil && before != len(blocks); {
+		if before = len(blocks); before > 0 && before < large {
+			break
+		}
+		err = dump(k, func() *nl.NetlinkRequest {
+			return t.elements(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
+		}, func() { blocks = nil }, func(attributes []byte) {
+			blocks = appendElements(blocks, netlink.Find(attributes, nftElements))
+		})
+	}
 	return blocks, err
 }
 

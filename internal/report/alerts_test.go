@@ -135,8 +135,16 @@ func TestInForce(t *testing.T) {
 			leases = append(leases, lease.Lease{Program: program, RuleID: "5712", Addr: netip.MustParseAddr("203.0.113.7"), Since: h.now.Add(-time.Hour)})
 		}
 		// Given back, though lifting it failed: nobody holds it.
-		leases = append(leases, lease.Lease{Program: programs[0], Addr: netip.MustParseAddr("203.0.113.8"), Since: h.now, Lifting: true})
-		if err := lease.New(state, response).TakeAll(leases); err != nil {
+		leases = append(leases, lease.Lease{Program: programs[0], Addr: netip.MustParseAddr("203.0.113.8"), Since: h.now, State: lease.Lifting})
+		err := lease.New(state, response).Update(func(tx *lease.Tx) error {
+			for _, l := range leases {
+				if err := tx.Put(l); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,13 +7,13 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ossec-ar/ossec-ar/internal/mounttest"
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
 )
 
 // TestLogsOnTwoFileSystems runs in a mount namespace of its own: a rotated log lies on
 // another file system, where files have the same numbers.
 func TestLogsOnTwoFileSystems(t *testing.T) {
-	if !mounttest.Own(t, func(reason string) { t.Skip(reason) }) {
+	if !isolate.Test(t) {
 		return
 	}
 	h := newHost(t)

@@ -196,6 +196,8 @@ func (r *Report) addresses(c *collected, q *Query) {
 	a := &r.Addrs
 	a.Different = t.blockedAddresses()
 	a.Exact, a.MaxError = t.under == 0, uint64(t.under)
+	networks := make(chan []NetworkCount, 1)
+	go func() { networks <- t.topNetworks(q.Top) }() // half of the work
 	best := best{most: q.Top}
 	var returning uint64
 	t.each(func(e *entry) {
@@ -212,7 +214,7 @@ func (r *Report) addresses(c *collected, q *Query) {
 		a.New, a.Returning, a.LookedBackTo = &fresh, &returning, &at
 	}
 	r.TopAddresses = best.addresses(c.tally.rules, loc)
-	r.TopNetworks = t.topNetworks(q.Top)
+	r.TopNetworks = <-networks
 }
 
 func (t *tally) responses() []NamedCounts {

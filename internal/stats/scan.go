@@ -63,8 +63,8 @@ func scan(r io.Reader, newDecoder func() *decoder, take func(*chunk) (more bool)
 		}
 	}()
 	for range workers {
+		d := newDecoder() // here: a goroutine without work may begin when the caller has gone on
 		go func() {
-			d := newDecoder()
 			for c := range read {
 				c.decode(d)
 				c.decoded <- struct{}{}

@@ -7,10 +7,8 @@ import (
 	mathrand "math/rand/v2"
 	"net/netip"
 	"slices"
-	"unsafe"
 
 	"github.com/axiomhq/hyperloglog"
-	"golang.org/x/sys/unix"
 )
 
 // maxAddresses is how many different addresses are counted exactly. They take 12.2 MiB,
@@ -79,9 +77,6 @@ type table struct {
 	holds moreHolds
 }
 
-// hugeFrom is from which size on, in bytes, a table is in huge pages.
-const hugeFrom = 4 << 20
-
 // leastRoom is for how many addresses a table has room at least.
 const leastRoom = 4
 
@@ -95,12 +90,7 @@ func newTable(limit int) *table {
 
 func (t *table) resize(room int) {
 	t.room = room
-	entries := make([]entry, 0, room)
-	if size := room * int(unsafe.Sizeof(entry{})); size >= hugeFrom {
-		// Best effort: without huge pages, looking for pages takes a third of the counting.
-		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(entries))), size), unix.MADV_HUGEPAGE)
-	}
-	t.entries = append(entries, t.entries...)
+	t.entries = append(make([]entry, 0, room), t.entries...)
 	t.index = make([]uint32, 2<<bits.Len(uint(room))) // at most half of it is taken
 	t.reindex()
 }
