@@ -161,7 +161,7 @@ func (c benchCase) block(h *host, count int) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.run([]string{h.path(c.program), "import", list})
+	_, err = h.run([]string{h.tool(), "--response", c.program, "import", list})
 	return err
 }
 

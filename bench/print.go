@@ -126,10 +126,15 @@ func (r results) packets() table {
 }
 
 func (r results) bulk() table {
-	t := table{head: []string{"case", "addresses", "import s", "restore s", "unimport s", fmt.Sprintf("MiB (%d)", mostMiB)}}
+	t := table{head: []string{
+		"case", "addresses", "import s", fmt.Sprintf("list s (%d)", mostListSeconds), fmt.Sprintf("MiB (%d)", mostListMiB),
+		fmt.Sprintf("maintain %d: ms (%d)", fewLeases, mostFewMS), fmt.Sprintf("all: s (%d)", mostIdleSeconds),
+		fmt.Sprintf("flushed: s (%d)", mostFlushedSeconds), "unimport s", fmt.Sprintf("MiB (%d)", mostMiB),
+	}}
 	for _, row := range r.Bulk {
 		t.rows = append(t.rows, []string{
-			row.Case, fmt.Sprint(row.Addresses), ms(row.Import), ms(row.Restore), ms(row.Unimport), row.MiB.cell("%.1f"),
+			row.Case, fmt.Sprint(row.Addresses), ms(row.Import), row.List.cell("%.2f"), row.ListMiB.cell("%.1f"),
+			row.FewMS.cell("%.1f"), row.Idle.cell("%.2f"), row.Flushed.cell("%.2f"), ms(row.Unimport), row.MiB.cell("%.1f"),
 		})
 	}
 	return t

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"slices"
 )
 
@@ -40,7 +41,7 @@ func (b *bench) storm(c benchCase, n int) (row stormRow, err error) {
 	}
 	row.Single = alone.quantile(0.5)
 	longest := slices.MaxFunc(done.Samples, func(a, b sample) int { return int(a.Took - b.Took) })
-	goal := row.Single * float64(n) / 1000
+	goal := mostStorm * row.Single / 1000 * float64(n) / float64(runtime.NumCPU())
 	row.All, row.Longest = atMost(done.Took.Seconds(), goal), atMost(longest.Took.Seconds(), goal)
 	there, err := h.standing(c.shows, n)
 	if err != nil {

@@ -25,16 +25,24 @@ func (s *stage) build() error {
 	if err != nil || len(programs) == 0 {
 		return errors.Join(err, errors.New("no programs in build/: run make build first"))
 	}
-	bin := filepath.Join(s.home, "active-response/bin")
-	if err := errors.Join(os.MkdirAll(bin, 0o755), os.Mkdir(filepath.Join(s.home, "etc"), 0o755)); err != nil {
-		return err
+	for _, folder := range []string{"active-response/bin", "bin", "etc"} {
+		if err := os.MkdirAll(filepath.Join(s.home, folder), 0o755); err != nil {
+			return err
+		}
 	}
+	bin := filepath.Join(s.home, "active-response/bin")
 	for _, p := range programs {
 		data, err := os.ReadFile(p)
 		if err != nil {
 			return err
 		}
 		name := filepath.Base(p)
+		if name == "ossec-ar" {
+			if err := os.WriteFile(filepath.Join(s.home, "bin", name), data, 0o755); err != nil {
+				return err
+			}
+			continue
+		}
 		err = errors.Join(
 			os.WriteFile(filepath.Join(bin, name), data, 0o755),
 			os.Symlink(name, filepath.Join(bin, name+".sh")),

@@ -9,9 +9,14 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/control"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
 	"github.com/ossec-ar/ossec-ar/internal/hostsdeny"
+	"github.com/ossec-ar/ossec-ar/internal/libwrap"
 	"github.com/ossec-ar/ossec-ar/internal/nullroute"
 )
 
 func main() {
-	os.Exit(control.Main(app.OS(), firewall.Kind, hostsdeny.Kind, nullroute.Kind))
+	env := app.OS()
+	env.Executable, _ = os.Executable() // one of several ways to find the home
+	hostDeny := hostsdeny.Kind
+	hostDeny.Effect = libwrap.Effect
+	os.Exit(control.Main(env, firewall.Kind, hostDeny, nullroute.Kind))
 }

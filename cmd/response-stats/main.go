@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/report"
 )
@@ -19,5 +20,6 @@ func main() {
 	debug.SetMemoryLimit(memory)
 	debug.SetGCPercent(-1)
 	p := app.New(app.OS(), report.Name)
+	p.Hint = config.MailHint
 	os.Exit(report.Main(p, func(subject, text, html string) error { return notice.QueueReport(&p, subject, text, html) }))
 }

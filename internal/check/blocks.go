@@ -10,17 +10,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
+// enforcement looks at what is blocked, and at the leases.
+type enforcement struct{ *host }
+
 // inspect lets the enforcer look itself over.
-func (h *host) inspect(ctx context.Context) []Finding {
+func (h enforcement) inspect(ctx context.Context) []Finding {
 	if h.subject.Failure != nil {
 		return []Finding{fault("see active-response.toml above", "%v", h.subject.Failure)}
 	}
 	if i, ok := h.subject.Hold.Enforcer.(Inspector); ok {
-		return i.Inspect(ctx, h.root)
+		return append(i.Inspect(ctx, h.root), h.effect()...)
 	}
 	if _, err := h.subject.Hold.Enforcer.List(ctx); err != nil {
 		return []Finding{h.cannotList(err)}
@@ -28,7 +32,19 @@ func (h *host) inspect(ctx context.Context) []Finding {
 	return []Finding{ok("what is blocked can be listed")}
 }
 
-func (h *host) cannotList(err error) Finding {
+// effect looks for what makes blocks have an effect on this host.
+func (h enforcement) effect() []Finding {
+	if h.subject.Hold.Kind.Effect == nil {
+		return nil
+	}
+	works, text := h.subject.Hold.Kind.Effect(h.root)
+	if works {
+		return []Finding{{What: "services", Verdict: enforcer.OK, Found: text}}
+	}
+	return []Finding{{What: "services", Verdict: enforcer.Fault, Found: text, Mend: "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name}}
+}
+
+func (h enforcement) cannotList(err error) Finding {
 	mend := "see the message; " + h.Name + " block --dry-run 192.0.2.1 shows the command that is used"
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
@@ -43,7 +59,7 @@ func (h *host) cannotList(err error) Finding {
 const minRoom = 1 << 20
 
 // leases looks at the state folder, and for what differs between leases and host.
-func (h *host) leases(ctx context.Context) []Finding {
+func (h enforcement) leases(ctx context.Context) []Finding {
 	dir := h.Home.State()
 	err := state.CheckDir(dir)
 	switch {
@@ -75,7 +91,7 @@ func (h *host) leases(ctx context.Context) []Finding {
 
 // drift looks for what differs between leases and what is in force. What a response in a file has
 // no lease for is the administrator's.
-func (h *host) drift(ctx context.Context) []Finding {
+func (h enforcement) drift(ctx context.Context) []Finding {
 	if _, err := h.subject.Hold.All(); err != nil {
 		return []Finding{fault(h.Name+" maintain", "%v", err)}
 	}

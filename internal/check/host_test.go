@@ -225,13 +225,3 @@ func TestNotRoot(t *testing.T) {
 	p.adjust = func(h *host) { h.user++ }
 	want(t, p.look(), isWarn, "rights", "not run as root", "sudo ")
 }
-
-// mailConf makes email-notification run, by some settings.
-func mailConf(global string) func(*place) {
-	return func(p *place) {
-		p.conf("<global>", "<global>"+global)
-		p.conf("<command>\n", "<command><name>email-alert</name><executable>email-notification.sh</executable><expect>srcip</expect></command>\n<command>\n")
-		p.conf(endOfBlock, endOfBlock+"<active-response><command>email-alert</command><location>local</location></active-response>\n")
-		p.write(bin+"email-notification.sh", "")
-	}
-}

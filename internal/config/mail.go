@@ -15,7 +15,7 @@ type Mail struct {
 	From     string   `toml:"from"`
 	ReplyTo  string   `toml:"reply_to"`
 	IDSName  string   `toml:"ids_name"`    // header X-IDS-OSSEC
-	Server   string   `toml:"smtp_server"` // host name, address, or absolute path of a sendmail program and its arguments
+	Server   string   `toml:"smtp_server"` // host name, address, or path of a sendmail program and its arguments
 	Port     int      `toml:"smtp_port"`   // 0: 465 for tls = "implicit", 587 with a user, else 25
 	User     string   `toml:"smtp_user"`
 	Password string   `toml:"password_file"` // holds the password; mode 0600
@@ -65,7 +65,10 @@ func defaultMail() Mail {
 var MailAuths = []string{"auto", "none", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"}
 
 // check returns what is wrong and puts the default, or nothing, in its place.
-func (m *Mail) check(choice func(table, key string, value *string, fallback string, choices ...string), positive func(table, key string, value *Duration, fallback Duration)) []fault {
+func (m *Mail) check(
+	choice func(table, key string, value *string, fallback string, choices ...string),
+	positive func(table, key string, value *Duration, fallback Duration),
+) []fault {
 	var faults []fault
 	wrong := func(key, format string, args ...any) {
 		faults = append(faults, fault{"mail", key, fmt.Errorf(format, args...)})
@@ -135,8 +138,8 @@ func (m *Mail) Recipients(ruleID string, level int, groups []string) []string {
 	var to []string
 	general := true
 	for _, r := range m.Routes {
-		if level < r.Level || len(r.Rules) > 0 && !slices.Contains(r.Rules, ruleID) ||
-			len(r.Groups) > 0 && !slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(groups, g) }) {
+		inGroup := slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(groups, g) })
+		if level < r.Level || len(r.Rules) > 0 && !slices.Contains(r.Rules, ruleID) || len(r.Groups) > 0 && !inGroup {
 			continue
 		}
 		to = append(to, r.To...)
@@ -164,5 +167,6 @@ func MailHint(err error) string {
 	if !errors.Is(err, ErrMailUnset) {
 		return ""
 	}
-	return "set <email_to> and <smtp_server> in <global> of etc/ossec.conf, or to and smtp_server in [mail] of etc/active-response.toml; then try `ossec-ar mail test`"
+	return "set <email_to> and <smtp_server> in <global> of etc/ossec.conf, or to and smtp_server in [mail] of " +
+		"etc/active-response.toml; then try `ossec-ar mail test`"
 }

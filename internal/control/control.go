@@ -20,6 +20,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
@@ -31,7 +32,7 @@ import (
 const Name = "ossec-ar"
 
 // memory is what a list of a hundred thousand addresses should keep to, in bytes.
-const memory = 48 << 20
+const memory = 22 << 20
 
 // tool is one run of ossec-ar.
 type tool struct {
@@ -66,7 +67,7 @@ func (t *tool) hint(err error) string {
 			return text
 		}
 	}
-	return ""
+	return notify.Hint(err)
 }
 
 // say answers the person.

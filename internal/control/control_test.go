@@ -27,15 +27,13 @@ func addr(text string) netip.Addr { return netip.MustParseAddr(text) }
 // host is a home with two responses in memory.
 type host struct {
 	*testing.T
-	home         string
-	drop, deny   *enforcertest.Fake
-	kinds        []enforcer.Kind
-	env          app.Env
-	out, err     bytes.Buffer
-	now          time.Time
-	terminal     bool
-	input        string
-	denyIsInFile bool
+	home       string
+	drop, deny *enforcertest.Fake
+	kinds      []enforcer.Kind
+	out, err   bytes.Buffer
+	now        time.Time
+	terminal   bool
+	input      string
 }
 
 func newHost(t *testing.T) *host {

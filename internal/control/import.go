@@ -32,7 +32,7 @@ const (
 // importList blocks the addresses of a list until unimport. When a line holds no single address
 // nothing is changed, unless --skip-invalid is given. One line is logged for the whole: each
 // address would be an alert.
-func (t *tool) importList(c *cli.Context) int {
+func (t many) importList(c *cli.Context) int {
 	limit, err := duration(c)
 	if err != nil {
 		return t.usage(err)
@@ -52,33 +52,33 @@ func (t *tool) importList(c *cli.Context) int {
 	never, faults := t.whitelist(c.Context, true)
 	t.warn(r, faults)
 	now := t.Now().UTC()
-	var leases []lease.Lease
-	for _, a := range list.addrs {
-		if match, covered := never.Match(a); covered {
-			t.say("Skipped IP: %s: whitelisted by %s", a, match)
-			continue
-		}
-		l := lease.Lease{Addr: a, Program: importer, Since: now, Renewed: now}
-		if limit > 0 {
-			l.Until = now.Add(limit)
-		}
-		leases = append(leases, l)
+	like := lease.Lease{Program: importer, Since: now, Renewed: now}
+	if limit > 0 {
+		like.Until = now.Add(limit)
 	}
-	skipped := len(list.addrs) - len(leases)
+	all := len(list.addrs)
+	addrs := slices.DeleteFunc(list.addrs, func(a netip.Addr) bool {
+		match, covered := never.Match(a)
+		if covered {
+			t.say("Skipped IP: %s: whitelisted by %s", a, match)
+		}
+		return covered
+	})
+	skipped := all - len(addrs)
 	if t.dryRun {
-		t.say("would block %s, skip %d (%s)", count(len(leases), "address"), skipped, r.Kind.Name)
+		t.say("would block %s, skip %d (%s)", count(len(addrs), "address"), skipped, r.Kind.Name)
 		return app.ExitOK
 	}
-	bar := t.newBar()
-	err = r.TakeAll(c.Context, leases, bar.show)
+	bar := newBar(t.Stderr)
+	err = r.TakeAll(c.Context, addrs, like, bar.show)
 	bar.end()
-	t.leaseFaults(r, arproto.Request{}, nil)
+	r.leaseFaults(arproto.Request{}, nil)
 	if err != nil {
 		t.failed(r, fmt.Errorf("importing %s: %w", list.name, err))
 		t.Advise(t.Name + " list --program import shows what is blocked; what is not waits for the next repair")
 		return app.ExitFailed
 	}
-	what := count(len(leases), "address")
+	what := count(len(addrs), "address")
 	r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: "Imported " + what + " (by hand)"})
 	t.say("Blocked %s, skipped %d (%s)", what, skipped, r.Kind.Name)
 	return app.ExitOK
@@ -94,7 +94,7 @@ type list struct {
 }
 
 // reportInvalid reports the lines that hold no single address, and whether there are none.
-func (t *tool) reportInvalid(l list, skip bool) bool {
+func (t many) reportInvalid(l list, skip bool) bool {
 	if l.networks+l.others == 0 {
 		return true
 	}
@@ -121,7 +121,7 @@ func (t *tool) reportInvalid(l list, skip bool) bool {
 }
 
 // readList reads one address a line. # and ; begin comments.
-func (t *tool) readList(path string) (list, error) {
+func (t many) readList(path string) (list, error) {
 	l := list{name: "standard input"}
 	var in io.Reader = t.Stdin
 	if path != "-" {

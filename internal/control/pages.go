@@ -9,24 +9,26 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 )
 
+// manual are the commands man and help.
+type manual struct{ *tool }
+
 // man prints the page of ossec-ar or of a response.
-func (t *tool) man(c *cli.Context) int {
+func (t manual) man(c *cli.Context) int {
 	page := cmp.Or(strings.TrimSuffix(c.Args().First(), ".8"), Name)
 	if !slices.Contains(t.pages(), page) {
-		return t.usage(unknown("page", page, "there are "+strings.Join(t.pages(), ", "), t.pages()))
+		return t.usage(command.Unknown("page", page, "there are "+strings.Join(t.pages(), ", "), t.pages()))
 	}
 	frame, text := t.frame(), toolPage
-	if page != Name {
-		summary := "tell people by mail of attacks and blocks"
-		text = command.ManText{Name: page, Description: mailerPage, Files: mailerFiles, Exit: exitStatus, SeeAlso: seeAlso}
-		if at := slices.Index(t.responses(), page); at >= 0 {
-			summary = t.all[at].Summary
-			text.Description = append(slices.Clone(responsePages[page]), everyResponse...)
-			text.Files = append([][2]string{{"/var/ossec/var/active-response/" + page + ".db", "the leases: who holds which address; for root only"}}, files...)
+	if at := slices.Index(t.responses(), page); at >= 0 {
+		frame = &cli.App{Name: page, Usage: t.all[at].Summary, UsageText: strings.ReplaceAll(responseUsage, "NAME", page)}
+		text = command.ManText{
+			Name: page, Description: append(slices.Clone(responsePages[page]), everyResponse...),
+			Files: append([][2]string{{"/var/ossec/var/active-response/" + page + ".db", "the leases: who holds which address; for root only"}}, files...),
+			Exit:  exitStatus, SeeAlso: seeAlso,
 		}
-		frame = &cli.App{Name: page, Usage: summary, UsageText: strings.ReplaceAll(responseUsage, "NAME", page)}
 	}
 	if err := command.ManWrite(t.Stdout, frame, text); err != nil {
 		return t.fail(err)
@@ -35,7 +37,12 @@ func (t *tool) man(c *cli.Context) int {
 }
 
 // pages are the pages that there are.
-func (t *tool) pages() []string { return append(t.responses(), mailer, Name) }
+func (t manual) pages() []string { return append(t.responses(), Name) }
+
+func (t manual) help(c *cli.Context) int {
+	words := append(c.Args().Slice(), "--help")
+	return t.run(c.Context, words)
+}
 
 const responseUsage = `NAME add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)
 NAME < REQUEST   (as wazuh-execd calls it: one line of JSON)
@@ -82,13 +89,13 @@ var toolPage = command.ManText{
 	Name: Name,
 	Description: []string{
 		"ossec-ar is for people, and for upkeep by cron or systemd: it shows what the active responses of this host block and why, blocks and frees by hand, and keeps what is in force as it is wanted. Without --response it works on all responses; block and import use firewall-drop then. Options may stand before and behind addresses.",
-		"Its home is --home, else the folder above the bin that it was started from, also by way of a link such as /usr/sbin/ossec-ar, else $OSSEC_HOME, else /var/ossec.",
+		"Its home is --home, else $OSSEC_HOME, else the folder above the bin that it was started from, also by way of a link such as /usr/sbin/ossec-ar, else /var/ossec.",
 		"list shows one address of one response a line. Its STATE is `blocked`; `not in force`, when packets come by though somebody holds it; `waiting`, when the block could not be made and is tried again; `lifting`, when it was given back and could not be lifted; `not leased`, when it is blocked and nobody holds it, as an administrator's own line in hosts.deny; `whitelisted`, when it is held and on the whitelist by now. A narrow terminal shows fewer columns, a wide one more.",
 		"block holds an address under the name ossec-ar, for ever or as long as --for says, whatever the daemons do. Whoever is on the whitelist is not blocked. unban frees an address in all responses and ends the holds of all programs on it.",
 		"import holds the addresses of a list under the name import. A line that is a network or no address at all is reported and nothing is imported, unless --skip-invalid is given. unimport gives all of them up again.",
 		"maintain is the job of each minute. It blocks again what is held and not in force, frees what nobody holds or what is on the whitelist by now, tries again what failed, ends what is over, and delivers mail that waits. It prints only what failed. repair does the first half of that and shows it; with --dry-run it only shows, and is exit status 1 when anything differs.",
 		"A hold is over when its time is, or when the daemon that asked for it is gone and the longest time has passed that ar.conf gives its response, or lease.orphan_timeout.",
-		"whitelist add and remove edit etc/whitelist.d/" + whitelistName + " and nothing else.",
+		"whitelist add and remove edit etc/whitelist.d/" + neverblock.OwnName + " and nothing else.",
 	},
 	Files: append([][2]string{
 		{"/var/ossec/var/active-response/", "the holds of each response, what maintain did last, the mail queue; for root only"},
@@ -96,18 +103,3 @@ var toolPage = command.ManText{
 	Exit:    exitStatus,
 	SeeAlso: seeAlso,
 }
-
-var mailerPage = []string{
-	"Tells people by mail that an address attacked: the rule, the alert's log lines, and by which responses the address is blocked at that moment, or that it is whitelisted or not blocked at all. Called with delete, it does nothing unless on_delete is set.",
-	"The mail goes to the <email_to> addresses of <global> in etc/ossec.conf by its <smtp_server>, which may be a sendmail program, as in /usr/sbin/sendmail -t, but no command line for a shell; all of OSSEC's mail settings count. The table [mail] of etc/active-response.toml stands before them and can do more: recipients for single rules, levels and groups, a password file, own templates.",
-	"A call only puts a notice into the queue and returns. A process in the background, ossec-ar mail deliver, waits up to two seconds for the alert and the block, writes the mail and sends it. When the server cannot be reached, the mail waits, with growing pauses of up to half an hour; ossec-ar maintain goes on when that process has ended. What the server refuses for good is kept and shown by ossec-ar mail queue.",
-	"Alerts on one address within a minute make one mail. No more than <email_maxperhour> mails go in an hour, 12 when unset: two thirds of them at once, one for each address; when more addresses wait than that leaves room for, they go together, and one mail names them all.",
-	"The connection is encrypted when the server offers it. With secure_smtp, a tls setting, or a login at a server elsewhere it must be, and the certificate must be good. Of the ways to log in the strongest that both know is taken.",
-	"A template is written in the language of Go's text/template, that for HTML in html/template's. ossec-ar mail template prints the built-in ones to begin with; a broken one is reported by ossec-ar check, and the built-in one serves in its place.",
-}
-
-var mailerFiles = append([][2]string{
-	{"/var/ossec/logs/notifications.log", "what was sent, and what was not and why"},
-	{"/var/ossec/logs/alerts/", "where the alert is looked for"},
-	{"/var/ossec/var/active-response/mail", "the queue"},
-}, files...)

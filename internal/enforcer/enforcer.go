@@ -27,9 +27,9 @@ type Kind struct {
 	New func(settings config.Config, stateDir string) (Enforcer, error)
 	// Hint returns advice on an error for a person, "" for none; nil has none.
 	Hint func(error) string
-	// Caveat returns why a block may have no effect on this host, "" for none; nil has none. It
-	// may take a while: only a person is told.
-	Caveat func() string
+	// Effect reports whether blocks have an effect on the host below root ("/"), and says by what,
+	// or what to use instead; nil always has. It may take a while, so only ossec-ar sets it.
+	Effect func(root string) (works bool, text string)
 }
 
 // Known is what the leases say before a Block. It spares the enforcer questions to the kernel.
@@ -85,6 +85,9 @@ type Outcome struct {
 	// Made reports that this call made the place, or a part of it: whoever else is leased
 	// is to be blocked again.
 	Made bool
+	// Already reports that addr was in force before this call, which changed nothing. It is false
+	// where finding that out takes a question more.
+	Already bool
 	// Notes are what the administrator should hear though the block stands.
 	Notes []string
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -128,4 +129,21 @@ type bounded struct {
 func (b *bounded) Write(p []byte) (int, error) {
 	b.kept.Write(p[:min(b.max-b.kept.Len(), len(p))])
 	return len(p), nil
+}
+
+// KillChildren kills the direct children of this process. It ends what a library runs that has no
+// deadline of its own.
+func KillChildren() {
+	files, _ := filepath.Glob("/proc/self/task/*/children") // the pattern is well-formed
+	for _, file := range files {
+		list, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, word := range strings.Fields(string(list)) {
+			if pid, err := strconv.Atoi(word); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone already
+			}
+		}
+	}
 }

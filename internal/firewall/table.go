@@ -53,7 +53,10 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 	if err != nil {
 		return out, err
 	}
-	out.Made, err = t.put(ctx, k, addr)
+	out.Made, err = t.put(ctx, k, unix.NLM_F_EXCL, addr)
+	if errors.Is(err, unix.EEXIST) {
+		out.Already, err = !out.Made, nil
+	}
 	if err != nil {
 		err = fmt.Errorf("adding %s to table inet %s: %w", addr, nftTableName, err)
 	}
@@ -65,21 +68,27 @@ func (t table) addAll(ctx context.Context, addrs []netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.put(ctx, k, addrs...)
+	_, err = t.put(ctx, k, 0, addrs...)
 	return err
 }
 
-// put makes the table whole and adds elements; somebody may take the table away in between.
-func (t table) put(ctx context.Context, k socket, addrs ...netip.Addr) (made bool, err error) {
+// put makes the table whole and adds elements; somebody may take the table away in between. With
+// the flag NLM_F_EXCL, an element that is there is EEXIST.
+func (t table) put(ctx context.Context, k socket, flags int, addrs ...netip.Addr) (made bool, err error) {
+	var exists error
 	err = t.tryAgain(ctx, func() error {
 		now, err := t.ensure(ctx, k)
 		made = made || now
 		if err != nil {
 			return err
 		}
-		return t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addrs...)
+		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|flags, addrs...)
+		if errors.Is(err, unix.EEXIST) {
+			exists, err = err, nil
+		}
+		return err
 	})
-	return made, err
+	return made, errors.Join(exists, err)
 }
 
 // change adds or deletes elements, some in each transaction.

@@ -4,30 +4,21 @@ import (
 	"context"
 	"net/netip"
 
-	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
-// TakeAll leases many addresses for one program and blocks them. It calls progress, which may be
-// nil, with the number done. What could not be blocked waits for Repair.
-func (h *Holder) TakeAll(ctx context.Context, leases []lease.Lease, progress func(done int)) error {
-	byAddr := make(map[netip.Addr]lease.Lease, len(leases))
-	addrs := make([]netip.Addr, 0, len(leases))
-	for _, l := range leases {
-		if _, twice := byAddr[l.Addr]; !twice {
-			addrs = append(addrs, l.Addr)
-		}
-		byAddr[l.Addr] = l
-	}
-	var failed enforcer.Failures
+// TakeAll leases many addresses in the same way, each once, and blocks them. It calls progress,
+// which may be nil, with the number done. What could not be blocked waits for Repair.
+func (h *Holder) TakeAll(ctx context.Context, addrs []netip.Addr, like lease.Lease, progress func(done int)) error {
+	b := batch{Holder: h, ctx: ctx}
 	done := 0
-	h.inChunks(addrs, &failed, func(part []netip.Addr) error {
-		if err := h.putAll(part, byAddr); err != nil {
+	b.inChunks(addrs, func(part []netip.Addr) error {
+		if err := putAll(h.Leases, part, like); err != nil {
 			return err
 		}
 		if err := h.Enforcer.BlockAll(ctx, part); err != nil {
-			blocked := h.blockEach(ctx, part, &failed)
-			if err := h.markWaiting(part, blocked, err); err != nil {
+			blocked := b.blockEach(part)
+			if err := markWaiting(h.Leases, part, blocked, err); err != nil {
 				return err
 			}
 		}
@@ -36,13 +27,14 @@ func (h *Holder) TakeAll(ctx context.Context, leases []lease.Lease, progress fun
 		}
 		return nil
 	})
-	return failed.All()
+	return b.failed.All()
 }
 
-func (h *Holder) putAll(addrs []netip.Addr, leases map[netip.Addr]lease.Lease) error {
-	return h.Leases.Update(func(tx *lease.Tx) error {
+func putAll(store *lease.Store, addrs []netip.Addr, like lease.Lease) error {
+	return store.Update(func(tx *lease.Tx) error {
 		for _, addr := range addrs {
-			l := leases[addr]
+			l := like
+			l.Addr = addr
 			on, err := tx.On(addr)
 			if err != nil {
 				return err
@@ -61,12 +53,12 @@ func (h *Holder) putAll(addrs []netip.Addr, leases map[netip.Addr]lease.Lease) e
 }
 
 // markWaiting notes which of addrs could not be blocked.
-func (h *Holder) markWaiting(addrs, blocked []netip.Addr, cause error) error {
+func markWaiting(store *lease.Store, addrs, blocked []netip.Addr, cause error) error {
 	is := make(map[netip.Addr]bool, len(blocked))
 	for _, addr := range blocked {
 		is[addr] = true
 	}
-	return h.Leases.Update(func(tx *lease.Tx) error {
+	return store.Update(func(tx *lease.Tx) error {
 		for _, addr := range addrs {
 			if is[addr] {
 				continue
@@ -115,20 +107,20 @@ func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]netip.Ad
 }
 
 func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool, progress func(done int)) (freed []netip.Addr, err error) {
-	all, err := h.All()
-	if err != nil {
-		return nil, err
-	}
 	var addrs []netip.Addr
-	for _, l := range all { // in order of address
+	err = h.Each(func(l lease.Lease) error { // in order of address
 		if n := len(addrs); mine(l) && (n == 0 || addrs[n-1] != l.Addr) {
 			addrs = append(addrs, l.Addr)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	var failed enforcer.Failures
+	b := batch{Holder: h, ctx: ctx}
 	done := 0
-	h.inChunks(addrs, &failed, func(part []netip.Addr) error {
-		free, err := h.giveAll(part, mine)
+	b.inChunks(addrs, func(part []netip.Addr) error {
+		free, err := giveAll(h.Leases, part, mine)
 		if err != nil {
 			return err
 		}
@@ -141,13 +133,13 @@ func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool, pr
 		}
 		return h.Leases.Update(func(tx *lease.Tx) error { return endAllLifted(tx, free) })
 	})
-	return freed, failed.All()
+	return freed, b.failed.All()
 }
 
 // giveAll gives the leases back that mine chooses, and returns the addresses that nobody holds
 // any more.
-func (h *Holder) giveAll(addrs []netip.Addr, mine func(lease.Lease) bool) (free []netip.Addr, err error) {
-	err = h.Leases.Update(func(tx *lease.Tx) error {
+func giveAll(store *lease.Store, addrs []netip.Addr, mine func(lease.Lease) bool) (free []netip.Addr, err error) {
+	err = store.Update(func(tx *lease.Tx) error {
 		free = free[:0]
 		for _, addr := range addrs {
 			var r Released

@@ -3,12 +3,11 @@ package hold
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
 
-	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
@@ -42,35 +41,29 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 	if err != nil {
 		return d, err
 	}
-	all, err := h.All()
-	if err != nil {
-		return d, err
-	}
 	d.Place = listing.Faults
-	standing := make(map[netip.Addr]bool, len(listing.Blocks))
+	inForce := make(map[netip.Addr]bool, len(listing.Blocks)) // of those that nobody leases, in the end
 	for _, b := range listing.Blocks {
-		standing[b.Addr] = b.Open == ""
+		inForce[b.Addr] = b.Open == ""
 	}
-	leased := make(map[netip.Addr]bool, len(all))
-	for _, l := range all {
-		if leased[l.Addr] || l.State == lease.Lifting {
-			continue
+	var last netip.Addr
+	err = h.Each(func(l lease.Lease) error { // in order of address
+		if l.Addr == last || l.State == lease.Lifting {
+			return nil
 		}
-		leased[l.Addr] = true
+		last = l.Addr
 		if entry, covered := never(l.Addr); covered {
 			d.Never = append(d.Never, Never{l.Addr, entry})
-		} else if !standing[l.Addr] {
+		} else if !inForce[l.Addr] {
 			d.Missing = append(d.Missing, l.Addr)
 		}
+		delete(inForce, l.Addr)
+		return nil
+	})
+	if err != nil || h.Kind.InFile { // there a line that nobody leases may be the administrator's own
+		return d, err
 	}
-	if h.Kind.InFile {
-		return d, nil // a line that nobody leases may be the administrator's own
-	}
-	for _, b := range listing.Blocks {
-		if !leased[b.Addr] {
-			d.Extra = append(d.Extra, b.Addr)
-		}
-	}
+	d.Extra = slices.SortedFunc(maps.Keys(inForce), netip.Addr.Compare)
 	return d, nil
 }
 
@@ -101,24 +94,24 @@ func (h *Holder) Repair(ctx context.Context, never Whitelisted) (Repaired, error
 	if err != nil || d.None() {
 		return r, err
 	}
-	var failed enforcer.Failures
+	b := batch{Holder: h, ctx: ctx}
 	if len(d.Place) > 0 {
 		if r.Place, err = h.Enforcer.Mend(ctx); err != nil {
-			failed.Add(err)
+			b.failed.Add(err)
 		} else if d, err = h.Compare(ctx, never); err != nil {
 			return r, err
 		}
 	}
 	for _, n := range d.Never {
 		released, err := h.Free(ctx, n.Addr)
-		failed.Add(errors.Join(err, released.LeaseErr))
+		b.failed.Add(errors.Join(err, released.LeaseErr))
 		if err == nil {
 			r.Never = append(r.Never, n)
 		}
 	}
-	r.Blocked = h.blockLeased(ctx, d.Missing, &failed)
-	r.Lifted = h.liftUnleased(ctx, d.Extra, &failed)
-	return r, failed.All()
+	r.Blocked = b.blockLeased(d.Missing)
+	r.Lifted = b.liftUnleased(d.Extra)
+	return r, b.failed.All()
 }
 
 // PutBack blocks again what is leased and not in force, after a call found that its place was
@@ -136,9 +129,9 @@ func (h *Holder) PutBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var failed enforcer.Failures
-	h.blockLeased(ctx, d.Missing, &failed)
-	return failed.All()
+	b := batch{Holder: h, ctx: ctx}
+	b.blockLeased(d.Missing)
+	return b.failed.All()
 }
 
 // lockRepair takes the lock of the one process that compares and mends, without waiting.
@@ -151,177 +144,4 @@ func (h *Holder) lockRepair() (*state.Lock, error) {
 		err = ErrBusy
 	}
 	return lock, err
-}
-
-// chunk is how many addresses are changed in one go: calls of the daemons wait as long.
-const chunk = 5000
-
-// inChunks runs work on one part of the addresses after the other while no call changes any block.
-func (h *Holder) inChunks(addrs []netip.Addr, failed *enforcer.Failures, work func([]netip.Addr) error) {
-	for part := range slices.Chunk(addrs, chunk) {
-		lock, err := h.Leases.LockAll()
-		if err == nil {
-			err = work(part)
-		}
-		lock.Release()
-		failed.Add(err)
-	}
-}
-
-// blockLeased blocks those of addrs that are still leased, and returns them.
-func (h *Holder) blockLeased(ctx context.Context, addrs []netip.Addr, failed *enforcer.Failures) (blocked []netip.Addr) {
-	h.inChunks(addrs, failed, func(part []netip.Addr) error {
-		wanted, err := h.still(ctx, part, true)
-		if err != nil || len(wanted) == 0 {
-			return err
-		}
-		if err := h.Enforcer.BlockAll(ctx, wanted); err != nil {
-			wanted = h.blockEach(ctx, wanted, failed)
-		}
-		wanted, err = h.inForce(ctx, wanted, failed)
-		blocked = append(blocked, wanted...)
-		return errors.Join(err, h.markHeld(wanted))
-	})
-	return blocked
-}
-
-// inForce returns those of addrs that no packet comes from any more.
-func (h *Holder) inForce(ctx context.Context, addrs []netip.Addr, failed *enforcer.Failures) ([]netip.Addr, error) {
-	if len(addrs) == 0 {
-		return nil, nil
-	}
-	listing, err := h.Enforcer.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	open := make(map[netip.Addr]string, len(listing.Blocks))
-	for _, b := range listing.Blocks {
-		open[b.Addr] = b.Open
-	}
-	return slices.DeleteFunc(addrs, func(addr netip.Addr) bool {
-		why, stands := open[addr]
-		if !stands {
-			why = "somebody removed it"
-		}
-		if why != "" {
-			failed.Add(fmt.Errorf("%s is not in force though it was blocked again: %s", addr, why))
-		}
-		return why != ""
-	}), nil
-}
-
-// blockEach is for many of which at least one cannot be blocked.
-func (h *Holder) blockEach(ctx context.Context, addrs []netip.Addr, failed *enforcer.Failures) (blocked []netip.Addr) {
-	for _, addr := range addrs {
-		if _, err := h.Enforcer.Block(ctx, addr, enforcer.Unknown); err != nil {
-			failed.Add(err)
-			if ctx.Err() != nil {
-				return blocked
-			}
-			continue
-		}
-		blocked = append(blocked, addr)
-	}
-	return blocked
-}
-
-// liftUnleased lifts the blocks of addrs that nobody leases, and returns them. Where nothing can
-// be written down, the lease of a block may be missing for that reason alone, and it stays.
-func (h *Holder) liftUnleased(ctx context.Context, addrs []netip.Addr, failed *enforcer.Failures) (lifted []netip.Addr) {
-	h.inChunks(addrs, failed, func(part []netip.Addr) error {
-		free, err := h.still(ctx, part, false)
-		if err != nil || len(free) == 0 {
-			return err
-		}
-		if err := h.Leases.Update(func(tx *lease.Tx) error { return h.markLifting(tx, free) }); err != nil {
-			return err
-		}
-		if err := h.Enforcer.UnblockAll(ctx, free); err != nil {
-			return err
-		}
-		lifted = append(lifted, free...)
-		return h.Leases.Update(func(tx *lease.Tx) error { return endAllLifted(tx, free) })
-	})
-	return lifted
-}
-
-// markLifting notes of blocks that nobody leases that they are being lifted.
-func (h *Holder) markLifting(tx *lease.Tx, addrs []netip.Addr) error {
-	now := h.Now().UTC()
-	for _, addr := range addrs {
-		if err := tx.Put(lease.Lease{Addr: addr, Program: h.Kind.Name, Since: now, Renewed: now, State: lease.Lifting}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// still returns those of addrs that are leased and not in force, or with want false those that are
-// in force and not leased: calls may have changed them since they were compared.
-func (h *Holder) still(ctx context.Context, addrs []netip.Addr, want bool) ([]netip.Addr, error) {
-	chosen, err := h.leased(addrs, want)
-	if err != nil || len(chosen) == 0 {
-		return nil, err
-	}
-	listing, err := h.Enforcer.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	standing := make(map[netip.Addr]bool, len(listing.Blocks))
-	for _, b := range listing.Blocks {
-		standing[b.Addr] = b.Open == "" || !want
-	}
-	return slices.DeleteFunc(chosen, func(addr netip.Addr) bool { return standing[addr] == want }), nil
-}
-
-// leased returns those of addrs that somebody leases, or with want false those that nobody does.
-func (h *Holder) leased(addrs []netip.Addr, want bool) (chosen []netip.Addr, err error) {
-	err = h.Leases.View(func(tx *lease.Tx) error {
-		chosen = chosen[:0]
-		for _, addr := range addrs {
-			on, err := tx.On(addr)
-			if err != nil {
-				return err
-			}
-			if slices.ContainsFunc(on, func(l lease.Lease) bool { return l.State != lease.Lifting }) == want {
-				chosen = append(chosen, addr)
-			}
-		}
-		return nil
-	})
-	return chosen, err
-}
-
-// markHeld notes that leases whose block could not be made before no longer wait.
-func (h *Holder) markHeld(addrs []netip.Addr) error {
-	waiting := false
-	look := func(visit func(tx *lease.Tx, l lease.Lease) error) func(tx *lease.Tx) error {
-		return func(tx *lease.Tx) error {
-			for _, addr := range addrs {
-				on, err := tx.On(addr)
-				if err != nil {
-					return err
-				}
-				for _, l := range on {
-					if l.State == lease.Waiting {
-						if err := visit(tx, l); err != nil {
-							return err
-						}
-					}
-				}
-			}
-			return nil
-		}
-	}
-	err := h.Leases.View(look(func(*lease.Tx, lease.Lease) error {
-		waiting = true
-		return nil
-	}))
-	if err != nil || !waiting {
-		return err
-	}
-	return h.Leases.Update(look(func(tx *lease.Tx, l lease.Lease) error {
-		l.State, l.Reason = lease.Held, ""
-		return tx.Put(l)
-	}))
 }

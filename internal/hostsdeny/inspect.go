@@ -15,16 +15,9 @@ import (
 )
 
 // Inspect returns whether the file can have an effect: whether libwrap reads it as it is
-// meant, whether any service below root reads it, and whether hosts.allow lets in
-// beforehand whom it denies. It changes nothing.
-func (e *Enforcer) Inspect(_ context.Context, root string) []enforcer.Finding {
+// meant, and whether hosts.allow lets in beforehand whom it denies. It changes nothing.
+func (e *Enforcer) Inspect(context.Context, string) []enforcer.Finding {
 	found := []enforcer.Finding{e.inspectFile()}
-	works, which := Effective(root)
-	services := enforcer.Finding{What: "services", Verdict: enforcer.OK, Found: which}
-	if !works {
-		services.Verdict, services.Mend = enforcer.Fault, "let ossec.conf run firewall-drop.sh or route-null.sh in the place of host-deny.sh"
-	}
-	found = append(found, services)
 	if !e.form.allow {
 		found = append(found, inspectAllow(filepath.Join(filepath.Dir(e.path), "hosts.allow")))
 	}

@@ -16,7 +16,9 @@ import (
 var sendmailFinal = map[int]bool{64: true, 65: true, 67: true, 68: true}
 
 // sendProgram hands one message to a sendmail program. See Send for what it returns.
-func (s *Settings) sendProgram(ctx context.Context, to []string, message []byte, trace func(line string)) (map[string]error, error) {
+func (s *Settings) sendProgram(
+	ctx context.Context, to []string, message []byte, trace func(line string),
+) (map[string]error, error) {
 	ctx, cancel := context.WithTimeout(ctx, dataFactor*s.Timeout.Duration)
 	defer cancel()
 	// -i: a line with a dot alone does not end the mail. It wants the line ends of the

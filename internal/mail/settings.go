@@ -129,7 +129,7 @@ func (s *Settings) addresses() error {
 // ParseAddress reads one mail address. It is stricter than net/mail: what could be taken
 // for an option, or for more than one line, by a mail program is refused.
 func ParseAddress(text string) (*netmail.Address, error) {
-	quoted := printable.Clip(text, 80)
+	quoted := clip(text)
 	a, err := netmail.ParseAddress(text)
 	if err != nil {
 		return nil, fmt.Errorf("%q is no mail address: %w", quoted, err)
@@ -157,8 +157,8 @@ func (s *Settings) server() (err error) {
 		s.Server, s.arguments, err = ossec.MailProgram(s.Server)
 		return err
 	}
-	if strings.ContainsFunc(s.Server, func(r rune) bool { return r <= ' ' || r == '/' || r == '@' || r >= 0x7f }) {
-		err = fmt.Errorf("the mail server %q is neither a host nor the absolute path of a program", printable.Clip(s.Server, 80))
+	if strings.ContainsFunc(s.Server, func(r rune) bool { return notInHost(r) || r == '/' || r == '@' }) {
+		err = fmt.Errorf("the mail server %q is neither a host nor the absolute path of a program", clip(s.Server))
 		s.Server = ""
 	}
 	if host, port, ok := strings.Cut(s.Server, ":"); ok && !strings.Contains(port, ":") {
@@ -166,8 +166,8 @@ func (s *Settings) server() (err error) {
 			s.Server, s.Port = host, int(n)
 		}
 	}
-	if strings.ContainsFunc(s.HELO, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		err = errors.Join(err, fmt.Errorf("the name for HELO %q has characters in it that no host name has", printable.Clip(s.HELO, 80)))
+	if strings.ContainsFunc(s.HELO, notInHost) {
+		err = errors.Join(err, fmt.Errorf("the name for HELO %q has characters that no host name has", clip(s.HELO)))
 		s.HELO = ""
 	}
 	return err
@@ -204,8 +204,8 @@ func (s *Settings) Way() string {
 	return fmt.Sprintf("%s, port %d", s.Server, s.Port)
 }
 
-// Check returns what keeps mail from being sent though the settings are well formed: files that
-// cannot be read, a program that is missing. It connects to nothing.
+// Check returns what keeps mail from being sent though the settings are well formed: files
+// that cannot be read, a program that is missing. It connects to nothing.
 func (s *Settings) Check() error {
 	_, err := (&session{Settings: s}).tlsConfig()
 	if s.program() {
@@ -247,7 +247,8 @@ func (s *Settings) readPassword() (string, error) {
 	case !slices.Contains([]int{os.Geteuid(), 0}, int(info.Sys().(*syscall.Stat_t).Uid)):
 		return "", fmt.Errorf("password file %s belongs to another user: %w", path, errPassword)
 	case info.Mode().Perm()&0o077 != 0:
-		return "", fmt.Errorf("password file %s can be read by others (mode %04o): %w", path, info.Mode().Perm(), errPassword)
+		return "", fmt.Errorf("password file %s can be read by others (mode %04o): %w",
+			path, info.Mode().Perm(), errPassword)
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
 	if err != nil {
@@ -261,14 +262,17 @@ func (s *Settings) readPassword() (string, error) {
 }
 
 func hostName() string {
-	const special = `"<>,;@()`
 	name, err := os.Hostname()
-	if err != nil || name == "" ||
-		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(special, r) }) {
+	if err != nil || name == "" || strings.ContainsFunc(name, notInHost) || strings.ContainsAny(name, `"<>,;@()`) {
 		return "localhost"
 	}
 	return name
 }
+
+// notInHost reports characters that stand in no host name, however it is written.
+func notInHost(r rune) bool { return r <= ' ' || r >= 0x7f }
+
+func clip(text string) string { return printable.Clip(text, 80) }
 
 // Hint returns advice on an error, "" for none.
 func Hint(err error) string {
@@ -276,7 +280,8 @@ func Hint(err error) string {
 	case errors.Is(err, errPassword):
 		return "make it readable by its owner alone: chown root FILE && chmod 0600 FILE"
 	case errors.Is(err, errCertificate):
-		return "set ca_file in [mail] to the certificate of who signed it, or smtp_tls_verify to no when the way to the server is safe"
+		return "set ca_file in [mail] to the certificate of who signed it, or smtp_tls_verify to no when the way " +
+			"to the server is safe"
 	case errors.Is(err, errNoTLS):
 		return "set secure_smtp to no, or tls = \"none\" in [mail], only when the way to the server is safe"
 	}

@@ -1,7 +1,7 @@
-// Package mail sends a composed message: by SMTP, or by a sendmail program. It takes its settings
-// from ossec.conf's <global> and, above it, [mail] of active-response.toml. What a server says is
-// bounded and made printable, the password is shown to nobody but the server that it belongs
-// to, and no server keeps the sender for longer than a deadline.
+// Package mail sends a composed message: by SMTP, or by a sendmail program. It takes its
+// settings from ossec.conf's <global> and, above it, [mail] of active-response.toml. What a
+// server says is bounded and made printable, the password is shown to nobody but the server
+// that it belongs to, and no server keeps the sender for longer than a deadline.
 package mail
 
 import (
@@ -63,14 +63,17 @@ func (s *session) within(factor time.Duration) {
 
 // step gives the next step its time, of what is left.
 func (s *session) step() {
-	_ = s.conn.SetDeadline(earlier(time.Now().Add(s.Timeout.Duration), s.end)) // a closed connection fails at the next step
+	// A closed connection fails at the next step.
+	_ = s.conn.SetDeadline(earlier(time.Now().Add(s.Timeout.Duration), s.end))
 }
 
-// Send hands one message to the server, or the program, that is set. The error is of the server as
-// a whole, and another attempt makes sense; without one the map has what came of each
-// recipient: nil, it is accepted; Permanent, refused for good; else deferred. trace, unless nil,
-// gets each step on a line.
-func (s *Settings) Send(ctx context.Context, to []string, message []byte, trace func(line string)) (map[string]error, error) {
+// Send hands one message to the server, or the program, that is set. The error is of the
+// server as a whole, and another attempt makes sense; without one the map has what came of
+// each recipient: nil, it is accepted; Permanent, refused for good; else deferred. trace,
+// unless nil, gets each step on a line.
+func (s *Settings) Send(
+	ctx context.Context, to []string, message []byte, trace func(line string),
+) (map[string]error, error) {
 	if trace == nil {
 		trace = func(string) {}
 	}
@@ -87,7 +90,9 @@ func (s *Settings) Send(ctx context.Context, to []string, message []byte, trace 
 
 func (s *Settings) session(trace func(line string)) *session {
 	d := &session{Settings: s}
-	d.trace = func(format string, args ...any) { trace(printable.Line(d.withoutSecret(fmt.Sprintf(format, args...)))) }
+	d.trace = func(format string, args ...any) {
+		trace(printable.Line(d.withoutSecret(fmt.Sprintf(format, args...))))
+	}
 	return d
 }
 
@@ -214,7 +219,9 @@ func (s *session) handshakeError(err error) error {
 // for. Elsewhere it takes any: who could show a false one could as well hide that the
 // server offers encryption, and then the mail would go in the clear.
 func (s *session) tlsConfig() (*tls.Config, error) {
-	config := &tls.Config{ServerName: strings.Trim(s.Server, "[]"), MinVersion: tls.VersionTLS12, InsecureSkipVerify: !s.strict}
+	config := &tls.Config{
+		ServerName: strings.Trim(s.Server, "[]"), MinVersion: tls.VersionTLS12, InsecureSkipVerify: !s.strict,
+	}
 	if s.CAFile == "" {
 		return config, nil
 	}

@@ -1,11 +1,12 @@
 // Package notice is what the notifying programs leave in the outbox: what a notice is, the
-// flow of a daemon's call, and reports. It only queues, and starts the deliverer in a process of
-// its own, for the daemons wait, or start hundreds at once; so it links neither templates
+// flow of a daemon's call, and reports. It only queues, and starts the deliverer in a process
+// of its own, for the daemons wait, or start hundreds at once; so it links neither templates
 // nor anything that sends. Package notify has the rest.
 package notice
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -77,7 +78,7 @@ type RuleCount struct {
 // Standing is how an address stood when its notice was settled.
 type Standing struct {
 	Holders     []Holder `json:"holders,omitempty"`
-	Lifting     []string `json:"lifting,omitempty"`     // programs that gave it back though lifting their block failed
+	Lifting     []string `json:"lifting,omitempty"`     // programs that failed to lift their block
 	Whitelisted string   `json:"whitelisted,omitempty"` // the entry and its place
 	Unknown     string   `json:"unknown,omitempty"`     // why the leases could not be read
 }
@@ -125,8 +126,8 @@ func Of(r *arproto.Request, now time.Time) Notice {
 	}
 	if r.Dialect.JSON() {
 		facts := Facts{
-			ID: r.AlertID, Time: r.Time, RuleID: r.RuleID, Level: r.Level, Description: r.Description, Groups: r.Groups,
-			Host: r.AgentName, User: r.User, Location: r.Location, Log: r.FullLog,
+			ID: r.AlertID, Time: r.Time, RuleID: r.RuleID, Level: r.Level, Description: r.Description,
+			Groups: r.Groups, Host: r.AgentName, User: r.User, Location: r.Location, Log: r.FullLog,
 		}.Clean()
 		if facts.Time.IsZero() {
 			facts.Time = now
@@ -146,7 +147,8 @@ func enqueue(p *app.Program, n Notice) (box *outbox.Box, err error) {
 	if box, err = outbox.Make(p.Home.MailQueue()); err != nil {
 		return nil, err
 	}
-	if err := box.Add(outbox.Item{Program: p.Path(), First: p.Now().UTC(), Alone: n.Kind == Report, Body: body}); err != nil {
+	item := outbox.Item{Program: p.Path(), First: p.Now().UTC(), Alone: n.Kind == Report, Body: body}
+	if err := box.Add(item); err != nil {
 		return nil, err
 	}
 	return box, StartDelivery(p, box)
@@ -165,6 +167,9 @@ func StartDelivery(p *app.Program, box *outbox.Box) error {
 			env = append(env, "TZ="+zone)
 		}
 		err = box.Start(env, tool, DeliverWords...)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%s is missing", tool)
 	}
 	if err != nil {
 		return fmt.Errorf("starting the delivery: %w (the mail waits until `ossec-ar maintain` runs)", err)

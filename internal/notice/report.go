@@ -38,8 +38,8 @@ func QueueReport(p *app.Program, subject, text, html string) error {
 }
 
 // fill takes from ossec.conf to whom and by which server mail goes, where [mail] leaves that
-// open, and returns config.ErrMailUnset when nobody says. It checks nothing else: the deliverer does,
-// and logs what it finds.
+// open, and returns config.ErrMailUnset when neither says. It checks nothing else: the
+// deliverer does, and logs what it finds.
 func fill(home ossec.Home, m *config.Mail) error {
 	base, _ := ossec.ReadMail(home.Conf()) // what could be read counts
 	if len(m.To) == 0 {

@@ -13,9 +13,9 @@ import (
 // reachTime bounds the waiting for the mail server in a check.
 const reachTime = 5 * time.Second
 
-// Check returns what keeps mail from being sent: faults in the settings and the templates, files that
-// cannot be read, a server that does not answer. Without a fault, summary says how mail goes. It
-// sends nothing. The error joins all faults, a line each; see Hint.
+// Check returns what keeps mail from being sent: faults in the settings and the templates,
+// files that cannot be read, a server that does not answer. Without a fault, summary says how
+// mail goes. It sends nothing. The error joins all faults, a line each; see Hint.
 func Check(ctx context.Context, p *app.Program) (summary string, err error) {
 	o := newOffice(p)
 	_, fault := o.Configure()

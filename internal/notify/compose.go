@@ -15,7 +15,9 @@ import (
 )
 
 // Compose is outbox.Courier's.
-func (o *office) Compose(ctx context.Context, to []string, topics []outbox.Topic, counted int) ([]byte, error) {
+func (o *office) Compose(
+	ctx context.Context, to []string, topics []outbox.Topic, counted int,
+) ([]byte, error) {
 	entries := make([]entry, len(topics))
 	for i, topic := range topics {
 		entries[i] = open(topic)

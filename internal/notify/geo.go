@@ -72,8 +72,8 @@ type geoRecord struct {
 	ASName   string `maxminddb:"autonomous_system_organization"`
 }
 
-// lookup returns the country and the network of addr, "" for what is not known. fault gets what
-// went wrong.
+// lookup returns the country and the network of addr, "" for what is not known. fault gets
+// what went wrong.
 func (g *geo) lookup(addr netip.Addr, fault func(error)) (country, network string) {
 	if !g.opened {
 		g.opened = true
@@ -99,7 +99,8 @@ func (g *geo) lookup(addr netip.Addr, fault func(error)) (country, network strin
 			}
 		}
 		if record.ASNumber != 0 && network == "" {
-			network = strings.TrimSpace(fmt.Sprintf("AS%d %s", record.ASNumber, record.ASName)) + " (" + prefix.String() + ")"
+			name := strings.TrimSpace(fmt.Sprintf("AS%d %s", record.ASNumber, record.ASName))
+			network = fmt.Sprintf("%s (%s)", name, prefix)
 		}
 	}
 	return printable.Line(country), printable.Line(network)

@@ -56,8 +56,9 @@ func (o *office) Configure() (outbox.Limits, error) {
 		o.geo.close()
 		o.geo.paths = o.config.Mail.GeoFiles
 	}
-	return outbox.Limits{PerHour: o.settings.MaxPerHour, Coalesce: o.settings.Coalesce.Duration, Unset: o.settings.Unset},
-		errors.Join(cerr, serr)
+	s := o.settings
+	limits := outbox.Limits{PerHour: s.MaxPerHour, Coalesce: s.Coalesce.Duration, Unset: s.Unset}
+	return limits, errors.Join(cerr, serr)
 }
 
 // entry is what a mail says of one topic: of one address, mostly.
@@ -94,7 +95,9 @@ const maxRules = 20
 // merge adds a later notice.
 func (e *entry) merge(n notice.Notice) {
 	e.Standing = n.Standing
-	if e.Facts == nil || n.Facts != nil && (n.Facts.Level > e.Facts.Level || e.Facts.Missing != "" && n.Facts.Missing == "") {
+	graver := n.Facts != nil && (e.Facts == nil || n.Facts.Level > e.Facts.Level ||
+		e.Facts.Missing != "" && n.Facts.Missing == "")
+	if graver {
 		e.Facts, e.RuleID = n.Facts, n.RuleID
 	}
 	for _, r := range n.Rules {
@@ -171,7 +174,8 @@ func (o *office) Failed(item *outbox.Item, err error) {
 
 func (o *office) line(e entry, status arlog.Status, message string) []byte {
 	return arlog.Entry{
-		Time: o.Now(), Program: e.Program, Status: status, Addr: e.Addr, AlertID: e.AlertID, RuleID: e.RuleID, Message: message,
+		Time: o.Now(), Program: e.Program, Status: status, Addr: e.Addr,
+		AlertID: e.AlertID, RuleID: e.RuleID, Message: message,
 	}.Format()
 }
 

@@ -102,7 +102,8 @@ func (o *office) table(rows []listed, progress outbox.Progress) error {
 		if why == "" {
 			why = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.ID, r.State, arlog.Word(r.Address), arlog.Word(r.Rule), r.Alerts,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
+			r.ID, r.State, arlog.Word(r.Address), arlog.Word(r.Rule), r.Alerts,
 			r.Since.Local().Format(time.DateTime), arlog.Word(strings.Join(r.Recipients, ",")), why)
 	}
 	return w.Flush() // the writer keeps the first error of any Fprintf

@@ -17,12 +17,13 @@ func sample(now time.Time) entry {
 		Groups:      []string{"syslog", "sshd", "authentication_failures"},
 		Host:        "web", User: "root", Location: "/var/log/auth.log", Log: line + "\n" + line,
 	}
+	rule := notice.RuleCount{ID: facts.RuleID, Level: 10, Description: facts.Description, Count: 1, Last: now}
+	holder := notice.Holder{Program: "firewall-drop", RuleID: facts.RuleID, Since: now.Add(-2 * time.Second)}
 	return entry{
 		id: "sample", First: now, Last: now, Count: 1,
 		Notice: notice.Notice{
 			Kind: notice.Alert, Addr: netip.MustParseAddr("203.0.113.7"), RuleID: facts.RuleID, Facts: &facts,
-			Rules:    []notice.RuleCount{{ID: facts.RuleID, Level: 10, Description: facts.Description, Count: 1, Last: now}},
-			Standing: notice.Standing{Holders: []notice.Holder{{Program: "firewall-drop", RuleID: "5712", Since: now.Add(-2 * time.Second)}}},
+			Rules: []notice.RuleCount{rule}, Standing: notice.Standing{Holders: []notice.Holder{holder}},
 		},
 		name: "scanner.example.net", country: "Netherlands", network: "AS64500 Example Networks (203.0.113.0/24)",
 	}
@@ -40,13 +41,14 @@ func samples(now time.Time) [][]entry {
 		return e
 	}
 	free := like("2001:db8::7", notice.Alert, notice.Standing{})
-	white := like("198.51.100.20", notice.Alert, notice.Standing{Whitelisted: "198.51.100.0/24 (/var/ossec/etc/ossec.conf:12)"})
+	const allowed = "198.51.100.0/24 (/var/ossec/etc/ossec.conf:12)"
+	white := like("198.51.100.20", notice.Alert, notice.Standing{Whitelisted: allowed})
 	white.Count = 3
 	white.Rules = append(white.Rules[:1:1], notice.RuleCount{
 		ID: "5720", Level: 10, Description: "Multiple SSHD authentication failures.", Count: 2, Last: now,
 	})
 	end := like("192.0.2.99", notice.End, notice.Standing{})
-	unknown := like("192.0.2.100", notice.Alert, notice.Standing{Unknown: "the lease file is locked by another process"})
+	unknown := like("192.0.2.100", notice.Alert, notice.Standing{Unknown: "the lease file is locked"})
 	bare := like("", notice.Alert, one.Standing)
 	bare.Facts = &notice.Facts{Time: now, Missing: "the call named no alert"}
 	return [][]entry{{one}, {free}, {white}, {end}, {unknown}, {bare}, {one, free, white, end, unknown}}

@@ -38,7 +38,9 @@ func (o *office) settle(ctx context.Context, e *entry) bool {
 	if e.RuleID == "" {
 		e.RuleID = facts.RuleID
 	}
-	e.Rules = []notice.RuleCount{{ID: e.RuleID, Level: facts.Level, Description: facts.Description, Count: 1, Last: facts.Time}}
+	e.Rules = []notice.RuleCount{{
+		ID: e.RuleID, Level: facts.Level, Description: facts.Description, Count: 1, Last: facts.Time,
+	}}
 	return true
 }
 
@@ -58,7 +60,8 @@ func (o *office) facts(ctx context.Context, e *entry, late bool) (notice.Facts, 
 	found, err := alerts.Find(ctx, o.Home.Alerts(), e.AlertID)
 	switch {
 	case found == nil && errors.Is(err, alerts.ErrNoAlert) && !errors.As(err, new(*os.PathError)):
-		bare.Missing = "it is not in alerts.log or alerts.json: its level may be below log_alert_level, or it is kept on the manager"
+		bare.Missing = "it is not in alerts.log or alerts.json: its level may be below log_alert_level, " +
+			"or it is kept on the manager"
 		return bare, false
 	case found == nil:
 		bare.Missing = printable.Error(err)

@@ -30,7 +30,8 @@ type View struct {
 	// Count is how many alerts are in the mail. The others count the addresses, each in
 	// one of them, by its State: Blocked those still blocked too, Free the not blocked.
 	Count, Blocked, Ended, Whitelisted, Free, Unknown int
-	Items                                             []Item // one for each address; exactly one when Digest is false
+	// Items has one for each address; exactly one when Digest is false.
+	Items []Item
 }
 
 // Item is one address, and what happened.
@@ -71,7 +72,10 @@ type Rule struct {
 
 // makeView brings entries into the form that the templates get. zone is that of the times.
 func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Location) View {
-	v := View{Kind: string(entries[0].Kind), Digest: len(entries) > 1, Host: s.Host, IDSName: printable.Line(s.IDSName), Version: app.Version}
+	v := View{
+		Kind: string(entries[0].Kind), Digest: len(entries) > 1,
+		Host: s.Host, IDSName: printable.Line(s.IDSName), Version: app.Version,
+	}
 	oldest := now
 	for _, n := range entries {
 		item := makeItem(n, zone)
@@ -124,11 +128,13 @@ func makeItem(e entry, zone *time.Location) Item {
 	}
 	blocked := e.Standing.Blocked()
 	i := Item{
-		Kind: string(e.Kind), Blocked: blocked, Whitelisted: !blocked && e.Standing.Whitelisted != "", State: stateOf(e.Notice),
+		Kind: string(e.Kind), State: stateOf(e.Notice),
+		Blocked: blocked, Whitelisted: !blocked && e.Standing.Whitelisted != "",
 		Reverse: e.name, Country: e.country, Network: e.network,
 		AlertID: a.ID, RuleID: e.RuleID, Level: a.Level, Description: a.Description,
-		Groups: strings.Join(a.Groups, ", "), Time: stamp(a.Time, zone), First: stamp(e.First, zone), Last: stamp(e.Last, zone),
-		Count: e.Count, Host: a.Host, User: a.User, Location: a.Location, Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
+		Groups: strings.Join(a.Groups, ", "), Count: e.Count,
+		Time: stamp(a.Time, zone), First: stamp(e.First, zone), Last: stamp(e.Last, zone),
+		Host: a.Host, User: a.User, Location: a.Location, Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
 		Standing: []string{"The alert has no address, so nothing is blocked"},
 	}
 	if e.Addr.IsValid() {
@@ -152,7 +158,9 @@ func makeItem(e entry, zone *time.Location) Item {
 // describeStanding says in words how an address stands, one fact in each line.
 func describeStanding(s notice.Standing, zone *time.Location) []string {
 	var lines []string
-	add := func(format string, args ...any) { lines = append(lines, printable.Line(fmt.Sprintf(format, args...))) }
+	add := func(format string, args ...any) {
+		lines = append(lines, printable.Line(fmt.Sprintf(format, args...)))
+	}
 	for _, h := range s.Holders {
 		rule := ""
 		if h.RuleID != "" {

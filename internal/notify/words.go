@@ -47,16 +47,18 @@ func Command(p *app.Program) *cli.Command {
 			&cli.StringFlag{Name: "retry", Usage: "try the notice `ID` again, or all, at once"},
 			&cli.StringFlag{Name: "drop", Usage: "throw the notice `ID` away, or all"},
 			&cli.BoolFlag{Name: "json", Usage: "as JSON"}),
-		word("flush", "", "send what is due (maintain does)", func(x *cli.Context) error { return Deliver(x.Context, p) }),
+		word("flush", "", "send what is due (maintain does)", func(x *cli.Context) error {
+			return Deliver(x.Context, p)
+		}),
 		word("test", "", "send a sample and show what the server says", func(x *cli.Context) error {
 			return o.test(x.Context, x.StringSlice("to"))
 		}, &cli.StringSliceFlag{Name: "to", Usage: "send to this `ADDRESS` instead"}),
-		word("preview", "[ADDRESS]", "print a sample mail, or the one about an address that would be sent now", func(x *cli.Context) error {
+		word("preview", "[ADDRESS]", "print a sample, or the mail about an address now", func(x *cli.Context) error {
 			return o.preview(x.Context, x.Args().Slice(), x.Bool("html"), x.Bool("digest"))
 		},
 			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"},
 			&cli.BoolFlag{Name: "digest", Usage: "a sample of several addresses"}),
-		word("template", "PART", "print a built-in template, to begin your own with: subject, text or html", func(x *cli.Context) error {
+		word("template", "PART", "print a built-in template: subject, text or html", func(x *cli.Context) error {
 			if x.NArg() != 1 {
 				return errors.New("mail template takes one part: subject, text or html")
 			}
@@ -85,18 +87,12 @@ func (o *office) print(text string) error {
 	return nil
 }
 
-// configure reads the settings and prints what is wrong with them, which it returns, too.
-func (o *office) configure() error {
-	_, err := o.Configure()
-	if err != nil && !errors.Is(err, config.ErrMailUnset) {
-		o.Complain(err)
-	}
-	return err
-}
-
 // test sends a sample at once and prints each step. It goes round the queue and its limit.
 func (o *office) test(ctx context.Context, recipients []string) error {
-	fault := o.configure()
+	_, fault := o.Configure()
+	if fault != nil {
+		o.Complain(fault) // what is sound counts
+	}
 	to, err := o.settings.General()
 	if len(recipients) > 0 {
 		to, err = nil, nil
@@ -109,9 +105,7 @@ func (o *office) test(ctx context.Context, recipients []string) error {
 		}
 	}
 	switch {
-	case o.settings.Server == "" && errors.Is(fault, config.ErrMailUnset):
-		return o.settings.Unset
-	case o.settings.Server == "":
+	case fault != nil && (o.settings.Server == "" || len(to) == 0):
 		return command.ErrReported
 	case err != nil:
 		return fmt.Errorf("%w; name one with --to", err)
@@ -143,7 +137,9 @@ func (o *office) test(ctx context.Context, recipients []string) error {
 // preview prints what a mail looks like: a sample, or the one that a call about an address
 // would make now, with all that a daemon passes or with the address alone.
 func (o *office) preview(ctx context.Context, args []string, html, digest bool) error {
-	_ = o.configure() // it was printed; what is sound counts
+	if _, err := o.Configure(); err != nil && !errors.Is(err, config.ErrMailUnset) {
+		o.Complain(err) // what is sound counts
+	}
 	now := o.Now()
 	entries := []entry{sample(now)}
 	if digest {

@@ -115,11 +115,12 @@ func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, known enforcer.Kn
 		return enforcer.Outcome{}, e.adding(addr, err)
 	}
 	defer s.Close()
-	notes, err := e.block(ctx, s, addr, known)
+	out, err := e.block(ctx, s, addr, known)
 	if err != nil {
 		return enforcer.Outcome{}, e.adding(addr, err)
 	}
-	return enforcer.Outcome{Notes: append(notes, waysPast(s, addr)...)}, nil
+	out.Notes = append(out.Notes, waysPast(s, addr)...)
+	return out, nil
 }
 
 func (e *Enforcer) adding(addr netip.Addr, err error) error {

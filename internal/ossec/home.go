@@ -33,24 +33,21 @@ func FindHome(invoked, dir, override string) Home {
 	return DefaultHome
 }
 
-// FindToolHome derives the home that ossec-ar works on: the folder above the bin that it was
-// invoked in, else override, else the one above the bin that its executable, links resolved, is
-// in, else DefaultHome. A folder is a home when it holds active-response/bin, so that a copy in
-// /usr/bin makes none of /usr.
+// FindToolHome derives the home that ossec-ar works on: override ($OSSEC_HOME, which a response
+// sets that runs it), else the folder above the bin that it was invoked in, else the one above the
+// bin that its executable, links resolved, is in, else DefaultHome. A folder is a home when it
+// holds active-response/bin, so that a copy in /usr/bin makes none of /usr.
 func FindToolHome(invoked, executable, dir, override string) Home {
-	if strings.Contains(invoked, "/") {
-		if !filepath.IsAbs(invoked) {
-			invoked = filepath.Join(dir, invoked)
-		}
-		if home, ok := homeAbove(invoked); ok {
-			return home
-		}
-	}
 	if filepath.IsAbs(override) {
 		return Home(filepath.Clean(override))
 	}
-	if home, ok := homeAbove(executable); ok {
-		return home
+	if strings.Contains(invoked, "/") && !filepath.IsAbs(invoked) {
+		invoked = filepath.Join(dir, invoked)
+	}
+	for _, path := range []string{invoked, executable} {
+		if home, ok := homeAbove(path); ok {
+			return home
+		}
 	}
 	return DefaultHome
 }

@@ -78,7 +78,8 @@ func (d *Deliverer) takeCounted() error {
 		return fmt.Errorf("counting what had no room: %w", err)
 	}
 	d.progress.Counted += int(info.Size())
-	d.courier.Failed(nil, fmt.Errorf("the %s queue is full: %d items are only counted", b.name, d.progress.Counted))
+	full := fmt.Errorf("the %s queue is full: %d items are only counted", b.name, d.progress.Counted)
+	d.courier.Failed(nil, full)
 	if err := b.save(d.progress); err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ type Limits struct {
 // Topic is the items of one message with the same key, oldest first.
 type Topic []Item
 
-// Courier knows what the items are about and how messages are sent. Its methods are called one
-// after the other.
+// Courier knows what the items are about and how messages are sent. Its methods are called
+// one after the other.
 type Courier interface {
 	// Configure reads the settings anew: a process that waits must not go by old ones.
 	Configure() (Limits, error)
@@ -31,8 +31,8 @@ type Courier interface {
 	// a message, the error is of something beside it. ErrTooLong asks for fewer topics.
 	Compose(ctx context.Context, to []string, topics []Topic, counted int) ([]byte, error)
 	// Send returns an error when the server as a whole failed and another attempt makes
-	// sense; without one, what came of it for each recipient: nil, it is accepted; an error that is
-	// Permanent, refused for good; another one, deferred.
+	// sense; without one, what came of it for each recipient: nil, it is accepted; an error
+	// that is Permanent, refused for good; another one, deferred.
 	Send(ctx context.Context, to []string, message []byte) (map[string]error, error)
 
 	// Sent logs that a message of these topics was sent.

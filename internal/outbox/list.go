@@ -47,7 +47,8 @@ func (b *Box) List(now time.Time) (rows []Row, p Progress, err error) {
 				state = Arrived
 			}
 			same := slices.IndexFunc(rows, func(r Row) bool {
-				return item.Settled && r.State == state && r.Topic[0].Key == item.Key && slices.Equal(r.Topic[0].To, item.To)
+				first := r.Topic[0]
+				return item.Settled && r.State == state && first.Key == item.Key && slices.Equal(first.To, item.To)
 			})
 			if same < 0 {
 				rows = append(rows, Row{state, Topic{item}})

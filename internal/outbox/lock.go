@@ -71,9 +71,9 @@ func (b *Box) InheritedLock() (*os.File, error) {
 	return file, nil
 }
 
-// Start starts the deliverer, a program with its arguments, in a session of its own, and hands the lock
-// down to it. It starts nothing when a deliverer is at work: that one looks for new items until
-// after it has given up its lock, so it misses none.
+// Start starts the deliverer, a program with its arguments, in a session of its own, and
+// hands the lock down to it. It starts nothing when a deliverer is at work: that one looks for
+// new items until after it has given up its lock, so it misses none.
 func (b *Box) Start(env []string, program string, args ...string) error {
 	lock, err := b.tryLock()
 	if errors.Is(err, ErrBusy) {

@@ -71,7 +71,9 @@ func (p *Progress) forget(now time.Time, coalesce time.Duration) {
 	if p.Retry.Sub(now) > maxBackoff {
 		p.Retry = time.Time{}
 	}
-	maps.DeleteFunc(p.Mailed, func(_ string, at time.Time) bool { return now.Sub(at) >= coalesce || at.After(now) })
+	maps.DeleteFunc(p.Mailed, func(_ string, at time.Time) bool {
+		return now.Sub(at) >= coalesce || at.After(now)
+	})
 	maps.DeleteFunc(p.Deferred, func(_ string, d deferral) bool {
 		return now.Sub(d.Retry) > 24*time.Hour || d.Retry.Sub(now) > maxBackoff
 	})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
@@ -39,11 +40,23 @@ type responder struct {
 func Main(env app.Env, kind enforcer.Kind) int {
 	r := &responder{Program: app.New(env, kind.Name), kind: kind}
 	r.Hint = kind.Hint
-	return r.Serve(func(c app.Call) int {
-		ctx, cancel := context.WithTimeout(context.Background(), deadline)
-		defer cancel()
-		return r.handle(ctx, c)
-	}, "--response", kind.Name)
+	call, asked, status := r.ReadCall("--response", kind.Name)
+	if !asked {
+		return status
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	defer context.AfterFunc(ctx, killChildren)()
+	return r.handle(ctx, call)
+}
+
+// killChildren ends what a library still runs without a deadline, so that the library fails, until
+// the process ends.
+func killChildren() {
+	for {
+		exec.KillChildren()
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // handle carries out a call.
@@ -62,7 +75,7 @@ func (r *responder) handle(ctx context.Context, c app.Call) int {
 	case err != nil:
 		return r.fail(c.Request, err)
 	case !c.Request.Addr.IsValid():
-		return r.fail(c.Request, app.ErrNoAddress)
+		return r.fail(c.Request, c.NoAddress())
 	case c.Request.Action == arproto.Delete:
 		return r.delete(ctx, c.Request)
 	}
@@ -84,7 +97,7 @@ func (r *responder) add(ctx context.Context, request arproto.Request) int {
 		r.log.Warn(request, taken.LeaseErr)
 		return r.fail(request, err)
 	}
-	if known && taken.Renewed && !taken.Made {
+	if known && taken.Already {
 		r.skip(request, "the daemon already holds it")
 	} else {
 		r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: r.blocked(request), About: request})
@@ -100,9 +113,6 @@ func (r *responder) afterAdd(ctx context.Context, request arproto.Request, taken
 	r.leaseFaults(request, taken.LeaseErr)
 	for _, note := range taken.Notes {
 		r.Advise(note)
-	}
-	if r.ByHand && r.kind.Caveat != nil {
-		r.Advise(r.kind.Caveat())
 	}
 	if !taken.Made || taken.LeaseErr != nil {
 		return
@@ -127,11 +137,15 @@ func (r *responder) daemonHolds(request arproto.Request) bool {
 
 func (r *responder) newLease(request arproto.Request) lease.Lease {
 	now := r.Now().UTC()
-	return lease.Lease{
+	l := lease.Lease{
 		Addr: request.Addr, Program: r.Name,
 		RuleID: request.RuleID, AlertID: request.AlertID, User: request.User,
 		Since: now, Renewed: now, Daemon: r.Daemon,
 	}
+	if request.Timeout > 0 {
+		l.Until = now.Add(request.Timeout)
+	}
+	return l
 }
 
 // delete gives the lease back and lifts the block if nobody else holds it.

@@ -60,9 +60,9 @@ var profiles = []profile{
 	{
 		name: "repeat",
 		summary: []string{
-			"Repeat offenders: who is blocked again stays blocked for longer.",
+			"Repeat offenders: an address that is blocked again stays blocked for longer.",
 			"The values are minutes, for the second, third and every later block; five at most,",
-			"and a 0 at the head turns it off. ossec-execd reads them from the first",
+			"and a 0 in the first place turns it off. ossec-execd reads them from the first",
 			"<active-response> of an <ossec_config> only, and on the host on which it runs: an",
 			"agent needs them in an ossec.conf of its own.",
 		},
@@ -84,7 +84,7 @@ var profiles = []profile{
 	{
 		name: "web",
 		summary: []string{
-			"Attacks on web servers: who scans is blocked for half an hour, who attacks for an",
+			"Attacks on web servers: a scan is blocked for half an hour, an attack for an",
 			"hour. Both are the same program under two names, so that each has blocks of its own.",
 		},
 		responses: []response{
@@ -95,13 +95,13 @@ var profiles = []profile{
 	{
 		name: "severity",
 		summary: []string{
-			"Responses by the level of the alert. A <level> is where a response begins: OSSEC",
-			"knows no lists of levels (8,9,10 is refused) and no end of a band. So the bands",
-			"are made by laying them over one another, and a higher one has all of the lower:",
+			"Responses by the level of the alert. A <level> is a minimum: OSSEC",
+			"has no lists of levels (8,9,10 is refused) and no upper bound. So the bands",
+			"overlap, and a higher one includes all lower ones:",
 			"  6 and 7     a mail",
 			"  8 to 11     a mail, and hosts.deny for half an hour",
 			"  12 and up   a mail, hosts.deny for half an hour, and the firewall for ever",
-			"For ever means until `firewall-drop unban ADDRESS`: think of the whitelist first.",
+			"For ever means until `ossec-ar unban ADDRESS`: set up the whitelist first.",
 		},
 		responses: []response{
 			{command: firewallDrop, level: 12, timeout: "0", comment: []string{"0: no end"}},

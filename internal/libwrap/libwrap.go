@@ -1,4 +1,6 @@
-package hostsdeny
+// Package libwrap finds out whether anything on a host reads hosts.deny: the services that link
+// libwrap, TCP wrappers. It looks into the files of programs and runs none of them.
+package libwrap
 
 import (
 	"bufio"
@@ -24,11 +26,11 @@ var (
 	wrapperTools = []string{"tcpd", "tcpdchk", "tcpdmatch", "safe_finger", "try-from"}
 )
 
-// Effective reports whether any service below root ("/" as a rule) reads the
+// Effect reports whether any service below root ("/" as a rule) reads the
 // file, and in words which, or what to use instead. It looks for programs that
 // link libwrap.so and for an inetd.conf that runs tcpd; a service with libwrap
 // built in escapes it. It reads hundreds of files: not for the hot path.
-func Effective(root string) (bool, string) {
+func Effect(root string) (bool, string) {
 	var readers []string
 	for _, place := range candidates(root) {
 		name := filepath.Base(place)

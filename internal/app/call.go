@@ -31,13 +31,12 @@ type Call struct {
 	SettingsFault error
 }
 
-// Serve reads how the program was called and returns its exit status. A request of OSSEC (by
-// arguments), of Wazuh (JSON on standard input) or of a person (`add|delete ADDRESS`) goes to
-// handle. All other words are ossec-ar's, which takes the place of this process; toTool goes before
-// them.
-func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
+// ReadCall reads how the program was called. A request of OSSEC (by arguments), of Wazuh (JSON on
+// standard input) or of a person (`add|delete ADDRESS`) is returned; what is wrong with it stands in
+// its Fault. Anything else is done with, and asked is false and status the exit status: words are
+// ossec-ar's, which takes the place of this process, with toTool before them.
+func (p *Program) ReadCall(toTool ...string) (c Call, asked bool, status int) {
 	args := p.Arguments()
-	var c Call
 	switch {
 	case len(args) == 0 && !p.StdinTerminal:
 		p.KeepWriting()
@@ -46,28 +45,29 @@ func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
 		c.Conn = arproto.NewConn(p.Stdin, p.Stdout)
 		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration, c.Settings.Wazuh.AddressFields)
 		c.Request, c.Fault = *request, err
-		return handle(c)
+		return c, true, 0
 	case len(args) == 0 || slices.Contains([]string{"help", "--help", "-h"}, args[0]):
-		return p.usage()
+		return c, false, p.usage()
 	case slices.Contains([]string{"version", "--version", "-v"}, args[0]):
 		fmt.Fprintf(p.Stdout, "%s version %s\n", p.Name, Version)
-		return ExitOK
+		return c, false, ExitOK
 	}
 	c.DryRun = args[0] == "--dry-run"
 	if c.DryRun {
 		args = args[1:]
 	}
 	if len(args) == 0 || !isAction(args[0]) {
-		return p.RunTool(append(slices.Clone(toTool), p.Arguments()...)...)
+		return c, false, p.RunTool(append(slices.Clone(toTool), p.Arguments()...)...)
 	}
 	c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
 	c.ByHand = c.DryRun || len(args) <= 2 && c.Daemon == nil
 	if c.Daemon == nil {
-		if err := mistake(args, c.ByHand); err != nil {
+		if err := p.mistake(args, c.ByHand); err != nil {
 			p.Complain(err)
-			return ExitFailed
+			return c, false, ExitFailed
 		}
-	} else {
+	}
+	if !c.ByHand {
 		p.KeepWriting()
 	}
 	if c.ByHand && len(args) == 2 {
@@ -76,7 +76,7 @@ func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
 	p.loadSettings(&c)
 	request, err := arproto.ParseArgs(args)
 	c.Request, c.Fault = *request, err
-	return handle(c)
+	return c, true, 0
 }
 
 func (p *Program) loadSettings(c *Call) { c.Settings, c.SettingsFault = config.Load(p.Home.Settings()) }
@@ -86,7 +86,7 @@ func isAction(word string) bool { return word == string(arproto.Add) || word == 
 // mistake returns what only a person who mistyped would say: no address, one that is none, an
 // option or a second address in the place of the user. Where a daemon called, a user may be named
 // anything; from four words on there is an alert id, which no person types.
-func mistake(args []string, byHand bool) error {
+func (p *Program) mistake(args []string, byHand bool) error {
 	action := args[0]
 	switch {
 	case len(args) == 1:
@@ -99,8 +99,8 @@ func mistake(args []string, byHand bool) error {
 	}
 	user := args[1]
 	if strings.HasPrefix(user, "-") && len(user) > 1 { // old agents pass "-" for none
-		return fmt.Errorf("options stand before the command, as in --dry-run %s ADDRESS (found %s in the place of the user)",
-			action, arproto.Quote(user))
+		return fmt.Errorf("options stand before the command, as in %s --dry-run %s ADDRESS (found %s in the place of the user)",
+			p.Name, action, arproto.Quote(user))
 	}
 	if _, err := arproto.ParseAddr(user); err == nil {
 		return fmt.Errorf("%s takes one address (found %s in the place of the user)", action, arproto.Quote(user))
@@ -108,8 +108,20 @@ func mistake(args []string, byHand bool) error {
 	return nil
 }
 
-// ErrNoAddress is a call whose <command> expects no address.
-var ErrNoAddress = errors.New(`no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`)
+// errNoAddress is a call of OSSEC whose <command> expects no address.
+var errNoAddress = errors.New(`no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`)
+
+// NoAddress returns the error of a request without an address, for a response that needs one.
+func (c *Call) NoAddress() error {
+	if !c.Request.Dialect.JSON() {
+		return errNoAddress
+	}
+	fields := c.Settings.Wazuh.AddressFields
+	if fields == nil {
+		fields = arproto.DefaultAddressFields()
+	}
+	return fmt.Errorf("no address in the request: none of wazuh.address_fields holds one (%s)", strings.Join(fields, ", "))
+}
 
 // usage prints how a response is called.
 func (p *Program) usage() int {
