@@ -34,9 +34,9 @@ type Alert struct {
 	// Wazuh decoded from it as "key: value", and the events before it that a composite rule
 	// counted.
 	Log []string
-	// Truncated tells that the alert was longer than maxAlert and lost its end.
+	// Truncated reports that the alert was longer than maxAlert and lost its end.
 	Truncated bool
-	// Partial tells that the file ends within it: its writer may be at it still.
+	// Partial reports that the file ends within it: its writer may not have finished.
 	Partial bool
 }
 
@@ -50,7 +50,7 @@ const (
 )
 
 // Scanner reads one alert after the other from the text of alerts.log or from the
-// lines of alerts.json, which it tells apart by the first byte. It reads once, keeps one
+// lines of alerts.json, which it distinguishes by the first byte. It reads once, keeps one
 // alert, and passes over what is no alert: a torn beginning, garbage, a line that is no
 // JSON.
 type Scanner struct {

@@ -22,8 +22,8 @@ type Call struct {
 	// ByHand reports that a person typed it: he is answered on standard output.
 	ByHand bool
 	DryRun bool // only say what would be done
-	// Daemon is OSSEC's or Wazuh's daemon that called, as it was in the beginning; nil for any
-	// other caller.
+	// Daemon is OSSEC's or Wazuh's daemon that called, found before anything else is done; nil for
+	// any other caller.
 	Daemon *lease.Daemon
 
 	Settings config.Config

@@ -223,7 +223,7 @@ func (h *host) excuse(on scope) []Finding {
 	case (on == called || on == calledOnServers) && h.subject.FromCron:
 		return []Finding{} // no row at all: the question makes no sense
 	case (on == called || on == calledOnServers) && h.byHand:
-		return []Finding{skip("no daemon is told to call it: people use it by hand")}
+		return []Finding{skip("no daemon calls it: people use it by hand")}
 	case on == blocking && !h.subject.blocks():
 		return []Finding{}
 	case (on == servers || on == calledOnServers) && h.conf.agent():

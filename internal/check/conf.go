@@ -92,7 +92,7 @@ func (c *conf) all(name string) []*block {
 	return out
 }
 
-// at tells a person where something stands.
+// at returns the place of a line for a message.
 func (c *conf) at(line int) string { return fmt.Sprintf("%s:%d", c.path, line) }
 
 // get returns the last element of that name; one that stands twice counts as OSSEC
@@ -118,7 +118,7 @@ func (b *block) yes(name string) bool { return strings.EqualFold(b.text(name), "
 // configuration looks at ossec.conf and active-response.toml as files.
 type configuration struct{ *host }
 
-// confFile tells whether the file can be read at all.
+// confFile reports whether the file can be read at all.
 func (h configuration) confFile(context.Context) []Finding {
 	var found []Finding
 	switch c := h.conf; {
@@ -146,7 +146,7 @@ func (h configuration) confFile(context.Context) []Finding {
 	return []Finding{ok("%s can be read; it is %s", h.conf.path, role)}
 }
 
-// settingsFile tells the faults in active-response.toml, each with its place.
+// settingsFile reports the faults in active-response.toml, each with its place.
 func (h configuration) settingsFile(context.Context) []Finding {
 	path := h.Home.Settings()
 	if h.SettingsFault == nil {

@@ -22,7 +22,7 @@ type processes string
 // running is an execd that runs.
 type running struct {
 	lease.Daemon
-	started time.Time // zero when it cannot be told
+	started time.Time // zero when it is not known
 }
 
 // execd returns the youngest execd, nil when none runs. Its responses are the ones that
@@ -41,7 +41,7 @@ func (p processes) execd() *running {
 	return found
 }
 
-// ticks is how many clock ticks a second has in what Linux tells programs (USER_HZ).
+// ticks is how many clock ticks a second has in what Linux reports to programs (USER_HZ).
 const ticks = 100
 
 func (p processes) startTime(start uint64) time.Time {
@@ -111,7 +111,7 @@ func (h daemons) running(context.Context) []Finding {
 	return []Finding{ok("%s runs since %s", execd.Name, stamp(execd.started))}
 }
 
-// responseList looks whether execd is told of this response.
+// responseList checks whether execd knows this response.
 func (h daemons) responseList(context.Context) []Finding {
 	path := h.Home.ResponseList()
 	mend := h.control("restart") + " (ossec-analysisd then writes it from ossec.conf)"
@@ -148,7 +148,7 @@ func (h daemons) unlisted(list []ossec.ListedResponse, mend string) []Finding {
 		executable := c.text("executable")
 		for _, b := range h.conf.users(c.text("name")) {
 			if text := b.text("timeout"); text != "" && !digits(text) {
-				continue // timeouts tells that
+				continue // timeouts reports that
 			}
 			timeout := time.Duration(leadingNumber(b.text("timeout"))) * time.Second
 			if !c.yes("timeout_allowed") {

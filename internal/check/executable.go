@@ -56,7 +56,7 @@ func (h executables) wanted() []string {
 			add(name)
 		}
 	}
-	list, _ := ossec.ReadResponseList(h.Home.ResponseList()) // responseList tells what is wrong with it
+	list, _ := ossec.ReadResponseList(h.Home.ResponseList()) // responseList reports what is wrong with it
 	for _, r := range list {
 		if h.own(r.Executable) {
 			add(r.Executable)
@@ -135,7 +135,7 @@ func (h executables) programFolder() []Finding {
 	dir := h.Home.Programs()
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm()&0o002 == 0 {
-		return nil // a missing one was told with its files
+		return nil // a missing one was reported with its files
 	}
 	return []Finding{fault("chmod o-w "+dir, "%s can be written to by everybody, who could so become root", dir)}
 }

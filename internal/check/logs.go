@@ -76,7 +76,7 @@ func logFile(path string) []Finding {
 // maxTail is how much of the end of the log is looked through, in bytes.
 const maxTail = 4 << 20
 
-// logged reports whether the log tells of a call of the program at path.
+// logged reports whether the log has a call of the program at path.
 func (h logs) logged(path string) bool {
 	file, err := state.Open(h.Home.ResponseLog())
 	if err != nil {
@@ -89,7 +89,7 @@ func (h logs) logged(path string) bool {
 	return bytes.Contains(tail, []byte(name+" ")) || bytes.Contains(tail, []byte(name+": "))
 }
 
-// localFiles looks whether OSSEC is told to read the logs.
+// localFiles checks whether OSSEC is configured to read the logs.
 func (h logs) localFiles(context.Context) []Finding {
 	if h.conf.unread {
 		return []Finding{skip("ossec.conf could not be read")}

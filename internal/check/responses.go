@@ -63,7 +63,7 @@ func (h responses) responseBlocks(context.Context) []Finding {
 		location := strings.ToLower(b.text("location"))
 		switch {
 		case b.text("command") == "" && b.yes("disabled"):
-			// told by disabled
+			// disabled reports it
 		case b.text("command") == "" && len(b.fields) == 1 && b.fields[0].name == "disabled":
 			found = append(found, fault("take the block out of "+at+": active response is on unless <disabled> says yes",
 				"%s: a lone <disabled>no</disabled> is refused on a server, which then does not start", at))

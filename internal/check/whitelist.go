@@ -106,7 +106,7 @@ func (h whiteList) unresolved(ctx context.Context, names []string) map[string]er
 	return dead
 }
 
-// nobody tells the names without an address.
+// nobody reports the names without an address.
 func (n named) nobody(dead map[string]error) []Finding {
 	var found []Finding
 	for _, name := range n.names {
@@ -261,7 +261,7 @@ const (
 	wideBits6 = 16
 )
 
-// wide tells an entry that covers everything, or very much.
+// wide reports an entry that covers everything, or very much.
 func wide(text, place string) []Finding {
 	networks, _ := plain(text)
 	for _, network := range networks {

@@ -1,7 +1,7 @@
 // Package config reads active-response.toml, the suite's own configuration. All that
 // can be set has a default here and nowhere else, and everything works without the
-// file. A fault in it (an unknown key, a value of the wrong kind) is told with its
-// place and all others with it; what is sound still counts, because a response must
+// file. A fault in it (an unknown key, a value of the wrong kind) is reported with its
+// place, together with all others; what is sound still counts, because a response must
 // not lose its whitelist to a typing error elsewhere in the file.
 package config
 

@@ -8,8 +8,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// decode reads what is TOML in data. Statements that are not are told, by their lines, and
-// passed over: so no setting is lost to an error in another one. It returns what was read.
+// decode reads what is TOML in data. Statements that are not are skipped and reported with their
+// lines, so that no setting is lost to an error in another one. It returns what was read.
 func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primitive, read string, err error) {
 	meta, err = toml.Decode(data, &tables)
 	if err == nil {
@@ -22,7 +22,7 @@ func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primi
 		if meta, err = toml.Decode(read, &tables); err == nil {
 			return meta, tables, read, errors.Join(s.faults...)
 		}
-		s.drop(s.tell(0, read, err)) // something is there twice
+		s.drop(s.note(0, read, err)) // something is there twice
 	}
 	return toml.MetaData{}, nil, "", errors.Join(append(s.faults, fmt.Errorf("%s: too much of it is wrong: nothing in it counts", path))...)
 }
@@ -41,7 +41,7 @@ func beginsSetting(line string) bool { return isNameBefore(line, "=") }
 
 func beginsTable(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "[") }
 
-// meantAsTable tells whether only the bracket at the beginning is missing.
+// meantAsTable reports whether only the bracket at the beginning is missing.
 func meantAsTable(line string) bool { return isNameBefore(line, "]") }
 
 func isNameBefore(line, sign string) bool {
@@ -55,7 +55,7 @@ func (s *statements) dropBroken() {
 	for from := 0; from < len(s.lines) && len(s.faults) < maxBroken; {
 		to := s.end(from)
 		if text, err := s.check(from, to); err != nil {
-			at := s.tell(from, text, err)
+			at := s.note(from, text, err)
 			if _, err := s.check(from, at); err != nil {
 				at = from
 			}
@@ -96,8 +96,8 @@ func (s *statements) drop(from int) {
 	}
 }
 
-// tell notes what is wrong with a text, whose first line is that one, and returns in which.
-func (s *statements) tell(from int, text string, err error) int {
+// note records the error in a text that begins at line from, and returns the line of the error.
+func (s *statements) note(from int, text string, err error) int {
 	at, message := from, err.Error()
 	if fault := (toml.ParseError{}); errors.As(err, &fault) {
 		// Its Line is the next one where a line ends too early.

@@ -1,5 +1,5 @@
 // Package crontab reads the lines of cron's tables, crontab(5), and judges the times in
-// them. When a job is due next it does not tell.
+// them. It does not compute when a job is due next.
 package crontab
 
 import (

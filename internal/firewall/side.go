@@ -242,7 +242,7 @@ func (s *side) inChunks(ctx context.Context, lines []string) error {
 }
 
 // chains lists the whole table, with counters. iptables exits with 1 both for a chain that is
-// not there and for a table that it cannot read; the whole table tells them apart.
+// not there and for a table that it cannot read; listing the whole table distinguishes them.
 func (s *side) chains(ctx context.Context) (chains, error) {
 	if s.listed != nil {
 		return s.listed, nil

@@ -61,7 +61,7 @@ func isLink(dir string) bool {
 }
 
 // linked puts a folder of links to what is in dir in the place of dir, once, and returns where
-// that is to be changed.
+// to change that.
 func linked(dir string) (links string, err error) {
 	former, links := aside+"/former"+dir, aside+"/links"+dir
 	if _, err := os.Stat(links); err == nil {

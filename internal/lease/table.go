@@ -23,7 +23,7 @@ type table struct {
 	capacity uint32 // slots
 	ctime    int64  // nanoseconds
 	index    *index
-	pending  map[uint32][]byte // slots that are to be written; a free one is empty
+	pending  map[uint32][]byte // slots not written yet; a free one is empty
 }
 
 const (

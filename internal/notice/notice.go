@@ -29,7 +29,7 @@ const (
 	Report Kind = "report" // a mail that was made elsewhere
 )
 
-// Notice is one thing to tell people. All its texts are printable. What stands below
+// Notice is one thing to report to people. All its texts are printable. What stands below
 // Report is found out when it is delivered.
 type Notice struct {
 	Kind    Kind       `json:"kind"`

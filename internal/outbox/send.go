@@ -13,7 +13,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
-// message is what is to be sent now.
+// message is the next one to send.
 type message struct {
 	to     []string
 	topics []Topic        // that with the oldest item first

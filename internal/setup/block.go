@@ -71,7 +71,7 @@ func (d document) with(block string) []byte {
 }
 
 // marked puts the marks around the contents, with the names of the profiles, which the
-// next run keeps when it is not told others.
+// next run keeps when it is given no others.
 func marked(profiles []string, c contents, d Dialect) string {
 	names := strings.Join(profiles, ",")
 	return fmt.Sprintf("%s profiles=%s (written by install.sh, which also takes it out again) -->\n%s%s\n", beginMark, names, c.write(d), endMark)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// request is what is to be set up, in an ossec.conf that holds these things already.
+// request is what to set up, in an ossec.conf that holds these things already.
 type request struct {
 	home      string
 	dialect   Dialect
@@ -164,7 +164,7 @@ func (c *composer) without(rules, gone []string, format string) []string {
 	return rest
 }
 
-// summary tells what the contents add.
+// summary describes what the contents add.
 func (c contents) summary() []string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }

@@ -46,7 +46,7 @@ func blank(text []byte) bool { return len(bytes.Trim(text, " \t")) == 0 }
 func (s span) without(data []byte) []byte { return slices.Concat(data[:s.from], data[s.to:]) }
 
 // masked returns the document as it would be read without the include. Every line keeps its
-// number. Marks that are no pair are for load to tell.
+// number. Marks that are no pair are reported by load.
 func masked(data []byte) []byte {
 	s, there, err := findInclude(data)
 	if err != nil || !there {

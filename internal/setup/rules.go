@@ -25,7 +25,7 @@ var (
 	comment = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)<!--.*?-->`) })
 )
 
-// wantRules returns the rules file that is to be included: the one that is given, after
+// wantRules returns the rules file to include: the one that is given, after
 // it was installed, else that of last time, which is among those that were included then.
 func (j *job) wantRules(all found, last []string) (string, error) {
 	if j.Rules != "" {

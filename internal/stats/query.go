@@ -25,7 +25,7 @@ type Query struct {
 	Log    string // the response log that is written to; its rotated ones are found beside it
 	Period Period
 	Filter Filter
-	// LookBack is how far before the period is read, to tell new addresses from those that
+	// LookBack is how far before the period is read, to distinguish new addresses from those that
 	// come back, and since when those are blocked that are freed in it. Negative is
 	// DefaultLookBack, which also ends after defaultLookBytes.
 	LookBack time.Duration

@@ -1,5 +1,5 @@
 // Package arproto reads the calls that OSSEC and Wazuh make to an active
-// response, and answers them. It knows three protocols and tells them apart by
+// response, and answers them. It knows three protocols and distinguishes them by
 // what arrives, not by configuration:
 //
 //   - OSSEC: arguments `add|delete USER IP ALERTID RULEID LOCATION FILENAME`;

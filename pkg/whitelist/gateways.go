@@ -16,7 +16,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
-// mayBeGateway tells whether addr may be the gateway of a default route, for far less than
+// mayBeGateway reports whether addr may be the gateway of a default route, for far less than
 // looking through all routes costs. What is reached through some other gateway, as nearly
 // every attacker is, is none where no rule leads to further tables; but for a backup gateway
 // outside the host's networks ("onlink"), which is not worth that look at each attack. Any
@@ -35,7 +35,7 @@ func mayBeGateway(addr netip.Addr) bool {
 	return err != nil || slices.ContainsFunc(rules, netlink.Rule.Elsewhere)
 }
 
-// isElsewhere tells that the kernel's way to addr leads through another gateway, or that there
+// isElsewhere reports whether the kernel's way to addr leads through another gateway, or there
 // is none.
 func isElsewhere(socket *netlink.Socket, family uint8, addr netip.Addr) bool {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
@@ -63,7 +63,7 @@ func isElsewhere(socket *netlink.Socket, family uint8, addr netip.Addr) bool {
 	}
 }
 
-// has tells whether addr itself is in the list.
+// has reports whether addr itself is in the list.
 func (l *List) has(addr netip.Addr) bool {
 	return slices.ContainsFunc(l.networks, func(n network) bool { return n.prefix.Addr() == addr })
 }

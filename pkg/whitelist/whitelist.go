@@ -46,7 +46,7 @@ type Resolver interface {
 type network struct {
 	prefix       netip.Prefix
 	text, source string
-	line         int // in the file source, 0 when source tells all
+	line         int // in the file source, 0 when source is enough
 }
 
 func (n network) match() Match {
@@ -66,8 +66,8 @@ type Match struct {
 
 func (m Match) String() string { return fmt.Sprintf("%s (%s)", m.Entry, m.Source) }
 
-// Add adds an entry in any of the forms of parseEntry. source tells a person where
-// it stands. A broken entry is also kept for Faults; what is sound in it counts.
+// Add adds an entry in any of the forms of parseEntry. source says where it
+// stands, in messages. A broken entry is also kept for Faults; what is sound in it counts.
 func (l *List) Add(text, source string) error {
 	text = strings.TrimSpace(text)
 	values, faults := parseEntry(text)

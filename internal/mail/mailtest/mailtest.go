@@ -1,5 +1,5 @@
-// Package mailtest is an SMTP server in the test's process that does as it is told, and takes the
-// mails that it gets apart. Tests of mail and notify share it.
+// Package mailtest is an SMTP server in the test's process that answers as configured and parses the
+// mails that it receives. Tests of mail and notify share it.
 package mailtest
 
 import (
