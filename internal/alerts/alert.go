@@ -40,7 +40,7 @@ type Alert struct {
 	Partial bool
 }
 
-// maxAlert is how much of one alert is kept, in bytes. The rest is passed over.
+// maxAlert is how much of one alert is kept, in bytes. The rest is skipped.
 const maxAlert = 128 << 10
 
 const (
@@ -51,7 +51,7 @@ const (
 
 // Scanner reads one alert after the other from the text of alerts.log or from the
 // lines of alerts.json, which it distinguishes by the first byte. It reads once, keeps one
-// alert, and passes over what is no alert: a torn beginning, garbage, a line that is no
+// alert, and skips what is no alert: a torn beginning, garbage, a line that is no
 // JSON.
 type Scanner struct {
 	in      *bufio.Reader

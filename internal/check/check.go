@@ -66,7 +66,7 @@ const timeLimit = 2 * time.Minute
 
 // Run looks at everything that the subjects rest on, prints what it found, and returns the exit
 // status: ExitFailed when there is a fault. Of several responses, those that nothing on this host
-// uses are passed over.
+// uses are skipped.
 func Run(ctx context.Context, p app.Program, o Options, subjects ...Subject) int {
 	return newHost(p, o, subjects).run(ctx)
 }
@@ -217,7 +217,7 @@ func (h *host) look(ctx context.Context, topics []topic) []Finding {
 	return rows
 }
 
-// excuse returns why a topic is passed over, nil when it is not.
+// excuse returns why a topic is skipped, nil when it is not.
 func (h *host) excuse(on scope) []Finding {
 	switch {
 	case (on == called || on == calledOnServers) && h.subject.FromCron:

@@ -92,7 +92,7 @@ func (h executables) executable(name string) []Finding {
 
 func (h *host) reinstall() string { return "./install.sh --home " + string(h.Home) }
 
-// runnable looks whether a file of ours can be run, and by whom it could be changed.
+// runnable checks whether a file of ours can be run, and by whom it could be changed.
 func (h executables) runnable(path string) []Finding {
 	info, err := os.Stat(path)
 	switch {

@@ -26,8 +26,8 @@ var (
 // freeLimit bounds freeing an address again, whatever happened before.
 const freeLimit = 30 * time.Second
 
-// live blocks an address that is nobody's, looks whether it is blocked, frees it, and
-// looks whether it is free. It writes no line in the log: OSSEC would raise an alert.
+// live blocks an address that is nobody's, checks whether it is blocked, frees it, and
+// checks whether it is free. It writes no line in the log: OSSEC would raise an alert.
 func (h enforcement) live(ctx context.Context) []Finding {
 	if h.subject.Hold == nil {
 		f := fault("see the rows above", "nothing can be blocked: %v", h.subject.Failure)

@@ -29,7 +29,7 @@ func (h *host) logFiles() []string {
 	return all
 }
 
-// writable looks whether the logs can be written, without writing.
+// writable checks whether the logs can be written, without writing.
 func (h logs) writable(context.Context) []Finding {
 	files := h.logFiles()
 	if h.Settings.Log.JSON {

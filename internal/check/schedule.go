@@ -23,7 +23,7 @@ type Job struct {
 // schedule looks at cron and the timers of systemd.
 type schedule struct{ *host }
 
-// jobs looks whether cron or systemd run what has to run now and then.
+// jobs checks whether cron or systemd run what has to run now and then.
 func (h schedule) jobs(context.Context) []Finding {
 	var found []Finding
 	for _, job := range h.subject.Jobs {

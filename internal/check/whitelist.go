@@ -277,7 +277,7 @@ func wide(text, place string) []Finding {
 	return nil
 }
 
-// ownAddresses looks whether the host could block itself.
+// ownAddresses checks whether the host could block itself.
 func (h whiteList) ownAddresses(ctx context.Context) []Finding {
 	own, err := h.addresses()
 	if err != nil {

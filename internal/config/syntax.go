@@ -27,13 +27,13 @@ func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primi
 	return toml.MetaData{}, nil, "", errors.Join(append(s.faults, fmt.Errorf("%s: too much of it is wrong: nothing in it counts", path))...)
 }
 
-// maxBroken is how many statements are passed over, less one.
+// maxBroken is how many statements are skipped, less one.
 const maxBroken = 20
 
 // statements is a file that is looked through piece by piece.
 type statements struct {
 	path   string
-	lines  []string // with their ends; those that are passed over are empty but for these
+	lines  []string // with their ends; those that are skipped are empty but for these
 	faults []error
 }
 
@@ -50,7 +50,7 @@ func isNameBefore(line, sign string) bool {
 	return ok && name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
 }
 
-// dropBroken passes over each statement that is no TOML by itself.
+// dropBroken skips each statement that is no TOML by itself.
 func (s *statements) dropBroken() {
 	for from := 0; from < len(s.lines) && len(s.faults) < maxBroken; {
 		to := s.end(from)
@@ -82,7 +82,7 @@ func (s *statements) end(line int) int {
 	return line
 }
 
-// drop passes over the rest of a statement. If that was to be the head of a table, the
+// drop skips the rest of a statement. If that was to be the head of a table, the
 // settings under it are not given to the table before: they go, too.
 func (s *statements) drop(from int) {
 	to := s.end(from)

@@ -51,7 +51,7 @@ func (t nftTable) one(k socket, command, nameKind int, name string) (attributes 
 	return netlink.NetfilterAttributes(answers[0].Message), nil
 }
 
-// ignoreMissing passes over that there is no table, set, element, or no nf_tables at all.
+// ignoreMissing skips that there is no table, set, element, or no nf_tables at all.
 func ignoreMissing(err error) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
 		return nil

@@ -31,7 +31,7 @@ func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding 
 	return append(found, inspectNetworkd(root))
 }
 
-// inspectNetworkd looks whether systemd-networkd runs and manages foreign routes, which
+// inspectNetworkd checks whether systemd-networkd runs and manages foreign routes, which
 // is its default: networkd.conf(5).
 func inspectNetworkd(root string) enforcer.Finding {
 	f := enforcer.Finding{What: "network daemon", Verdict: enforcer.OK, Found: "none that takes the routes away"}

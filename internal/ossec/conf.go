@@ -43,7 +43,7 @@ func ReadConf(path string, visit func(Element)) error {
 	return nil
 }
 
-// ErrBrokenConf says that something in a configuration was passed over.
+// ErrBrokenConf says that something in a configuration was skipped.
 var ErrBrokenConf = errors.New("not well-formed")
 
 // maxDepth bounds how deep tags are followed; OSSEC's own files go to four.
@@ -180,7 +180,7 @@ func (w *walker) tag(inside string, line int) {
 }
 
 // close ends the nearest open tag of that name, and with it all that were left open
-// inside; one that was never opened is passed over.
+// inside; one that was never opened is skipped.
 func (w *walker) close(name string, line int) {
 	at := len(w.stack) - 1
 	for at >= 0 && w.stack[at].name != name {

@@ -83,7 +83,7 @@ func (b *block) values(name string) []string {
 	return nil
 }
 
-// look reads what is there. Broken places are passed over: whether the file is good for
+// look reads what is there. Broken places are skipped: whether the file is good for
 // OSSEC is for OSSEC to say.
 func look(data []byte) found {
 	var f found

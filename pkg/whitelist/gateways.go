@@ -71,7 +71,7 @@ func (l *List) has(addr netip.Addr) bool {
 // addGateways adds the gateways of all default routes. It asks the kernel for
 // unicast routes only (strict checking, Linux 4.20), so that the null routes of an
 // attack, which may be a hundred thousand, are not copied out; netlink.RouteListFiltered
-// would fetch and decode them all. An older kernel sends all and they are passed over.
+// would fetch and decode them all. An older kernel sends all and they are skipped.
 func (l *List) addGateways() {
 	l.gateways = false
 	socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)

@@ -220,7 +220,7 @@ func (l *List) scanFile(path string, visit func(network) bool) []host {
 
 var errLongLine = errors.New("line is longer than 65536 bytes") // maxLine
 
-// readLine returns the next line. One that is too long is passed over with errLongLine.
+// readLine returns the next line. One that is too long is skipped with errLongLine.
 func readLine(r *bufio.Reader) (string, error) {
 	line, more, err := r.ReadLine()
 	if !more {
