@@ -199,7 +199,7 @@ func (tx *Tx) commit() error {
 		fault = t.index.finish(ctime)
 	}
 	if s := tx.store; fault != nil {
-		s.faults = append(s.faults, fmt.Errorf("writing %s, which only makes calls slower: %w", s.indexPath(), fault))
+		s.note(fmt.Errorf("writing %s, which only makes calls slower: %w", s.indexPath(), fault))
 	}
 	tx.unlock()
 	if changed && tx.store.Durable {
@@ -235,12 +235,12 @@ func (tx *Tx) moveAside() error {
 	if tx.saved > 0 {
 		fate = fmt.Sprintf("%d leases in it were still to be read and are kept, any others are forgotten", tx.saved)
 	}
-	s.faults = append(s.faults, fmt.Errorf("%w; it was moved to %s and %s", tx.damage, aside, fate))
+	s.note(fmt.Errorf("%w; it was moved to %s and %s", tx.damage, aside, fate))
 	const most = 5
 	old, _ := filepath.Glob(s.Path() + ".damaged-*") // the pattern is well-formed
 	for ; len(old) > most; old = old[1:] {
 		if err := os.RemoveAll(old[0]); err != nil {
-			s.faults = append(s.faults, fmt.Errorf("removing an old damaged lease file: %w", err))
+			s.note(fmt.Errorf("removing an old damaged lease file: %w", err))
 		}
 	}
 	return nil
