@@ -239,7 +239,8 @@ func (a *Alert) place(text string) {
 // bodyFields are the rule and the lines between it and the log, in the order in which they
 // stand there, so that a log line that looks like one cannot pass for a field that
 // came before it.
-var bodyFields = []string{"Rule: ", "Src IP: ", "Src Location: ", "Src Port: ", "Dst IP: ", "Dst Location: ", "Dst Port: ", "User: "}
+var bodyFields = []string{"Rule: ", "Src IP: ", "Src Location: ", "Src Port: ", "Dst IP: ",
+	"Dst Location: ", "Dst Port: ", "User: "}
 
 func (a *Alert) body(text string) {
 	field := 0

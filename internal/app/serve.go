@@ -44,7 +44,8 @@ func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
 		c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
 		p.loadSettings(&c)
 		c.Conn = arproto.NewConn(p.Stdin, p.Stdout)
-		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration, c.Settings.Wazuh.AddressFields)
+		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration,
+			c.Settings.Wazuh.AddressFields)
 		c.Request, c.Fault = *request, err
 		return handle(c)
 	case len(args) == 0 || slices.Contains([]string{"help", "--help", "-h"}, args[0]):
@@ -104,7 +105,8 @@ func (p *Program) mistake(args []string, byHand bool) error {
 			p.Name, action, arproto.Quote(user))
 	}
 	if _, err := arproto.ParseAddr(user); err == nil {
-		return fmt.Errorf("%s takes one address (found %s in the place of the user)", action, arproto.Quote(user))
+		return fmt.Errorf("%s takes one address (found %s in the place of the user)",
+			action, arproto.Quote(user))
 	}
 	return nil
 }
@@ -121,7 +123,8 @@ func (c *Call) NoAddress() error {
 	if fields == nil {
 		fields = arproto.DefaultAddressFields()
 	}
-	return fmt.Errorf("no address in the request: none of wazuh.address_fields holds one (%s)", strings.Join(fields, ", "))
+	return fmt.Errorf("no address in the request: none of wazuh.address_fields holds one (%s)",
+		strings.Join(fields, ", "))
 }
 
 // usage prints how a response is called.

@@ -41,7 +41,8 @@ func (h enforcement) effect() []Finding {
 	if works {
 		return []Finding{{What: "services", Verdict: enforcer.OK, Found: text}}
 	}
-	return []Finding{{What: "services", Verdict: enforcer.Fault, Found: text, Mend: "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name}}
+	return []Finding{{What: "services", Verdict: enforcer.Fault, Found: text,
+		Mend: "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name}}
 }
 
 func (h enforcement) cannotList(err error) Finding {
@@ -77,14 +78,16 @@ func (h enforcement) leases(ctx context.Context) []Finding {
 	}
 	var room unix.Statfs_t
 	if err := unix.Statfs(dir, &room); err == nil && room.Bavail*uint64(room.Bsize) < minRoom {
-		found = append(found, fault("make room on that disk", "the disk of %s is full: leases cannot be written", dir))
+		found = append(found, fault("make room on that disk",
+			"the disk of %s is full: leases cannot be written", dir))
 	}
 	if h.subject.Hold == nil {
 		return found
 	}
 	damaged, _ := filepath.Glob(h.subject.Hold.Leases.Path() + ".damaged*") // the pattern is well-formed
 	for _, path := range damaged {
-		found = append(found, warn("see what it holds, then rm "+path, "%s was damaged and moved aside: who held what then is not known", path))
+		found = append(found, warn("see what it holds, then rm "+path,
+			"%s was damaged and moved aside: who held what then is not known", path))
 	}
 	return orOK(append(found, h.drift(ctx)...), "what is leased and what is in force agree")
 }

@@ -161,7 +161,8 @@ func (h *host) findings(ctx context.Context) []Finding {
 		case responses == 1:
 			name = ""
 		case used > 0 && !h.inUse():
-			rows = append(rows, Finding{What: h.subject.Name, Verdict: enforcer.Skip, Found: "nothing on this host uses it"})
+			rows = append(rows, Finding{What: h.subject.Name, Verdict: enforcer.Skip,
+				Found: "nothing on this host uses it"})
 			continue
 		}
 		found := h.look(ctx, h.single())
@@ -193,7 +194,8 @@ func (h *host) inUse() bool {
 
 // calledByDaemon reports whether ossec.conf, or ar.conf on an agent, has the response called.
 func (h *host) calledByDaemon() bool {
-	if slices.ContainsFunc(h.ownCommands(), func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 }) {
+	if slices.ContainsFunc(h.ownCommands(),
+		func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 }) {
 		return true
 	}
 	list, _ := ossec.ReadResponseList(h.Home.ResponseList()) // responseList reports what is wrong with it

@@ -90,7 +90,8 @@ type daemons struct{ *host }
 func (h daemons) running(context.Context) []Finding {
 	execd := h.processes().execd()
 	if execd == nil {
-		return []Finding{fault(h.control("start"), "neither ossec-execd nor wazuh-execd runs: nothing is ever called")}
+		return []Finding{fault(h.control("start"),
+			"neither ossec-execd nor wazuh-execd runs: nothing is ever called")}
 	}
 	others := []string{"analysisd"}
 	if h.conf.agent() {
@@ -99,7 +100,8 @@ func (h daemons) running(context.Context) []Finding {
 	var found []Finding
 	for _, name := range others {
 		if !h.processes().runs("ossec-"+name, "wazuh-"+name) {
-			found = append(found, fault(h.control("restart"), "neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name))
+			found = append(found, fault(h.control("restart"),
+				"neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name))
 		}
 	}
 	if len(found) > 0 {
@@ -133,7 +135,8 @@ func (h daemons) responseList(context.Context) []Finding {
 		}
 	}
 	if len(names) == 0 {
-		return append(found, fault(mend, "%s has no line for %s: execd cannot be asked to run it", path, h.subject.Name))
+		return append(found, fault(mend,
+			"%s has no line for %s: execd cannot be asked to run it", path, h.subject.Name))
 	}
 	if !h.conf.agent() {
 		found = append(found, h.unlisted(list, mend)...)
@@ -154,12 +157,14 @@ func (h daemons) unlisted(list []ossec.ListedResponse, mend string) []Finding {
 			if !c.yes("timeout_allowed") {
 				timeout = 0
 			}
-			if slices.ContainsFunc(list, func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }) {
+			if slices.ContainsFunc(list,
+				func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }) {
 				continue
 			}
 			found = append(found, Finding{Verdict: enforcer.Fault, Mend: mend,
 				Found: h.Home.ResponseList() + " does not have " + quote(executable) + " with a timeout of " +
-					strconv.Itoa(int(timeout.Seconds())) + " s, as " + h.conf.at(b.line) + " wants it: ossec.conf was changed since"})
+					strconv.Itoa(int(timeout.Seconds())) + " s, as " + h.conf.at(b.line) +
+					" wants it: ossec.conf was changed since"})
 		}
 	}
 	return found

@@ -73,19 +73,24 @@ var suite = []string{"firewall-drop", "host-deny", "route-null", "email-notifica
 func (h executables) executable(name string) []Finding {
 	path := filepath.Join(h.Home.Programs(), name)
 	if strings.Contains(name, "/") {
-		return []Finding{fault("write the name alone, and put the file into "+h.Home.Programs(), "<executable> %s has a slash in it: execd looks in %s only", quote(name), h.Home.Programs())}
+		return []Finding{fault("write the name alone, and put the file into "+h.Home.Programs(),
+			"<executable> %s has a slash in it: execd looks in %s only", quote(name), h.Home.Programs())}
 	}
 	info, err := os.Stat(path)
 	if !h.own(name) && err == nil {
 		return nil
 	}
-	if ours := h.own(name) || slices.ContainsFunc(suite, func(of string) bool { return strings.Contains(name, of) }); !ours && errors.Is(err, os.ErrNotExist) {
-		return []Finding{fault("put it there, or correct <executable> in "+h.conf.path, "%s is not there", path)}
+	if ours := h.own(name) || slices.ContainsFunc(suite,
+		func(of string) bool { return strings.Contains(name, of) }); !ours && errors.Is(err, os.ErrNotExist) {
+		return []Finding{fault("put it there, or correct <executable> in "+h.conf.path,
+			"%s is not there", path)}
 	}
 	found := h.runnable(path)
 	mine, merr := os.Stat(h.file(h.subject))
 	if err == nil && merr == nil && !os.SameFile(mine, info) {
-		found = append(found, warn(h.reinstall(), "%s is another program than %s: an upgrade of OSSEC or Wazuh may have put its own there", path, h.subject.Name))
+		found = append(found, warn(h.reinstall(),
+			"%s is another program than %s: an upgrade of OSSEC or Wazuh may have put its own there", path,
+			h.subject.Name))
 	}
 	return found
 }
@@ -109,7 +114,9 @@ func (h executables) runnable(path string) []Finding {
 		found = append(found, fault("chmod 0755 "+path, "%s is not executable (mode %04o)", path, mode))
 	}
 	if mode&0o022 != 0 {
-		found = append(found, fault("chmod 0755 "+path, "%s can be written to by others than its owner (mode %04o), who could so become root", path, mode))
+		found = append(found, fault("chmod 0755 "+path,
+			"%s can be written to by others than its owner (mode %04o), who could so become root", path,
+			mode))
 	}
 	return append(found, h.owned(path, info)...)
 }
@@ -121,11 +128,14 @@ func (h executables) owned(path string, info fs.FileInfo) []Finding {
 	known = known && filepath.Dir(path) == h.Home.Programs() // the daemons run nothing else
 	switch {
 	case int(stat.Uid) != h.owner && known:
-		return []Finding{fault(fmt.Sprintf("chown root:%s %s", name, path), "%s belongs to user %d, who could so become root", path, stat.Uid)}
+		return []Finding{fault(fmt.Sprintf("chown root:%s %s", name, path),
+			"%s belongs to user %d, who could so become root", path, stat.Uid)}
 	case int(stat.Uid) != h.owner:
-		return []Finding{fault("chown root "+path, "%s belongs to user %d, who could so become root", path, stat.Uid)}
+		return []Finding{fault("chown root "+path,
+			"%s belongs to user %d, who could so become root", path, stat.Uid)}
 	case known && int(stat.Gid) != group:
-		return []Finding{warn(fmt.Sprintf("chown root:%s %s", name, path), "%s is of group %d, not %s", path, stat.Gid, name)}
+		return []Finding{warn(fmt.Sprintf("chown root:%s %s", name, path),
+			"%s is of group %d, not %s", path, stat.Gid, name)}
 	}
 	return nil
 }
@@ -137,7 +147,8 @@ func (h executables) programFolder() []Finding {
 	if err != nil || info.Mode().Perm()&0o002 == 0 {
 		return nil // a missing one was reported with its files
 	}
-	return []Finding{fault("chmod o-w "+dir, "%s can be written to by everybody, who could so become root", dir)}
+	return []Finding{fault("chmod o-w "+dir,
+		"%s can be written to by everybody, who could so become root", dir)}
 }
 
 // newer looks for files that execd may not know because they came after it. That one has
@@ -154,11 +165,14 @@ func (h executables) newer(names []string) []Finding {
 		if !ok || !changed.After(execd.started.Add(time.Second)) || !h.own(name) { // btime is in seconds
 			continue
 		}
-		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed), execd.Name, stamp(execd.started))
+		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed),
+			execd.Name, stamp(execd.started))
 		if logs(h).logged(path) {
-			found = append(found, warn(h.control("restart"), "%s; it has been called before, so that this does no harm as a rule", times))
+			found = append(found, warn(h.control("restart"),
+				"%s; it has been called before, so that this does no harm as a rule", times))
 		} else {
-			found = append(found, fault(h.control("restart"), "%s: if the file is new, the daemon does not see it before it is restarted", times))
+			found = append(found, fault(h.control("restart"),
+				"%s: if the file is new, the daemon does not see it before it is restarted", times))
 		}
 	}
 	return found

@@ -63,7 +63,8 @@ func (h *host) processes() processes { return processes(h.Proc) }
 // rights reports when much cannot be seen.
 func (h *host) rights(context.Context) []Finding {
 	if h.user != h.owner {
-		return []Finding{warn("sudo "+h.Name+" check", "not run as root: some of what follows may be wrong, for it cannot be seen")}
+		return []Finding{warn("sudo "+h.Name+" check",
+			"not run as root: some of what follows may be wrong, for it cannot be seen")}
 	}
 	return []Finding{ok("run as user %d", h.user)}
 }

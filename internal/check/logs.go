@@ -57,18 +57,23 @@ func logFile(path string) []Finding {
 	links := info.Sys().(*syscall.Stat_t).Nlink
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
-		return []Finding{fault("rm "+path, "%s is a symbolic link: nothing is written to it, for it could lead anywhere", path)}
+		return []Finding{fault("rm "+path,
+			"%s is a symbolic link: nothing is written to it, for it could lead anywhere", path)}
 	case !mode.IsRegular():
-		return []Finding{fault("mv "+path+" "+path+".old", "%s is no plain file: nothing is written to it", path)}
+		return []Finding{fault("mv "+path+" "+path+".old",
+			"%s is no plain file: nothing is written to it", path)}
 	case links > 1:
-		return []Finding{fault("mv "+path+" "+path+".old", "%s has %d names: nothing is written to it, for it may be another file's", path, links)}
+		return []Finding{fault("mv "+path+" "+path+".old",
+			"%s has %d names: nothing is written to it, for it may be another file's", path, links)}
 	}
 	var found []Finding
 	if err := writable(path); err != nil {
 		found = append(found, fault("chown root "+path+" && chmod 0660 "+path+" (and see `lsattr` and `mount` when that does not help)", "%s cannot be written to: %v", path, err))
 	}
 	if mode := info.Mode().Perm(); mode&0o006 != 0 {
-		found = append(found, warn("chmod o-rw "+path, "%s is open to everybody (mode %04o): who may write to it can make up blocks that OSSEC believes", path, mode))
+		found = append(found, warn("chmod o-rw "+path,
+			"%s is open to everybody (mode %04o): who may write to it can make up blocks that OSSEC believes",
+			path, mode))
 	}
 	return found
 }
@@ -109,7 +114,8 @@ func (h logs) localFiles(context.Context) []Finding {
 		case at < 0:
 			found = append(found, warn(mend, "no <localfile> names %s: OSSEC raises no alerts from it", path))
 		case sources[at].text("log_format") != "syslog":
-			found = append(found, warn("write <log_format>syslog</log_format> there", "the <localfile> of %s has the format %s", path, quote(sources[at].text("log_format"))))
+			found = append(found, warn("write <log_format>syslog</log_format> there",
+				"the <localfile> of %s has the format %s", path, quote(sources[at].text("log_format"))))
 		}
 	}
 	return orOK(found, "OSSEC reads %s", some(h.logFiles()))
@@ -142,15 +148,20 @@ func (h logs) clock(context.Context) []Finding {
 	if now.Before(tooEarly) {
 		found = append(found, fault(set, "the clock says %s", now.Format(time.RFC3339)))
 	}
-	if info, err := os.Lstat(h.Home.ResponseLog()); err == nil && info.Mode().IsRegular() && info.ModTime().After(now.Add(tolerance)) {
-		found = append(found, fault(set, "the clock says %s, but the log was written on %s: the clock was set back, or was wrong then", stamp(now), stamp(info.ModTime())))
+	if info, err := os.Lstat(h.Home.ResponseLog()); err == nil && info.Mode().IsRegular() &&
+		info.ModTime().After(now.Add(tolerance)) {
+		found = append(found, fault(set,
+			"the clock says %s, but the log was written on %s: the clock was set back, or was wrong then",
+			stamp(now), stamp(info.ModTime())))
 	}
 	zone, _ := now.Zone()
-	line := strings.Fields(string(arlog.Entry{Time: now, Program: h.Home.Programs() + "/" + h.subject.Name, Status: arlog.StatusSkip}.Format()))
+	line := strings.Fields(string(arlog.Entry{Time: now, Program: h.Home.Programs() + "/" + h.subject.Name,
+		Status: arlog.StatusSkip}.Format()))
 	const zoneField = 4
 	if written := line[zoneField]; written != zone {
 		found = append(found, warn("nothing needs to be done; with a zone whose abbreviation is of letters the lines would be in local time",
-			"the time zone is called %s, which OSSEC's decoder cannot read: log lines are in %s", quote(zone), written))
+			"the time zone is called %s, which OSSEC's decoder cannot read: log lines are in %s", quote(zone),
+			written))
 	}
 	return orOK(found, "%s, zone %s", stamp(now), zone)
 }

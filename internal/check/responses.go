@@ -39,11 +39,13 @@ func (h responses) disabled(context.Context) []Finding {
 		if !set {
 			continue
 		}
-		at, isYes, isNo := h.conf.at(f.line), strings.EqualFold(f.text, "yes"), strings.EqualFold(f.text, "no")
+		at, isYes, isNo := h.conf.at(f.line), strings.EqualFold(f.text, "yes"),
+			strings.EqualFold(f.text, "no")
 		restart := "write <disabled>no</disabled> in " + at + ", then " + h.control("restart")
 		switch isFirst := slices.Contains(first, b); {
 		case !isYes && !isNo:
-			found = append(found, fault(restart, "%s: <disabled> says %s, which is neither yes nor no", at, quote(f.text)))
+			found = append(found, fault(restart,
+				"%s: <disabled> says %s, which is neither yes nor no", at, quote(f.text)))
 		case isFirst && isYes:
 			found = append(found, fault(restart, "%s: active response is disabled on this host", at))
 		case !isFirst && (isYes || off): // a "no" that is the case anyway misleads nobody
@@ -68,17 +70,23 @@ func (h responses) responseBlocks(context.Context) []Finding {
 			found = append(found, fault("take the block out of "+at+": active response is on unless <disabled> says yes",
 				"%s: a lone <disabled>no</disabled> is refused on a server, which then does not start", at))
 		case b.text("command") == "":
-			found = append(found, fault("add <command>NAME</command> at "+at, "%s: <active-response> without <command> is refused", at))
+			found = append(found, fault("add <command>NAME</command> at "+at,
+				"%s: <active-response> without <command> is refused", at))
 		case location == "":
-			found = append(found, fault("add <location>local</location> at "+at, "%s: <active-response> without <location> is refused", at))
-		case !slices.ContainsFunc([]string{"local", "server", "defined-agent", "all", "any", "analysisd", "as"}, func(l string) bool { return strings.Contains(location, l) }):
-			found = append(found, fault("write local, server, defined-agent or all", "%s: <location> says %s", at, quote(location)))
+			found = append(found, fault("add <location>local</location> at "+at,
+				"%s: <active-response> without <location> is refused", at))
+		case !slices.ContainsFunc([]string{"local", "server", "defined-agent", "all", "any", "analysisd",
+			"as"}, func(l string) bool { return strings.Contains(location, l) }):
+			found = append(found, fault("write local, server, defined-agent or all",
+				"%s: <location> says %s", at, quote(location)))
 		case location == "defined-agent" && b.text("agent_id") == "":
-			found = append(found, fault("add <agent_id>001</agent_id> at "+at, "%s: <location>defined-agent</location> without <agent_id> is refused", at))
+			found = append(found, fault("add <agent_id>001</agent_id> at "+at,
+				"%s: <location>defined-agent</location> without <agent_id> is refused", at))
 		}
 	}
 	if len(all) == 0 {
-		return []Finding{fault(h.snippet(h.subject.Name+".sh"), "%s has no <active-response>: nothing is ever called", h.conf.path)}
+		return []Finding{fault(h.snippet(h.subject.Name+".sh"),
+			"%s has no <active-response>: nothing is ever called", h.conf.path)}
 	}
 	return orOK(found, "%s with all that OSSEC wants", count(len(all), "<active-response> block"))
 }
@@ -111,8 +119,10 @@ func (h responses) order(context.Context) []Finding {
 		switch {
 		case before:
 		case later != nil:
-			found = append(found, fault(fmt.Sprintf("move the <command> at line %d above line %d of %s", later.line, b.line, h.conf.path),
-				"%s: the <command> %s stands behind its <active-response>: OSSEC refuses that", h.conf.at(b.line), quote(name)))
+			found = append(found, fault(fmt.Sprintf("move the <command> at line %d above line %d of %s",
+				later.line, b.line, h.conf.path),
+				"%s: the <command> %s stands behind its <active-response>: OSSEC refuses that",
+				h.conf.at(b.line), quote(name)))
 		default:
 			found = append(found, fault(fmt.Sprintf("add a <command> with <name>%s</name> above line %d, or correct the name", name, b.line),
 				"%s: there is no <command> %s", h.conf.at(b.line), quote(name)))
@@ -146,13 +156,16 @@ func (h responses) levels(context.Context) []Finding {
 			if n, err := strconv.Atoi(lowest); err == nil && n <= maxLevel {
 				mend = fmt.Sprintf("write one number, the lowest level: <level>%d</level>; for an upper bound name the rules in <rules_id> instead", n)
 			}
-			found = append(found, fault(mend, "%s: <level> says %s: OSSEC takes one number from 0 to %d, and refuses this", at, quote(f.text), maxLevel))
+			found = append(found, fault(mend,
+				"%s: <level> says %s: OSSEC takes one number from 0 to %d, and refuses this", at,
+				quote(f.text), maxLevel))
 			continue
 		}
 		for _, other := range []string{"rules_id", "rules_group"} {
 			if b.text(other) != "" {
 				found = append(found, warn("take one of the two out of the block at "+at+", if both were meant to hold at once",
-					"%s: <level>%d</level> or <%s>: either is enough for this response to run", at, level, other))
+					"%s: <level>%d</level> or <%s>: either is enough for this response to run", at, level,
+					other))
 			}
 		}
 	}
@@ -175,12 +188,14 @@ func (h responses) ruleLists(context.Context) []Finding {
 		if end := strings.IndexAny(f.raw, "\t\r\n"); end >= 0 && strings.TrimSpace(f.raw[end:]) != "" {
 			words := strings.FieldsFunc(f.raw, func(r rune) bool { return r == ',' || r <= ' ' })
 			found = append(found, fault("write the list on one line with blanks at most: <rules_id>"+strings.Join(words, ",")+"</rules_id>",
-				"%s: <rules_id> has a tab or a line break in it, which ends the list: %s is not read", at, quote(strings.TrimSpace(f.raw[end:]))))
+				"%s: <rules_id> has a tab or a line break in it, which ends the list: %s is not read", at,
+				quote(strings.TrimSpace(f.raw[end:]))))
 			continue
 		}
 		for word := range strings.SplitSeq(f.text, ",") {
 			if word = strings.TrimSpace(word); !digits(word) {
-				found = append(found, fault("name the rules by their numbers, with commas between them", "%s: <rules_id> has %s in it, which is no rule's number", at, quote(word)))
+				found = append(found, fault("name the rules by their numbers, with commas between them",
+					"%s: <rules_id> has %s in it, which is no rule's number", at, quote(word)))
 			}
 		}
 	}
@@ -201,12 +216,14 @@ func (h responses) timeouts(context.Context) []Finding {
 			if d, err := time.ParseDuration(f.text); err == nil && d > 0 {
 				mend = fmt.Sprintf("write it in seconds: <timeout>%d</timeout>", int(d.Seconds()))
 			}
-			found = append(found, fault(mend, "%s: <timeout> says %s, which OSSEC reads as %d s", at, quote(f.text), leadingNumber(f.text)))
+			found = append(found, fault(mend, "%s: <timeout> says %s, which OSSEC reads as %d s", at,
+				quote(f.text), leadingNumber(f.text)))
 		}
 		name := b.text("command")
 		if c := h.conf.command(name); c != nil && !c.yes("timeout_allowed") {
 			found = append(found, fault("add <timeout_allowed>yes</timeout_allowed> at "+h.conf.at(c.line)+", or take <timeout> out",
-				"%s: <timeout>, but the <command> %s does not allow one: OSSEC refuses that (error 1305)", at, quote(name)))
+				"%s: <timeout>, but the <command> %s does not allow one: OSSEC refuses that (error 1305)", at,
+				quote(name)))
 		}
 	}
 	return orOK(found, "every timeout is a number of seconds, and allowed")
@@ -264,9 +281,12 @@ func (h responses) repeats(context.Context) []Finding {
 				found = append(found, fault("write minutes, with commas between them: <repeated_offenders>30,60,120</repeated_offenders>",
 					"%s: <repeated_offenders> has %s in it, which is no number of minutes", at, quote(value)))
 			case leadingNumber(value) == 0 && i == 0:
-				found = append(found, warn("begin with a number of minutes above 0", "%s: <repeated_offenders> begins with 0, which turns it off", at))
+				found = append(found, warn("begin with a number of minutes above 0",
+					"%s: <repeated_offenders> begins with 0, which turns it off", at))
 			case i == maxRepeats:
-				found = append(found, warn("leave five values", "%s: <repeated_offenders> has %d values: execd reads the first %d", at, len(values), maxRepeats))
+				found = append(found, warn("leave five values",
+					"%s: <repeated_offenders> has %d values: execd reads the first %d", at,
+					len(values), maxRepeats))
 			}
 		}
 		inForce = ": " + strings.Join(values[:min(len(values), maxRepeats)], ", ") + " minutes on this host"

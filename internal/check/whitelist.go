@@ -35,7 +35,8 @@ func (h whiteList) entries(ctx context.Context) []Finding {
 	each := func(text, place string) {
 		entries++
 		if err := whitelist.CheckEntry(text); err != nil {
-			found = append(found, fault("write an address or a network there, or take it out", "%s: %v", place, err))
+			found = append(found, fault("write an address or a network there, or take it out", "%s: %v",
+				place, err))
 		} else {
 			found = append(found, wide(text, place)...)
 		}
@@ -111,7 +112,9 @@ func (n named) nobody(dead map[string]error) []Finding {
 	var found []Finding
 	for _, name := range n.names {
 		if err := dead[name]; err != nil {
-			found = append(found, warn("write its addresses there", "%s: the host name %s has no address now, and so protects nobody: %v", n.place, quote(name), err))
+			found = append(found, warn("write its addresses there",
+				"%s: the host name %s has no address now, and so protects nobody: %v",
+				n.place, quote(name), err))
 		}
 	}
 	return found
@@ -156,18 +159,23 @@ func (h whiteList) confEntry(e entry, dead map[string]error) []Finding {
 	mend := fmt.Sprintf("write in %s, one to each <%s>: %s", place, e.name, some(networks))
 	switch {
 	case strings.HasPrefix(e.text, "!"):
-		return []Finding{warn("take it out, and list what is not to be blocked only", "%s: the entry %s: neither OSSEC nor this suite knows exceptions with !", place, quote(e.text))}
+		return []Finding{warn("take it out, and list what is not to be blocked only",
+			"%s: the entry %s: neither OSSEC nor this suite knows exceptions with !", place, quote(e.text))}
 	case err != nil && len(networks) > 0:
-		return []Finding{fault(mend, "%s: the entry %s is ignored, by OSSEC and by this suite", place, quote(e.text))}
+		return []Finding{fault(mend, "%s: the entry %s is ignored, by OSSEC and by this suite", place,
+			quote(e.text))}
 	case err != nil:
-		return []Finding{fault("write an address or a network such as 10.0.0.0/8 there", "%s: %v", place, err)}
+		return []Finding{fault("write an address or a network such as 10.0.0.0/8 there", "%s: %v", place,
+			err)}
 	}
 	found := append(wide(e.text, place), named{names, place}.nobody(dead)...)
 	switch {
 	case h.conf.agent():
 		return found // there only this suite reads it
 	case !e.global:
-		return append(found, warn("move it into <global>", "%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place, quote(e.text)))
+		return append(found, warn("move it into <global>",
+			"%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place,
+			quote(e.text)))
 	case ossecReads(e.text), asInstalled(e.text):
 		return found
 	case slices.ContainsFunc(names, func(name string) bool { return dead[name] != nil }):
@@ -269,9 +277,11 @@ func wide(text, place string) []Finding {
 		switch {
 		case err != nil:
 		case p.Bits() == 0:
-			return []Finding{fault("take it out", "%s: the entry %s covers every address: nothing is ever blocked", place, quote(text))}
+			return []Finding{fault("take it out",
+				"%s: the entry %s covers every address: nothing is ever blocked", place, quote(text))}
 		case p.Addr().Is4() && p.Bits() < wideBits4, p.Addr().Is6() && p.Bits() < wideBits6:
-			return []Finding{warn("list the networks that are meant", "%s: the entry %s covers a large part of all addresses", place, quote(text))}
+			return []Finding{warn("list the networks that are meant",
+				"%s: the entry %s covers a large part of all addresses", place, quote(text))}
 		}
 	}
 	return nil

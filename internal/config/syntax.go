@@ -10,7 +10,8 @@ import (
 
 // decode reads what is TOML in data. Statements that are not are skipped and reported with their
 // lines, so that no setting is lost to an error in another one. It returns what was read.
-func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primitive, read string, err error) {
+func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primitive,
+	read string, err error) {
 	meta, err = toml.Decode(data, &tables)
 	if err == nil {
 		return meta, tables, data, nil
@@ -24,7 +25,8 @@ func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primi
 		}
 		s.drop(s.note(0, read, err)) // something is there twice
 	}
-	return toml.MetaData{}, nil, "", errors.Join(append(s.faults, fmt.Errorf("%s: too much of it is wrong: nothing in it counts", path))...)
+	return toml.MetaData{}, nil, "", errors.Join(append(s.faults,
+		fmt.Errorf("%s: too much of it is wrong: nothing in it counts", path))...)
 }
 
 // maxBroken is how many statements are skipped, less one.
@@ -47,7 +49,8 @@ func meantAsTable(line string) bool { return isNameBefore(line, "]") }
 func isNameBefore(line, sign string) bool {
 	name, _, ok := strings.Cut(line, sign)
 	name = strings.TrimSpace(name)
-	return ok && name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
+	return ok && name != "" && strings.Trim(name,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
 }
 
 // dropBroken skips each statement that is no TOML by itself.
@@ -101,7 +104,8 @@ func (s *statements) note(from int, text string, err error) int {
 	at, message := from, err.Error()
 	if fault := (toml.ParseError{}); errors.As(err, &fault) {
 		// Its Line is the next one where a line ends too early.
-		at, message = from+strings.Count(text[:max(0, min(fault.Position.Start, len(text)))], "\n"), fault.Message
+		at, message = from+strings.Count(text[:max(0, min(fault.Position.Start, len(text)))], "\n"),
+			fault.Message
 	}
 	at = min(at, len(s.lines)-1)
 	s.faults = append(s.faults, fmt.Errorf("%s:%d: %s", s.path, at+1, message))

@@ -61,7 +61,8 @@ func interfaceForwards(v6 bool) bool {
 func netconfForwards(message []byte) bool {
 	const header, index, forwarding = 4, 1, 2
 	attributes := message[min(header, len(message)):]
-	return int32At(netlink.Find(attributes, index), 0) > 0 && int32At(netlink.Find(attributes, forwarding), 0) != 0
+	return int32At(netlink.Find(attributes, index), 0) > 0 &&
+		int32At(netlink.Find(attributes, forwarding), 0) != 0
 }
 
 // linkForwards reads conf/*/force_forwarding of IPv6, of one interface: linux/ipv6.h.

@@ -86,7 +86,9 @@ func (e *Firewall) side(ctx context.Context, v6 bool) *side {
 // left over from another configuration then.
 func (s *side) use(b backend, parts ...backend) {
 	s.used = b
-	s.left = slices.DeleteFunc(s.left, func(left backend) bool { return left == b || slices.Contains(parts, left) })
+	s.left = slices.DeleteFunc(s.left, func(left backend) bool {
+		return left == b || slices.Contains(parts, left)
+	})
 }
 
 // places are all in which addresses may stand, the used one first.

@@ -67,7 +67,8 @@ func linked(dir string) (links string, err error) {
 	if _, err := os.Stat(links); err == nil {
 		return links, nil
 	}
-	if err := errors.Join(os.MkdirAll(former, 0o755), os.MkdirAll(links, 0o755), bind(dir, former)); err != nil {
+	if err := errors.Join(os.MkdirAll(former, 0o755), os.MkdirAll(links, 0o755),
+		bind(dir, former)); err != nil {
 		return "", fmt.Errorf("replacing %s: %w", dir, err)
 	}
 	entries, err := os.ReadDir(former)

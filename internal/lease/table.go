@@ -108,7 +108,8 @@ func openTable(path string, flags int) (*table, error) {
 	case binary.LittleEndian.Uint64(header[atHeaderSum:]) != checksum(header[:atHeaderSum]):
 		return t, fmt.Errorf("%w: its header is", ErrDamaged)
 	}
-	t.id, t.capacity = binary.LittleEndian.Uint64(header[atID:]), binary.LittleEndian.Uint32(header[atCapacity:])
+	t.id, t.capacity = binary.LittleEndian.Uint64(header[atID:]),
+		binary.LittleEndian.Uint32(header[atCapacity:])
 	if stat.Size < offset(t.capacity) {
 		return t, fmt.Errorf("%w: it is cut off", ErrDamaged)
 	}

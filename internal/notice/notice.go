@@ -102,7 +102,8 @@ const (
 
 // Clean makes the texts of facts printable and bounds them.
 func (f Facts) Clean() Facts {
-	for _, text := range []*string{&f.ID, &f.RuleID, &f.Description, &f.Host, &f.User, &f.Location, &f.Missing} {
+	for _, text := range []*string{&f.ID, &f.RuleID, &f.Description, &f.Host, &f.User,
+		&f.Location, &f.Missing} {
 		*text = printable.Line(*text)
 	}
 	groups := f.Groups[:min(len(f.Groups), maxGroups)]

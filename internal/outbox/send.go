@@ -244,7 +244,8 @@ func (d *Deliverer) keepAside(item Item, o outcome) error {
 	}
 	names, err := d.box.names(dirRefused)
 	if err == nil && len(names) >= d.box.maxRefused {
-		d.courier.Failed(&item, fmt.Errorf("%d refused items are kept: one more is dropped", d.box.maxRefused))
+		d.courier.Failed(&item, fmt.Errorf("%d refused items are kept: one more is dropped",
+			d.box.maxRefused))
 		return nil
 	}
 	item.Rest, item.Error, item.Failed, item.To = true, printable.Error(o.final), d.now().UTC(), o.refused

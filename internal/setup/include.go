@@ -25,9 +25,11 @@ func findInclude(data []byte) (span, bool, error) {
 	if begin < 0 && end < 0 {
 		return span{}, false, nil
 	}
-	if begin < 0 || end < begin || bytes.Count(data, []byte(includeBegin)) != 1 || bytes.Count(data, []byte(includeEnd)) != 1 {
+	if begin < 0 || end < begin || bytes.Count(data, []byte(includeBegin)) != 1 ||
+		bytes.Count(data, []byte(includeEnd)) != 1 {
 		line := 1 + bytes.Count(data[:max(begin, end)], []byte{'\n'})
-		return span{}, false, fmt.Errorf("line %d: %w: there must be one %q and one %q behind it", line, errMarks, includeBegin+" ...", includeEnd)
+		return span{}, false, fmt.Errorf("line %d: %w: there must be one %q and one %q behind it", line,
+			errMarks, includeBegin+" ...", includeEnd)
 	}
 	s := span{begin, end + len(includeEnd)}
 	start := lineStart(data, begin)

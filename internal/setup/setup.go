@@ -158,7 +158,8 @@ func (j *job) set() error {
 	}
 	old := look(d.block).contents()
 	if c.joined && slices.Contains(old.rules, include) {
-		j.did("moved", "move", fmt.Sprintf("rules %s into the <rules> at line %d: OSSEC goes by one only", include, all.rules.Line))
+		j.did("moved", "move", fmt.Sprintf("rules %s into the <rules> at line %d: OSSEC goes by one only",
+			include, all.rules.Line))
 	}
 	old.rules = last
 	j.changes(old, c, notes, bytes.Equal(next, data))
@@ -180,7 +181,8 @@ func includedIn(data []byte, d document) []string {
 func (j *job) changes(old, c contents, notes []string, same bool) {
 	if same {
 		j.say("%s is set up already", filepath.Base(j.conf))
-		notes = slices.DeleteFunc(notes, func(note string) bool { return !strings.HasPrefix(note, "warning: ") })
+		notes = slices.DeleteFunc(notes,
+			func(note string) bool { return !strings.HasPrefix(note, "warning: ") })
 	}
 	before, after := old.summary(), c.summary()
 	for _, line := range before {

@@ -127,7 +127,8 @@ func ParseArgs(args []string) (*Request, error) {
 	}
 	r.Action = action
 	if len(args) < 3 {
-		return r, fmt.Errorf("too few arguments (%d): want add|delete USER IP [ALERTID RULEID ...]", len(args))
+		return r, fmt.Errorf("too few arguments (%d): want add|delete USER IP [ALERTID RULEID ...]",
+			len(args))
 	}
 	for i, arg := range args {
 		if len(arg) > maxArg {

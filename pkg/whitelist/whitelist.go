@@ -291,7 +291,8 @@ func (l *List) resolve(ctx context.Context, hosts []host, visit func(host, []net
 				return
 			}
 			if a.err != nil && !noAddress(a.err) {
-				l.faults = append(l.faults, fmt.Errorf("%s: resolving whitelist entry %q: %w", a.source, a.name, a.err))
+				l.faults = append(l.faults,
+					fmt.Errorf("%s: resolving whitelist entry %q: %w", a.source, a.name, a.err))
 			}
 		case <-ctx.Done():
 			l.faults = append(l.faults, fmt.Errorf("resolving whitelist host names: not all answered within %s", timeout))

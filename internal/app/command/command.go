@@ -103,5 +103,6 @@ func (l Line) noArguments(c *cli.Context) error {
 	if !c.Args().Present() {
 		return nil
 	}
-	return l.UsageError(fmt.Errorf("%s takes no arguments, found %s", c.Command.Name, arproto.Quote(c.Args().First())))
+	return l.UsageError(fmt.Errorf("%s takes no arguments, found %s", c.Command.Name,
+		arproto.Quote(c.Args().First())))
 }

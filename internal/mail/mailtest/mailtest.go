@@ -45,10 +45,11 @@ type Server struct {
 	port int
 	got  chan Received
 
-	mu        sync.Mutex
-	OnRcpt    func(to string) error
-	OnData    func(r io.Reader) error // in place of reading it all; the mail counts as received when it returns nil
-	CutAfter  int                     // > 0: hang up after so many bytes of a mail
+	mu     sync.Mutex
+	OnRcpt func(to string) error
+	// in place of reading it all; the mail counts as received when it returns nil
+	OnData    func(r io.Reader) error
+	CutAfter  int // > 0: hang up after so many bytes of a mail
 	Mechs     []string
 	Count     string // of SCRAM's iterations
 	user      string // who logged in last
@@ -116,15 +117,18 @@ func Certificate(t *testing.T) (*tls.Config, string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"mail.test"}, IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:    time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"mail.test"}, IsCA: true,
+		BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, path
@@ -280,7 +284,8 @@ func (s *scramServer) Next(response []byte) ([]byte, bool, error) {
 		s.clientFirst, _ = strings.CutPrefix(string(response), "n,,")
 		name, nonce, _ := strings.Cut(s.clientFirst, ",r=")
 		s.user, _ = strings.CutPrefix(name, "n=")
-		s.serverFirst = "r=" + nonce + "more,s=" + base64.StdEncoding.EncodeToString([]byte("salt")) + ",i=" + s.Count
+		s.serverFirst = "r=" + nonce + "more,s=" +
+			base64.StdEncoding.EncodeToString([]byte("salt")) + ",i=" + s.Count
 		return []byte(s.serverFirst), false, nil
 	case 3:
 		return s.prove(string(response))
@@ -311,7 +316,8 @@ func (s *scramServer) prove(final string) ([]byte, bool, error) {
 	if proof != base64.StdEncoding.EncodeToString(key) {
 		return nil, true, s.good(s.user, "")
 	}
-	return []byte("v=" + base64.StdEncoding.EncodeToString(sum(sum(salted, "Server Key"), dialogue))), false, nil
+	return []byte("v=" + base64.StdEncoding.EncodeToString(sum(sum(salted, "Server Key"), dialogue))), false,
+		nil
 }
 
 // Next waits for a mail.
@@ -412,5 +418,6 @@ func unquote(t *testing.T, r io.Reader) string {
 // Conf returns an ossec.conf that names the server; more goes into its <global>.
 func (s *Server) Conf(more string) string {
 	return "<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>127.0.0.1</smtp_server><smtp_port>" +
-		strconv.Itoa(s.port) + "</smtp_port><email_from>ossec@web.example.org</email_from>" + more + "</global></ossec_config>\n"
+		strconv.Itoa(s.port) + "</smtp_port><email_from>ossec@web.example.org</email_from>" + more +
+		"</global></ossec_config>\n"
 }
