@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,17 @@ func (c *conf) firstOfRoots() []*block {
 	return first
 }
 
+// settings yields the elements of one name in all <active-response> blocks.
+func (c *conf) settings(name string) iter.Seq2[*block, field] {
+	return func(yield func(*block, field) bool) {
+		for _, b := range c.all("active-response") {
+			if f, set := b.get(name); set && !yield(b, f) {
+				return
+			}
+		}
+	}
+}
+
 // disabled looks for what switches active response off, or does not though it seems to.
 func (h responses) disabled(context.Context) []Finding {
 	if h.conf.unread {
@@ -34,11 +46,7 @@ func (h responses) disabled(context.Context) []Finding {
 	var found []Finding
 	first := h.conf.firstOfRoots()
 	off := slices.ContainsFunc(first, func(b *block) bool { return b.yes("disabled") })
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("disabled")
-		if !set {
-			continue
-		}
+	for b, f := range h.conf.settings("disabled") {
 		at, isYes, isNo := h.conf.at(f.line), strings.EqualFold(f.text, "yes"),
 			strings.EqualFold(f.text, "no")
 		restart := "write <disabled>no</disabled> in " + at + ", then " + h.control("restart")
@@ -137,11 +145,7 @@ const maxLevel = 20
 // levels looks for levels that OSSEC refuses, or that mean more than they seem to.
 func (h responses) levels(context.Context) []Finding {
 	var found []Finding
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("level")
-		if !set {
-			continue
-		}
+	for b, f := range h.conf.settings("level") {
 		at := h.conf.at(f.line)
 		level, err := strconv.Atoi(f.text)
 		if err != nil || !digits(f.text) || level > maxLevel {
@@ -179,11 +183,7 @@ func digits(text string) bool {
 // ruleLists looks for lists of rules that OSSEC refuses or reads the head of only.
 func (h responses) ruleLists(context.Context) []Finding {
 	var found []Finding
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("rules_id")
-		if !set {
-			continue
-		}
+	for _, f := range h.conf.settings("rules_id") {
 		at := h.conf.at(f.line)
 		if end := strings.IndexAny(f.raw, "\t\r\n"); end >= 0 && strings.TrimSpace(f.raw[end:]) != "" {
 			words := strings.FieldsFunc(f.raw, func(r rune) bool { return r == ',' || r <= ' ' })
@@ -205,11 +205,7 @@ func (h responses) ruleLists(context.Context) []Finding {
 // timeouts looks for timeouts that OSSEC refuses or misreads.
 func (h responses) timeouts(context.Context) []Finding {
 	var found []Finding
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("timeout")
-		if !set {
-			continue
-		}
+	for b, f := range h.conf.settings("timeout") {
 		at := h.conf.at(f.line)
 		if !digits(f.text) {
 			mend := "write it in seconds: <timeout>600</timeout>"
@@ -263,11 +259,7 @@ func (h responses) repeats(context.Context) []Finding {
 	var found []Finding
 	first := h.conf.firstOfRoots()
 	inForce := ""
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("repeated_offenders")
-		if !set {
-			continue
-		}
+	for b, f := range h.conf.settings("repeated_offenders") {
 		at := h.conf.at(f.line)
 		if !slices.Contains(first, b) {
 			found = append(found, fault("move it to the first <active-response> of that <ossec_config>, then "+h.control("restart"),
