@@ -252,6 +252,17 @@ func fault(mend, format string, args ...any) Finding {
 	return Finding{Verdict: enforcer.Fault, Found: fmt.Sprintf(format, args...), Mend: mend}
 }
 
+// findings are rows of one topic.
+type findings []Finding
+
+func (f *findings) warn(mend, format string, args ...any) {
+	*f = append(*f, warn(mend, format, args...))
+}
+
+func (f *findings) fault(mend, format string, args ...any) {
+	*f = append(*f, fault(mend, format, args...))
+}
+
 // orOK returns the findings, or that all is well when there is none.
 func orOK(found []Finding, format string, args ...any) []Finding {
 	if len(found) == 0 {

@@ -47,7 +47,7 @@ func (h responses) commands(context.Context) []Finding {
 			h.conf.path, name, name), "%s has no <command> that runs %s", h.conf.path, name)}
 	}
 	used := slices.ContainsFunc(own, func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 })
-	var found []Finding
+	var found findings
 	var names []string
 	for _, c := range own {
 		name, at := c.text("name"), h.conf.at(c.line)
@@ -61,9 +61,9 @@ func (h responses) commands(context.Context) []Finding {
 			found = append(found, unused)
 		}
 		if !h.wazuh() && !strings.Contains(c.text("expect"), "srcip") {
-			found = append(found, fault("write <expect>srcip</expect> at "+at,
+			found.fault("write <expect>srcip</expect> at "+at,
 				"%s: the <command> %s does not expect srcip: it is called without an address", at,
-				quote(name)))
+				quote(name))
 		}
 	}
 	return orOK(found, "%s is run by the <command> %s", h.subject.Name, some(names))

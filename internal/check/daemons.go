@@ -97,11 +97,11 @@ func (h daemons) running(context.Context) []Finding {
 	if h.conf.agent() {
 		others = []string{"agentd"}
 	}
-	var found []Finding
+	var found findings
 	for _, name := range others {
 		if !h.processes().runs("ossec-"+name, "wazuh-"+name) {
-			found = append(found, fault(h.control("restart"),
-				"neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name))
+			found.fault(h.control("restart"),
+				"neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name)
 		}
 	}
 	if len(found) > 0 {
@@ -124,9 +124,9 @@ func (h daemons) responseList(context.Context) []Finding {
 	if errors.Is(err, os.ErrNotExist) {
 		return []Finding{fault(mend, "%s is not there: execd knows no response", path)}
 	}
-	var found []Finding
+	var found findings
 	if err != nil {
-		found = append(found, fault(mend, "%v", err))
+		found.fault(mend, "%v", err)
 	}
 	var names []string
 	for _, r := range list {

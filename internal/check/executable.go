@@ -85,12 +85,12 @@ func (h executables) executable(name string) []Finding {
 		return []Finding{fault("put it there, or correct <executable> in "+h.conf.path,
 			"%s is not there", path)}
 	}
-	found := h.runnable(path)
+	found := findings(h.runnable(path))
 	mine, merr := os.Stat(h.file(h.subject))
 	if err == nil && merr == nil && !os.SameFile(mine, info) {
-		found = append(found, warn(h.reinstall(),
+		found.warn(h.reinstall(),
 			"%s is another program than %s: an upgrade of OSSEC or Wazuh may have put its own there", path,
-			h.subject.Name))
+			h.subject.Name)
 	}
 	return found
 }
@@ -108,15 +108,14 @@ func (h executables) runnable(path string) []Finding {
 	case !info.Mode().IsRegular():
 		return []Finding{fault(h.reinstall(), "%s is no plain file", path)}
 	}
-	var found []Finding
+	var found findings
 	mode := info.Mode().Perm()
 	if mode&0o111 == 0 {
-		found = append(found, fault("chmod 0755 "+path, "%s is not executable (mode %04o)", path, mode))
+		found.fault("chmod 0755 "+path, "%s is not executable (mode %04o)", path, mode)
 	}
 	if mode&0o022 != 0 {
-		found = append(found, fault("chmod 0755 "+path,
-			"%s can be written to by others than its owner (mode %04o), who could so become root", path,
-			mode))
+		found.fault("chmod 0755 "+path,
+			"%s can be written to by others than its owner (mode %04o), who could so become root", path, mode)
 	}
 	return append(found, h.owned(path, info)...)
 }
@@ -158,7 +157,7 @@ func (h executables) newer(names []string) []Finding {
 	if execd == nil || execd.started.IsZero() {
 		return nil
 	}
-	var found []Finding
+	var found findings
 	for _, name := range names {
 		path := filepath.Join(h.Home.Programs(), name)
 		changed, ok := lastChange(path)
@@ -168,11 +167,11 @@ func (h executables) newer(names []string) []Finding {
 		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed),
 			execd.Name, stamp(execd.started))
 		if logs(h).logged(path) {
-			found = append(found, warn(h.control("restart"),
-				"%s; it has been called before, so that this does no harm as a rule", times))
+			found.warn(h.control("restart"),
+				"%s; it has been called before, so that this does no harm as a rule", times)
 		} else {
-			found = append(found, fault(h.control("restart"),
-				"%s: if the file is new, the daemon does not see it before it is restarted", times))
+			found.fault(h.control("restart"),
+				"%s: if the file is new, the daemon does not see it before it is restarted", times)
 		}
 	}
 	return found

@@ -11,7 +11,7 @@ import (
 // Wazuh has <ruleset>, of which there may be several.
 func (h configuration) ruleSections(context.Context) []Finding {
 	var first *block
-	var found []Finding
+	var found findings
 	for _, b := range h.conf.all("rules") {
 		switch includes := b.includes(); {
 		case includes == nil:
@@ -24,9 +24,9 @@ func (h configuration) ruleSections(context.Context) []Finding {
 				mend = "run `install.sh --configure` again, which moves it into the <rules> at " +
 					h.conf.at(first.line)
 			}
-			found = append(found, fault(mend,
+			found.fault(mend,
 				"%s: a second <rules>: OSSEC forgets what the one at line %d includes, and does not start",
-				h.conf.at(b.line), first.line))
+				h.conf.at(b.line), first.line)
 		}
 	}
 	return orOK(found, "no second <rules>")

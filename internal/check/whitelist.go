@@ -24,7 +24,7 @@ type whiteList struct{ *host }
 // entries looks for entries that OSSEC ignores, that nobody can read, that cover so
 // much that nothing is ever blocked, or that are the names of nobody.
 func (h whiteList) entries(ctx context.Context) []Finding {
-	var found []Finding
+	var found findings
 	var all []string   // host names
 	var others []named // those outside of ossec.conf
 	for _, e := range h.conf.entries {
@@ -35,8 +35,7 @@ func (h whiteList) entries(ctx context.Context) []Finding {
 	each := func(text, place string) {
 		entries++
 		if err := whitelist.CheckEntry(text); err != nil {
-			found = append(found, fault("write an address or a network there, or take it out", "%s: %v",
-				place, err))
+			found.fault("write an address or a network there, or take it out", "%s: %v", place, err)
 		} else {
 			found = append(found, wide(text, place)...)
 		}
@@ -50,7 +49,8 @@ func (h whiteList) entries(ctx context.Context) []Finding {
 	}
 	for _, path := range h.whitelistFiles() {
 		if err := eachLine(path, each); err != nil {
-			found = append(found, fault("make it a plain file that root can read, or take it out of whitelist.files", "%v", err))
+			found.fault("make it a plain file that root can read, or take it out of whitelist.files", "%v",
+				err)
 		}
 	}
 	dead := h.unresolved(ctx, all)
@@ -109,12 +109,12 @@ func (h whiteList) unresolved(ctx context.Context, names []string) map[string]er
 
 // nobody reports the names without an address.
 func (n named) nobody(dead map[string]error) []Finding {
-	var found []Finding
+	var found findings
 	for _, name := range n.names {
 		if err := dead[name]; err != nil {
-			found = append(found, warn("write its addresses there",
+			found.warn("write its addresses there",
 				"%s: the host name %s has no address now, and so protects nobody: %v",
-				n.place, quote(name), err))
+				n.place, quote(name), err)
 		}
 	}
 	return found
@@ -183,7 +183,9 @@ func (h whiteList) confEntry(e entry, dead map[string]error) []Finding {
 	case len(names) > 0:
 		mend = "write its addresses there"
 	}
-	return append(found, warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; the responses of this suite honour it", place, quote(e.text)))
+	return append(found,
+		warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; the responses of this suite honour it",
+			place, quote(e.text)))
 }
 
 // unanchor takes away what may stand around a sound entry: ^ and $, and backslashes.
@@ -294,14 +296,14 @@ func (h whiteList) ownAddresses(ctx context.Context) []Finding {
 		return []Finding{fault("try again", "reading the host's own addresses: %v", err)}
 	}
 	list, err := neverblock.List(h.Home, h.Settings.Whitelist, h.Resolver)
-	var found []Finding
+	var found findings
 	if err != nil && !errors.Is(err, os.ErrNotExist) && !h.conf.unread {
-		found = append(found, fault("see ossec.conf above", "%v", err))
+		found.fault("see ossec.conf above", "%v", err)
 	}
 	for _, addr := range own {
 		if _, covered := list.Match(ctx, addr); !covered {
-			found = append(found, warn("set own_addresses = true in [whitelist] of "+h.Home.Settings(),
-				"%s, an address of this host, is not covered by the whitelist: an alert that names it cuts the host off from itself", addr))
+			found.warn("set own_addresses = true in [whitelist] of "+h.Home.Settings(),
+				"%s, an address of this host, is not covered by the whitelist: an alert that names it cuts the host off from itself", addr)
 		}
 	}
 	return orOK(found, "%s, all covered by the whitelist", count(len(own), "address"))
