@@ -95,7 +95,8 @@ func (r *Request) fromWazuh5(doc object, addressFields []string) error {
 		return fmt.Errorf("unknown command %s: want enable or disable", Quote(command))
 	}
 	if at := slices.Index(addressFields, wazuh5Address); at > 0 {
-		addressFields = append([]string{wazuh5Address}, slices.Delete(slices.Clone(addressFields), at, at+1)...)
+		addressFields = append([]string{wazuh5Address},
+			slices.Delete(slices.Clone(addressFields), at, at+1)...)
 	}
 	return r.address(doc, addressFields)
 }
@@ -206,7 +207,8 @@ func (o object) has(path string) bool {
 		if strings.HasPrefix(key, path+".") {
 			return true
 		}
-		if inner, ok := o[key].(map[string]any); ok && strings.HasPrefix(path, key+".") && object(inner).has(path[len(key)+1:]) {
+		if inner, ok := o[key].(map[string]any); ok && strings.HasPrefix(path, key+".") &&
+			object(inner).has(path[len(key)+1:]) {
 			return true
 		}
 	}
