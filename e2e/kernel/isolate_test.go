@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/isolate"
@@ -12,8 +13,7 @@ import (
 const (
 	// roleVariable holds the name of the role that a process plays; see roles.
 	roleVariable = "AR_KERNEL_ROLE"
-	// programsVariable holds the folder that the programs are built into, once for all
-	// tests, by the first that needs them.
+	// programsVariable holds the folder that the programs are built into.
 	programsVariable = "AR_KERNEL_PROGRAMS"
 )
 
@@ -56,9 +56,24 @@ func role(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Isolated is isolate.Test.
+// built builds the programs, once for all tests.
+var built = sync.OnceValue(func() error {
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-o", os.Getenv(programsVariable)+"/", "../../cmd/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the programs: %w\n%s", err, out)
+	}
+	return nil
+})
+
+// Isolated is isolate.Test. Tests wait for packets that do not come and for processes, so that
+// as many run beside each other as there are processors; each has a host of its own.
 func Isolated(t *testing.T) bool {
 	t.Helper()
+	if !isolate.Inside() {
+		t.Parallel()
+		must(t, built())
+	}
 	return isolate.Test(t)
 }
 

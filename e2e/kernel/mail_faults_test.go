@@ -113,7 +113,7 @@ func TestMailThousandAtOnce(t *testing.T) {
 	const n = 1000
 	h := newMailHouse(t)
 	storm(t, h.program, "add", n)
-	for end := time.Now().Add(patience); h.files() != "" && time.Now().Before(end); {
+	for end := time.Now().Add(5 * patience); h.files() != "" && time.Now().Before(end); {
 		h.idle() // which may keep a call from starting the deliverer
 		if out, err := h.mail("flush"); err != nil || out != "" {
 			t.Errorf("mail flush: %v %s", err, out)

@@ -66,17 +66,17 @@ func switched(t *testing.T, program, step, one string) {
 	}
 }
 
-// leftBehind fails the test when anything of the old backend is left.
+// leftBehind fails the test when any address of the old backend is left.
 func leftBehind(t *testing.T, tools, step, old, backend string) {
 	t.Helper()
 	var here Host
 	rules := here.Run(t, filepath.Join(tools, "iptables"), "-S") + here.Run(t, filepath.Join(tools, "ip6tables"), "-S")
-	sets := here.Run(t, Program(t, "ipset"), "list", "-n")
+	sets := here.Run(t, Program(t, "ipset"), "save")
 	tables := here.Run(t, Program(t, "nft"), "list", "tables", "inet")
 	if uses := []string{"auto", "iptables"}; !slices.Contains(uses, backend) && strings.Contains(rules, "-A OSSEC_AR -s ") {
 		t.Errorf("%s: rules of %s are left:\n%s", step, old, rules)
 	}
-	if uses := []string{"auto", "ipset"}; !slices.Contains(uses, backend) && strings.Contains(sets, "ossec_ar") {
+	if uses := []string{"auto", "ipset"}; !slices.Contains(uses, backend) && strings.Contains(sets, "add ossec_ar") {
 		t.Errorf("%s: sets of %s are left:\n%s", step, old, sets)
 	}
 	if backend != "nftables" && strings.Contains(tables, "ossec_ar") {
