@@ -80,7 +80,9 @@ func (r *Request) fromWazuh5(doc object, addressFields []string) error {
 	if extra := doc.text("wazuh.active_response.extra_arguments"); extra != "" {
 		r.ExtraArgs = []string{extra}
 	}
-	r.Timeout = seconds(doc.text("wazuh.active_response.stateful_timeout"))
+	if kind := doc.text("wazuh.active_response.type"); kind == "" || kind == "stateful" {
+		r.Timeout = seconds(doc.text("wazuh.active_response.stateful_timeout"))
+	}
 	r.fromAlert(doc)
 	r.AgentID, r.AgentName = doc.text("wazuh.agent.id"), doc.text("wazuh.agent.name")
 	r.User = present(doc.text("user.name"))
