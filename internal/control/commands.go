@@ -297,5 +297,6 @@ var synonyms = map[string]string{
 	"ls": "list", "blocked": "list", "banned": "list", "info": "show", "clear": "flush",
 	"restore": "repair", "reconcile": "repair", "expire": "maintain", "allow": "whitelist",
 	"ignoreip": "whitelist",
-	"load":     "import", "dump": "export", "setup": "configure", "doctor": "check", "queue": "mail", "?": "help",
+	"load":     "import", "dump": "export", "setup": "configure", "doctor": "check",
+	"queue": "mail", "?": "help",
 }

@@ -75,7 +75,8 @@ func (t many) importList(c *cli.Context) int {
 	r.leaseFaults(arproto.Request{}, nil)
 	if err != nil {
 		t.failed(r, fmt.Errorf("importing %s: %w", list.name, err))
-		t.Advise(t.Name + " list --program import shows what is blocked; what is not waits for the next repair")
+		t.Advise(t.Name +
+			" list --program import shows what is blocked; what is not waits for the next repair")
 		return app.ExitFailed
 	}
 	what := count(len(addrs), "address")

@@ -218,9 +218,11 @@ func (t overview) health() []string {
 	})
 	switch {
 	case done.At.IsZero() && leased:
-		wrong = append(wrong, "maintain never ran: what is flushed stays open; cron or a timer should run it each minute")
+		wrong = append(wrong,
+			"maintain never ran: what is flushed stays open; cron or a timer should run it each minute")
 	case !done.At.IsZero() && t.Now().Sub(done.At) > overdue:
-		wrong = append(wrong, "maintain has not run since "+t.when(done.At)+": cron or a timer should run it each minute")
+		wrong = append(wrong,
+			"maintain has not run since "+t.when(done.At)+": cron or a timer should run it each minute")
 	}
 	return wrong
 }

@@ -27,7 +27,8 @@ func (t whitelisting) command() *cli.Command {
 			t.word("list", "", "show all entries and where they stand", 0, 0, t.list),
 			t.word("test", "ADDRESS", "say which entry covers an address; exit status 1 when none does", 1, 1,
 				t.test),
-			t.word("add", "ENTRY", "add an address, network or host name to etc/whitelist.d/"+neverblock.OwnName, 1, 1, t.add),
+			t.word("add", "ENTRY",
+				"add an address, network or host name to etc/whitelist.d/"+neverblock.OwnName, 1, 1, t.add),
 			t.word("remove", "ENTRY", "take an entry out of it", 1, 1, t.remove),
 		},
 		Action: func(c *cli.Context) error {

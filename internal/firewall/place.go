@@ -63,8 +63,7 @@ const tries = 3
 // somebody took away what it works on (1.8.9).
 func (t *tool) isFinal(ctx context.Context, err error) bool {
 	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) ||
-		errors.Is(err, errForeign) ||
-		t.variant != overNFT && exec.Status(err) == 4
+		errors.Is(err, errForeign) || t.variant != overNFT && exec.Status(err) == 4
 }
 
 // tryAgain calls work until it succeeds.

@@ -295,7 +295,8 @@ func (l *List) resolve(ctx context.Context, hosts []host, visit func(host, []net
 					fmt.Errorf("%s: resolving whitelist entry %q: %w", a.source, a.name, a.err))
 			}
 		case <-ctx.Done():
-			l.faults = append(l.faults, fmt.Errorf("resolving whitelist host names: not all answered within %s", timeout))
+			l.faults = append(l.faults,
+				fmt.Errorf("resolving whitelist host names: not all answered within %s", timeout))
 			return
 		}
 	}
