@@ -23,10 +23,7 @@ func (b *bench) lists(c benchCase, count int) (row bulkRow, err error) {
 	if err := c.configure(h); err != nil {
 		return row, err
 	}
-	step := func(want int, args ...string) (seconds, mib float64,
-		err error) {
-		return h.step(c, want, args...)
-	}
+	step := func(want int, args ...string) (float64, float64, error) { return h.step(c, want, args...) }
 	fill := func(count int) (seconds, mib float64, err error) {
 		list, err := h.list("list", "", "%s\n", "", addresses(0, count))
 		if err != nil {
