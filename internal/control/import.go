@@ -49,11 +49,15 @@ func (t *tool) importList(c *cli.Context) int {
 	if err != nil {
 		return t.fail(err)
 	}
-	never, faults := t.whitelist(c.Context, true)
+	never, faults := t.whitelist()
 	t.warn(r, faults)
 	now := t.Now().UTC()
 	var leases []lease.Lease
 	for _, a := range list.addrs {
+		if t.isOwnPeer(a) {
+			t.say("Skipped IP: %s: your SSH session comes from it", a)
+			continue
+		}
 		if match, covered := never.Match(a); covered {
 			t.say("Skipped IP: %s: whitelisted by %s", a, match)
 			continue

@@ -17,12 +17,12 @@ import (
 )
 
 // never answers whether an address is whitelisted, and reads the whitelist when it is first asked.
-func (t *tool) never(ctx context.Context, report func([]error)) hold.Whitelisted {
+func (t *tool) never(report func([]error)) hold.Whitelisted {
 	var sieve *whitelist.Sieve
 	return func(addr netip.Addr) (string, bool) {
 		if sieve == nil {
 			var faults []error
-			sieve, faults = t.whitelist(ctx, true)
+			sieve, faults = t.whitelist()
 			report(faults)
 		}
 		match, covered := sieve.Match(addr)
@@ -34,7 +34,7 @@ func (t *tool) never(ctx context.Context, report func([]error)) hold.Whitelisted
 // is exit status 1 when anything does.
 func (t *tool) repair(c *cli.Context) int {
 	opened, failed := t.openAll(t.dryRun)
-	never := t.never(c.Context, func(faults []error) {
+	never := t.never(func(faults []error) {
 		for _, fault := range faults {
 			t.Complain(fault)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,16 +23,17 @@ import (
 // whitelistCommand is who is never blocked.
 func (t *tool) whitelistCommand() *cli.Command {
 	c := &cli.Command{
-		Name: "whitelist", Usage: "who is never blocked, and why; add and remove entries", ArgsUsage: "list|test|add|remove", HideHelpCommand: true,
+		Name: "whitelist", Usage: "who is never blocked, and why; add and remove entries", ArgsUsage: "list|test|add|refresh|remove", HideHelpCommand: true,
 		UsageText: "ossec-ar whitelist list\nossec-ar whitelist test 203.0.113.7\nossec-ar whitelist add 192.0.2.0/24\nossec-ar whitelist remove 192.0.2.0/24",
 		Subcommands: []*cli.Command{
 			t.word("list", "", "show all entries and where they stand", 0, 0, t.whitelistAll),
 			t.word("test", "ADDRESS", "say which entry covers an address; exit status 1 when none does", 1, 1, t.whitelistTest),
 			t.word("add", "ENTRY", "add an address, network or host name to etc/whitelist.d/"+whitelistName, 1, 1, t.whitelistAdd),
+			t.word("refresh", "", "ask for the addresses of all host names on it now, as maintain does", 0, 0, t.whitelistRefresh),
 			t.word("remove", "ENTRY", "take an entry out of it", 1, 1, t.whitelistRemove),
 		},
 		Action: func(c *cli.Context) error {
-			return mistaken("as in "+t.Name+" whitelist list", "whitelist takes one of list, test, add, remove")
+			return mistaken("as in "+t.Name+" whitelist list", "whitelist takes one of list, test, add, refresh, remove")
 		},
 	}
 	for _, sub := range c.Subcommands {
@@ -41,7 +43,7 @@ func (t *tool) whitelistCommand() *cli.Command {
 }
 
 func (t *tool) readWhitelist() *whitelist.List {
-	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Resolver)
+	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Now())
 	if err != nil {
 		t.Complain(err)
 	}
@@ -73,7 +75,7 @@ func (t *tool) whitelistTest(c *cli.Context) int {
 		return t.usage(mistaken("", "%v", err))
 	}
 	list := t.readWhitelist()
-	match, covered := list.Match(c.Context, request.Addr)
+	match, covered := list.Match(request.Addr)
 	for _, fault := range list.Faults() {
 		t.Complain(fault)
 	}
@@ -83,6 +85,52 @@ func (t *tool) whitelistTest(c *cli.Context) int {
 	}
 	t.say("%s is whitelisted by %s", request.Addr, printable.Line(match.String()))
 	return app.ExitOK
+}
+
+// whitelistRefresh shows what the host names on the whitelist are now.
+func (t *tool) whitelistRefresh(c *cli.Context) int {
+	list := t.readWhitelist()
+	if names := list.HostNames(); len(names) > 0 && t.refreshNames(c.Context, names) == nil {
+		return app.ExitFailed
+	}
+	return app.ExitOK
+}
+
+// refreshNames asks for all host names on the whitelist and shows what came of some of them; nil
+// when that could not be remembered.
+func (t *tool) refreshNames(ctx context.Context, show []string) map[string]neverblock.Name {
+	if !t.settings.Whitelist.ResolveNames {
+		t.Complain(errors.New("whitelist.resolve_names is false: host names protect nobody"))
+		return map[string]neverblock.Name{}
+	}
+	known, err := neverblock.Refresh(ctx, t.Home, t.settings.Whitelist, t.Resolver, t.Now())
+	if err != nil {
+		t.Complain(err)
+		return nil
+	}
+	for _, name := range show {
+		n := known[name]
+		addrs := n.At(t.Now())
+		switch {
+		case len(addrs) == 0 && n.Fault != "":
+			t.Complain(fmt.Errorf("%s protects nobody yet: %s", name, printable.Line(n.Fault)))
+		case len(addrs) == 0:
+			t.Complain(fmt.Errorf("%s has no address now, and so protects nobody", name))
+		case n.Fault != "":
+			t.say("%s is %s, as remembered (%s)", name, join(addrs), printable.Line(n.Fault))
+		default:
+			t.say("%s is %s", name, join(addrs))
+		}
+	}
+	return known
+}
+
+func join(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, addr := range addrs {
+		texts[i] = addr.String()
+	}
+	return strings.Join(texts, ", ")
 }
 
 // whitelistName is the file that add and remove edit.
@@ -122,11 +170,15 @@ func (t *tool) whitelistAdd(c *cli.Context) int {
 
 // sayCovered names what is blocked by now though an entry covers it.
 func (t *tool) sayCovered(ctx context.Context, entry string) {
-	list := whitelist.List{Resolver: t.Resolver}
+	var list whitelist.List
 	if list.Add(entry, t.whitelistFile()) != nil {
 		return // it was checked before
 	}
-	never := list.Sieve(ctx)
+	if names := list.HostNames(); len(names) > 0 {
+		known := t.refreshNames(ctx, names)
+		list.Names = func(name string) ([]netip.Addr, error) { return known[name].At(t.Now()), nil }
+	}
+	never := list.Sieve()
 	snapshots, _, _ := t.snapshots(ctx, filter{})
 	n := 0
 	for r := range rows(snapshots, never, filter{}) {
@@ -209,7 +261,7 @@ func (t *tool) editWhitelist(edit func(lines []string) []string) error {
 		return err
 	}
 	var lines []string
-	for line := range strings.Lines(string(old)) {
+	for line := range strings.Lines(strings.TrimPrefix(string(old), "\ufeff")) {
 		lines = append(lines, line)
 	}
 	if n := len(lines); n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
