@@ -67,7 +67,8 @@ func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
 			p.Complain(err)
 			return ExitFailed
 		}
-	} else {
+	}
+	if !c.ByHand {
 		p.KeepWriting()
 	}
 	if c.ByHand && len(args) == 2 {

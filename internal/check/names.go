@@ -31,7 +31,7 @@ func (n named) nobody(dead map[string]error) []Finding {
 // hostNames asks for the names of entries, in the time that maintain has for that, and for all
 // others on the whitelist. It returns why those protect nobody that have no address, remembered
 // or now, and what is known of the others.
-func (h *host) hostNames(ctx context.Context, names []string) (dead map[string]error, known []Finding) {
+func (h whiteList) hostNames(ctx context.Context, names []string) (dead map[string]error, known []Finding) {
 	dead = map[string]error{}
 	if !h.Settings.Whitelist.ResolveNames {
 		for _, name := range names {
@@ -72,7 +72,7 @@ func (h *host) hostNames(ctx context.Context, names []string) (dead map[string]e
 }
 
 // hostName says what is known of a name, or why it protects nobody.
-func (h *host) hostName(name string, n neverblock.Name, a neverblock.Answer) (Finding, error) {
+func (h whiteList) hostName(name string, n neverblock.Name, a neverblock.Answer) (Finding, error) {
 	counts := n.At(h.Now())
 	ago := "never asked for before"
 	if !n.Answered.IsZero() {

@@ -140,17 +140,28 @@ func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr) error {
 
 // Unblock deletes our routes to addr, whatever their type and metric.
 func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
-	return e.UnblockAll(ctx, []netip.Addr{addr})
+	s, err := netlink.Open(ctx)
+	if err != nil {
+		return removing(addr, err)
+	}
+	defer s.Close()
+	return e.unblock(s, addr)
+}
+
+func (e *Enforcer) unblock(s *netlink.Socket, addr netip.Addr) error {
+	if err := e.remove(s, addr); err != nil && !(addr.Is6() && noIPv6(err)) {
+		return removing(addr, err)
+	}
+	return nil
+}
+
+func removing(addr netip.Addr, err error) error {
+	return fmt.Errorf("removing route for %s: %w", addr, explain(addr, err))
 }
 
 // UnblockAll is Unblock for many.
 func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
-	return each(ctx, addrs, func(s *netlink.Socket, addr netip.Addr) error {
-		if err := e.remove(s, addr); err != nil && !(addr.Is6() && noIPv6(err)) {
-			return fmt.Errorf("removing route for %s: %w", addr, explain(addr, err))
-		}
-		return nil
-	})
+	return each(ctx, addrs, e.unblock)
 }
 
 // each calls do with each address, and goes on with the next when it fails, but for the end

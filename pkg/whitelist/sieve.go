@@ -18,9 +18,7 @@ type Sieve struct {
 // Sieve reads all files and asks for the addresses of all host names once.
 func (l *List) Sieve() *Sieve {
 	s := &Sieve{entries: map[netip.Prefix]Match{}, translated: l.Translated}
-	if l.gateways {
-		l.addGateways()
-	}
+	l.addHost(netip.Addr{})
 	for _, n := range l.networks {
 		s.add(n)
 	}

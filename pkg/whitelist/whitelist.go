@@ -31,7 +31,7 @@ type List struct {
 	networks []network
 	hosts    []host
 	files    []string
-	gateways bool // still to be added
+	unasked  BuiltIn // what the kernel has not been asked for yet
 	faults   []error
 }
 
@@ -136,8 +136,8 @@ func translatedFrom(addr netip.Addr) (netip.Addr, bool) {
 
 func (l *List) match(addr netip.Addr) (Match, bool) {
 	match, found := l.matchNetworks(0, addr)
-	if known := len(l.networks); !found && l.gateways && mayBeGateway(addr) {
-		l.addGateways()
+	if known := len(l.networks); !found {
+		l.addHost(addr)
 		match, found = l.matchNetworks(known, addr)
 	}
 	if found {
@@ -270,9 +270,7 @@ func readLine(r *bufio.Reader) (string, error) {
 
 // Entries hands every entry to visit, host names without what they resolve to.
 func (l *List) Entries(visit func(Match)) {
-	if l.gateways {
-		l.addGateways()
-	}
+	l.addHost(netip.Addr{})
 	for _, n := range l.networks {
 		visit(n.match())
 	}
