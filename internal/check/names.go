@@ -19,10 +19,12 @@ type named struct {
 
 // nobody tells the names that protect nobody.
 func (n named) nobody(dead map[string]error) []Finding {
-	var found []Finding
+	var found findings
 	for _, name := range n.names {
 		if err := dead[name]; err != nil {
-			found = append(found, warn("write its addresses there", "%s: the host name %s has no address now, and so protects nobody: %v", n.place, quote(name), err))
+			found.warn("write its addresses there",
+				"%s: the host name %s has no address now, and so protects nobody: %v",
+				n.place, quote(name), err)
 		}
 	}
 	return found
@@ -81,13 +83,15 @@ func (h whiteList) hostName(name string, n neverblock.Name, a neverblock.Answer)
 	switch {
 	case len(counts) == 0 && len(a.Addrs) > 0:
 		return warn("ossec-ar whitelist refresh; maintain does that each minute",
-			"the host name %s is %s now, and protects nobody until that is remembered (%s)", quote(name), list(a.Addrs), ago), nil
+			"the host name %s is %s now, and protects nobody until that is remembered (%s)",
+			quote(name), list(a.Addrs), ago), nil
 	case len(counts) == 0 && a.Err != nil:
 		return Finding{}, a.Err
 	case len(counts) == 0:
 		return Finding{}, errors.New("the name server knows none")
 	case a.Err != nil:
-		return warn("look after the name server", "the host name %s gets no answer (%v); %s counts, %s", quote(name), a.Err, list(counts), ago), nil
+		return warn("look after the name server", "the host name %s gets no answer (%v); %s counts, %s",
+			quote(name), a.Err, list(counts), ago), nil
 	}
 	return ok("the host name %s is %s, %s", quote(name), list(counts), ago), nil
 }

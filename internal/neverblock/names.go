@@ -57,7 +57,8 @@ func (n *Name) answered(addrs []netip.Addr, now time.Time) {
 		if left.IsZero() {
 			left = now
 		}
-		if _, has := n.Addresses[addr]; !has && now.Before(left.Add(afterwards)) && len(n.Addresses) < maxAddresses {
+		_, has := n.Addresses[addr]
+		if !has && now.Before(left.Add(afterwards)) && len(n.Addresses) < maxAddresses {
 			n.Addresses[addr] = left
 		}
 	}
@@ -105,7 +106,8 @@ type Resolver interface {
 // Refresh asks for the addresses of all host names on the whitelist, side by side and within the
 // time that the settings give them together, and remembers them. What is remembered of a name
 // without an answer stays. The result is what is remembered now.
-func Refresh(ctx context.Context, home ossec.Home, settings config.Whitelist, resolver Resolver, now time.Time) (map[string]Name, error) {
+func Refresh(ctx context.Context, home ossec.Home, settings config.Whitelist,
+	resolver Resolver, now time.Time) (map[string]Name, error) {
 	if !settings.ResolveNames {
 		return nil, nil
 	}

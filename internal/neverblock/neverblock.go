@@ -32,12 +32,13 @@ func List(home ossec.Home, settings config.Whitelist, now time.Time) (*whitelist
 	err := ossec.ReadConf(home.Conf(), func(e ossec.Element) {
 		read = true
 		name := e.Path[len(e.Path)-1]
-		if e.Text != "" && (name == "white_list" || name == "allow_list" || settings.Manager && namesManager(e.Path)) {
+		counts := name == "white_list" || name == "allow_list" || settings.Manager && namesManager(e.Path)
+		if counts && e.Text != "" {
 			_ = list.Add(e.Text, fmt.Sprintf("%s:%d", home.Conf(), e.Line)) // list.Faults has it
 		}
 	})
 	if errors.Is(err, os.ErrNotExist) || read && errors.Is(err, ossec.ErrBrokenConf) {
-		err = nil // a slip somewhere in a file that was read is for `check` to tell
+		err = nil // a slip somewhere in a file that was read is reported by `check`
 	}
 	for _, entry := range settings.Entries {
 		_ = list.Add(entry, home.Settings()+": whitelist.entries")

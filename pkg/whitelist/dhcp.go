@@ -23,7 +23,8 @@ const (
 // leaseFolders are where systemd-networkd, dhclient (Debian, Red Hat), dhcpcd and
 // NetworkManager keep their leases.
 var leaseFolders = []string{
-	"/run/systemd/netif/leases", "/var/lib/dhcp", "/var/lib/dhclient", "/var/lib/dhcpcd", "/var/lib/NetworkManager",
+	"/run/systemd/netif/leases", "/var/lib/dhcp", "/var/lib/dhclient", "/var/lib/dhcpcd",
+	"/var/lib/NetworkManager",
 }
 
 // addDHCPServers adds the servers that this host's leases came from. Blocked, they renew
@@ -54,7 +55,8 @@ func (l *List) addDHCPServers(folders []string) {
 // interface.
 func isLease(e os.DirEntry) bool {
 	name := e.Name()
-	return e.Type().IsRegular() && (strings.HasSuffix(name, ".lease") || strings.HasSuffix(name, ".leases") || strings.Trim(name, "0123456789") == "")
+	return e.Type().IsRegular() && (strings.HasSuffix(name, ".lease") ||
+		strings.HasSuffix(name, ".leases") || strings.Trim(name, "0123456789") == "")
 }
 
 func (l *List) addDHCPServersOf(path string) {

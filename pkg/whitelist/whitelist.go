@@ -38,7 +38,7 @@ type List struct {
 type network struct {
 	prefix       netip.Prefix
 	text, source string
-	line         int // in the file source, 0 when source tells all
+	line         int // in the file source, 0 when source is enough
 }
 
 func (n network) match() Match {
@@ -58,8 +58,8 @@ type Match struct {
 
 func (m Match) String() string { return fmt.Sprintf("%s (%s)", m.Entry, m.Source) }
 
-// Add adds an entry in any of the forms of parseEntry. source tells a person where
-// it stands. A broken entry is also kept for Faults; what is sound in it counts.
+// Add adds an entry in any of the forms of parseEntry. source says where it
+// stands, in messages. A broken entry is also kept for Faults; what is sound in it counts.
 func (l *List) Add(text, source string) error {
 	text = strings.TrimSpace(text)
 	values, faults := parseEntry(text)
@@ -253,7 +253,7 @@ func (l *List) scanFile(path string, visit func(network) bool) []host {
 
 var errLongLine = errors.New("line is longer than 65536 bytes") // maxLine
 
-// readLine returns the next line. One that is too long is passed over with errLongLine.
+// readLine returns the next line. One that is too long is skipped with errLongLine.
 func readLine(r *bufio.Reader) (string, error) {
 	line, more, err := r.ReadLine()
 	if !more {
