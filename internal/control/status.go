@@ -74,7 +74,7 @@ func (t overview) status(c *cli.Context) int {
 // summaries looks at all chosen responses.
 func (t overview) summaries(ctx context.Context) (all []summary, failed bool) {
 	opened, failed := t.openAll(true)
-	never, _ := t.whitelist(ctx, false) // check reports the faults
+	never, _ := t.whitelist() // check reports the faults
 	for _, r := range opened {
 		s := summary{name: r.Kind.Name, by: map[string]int{}}
 		if b, ok := r.Enforcer.(interface{ Backend(context.Context) string }); ok {
