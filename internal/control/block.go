@@ -173,7 +173,7 @@ func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []
 			continue
 		}
 		r.leaseFaults(request, released.LeaseErr)
-		if released.LeaseErr != nil {
+		if released.StillLeased {
 			failed = errors.Join(failed,
 				fmt.Errorf("%s: it is still leased and will be blocked again: %w",
 					r.Kind.Name, released.LeaseErr))

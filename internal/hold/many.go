@@ -134,14 +134,7 @@ func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
 		if done += len(part); progress != nil {
 			progress(done)
 		}
-		return h.Leases.Update(func(tx *lease.Tx) error {
-			for _, addr := range free {
-				if err := endLifted(tx, addr); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		return h.Leases.Update(func(tx *lease.Tx) error { return endAllLifted(tx, free) })
 	})
 	return freed, b.failed.All()
 }
