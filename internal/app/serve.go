@@ -109,8 +109,20 @@ func (p *Program) mistake(args []string, byHand bool) error {
 	return nil
 }
 
-// ErrNoAddress is a call whose <command> expects no address.
-var ErrNoAddress = errors.New(`no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`)
+// errNoAddress is a call of OSSEC whose <command> expects no address.
+var errNoAddress = errors.New(`no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`)
+
+// NoAddress returns the error of a request without an address, for a response that needs one.
+func (c *Call) NoAddress() error {
+	if !c.Request.Dialect.JSON() {
+		return errNoAddress
+	}
+	fields := c.Settings.Wazuh.AddressFields
+	if fields == nil {
+		fields = arproto.DefaultAddressFields()
+	}
+	return fmt.Errorf("no address in the request: none of wazuh.address_fields holds one (%s)", strings.Join(fields, ", "))
+}
 
 // usage prints how a response is called.
 func (p *Program) usage() int {
