@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -51,14 +50,8 @@ func TestXtablesLockHeld(t *testing.T) {
 	bin := buildPrograms(t)
 	bindTools(t, tools)
 	program := filepath.Join(bin, "firewall-drop.sh")
-	lock, err := os.OpenFile("/run/xtables.lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
+	release := lockXtables(t)
+	defer release()
 	cmd := start(t, program, "add", "-", "203.0.113.7", "1.1", "5712")
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -67,9 +60,7 @@ func TestXtablesLockHeld(t *testing.T) {
 		t.Fatalf("it ended while the lock was held: %v", err)
 	case <-time.After(500 * time.Millisecond): // long enough to get to the lock
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_UN); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	select {
 	case err := <-ended:
 		if err != nil {

@@ -36,7 +36,7 @@ type Env struct {
 	StdinTerminal  bool
 	StdoutTerminal bool
 	NoColor        bool   // $NO_COLOR is set, or the terminal knows no colours
-	Executable     string // the file that runs, links resolved
+	Executable     string // the file that runs, links resolved; only for ossec-ar
 	Dir            string // working directory
 	OssecHome      string // $OSSEC_HOME
 	Now            func() time.Time
@@ -48,14 +48,12 @@ type Env struct {
 // OS returns the real outside.
 func OS() Env {
 	growStack(false)
-	dir, _ := os.Getwd()             // only matters to a relative name, and then "" is as good
-	executable, _ := os.Executable() // only matters to ossec-ar, and there it is one of several ways
+	dir, _ := os.Getwd() // only matters to a relative name, and then "" is as good
 	return Env{
 		Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		StdinTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		StdoutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		NoColor:        os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb",
-		Executable:     executable,
 		Dir:            dir, OssecHome: os.Getenv("OSSEC_HOME"),
 		Now: time.Now, ParentPID: os.Getppid(), Proc: "/proc",
 		Resolver: &net.Resolver{PreferGo: true},

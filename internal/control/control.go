@@ -32,7 +32,7 @@ import (
 const Name = "ossec-ar"
 
 // memory is what a list of a hundred thousand addresses should keep to, in bytes.
-const memory = 48 << 20
+const memory = 22 << 20
 
 // tool is one run of ossec-ar.
 type tool struct {

@@ -58,16 +58,18 @@ func (s *side) setRule() []string {
 // just made, so that the next step fails.
 const tries = 3
 
-// isFinal reports whether another try would fail, too: iptables exits with 4 when it has
-// waited for its lock in vain, or may not do what it should.
-func isFinal(ctx context.Context, err error) bool {
-	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) || errors.Is(err, errForeign) || exec.Status(err) == 4
+// isFinal reports whether another try would fail, too. The legacy iptables exits with 4 when it has
+// waited for its lock in vain, or may not do what it should; the one over nf_tables also when
+// somebody took away what it works on (1.8.9).
+func (s *side) isFinal(ctx context.Context, err error) bool {
+	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) || errors.Is(err, errForeign) ||
+		s.variant != overNFT && exec.Status(err) == 4
 }
 
 // tryAgain calls work until it succeeds.
-func tryAgain(ctx context.Context, work func() error) (err error) {
+func (s *side) tryAgain(ctx context.Context, work func() error) (err error) {
 	for range tries {
-		if err = work(); isFinal(ctx, err) {
+		if err = work(); s.isFinal(ctx, err) {
 			break
 		}
 	}
@@ -89,7 +91,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 	var ipt *iptables.IPTables
 	open := func() (err error) { // starts the program, so only where something is missing
 		if ipt == nil {
-			ipt, err = iptables.New(iptables.IPFamily(family), iptables.Path(s.program), iptables.Timeout(waitSeconds(ctx)))
+			ipt, err = iptables.New(iptables.IPFamily(family), iptables.Path(s.program), iptables.Timeout(s.waitSeconds(ctx)))
 		}
 		s.listed = nil
 		return err

@@ -26,7 +26,7 @@ func (r rules) spec(addr netip.Addr) string { return "-s " + addr.String() + " -
 // at everything and making what is missing.
 func (r rules) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error) {
 	err := r.quick(ctx, addr, known.Leased)
-	if err != nil && !isFinal(ctx, err) {
+	if err != nil && !r.isFinal(ctx, err) {
 		return r.ensure(ctx, addr)
 	}
 	if err != nil {
@@ -48,7 +48,7 @@ func (r rules) quick(ctx context.Context, addr netip.Addr, stands bool) error {
 // ensure makes the place and the rule, whichever is missing.
 func (r rules) ensure(ctx context.Context, addr netip.Addr) (out enforcer.Outcome, err error) {
 	defer r.lock()()
-	err = tryAgain(ctx, func() error {
+	err = r.tryAgain(ctx, func() error {
 		changes, err := r.mendPlace(ctx, false)
 		out.Made = out.Made || len(changes) > 0
 		if err != nil {
@@ -127,7 +127,7 @@ func (r rules) removeAll(ctx context.Context, addrs []netip.Addr) error {
 }
 
 func (r rules) removeThose(ctx context.Context, gone func(netip.Addr) bool) error {
-	return tryAgain(ctx, func() error {
+	return r.tryAgain(ctx, func() error {
 		ours, err := r.ourRules(ctx)
 		if err != nil {
 			return err

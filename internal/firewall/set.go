@@ -53,7 +53,7 @@ func (s set) addBy(ctx context.Context, k socket, addr netip.Addr) (out enforcer
 		}
 	}
 	defer s.lock()()
-	err = tryAgain(ctx, func() error {
+	err = s.tryAgain(ctx, func() error {
 		made, err := s.ensure(ctx, k)
 		out.Made = out.Made || made
 		if err != nil {

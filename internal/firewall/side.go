@@ -201,18 +201,19 @@ func (k *kernel) close() {
 }
 
 // waitSeconds is how long iptables may wait for the xtables lock: somewhat less than there is
-// time, so that it can say what it waited for.
-func waitSeconds(ctx context.Context) int {
-	deadline, limited := ctx.Deadline()
-	if !limited {
-		return 15
+// time, so that it can say what it waited for, and in a call that may last longer no longer than
+// in one about one address.
+func (s *side) waitSeconds(ctx context.Context) int {
+	left := s.opts.Timeout
+	if deadline, limited := ctx.Deadline(); limited {
+		left = min(left, time.Until(deadline))
 	}
-	return max(1, int(time.Until(deadline).Seconds()*3/4))
+	return max(1, int(left.Seconds()*3/4))
 }
 
 // run runs iptables or iptables-restore.
 func (s *side) run(ctx context.Context, program, stdin string, args ...string) ([]byte, error) {
-	args = append([]string{"-w", strconv.Itoa(waitSeconds(ctx))}, args...)
+	args = append([]string{"-w", strconv.Itoa(s.waitSeconds(ctx))}, args...)
 	out, err := exec.Command(ctx, program, stdin, args...)
 	// The status of a program that cannot begin to work in its table (1.8.9, legacy).
 	const noTable = 3

@@ -53,9 +53,7 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 	if err != nil {
 		return out, err
 	}
-	if out.Made, err = t.ensure(ctx, k); err == nil {
-		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|unix.NLM_F_EXCL, addr)
-	}
+	out.Made, err = t.put(ctx, k, unix.NLM_F_EXCL, addr)
 	if errors.Is(err, unix.EEXIST) {
 		out.Already, err = !out.Made, nil
 	}
@@ -67,13 +65,30 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 
 func (t table) addAll(ctx context.Context, addrs []netip.Addr) error {
 	k, err := t.kernel.dial(ctx)
-	if err == nil {
-		_, err = t.ensure(ctx, k)
-	}
 	if err != nil {
 		return err
 	}
-	return t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addrs...)
+	_, err = t.put(ctx, k, 0, addrs...)
+	return err
+}
+
+// put makes the table whole and adds elements; somebody may take the table away in between. With
+// the flag NLM_F_EXCL, an element that is there is EEXIST.
+func (t table) put(ctx context.Context, k socket, flags int, addrs ...netip.Addr) (made bool, err error) {
+	var exists error
+	err = t.tryAgain(ctx, func() error {
+		now, err := t.ensure(ctx, k)
+		made = made || now
+		if err != nil {
+			return err
+		}
+		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|flags, addrs...)
+		if errors.Is(err, unix.EEXIST) {
+			exists, err = err, nil
+		}
+		return err
+	})
+	return made, errors.Join(exists, err)
 }
 
 // change adds or deletes elements, some in each transaction.
@@ -131,7 +146,7 @@ func (t table) removeAll(ctx context.Context, addrs []netip.Addr) error {
 	for _, addr := range addrs {
 		wanted[addr] = true
 	}
-	return tryAgain(ctx, func() error { // another process may be first
+	return t.tryAgain(ctx, func() error { // another process may be first
 		members, err := t.members(k)
 		if err != nil {
 			return err
@@ -267,7 +282,7 @@ func (t table) ensure(ctx context.Context, k socket) (made bool, err error) {
 		return false, err
 	}
 	defer t.lock()()
-	err = tryAgain(ctx, func() error {
+	err = t.tryAgain(ctx, func() error {
 		missing := map[bool]bool{}
 		for _, v6 := range []bool{false, true} {
 			exists, err := t.setExists(k, v6)

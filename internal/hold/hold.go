@@ -224,15 +224,17 @@ func endLifted(tx *lease.Tx, addr netip.Addr) error {
 	return nil
 }
 
+// Each calls visit with every lease, in order of address and program, until it returns an error,
+// which is returned. Meanwhile nobody can change the leases.
+func (h *Holder) Each(visit func(lease.Lease) error) error {
+	return h.Leases.View(func(tx *lease.Tx) error { return tx.All(visit) })
+}
+
 // All returns every lease, in order of address and program.
-func (h *Holder) All() ([]lease.Lease, error) {
-	var all []lease.Lease
-	err := h.Leases.View(func(tx *lease.Tx) error {
-		all = all[:0]
-		return tx.All(func(l lease.Lease) error {
-			all = append(all, l)
-			return nil
-		})
+func (h *Holder) All() (all []lease.Lease, err error) {
+	err = h.Each(func(l lease.Lease) error {
+		all = append(all, l)
+		return nil
 	})
 	return all, err
 }
@@ -241,7 +243,7 @@ func (h *Holder) All() ([]lease.Lease, error) {
 // still be read of it.
 func (h *Holder) Salvage() error {
 	nothing := func(lease.Lease) error { return nil }
-	err := h.Leases.View(func(tx *lease.Tx) error { return tx.All(nothing) })
+	err := h.Each(nothing)
 	if errors.Is(err, lease.ErrDamaged) {
 		err = h.Leases.Update(func(tx *lease.Tx) error { return tx.All(nothing) })
 	}

@@ -40,12 +40,14 @@ type responder struct {
 func Main(env app.Env, kind enforcer.Kind) int {
 	r := &responder{Program: app.New(env, kind.Name), kind: kind}
 	r.Hint = kind.Hint
-	return r.Serve(func(c app.Call) int {
-		ctx, cancel := context.WithTimeout(context.Background(), deadline)
-		defer cancel()
-		defer context.AfterFunc(ctx, killChildren)()
-		return r.handle(ctx, c)
-	}, "--response", kind.Name)
+	call, asked, status := r.ReadCall("--response", kind.Name)
+	if !asked {
+		return status
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	defer context.AfterFunc(ctx, killChildren)()
+	return r.handle(ctx, call)
 }
 
 // killChildren ends what a library still runs without a deadline, so that the library fails, until
