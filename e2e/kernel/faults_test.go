@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,17 @@ func start(t *testing.T, path string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	return cmd
+}
+
+// startAdds starts a response for the first n addresses of a net, which is text that a
+// number makes an address.
+func startAdds(t *testing.T, program, net string, n int) []*exec.Cmd {
+	t.Helper()
+	commands := make([]*exec.Cmd, n)
+	for i := range commands {
+		commands[i] = start(t, program, "add", "-", fmt.Sprintf("%s%d", net, i), "1.1", "5712")
+	}
+	return commands
 }
 
 // waitForAll waits until all have ended, as they should. ended, which may be nil, is told of

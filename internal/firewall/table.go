@@ -97,7 +97,8 @@ func (t table) change(k socket, command, flags int, addrs ...netip.Addr) error {
 	for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
 		err := k.Transact(t.elements(command, flags, chunk...))
 		if errors.Is(err, unix.ENFILE) {
-			return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull, t.opts.MaxAddresses, nftSetName(t.v6))
+			return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull,
+				t.opts.MaxAddresses, nftSetName(t.v6))
 		}
 		if err != nil {
 			return err
@@ -268,7 +269,8 @@ func (t table) fault(k socket) string {
 	for _, chain := range t.baseChains() {
 		rules, err := ourTable.rules(k, chain)
 		if err != nil || !setRuleStands(rules, nftSetName(t.v6), t.opts.Target) {
-			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain, nftTableName, nftSetName(t.v6))
+			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain,
+				nftTableName, nftSetName(t.v6))
 		}
 	}
 	return ""
@@ -326,7 +328,8 @@ func (t table) build(missing map[bool]bool) error {
 		}
 	}
 	accept := nftables.ChainPolicyAccept
-	hooks := map[string]*nftables.ChainHook{nftInput: nftables.ChainHookInput, nftForward: nftables.ChainHookForward}
+	hooks := map[string]*nftables.ChainHook{nftInput: nftables.ChainHookInput,
+		nftForward: nftables.ChainHookForward}
 	for _, name := range t.baseChains() {
 		chain := conn.AddChain(&nftables.Chain{
 			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hooks[name],
@@ -356,14 +359,16 @@ func (t table) dropSet(v6 bool) []expr.Any {
 		&expr.Lookup{SourceRegister: 1, SetName: nftSetName(v6)},
 	}
 	if t.opts.Target == "REJECT" {
-		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
+		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH,
+			Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
 	}
 	return append(rule, &expr.Verdict{Kind: expr.VerdictDrop})
 }
 
 // foreignPart says that part of the table is somebody else's.
 func foreignPart(what string) error {
-	return fmt.Errorf("table inet %s: %w (nft delete table inet %s makes room for ours): %s", nftTableName, errForeign, nftTableName, what)
+	return fmt.Errorf("table inet %s: %w (nft delete table inet %s makes room for ours): %s", nftTableName,
+		errForeign, nftTableName, what)
 }
 
 // checkChains fails where a chain is not hooked as ours are: nf_tables changes no hook.
@@ -396,7 +401,8 @@ func (t table) setExists(k socket, v6 bool) (bool, error) {
 	}
 	switch flags := netlink.Uint32(netlink.Find(set, unix.NFTA_SET_FLAGS)) &^ unix.NFT_SET_EVAL; {
 	case flags&unix.NFT_SET_TIMEOUT != 0:
-		return false, foreignPart("set " + nftSetName(v6) + " has a timeout, by which blocks end by themselves")
+		return false, foreignPart("set " + nftSetName(v6) +
+			" has a timeout, by which blocks end by themselves")
 	case flags != 0 || netlink.Uint32(netlink.Find(set, unix.NFTA_SET_KEY_LEN)) != length:
 		return false, foreignPart("set " + nftSetName(v6) + " is of another kind")
 	}
