@@ -81,7 +81,8 @@ func parse(args []string) (*bench, error) {
 	storms := flags.String("storms", "200,1000", "numbers of adds at once; empty for none")
 	flags.StringVar(&b.bin, "bin", "build", "folder of the built programs")
 	flags.IntVar(&b.runs, "runs", 100, "runs of each command, at the most")
-	flags.DurationVar(&b.limit, "limit", 8*time.Second, fmt.Sprintf("after so long no more than %d runs", leastRuns))
+	flags.DurationVar(&b.limit, "limit", 8*time.Second,
+		fmt.Sprintf("after so long no more than %d runs", leastRuns))
 	flags.DurationVar(&b.total, "for", 4*time.Minute, "after so long the rest is left out")
 	flags.IntVar(&b.whole, "list", 100_000, "addresses to import, list and maintain; 0 for none")
 	flags.BoolVar(&b.packetRate, "packets", true, "measure the packet rate")
@@ -127,7 +128,9 @@ func isolate() (err error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), roleVariable+"=bench", folderVariable+"="+folder)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Setpgid: true, Pdeathsig: syscall.SIGKILL,
+	}
 	runtime.LockOSThread() // its end would be taken for that of the parent
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("in namespaces of its own (root is needed): %w", err)
@@ -160,7 +163,9 @@ func (b *bench) all(out io.Writer) (err error) {
 		return err
 	}
 	r := results{Machine: machine(b.folder)}
-	chosen := slices.DeleteFunc(slices.Clone(cases), func(c benchCase) bool { return !strings.Contains(c.name, b.only) })
+	chosen := slices.DeleteFunc(slices.Clone(cases), func(c benchCase) bool {
+		return !strings.Contains(c.name, b.only)
+	})
 	end := time.Now().Add(b.total)
 	var failed error
 	for i, c := range chosen {

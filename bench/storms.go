@@ -93,15 +93,22 @@ const flooding = 600
 var (
 	floodPrograms = []string{"firewall-drop", "custom-firewall-drop", "host-deny", "email-notification"}
 	floodConfig   = map[string]string{
-		"etc/active-response.toml": "[host_deny]\nfile = \"HOME/hosts.deny\"\n[mail]\nlinger = \"1s\"\ntimeout = \"1s\"\n",
-		"etc/ossec.conf": "<ossec_config><global><email_to>root@localhost</email_to><email_from>ossec@localhost</email_from>" +
-			"<smtp_server>127.0.0.1</smtp_server><smtp_port>1</smtp_port></global></ossec_config>\n",
+		"etc/active-response.toml": `host_deny.file = "HOME/hosts.deny"
+mail.linger = "1s"
+mail.timeout = "1s"
+`,
+		"etc/ossec.conf": `<ossec_config><global>
+<email_to>root@localhost</email_to><email_from>ossec@localhost</email_from>
+<smtp_server>127.0.0.1</smtp_server><smtp_port>1</smtp_port>
+</global></ossec_config>
+`,
 	}
 )
 
 // flood starts all programs for all addresses at once. The queued mail stays: nobody takes it.
 func (b *bench) flood() (row stormRow, err error) {
-	row = stormRow{Case: fmt.Sprintf("%d x %d programs", flooding, len(floodPrograms)), AtOnce: flooding * len(floodPrograms)}
+	row.Case = fmt.Sprintf("%d x %d programs", flooding, len(floodPrograms))
+	row.AtOnce = flooding * len(floodPrograms)
 	var h, calm *host
 	defer func() { closeAll(&err, h, calm) }()
 	for _, place := range []**host{&h, &calm} {
@@ -109,7 +116,8 @@ func (b *bench) flood() (row stormRow, err error) {
 			return row, err
 		}
 		for name, text := range floodConfig {
-			if err := os.WriteFile((*place).file(name), []byte(strings.ReplaceAll(text, "HOME", (*place).home)), 0o644); err != nil {
+			text = strings.ReplaceAll(text, "HOME", (*place).home)
+			if err := os.WriteFile((*place).file(name), []byte(text), 0o644); err != nil {
 				return row, err
 			}
 		}
@@ -139,7 +147,8 @@ func (b *bench) flood() (row stormRow, err error) {
 		return row, err
 	}
 	row.judge(done, alone.mean())
-	for _, shows := range [][]string{{"iptables -w -S OSSEC_AR", "ipset save ossec_ar4"}, {"cat HOME/hosts.deny"}} {
+	firewall := []string{"iptables -w -S OSSEC_AR", "ipset save ossec_ar4"}
+	for _, shows := range [][]string{firewall, {"cat HOME/hosts.deny"}} {
 		there, err := h.standing(shows, flooding)
 		if err != nil {
 			return row, err

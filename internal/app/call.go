@@ -22,8 +22,8 @@ type Call struct {
 	// ByHand reports that a person typed it: he is answered on standard output.
 	ByHand bool
 	DryRun bool // only say what would be done
-	// Daemon is OSSEC's or Wazuh's daemon that called, as it was in the beginning; nil for any
-	// other caller.
+	// Daemon is OSSEC's or Wazuh's daemon that called, found before anything else is done; nil for
+	// any other caller.
 	Daemon *lease.Daemon
 
 	Settings config.Config
@@ -43,7 +43,8 @@ func (p *Program) ReadCall(toTool ...string) (c Call, asked bool, status int) {
 		c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
 		p.loadSettings(&c)
 		c.Conn = arproto.NewConn(p.Stdin, p.Stdout)
-		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration, c.Settings.Wazuh.AddressFields)
+		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration,
+			c.Settings.Wazuh.AddressFields)
 		c.Request, c.Fault = *request, err
 		return c, true, 0
 	case len(args) == 0 || slices.Contains([]string{"help", "--help", "-h"}, args[0]):
@@ -103,7 +104,8 @@ func (p *Program) mistake(args []string, byHand bool) error {
 			p.Name, action, arproto.Quote(user))
 	}
 	if _, err := arproto.ParseAddr(user); err == nil {
-		return fmt.Errorf("%s takes one address (found %s in the place of the user)", action, arproto.Quote(user))
+		return fmt.Errorf("%s takes one address (found %s in the place of the user)",
+			action, arproto.Quote(user))
 	}
 	return nil
 }
@@ -120,7 +122,8 @@ func (c *Call) NoAddress() error {
 	if fields == nil {
 		fields = arproto.DefaultAddressFields()
 	}
-	return fmt.Errorf("no address in the request: none of wazuh.address_fields holds one (%s)", strings.Join(fields, ", "))
+	return fmt.Errorf("no address in the request: none of wazuh.address_fields holds one (%s)",
+		strings.Join(fields, ", "))
 }
 
 // usage prints how a response is called.

@@ -155,9 +155,11 @@ func address(text string) (arproto.Request, error) {
 	case err == nil:
 		return arproto.Request{Addr: addr}, nil
 	case strings.Contains(text, "/"):
-		return arproto.Request{}, fmt.Errorf("%s is a network: only single addresses are blocked", printable.Line(text))
+		return arproto.Request{}, fmt.Errorf("%s is a network: only single addresses are blocked",
+			printable.Line(text))
 	case errors.As(err, &bad):
-		return arproto.Request{}, fmt.Errorf("%s is no address to block: %s", printable.Line(text), bad.Reason)
+		return arproto.Request{}, fmt.Errorf("%s is no address to block: %s",
+			printable.Line(text), bad.Reason)
 	}
 	return arproto.Request{}, err
 }

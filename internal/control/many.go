@@ -129,7 +129,8 @@ func (t *tool) failed(r *response, err error) {
 
 // logUnblocked logs a line for each address, many with one write.
 func (r *response) logUnblocked(addrs []netip.Addr, why string) {
-	r.logEach(arlog.StatusDelete, addrs, func(a netip.Addr) string { return arlog.Unblocked(a, "") + " " + why })
+	r.logEach(arlog.StatusDelete, addrs,
+		func(a netip.Addr) string { return arlog.Unblocked(a, "") + " " + why })
 }
 
 func (r *response) logEach(status arlog.Status, addrs []netip.Addr, message func(netip.Addr) string) {
@@ -137,7 +138,8 @@ func (r *response) logEach(status arlog.Status, addrs []netip.Addr, message func
 	for part := range slices.Chunk(addrs, atOnce) {
 		entries := make([]record.Entry, 0, len(part))
 		for _, addr := range part {
-			entries = append(entries, record.Entry{Status: status, Message: message(addr), About: arproto.Request{Addr: addr}})
+			entries = append(entries, record.Entry{Status: status, Message: message(addr),
+				About: arproto.Request{Addr: addr}})
 		}
 		r.log.Write(entries...)
 	}

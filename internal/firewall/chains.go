@@ -112,7 +112,8 @@ func passAt(rules []rule) int {
 
 // setRuleStands reports whether rules, those of our chain, drop a set by the target.
 func setRuleStands(rules []rule, set, target string) bool {
-	return slices.ContainsFunc(rules[:passAt(rules)], func(r rule) bool { return r.onSet(set) && r.target == target })
+	return slices.ContainsFunc(rules[:passAt(rules)],
+		func(r rule) bool { return r.onSet(set) && r.target == target })
 }
 
 // parseChains reads what `iptables -v -S` prints: -P or -N for each chain, -A for each rule in

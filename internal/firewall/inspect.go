@@ -33,7 +33,8 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 		return enforcer.Finding{What: what, Verdict: enforcer.Fault, Found: found, Mend: mend}
 	}
 	if s.absent != nil {
-		return []enforcer.Finding{fault(s.absent.Error()+": attackers that come by it are not blocked", "install iptables with the system's package manager")}
+		return []enforcer.Finding{fault(s.absent.Error()+": attackers that come by it are not blocked",
+			"install iptables with the system's package manager")}
 	}
 	l, err := s.list(ctx)
 	switch {
@@ -42,7 +43,8 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 	case errors.Is(err, errAbsent):
 		return nil
 	case err != nil:
-		return []enforcer.Finding{fault(err.Error(), "load the kernel's modules: modprobe nf_tables, or iptable_filter, ip_set_hash_ip")}
+		return []enforcer.Finding{fault(err.Error(),
+			"load the kernel's modules: modprobe nf_tables, or iptable_filter, ip_set_hash_ip")}
 	}
 	var found []enforcer.Finding
 	for _, why := range l.Faults {
@@ -51,7 +53,8 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 	switch b := s.used.(type) {
 	case auto:
 		if err := b.set.trouble(ctx); err != nil { // all become rules
-			found = append(found, enforcer.Finding{What: what, Verdict: enforcer.Warn, Found: err.Error(), Mend: mendOf(err)})
+			found = append(found, enforcer.Finding{What: what, Verdict: enforcer.Warn,
+				Found: err.Error(), Mend: mendOf(err)})
 		}
 	case set:
 		err = b.trouble(ctx)
@@ -63,7 +66,8 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 	}
 	if len(found) == 0 {
 		found = append(found, enforcer.Finding{
-			What: what, Verdict: enforcer.OK, Found: fmt.Sprintf("%d addresses are blocked by %s", len(l.Blocks), s.used.name()),
+			What: what, Verdict: enforcer.OK,
+			Found: fmt.Sprintf("%d addresses are blocked by %s", len(l.Blocks), s.used.name()),
 		})
 	}
 	return found

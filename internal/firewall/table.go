@@ -53,9 +53,7 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 	if err != nil {
 		return out, err
 	}
-	if out.Made, err = t.ensure(ctx, k); err == nil {
-		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|unix.NLM_F_EXCL, addr)
-	}
+	out.Made, err = t.put(ctx, k, unix.NLM_F_EXCL, addr)
 	if errors.Is(err, unix.EEXIST) {
 		out.Already, err = !out.Made, nil
 	}
@@ -67,13 +65,30 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 
 func (t table) addAll(ctx context.Context, addrs []netip.Addr) error {
 	k, err := t.kernel.dial(ctx)
-	if err == nil {
-		_, err = t.ensure(ctx, k)
-	}
 	if err != nil {
 		return err
 	}
-	return t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addrs...)
+	_, err = t.put(ctx, k, 0, addrs...)
+	return err
+}
+
+// put makes the table whole and adds elements; somebody may take the table away in between. With
+// the flag NLM_F_EXCL, an element that is there is EEXIST.
+func (t table) put(ctx context.Context, k socket, flags int, addrs ...netip.Addr) (made bool, err error) {
+	var exists error
+	err = t.tryAgain(ctx, func() error {
+		now, err := t.ensure(ctx, k)
+		made = made || now
+		if err != nil {
+			return err
+		}
+		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|flags, addrs...)
+		if errors.Is(err, unix.EEXIST) {
+			exists, err = err, nil
+		}
+		return err
+	})
+	return made, errors.Join(exists, err)
 }
 
 // change adds or deletes elements, some in each transaction.
@@ -82,7 +97,8 @@ func (t table) change(k socket, command, flags int, addrs ...netip.Addr) error {
 	for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
 		err := k.Transact(t.elements(command, flags, chunk...))
 		if errors.Is(err, unix.ENFILE) {
-			return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull, t.opts.MaxAddresses, nftSetName(t.v6))
+			return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull,
+				t.opts.MaxAddresses, nftSetName(t.v6))
 		}
 		if err != nil {
 			return err
@@ -131,7 +147,7 @@ func (t table) removeAll(ctx context.Context, addrs []netip.Addr) error {
 	for _, addr := range addrs {
 		wanted[addr] = true
 	}
-	return tryAgain(ctx, func() error { // another process may be first
+	return t.tryAgain(ctx, func() error { // another process may be first
 		members, err := t.members(k)
 		if err != nil {
 			return err
@@ -253,7 +269,8 @@ func (t table) fault(k socket) string {
 	for _, chain := range t.baseChains() {
 		rules, err := ourTable.rules(k, chain)
 		if err != nil || !setRuleStands(rules, nftSetName(t.v6), t.opts.Target) {
-			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain, nftTableName, nftSetName(t.v6))
+			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain,
+				nftTableName, nftSetName(t.v6))
 		}
 	}
 	return ""
@@ -267,7 +284,7 @@ func (t table) ensure(ctx context.Context, k socket) (made bool, err error) {
 		return false, err
 	}
 	defer t.lock()()
-	err = tryAgain(ctx, func() error {
+	err = t.tryAgain(ctx, func() error {
 		missing := map[bool]bool{}
 		for _, v6 := range []bool{false, true} {
 			exists, err := t.setExists(k, v6)
@@ -311,7 +328,8 @@ func (t table) build(missing map[bool]bool) error {
 		}
 	}
 	accept := nftables.ChainPolicyAccept
-	hooks := map[string]*nftables.ChainHook{nftInput: nftables.ChainHookInput, nftForward: nftables.ChainHookForward}
+	hooks := map[string]*nftables.ChainHook{nftInput: nftables.ChainHookInput,
+		nftForward: nftables.ChainHookForward}
 	for _, name := range t.baseChains() {
 		chain := conn.AddChain(&nftables.Chain{
 			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hooks[name],
@@ -341,14 +359,16 @@ func (t table) dropSet(v6 bool) []expr.Any {
 		&expr.Lookup{SourceRegister: 1, SetName: nftSetName(v6)},
 	}
 	if t.opts.Target == "REJECT" {
-		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
+		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH,
+			Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
 	}
 	return append(rule, &expr.Verdict{Kind: expr.VerdictDrop})
 }
 
 // foreignPart says that part of the table is somebody else's.
 func foreignPart(what string) error {
-	return fmt.Errorf("table inet %s: %w (nft delete table inet %s makes room for ours): %s", nftTableName, errForeign, nftTableName, what)
+	return fmt.Errorf("table inet %s: %w (nft delete table inet %s makes room for ours): %s", nftTableName,
+		errForeign, nftTableName, what)
 }
 
 // checkChains fails where a chain is not hooked as ours are: nf_tables changes no hook.
@@ -381,7 +401,8 @@ func (t table) setExists(k socket, v6 bool) (bool, error) {
 	}
 	switch flags := netlink.Uint32(netlink.Find(set, unix.NFTA_SET_FLAGS)) &^ unix.NFT_SET_EVAL; {
 	case flags&unix.NFT_SET_TIMEOUT != 0:
-		return false, foreignPart("set " + nftSetName(v6) + " has a timeout, by which blocks end by themselves")
+		return false, foreignPart("set " + nftSetName(v6) +
+			" has a timeout, by which blocks end by themselves")
 	case flags != 0 || netlink.Uint32(netlink.Find(set, unix.NFTA_SET_KEY_LEN)) != length:
 		return false, foreignPart("set " + nftSetName(v6) + " is of another kind")
 	}

@@ -156,7 +156,8 @@ func (h *Holder) Free(ctx context.Context, addr netip.Addr) (Released, error) {
 // release ends the leases on addr that mine chooses; with seen, only if that lease is still what
 // it was. They are first marked as being lifted, so that the block is not forgotten should lifting
 // it fail or the process be killed.
-func (h *Holder) release(ctx context.Context, addr netip.Addr, mine func(lease.Lease) bool, seen *lease.Lease) (Released, error) {
+func (h *Holder) release(ctx context.Context, addr netip.Addr, mine func(lease.Lease) bool,
+	seen *lease.Lease) (Released, error) {
 	var r Released
 	lock, err := h.Leases.LockAddr(addr)
 	defer lock.Release()
@@ -191,7 +192,8 @@ func (r *Released) give(tx *lease.Tx, addr netip.Addr, mine func(lease.Lease) bo
 			r.Others = append(r.Others, l)
 		}
 	}
-	if seen != nil && (len(back) != 1 || !back[0].Renewed.Equal(seen.Renewed) || back[0].State != seen.State) {
+	if seen != nil && (len(back) != 1 || !back[0].Renewed.Equal(seen.Renewed) ||
+		back[0].State != seen.State) {
 		return ErrRenewed
 	}
 	for _, l := range back {

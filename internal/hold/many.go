@@ -80,7 +80,8 @@ func markWaiting(store *lease.Store, addrs, blocked []netip.Addr, cause error) e
 
 // ReleaseProgram ends all leases of one program and lifts the blocks that nobody else holds,
 // which it returns. What cannot be lifted is not forgotten.
-func (h *Holder) ReleaseProgram(ctx context.Context, program string, progress func(done int)) ([]netip.Addr, error) {
+func (h *Holder) ReleaseProgram(ctx context.Context, program string,
+	progress func(done int)) ([]netip.Addr, error) {
 	return h.releaseAll(ctx, func(l lease.Lease) bool { return l.Program == program }, progress)
 }
 
@@ -106,7 +107,8 @@ func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]netip.Ad
 	return freed, h.Enforcer.Flush(ctx)
 }
 
-func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool, progress func(done int)) (freed []netip.Addr, err error) {
+func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
+	progress func(done int)) (freed []netip.Addr, err error) {
 	var addrs []netip.Addr
 	err = h.Each(func(l lease.Lease) error { // in order of address
 		if n := len(addrs); mine(l) && (n == 0 || addrs[n-1] != l.Addr) {
@@ -145,7 +147,8 @@ func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool, pr
 
 // giveAll gives the leases back that mine chooses, and returns the addresses that nobody holds
 // any more.
-func giveAll(store *lease.Store, addrs []netip.Addr, mine func(lease.Lease) bool) (free []netip.Addr, err error) {
+func giveAll(store *lease.Store, addrs []netip.Addr,
+	mine func(lease.Lease) bool) (free []netip.Addr, err error) {
 	err = store.Update(func(tx *lease.Tx) error {
 		free = free[:0]
 		for _, addr := range addrs {

@@ -128,7 +128,8 @@ func (r *responder) daemonHolds(request arproto.Request) bool {
 	if r.Conn == nil {
 		return false
 	}
-	goOn, err := r.Conn.CheckKeys(r.kind.Name, []string{request.Key()}, r.Settings.Wazuh.ReplyTimeout.Duration)
+	goOn, err := r.Conn.CheckKeys(r.kind.Name, []string{request.Key()},
+		r.Settings.Wazuh.ReplyTimeout.Duration)
 	if err != nil {
 		r.Complain(fmt.Errorf("asking the daemon: %w (the address is blocked all the same)", err))
 	}
@@ -164,7 +165,8 @@ func (r *responder) delete(ctx context.Context, request arproto.Request) int {
 	case !stood && !released.Leased:
 		r.say("%s was not blocked", request.Addr)
 	default:
-		r.log.Write(record.Entry{Status: arlog.StatusDelete, Message: arlog.Unblocked(request.Addr, request.User) + r.byHand(), About: request})
+		r.log.Write(record.Entry{Status: arlog.StatusDelete,
+			Message: arlog.Unblocked(request.Addr, request.User) + r.byHand(), About: request})
 		r.say("Unblocked IP: %s", request.Addr)
 	}
 	r.leaseFaults(request, released.LeaseErr)
@@ -253,7 +255,8 @@ func (r *responder) fail(request arproto.Request, err error) int {
 }
 
 func (r *responder) skip(request arproto.Request, why string) int {
-	r.log.Write(record.Entry{Status: arlog.StatusSkip, Message: arlog.Skipped(request.Addr, why), About: request})
+	r.log.Write(record.Entry{Status: arlog.StatusSkip,
+		Message: arlog.Skipped(request.Addr, why), About: request})
 	r.say("Skipped IP: %s: %s", request.Addr, why)
 	return app.ExitOK
 }
