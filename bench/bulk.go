@@ -43,7 +43,7 @@ func (b *bench) lists(c benchCase, count int) (row bulkRow, err error) {
 	if row.Import, imported, err = fill(count); err != nil {
 		return row, err
 	}
-	calm()
+	b.calm()
 	seconds, listed, err := step(count, "list")
 	if err != nil {
 		return row, err
