@@ -94,8 +94,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 		s.listed = nil
 		return err
 	}
-	ours, exists := all[Chain]
-	if !exists {
+	if _, exists := all[Chain]; !exists {
 		if err = open(); err == nil {
 			err = ipt.NewChain(filter, Chain)
 		}
@@ -105,7 +104,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 		changes = append(changes, "made chain "+Chain)
 	}
 	if bySet {
-		change, err := s.mendSetRule(ctx, ours)
+		change, err := s.mendSetRule(ctx, all.look)
 		if err != nil {
 			return changes, err
 		}
@@ -140,16 +139,17 @@ func countJumps(rules []rule) (n int) {
 	return n
 }
 
-// mendSetRule makes our chain drop the set before all else, by one rule. ours are its rules.
-func (s *side) mendSetRule(ctx context.Context, ours []rule) (changes []string, err error) {
+// mendSetRule makes our chain drop the set before all else, by one rule.
+func (s *side) mendSetRule(ctx context.Context, l look) (changes []string, err error) {
 	name := setName(s.v6)
+	ours, _ := l(Chain)
 	var commands []string
 	for _, r := range ours {
 		if r.onSet(name) && r.drops() {
 			commands = append(commands, "-D "+Chain+" "+joinWords(r.spec))
 		}
 	}
-	if len(commands) == 1 && setRuleStands(ours, name, s.opts.Target) {
+	if len(commands) == 1 && l.setRuleStands(ours, name, s.opts.Target) {
 		return nil, nil
 	}
 	if err := s.commands(ctx, append(commands, "-I "+Chain+" 1 "+joinWords(s.setRule()))...); err != nil {

@@ -247,9 +247,9 @@ func (t table) fault(k socket) string {
 	if err == nil && netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_FLAGS))&unix.NFT_TABLE_F_DORMANT != 0 {
 		return "table inet " + nftTableName + " is dormant"
 	}
+	l := ourTable.look(k)
 	for _, chain := range t.baseChains() {
-		rules, err := ourTable.rules(k, chain)
-		if err != nil || !setRuleStands(rules, nftSetName(t.v6), t.opts.Target) {
+		if rules, _ := l(chain); !l.setRuleStands(rules, nftSetName(t.v6), t.opts.Target) {
 			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain, nftTableName, nftSetName(t.v6))
 		}
 	}
