@@ -16,9 +16,9 @@ import (
 // fault, or a warning, of the row that looks at it.
 func TestCheckNamesWhatIsBroken(t *testing.T) {
 	for _, tt := range []struct{ name, backend, damage, row string }{
-		{"nothing", "iptables", "true", `^ok +iptables jump +-  INPUT jumps to OSSEC_AR before all else$`},
-		{"jump removed", "iptables", "iptables -D INPUT -j OSSEC_AR", `^FAULT +iptables jump `},
-		{"a rule before the jump accepts all", "iptables", "iptables -I INPUT -j ACCEPT", `^FAULT +iptables jump +-  rule 1 of chain INPUT, before the jump to OSSEC_AR, lets everybody through`},
+		{"nothing", "iptables", "true", `^ok +firewall, IPv4 +-  1 addresses are blocked by chain OSSEC_AR of iptables$`},
+		{"jump removed", "iptables", "iptables -D INPUT -j OSSEC_AR", `^FAULT +firewall, IPv4 +-  INPUT does not jump to OSSEC_AR$`},
+		{"a rule before the jump accepts all", "iptables", "iptables -I INPUT -j ACCEPT", `^FAULT +firewall, IPv4 +-  the jump in INPUT stands behind rule 1, which accepts$`},
 		{"rules flushed", "iptables", "iptables -F OSSEC_AR", `^(FAULT|warn) +leases .*203\.0\.113\.7`},
 		{"ipset not matched", "ipset", "iptables -F OSSEC_AR", `^FAULT +.*ossec_ar4`},
 		{"nftables table deleted", "nftables", "nft delete table inet ossec_ar", `^(FAULT|warn) +leases .*203\.0\.113\.7`},

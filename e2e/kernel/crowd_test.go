@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -55,7 +56,7 @@ func (b blocker) set(t *testing.T) string {
 	switch {
 	case b.variant != "":
 		bindTools(t, chooseVariant(t, b.variant))
-	case b.name == "ipset", b.name == "auto":
+	case b.name == "ipset", strings.HasPrefix(b.name, "auto"):
 		needSets(t)
 	case b.name == "nftables":
 		needTables(t)

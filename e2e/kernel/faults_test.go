@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,26 +9,21 @@ import (
 	"time"
 )
 
+// complaints is where what the started responses say goes to: the test's own /run.
+const complaints = "/run/complaints"
+
 // start starts a response as the daemon does, without waiting.
 func start(t *testing.T, path string, args ...string) *exec.Cmd {
 	t.Helper()
+	to, err := os.OpenFile(complaints, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	must(t, err)
+	defer to.Close()
 	cmd := exec.Command(path, args...)
-	cmd.Dir, cmd.Env = "/", []string{}
+	cmd.Dir, cmd.Env, cmd.Stderr = "/", []string{}, to
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	return cmd
-}
-
-// startAdds starts a response for the first n addresses of a net, which is text that a
-// number makes an address.
-func startAdds(t *testing.T, program, net string, n int) []*exec.Cmd {
-	t.Helper()
-	commands := make([]*exec.Cmd, n)
-	for i := range commands {
-		commands[i] = start(t, program, "add", "-", fmt.Sprintf("%s%d", net, i), "1.1", "5712")
-	}
-	return commands
 }
 
 // waitForAll waits until all have ended, as they should. ended, which may be nil, is told of
@@ -38,7 +32,8 @@ func waitForAll(t *testing.T, commands []*exec.Cmd, ended func(i int)) {
 	t.Helper()
 	for i, cmd := range commands {
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("call %d, %q: %v", i, cmd.Args[1:], err)
+			said, _ := os.ReadFile(complaints) // more than nothing
+			t.Errorf("call %d, %q: %v; all of them said:\n%.2000s", i, cmd.Args[1:], err, said)
 		}
 		if ended != nil {
 			ended(i)

@@ -139,8 +139,10 @@ func passes(t *testing.T, step string, attacker *Host, all []heldOpen, want bool
 			continue // what was sent before is still on its way, over and over
 		}
 		waiting.Go(func() {
-			_, err := io.WriteString(h.conn, step)
-			err = errors.Join(err, h.conn.SetDeadline(time.Now().Add(wait)))
+			err := h.conn.SetDeadline(time.Now().Add(wait))
+			if err == nil {
+				_, err = io.WriteString(h.conn, step)
+			}
 			heard, readErr := io.ReadAll(h.conn) // what was sent before may have come back while it was open
 			if err != nil || strings.Contains(string(heard), step) || !errors.Is(readErr, os.ErrDeadlineExceeded) {
 				t.Errorf("%s: the old connection from %s: %v, heard %q, %v, want silence", step, h.from, err, heard, readErr)

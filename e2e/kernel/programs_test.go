@@ -175,7 +175,7 @@ func agrees(t *testing.T, program string) {
 	t.Helper()
 	var here Host
 	if got, err := here.Try(t, tool(program, "repair", "--dry-run")); err != nil || got != "nothing differs\n" {
-		t.Errorf("leases and host differ: %v\n%.4000s", err, got)
+		t.Errorf("leases and host differ: %v\n%.600s", err, got)
 	}
 }
 
@@ -195,7 +195,7 @@ func heals(t *testing.T, program string) (logged string) {
 	agrees(t, program)
 	maintain(t, program)
 	if again := logOf(t, program); again != healed {
-		t.Errorf("a second maintain logs:\n%s", strings.TrimPrefix(again, healed))
+		t.Errorf("a second maintain logs:\n%.600s", strings.TrimPrefix(again, healed))
 	}
 	return strings.TrimPrefix(healed, before)
 }

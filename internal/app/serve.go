@@ -63,11 +63,12 @@ func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
 	c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
 	c.ByHand = c.DryRun || len(args) <= 2 && c.Daemon == nil
 	if c.Daemon == nil {
-		if err := mistake(args, c.ByHand); err != nil {
+		if err := p.mistake(args, c.ByHand); err != nil {
 			p.Complain(err)
 			return ExitFailed
 		}
-	} else {
+	}
+	if !c.ByHand {
 		p.KeepWriting()
 	}
 	if c.ByHand && len(args) == 2 {
@@ -86,7 +87,7 @@ func isAction(word string) bool { return word == string(arproto.Add) || word == 
 // mistake returns what only a person who mistyped would say: no address, one that is none, an
 // option or a second address in the place of the user. Where a daemon called, a user may be named
 // anything; from four words on there is an alert id, which no person types.
-func mistake(args []string, byHand bool) error {
+func (p *Program) mistake(args []string, byHand bool) error {
 	action := args[0]
 	switch {
 	case len(args) == 1:
@@ -99,8 +100,8 @@ func mistake(args []string, byHand bool) error {
 	}
 	user := args[1]
 	if strings.HasPrefix(user, "-") && len(user) > 1 { // old agents pass "-" for none
-		return fmt.Errorf("options stand before the command, as in --dry-run %s ADDRESS (found %s in the place of the user)",
-			action, arproto.Quote(user))
+		return fmt.Errorf("options stand before the command, as in %s --dry-run %s ADDRESS (found %s in the place of the user)",
+			p.Name, action, arproto.Quote(user))
 	}
 	if _, err := arproto.ParseAddr(user); err == nil {
 		return fmt.Errorf("%s takes one address (found %s in the place of the user)", action, arproto.Quote(user))
@@ -108,8 +109,20 @@ func mistake(args []string, byHand bool) error {
 	return nil
 }
 
-// ErrNoAddress is a call whose <command> expects no address.
-var ErrNoAddress = errors.New(`no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`)
+// errNoAddress is a call of OSSEC whose <command> expects no address.
+var errNoAddress = errors.New(`no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`)
+
+// NoAddress returns the error of a request without an address, for a response that needs one.
+func (c *Call) NoAddress() error {
+	if !c.Request.Dialect.JSON() {
+		return errNoAddress
+	}
+	fields := c.Settings.Wazuh.AddressFields
+	if fields == nil {
+		fields = arproto.DefaultAddressFields()
+	}
+	return fmt.Errorf("no address in the request: none of wazuh.address_fields holds one (%s)", strings.Join(fields, ", "))
+}
 
 // usage prints how a response is called.
 func (p *Program) usage() int {

@@ -15,8 +15,11 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
+// enforcement looks at what is blocked, and at the leases.
+type enforcement struct{ *host }
+
 // inspect lets the enforcer look itself over.
-func (h *host) inspect(ctx context.Context) []Finding {
+func (h enforcement) inspect(ctx context.Context) []Finding {
 	if h.subject.Failure != nil {
 		return []Finding{fault("see active-response.toml above", "%v", h.subject.Failure)}
 	}
@@ -30,7 +33,7 @@ func (h *host) inspect(ctx context.Context) []Finding {
 }
 
 // effect looks for what makes blocks have an effect on this host.
-func (h *host) effect() []Finding {
+func (h enforcement) effect() []Finding {
 	if h.subject.Hold.Kind.Effect == nil {
 		return nil
 	}
@@ -41,7 +44,7 @@ func (h *host) effect() []Finding {
 	return []Finding{{What: "services", Verdict: enforcer.Fault, Found: text, Mend: "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name}}
 }
 
-func (h *host) cannotList(err error) Finding {
+func (h enforcement) cannotList(err error) Finding {
 	mend := "see the message; " + h.Name + " block --dry-run 192.0.2.1 shows the command that is used"
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
@@ -56,7 +59,7 @@ func (h *host) cannotList(err error) Finding {
 const minRoom = 1 << 20
 
 // leases looks at the state folder, and for what differs between leases and host.
-func (h *host) leases(ctx context.Context) []Finding {
+func (h enforcement) leases(ctx context.Context) []Finding {
 	dir := h.Home.State()
 	err := state.CheckDir(dir)
 	switch {
@@ -88,7 +91,7 @@ func (h *host) leases(ctx context.Context) []Finding {
 
 // drift looks for what differs between leases and what is in force. What a response in a file has
 // no lease for is the administrator's.
-func (h *host) drift(ctx context.Context) []Finding {
+func (h enforcement) drift(ctx context.Context) []Finding {
 	if _, err := h.subject.Hold.All(); err != nil {
 		return []Finding{fault(h.Name+" maintain", "%v", err)}
 	}

@@ -89,7 +89,7 @@ func (h *host) run(ctx context.Context) int {
 type topic struct {
 	what string
 	on   scope
-	look func(*host, context.Context) []Finding
+	look func(context.Context) []Finding
 }
 
 type scope int
@@ -103,38 +103,43 @@ const (
 )
 
 // shared are what all subjects have in common.
-var shared = []topic{
-	{"rights", everywhere, (*host).rights},
-	{"ossec.conf", everywhere, (*host).confFile},
-	{"active-response.toml", everywhere, (*host).settingsFile},
-	{"active response", everywhere, (*host).disabled},
-	{"rules", servers, (*host).ruleSections},
-	{"blocks", servers, (*host).responseBlocks},
-	{"order", servers, (*host).order},
-	{"level", servers, (*host).levels},
-	{"rules_id", servers, (*host).ruleLists},
-	{"timeout", servers, (*host).timeouts},
-	{"repeated_offenders", everywhere, (*host).repeats},
-	{"daemons", everywhere, (*host).daemons},
-	{"white_list", everywhere, (*host).whiteList},
-	{"own addresses", everywhere, (*host).ownAddresses},
-	{"log", everywhere, (*host).logs},
-	{"localfile", everywhere, (*host).localFiles},
-	{"clock", everywhere, (*host).clock},
+func (h *host) shared() []topic {
+	conf, blocks, log := configuration{h}, responses{h}, logs{h}
+	return []topic{
+		{"rights", everywhere, h.rights},
+		{"ossec.conf", everywhere, conf.confFile},
+		{"active-response.toml", everywhere, conf.settingsFile},
+		{"active response", everywhere, blocks.disabled},
+		{"rules", servers, conf.ruleSections},
+		{"blocks", servers, blocks.responseBlocks},
+		{"order", servers, blocks.order},
+		{"level", servers, blocks.levels},
+		{"rules_id", servers, blocks.ruleLists},
+		{"timeout", servers, blocks.timeouts},
+		{"repeated_offenders", everywhere, blocks.repeats},
+		{"daemons", everywhere, daemons{h}.running},
+		{"white_list", everywhere, whiteList{h}.entries},
+		{"own addresses", everywhere, whiteList{h}.ownAddresses},
+		{"log", everywhere, log.writable},
+		{"localfile", everywhere, log.localFiles},
+		{"clock", everywhere, log.clock},
+	}
 }
 
 // single are what each subject has for itself.
-var single = []topic{
-	{"commands", calledOnServers, (*host).commands},
-	{"executable", everywhere, (*host).executables},
-	{"ar.conf", called, (*host).responseList},
-	{"enforcer", blocking, (*host).inspect},
-	{"leases", blocking, (*host).leases},
-	{"cron", everywhere, (*host).schedule},
+func (h *host) single() []topic {
+	return []topic{
+		{"commands", calledOnServers, responses{h}.commands},
+		{"executable", everywhere, executables{h}.all},
+		{"ar.conf", called, daemons{h}.responseList},
+		{"enforcer", blocking, enforcement{h}.inspect},
+		{"leases", blocking, enforcement{h}.leases},
+		{"cron", everywhere, schedule{h}.jobs},
+	}
 }
 
 func (h *host) findings(ctx context.Context) []Finding {
-	rows := h.look(ctx, shared)
+	rows := h.look(ctx, h.shared())
 	responses, used, calls := 0, 0, 0
 	for i := range h.subjects {
 		if h.subject = &h.subjects[i]; h.subject.FromCron {
@@ -159,12 +164,12 @@ func (h *host) findings(ctx context.Context) []Finding {
 			rows = append(rows, Finding{What: h.subject.Name, Verdict: enforcer.Skip, Found: "nothing on this host uses it"})
 			continue
 		}
-		found := h.look(ctx, single)
+		found := h.look(ctx, h.single())
 		if h.subject.Extra != nil {
 			found = append(found, h.subject.Extra(ctx)...)
 		}
 		if h.Live && h.subject.blocks() {
-			found = append(found, h.live(ctx)...)
+			found = append(found, enforcement{h}.live(ctx)...)
 		}
 		for _, f := range found {
 			if !strings.HasPrefix(f.What, "cron: ") {
@@ -200,7 +205,7 @@ func (h *host) look(ctx context.Context, topics []topic) []Finding {
 	for _, t := range topics {
 		found := h.excuse(t.on)
 		if found == nil {
-			found = t.look(h, ctx)
+			found = t.look(ctx)
 		}
 		for _, f := range found {
 			if f.What == "" {

@@ -37,7 +37,7 @@ func (c *conf) users(name string) []*block {
 
 // commands looks for commands of this response that are never used, or called without
 // an address.
-func (h *host) commands(context.Context) []Finding {
+func (h responses) commands(context.Context) []Finding {
 	own := h.ownCommands()
 	if len(own) == 0 {
 		name := h.subject.Name

@@ -115,8 +115,11 @@ func (b *block) text(name string) string {
 // yes reports whether an element says yes.
 func (b *block) yes(name string) bool { return strings.EqualFold(b.text(name), "yes") }
 
+// configuration looks at ossec.conf and active-response.toml as files.
+type configuration struct{ *host }
+
 // confFile tells whether the file can be read at all.
-func (h *host) confFile(context.Context) []Finding {
+func (h configuration) confFile(context.Context) []Finding {
 	var found []Finding
 	switch c := h.conf; {
 	case errors.Is(c.err, os.ErrNotExist):
@@ -144,7 +147,7 @@ func (h *host) confFile(context.Context) []Finding {
 }
 
 // settingsFile tells the faults in active-response.toml, each with its place.
-func (h *host) settingsFile(context.Context) []Finding {
+func (h configuration) settingsFile(context.Context) []Finding {
 	path := h.Home.Settings()
 	if h.SettingsFault == nil {
 		if _, err := os.Stat(path); err != nil {

@@ -42,7 +42,7 @@ func TestContrib(t *testing.T) {
 				}
 				h := p.made()
 				h.subject = &s
-				for _, f := range h.schedule(t.Context()) {
+				for _, f := range (schedule{h}).jobs(t.Context()) {
 					if f.Verdict != isOK {
 						t.Errorf("%s %s: %s", f.Verdict, f.What, f.Found)
 					}

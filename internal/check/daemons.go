@@ -16,6 +16,9 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
+// processes is procfs, by its path.
+type processes string
+
 // running is an execd that runs.
 type running struct {
 	lease.Daemon
@@ -24,16 +27,16 @@ type running struct {
 
 // execd returns the youngest execd, nil when none runs. Its responses are the ones that
 // are called.
-func (h *host) execd() *running {
+func (p processes) execd() *running {
 	var found *running
-	for _, pid := range h.pids() {
-		d := lease.FindDaemon(h.Proc, pid)
+	for _, pid := range p.pids() {
+		d := lease.FindDaemon(string(p), pid)
 		if d != nil && (found == nil || d.Start > found.Start) {
 			found = &running{Daemon: *d}
 		}
 	}
 	if found != nil {
-		found.started = h.startTime(found.Start)
+		found.started = p.startTime(found.Start)
 	}
 	return found
 }
@@ -41,8 +44,8 @@ func (h *host) execd() *running {
 // ticks is how many clock ticks a second has in what Linux tells programs (USER_HZ).
 const ticks = 100
 
-func (h *host) startTime(start uint64) time.Time {
-	text, err := os.ReadFile(filepath.Join(h.Proc, "stat"))
+func (p processes) startTime(start uint64) time.Time {
+	text, err := os.ReadFile(filepath.Join(string(p), "stat"))
 	if err != nil {
 		return time.Time{}
 	}
@@ -57,8 +60,8 @@ func (h *host) startTime(start uint64) time.Time {
 	return time.Time{}
 }
 
-func (h *host) pids() []int {
-	entries, _ := os.ReadDir(h.Proc) // without procfs nothing runs that could be seen
+func (p processes) pids() []int {
+	entries, _ := os.ReadDir(string(p)) // without procfs nothing runs that could be seen
 	var pids []int
 	for _, e := range entries {
 		if pid, err := strconv.Atoi(e.Name()); err == nil {
@@ -70,19 +73,22 @@ func (h *host) pids() []int {
 
 // runs reports whether a process of one of these names runs. The kernel cuts names to 15
 // bytes.
-func (h *host) runs(names ...string) bool {
+func (p processes) runs(names ...string) bool {
 	const most = 15
-	return slices.ContainsFunc(h.pids(), func(pid int) bool {
-		comm, err := os.ReadFile(filepath.Join(h.Proc, strconv.Itoa(pid), "comm"))
+	return slices.ContainsFunc(p.pids(), func(pid int) bool {
+		comm, err := os.ReadFile(filepath.Join(string(p), strconv.Itoa(pid), "comm"))
 		return err == nil && slices.ContainsFunc(names, func(name string) bool {
 			return name[:min(len(name), most)] == string(bytes.TrimSpace(comm))
 		})
 	})
 }
 
-// daemons looks for those that a response is called by.
-func (h *host) daemons(context.Context) []Finding {
-	execd := h.execd()
+// daemons looks at the daemons that call responses.
+type daemons struct{ *host }
+
+// running looks for those that a response is called by.
+func (h daemons) running(context.Context) []Finding {
+	execd := h.processes().execd()
 	if execd == nil {
 		return []Finding{fault(h.control("start"), "neither ossec-execd nor wazuh-execd runs: nothing is ever called")}
 	}
@@ -92,7 +98,7 @@ func (h *host) daemons(context.Context) []Finding {
 	}
 	var found []Finding
 	for _, name := range others {
-		if !h.runs("ossec-"+name, "wazuh-"+name) {
+		if !h.processes().runs("ossec-"+name, "wazuh-"+name) {
 			found = append(found, fault(h.control("restart"), "neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name))
 		}
 	}
@@ -106,7 +112,7 @@ func (h *host) daemons(context.Context) []Finding {
 }
 
 // responseList looks whether execd is told of this response.
-func (h *host) responseList(context.Context) []Finding {
+func (h daemons) responseList(context.Context) []Finding {
 	path := h.Home.ResponseList()
 	mend := h.control("restart") + " (ossec-analysisd then writes it from ossec.conf)"
 	if h.conf.agent() {
@@ -136,7 +142,7 @@ func (h *host) responseList(context.Context) []Finding {
 }
 
 // unlisted looks for responses in ossec.conf that the list does not have as they stand.
-func (h *host) unlisted(list []ossec.ListedResponse, mend string) []Finding {
+func (h daemons) unlisted(list []ossec.ListedResponse, mend string) []Finding {
 	var found []Finding
 	for _, c := range h.ownCommands() {
 		executable := c.text("executable")

@@ -18,8 +18,11 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
-// executables looks at the files that execd is to run.
-func (h *host) executables(context.Context) []Finding {
+// executables looks at the files that are run.
+type executables struct{ *host }
+
+// all looks at the files that execd is to run.
+func (h executables) all(context.Context) []Finding {
 	if h.subject.FromCron {
 		path := h.file(h.subject)
 		return orOK(h.runnable(path), "%s is as it should be", path)
@@ -41,7 +44,7 @@ func (h *host) file(s *Subject) string {
 
 // wanted returns the executables that are configured or listed: this response's own, and
 // of others those that an <active-response> uses.
-func (h *host) wanted() []string {
+func (h executables) wanted() []string {
 	names := []string{h.subject.Name}
 	add := func(name string) {
 		if name != "" && !slices.Contains(names, name) {
@@ -67,7 +70,7 @@ var suite = []string{"firewall-drop", "host-deny", "route-null", "email-notifica
 
 // executable looks at one file that execd is to run. One of another response has to be there, no
 // more.
-func (h *host) executable(name string) []Finding {
+func (h executables) executable(name string) []Finding {
 	path := filepath.Join(h.Home.Programs(), name)
 	if strings.Contains(name, "/") {
 		return []Finding{fault("write the name alone, and put the file into "+h.Home.Programs(), "<executable> %s has a slash in it: execd looks in %s only", quote(name), h.Home.Programs())}
@@ -90,7 +93,7 @@ func (h *host) executable(name string) []Finding {
 func (h *host) reinstall() string { return "./install.sh --home " + string(h.Home) }
 
 // runnable looks whether a file of ours can be run, and by whom it could be changed.
-func (h *host) runnable(path string) []Finding {
+func (h executables) runnable(path string) []Finding {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -112,7 +115,7 @@ func (h *host) runnable(path string) []Finding {
 }
 
 // owned looks at owner and group.
-func (h *host) owned(path string, info fs.FileInfo) []Finding {
+func (h executables) owned(path string, info fs.FileInfo) []Finding {
 	stat := info.Sys().(*syscall.Stat_t)
 	name, group, known := h.group()
 	known = known && filepath.Dir(path) == h.Home.Programs() // the daemons run nothing else
@@ -128,7 +131,7 @@ func (h *host) owned(path string, info fs.FileInfo) []Finding {
 }
 
 // programFolder looks at who may put other files in the place of ours.
-func (h *host) programFolder() []Finding {
+func (h executables) programFolder() []Finding {
 	dir := h.Home.Programs()
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm()&0o002 == 0 {
@@ -139,8 +142,8 @@ func (h *host) programFolder() []Finding {
 
 // newer looks for files that execd may not know because they came after it. That one has
 // been called before shows in the log: then it was replaced, which does no harm.
-func (h *host) newer(names []string) []Finding {
-	execd := h.execd()
+func (h executables) newer(names []string) []Finding {
+	execd := h.processes().execd()
 	if execd == nil || execd.started.IsZero() {
 		return nil
 	}
@@ -152,7 +155,7 @@ func (h *host) newer(names []string) []Finding {
 			continue
 		}
 		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed), execd.Name, stamp(execd.started))
-		if h.logged(path) {
+		if logs(h).logged(path) {
 			found = append(found, warn(h.control("restart"), "%s; it has been called before, so that this does no harm as a rule", times))
 		} else {
 			found = append(found, fault(h.control("restart"), "%s: if the file is new, the daemon does not see it before it is restarted", times))

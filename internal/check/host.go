@@ -58,6 +58,8 @@ func interfaceAddresses() ([]netip.Addr, error) {
 // path returns where a file of the system is.
 func (h *host) path(name string) string { return filepath.Join(h.root, name) }
 
+func (h *host) processes() processes { return processes(h.Proc) }
+
 // rights tells when much cannot be seen.
 func (h *host) rights(context.Context) []Finding {
 	if h.user != h.owner {

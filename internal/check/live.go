@@ -28,7 +28,7 @@ const freeLimit = 30 * time.Second
 
 // live blocks an address that is nobody's, looks whether it is blocked, frees it, and
 // looks whether it is free. It writes no line in the log: OSSEC would raise an alert.
-func (h *host) live(ctx context.Context) []Finding {
+func (h enforcement) live(ctx context.Context) []Finding {
 	if h.subject.Hold == nil {
 		f := fault("see the rows above", "nothing can be blocked: %v", h.subject.Failure)
 		f.What = "live"
@@ -49,7 +49,7 @@ func (h *host) live(ctx context.Context) []Finding {
 	return found
 }
 
-func (h *host) liveOne(ctx context.Context, network netip.Addr) Finding {
+func (h enforcement) liveOne(ctx context.Context, network netip.Addr) Finding {
 	addr, err := h.unused(ctx, network)
 	if err != nil {
 		return fault("see leases and white_list above", "no address to try: %v", err)
@@ -82,7 +82,7 @@ func (h *host) liveOne(ctx context.Context, network netip.Addr) Finding {
 }
 
 // listed returns an error unless the address is listed as blocked, or with want false as free.
-func (h *host) listed(ctx context.Context, addr netip.Addr, want bool) error {
+func (h enforcement) listed(ctx context.Context, addr netip.Addr, want bool) error {
 	listing, err := h.subject.Hold.Enforcer.List(ctx)
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (h *host) listed(ctx context.Context, addr netip.Addr, want bool) error {
 
 // unused returns an address of the network that is not the host's or anybody's whom the
 // whitelist covers, nor leased or blocked.
-func (h *host) unused(ctx context.Context, network netip.Addr) (netip.Addr, error) {
+func (h enforcement) unused(ctx context.Context, network netip.Addr) (netip.Addr, error) {
 	listing, err := h.subject.Hold.Enforcer.List(ctx)
 	if err != nil {
 		return netip.Addr{}, err

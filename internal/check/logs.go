@@ -18,6 +18,9 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
+// logs looks at what is logged, and who reads it.
+type logs struct{ *host }
+
 func (h *host) logFiles() []string {
 	all := []string{h.Home.ResponseLog()}
 	for _, s := range h.subjects {
@@ -26,8 +29,8 @@ func (h *host) logFiles() []string {
 	return all
 }
 
-// logs looks whether the logs can be written, without writing.
-func (h *host) logs(context.Context) []Finding {
+// writable looks whether the logs can be written, without writing.
+func (h logs) writable(context.Context) []Finding {
 	files := h.logFiles()
 	if h.Settings.Log.JSON {
 		files = append(files, h.Home.JSONLog())
@@ -74,7 +77,7 @@ func logFile(path string) []Finding {
 const maxTail = 4 << 20
 
 // logged reports whether the log tells of a call of the program at path.
-func (h *host) logged(path string) bool {
+func (h logs) logged(path string) bool {
 	file, err := state.Open(h.Home.ResponseLog())
 	if err != nil {
 		return false
@@ -87,7 +90,7 @@ func (h *host) logged(path string) bool {
 }
 
 // localFiles looks whether OSSEC is told to read the logs.
-func (h *host) localFiles(context.Context) []Finding {
+func (h logs) localFiles(context.Context) []Finding {
 	if h.conf.unread {
 		return []Finding{skip("ossec.conf could not be read")}
 	}
@@ -114,7 +117,7 @@ func (h *host) localFiles(context.Context) []Finding {
 
 // names reports whether the location of a <localfile> means path. It may have stars in
 // it, and Wazuh takes one that is relative to its home.
-func (h *host) names(location, path string) bool {
+func (h logs) names(location, path string) bool {
 	if location == "" {
 		return false
 	}
@@ -132,7 +135,7 @@ var tooEarly = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
 const tolerance = 5 * time.Minute
 
 // clock looks for times that OSSEC's decoder or a reader of the log stumbles over.
-func (h *host) clock(context.Context) []Finding {
+func (h logs) clock(context.Context) []Finding {
 	const set = "set the clock: timedatectl set-ntp true"
 	var found []Finding
 	now := h.Now()

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// responses looks at the <active-response> and <command> blocks of ossec.conf.
+type responses struct{ *host }
+
 // What OSSEC makes of <active-response> and <command> was tried with OSSEC 4.3's
 // ossec-analysisd and ossec-execd.
 
@@ -24,7 +27,7 @@ func (c *conf) firstOfRoots() []*block {
 }
 
 // disabled looks for what switches active response off, or does not though it seems to.
-func (h *host) disabled(context.Context) []Finding {
+func (h responses) disabled(context.Context) []Finding {
 	if h.conf.unread {
 		return []Finding{skip("ossec.conf could not be read")}
 	}
@@ -52,7 +55,7 @@ func (h *host) disabled(context.Context) []Finding {
 }
 
 // responseBlocks looks for <active-response> blocks that OSSEC refuses as they stand.
-func (h *host) responseBlocks(context.Context) []Finding {
+func (h responses) responseBlocks(context.Context) []Finding {
 	var found []Finding
 	all := h.conf.all("active-response")
 	for _, b := range all {
@@ -81,13 +84,13 @@ func (h *host) responseBlocks(context.Context) []Finding {
 }
 
 // snippet is an <active-response> that would run a command.
-func (h *host) snippet(command string) string {
+func (h responses) snippet(command string) string {
 	return fmt.Sprintf("add to %s, behind its <command>: <active-response><command>%s</command><location>local</location><rules_id>5712</rules_id></active-response>",
 		h.conf.path, command)
 }
 
 // order looks for an <active-response> whose <command> is missing or stands behind it.
-func (h *host) order(context.Context) []Finding {
+func (h responses) order(context.Context) []Finding {
 	var found []Finding
 	for _, b := range h.conf.all("active-response") {
 		name := b.text("command")
@@ -122,7 +125,7 @@ func (h *host) order(context.Context) []Finding {
 const maxLevel = 20
 
 // levels looks for levels that OSSEC refuses, or that mean more than they seem to.
-func (h *host) levels(context.Context) []Finding {
+func (h responses) levels(context.Context) []Finding {
 	var found []Finding
 	for _, b := range h.conf.all("active-response") {
 		f, set := b.get("level")
@@ -161,7 +164,7 @@ func digits(text string) bool {
 }
 
 // ruleLists looks for lists of rules that OSSEC refuses or reads the head of only.
-func (h *host) ruleLists(context.Context) []Finding {
+func (h responses) ruleLists(context.Context) []Finding {
 	var found []Finding
 	for _, b := range h.conf.all("active-response") {
 		f, set := b.get("rules_id")
@@ -185,7 +188,7 @@ func (h *host) ruleLists(context.Context) []Finding {
 }
 
 // timeouts looks for timeouts that OSSEC refuses or misreads.
-func (h *host) timeouts(context.Context) []Finding {
+func (h responses) timeouts(context.Context) []Finding {
 	var found []Finding
 	for _, b := range h.conf.all("active-response") {
 		f, set := b.get("timeout")
@@ -236,7 +239,7 @@ func leadingNumber(text string) int {
 const maxRepeats = 5
 
 // repeats looks for <repeated_offenders> that have no effect, or another than meant.
-func (h *host) repeats(context.Context) []Finding {
+func (h responses) repeats(context.Context) []Finding {
 	if h.conf.unread {
 		return []Finding{skip("ossec.conf could not be read")}
 	}

@@ -9,7 +9,7 @@ import (
 // include on, over what those before include: its analysisd then misses rules that others
 // build on ("Signature ID '600' not found") and does not start, nor does the rest of OSSEC.
 // Wazuh has <ruleset>, of which there may be several.
-func (h *host) ruleSections(context.Context) []Finding {
+func (h configuration) ruleSections(context.Context) []Finding {
 	var first *block
 	var found []Finding
 	for _, b := range h.conf.all("rules") {

@@ -20,8 +20,11 @@ type Job struct {
 	Vital   bool   // nothing happens without
 }
 
-// schedule looks whether cron or systemd run what has to run now and then.
-func (h *host) schedule(context.Context) []Finding {
+// schedule looks at cron and the timers of systemd.
+type schedule struct{ *host }
+
+// jobs looks whether cron or systemd run what has to run now and then.
+func (h schedule) jobs(context.Context) []Finding {
 	var found []Finding
 	for _, job := range h.subject.Jobs {
 		what := strings.TrimSpace(h.subject.Name + " " + job.Command)
@@ -39,8 +42,8 @@ func (h *host) schedule(context.Context) []Finding {
 }
 
 // addJob is the command that has the job run from now on.
-func (h *host) addJob(job Job, what string) string {
-	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.runs(crons...) {
+func (h schedule) addJob(job Job, what string) string {
+	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.processes().runs(crons...) {
 		return "./install.sh --systemd --home " + string(h.Home)
 	}
 	return "echo '" + job.When + " root " + strings.TrimSpace(h.file(h.subject)+" "+job.Command) + "' > /etc/cron.d/" + strings.ReplaceAll(what, " ", "-")
@@ -50,7 +53,7 @@ func (h *host) addJob(job Job, what string) string {
 var crons = []string{"cron", "crond", "fcron", "anacron", "bcron-start"}
 
 // job looks for one job; the zero Finding says that nothing runs it.
-func (h *host) job(job Job) Finding {
+func (h schedule) job(job Job) Finding {
 	var passedOver Finding // has it, but is not used
 	for _, path := range h.crontabs() {
 		text, err := os.ReadFile(path)
@@ -76,7 +79,7 @@ func (h *host) job(job Job) Finding {
 }
 
 // judge says whether cron runs an entry of a table, as root and now and then.
-func (h *host) judge(path, text string, e crontab.Entry) Finding {
+func (h schedule) judge(path, text string, e crontab.Entry) Finding {
 	if reason, mend := h.cronIgnores(path, text); reason != "" {
 		return warn(mend, "%s has it, but cron ignores that file: %s", path, reason)
 	}
@@ -90,7 +93,7 @@ func (h *host) judge(path, text string, e crontab.Entry) Finding {
 		return warn("name root before the command in "+path, "%s has it, but to be run by the user %s instead of root", path, quote(e.User))
 	case e.User != "root":
 		return warn("move it into root's own table: crontab -e", "%s has it, but that is the table of the user %s", path, quote(e.User))
-	case !h.runs(crons...):
+	case !h.processes().runs(crons...):
 		return warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
 	}
 	return ok("%s has it", path)
@@ -98,7 +101,7 @@ func (h *host) judge(path, text string, e crontab.Entry) Finding {
 
 // does reports whether a command line runs the job with this home's response: what that of
 // another home does is of no use here.
-func (h *host) does(line string, job Job) bool {
+func (h schedule) does(line string, job Job) bool {
 	words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n\"'`();&|<>", r) })
 	ours := slices.ContainsFunc(words, func(word string) bool {
 		if !strings.Contains(filepath.Base(word), h.subject.Name) {
@@ -119,7 +122,7 @@ func sameFile(a, b string) bool {
 	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
-func (h *host) crontabs() []string {
+func (h schedule) crontabs() []string {
 	paths := []string{h.path("etc/crontab"), h.path("etc/anacrontab")}
 	for _, pattern := range []string{
 		"etc/cron.d/*", "etc/cron.hourly/*", "etc/cron.daily/*",
@@ -132,12 +135,12 @@ func (h *host) crontabs() []string {
 }
 
 // isSystemTable reports whether the lines of a table name the user.
-func (h *host) isSystemTable(path string) bool {
+func (h schedule) isSystemTable(path string) bool {
 	return path == h.path("etc/crontab") || filepath.Dir(path) == h.path("etc/cron.d")
 }
 
 // entries are what a table, or a script in one of cron's folders, has run.
-func (h *host) entries(path, text string) []crontab.Entry {
+func (h schedule) entries(path, text string) []crontab.Entry {
 	var all []crontab.Entry
 	add := func(user, command string) { all = append(all, crontab.Entry{User: user, Command: command}) }
 	script := strings.HasPrefix(filepath.Dir(path), h.path("etc/cron.")) && !h.isSystemTable(path)
@@ -165,7 +168,7 @@ func (h *host) entries(path, text string) []crontab.Entry {
 
 // cronIgnores returns why cron passes a file over, and what mends that (cron(8) of
 // Debian; other crons are less strict).
-func (h *host) cronIgnores(path, text string) (reason, mend string) {
+func (h schedule) cronIgnores(path, text string) (reason, mend string) {
 	if !strings.HasPrefix(path, h.path("etc")+"/") {
 		return "", ""
 	}
@@ -190,7 +193,7 @@ func (h *host) cronIgnores(path, text string) (reason, mend string) {
 var unitFolders = []string{"etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
 
 // timer looks for a unit of systemd that runs the job, and whether it is enabled.
-func (h *host) timer(job Job) Finding {
+func (h schedule) timer(job Job) Finding {
 	for _, folder := range unitFolders {
 		units, _ := filepath.Glob(filepath.Join(h.path(folder), "*.service")) // the pattern is well-formed
 		for _, path := range units {
@@ -219,7 +222,7 @@ func (h *host) timer(job Job) Finding {
 
 // executes reports whether a unit runs the job. instance stands for what a template is
 // made an instance of, "" for no template.
-func (h *host) executes(unit string, job Job, instance string) bool {
+func (h schedule) executes(unit string, job Job, instance string) bool {
 	unit = strings.ReplaceAll(unit, "\\\n", " ")
 	for line := range strings.Lines(unit) {
 		if instance != "" {
@@ -233,14 +236,14 @@ func (h *host) executes(unit string, job Job, instance string) bool {
 	return false
 }
 
-func (h *host) hasUnit(name string) bool {
+func (h schedule) hasUnit(name string) bool {
 	return slices.ContainsFunc(unitFolders, func(folder string) bool {
 		_, err := os.Stat(filepath.Join(h.path(folder), name))
 		return err == nil
 	})
 }
 
-func (h *host) enabled(unit string) bool {
+func (h schedule) enabled(unit string) bool {
 	return slices.ContainsFunc(unitFolders, func(folder string) bool {
 		links, _ := filepath.Glob(filepath.Join(h.path(folder), "*.wants", unit)) // the pattern is well-formed
 		return len(links) > 0

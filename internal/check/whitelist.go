@@ -18,9 +18,12 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// whiteList looks for entries that OSSEC ignores, that nobody can read, that cover so
+// whiteList looks at who is never blocked.
+type whiteList struct{ *host }
+
+// entries looks for entries that OSSEC ignores, that nobody can read, that cover so
 // much that nothing is ever blocked, or that are the names of nobody.
-func (h *host) whiteList(ctx context.Context) []Finding {
+func (h whiteList) entries(ctx context.Context) []Finding {
 	var found []Finding
 	var all []string   // host names
 	var others []named // those outside of ossec.conf
@@ -75,7 +78,7 @@ const maxLookups = 64
 
 // unresolved asks for names, all of them in the time that a response has for that, and
 // returns why there is no answer.
-func (h *host) unresolved(ctx context.Context, names []string) map[string]error {
+func (h whiteList) unresolved(ctx context.Context, names []string) map[string]error {
 	settings := h.Settings.Whitelist
 	ctx, cancel := context.WithTimeout(ctx, settings.ResolveTimeout.Duration)
 	defer cancel()
@@ -114,7 +117,7 @@ func (n named) nobody(dead map[string]error) []Finding {
 	return found
 }
 
-func (h *host) whitelistFiles() []string {
+func (h whiteList) whitelistFiles() []string {
 	files := append([]string{}, h.Settings.Whitelist.Files...)
 	inFolder, _ := os.ReadDir(h.Home.Whitelists()) // a missing folder is an empty one
 	for _, e := range inFolder {
@@ -143,7 +146,7 @@ func eachLine(path string, each func(text, place string)) error {
 }
 
 // confEntry looks at one entry of ossec.conf, which OSSEC reads by rules of its own.
-func (h *host) confEntry(e entry, dead map[string]error) []Finding {
+func (h whiteList) confEntry(e entry, dead map[string]error) []Finding {
 	place := h.conf.at(e.line)
 	if e.text == "" {
 		return []Finding{warn("write an address there, or take it out", "%s: an empty <%s>", place, e.name)}
@@ -275,7 +278,7 @@ func wide(text, place string) []Finding {
 }
 
 // ownAddresses looks whether the host could block itself.
-func (h *host) ownAddresses(ctx context.Context) []Finding {
+func (h whiteList) ownAddresses(ctx context.Context) []Finding {
 	own, err := h.addresses()
 	if err != nil {
 		return []Finding{fault("try again", "reading the host's own addresses: %v", err)}

@@ -17,8 +17,11 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
+// byHand are the commands block and unban.
+type byHand struct{ *tool }
+
 // block blocks addresses by hand.
-func (t *tool) block(c *cli.Context) int {
+func (t byHand) block(c *cli.Context) int {
 	requests, err := addresses(c)
 	if err != nil {
 		return t.usage(err)
@@ -59,7 +62,7 @@ func (t *tool) block(c *cli.Context) int {
 	return status
 }
 
-func (t *tool) blockOne(ctx context.Context, r *response, request arproto.Request, limit time.Duration, reason string) error {
+func (t byHand) blockOne(ctx context.Context, r *response, request arproto.Request, limit time.Duration, reason string) error {
 	now := t.Now().UTC()
 	l := lease.Lease{Addr: request.Addr, Program: Name, Since: now, Renewed: now, Reason: reason}
 	until := ""
@@ -76,7 +79,7 @@ func (t *tool) blockOne(ctx context.Context, r *response, request arproto.Reques
 	for _, note := range taken.Notes {
 		t.Advise(note)
 	}
-	t.leaseFaults(r, request, taken.LeaseErr)
+	r.leaseFaults(request, taken.LeaseErr)
 	if taken.Made {
 		if err := r.PutBack(ctx); err != nil {
 			r.log.Warn(request, fmt.Errorf("blocking again what somebody removed: %w", err))
@@ -86,7 +89,7 @@ func (t *tool) blockOne(ctx context.Context, r *response, request arproto.Reques
 }
 
 // leaseFaults reports what the leases suffered, now that the block is as it should be.
-func (t *tool) leaseFaults(r *response, request arproto.Request, err error) {
+func (r *response) leaseFaults(request arproto.Request, err error) {
 	for _, fault := range append(r.Leases.Faults(), err) {
 		r.log.Warn(request, r.about(fault))
 	}
@@ -100,7 +103,7 @@ func (t *tool) warn(r *response, faults []error) {
 }
 
 // unban frees addresses in all chosen responses, whoever holds them.
-func (t *tool) unban(c *cli.Context) int {
+func (t byHand) unban(c *cli.Context) int {
 	requests, err := addresses(c)
 	if err != nil {
 		return t.usage(err)
@@ -135,7 +138,7 @@ func (r *response) standing(ctx context.Context) map[netip.Addr]bool {
 	return stands
 }
 
-func (t *tool) unbanOne(ctx context.Context, request arproto.Request, opened []*response, standing map[*response]map[netip.Addr]bool) error {
+func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []*response, standing map[*response]map[netip.Addr]bool) error {
 	var freed []string
 	var failed error
 	for _, r := range opened {
@@ -153,7 +156,7 @@ func (t *tool) unbanOne(ctx context.Context, request arproto.Request, opened []*
 			r.log.Write(record.Entry{Status: arlog.StatusError, Message: arlog.Failed(err), About: request})
 			continue
 		}
-		t.leaseFaults(r, request, released.LeaseErr)
+		r.leaseFaults(request, released.LeaseErr)
 		if released.LeaseErr != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: it is still leased and will be blocked again: %w", r.Kind.Name, released.LeaseErr))
 		}

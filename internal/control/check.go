@@ -11,8 +11,10 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 )
 
-// checkCommand is why it is not blocking.
-func (t *tool) checkCommand() *cli.Command {
+// checking is the command check.
+type checking struct{ *tool }
+
+func (t checking) command() *cli.Command {
 	return t.word("check", "", "say why it is not blocking, and what mends it; exit status 1 on a fault", 0, 0, t.check,
 		&cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`"},
 		&cli.BoolFlag{Name: "live", Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"},
@@ -26,7 +28,7 @@ const (
 	reporter = "response-stats"
 )
 
-func (t *tool) check(c *cli.Context) int {
+func (t checking) check(c *cli.Context) int {
 	var subjects []check.Subject
 	for _, kind := range t.chosen {
 		s := check.Subject{Name: kind.Name}
@@ -52,7 +54,7 @@ func (t *tool) check(c *cli.Context) int {
 }
 
 // checkMail looks at the settings of mail.
-func (t *tool) checkMail(ctx context.Context) []check.Finding {
+func (t checking) checkMail(ctx context.Context) []check.Finding {
 	const what = "settings"
 	summary, err := notify.Check(ctx, &t.Program)
 	if err == nil {

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -38,21 +39,21 @@ func (t *tool) line() command.Line {
 // run carries out the words and returns the exit status.
 func (t *tool) run(ctx context.Context, args []string) int {
 	if len(args) > 0 && args[0] == completer {
-		return t.complete(ctx, args[1:])
+		return completing{t}.complete(ctx, args[1:])
 	}
 	frame := t.frame()
-	ordered, err := t.order(frame, args)
+	words := command.Words{Frame: frame, Synonyms: synonyms}
+	ordered, err := words.Order(args)
 	if err != nil {
-		t.tell(err)
-		return app.ExitFailed
+		return t.usage(err)
 	}
 	err = frame.RunContext(ctx, append([]string{t.Name}, ordered...))
-	var m *mistake
+	var m *command.Mistake
 	switch {
 	case err == nil:
 		return app.ExitOK
 	case errors.As(err, &m):
-		t.tell(err)
+		return t.usage(err)
 	case !errors.Is(err, command.ErrReported):
 		t.Complain(err)
 	}
@@ -69,7 +70,7 @@ func (t *tool) frame() *cli.App {
 		cli.HelpFlag, // the library adds it only where no command is called help
 	}
 	frame.Commands = t.commands()
-	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return mistaken(t.Name+" --help", "%v", err) }
+	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return command.Mistaken(t.Name+" --help", "%v", err) }
 	plainFlags(frame.Flags)
 	for _, c := range frame.Commands {
 		for _, c := range append(c.Subcommands, c) {
@@ -101,7 +102,7 @@ func (t *tool) responses() []string {
 // begin prepares for a command what its options say.
 func (t *tool) begin(c *cli.Context) error {
 	if dir := c.String("home"); dir != "" && dir[0] != '/' {
-		return mistaken("", "--home takes a full path, found %s", arproto.Quote(dir))
+		return command.Mistaken("", "--home takes a full path, found %s", arproto.Quote(dir))
 	} else if dir != "" {
 		t.Home = ossec.Home(strings.TrimRight(dir, "/"))
 	}
@@ -109,7 +110,7 @@ func (t *tool) begin(c *cli.Context) error {
 	if t.only = strings.TrimSuffix(where(c, "response").String("response"), ".sh"); t.only != "" {
 		at := slices.IndexFunc(t.all, func(k enforcer.Kind) bool { return k.Name == t.only })
 		if at < 0 {
-			return unknown("response", t.only, "there are "+strings.Join(t.responses(), ", "), t.responses())
+			return command.Unknown("response", t.only, "there are "+strings.Join(t.responses(), ", "), t.responses())
 		}
 		t.chosen = t.all[at : at+1]
 	}
@@ -118,20 +119,20 @@ func (t *tool) begin(c *cli.Context) error {
 }
 
 // reachable returns why a command cannot work on this home, in one line instead of many.
-func (t *tool) reachable(command string) error {
-	if slices.Contains([]string{"check", "man", "completion", "help", "version"}, command) {
+func (t *tool) reachable(name string) error {
+	if slices.Contains([]string{"check", "man", "completion", "help", "version"}, name) {
 		return nil
 	}
 	info, err := os.Stat(string(t.Home))
 	if errors.Is(err, os.ErrNotExist) {
-		return mistaken("name it with --home or $OSSEC_HOME", "there is no home of OSSEC or Wazuh in %s", t.Home)
+		return command.Mistaken("name it with --home or $OSSEC_HOME", "there is no home of OSSEC or Wazuh in %s", t.Home)
 	}
 	if state, serr := os.Lstat(t.Home.State()); serr == nil {
 		info = state
 	}
 	user := os.Geteuid()
 	if err != nil || user != 0 && int(info.Sys().(*syscall.Stat_t).Uid) != user {
-		return mistaken("run it as root, as with sudo", "%s needs root: nobody else reads or changes what is blocked", command)
+		return command.Mistaken("run it as root, as with sudo", "%s needs root: nobody else reads or changes what is blocked", name)
 	}
 	return nil
 }
@@ -154,11 +155,11 @@ func (t *tool) word(name, operands, usage string, least, most int, run func(*cli
 		Action: func(c *cli.Context) error {
 			switch n := c.NArg(); {
 			case n < least:
-				return mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes %s", c.Command.Name, operands)
+				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes %s", c.Command.Name, operands)
 			case most == 0 && n > 0:
-				return mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes nothing but options, found %s", c.Command.Name, arproto.Quote(c.Args().First()))
+				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes nothing but options, found %s", c.Command.Name, arproto.Quote(c.Args().First()))
 			case most > 0 && n > most:
-				return mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes only %s, found %s too", c.Command.Name, operands, arproto.Quote(c.Args().Get(most)))
+				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes only %s, found %s too", c.Command.Name, operands, arproto.Quote(c.Args().Get(most)))
 			}
 			if err := t.begin(c); err != nil {
 				return err
@@ -190,24 +191,24 @@ func (t *tool) commands() []*cli.Command {
 	forTime := &cli.StringFlag{Name: "for", Usage: "how long: a `TIME` as 30m, 2h or 7d; without it until somebody frees it"}
 	dryRun := &cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"}
 	return []*cli.Command{
-		t.word("status", "", "one screen: what is blocked and by what, what waits, what failed last", 0, 0, t.status),
-		t.word("list", "[ADDRESS]", "who is blocked, since when, by whom and why", 0, 1, t.list, onResponse, onProgram, asJSON),
-		t.word("show", "ADDRESS", "everything about one address", 1, 1, t.show, onResponse),
-		t.word("block", "ADDRESS...", "block by hand", 1, -1, t.block, onResponse, forTime,
+		t.word("status", "", "one screen: what is blocked and by what, what waits, what failed last", 0, 0, overview{t}.status),
+		t.word("list", "[ADDRESS]", "who is blocked, since when, by whom and why", 0, 1, listing{t}.list, onResponse, onProgram, asJSON),
+		t.word("show", "ADDRESS", "everything about one address", 1, 1, inquiry{t}.show, onResponse),
+		t.word("block", "ADDRESS...", "block by hand", 1, -1, byHand{t}.block, onResponse, forTime,
 			&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"}, dryRun),
-		t.word("unban", "ADDRESS...", "free addresses, whoever holds them", 1, -1, t.unban, onResponse, dryRun),
-		t.word("flush", "", "free all addresses", 0, 0, t.flush, onResponse, onProgram, dryRun),
-		t.word("import", "FILE|-", "block a list, one address a line; # begins a comment", 1, 1, t.importList, onResponse, forTime,
+		t.word("unban", "ADDRESS...", "free addresses, whoever holds them", 1, -1, byHand{t}.unban, onResponse, dryRun),
+		t.word("flush", "", "free all addresses", 0, 0, many{t}.flush, onResponse, onProgram, dryRun),
+		t.word("import", "FILE|-", "block a list, one address a line; # begins a comment", 1, 1, many{t}.importList, onResponse, forTime,
 			&cli.BoolFlag{Name: "skip-invalid", Usage: "import the rest when lines hold no single address"}, dryRun),
-		t.word("unimport", "", "free what import blocked and nobody else holds", 0, 0, t.unimport, onResponse, dryRun),
-		t.word("export", "", "print the addresses that are held, one a line", 0, 0, t.export, onResponse, onProgram),
-		t.word("repair", "", "show what differs between what is wanted and what is in force, and mend it", 0, 0, t.repair, onResponse, dryRun),
-		t.word("maintain", "", "the job of each minute: repair, end what is over, deliver mail; silent", 0, 0, t.maintain),
-		t.whitelistCommand(), t.checkCommand(), t.mailCommand(),
+		t.word("unimport", "", "free what import blocked and nobody else holds", 0, 0, many{t}.unimport, onResponse, dryRun),
+		t.word("export", "", "print the addresses that are held, one a line", 0, 0, many{t}.export, onResponse, onProgram),
+		t.word("repair", "", "show what differs between what is wanted and what is in force, and mend it", 0, 0, upkeep{t}.repair, onResponse, dryRun),
+		t.word("maintain", "", "the job of each minute: repair, end what is over, deliver mail; silent", 0, 0, upkeep{t}.maintain),
+		whitelisting{t}.command(), checking{t}.command(), t.mail(),
 		t.configure(),
-		t.word("completion", "bash|zsh|fish", "print the completion for a shell", 1, 1, t.completion),
-		t.word("man", "[PAGE]", "print a manual page", 0, 1, t.man),
-		t.word("help", "[COMMAND]", "show how a command is used", 0, -1, t.help),
+		t.word("completion", "bash|zsh|fish", "print the completion for a shell", 1, 1, completing{t}.script),
+		t.word("man", "[PAGE]", "print a manual page", 0, 1, manual{t}.man),
+		t.word("help", "[COMMAND]", "show how a command is used", 0, -1, manual{t}.help),
 		t.word("version", "", "print the version", 0, 0, func(*cli.Context) int {
 			t.say("%s version %s", t.Name, app.Version)
 			return app.ExitOK
@@ -222,18 +223,13 @@ func (t *tool) configure() *cli.Command {
 	return c
 }
 
-func (t *tool) help(c *cli.Context) int {
-	words := append(c.Args().Slice(), "--help")
-	return t.run(c.Context, words)
-}
-
 // addresses reads the addresses that a person typed, each once.
 func addresses(c *cli.Context) ([]arproto.Request, error) {
 	var out []arproto.Request
 	for _, text := range c.Args().Slice() {
 		request, err := address(text)
 		if err != nil {
-			return nil, mistaken("nothing was done", "%v", err)
+			return nil, command.Mistaken("nothing was done", "%v", err)
 		}
 		if !slices.ContainsFunc(out, func(r arproto.Request) bool { return r.Addr == request.Addr }) {
 			out = append(out, request)
@@ -255,13 +251,28 @@ func duration(c *cli.Context) (time.Duration, error) {
 		d = time.Duration(min(n, 36500)) * 24 * time.Hour
 	}
 	if err != nil || d <= 0 {
-		return 0, mistaken("write it as 30m, 2h or 7d", "--for takes how long, found %s", arproto.Quote(text))
+		return 0, command.Mistaken("write it as 30m, 2h or 7d", "--for takes how long, found %s", arproto.Quote(text))
 	}
 	return d, nil
 }
 
-// usage reports a mistake that a command found and returns the exit status.
+// usage reports a mistake in the words, one line and a hint, and returns the exit status. No log
+// has it.
 func (t *tool) usage(err error) int {
-	t.tell(err)
+	var m *command.Mistake
+	if !errors.As(err, &m) {
+		m = &command.Mistake{Text: err.Error(), Hint: t.Name + " --help shows the commands"}
+	}
+	fmt.Fprintf(t.Stderr, "%s: %s\n", t.Name, m.Text)
+	t.Advise(m.Hint)
 	return app.ExitFailed
+}
+
+// synonyms are words that people know from elsewhere.
+var synonyms = map[string]string{
+	"add": "block", "ban": "block", "drop": "block", "deny": "block",
+	"delete": "unban", "del": "unban", "remove": "unban", "unblock": "unban", "free": "unban", "pardon": "unban",
+	"ls": "list", "blocked": "list", "banned": "list", "info": "show", "clear": "flush",
+	"restore": "repair", "reconcile": "repair", "expire": "maintain", "allow": "whitelist", "ignoreip": "whitelist",
+	"load": "import", "dump": "export", "setup": "configure", "doctor": "check", "queue": "mail", "?": "help",
 }

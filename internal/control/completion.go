@@ -11,6 +11,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/contrib/completions"
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
@@ -21,10 +22,13 @@ const completer = "__complete"
 // shells are those that have a completion.
 var shells = map[string]string{"bash": completions.Bash, "zsh": completions.Zsh, "fish": completions.Fish}
 
-func (t *tool) completion(c *cli.Context) int {
+// completing is the command completion, and what the shells ask.
+type completing struct{ *tool }
+
+func (t completing) script(c *cli.Context) int {
 	script := shells[c.Args().First()]
 	if script == "" {
-		return t.usage(unknown("shell", c.Args().First(), "there are bash, zsh and fish", []string{"bash", "zsh", "fish"}))
+		return t.usage(command.Unknown("shell", c.Args().First(), "there are bash, zsh and fish", []string{"bash", "zsh", "fish"}))
 	}
 	fmt.Fprint(t.Stdout, script)
 	return app.ExitOK
@@ -34,31 +38,20 @@ func (t *tool) completion(c *cli.Context) int {
 const mostCompleted = 500
 
 // complete prints what the last word may become, one a line.
-func (t *tool) complete(ctx context.Context, words []string) int {
+func (t completing) complete(ctx context.Context, words []string) int {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	last := words[len(words)-1]
-	frame := t.frame()
-	o := ordering{frame: frame}
-	before := ""
-	for rest := words[:len(words)-1]; len(rest) > 0; {
-		word := rest[0]
-		rest = rest[1:]
-		if strings.HasPrefix(word, "-") && len(word) > 1 {
-			after, err := o.option(word, rest)
-			if err != nil {
-				before = strings.TrimLeft(word, "-") // its value is what is completed
-			} else {
-				rest = after
-			}
-		} else if o.command == nil || len(o.command.Subcommands) > 0 {
-			if o.word(word) != nil {
-				return app.ExitOK
-			}
-		}
+	w := command.Words{Frame: t.frame()}
+	candidates, option, operand := w.Candidates(words)
+	switch {
+	case option == "response":
+		candidates = t.responses()
+	case operand:
+		candidates = t.operands(ctx, &w, last)
 	}
-	for _, candidate := range t.candidates(ctx, &o, before, last) {
+	for _, candidate := range candidates {
 		if strings.HasPrefix(candidate, last) {
 			t.say("%s", candidate)
 		}
@@ -66,39 +59,26 @@ func (t *tool) complete(ctx context.Context, words []string) int {
 	return app.ExitOK
 }
 
-// candidates are what a word may become behind those of o, where before is an option that lacks
-// its value.
-func (t *tool) candidates(ctx context.Context, o *ordering, before, last string) []string {
-	switch {
-	case before == "response":
-		return t.responses()
-	case before != "":
-		return nil
-	case strings.HasPrefix(last, "-"):
-		return o.options()
-	case o.command == nil:
-		return names(o.frame.Commands)
-	case len(o.command.Subcommands) > 0:
-		return names(o.command.Subcommands)
-	}
-	switch o.command.Name {
+// operands are what the command behind words may be given.
+func (t completing) operands(ctx context.Context, w *command.Words, last string) []string {
+	switch w.Command.Name {
 	case "list", "show", "unban":
-		return t.blockedNow(ctx, o, last)
+		return t.blockedNow(ctx, w.Global("home"), last)
 	case "completion":
 		return []string{"bash", "zsh", "fish"}
 	case "man":
-		return t.pages()
+		return manual(t).pages()
 	case "help":
-		return names(o.frame.Commands)
+		return command.Names(w.Frame.Commands)
 	}
 	return nil
 }
 
 // blockedNow are the addresses that are held and begin as last does.
-func (t *tool) blockedNow(ctx context.Context, o *ordering, last string) []string {
+func (t completing) blockedNow(ctx context.Context, home, last string) []string {
 	t.Stderr = io.Discard // the shell is in the middle of a line
-	if i := slices.Index(o.global, "--home"); i >= 0 && i+1 < len(o.global) {
-		t.Home = ossec.Home(o.global[i+1])
+	if home != "" {
+		t.Home = ossec.Home(home)
 	}
 	t.load()
 	snapshots, _, _ := t.snapshots(ctx, filter{})

@@ -32,7 +32,7 @@ const (
 // importList blocks the addresses of a list until unimport. When a line holds no single address
 // nothing is changed, unless --skip-invalid is given. One line is logged for the whole: each
 // address would be an alert.
-func (t *tool) importList(c *cli.Context) int {
+func (t many) importList(c *cli.Context) int {
 	limit, err := duration(c)
 	if err != nil {
 		return t.usage(err)
@@ -69,10 +69,10 @@ func (t *tool) importList(c *cli.Context) int {
 		t.say("would block %s, skip %d (%s)", count(len(leases), "address"), skipped, r.Kind.Name)
 		return app.ExitOK
 	}
-	bar := t.newBar()
+	bar := newBar(t.Stderr)
 	err = r.TakeAll(c.Context, leases, bar.show)
 	bar.end()
-	t.leaseFaults(r, arproto.Request{}, nil)
+	r.leaseFaults(arproto.Request{}, nil)
 	if err != nil {
 		t.failed(r, fmt.Errorf("importing %s: %w", list.name, err))
 		t.Advise(t.Name + " list --program import shows what is blocked; what is not waits for the next repair")
@@ -94,7 +94,7 @@ type list struct {
 }
 
 // reportInvalid reports the lines that hold no single address, and whether there are none.
-func (t *tool) reportInvalid(l list, skip bool) bool {
+func (t many) reportInvalid(l list, skip bool) bool {
 	if l.networks+l.others == 0 {
 		return true
 	}
@@ -121,7 +121,7 @@ func (t *tool) reportInvalid(l list, skip bool) bool {
 }
 
 // readList reads one address a line. # and ; begin comments.
-func (t *tool) readList(path string) (list, error) {
+func (t many) readList(path string) (list, error) {
 	l := list{name: "standard input"}
 	var in io.Reader = t.Stdin
 	if path != "-" {

@@ -2,7 +2,6 @@ package control
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -11,16 +10,19 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
-	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 )
 
+// listing is the command list.
+type listing struct{ *tool }
+
 // list shows who is blocked.
-func (t *tool) list(c *cli.Context) int {
+func (t listing) list(c *cli.Context) int {
 	f := filter{program: c.String("program")}
 	if text := c.Args().First(); text != "" {
 		request, err := address(text)
 		if err != nil {
-			return t.usage(mistaken(t.Name+" list shows all", "%v", err))
+			return t.usage(command.Mistaken(t.Name+" list shows all", "%v", err))
 		}
 		f.addr = request.Addr
 	}
@@ -39,25 +41,6 @@ func (t *tool) list(c *cli.Context) int {
 		return app.ExitFailed
 	}
 	return app.ExitOK
-}
-
-// snapshots reads all chosen responses. What could not be read is reported, and failed is set.
-func (t *tool) snapshots(ctx context.Context, f filter) (all []snapshot, never *whitelist.Sieve, failed bool) {
-	opened, failed := t.openAll(true)
-	leased := false
-	for _, r := range opened {
-		s, err := r.snapshot(ctx, f)
-		if err != nil {
-			t.Complain(err)
-			failed = true
-		}
-		leased = leased || len(s.holds) > 0
-		all = append(all, s)
-	}
-	if leased {
-		never, _ = t.whitelist(ctx, false) // check reports the faults
-	}
-	return all, never, failed
 }
 
 // The JSON of list, as docs/list-json.md describes it.
@@ -83,7 +66,7 @@ type (
 )
 
 // printJSON writes one row a line, so that no more than one is held in memory.
-func (t *tool) printJSON(all iter.Seq[row]) error {
+func (t listing) printJSON(all iter.Seq[row]) error {
 	out := bufio.NewWriter(t.Stdout)
 	fmt.Fprintf(out, `{"version":1,"addresses":[`)
 	separator := "\n"

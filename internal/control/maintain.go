@@ -13,6 +13,8 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
+	"github.com/ossec-ar/ossec-ar/internal/notify"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
@@ -34,7 +36,7 @@ type maintained struct {
 // maintain makes the host match what is wanted, ends what is over and delivers what waits. It
 // prints nothing but what failed, so that cron mails only that. Of two at once the second does
 // nothing.
-func (t *tool) maintain(c *cli.Context) int {
+func (t upkeep) maintain(c *cli.Context) int {
 	ctx, cancel := context.WithTimeout(c.Context, maintainLimit)
 	defer cancel()
 	dir := t.Home.State()
@@ -72,14 +74,14 @@ func (t *tool) maintain(c *cli.Context) int {
 		}
 	}
 	record.ForgetWarnings(dir, t.Now())
-	if err := t.deliverMail(ctx); err != nil {
+	if err := notify.Deliver(ctx, &t.Program); err != nil {
 		t.Complain(err)
 		failed = errors.Join(failed, err)
 	}
 	if failed != nil {
 		done.Failed = failed.Error()
 	}
-	if err := t.writeMaintained(done); err != nil {
+	if err := done.write(t.Home); err != nil {
 		failed = errors.Join(failed, err)
 		t.Complain(err)
 	}
@@ -90,7 +92,7 @@ func (t *tool) maintain(c *cli.Context) int {
 }
 
 // maintainOne ends what is over first, so that it is not blocked again.
-func (t *tool) maintainOne(ctx context.Context, r *response, done *maintained) error {
+func (t upkeep) maintainOne(ctx context.Context, r *response, done *maintained) error {
 	if err := r.Salvage(); err != nil {
 		return err
 	}
@@ -120,7 +122,7 @@ func (t *tool) maintainOne(ctx context.Context, r *response, done *maintained) e
 	r.logRepaired(repaired)
 	done.Blocked += len(repaired.Blocked)
 	done.Freed += len(repaired.Lifted) + len(repaired.Never)
-	t.leaseFaults(r, arproto.Request{}, nil)
+	r.leaseFaults(arproto.Request{}, nil)
 	return errors.Join(failed, err)
 }
 
@@ -142,20 +144,20 @@ func (r *response) end(ctx context.Context, o hold.Over) (bool, error) {
 	return true, nil
 }
 
-func (t *tool) maintainFile() string { return filepath.Join(t.Home.State(), "maintain.last") }
+func maintainFile(home ossec.Home) string { return filepath.Join(home.State(), "maintain.last") }
 
-func (t *tool) writeMaintained(done maintained) error {
+func (done maintained) write(home ossec.Home) error {
 	text, err := json.Marshal(done)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(t.maintainFile(), append(text, '\n'), 0o600) // in a folder of root's alone
+	return os.WriteFile(maintainFile(home), append(text, '\n'), 0o600) // in a folder of root's alone
 }
 
 // readMaintained returns what the last run did; the zero value when there was none.
-func (t *tool) readMaintained() (done maintained) {
+func readMaintained(home ossec.Home) (done maintained) {
 	const most = 64 << 10
-	text, err := state.Read(t.maintainFile(), most)
+	text, err := state.Read(maintainFile(home), most)
 	if err == nil {
 		_ = json.Unmarshal(text, &done) // what cannot be read was never run
 	}

@@ -20,8 +20,11 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
+// many are the commands that work on many addresses at once: flush, import, unimport and export.
+type many struct{ *tool }
+
 // flush frees all addresses of the chosen responses, or all that one program holds.
-func (t *tool) flush(c *cli.Context) int {
+func (t many) flush(c *cli.Context) int {
 	if program := c.String("program"); program != "" {
 		return t.giveUp(c.Context, program)
 	}
@@ -31,14 +34,14 @@ func (t *tool) flush(c *cli.Context) int {
 			failed = t.wouldFlush(c.Context, r) != nil || failed
 			continue
 		}
-		bar := t.newBar()
+		bar := newBar(t.Stderr)
 		freed, err := r.Flush(c.Context, bar.show)
 		bar.end()
 		if absent(err) && !r.used() {
 			continue
 		}
 		r.logUnblocked(freed, "(all, by hand)")
-		if t.leaseFaults(r, arproto.Request{}, nil); err != nil {
+		if r.leaseFaults(arproto.Request{}, nil); err != nil {
 			t.failed(r, err)
 			failed = true
 			continue
@@ -51,35 +54,37 @@ func (t *tool) flush(c *cli.Context) int {
 	return app.ExitOK
 }
 
-func (t *tool) wouldFlush(ctx context.Context, r *response) error {
+func (t many) wouldFlush(ctx context.Context, r *response) error {
 	s, err := r.snapshot(ctx, filter{})
 	if err != nil {
 		t.Complain(err)
 		return err
 	}
 	n := 0
-	for range rows([]snapshot{s}, nil, filter{}) {
-		n++
+	for row := range rows([]snapshot{s}, nil, filter{}) {
+		if row.State != notLeased || !r.Kind.InFile { // else it may be the administrator's own
+			n++
+		}
 	}
 	t.say("would unblock %s (%s)", count(n, "address"), r.Kind.Name)
 	return nil
 }
 
 // giveUp ends all leases of a program in the chosen responses.
-func (t *tool) giveUp(ctx context.Context, program string) int {
+func (t many) giveUp(ctx context.Context, program string) int {
 	opened, failed := t.openAll(false)
 	held := 0
 	for _, r := range opened {
 		n, err := r.holds(program)
 		if err == nil && n > 0 && !t.dryRun {
 			var freed []netip.Addr
-			bar := t.newBar()
+			bar := newBar(t.Stderr)
 			freed, err = r.ReleaseProgram(ctx, program, bar.show)
 			bar.end()
 			if program != importer { // a list of a hundred thousand would be as many alerts
 				r.logUnblocked(freed, "(all of "+arlog.Word(program)+", by hand)")
 			}
-			t.leaseFaults(r, arproto.Request{}, nil)
+			r.leaseFaults(arproto.Request{}, nil)
 		}
 		if err != nil {
 			t.failed(r, err)
@@ -135,10 +140,10 @@ func (r *response) logEach(status arlog.Status, addrs []netip.Addr, message func
 }
 
 // unimport frees what import blocked and nobody else holds.
-func (t *tool) unimport(c *cli.Context) int { return t.giveUp(c.Context, importer) }
+func (t many) unimport(c *cli.Context) int { return t.giveUp(c.Context, importer) }
 
 // export prints the addresses that are held, each once, in order.
-func (t *tool) export(c *cli.Context) int {
+func (t many) export(c *cli.Context) int {
 	opened, failed := t.openAll(true)
 	f := filter{program: c.String("program")}
 	var all []snapshot
@@ -179,8 +184,8 @@ func (t *tool) export(c *cli.Context) int {
 // bar shows on a terminal how far something that takes long has come.
 type bar struct{ to io.Writer }
 
-func (t *tool) newBar() bar {
-	if file, ok := t.Stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+func newBar(to io.Writer) bar {
+	if file, ok := to.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return bar{file}
 	}
 	return bar{io.Discard}

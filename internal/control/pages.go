@@ -9,13 +9,17 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 )
 
+// manual are the commands man and help.
+type manual struct{ *tool }
+
 // man prints the page of ossec-ar or of a response.
-func (t *tool) man(c *cli.Context) int {
+func (t manual) man(c *cli.Context) int {
 	page := cmp.Or(strings.TrimSuffix(c.Args().First(), ".8"), Name)
 	if !slices.Contains(t.pages(), page) {
-		return t.usage(unknown("page", page, "there are "+strings.Join(t.pages(), ", "), t.pages()))
+		return t.usage(command.Unknown("page", page, "there are "+strings.Join(t.pages(), ", "), t.pages()))
 	}
 	frame, text := t.frame(), toolPage
 	if at := slices.Index(t.responses(), page); at >= 0 {
@@ -33,7 +37,12 @@ func (t *tool) man(c *cli.Context) int {
 }
 
 // pages are the pages that there are.
-func (t *tool) pages() []string { return append(t.responses(), Name) }
+func (t manual) pages() []string { return append(t.responses(), Name) }
+
+func (t manual) help(c *cli.Context) int {
+	words := append(c.Args().Slice(), "--help")
+	return t.run(c.Context, words)
+}
 
 const responseUsage = `NAME add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)
 NAME < REQUEST   (as wazuh-execd calls it: one line of JSON)
@@ -86,7 +95,7 @@ var toolPage = command.ManText{
 		"import holds the addresses of a list under the name import. A line that is a network or no address at all is reported and nothing is imported, unless --skip-invalid is given. unimport gives all of them up again.",
 		"maintain is the job of each minute. It blocks again what is held and not in force, frees what nobody holds or what is on the whitelist by now, tries again what failed, ends what is over, and delivers mail that waits. It prints only what failed. repair does the first half of that and shows it; with --dry-run it only shows, and is exit status 1 when anything differs.",
 		"A hold is over when its time is, or when the daemon that asked for it is gone and the longest time has passed that ar.conf gives its response, or lease.orphan_timeout.",
-		"whitelist add and remove edit etc/whitelist.d/" + whitelistName + " and nothing else.",
+		"whitelist add and remove edit etc/whitelist.d/" + neverblock.OwnName + " and nothing else.",
 	},
 	Files: append([][2]string{
 		{"/var/ossec/var/active-response/", "the holds of each response, what maintain did last, the mail queue; for root only"},

@@ -16,8 +16,11 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
+// upkeep are the commands repair and maintain.
+type upkeep struct{ *tool }
+
 // never answers whether an address is whitelisted, and reads the whitelist when it is first asked.
-func (t *tool) never(ctx context.Context, report func([]error)) hold.Whitelisted {
+func (t upkeep) never(ctx context.Context, report func([]error)) hold.Whitelisted {
 	var sieve *whitelist.Sieve
 	return func(addr netip.Addr) (string, bool) {
 		if sieve == nil {
@@ -32,7 +35,7 @@ func (t *tool) never(ctx context.Context, report func([]error)) hold.Whitelisted
 
 // repair shows what differs between what is wanted and what is in force, and mends it. A dry run
 // is exit status 1 when anything does.
-func (t *tool) repair(c *cli.Context) int {
+func (t upkeep) repair(c *cli.Context) int {
 	opened, failed := t.openAll(t.dryRun)
 	never := t.never(c.Context, func(faults []error) {
 		for _, fault := range faults {
@@ -62,7 +65,7 @@ func (t *tool) repair(c *cli.Context) int {
 	return app.ExitOK
 }
 
-func (t *tool) repairOne(ctx context.Context, r *response, never hold.Whitelisted) (differs bool, err error) {
+func (t upkeep) repairOne(ctx context.Context, r *response, never hold.Whitelisted) (differs bool, err error) {
 	if !t.dryRun {
 		if err := r.Salvage(); err != nil {
 			return false, err
@@ -82,7 +85,7 @@ func (t *tool) repairOne(ctx context.Context, r *response, never hold.Whiteliste
 		return true, nil
 	}
 	r.logRepaired(repaired)
-	t.leaseFaults(r, record.Entry{}.About, nil)
+	r.leaseFaults(record.Entry{}.About, nil)
 	for _, change := range repaired.Place {
 		t.say("%s: %s", r.Kind.Name, printable.Line(change))
 	}
@@ -93,7 +96,7 @@ func (t *tool) repairOne(ctx context.Context, r *response, never hold.Whiteliste
 // mostShown is how many addresses of one kind of difference are named.
 const mostShown = 20
 
-func (t *tool) sayDifference(name string, d hold.Difference) {
+func (t upkeep) sayDifference(name string, d hold.Difference) {
 	for _, fault := range d.Place {
 		t.say("%s: %s", name, printable.Line(fault))
 	}

@@ -118,6 +118,25 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 	return s, r.about(errors.Join(leaseErr, err))
 }
 
+// snapshots reads all chosen responses. What could not be read is reported, and failed is set.
+func (t *tool) snapshots(ctx context.Context, f filter) (all []snapshot, never *whitelist.Sieve, failed bool) {
+	opened, failed := t.openAll(true)
+	leased := false
+	for _, r := range opened {
+		s, err := r.snapshot(ctx, f)
+		if err != nil {
+			t.Complain(err)
+			failed = true
+		}
+		leased = leased || len(s.holds) > 0
+		all = append(all, s)
+	}
+	if leased {
+		never, _ = t.whitelist(ctx, false) // check reports the faults
+	}
+	return all, never, failed
+}
+
 // rows brings leases and blocks of all responses together, in order of address.
 func rows(snapshots []snapshot, never *whitelist.Sieve, f filter) iter.Seq[row] {
 	return func(yield func(row) bool) {

@@ -1,13 +1,10 @@
 package control
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
@@ -15,20 +12,23 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
-	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
 // alertWait bounds the search for one alert: a packed file of a whole day is read through.
 const alertWait = 10 * time.Second
 
+// inquiry is the command show.
+type inquiry struct{ *tool }
+
 // show shows everything about one address.
-func (t *tool) show(c *cli.Context) int {
+func (t inquiry) show(c *cli.Context) int {
 	request, err := address(c.Args().First())
 	if err != nil {
-		return t.usage(mistaken(t.Name+" list shows all", "%v", err))
+		return t.usage(command.Mistaken(t.Name+" list shows all", "%v", err))
 	}
 	f := filter{addr: request.Addr}
 	snapshots, never, failed := t.snapshots(c.Context, f)
@@ -53,7 +53,7 @@ func (t *tool) show(c *cli.Context) int {
 	return app.ExitOK
 }
 
-func (t *tool) showRow(r row, ids map[string]bool) {
+func (t inquiry) showRow(r row, ids map[string]bool) {
 	t.say("  %s: %s", r.Response, t.colour(r.colour(), r.state()))
 	if r.Counted {
 		t.say("    dropped %s, %s", count(int(r.Packets), "packet"), count(int(r.Bytes), "byte"))
@@ -78,7 +78,7 @@ func (t *tool) showRow(r row, ids map[string]bool) {
 }
 
 // verdict says whether the whitelist covers an address.
-func (t *tool) verdict(ctx context.Context, addr netip.Addr) string {
+func (t inquiry) verdict(ctx context.Context, addr netip.Addr) string {
 	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Resolver)
 	match, covered := list.Match(ctx, addr)
 	switch {
@@ -90,7 +90,7 @@ func (t *tool) verdict(ctx context.Context, addr netip.Addr) string {
 	return "not whitelisted"
 }
 
-func (t *tool) showAlert(ctx context.Context, id string) {
+func (t inquiry) showAlert(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, alertWait)
 	defer cancel()
 	a, err := alerts.Find(ctx, t.Home.Alerts(), id)
@@ -118,16 +118,13 @@ func (t *tool) showAlert(ctx context.Context, id string) {
 	}
 }
 
-// Bounds of what is read and shown of the log.
-const (
-	maxTail    = 4 << 20 // bytes, from its end
-	maxEntries = 10
-)
+// maxEntries is how many entries of the log are shown.
+const maxEntries = 10
 
 // showLog shows what the log last said about an address.
-func (t *tool) showLog(addr netip.Addr) {
+func (t inquiry) showLog(addr netip.Addr) {
 	var last []arlog.Entry
-	err := t.tail(func(e arlog.Entry) {
+	err := t.log().each(func(e arlog.Entry) {
 		if e.Addr != addr {
 			return
 		}
@@ -147,64 +144,6 @@ func (t *tool) showLog(addr netip.Addr) {
 	}
 	t.say("%s", t.colour(bold, "log"))
 	for _, e := range last {
-		t.say("  %s", t.entry(e))
+		t.say("  %s", t.log().text(e))
 	}
-}
-
-// entry is a line of the log for people.
-func (t *tool) entry(e arlog.Entry) string {
-	name := e.Program[strings.LastIndexByte(e.Program, '/')+1:]
-	text := fmt.Sprintf("%s  %s %s", t.when(e.Time), arlog.Word(name), e.Status)
-	if e.Message != "" {
-		text += "  " + printable.Line(e.Message)
-	}
-	return text
-}
-
-// tail reads the entries at the end of active-responses.log.
-func (t *tool) tail(visit func(arlog.Entry)) error {
-	file, err := state.Open(t.Home.ResponseLog())
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	size, err := file.Seek(0, io.SeekEnd)
-	if err == nil {
-		_, err = file.Seek(max(0, size-maxTail), io.SeekStart)
-	}
-	if err != nil {
-		return err
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxTail+(1<<20))) // it may grow meanwhile
-	if err != nil {
-		return err
-	}
-	p := arlog.Parser{Location: t.Now().Location(), AddressFields: t.settings.Wazuh.AddressFields}
-	var fields arlog.Fields
-	for line := range bytes.Lines(text) {
-		if p.Parse(line, &fields) == nil {
-			visit(fields.Entry())
-		}
-	}
-	return nil
-}
-
-// lastFailure is the last error in the log.
-func (t *tool) lastFailure() string {
-	var last arlog.Entry
-	if err := t.tail(func(e arlog.Entry) {
-		if e.Status == arlog.StatusError {
-			last = e
-		}
-	}); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return printable.Error(err)
-	}
-	if last.Status == "" {
-		return "none"
-	}
-	text := t.entry(last)
-	if last.Addr.IsValid() {
-		text += " (" + last.Addr.String() + ")"
-	}
-	return text
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
@@ -32,8 +33,11 @@ type summary struct {
 	err                     error
 }
 
+// overview is the command status.
+type overview struct{ *tool }
+
 // status shows the whole on one screen. It is exit status 1 when something is not in force.
-func (t *tool) status(c *cli.Context) int {
+func (t overview) status(c *cli.Context) int {
 	all, failed := t.summaries(c.Context)
 	t.say("%s %s, home %s", t.Name, app.Version, t.Home)
 	t.say("daemons: %s", cmp.Or(strings.Join(t.daemons(), ", "), t.colour(bad, "none runs")))
@@ -52,8 +56,8 @@ func (t *tool) status(c *cli.Context) int {
 	t.say("")
 	t.say("mail:         %s", t.mailStatus())
 	t.say("maintain:     %s", t.maintainStatus())
-	t.say("last failure: %s", t.lastFailure())
-	if wrong := t.health(c.Context); len(wrong) > 0 {
+	t.say("last failure: %s", t.log().lastFailure())
+	if wrong := t.health(); len(wrong) > 0 {
 		for _, line := range wrong {
 			t.say("health:       %s", t.colour(bad, printable.Line(line)))
 		}
@@ -68,7 +72,7 @@ func (t *tool) status(c *cli.Context) int {
 }
 
 // summaries looks at all chosen responses.
-func (t *tool) summaries(ctx context.Context) (all []summary, failed bool) {
+func (t overview) summaries(ctx context.Context) (all []summary, failed bool) {
 	opened, failed := t.openAll(true)
 	never, _ := t.whitelist(ctx, false) // check reports the faults
 	for _, r := range opened {
@@ -160,7 +164,7 @@ func (s *summary) wrong() []string {
 }
 
 // daemons are OSSEC's and Wazuh's processes that run.
-func (t *tool) daemons() []string {
+func (t overview) daemons() []string {
 	paths, _ := filepath.Glob(filepath.Join(t.Proc, "[0-9]*", "comm")) // the pattern is well-formed
 	var found []string
 	for _, path := range paths {
@@ -177,8 +181,8 @@ func (t *tool) daemons() []string {
 // overdue is how old the last run of maintain may be.
 const overdue = 10 * time.Minute
 
-func (t *tool) maintainStatus() string {
-	done := t.readMaintained()
+func (t overview) maintainStatus() string {
+	done := readMaintained(t.Home)
 	if done.At.IsZero() {
 		return t.colour(alert, "never ran: see "+t.Name+" check")
 	}
@@ -190,7 +194,7 @@ func (t *tool) maintainStatus() string {
 }
 
 // health is what keeps the suite from its work.
-func (t *tool) health(context.Context) []string {
+func (t overview) health() []string {
 	var wrong []string
 	if t.settingsFault != nil {
 		wrong = append(wrong, strings.Split(t.settingsFault.Error(), "\n")...)
@@ -202,7 +206,7 @@ func (t *tool) health(context.Context) []string {
 	if damaged, _ := filepath.Glob(filepath.Join(dir, "*.damaged*")); len(damaged) > 0 { // the pattern is well-formed
 		wrong = append(wrong, fmt.Sprintf("%s was damaged and moved aside", damaged[0]))
 	}
-	done := t.readMaintained()
+	done := readMaintained(t.Home)
 	leased := slices.ContainsFunc(t.all, func(k enforcer.Kind) bool {
 		_, err := os.Lstat(lease.New(dir, k.Name).Path())
 		return err == nil
@@ -214,4 +218,37 @@ func (t *tool) health(context.Context) []string {
 		wrong = append(wrong, "maintain has not run since "+t.when(done.At)+": cron or a timer should run it each minute")
 	}
 	return wrong
+}
+
+// mailStatus is what waits in the mail queue.
+func (t overview) mailStatus() string {
+	box, err := outbox.Open(t.Home.MailQueue())
+	if errors.Is(err, os.ErrNotExist) {
+		return "nothing waits" // nothing was ever queued
+	}
+	var rows []outbox.Row
+	var progress outbox.Progress
+	if err == nil {
+		rows, progress, err = box.List(t.Now())
+	}
+	if err != nil {
+		return t.colour(bad, printable.Error(err))
+	}
+	counts := map[outbox.State]int{}
+	for _, row := range rows {
+		counts[row.State] += len(row.Topic)
+	}
+	var parts []string
+	for _, state := range []outbox.State{outbox.Arrived, outbox.Waiting, outbox.Refused} {
+		if n := counts[state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"nothing waits"}
+	}
+	if progress.Error != "" {
+		parts = append(parts, t.colour(bad, "the last attempt failed: "+printable.Line(progress.Error)))
+	}
+	return strings.Join(parts, ", ")
 }

@@ -44,7 +44,7 @@ const gap = 2
 type cells [columns]string
 
 // cells returns the lines of a row: one for each lease, or one for a block without.
-func (t *tool) cells(r row) iter.Seq[cells] {
+func (t listing) cells(r row) iter.Seq[cells] {
 	holds := r.Holds
 	if len(holds) == 0 {
 		holds = []held{{}}
@@ -70,7 +70,7 @@ func (t *tool) cells(r row) iter.Seq[cells] {
 
 // printTable prints the rows in columns that fit into width; 0 is no terminal, where nothing is
 // cut. It goes through them twice, for the widths first: a hundred thousand lines are much memory.
-func (t *tool) printTable(all iter.Seq[row], width int) error {
+func (t listing) printTable(all iter.Seq[row], width int) error {
 	l := layout{width: width}
 	l.add(headings)
 	for r := range all {

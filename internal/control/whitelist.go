@@ -3,35 +3,33 @@ package control
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
-	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// whitelistCommand is who is never blocked.
-func (t *tool) whitelistCommand() *cli.Command {
+// whitelisting is the command whitelist: who is never blocked.
+type whitelisting struct{ *tool }
+
+func (t whitelisting) command() *cli.Command {
 	c := &cli.Command{
 		Name: "whitelist", Usage: "who is never blocked, and why; add and remove entries", ArgsUsage: "list|test|add|remove", HideHelpCommand: true,
 		UsageText: "ossec-ar whitelist list\nossec-ar whitelist test 203.0.113.7\nossec-ar whitelist add 192.0.2.0/24\nossec-ar whitelist remove 192.0.2.0/24",
 		Subcommands: []*cli.Command{
-			t.word("list", "", "show all entries and where they stand", 0, 0, t.whitelistAll),
-			t.word("test", "ADDRESS", "say which entry covers an address; exit status 1 when none does", 1, 1, t.whitelistTest),
-			t.word("add", "ENTRY", "add an address, network or host name to etc/whitelist.d/"+whitelistName, 1, 1, t.whitelistAdd),
-			t.word("remove", "ENTRY", "take an entry out of it", 1, 1, t.whitelistRemove),
+			t.word("list", "", "show all entries and where they stand", 0, 0, t.list),
+			t.word("test", "ADDRESS", "say which entry covers an address; exit status 1 when none does", 1, 1, t.test),
+			t.word("add", "ENTRY", "add an address, network or host name to etc/whitelist.d/"+neverblock.OwnName, 1, 1, t.add),
+			t.word("remove", "ENTRY", "take an entry out of it", 1, 1, t.remove),
 		},
 		Action: func(c *cli.Context) error {
-			return mistaken("as in "+t.Name+" whitelist list", "whitelist takes one of list, test, add, remove")
+			return command.Mistaken("as in "+t.Name+" whitelist list", "whitelist takes one of list, test, add, remove")
 		},
 	}
 	for _, sub := range c.Subcommands {
@@ -40,7 +38,7 @@ func (t *tool) whitelistCommand() *cli.Command {
 	return c
 }
 
-func (t *tool) readWhitelist() *whitelist.List {
+func (t whitelisting) read() *whitelist.List {
 	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Resolver)
 	if err != nil {
 		t.Complain(err)
@@ -48,8 +46,8 @@ func (t *tool) readWhitelist() *whitelist.List {
 	return list
 }
 
-func (t *tool) whitelistAll(*cli.Context) int {
-	list := t.readWhitelist()
+func (t whitelisting) list(*cli.Context) int {
+	list := t.read()
 	out := bufio.NewWriter(t.Stdout)
 	last := whitelist.Match{}
 	list.Entries(func(m whitelist.Match) {
@@ -67,12 +65,12 @@ func (t *tool) whitelistAll(*cli.Context) int {
 	return app.ExitOK
 }
 
-func (t *tool) whitelistTest(c *cli.Context) int {
+func (t whitelisting) test(c *cli.Context) int {
 	request, err := address(c.Args().First())
 	if err != nil {
-		return t.usage(mistaken("", "%v", err))
+		return t.usage(command.Mistaken("", "%v", err))
 	}
-	list := t.readWhitelist()
+	list := t.read()
 	match, covered := list.Match(c.Context, request.Addr)
 	for _, fault := range list.Faults() {
 		t.Complain(fault)
@@ -85,45 +83,37 @@ func (t *tool) whitelistTest(c *cli.Context) int {
 	return app.ExitOK
 }
 
-// whitelistName is the file that add and remove edit.
-const whitelistName = "ossec-ar.list"
+func (t whitelisting) editor() neverblock.Editor {
+	return neverblock.Editor{Home: t.Home, Wait: t.settings.Lease.LockTimeout.Duration, DryRun: t.dryRun}
+}
 
-func (t *tool) whitelistFile() string { return filepath.Join(t.Home.Whitelists(), whitelistName) }
-
-func (t *tool) whitelistAdd(c *cli.Context) int {
+func (t whitelisting) add(c *cli.Context) int {
 	entry := strings.TrimSpace(c.Args().First())
 	if err := whitelist.CheckEntry(entry); err != nil {
-		return t.usage(mistaken("an entry is an address, a network as 192.0.2.0/24, or a host name", "%v", err))
+		return t.usage(command.Mistaken("an entry is an address, a network as 192.0.2.0/24, or a host name", "%v", err))
 	}
 	if strings.ContainsAny(entry, "#\n\r") {
-		return t.usage(mistaken("", "an entry has no # and no line break in it"))
+		return t.usage(command.Mistaken("", "an entry has no # and no line break in it"))
 	}
-	added := false
-	err := t.editWhitelist(func(lines []string) []string {
-		if slices.ContainsFunc(lines, func(l string) bool { return entryOf(l) == entry }) {
-			return lines
-		}
-		added = true
-		return append(lines, entry+"\n")
-	})
+	added, err := t.editor().Add(entry)
 	switch {
 	case err != nil:
 		return t.fail(err)
 	case !added:
-		t.say("%s stands in %s already", entry, t.whitelistFile())
+		t.say("%s stands in %s already", entry, neverblock.OwnFile(t.Home))
 	case t.dryRun:
-		t.say("would add %s to %s", entry, t.whitelistFile())
+		t.say("would add %s to %s", entry, neverblock.OwnFile(t.Home))
 	default:
-		t.say("added %s to %s", entry, t.whitelistFile())
+		t.say("added %s to %s", entry, neverblock.OwnFile(t.Home))
 		t.sayCovered(c.Context, entry)
 	}
 	return app.ExitOK
 }
 
 // sayCovered names what is blocked by now though an entry covers it.
-func (t *tool) sayCovered(ctx context.Context, entry string) {
+func (t whitelisting) sayCovered(ctx context.Context, entry string) {
 	list := whitelist.List{Resolver: t.Resolver}
-	if list.Add(entry, t.whitelistFile()) != nil {
+	if list.Add(entry, neverblock.OwnFile(t.Home)) != nil {
 		return // it was checked before
 	}
 	never := list.Sieve(ctx)
@@ -142,28 +132,23 @@ func (t *tool) sayCovered(ctx context.Context, entry string) {
 	}
 }
 
-func (t *tool) whitelistRemove(c *cli.Context) int {
+func (t whitelisting) remove(c *cli.Context) int {
 	entry := strings.TrimSpace(c.Args().First())
-	removed := false
-	err := t.editWhitelist(func(lines []string) []string {
-		kept := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return entryOf(l) == entry })
-		removed = len(kept) < len(lines)
-		return kept
-	})
+	removed, err := t.editor().Remove(entry)
 	if err != nil {
 		return t.fail(err)
 	}
 	elsewhere := ""
-	t.readWhitelist().Entries(func(m whitelist.Match) {
-		if m.Entry == entry && !strings.HasPrefix(m.Source, t.whitelistFile()+":") {
+	t.read().Entries(func(m whitelist.Match) {
+		if m.Entry == entry && !strings.HasPrefix(m.Source, neverblock.OwnFile(t.Home)+":") {
 			elsewhere = m.Source
 		}
 	})
 	switch {
 	case removed && t.dryRun:
-		t.say("would remove %s from %s", printable.Line(entry), t.whitelistFile())
+		t.say("would remove %s from %s", printable.Line(entry), neverblock.OwnFile(t.Home))
 	case removed:
-		t.say("removed %s from %s", printable.Line(entry), t.whitelistFile())
+		t.say("removed %s from %s", printable.Line(entry), neverblock.OwnFile(t.Home))
 	case elsewhere == "":
 		t.say("%s was not on the whitelist", printable.Line(entry))
 	}
@@ -172,72 +157,4 @@ func (t *tool) whitelistRemove(c *cli.Context) int {
 		return app.ExitFailed
 	}
 	return app.ExitOK
-}
-
-// entryOf is what a line of a whitelist file says.
-func entryOf(line string) string {
-	entry, _, _ := strings.Cut(line, "#")
-	return strings.TrimSpace(entry)
-}
-
-// maxWhitelist bounds the file that add and remove edit, in bytes.
-const maxWhitelist = 16 << 20
-
-// editWhitelist changes the lines of the file, each with its end. Who may write in the folder above
-// must not lead the edit elsewhere, so it works by the folder's descriptor.
-func (t *tool) editWhitelist(edit func(lines []string) []string) error {
-	path := t.whitelistFile()
-	dir := filepath.Dir(path)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("making the whitelist folder: %w", err)
-	}
-	root, err := state.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close() // nothing is lost
-	if err := state.MakeDir(t.Home.State()); err != nil {
-		return err
-	}
-	lock, err := state.Exclusive(filepath.Join(t.Home.State(), "whitelist.lock"), t.settings.Lease.LockTimeout.Duration)
-	if err != nil {
-		return fmt.Errorf("editing %s: %w", path, err)
-	}
-	defer lock.Release()
-	old, err := state.Read(path, maxWhitelist)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	var lines []string
-	for line := range strings.Lines(string(old)) {
-		lines = append(lines, line)
-	}
-	if n := len(lines); n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
-		lines[n-1] += "\n"
-	}
-	changed := edit(lines)
-	if slices.Equal(changed, lines) || t.dryRun {
-		return nil
-	}
-	if err := replaceIn(root, whitelistName, strings.Join(changed, "")); err != nil {
-		return fmt.Errorf("editing %s: %w", path, err)
-	}
-	return nil
-}
-
-// replaceIn puts a file into an open folder, all at once.
-func replaceIn(root *os.Root, name, text string) error {
-	const fresh = "." + whitelistName + ".new" // in a folder of root's alone, under a lock
-	if err := root.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	file, err := root.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(text)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, root.Remove(fresh))
-	}
-	return root.Rename(fresh, name)
 }

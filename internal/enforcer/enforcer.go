@@ -85,6 +85,9 @@ type Outcome struct {
 	// Made reports that this call made the place, or a part of it: whoever else is leased
 	// is to be blocked again.
 	Made bool
+	// Already reports that addr was in force before this call, which changed nothing. It is false
+	// where finding that out takes a question more.
+	Already bool
 	// Notes are what the administrator should hear though the block stands.
 	Notes []string
 }

@@ -28,7 +28,7 @@ func (a auto) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (e
 		case a.set.has(ctx, addr):
 			bySet = true
 		case a.rules.quick(ctx, addr, true) == nil:
-			return enforcer.Outcome{}, nil
+			return enforcer.Outcome{Already: true}, nil
 		}
 		byRule = func() (enforcer.Outcome, error) { return a.rules.ensure(ctx, addr) }
 	}

@@ -35,6 +35,11 @@ func (r rule) isJump(chain string) bool { return r.always && r.target == chain &
 // onSet reports whether r decides about the members of that set.
 func (r rule) onSet(name string) bool { return r.set != "" && (r.set == name || r.set == anySet) }
 
+// passes reports whether r ends the way of every packet through the chain.
+func (r rule) passes() bool {
+	return r.always && (r.target == "ACCEPT" || r.target == "RETURN" || r.leaves)
+}
+
 // chains are the chains of a table.
 type chains map[string][]rule
 

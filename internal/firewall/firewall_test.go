@@ -331,7 +331,7 @@ func TestMend(t *testing.T) {
 // TestMendOrder: a rule in our chain that accepts stays, behind all of ours.
 func TestMendOrder(t *testing.T) {
 	for _, backend := range []string{IPTables, IPSet, Auto} {
-		for _, accept := range []string{"-j RETURN", "-p tcp -j ACCEPT"} {
+		for _, accept := range []string{"-m tcp -j RETURN", "-p tcp -j ACCEPT"} {
 			h := newHost(t, "xtables-legacy-multi", fakePrograms...)
 			e := h.firewall(backend, func(o *Options) { o.MaxRules = 1 })
 			for i := range 3 {

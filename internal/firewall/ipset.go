@@ -70,7 +70,7 @@ const (
 
 	ipsetErrKind    = unix.Errno(4096 + 1) // the set takes no such element
 	ipsetErrBusy    = unix.Errno(4096 + 4)
-	ipsetErrAbsent  = unix.Errno(4096 + 7) // not in the set
+	ipsetErrAbsent  = unix.Errno(4096 + 7) // not in the set; of an add, in it already
 	ipsetErrFull    = unix.Errno(4352)     // of hash types
 	bigEndian       = unix.NLA_F_NET_BYTEORDER
 	ipsetSubsystem  = unix.NFNL_SUBSYS_IPSET << 8
@@ -113,7 +113,7 @@ func (s ipset) element(a *netlink.Attributes, addr netip.Addr) {
 }
 
 // do carries a command on one address out. With NLM_F_EXCL it fails by ipsetErrAbsent where a
-// delete does not find it.
+// delete does not find it, or an add does.
 func (s ipset) do(k socket, command, flags int, addr netip.Addr) error {
 	return ipsetError(k.AskOne(s.request(command, unix.NLM_F_ACK|flags, func(a *netlink.Attributes) { s.element(a, addr) })))
 }

@@ -125,6 +125,8 @@ func (k *fakeKernel) ipset(command int, flags uint16, a []byte) ([][]byte, error
 func (s *fakeSet) change(command int, flags uint16, addr netip.Addr) error {
 	has := s.members[addr]
 	switch {
+	case command == ipsetAdd && has && flags&unix.NLM_F_EXCL != 0:
+		return ipsetErrAbsent
 	case command == ipsetAdd && !has && len(s.members) >= s.size:
 		return ipsetErrFull
 	case command == ipsetAdd:

@@ -103,12 +103,13 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 		}
 		changes = append(changes, "made chain "+Chain)
 	}
+	inChain := s.mendPasses
 	if bySet {
-		change, err := s.mendSetRule(ctx, all.look)
-		if err != nil {
-			return changes, err
-		}
-		changes = append(changes, change...)
+		inChain = s.mendSetRule
+	}
+	change, err := inChain(ctx, all.look)
+	if changes = append(changes, change...); err != nil {
+		return changes, err
 	}
 	for _, entry := range s.entries(all.look) {
 		why := look(all.look).bypass(entry)
@@ -137,6 +138,26 @@ func countJumps(rules []rule) (n int) {
 		}
 	}
 	return n
+}
+
+// mendPasses deletes rules of our chain that let all packets by, for blocks are added behind
+// them.
+func (s *side) mendPasses(ctx context.Context, l look) (changes []string, err error) {
+	ours, _ := l(Chain)
+	var commands []string
+	for i, r := range ours {
+		if r.passes() {
+			commands = append(commands, "-D "+Chain+" "+joinWords(r.spec))
+			changes = append(changes, fmt.Sprintf("deleted rule %d of %s, which let all packets by", i+1, Chain))
+		}
+	}
+	if len(commands) == 0 {
+		return nil, nil
+	}
+	if err := s.commands(ctx, commands...); err != nil {
+		return nil, fmt.Errorf("rules of %s that let all packets by: %w", Chain, err)
+	}
+	return changes, nil
 }
 
 // mendSetRule makes our chain drop the set before all else, by one rule.

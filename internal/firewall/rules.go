@@ -32,7 +32,7 @@ func (r rules) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (
 	if err != nil {
 		err = fmt.Errorf("adding rule for %s: %w", addr, err)
 	}
-	return enforcer.Outcome{}, err
+	return enforcer.Outcome{Already: known.Leased && err == nil}, err
 }
 
 // quick adds a rule, or finds the one that stands, with the jumps checked in the same
@@ -55,7 +55,9 @@ func (r rules) ensure(ctx context.Context, addr netip.Addr) (out enforcer.Outcom
 			return err
 		}
 		ours, err := r.ourRules(ctx)
-		if err != nil || slices.ContainsFunc(ours, func(have rule) bool { return have.source == addr && have.target == r.opts.Target }) {
+		stands := slices.ContainsFunc(ours, func(have rule) bool { return have.source == addr && have.target == r.opts.Target })
+		out.Already = stands && !out.Made
+		if err != nil || stands {
 			return err
 		}
 		return r.commands(ctx, "-A "+Chain+" "+r.spec(addr))

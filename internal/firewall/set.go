@@ -38,9 +38,17 @@ func (s set) addBy(ctx context.Context, k socket, addr netip.Addr) (out enforcer
 	if err != nil {
 		return out, err
 	}
-	put := func() error { return s.ipset().do(k, ipsetAdd, 0, addr) }
+	put := func() (already bool, err error) {
+		err = s.ipset().do(k, ipsetAdd, unix.NLM_F_EXCL, addr)
+		if errors.Is(err, ipsetErrAbsent) {
+			return true, nil
+		}
+		return false, s.explain(err)
+	}
 	if exists {
-		if err = s.explain(put()); errors.Is(err, ErrFull) || err == nil && s.isDropped(ctx, k) {
+		already, err := put()
+		if errors.Is(err, ErrFull) || err == nil && s.isDropped(ctx, k) {
+			out.Already = already && err == nil
 			return out, err
 		}
 	}
@@ -51,7 +59,8 @@ func (s set) addBy(ctx context.Context, k socket, addr netip.Addr) (out enforcer
 		if err != nil {
 			return err
 		}
-		return s.explain(put())
+		_, err = put()
+		return err
 	})
 	return out, err
 }

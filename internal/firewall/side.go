@@ -55,7 +55,7 @@ type tool struct {
 func (e *Firewall) side(ctx context.Context, v6 bool) *side {
 	s := &side{opts: e.opts, v6: v6, kernel: &kernel{e.socket}}
 	var err error
-	s.tool, err = s.find(s.familyName(""))
+	s.tool, err = findTool(s.familyName(""), s.opts.ToolDirs)
 	byRules, bySet, byTable := rules{s}, set{s}, table{s}
 	if s.program != "" {
 		s.left = []backend{byRules, bySet, byTable}
@@ -105,8 +105,8 @@ func (s *side) familyName(suffix string) string {
 	return "iptables" + suffix
 }
 
-func (s *side) find(name string) (tool, error) {
-	program, err := exec.Find(name, s.opts.ToolDirs)
+func findTool(name string, dirs []string) (tool, error) {
+	program, err := exec.Find(name, dirs)
 	if err != nil {
 		return tool{}, err
 	}
@@ -135,10 +135,10 @@ func variantOf(program string) variant {
 func (s *side) stray(ctx context.Context) *side {
 	other := &side{opts: s.opts, v6: s.v6, kernel: s.kernel}
 	if s.variant != legacy && s.kernelHasLegacyTable() {
-		other.tool, _ = other.find(s.familyName("-legacy"))
+		other.tool, _ = findTool(s.familyName("-legacy"), s.opts.ToolDirs)
 	}
 	if s.variant != overNFT && other.program == "" && s.kernelHasNFTChain(ctx) {
-		other.tool, _ = other.find(s.familyName("-nft"))
+		other.tool, _ = findTool(s.familyName("-nft"), s.opts.ToolDirs)
 	}
 	if other.program == "" || other.restore == "" || other.variant == unknownVariant {
 		return nil

@@ -54,7 +54,10 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 		return out, err
 	}
 	if out.Made, err = t.ensure(ctx, k); err == nil {
-		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addr)
+		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|unix.NLM_F_EXCL, addr)
+	}
+	if errors.Is(err, unix.EEXIST) {
+		out.Already, err = !out.Made, nil
 	}
 	if err != nil {
 		err = fmt.Errorf("adding %s to table inet %s: %w", addr, nftTableName, err)

@@ -2,6 +2,8 @@ package hold
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -41,10 +43,36 @@ func (b *batch) blockLeased(addrs []netip.Addr) (blocked []netip.Addr) {
 		if err := b.Enforcer.BlockAll(b.ctx, wanted); err != nil {
 			wanted = b.blockEach(wanted)
 		}
+		wanted, err = b.inForce(wanted)
 		blocked = append(blocked, wanted...)
-		return markHeld(b.Leases, wanted)
+		return errors.Join(err, markHeld(b.Leases, wanted))
 	})
 	return blocked
+}
+
+// inForce returns those of addrs that no packet comes from any more.
+func (b *batch) inForce(addrs []netip.Addr) ([]netip.Addr, error) {
+	if len(addrs) == 0 {
+		return nil, nil
+	}
+	listing, err := b.Enforcer.List(b.ctx)
+	if err != nil {
+		return nil, err
+	}
+	open := make(map[netip.Addr]string, len(listing.Blocks))
+	for _, block := range listing.Blocks {
+		open[block.Addr] = block.Open
+	}
+	return slices.DeleteFunc(addrs, func(addr netip.Addr) bool {
+		why, stands := open[addr]
+		if !stands {
+			why = "somebody removed it"
+		}
+		if why != "" {
+			b.failed.Add(fmt.Errorf("%s is not in force though it was blocked again: %s", addr, why))
+		}
+		return why != ""
+	}), nil
 }
 
 // blockEach is for many of which at least one cannot be blocked.

@@ -33,8 +33,9 @@ var (
 
 // edited is what an edit came to.
 type edited struct {
-	made  bool // the file was missing
-	notes []string
+	made    bool // the file was missing
+	nothing bool // there was nothing to do
+	notes   []string
 }
 
 // edit puts one plan into effect: it locks out other processes of ours, reads,

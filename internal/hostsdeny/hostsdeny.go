@@ -122,7 +122,7 @@ func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, _ enforcer.Known)
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding entry for %s to %s: %w", addr, e.path, err)
 	}
-	return enforcer.Outcome{Made: done.made, Notes: done.notes}, nil
+	return enforcer.Outcome{Made: done.made, Already: done.nothing, Notes: done.notes}, nil
 }
 
 // BlockAll is Block for many, in one edit.
@@ -137,7 +137,14 @@ func (e *Enforcer) add(ctx context.Context, addrs ...netip.Addr) (edited, error)
 	if len(addrs) == 0 {
 		return edited{}, nil
 	}
-	return e.edit(ctx, func(content []byte) plan { return e.form.planAdd(content, addrs) })
+	nothing := false
+	done, err := e.edit(ctx, func(content []byte) plan {
+		p := e.form.planAdd(content, addrs)
+		nothing = p.nothing()
+		return p
+	})
+	done.nothing = nothing && !done.made
+	return done, err
 }
 
 // Unblock takes out every plain entry for addr and the configured daemons, or ALL, in

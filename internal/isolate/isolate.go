@@ -95,7 +95,7 @@ func command(t *testing.T, flags uintptr) ([]byte, error) {
 		args = append(args, "-test.timeout="+time.Until(deadline).String())
 	}
 	for _, arg := range os.Args[1:] {
-		if !strings.HasPrefix(arg, "-test.") {
+		if strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "-test.") {
 			args = append(args, arg)
 		}
 	}

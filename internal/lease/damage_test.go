@@ -100,11 +100,6 @@ func TestDamaged(t *testing.T) {
 				t.Errorf("Delete: %v", err)
 			}
 			checkMovedAside(t, s, content)
-			s = spoilt()
-			if err := s.Update((*lease.Tx).Clear); err != nil {
-				t.Errorf("Clear: %v", err)
-			}
-			want(t, another(s))
 			// Going through all finds damage of any kind.
 			s = spoilt()
 			if err := s.Update(func(tx *lease.Tx) error { return tx.All(func(lease.Lease) error { return nil }) }); err != nil {

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
 // TestStateFolderRefused: where the folder is not ours alone, no lease is taken or read,
@@ -37,7 +35,7 @@ func TestStateFolderRefused(t *testing.T) {
 	lock, lockErr := s.LockAddr(v4)
 	lock.Release()
 	for what, err := range map[string]error{
-		"Put": put(s, taken(v4, "b", 2)), "All": allErr, "On": onErr, "LockAddr": lockErr, "Clear": s.Update((*lease.Tx).Clear),
+		"Put": put(s, taken(v4, "b", 2)), "All": allErr, "On": onErr, "LockAddr": lockErr,
 	} {
 		if err == nil || !strings.Contains(err.Error(), "the state folder "+dir+" is not used") {
 			t.Errorf("%s: %v", what, err)

@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -90,8 +91,14 @@ func New(dir, response string) *Store {
 func (s *Store) Path() string { return filepath.Join(s.dir, s.response+".db") }
 
 // Faults returns what went wrong on the way though the call succeeded, such as a damaged
-// file that was moved aside.
+// file that was moved aside; each fault once.
 func (s *Store) Faults() []error { return s.faults }
+
+func (s *Store) note(fault error) {
+	if !slices.ContainsFunc(s.faults, func(old error) bool { return old.Error() == fault.Error() }) {
+		s.faults = append(s.faults, fault)
+	}
+}
 
 // View calls read with the leases as they are, and returns its error. Nobody can change them
 // meanwhile, so read should not wait for anything. A missing file is an empty one.
@@ -186,7 +193,7 @@ func (tx *Tx) openIndex(flags int) error {
 		return nil
 	case errors.Is(err, errIndex), errors.Is(err, os.ErrNotExist):
 	case tx.writes:
-		s.faults = append(s.faults, fmt.Errorf("opening the index of the leases, without which calls are slower: %w", err))
+		s.note(fmt.Errorf("opening the index of the leases, without which calls are slower: %w", err))
 	}
 	return tx.table.buildIndex(s.boot())
 }

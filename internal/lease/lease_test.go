@@ -222,42 +222,6 @@ func TestWithinUpdate(t *testing.T) {
 	}
 }
 
-func TestClear(t *testing.T) {
-	s := newStore(t)
-	a, b, c := taken(v4, "a", 1), taken(v4, "b", 2), taken(v6, "a", 3)
-	mustPut(t, s, a, b)
-	clearAnd := func(result error, leases ...lease.Lease) error {
-		return s.Update(func(tx *lease.Tx) error {
-			err := tx.Clear()
-			if n := tx.Count(false); n != 0 {
-				t.Errorf("%d after Clear", n)
-			}
-			for _, l := range leases {
-				err = errors.Join(err, tx.Put(l))
-			}
-			return errors.Join(err, result)
-		})
-	}
-	boom := errors.New("boom")
-	if err := clearAnd(boom, c); !errors.Is(err, boom) {
-		t.Errorf("got %v, want boom", err)
-	}
-	want(t, s, a, b)
-	if err := clearAnd(nil, c); err != nil {
-		t.Fatal(err)
-	}
-	want(t, s, c)
-	if err := clearAnd(nil); err != nil {
-		t.Fatal(err)
-	}
-	want(t, s)
-	mustPut(t, s, a)
-	want(t, s, a)
-	if left, _ := filepath.Glob(s.Path() + ".new"); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
-	}
-}
-
 // TestResponses: leases of one response are not those of another.
 func TestResponses(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "active-response")
@@ -279,7 +243,7 @@ func TestNoFile(t *testing.T) {
 			if n := tx.Count(false) + tx.Count(true); n != 0 {
 				t.Errorf("count is %d", n)
 			}
-			for _, err := range []error{tx.Put(taken(v4, "a", 1)), tx.Delete(v4, "a"), tx.Clear()} {
+			for _, err := range []error{tx.Put(taken(v4, "a", 1)), tx.Delete(v4, "a")} {
 				if err == nil || !strings.Contains(err.Error(), "only read") {
 					t.Errorf("a change in a View: %v", err)
 				}

@@ -214,7 +214,6 @@ func TestLocked(t *testing.T) {
 	calls := map[string]func() error{
 		"Put":    func() error { return put(s, taken(v4, "b", 1)) },
 		"Delete": func() error { return end(s, taken(v4, "a", 1)) },
-		"Clear":  func() error { return s.Update((*lease.Tx).Clear) },
 		"On":     func() error { _, err := on(s, v4); return err },
 		"All":    func() error { _, err := all(s); return err },
 	}
@@ -233,7 +232,7 @@ func TestLocked(t *testing.T) {
 	}
 	s.Wait = lease.DefaultWait
 	want(t, s, taken(v4, "a", 1)) // nothing of it was done later either
-	for _, name := range []string{"Put", "On", "All", "Clear"} {
+	for _, name := range []string{"Put", "On", "All"} {
 		if err := calls[name](); err != nil {
 			t.Errorf("%s after the release: %v", name, err)
 		}

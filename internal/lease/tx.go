@@ -21,10 +21,9 @@ type Tx struct {
 	table  *table // nil where there is no file to read
 	writes bool
 
-	fresh   bool  // the table is a new file, not in its place yet
-	cleared bool  // and takes the place of the old one even if nothing is in it
-	damage  error // what is wrong with the old one, which is moved aside
-	saved   int   // leases of the old one
+	fresh  bool  // the table is a new file, not in its place yet
+	damage error // what is wrong with the old one, which is moved aside
+	saved  int   // leases of the old one
 }
 
 var errReadOnly = errors.New("the leases are only read here")
@@ -113,19 +112,6 @@ func (tx *Tx) All(yield func(Lease) error) error {
 	return nil
 }
 
-// Clear ends all leases.
-func (tx *Tx) Clear() error {
-	err := errReadOnly
-	if tx.writes {
-		err = tx.begin()
-	}
-	if err != nil {
-		return fmt.Errorf("ending all leases: %w", err)
-	}
-	tx.cleared = true
-	return nil
-}
-
 // mended runs work, and once more where the index or the file was found to be wrong and
 // could be mended.
 func (tx *Tx) mended(work func() error) error {
@@ -191,7 +177,7 @@ func (tx *Tx) salvage(cause error) error {
 // commit writes what was changed, lets other processes go on, and syncs.
 func (tx *Tx) commit() error {
 	t := tx.table
-	changed := len(t.pending) > 0 || tx.cleared || tx.damage != nil
+	changed := len(t.pending) > 0 || tx.damage != nil
 	if !changed && (tx.fresh || !t.index.built) {
 		return nil
 	}
@@ -213,7 +199,7 @@ func (tx *Tx) commit() error {
 		fault = t.index.finish(ctime)
 	}
 	if s := tx.store; fault != nil {
-		s.faults = append(s.faults, fmt.Errorf("writing %s, which only makes calls slower: %w", s.indexPath(), fault))
+		s.note(fmt.Errorf("writing %s, which only makes calls slower: %w", s.indexPath(), fault))
 	}
 	tx.unlock()
 	if changed && tx.store.Durable {
@@ -249,12 +235,12 @@ func (tx *Tx) moveAside() error {
 	if tx.saved > 0 {
 		fate = fmt.Sprintf("%d leases in it were still to be read and are kept, any others are forgotten", tx.saved)
 	}
-	s.faults = append(s.faults, fmt.Errorf("%w; it was moved to %s and %s", tx.damage, aside, fate))
+	s.note(fmt.Errorf("%w; it was moved to %s and %s", tx.damage, aside, fate))
 	const most = 5
 	old, _ := filepath.Glob(s.Path() + ".damaged-*") // the pattern is well-formed
 	for ; len(old) > most; old = old[1:] {
 		if err := os.RemoveAll(old[0]); err != nil {
-			s.faults = append(s.faults, fmt.Errorf("removing an old damaged lease file: %w", err))
+			s.note(fmt.Errorf("removing an old damaged lease file: %w", err))
 		}
 	}
 	return nil

@@ -29,16 +29,16 @@ var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the m
 // block adds the route and looks up where it leads, in one go.
 func (e *Enforcer) block(
 	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known,
-) (notes []string, err error) {
+) (out enforcer.Outcome, err error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	switch err := answers[0].Err; {
 	case err == nil:
-		return nil, e.inForce(s, addr, answers[1])
+		return out, e.inForce(s, addr, answers[1])
 	case !errors.Is(err, unix.EEXIST):
-		return nil, err
+		return out, err
 	case addr.Is4():
 		return e.blockBesideV4(s, addr)
 	}
@@ -58,27 +58,28 @@ func (e *Enforcer) inForce(s *netlink.Socket, addr netip.Addr, looked netlink.An
 // equals the first decides, and a route that is added without NLM_F_EXCL and
 // NLM_F_APPEND (`ip route prepend`) comes first; EEXIST then means that just
 // this route of ours is there.
-func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) ([]string, error) {
+func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) (out enforcer.Outcome, err error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE), lookup(addr))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	if errors.Is(answers[0].Err, unix.EEXIST) {
 		if checkDropped(addr, answers[1]) == nil {
-			return nil, nil
+			out.Already = true
+			return out, nil
 		}
 		// Somebody put a route in front of ours: change places.
 		answers, err = s.Ask(e.del(addr, e.kind.number), e.add(addr, unix.NLM_F_CREATE), lookup(addr))
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		answers = answers[1:]
 	}
 	if err := answers[0].Err; err != nil && !errors.Is(err, unix.EEXIST) { // a second process of ours was first
-		return nil, err
+		return out, err
 	}
 	if err := e.inForce(s, addr, answers[1]); err != nil {
-		return nil, err
+		return out, err
 	}
 	replaced := false
 	for _, other := range kinds {
@@ -88,13 +89,14 @@ func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) ([]string, 
 		if err := s.AskOne(e.del(addr, other.number)); err == nil {
 			replaced = true
 		} else if !errors.Is(err, unix.ESRCH) {
-			return nil, err
+			return out, err
 		}
 	}
 	if replaced {
-		return nil, nil
+		return out, nil
 	}
-	return []string{fmt.Sprintf("a route to %s that is not ours stays, behind ours", addr)}, nil
+	out.Notes = []string{fmt.Sprintf("a route to %s that is not ours stays, behind ours", addr)}
+	return out, nil
 }
 
 // blockBesideV6 is for an address that has a route of our metric already. IPv6
@@ -102,31 +104,33 @@ func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) ([]string, 
 // ours would, or is in the way.
 func (e *Enforcer) blockBesideV6(
 	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known, looked netlink.Answer,
-) (notes []string, err error) {
+) (out enforcer.Outcome, err error) {
 	if !dropped(looked) {
-		return nil, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
+		return out, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
 	}
 	sameType := errors.Is(looked.Err, e.kind.errno)
-	if sameType && known.Leased {
-		return nil, nil // ours, as a rule; to make sure takes a list of all
+	if out.Already = sameType; sameType && known.Leased {
+		return out, nil // ours, as a rule; to make sure takes a list of all
 	}
 	ours, err := e.dump(ctx, vnl.FAMILY_V6)
 	switch {
 	case err != nil && !errors.Is(err, vnl.ErrDumpInterrupted):
-		return nil, err
+		return out, err
 	case !slices.Contains(ours, addr):
-		return []string{fmt.Sprintf("a route to %s that is not ours blocks it already", addr)}, nil
+		out.Already = true
+		out.Notes = []string{fmt.Sprintf("a route to %s that is not ours blocks it already", addr)}
+		return out, nil
 	case sameType:
-		return nil, nil
+		return out, nil
 	}
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_REPLACE), lookup(addr))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	if err := answers[0].Err; err != nil {
-		return nil, err
+		return out, err
 	}
-	return nil, checkDropped(addr, answers[1])
+	return out, checkDropped(addr, answers[1])
 }
 
 // remove deletes until there is nothing of ours: the kernel takes away one

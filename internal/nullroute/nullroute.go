@@ -115,11 +115,12 @@ func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, known enforcer.Kn
 		return enforcer.Outcome{}, e.adding(addr, err)
 	}
 	defer s.Close()
-	notes, err := e.block(ctx, s, addr, known)
+	out, err := e.block(ctx, s, addr, known)
 	if err != nil {
 		return enforcer.Outcome{}, e.adding(addr, err)
 	}
-	return enforcer.Outcome{Notes: append(notes, waysPast(s, addr)...)}, nil
+	out.Notes = append(out.Notes, waysPast(s, addr)...)
+	return out, nil
 }
 
 func (e *Enforcer) adding(addr netip.Addr, err error) error {
@@ -139,17 +140,28 @@ func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr) error {
 
 // Unblock deletes our routes to addr, whatever their type and metric.
 func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
-	return e.UnblockAll(ctx, []netip.Addr{addr})
+	s, err := netlink.Open(ctx)
+	if err != nil {
+		return removing(addr, err)
+	}
+	defer s.Close()
+	return e.unblock(s, addr)
+}
+
+func (e *Enforcer) unblock(s *netlink.Socket, addr netip.Addr) error {
+	if err := e.remove(s, addr); err != nil && !(addr.Is6() && noIPv6(err)) {
+		return removing(addr, err)
+	}
+	return nil
+}
+
+func removing(addr netip.Addr, err error) error {
+	return fmt.Errorf("removing route for %s: %w", addr, explain(addr, err))
 }
 
 // UnblockAll is Unblock for many.
 func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
-	return each(ctx, addrs, func(s *netlink.Socket, addr netip.Addr) error {
-		if err := e.remove(s, addr); err != nil && !(addr.Is6() && noIPv6(err)) {
-			return fmt.Errorf("removing route for %s: %w", addr, explain(addr, err))
-		}
-		return nil
-	})
+	return each(ctx, addrs, e.unblock)
 }
 
 // each calls do with each address, and goes on with the next when it fails, but for the end

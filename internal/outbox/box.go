@@ -146,7 +146,7 @@ func (b *Box) write(folder, name string, v any) error {
 	if item, ok := v.(*Item); ok {
 		item.size = len(data)
 	}
-	return b.sync(folder)
+	return syncFolder(b.root, folder)
 }
 
 // fill writes a file and syncs it.
@@ -175,8 +175,8 @@ func (b *Box) rewrite(item *Item) error {
 	return nil
 }
 
-func (b *Box) sync(folder string) error {
-	file, err := b.root.Open(filepath.Join(folder, "."))
+func syncFolder(root *os.Root, folder string) error {
+	file, err := root.Open(filepath.Join(folder, "."))
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (b *Box) sync(folder string) error {
 // names lists a folder, oldest first. A missing folder is empty. Files with
 // names that are not the queue's own are left out.
 func (b *Box) names(folder string) ([]string, error) {
-	entries, err := b.entries(folder)
+	entries, err := entriesOf(b.root, folder)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -208,8 +208,8 @@ func (b *Box) names(folder string) ([]string, error) {
 	return names, nil
 }
 
-func (b *Box) entries(folder string) ([]os.DirEntry, error) {
-	file, err := b.root.Open(folder)
+func entriesOf(root *os.Root, folder string) ([]os.DirEntry, error) {
+	file, err := root.Open(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (b *Box) setAside(name string) error {
 
 // sweep removes what killed processes left in tmp.
 func (b *Box) sweep(now time.Time) {
-	entries, _ := b.entries(dirTmp) // what is there harms nobody
+	entries, _ := entriesOf(b.root, dirTmp) // what is there harms nobody
 	for _, e := range entries {
 		name := filepath.Join(dirTmp, e.Name())
 		if info, err := b.root.Lstat(name); err == nil && now.Sub(info.ModTime()) > time.Hour {

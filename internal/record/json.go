@@ -88,6 +88,8 @@ func eventOf(status arlog.Status) event {
 		e.Type, e.Action, e.Outcome = []string{"allowed"}, "unblock", "success"
 	case arlog.StatusSkip:
 		e.Type, e.Action, e.Outcome = []string{"info"}, "skip", "unknown"
+	case arlog.StatusWarn:
+		e.Type, e.Action, e.Outcome = []string{"info"}, "warn", "success"
 	default:
 		e.Type, e.Action, e.Outcome = []string{"error"}, "error", "failure"
 	}

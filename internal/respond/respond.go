@@ -73,7 +73,7 @@ func (r *responder) handle(ctx context.Context, c app.Call) int {
 	case err != nil:
 		return r.fail(c.Request, err)
 	case !c.Request.Addr.IsValid():
-		return r.fail(c.Request, app.ErrNoAddress)
+		return r.fail(c.Request, c.NoAddress())
 	case c.Request.Action == arproto.Delete:
 		return r.delete(ctx, c.Request)
 	}
@@ -95,7 +95,7 @@ func (r *responder) add(ctx context.Context, request arproto.Request) int {
 		r.log.Warn(request, taken.LeaseErr)
 		return r.fail(request, err)
 	}
-	if known && taken.Renewed && !taken.Made {
+	if known && taken.Already {
 		r.skip(request, "the daemon already holds it")
 	} else {
 		r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: r.blocked(request), About: request})
@@ -135,11 +135,15 @@ func (r *responder) daemonHolds(request arproto.Request) bool {
 
 func (r *responder) newLease(request arproto.Request) lease.Lease {
 	now := r.Now().UTC()
-	return lease.Lease{
+	l := lease.Lease{
 		Addr: request.Addr, Program: r.Name,
 		RuleID: request.RuleID, AlertID: request.AlertID, User: request.User,
 		Since: now, Renewed: now, Daemon: r.Daemon,
 	}
+	if request.Timeout > 0 {
+		l.Until = now.Add(request.Timeout)
+	}
+	return l
 }
 
 // delete gives the lease back and lifts the block if nobody else holds it.

@@ -273,7 +273,7 @@ func TestMalformed(t *testing.T) {
 		{"a host name", []string{"add", "-", "evil.example", "1.1", "5712"},
 			`firewall-drop error - - 1.1 5712 - Failed: address "evil.example": not an IPv4 or IPv6 address (names are never resolved)`},
 		{"no address", []string{"add", "-", "-", "1.1", "5712"},
-			`firewall-drop error - - 1.1 5712 - Failed: ` + app.ErrNoAddress.Error()},
+			`firewall-drop error - - 1.1 5712 - Failed: no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`},
 		{"a network", []string{"add", "root", "203.0.113.0/24", "1.1", "5712"},
 			`firewall-drop error - - 1.1 5712 - Failed: address "203.0.113.0/24": a network is never blocked, only one address`},
 	} {
@@ -381,11 +381,35 @@ func TestWazuh(t *testing.T) {
 	}
 }
 
-// TestAbortIsNoProof: the daemon holds the key, and nothing is leased: it is blocked, and logged.
+// TestAbortIsNoProof: the daemon holds the key, and nothing is in force, leased or not: it is
+// blocked, and logged.
 func TestAbortIsNoProof(t *testing.T) {
 	h := newHost(t)
-	h.json("firewall-drop", wazuhAdd+`{"version":1,"command":"abort","parameters":{}}`+"\n")
-	h.want("abort", 0, addrs(addr7), "firewall-drop: "+strings.TrimSpace(wazuhAdd))
+	abort := wazuhAdd + `{"version":1,"command":"abort","parameters":{}}` + "\n"
+	blocked := "firewall-drop: " + strings.TrimSpace(wazuhAdd)
+	h.json("firewall-drop", abort)
+	h.want("nothing leased", 0, addrs(addr7), blocked)
+	for _, lose := range []func(){func() { h.fake.Lose() }, h.fake.LosePlace, h.fake.Bypass} {
+		lose()
+		h.now = h.now.Add(time.Minute)
+		h.json("firewall-drop", abort)
+		h.want("leased and gone", 0, addrs(addr7), blocked)
+	}
+	h.json("firewall-drop", abort)
+	h.want("leased and in force", 0, addrs(addr7), "firewall-drop: Skipped IP: 203.0.113.7: the daemon already holds it")
+	if l := h.leases(); len(l) != 1 || !l[0].Renewed.Equal(h.now) {
+		t.Errorf("leases: %+v, want one, renewed at %s", l, h.now)
+	}
+}
+
+// TestTimeout: how long Wazuh 5 wants the block is how long it is leased.
+func TestTimeout(t *testing.T) {
+	h := newHost(t)
+	enable := `{"wazuh":{"active_response":{"name":"block-ip","type":"stateful","stateful_timeout":600}},"source":{"ip":"203.0.113.7"},"command":"enable"}` + "\n"
+	h.json("firewall-drop", enable+`{"command":"continue"}`+"\n")
+	if l := h.leases(); h.status != 0 || len(l) != 1 || !l[0].Until.Equal(h.now.Add(10*time.Minute)) {
+		t.Errorf("exit status %d, leases %+v, want one until %s", h.status, l, h.now.Add(10*time.Minute))
+	}
 }
 
 func TestDaemonSilent(t *testing.T) {

@@ -2,6 +2,7 @@ package arlog
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 
@@ -73,8 +74,8 @@ func (p *Parser) parseJSON(text []byte, f *Fields) error {
 		return ErrNoEntry
 	}
 	if !p.fields.address(alert, f) {
-		f.Status, f.Step = "", NoAddress
-		return ErrNoEntry
+		f.Status = ""
+		return parseOther(text, p.AddressFields, f) // names in another case, or none
 	}
 	f.RuleID = present(alert.Get("rule", "id"))
 	f.AlertID = present(alert.Get("id"))
@@ -82,22 +83,21 @@ func (p *Parser) parseJSON(text []byte, f *Fields) error {
 	return nil
 }
 
-// address takes the first field that holds a text, as arproto does.
+// address takes the first field that holds an address, as arproto does.
 func (a *fields) address(alert *fastjson.Value, f *Fields) bool {
 	for _, path := range a.paths {
-		value := alert.Get(path...)
-		if value == nil {
-			continue
-		}
-		if value.Type() != fastjson.TypeString {
-			return false
-		}
-		text := present(value)
+		text := alert.GetStringBytes(path...)
 		if len(text) == 0 {
 			continue
 		}
 		f.Addr = parseAddr(text)
-		return f.Addr.IsValid() && !f.Addr.IsUnspecified() && bytes.IndexByte(text, '%') < 0
+		if f.Addr.IsValid() && !f.Addr.IsUnspecified() && bytes.IndexByte(text, '%') < 0 {
+			return true
+		}
+		var err error
+		if f.Addr, err = arproto.ParseAddr(string(text)); err == nil {
+			return true
+		}
 	}
 	return false
 }
@@ -142,7 +142,8 @@ func present(v *fastjson.Value) []byte {
 // parseOther reads a request of a rarer shape.
 func parseOther(text []byte, addressFields []string, f *Fields) error {
 	r, err := arproto.ParseJSON(text, addressFields)
-	if err == nil && !r.Addr.IsValid() {
+	var refused *arproto.AddressError
+	if !r.Addr.IsValid() && (err == nil || errors.As(err, &refused)) {
 		f.Step = NoAddress
 	}
 	if err != nil || !r.Addr.IsValid() {

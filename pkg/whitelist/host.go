@@ -2,16 +2,12 @@ package whitelist
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/ossec-ar/ossec-ar/internal/netlink"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
@@ -40,8 +36,8 @@ func AllBuiltIn() BuiltIn {
 
 const builtIn = "built in"
 
-// AddBuiltIn adds the chosen addresses as they are at this moment, but gateways, which
-// Match asks for when they matter.
+// AddBuiltIn adds the chosen addresses. The kernel is asked for the host's own and its gateways
+// when they matter, and then as they are at that moment.
 func (l *List) AddBuiltIn(b BuiltIn) {
 	fixed := func(on bool, what string, prefixes ...string) {
 		for _, p := range prefixes {
@@ -54,10 +50,7 @@ func (l *List) AddBuiltIn(b BuiltIn) {
 	fixed(b.Unspecified, "unspecified", "0.0.0.0/8", "::/128")
 	fixed(b.Multicast, "multicast", "224.0.0.0/4", "ff00::/8")
 	fixed(b.Broadcast, "broadcast", "255.255.255.255/32")
-	if b.OwnAddresses || b.Broadcast {
-		l.addInterfaces(b)
-	}
-	l.gateways = b.Gateways // looked up when an address is matched
+	l.unasked = b
 	if b.DNSServers {
 		l.addDNSServers(b.ResolvConf)
 	}
@@ -66,37 +59,6 @@ func (l *List) AddBuiltIn(b BuiltIn) {
 func (l *List) addOne(addr netip.Addr, what string) {
 	addr = addr.Unmap().WithZone("")
 	l.AddPrefix(netip.PrefixFrom(addr, addr.BitLen()), what+" "+addr.String(), builtIn)
-}
-
-// addInterfaces adds the addresses of all interfaces, and the broadcast addresses of their
-// networks.
-func (l *List) addInterfaces(b BuiltIn) {
-	socket, err := netlink.Open(context.Background())
-	if err == nil {
-		defer socket.Close()
-		err = socket.Addresses(unix.AF_UNSPEC, func(p netip.Prefix) { l.addInterface(p, b) })
-	}
-	if err != nil {
-		l.faults = append(l.faults, fmt.Errorf("reading the host's own addresses: %w", err))
-	}
-}
-
-func (l *List) addInterface(p netip.Prefix, b BuiltIn) {
-	if b.OwnAddresses {
-		l.addOne(p.Addr(), "own address")
-	}
-	if b.Broadcast && p.Addr().Is4() && p.IsValid() && p.Bits() < 31 { // RFC 3021: a /31 has none
-		l.addOne(lastOf(p), "broadcast")
-	}
-}
-
-// lastOf returns the highest address of an IPv4 network.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().As4()
-	for bit := p.Bits(); bit < 32; bit++ {
-		b[bit/8] |= 0x80 >> (bit % 8)
-	}
-	return netip.AddrFrom4(b)
 }
 
 func (l *List) addDNSServers(files []string) {

@@ -17,9 +17,7 @@ type Sieve struct {
 // Sieve reads all files and asks for all host names once.
 func (l *List) Sieve(ctx context.Context) *Sieve {
 	s := &Sieve{entries: map[netip.Prefix]Match{}}
-	if l.gateways {
-		l.addGateways()
-	}
+	l.addHost(netip.Addr{})
 	for _, n := range l.networks {
 		s.add(n)
 	}

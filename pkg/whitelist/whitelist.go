@@ -34,7 +34,7 @@ type List struct {
 	networks []network
 	hosts    []host
 	files    []string
-	gateways bool // still to be added
+	unasked  BuiltIn // what the kernel has not been asked for yet
 	faults   []error
 }
 
@@ -120,8 +120,8 @@ func (l *List) Faults() []error { return slices.Clone(l.faults) }
 func (l *List) Match(ctx context.Context, addr netip.Addr) (Match, bool) {
 	addr = addr.Unmap()
 	match, found := l.matchNetworks(0, addr)
-	if known := len(l.networks); !found && l.gateways && mayBeGateway(addr) {
-		l.addGateways()
+	if known := len(l.networks); !found {
+		l.addHost(addr)
 		match, found = l.matchNetworks(known, addr)
 	}
 	if found {
@@ -303,9 +303,7 @@ func (l *List) resolve(ctx context.Context, hosts []host, visit func(host, []net
 
 // Entries hands every entry to visit, host names without what they resolve to.
 func (l *List) Entries(visit func(Match)) {
-	if l.gateways {
-		l.addGateways()
-	}
+	l.addHost(netip.Addr{})
 	for _, n := range l.networks {
 		visit(n.match())
 	}

@@ -1,12 +1,11 @@
-// Package command is the frame that the command lines of all programs share: how a
-// person's words are told from a daemon's call, the help text, and how a mistake is told.
+// Package command is the frame that the command lines for people share: the help text, the order of
+// words, mistakes in them, and the manual page.
 package command
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -14,45 +13,6 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
-
-// ForPerson tells a person's words from a daemon's call. Whatever has an action and the
-// place of a user and an address is a call, because there the user name is the attacker's
-// to choose: "add --dry-run 203.0.113.7" must act when a daemon asks for it. When none does,
-// see Misplaced.
-func ForPerson(args []string, commands ...string) bool {
-	switch {
-	case len(args) == 0:
-		return true
-	case args[0] == string(arproto.Add) || args[0] == string(arproto.Delete):
-		if len(args) != 2 {
-			return false
-		}
-		_, err := arproto.ParseAddr(args[1])
-		return err == nil
-	case strings.HasPrefix(args[0], "-"):
-		return true
-	}
-	return slices.Contains(commands, args[0]) || args[0] == "help" || args[0] == "h"
-}
-
-// Misplaced returns what is wrong with three words that only a person's mistake makes: an
-// action, and an option or another address in the place of the user. The caller asks only
-// where no daemon called: to one of those a user may be called anything. From four words on
-// there is an alert id, and no person types that.
-func Misplaced(name string, args []string) error {
-	if len(args) != 3 || args[0] != string(arproto.Add) && args[0] != string(arproto.Delete) {
-		return nil
-	}
-	user := args[1]
-	if strings.HasPrefix(user, "-") && len(user) > 1 { // old agents pass "-" for none
-		return fmt.Errorf("options stand before the command, as in %s --dry-run %s ADDRESS (found %s in the place of the user)",
-			name, args[0], arproto.Quote(user))
-	}
-	if _, err := arproto.ParseAddr(user); err == nil {
-		return fmt.Errorf("%s takes one address (found %s in the place of the user)", args[0], arproto.Quote(user))
-	}
-	return nil
-}
 
 // ErrReported marks a failure that has been told already.
 var ErrReported = errors.New("reported")

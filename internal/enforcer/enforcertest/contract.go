@@ -47,7 +47,9 @@ func (c contract) one() {
 	c.want("mending what was never made")
 	c.unblock(addr4)
 	c.want("unblocking what was never blocked")
-	c.block(addr4, enforcer.Known{})
+	if out := c.block(addr4, enforcer.Known{}); out.Already {
+		c.t.Error("the first Block reports that the address was in force already")
+	}
 	c.want("first block", addr4)
 	if out := c.block(addr4, enforcer.Known{Leased: true}); out.Made {
 		c.t.Error("a second Block reports that it made the place of the first")
@@ -73,7 +75,9 @@ func (c contract) one() {
 	c.sound("mending after a flush")
 	c.flush()
 	c.want("flushing again")
-	c.block(addr4, enforcer.Known{Leased: true})
+	if out := c.block(addr4, enforcer.Known{Leased: true}); out.Already {
+		c.t.Error("Block after a flush reports that the address was in force already")
+	}
 	c.want("block after flush", addr4)
 	c.unblock(addr4)
 	c.want("the end")

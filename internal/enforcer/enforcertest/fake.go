@@ -153,11 +153,12 @@ func (f *Fake) Block(ctx context.Context, addr netip.Addr, _ enforcer.Known) (en
 		return enforcer.Outcome{}, err
 	}
 	defer unlock()
+	had := f.blocks[addr]
 	made, err := f.put(addr)
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding %s: %w", addr, err)
 	}
-	return enforcer.Outcome{Made: made, Notes: slices.Clone(f.Notes)}, nil
+	return enforcer.Outcome{Made: made, Already: had && !made, Notes: slices.Clone(f.Notes)}, nil
 }
 
 // put blocks addr and reports whether it made the place.

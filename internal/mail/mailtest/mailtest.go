@@ -265,10 +265,10 @@ func (c *cramServer) Next(response []byte) ([]byte, bool, error) {
 // scramServer is SCRAM-SHA-256 (RFC 5802, RFC 7677) with a Count of iterations that may be
 // no number.
 type scramServer struct {
-	good                                    func(user, password string) error
-	Count                                   string
-	step                                    int
-	user, clientFirst, serverFirst, verdict string
+	good                           func(user, password string) error
+	Count                          string
+	step                           int
+	user, clientFirst, serverFirst string
 }
 
 func (s *scramServer) Next(response []byte) ([]byte, bool, error) {
