@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 
 	"github.com/coreos/go-iptables/iptables"
@@ -89,6 +90,9 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 	var ipt *iptables.IPTables
 	open := func() (err error) { // starts the program, so only where something is missing
 		if ipt == nil {
+			if path := s.otherLock(); path != "" {
+				_ = os.Setenv(lockVariable, path) // the library hands our environment down
+			}
 			ipt, err = iptables.New(iptables.IPFamily(family), iptables.Path(s.program), iptables.Timeout(waitSeconds(ctx)))
 		}
 		s.listed = nil
