@@ -23,17 +23,7 @@ func (b *bench) lists(c benchCase, count int) (row bulkRow, err error) {
 	if err := c.configure(h); err != nil {
 		return row, err
 	}
-	step := func(want int, args ...string) (seconds float64, mib float64, err error) {
-		s, err := h.run(append([]string{h.tool(), "--response", c.program}, args...))
-		if err != nil {
-			return 0, 0, err
-		}
-		there, err := h.standing(c.shows, want)
-		if err == nil && len(there) != want {
-			err = fmt.Errorf("after %s %d addresses are blocked and not %d", args[0], len(there), want)
-		}
-		return s.Took.Seconds(), float64(s.RSSKiB) / 1024, err
-	}
+	step := func(want int, args ...string) (seconds, mib float64, err error) { return h.step(c, want, args...) }
 	fill := func(count int) (seconds, mib float64, err error) {
 		list, err := h.list("list", "", "%s\n", "", addresses(0, count))
 		if err != nil {
@@ -78,4 +68,17 @@ func (b *bench) lists(c benchCase, count int) (row bulkRow, err error) {
 	}
 	row.MiB = atMost(max(imported, maintained), mostMiB)
 	return row, nil
+}
+
+// step runs ossec-ar, after which want addresses are blocked.
+func (h *host) step(c benchCase, want int, args ...string) (seconds, mib float64, err error) {
+	s, err := h.run(append([]string{h.tool(), "--response", c.program}, args...))
+	if err != nil {
+		return 0, 0, err
+	}
+	there, err := h.standing(c.shows, want)
+	if err == nil && len(there) != want {
+		err = fmt.Errorf("after %s %d addresses are blocked and not %d", args[0], len(there), want)
+	}
+	return s.Took.Seconds(), float64(s.RSSKiB) / 1024, err
 }

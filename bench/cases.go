@@ -41,7 +41,8 @@ var iptablesFloor = floor{
 	name: "iptables -w -I", deleteName: "iptables -w -D", addGoal: 3, deleteGoal: 3,
 	place: []string{"iptables -w -N FLOOR", "iptables -w -A INPUT -j FLOOR"},
 	add:   "iptables -w -I FLOOR -s ADDR -j DROP", delete: "iptables -w -D FLOOR -s ADDR -j DROP",
-	fill: "iptables-restore -w --noflush HOME/fill", head: "*filter\n", each: "-A FLOOR -s %s -j DROP\n", tail: "COMMIT\n",
+	fill: "iptables-restore -w --noflush HOME/fill", head: "*filter\n",
+	each: "-A FLOOR -s %s -j DROP\n", tail: "COMMIT\n",
 }
 
 var ipsetFloor = floor{
@@ -111,7 +112,8 @@ var cases = []benchCase{
 	{
 		name: "firewall-drop auto", program: "firewall-drop", config: backend("auto"),
 		floors: []floor{whenRules(iptablesFloor), whenSet(ipsetFloor)}, filters: true,
-		shows: []string{"iptables -w -S OSSEC_AR", "ipset save ossec_ar4"}, away: []string{"iptables -w -F", "ipset flush"},
+		shows: []string{"iptables -w -S OSSEC_AR", "ipset save ossec_ar4"},
+		away:  []string{"iptables -w -F", "ipset flush"},
 	},
 	{
 		name: "route-null", program: "route-null",

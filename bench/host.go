@@ -93,7 +93,8 @@ func (h *host) tool() string { return h.file("bin/ossec-ar") }
 // them, and returns the place of one.
 func (h *host) install(script string) (string, error) {
 	folder := h.file("peer/active-response/bin")
-	if err := errors.Join(os.CopyFS(folder, os.DirFS(filepath.Dir(script))), os.MkdirAll(h.file("peer/logs"), 0o755)); err != nil {
+	if err := errors.Join(os.CopyFS(folder, os.DirFS(filepath.Dir(script))),
+		os.MkdirAll(h.file("peer/logs"), 0o755)); err != nil {
 		return "", err
 	}
 	return filepath.Join(folder, filepath.Base(script)), nil

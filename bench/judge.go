@@ -58,8 +58,10 @@ func (c benchCase) rows(lanes []*lane, action string) (rows []timeRow) {
 	for _, l := range lanes {
 		ours, none := l.timings["ours"], l.timings["true"]
 		row := timeRow{
-			Case: c.name, Action: action, Standing: l.standing, Runs: len(ours.runs), True: none.quantile(0.5),
-			Ours: ours.quantile(0.5), OursP10: ours.quantile(0.1), MiB: atMost(float64(ours.rssKiB)/1024, mostMiB),
+			Case: c.name, Action: action, Standing: l.standing, Runs: len(ours.runs),
+			True: none.quantile(0.5),
+			Ours: ours.quantile(0.5), OursP10: ours.quantile(0.1),
+			MiB: atMost(float64(ours.rssKiB)/1024, mostMiB),
 		}
 		if peer := l.timings["peer"]; peer != nil {
 			row.Peer = peer.quantile(0.5)

@@ -71,7 +71,8 @@ func parse(args []string) (*bench, error) {
 	storms := flags.String("storms", "200,1000", "numbers of adds at once; empty for none")
 	flags.StringVar(&b.bin, "bin", "build", "folder of the built programs")
 	flags.IntVar(&b.runs, "runs", 100, "runs of each command, at the most")
-	flags.DurationVar(&b.limit, "limit", 8*time.Second, fmt.Sprintf("after so long no more than %d runs", leastRuns))
+	flags.DurationVar(&b.limit, "limit", 8*time.Second,
+		fmt.Sprintf("after so long no more than %d runs", leastRuns))
 	flags.IntVar(&b.whole, "list", 100_000, "addresses to import and restore; 0 for none")
 	flags.BoolVar(&b.packetRate, "packets", true, "measure the packet rate")
 	flags.BoolVar(&b.asJSON, "json", false, "print JSON")

@@ -93,14 +93,8 @@ func startDaemon(ts *testscript.TestScript, d *runningDaemon, name string) error
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	if err := os.Link(self, path); err != nil && !errors.Is(err, os.ErrExist) {
-		program, err := os.ReadFile(self) // it may be another user's, or on another disk
-		if err == nil {
-			err = os.WriteFile(path, program, 0o755)
-		}
-		if err != nil {
-			return err
-		}
+	if err := link(self, path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
 	}
 	d.cmd = exec.Command(path)
 	d.cmd.Env = []string{}

@@ -99,7 +99,7 @@ func params(t *testing.T, script string) testscript.Params {
 			env.Values[daemonKey{}] = &runningDaemon{}
 			env.Setenv("PROGRAMS", filepath.Join(os.Getenv(programsVariable), "cmd"))
 			return errors.Join(install(env.Getenv("PROGRAMS"), home),
-				os.Link(filepath.Join(os.Getenv(programsVariable), "examples/custom-response"), filepath.Join(bin, "custom-response")))
+				link(filepath.Join(os.Getenv(programsVariable), "examples/custom-response"), filepath.Join(bin, "custom-response")))
 		},
 		Condition: func(name string) (bool, error) {
 			if name != "root" {
@@ -151,7 +151,7 @@ func install(programs, home string) error {
 		if e.Name() == "ossec-ar" {
 			folder = home + "/bin"
 		}
-		if err := os.Link(filepath.Join(programs, e.Name()), filepath.Join(folder, e.Name())); err != nil {
+		if err := link(filepath.Join(programs, e.Name()), filepath.Join(folder, e.Name())); err != nil {
 			return err
 		}
 		for _, alias := range aliases[e.Name()] {
@@ -161,4 +161,17 @@ func install(programs, home string) error {
 		}
 	}
 	return nil
+}
+
+// link links a program, or copies one that is another user's or on another file system.
+func link(program, to string) error {
+	err := os.Link(program, to)
+	if err == nil || errors.Is(err, os.ErrExist) {
+		return err
+	}
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o755)
 }

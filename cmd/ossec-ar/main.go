@@ -14,7 +14,9 @@ import (
 )
 
 func main() {
+	env := app.OS()
+	env.Executable, _ = os.Executable() // one of several ways to find the home
 	hostDeny := hostsdeny.Kind
 	hostDeny.Effect = libwrap.Effect
-	os.Exit(control.Main(app.OS(), firewall.Kind, hostDeny, nullroute.Kind))
+	os.Exit(control.Main(env, firewall.Kind, hostDeny, nullroute.Kind))
 }

@@ -21,5 +21,7 @@ func main() {
 	debug.SetGCPercent(-1)
 	p := app.New(app.OS(), report.Name)
 	p.Hint = config.MailHint
-	os.Exit(report.Main(p, func(subject, text, html string) error { return notice.QueueReport(&p, subject, text, html) }))
+	os.Exit(report.Main(p, func(subject, text, html string) error {
+		return notice.QueueReport(&p, subject, text, html)
+	}))
 }

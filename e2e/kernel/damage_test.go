@@ -268,17 +268,6 @@ func TestHarmedInAStorm(t *testing.T) {
 	}
 }
 
-// startAdds starts a response for the first n addresses of a net, which is text that a number
-// makes an address.
-func startAdds(t *testing.T, program, net string, n int) []*exec.Cmd {
-	t.Helper()
-	commands := make([]*exec.Cmd, n)
-	for i := range commands {
-		commands[i] = start(t, program, "add", "-", fmt.Sprintf("%s%d", net, i), "1.1", "5712")
-	}
-	return commands
-}
-
 // wantOnce wants each block and the jump to stand once.
 func wantOnce(t *testing.T, b blocker, program string, of netip.Addr) {
 	t.Helper()

@@ -1,10 +1,10 @@
 package kernel
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -24,6 +24,17 @@ func start(t *testing.T, path string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	return cmd
+}
+
+// startAdds starts a response for the first n addresses of a net, which is text that a
+// number makes an address.
+func startAdds(t *testing.T, program, net string, n int) []*exec.Cmd {
+	t.Helper()
+	commands := make([]*exec.Cmd, n)
+	for i := range commands {
+		commands[i] = start(t, program, "add", "-", fmt.Sprintf("%s%d", net, i), "1.1", "5712")
+	}
+	return commands
 }
 
 // waitForAll waits until all have ended, as they should. ended, which may be nil, is told of
@@ -51,14 +62,8 @@ func TestXtablesLockHeld(t *testing.T) {
 	bin := buildPrograms(t)
 	bindTools(t, tools)
 	program := filepath.Join(bin, "firewall-drop.sh")
-	lock, err := os.OpenFile("/run/xtables.lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
+	release := lockXtables(t)
+	defer release()
 	cmd := start(t, program, "add", "-", "203.0.113.7", "1.1", "5712")
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -67,9 +72,7 @@ func TestXtablesLockHeld(t *testing.T) {
 		t.Fatalf("it ended while the lock was held: %v", err)
 	case <-time.After(500 * time.Millisecond): // long enough to get to the lock
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_UN); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	select {
 	case err := <-ended:
 		if err != nil {

@@ -36,7 +36,7 @@ type Env struct {
 	StdinTerminal  bool
 	StdoutTerminal bool
 	NoColor        bool   // $NO_COLOR is set, or the terminal knows no colours
-	Executable     string // the file that runs, links resolved
+	Executable     string // the file that runs, links resolved; only for ossec-ar
 	Dir            string // working directory
 	OssecHome      string // $OSSEC_HOME
 	Now            func() time.Time
@@ -48,14 +48,12 @@ type Env struct {
 // OS returns the real outside.
 func OS() Env {
 	growStack(false)
-	dir, _ := os.Getwd()             // only matters to a relative name, and then "" is as good
-	executable, _ := os.Executable() // only matters to ossec-ar, and there it is one of several ways
+	dir, _ := os.Getwd() // only matters to a relative name, and then "" is as good
 	return Env{
 		Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		StdinTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		StdoutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		NoColor:        os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb",
-		Executable:     executable,
 		Dir:            dir, OssecHome: os.Getenv("OSSEC_HOME"),
 		Now: time.Now, ParentPID: os.Getppid(), Proc: "/proc",
 		Resolver: &net.Resolver{PreferGo: true},
@@ -72,7 +70,7 @@ type Program struct {
 	Hint func(error) string
 }
 
-// New returns the program that env invoked; name serves when that is not told.
+// New returns the program that env invoked; name is used when env has none.
 func New(env Env, name string) Program {
 	p := Program{Env: env, Invoked: name}
 	if len(env.Args) > 0 && env.Args[0] != "" {
@@ -87,7 +85,7 @@ func New(env Env, name string) Program {
 func (p *Program) Arguments() []string { return p.Args[min(1, len(p.Args)):] }
 
 // Path is the full path that the program was invoked as, for log lines. One that was
-// found through $PATH or a relative path is told as if called in the home.
+// found through $PATH or a relative path is given as if called in the home.
 func (p *Program) Path() string {
 	if filepath.IsAbs(p.Invoked) {
 		return p.Invoked
@@ -111,7 +109,7 @@ func (p *Program) Complain(err error) {
 
 // KeepWriting makes a pipe that nobody reads any more an error of the write, as any other,
 // instead of the end of the program: a daemon that stops closes its pipes, and what it asked
-// for is to be done all the same.
+// for must be done all the same.
 func (p *Program) KeepWriting() { signal.Ignore(unix.SIGPIPE) }
 
 // Advise prints a hint; nothing for "".

@@ -28,7 +28,8 @@ func CheckTool(path string) error {
 		}
 		owner := int(info.Sys().(*syscall.Stat_t).Uid)
 		if owner != 0 && owner != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
-			return fmt.Errorf("%s could be changed by others than root (it is %s of user %d)", path, info.Mode(), owner)
+			return fmt.Errorf("%s could be changed by others than root (it is %s of user %d)",
+				path, info.Mode(), owner)
 		}
 	}
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {

@@ -41,7 +41,8 @@ func (h enforcement) effect() []Finding {
 	if works {
 		return []Finding{{What: "services", Verdict: enforcer.OK, Found: text}}
 	}
-	return []Finding{{What: "services", Verdict: enforcer.Fault, Found: text, Mend: "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name}}
+	return []Finding{{What: "services", Verdict: enforcer.Fault, Found: text,
+		Mend: "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name}}
 }
 
 func (h enforcement) cannotList(err error) Finding {
@@ -71,20 +72,21 @@ func (h enforcement) leases(ctx context.Context) []Finding {
 	case err != nil:
 		return []Finding{fault("chown root "+dir+" && chmod 0700 "+dir, "%v", err)}
 	}
-	var found []Finding
+	var found findings
 	if err := writable(dir); err != nil {
-		found = append(found, fault("see the message", "%s: %v: leases cannot be written", dir, err))
+		found.fault("see the message", "%s: %v: leases cannot be written", dir, err)
 	}
 	var room unix.Statfs_t
 	if err := unix.Statfs(dir, &room); err == nil && room.Bavail*uint64(room.Bsize) < minRoom {
-		found = append(found, fault("make room on that disk", "the disk of %s is full: leases cannot be written", dir))
+		found.fault("make room on that disk", "the disk of %s is full: leases cannot be written", dir)
 	}
 	if h.subject.Hold == nil {
 		return found
 	}
 	damaged, _ := filepath.Glob(h.subject.Hold.Leases.Path() + ".damaged*") // the pattern is well-formed
 	for _, path := range damaged {
-		found = append(found, warn("see what it holds, then rm "+path, "%s was damaged and moved aside: who held what then is not known", path))
+		found.warn("see what it holds, then rm "+path,
+			"%s was damaged and moved aside: who held what then is not known", path)
 	}
 	return orOK(append(found, h.drift(ctx)...), "what is leased and what is in force agree")
 }
@@ -99,16 +101,16 @@ func (h enforcement) drift(ctx context.Context) []Finding {
 	if err != nil {
 		return []Finding{h.cannotList(err)}
 	}
-	var found []Finding
+	var found findings
 	repair := h.Name + " repair"
 	for _, f := range d.Place {
-		found = append(found, fault(repair, "%s", f))
+		found.fault(repair, "%s", f)
 	}
 	if len(d.Missing) > 0 {
-		found = append(found, fault(repair, "leased but not in force: %s", some(texts(d.Missing))))
+		found.fault(repair, "leased but not in force: %s", some(texts(d.Missing)))
 	}
 	if len(d.Extra) > 0 {
-		found = append(found, warn(repair, "blocked but leased by nobody: %s", some(texts(d.Extra))))
+		found.warn(repair, "blocked but leased by nobody: %s", some(texts(d.Extra)))
 	}
 	return found
 }

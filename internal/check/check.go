@@ -66,7 +66,7 @@ const timeLimit = 2 * time.Minute
 
 // Run looks at everything that the subjects rest on, prints what it found, and returns the exit
 // status: ExitFailed when there is a fault. Of several responses, those that nothing on this host
-// uses are passed over.
+// uses are skipped.
 func Run(ctx context.Context, p app.Program, o Options, subjects ...Subject) int {
 	return newHost(p, o, subjects).run(ctx)
 }
@@ -161,7 +161,8 @@ func (h *host) findings(ctx context.Context) []Finding {
 		case responses == 1:
 			name = ""
 		case used > 0 && !h.inUse():
-			rows = append(rows, Finding{What: h.subject.Name, Verdict: enforcer.Skip, Found: "nothing on this host uses it"})
+			rows = append(rows, Finding{What: h.subject.Name, Verdict: enforcer.Skip,
+				Found: "nothing on this host uses it"})
 			continue
 		}
 		found := h.look(ctx, h.single())
@@ -193,7 +194,8 @@ func (h *host) inUse() bool {
 
 // calledByDaemon reports whether ossec.conf, or ar.conf on an agent, has the response called.
 func (h *host) calledByDaemon() bool {
-	if slices.ContainsFunc(h.ownCommands(), func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 }) {
+	if slices.ContainsFunc(h.ownCommands(),
+		func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 }) {
 		return true
 	}
 	list, _ := ossec.ReadResponseList(h.Home.ResponseList()) // responseList reports what is wrong with it
@@ -217,13 +219,13 @@ func (h *host) look(ctx context.Context, topics []topic) []Finding {
 	return rows
 }
 
-// excuse returns why a topic is passed over, nil when it is not.
+// excuse returns why a topic is skipped, nil when it is not.
 func (h *host) excuse(on scope) []Finding {
 	switch {
 	case (on == called || on == calledOnServers) && h.subject.FromCron:
 		return []Finding{} // no row at all: the question makes no sense
 	case (on == called || on == calledOnServers) && h.byHand:
-		return []Finding{skip("no daemon is told to call it: people use it by hand")}
+		return []Finding{skip("no daemon calls it: people use it by hand")}
 	case on == blocking && !h.subject.blocks():
 		return []Finding{}
 	case (on == servers || on == calledOnServers) && h.conf.agent():
@@ -248,6 +250,17 @@ func warn(mend, format string, args ...any) Finding {
 
 func fault(mend, format string, args ...any) Finding {
 	return Finding{Verdict: enforcer.Fault, Found: fmt.Sprintf(format, args...), Mend: mend}
+}
+
+// findings are rows of one topic.
+type findings []Finding
+
+func (f *findings) warn(mend, format string, args ...any) {
+	*f = append(*f, warn(mend, format, args...))
+}
+
+func (f *findings) fault(mend, format string, args ...any) {
+	*f = append(*f, fault(mend, format, args...))
 }
 
 // orOK returns the findings, or that all is well when there is none.

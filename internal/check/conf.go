@@ -92,7 +92,7 @@ func (c *conf) all(name string) []*block {
 	return out
 }
 
-// at tells a person where something stands.
+// at returns the place of a line for a message.
 func (c *conf) at(line int) string { return fmt.Sprintf("%s:%d", c.path, line) }
 
 // get returns the last element of that name; one that stands twice counts as OSSEC
@@ -118,9 +118,9 @@ func (b *block) yes(name string) bool { return strings.EqualFold(b.text(name), "
 // configuration looks at ossec.conf and active-response.toml as files.
 type configuration struct{ *host }
 
-// confFile tells whether the file can be read at all.
+// confFile reports whether the file can be read at all.
 func (h configuration) confFile(context.Context) []Finding {
-	var found []Finding
+	var found findings
 	switch c := h.conf; {
 	case errors.Is(c.err, os.ErrNotExist):
 		return []Finding{fault("set OSSEC_HOME to the folder of OSSEC or Wazuh, or call this program by its path there, or install OSSEC or Wazuh",
@@ -131,7 +131,7 @@ func (h configuration) confFile(context.Context) []Finding {
 			if number, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
 				place, text = c.path+":"+number, rest
 			}
-			found = append(found, fault("mend the tags in "+place, "%s: %s", place, text))
+			found.fault("mend the tags in "+place, "%s: %s", place, text)
 		}
 		return found
 	case c.err != nil:
@@ -146,7 +146,7 @@ func (h configuration) confFile(context.Context) []Finding {
 	return []Finding{ok("%s can be read; it is %s", h.conf.path, role)}
 }
 
-// settingsFile tells the faults in active-response.toml, each with its place.
+// settingsFile reports the faults in active-response.toml, each with its place.
 func (h configuration) settingsFile(context.Context) []Finding {
 	path := h.Home.Settings()
 	if h.SettingsFault == nil {
@@ -155,14 +155,14 @@ func (h configuration) settingsFile(context.Context) []Finding {
 		}
 		return []Finding{ok("%s can be read and has no unknown key", path)}
 	}
-	var found []Finding
+	var found findings
 	for text := range strings.SplitSeq(h.SettingsFault.Error(), "\n") {
 		place, _, hasLine := lineIn(text, path)
 		mend := "mend " + place
 		if _, nearest, ok := strings.Cut(text, "did you mean "); ok && hasLine {
 			mend = fmt.Sprintf("write %s in %s", strings.TrimSuffix(nearest, "?"), place)
 		}
-		found = append(found, fault(mend, "%s", text))
+		found.fault(mend, "%s", text)
 	}
 	return found
 }

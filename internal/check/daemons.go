@@ -22,7 +22,7 @@ type processes string
 // running is an execd that runs.
 type running struct {
 	lease.Daemon
-	started time.Time // zero when it cannot be told
+	started time.Time // zero when it is not known
 }
 
 // execd returns the youngest execd, nil when none runs. Its responses are the ones that
@@ -41,7 +41,7 @@ func (p processes) execd() *running {
 	return found
 }
 
-// ticks is how many clock ticks a second has in what Linux tells programs (USER_HZ).
+// ticks is how many clock ticks a second has in what Linux reports to programs (USER_HZ).
 const ticks = 100
 
 func (p processes) startTime(start uint64) time.Time {
@@ -90,16 +90,18 @@ type daemons struct{ *host }
 func (h daemons) running(context.Context) []Finding {
 	execd := h.processes().execd()
 	if execd == nil {
-		return []Finding{fault(h.control("start"), "neither ossec-execd nor wazuh-execd runs: nothing is ever called")}
+		return []Finding{fault(h.control("start"),
+			"neither ossec-execd nor wazuh-execd runs: nothing is ever called")}
 	}
 	others := []string{"analysisd"}
 	if h.conf.agent() {
 		others = []string{"agentd"}
 	}
-	var found []Finding
+	var found findings
 	for _, name := range others {
 		if !h.processes().runs("ossec-"+name, "wazuh-"+name) {
-			found = append(found, fault(h.control("restart"), "neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name))
+			found.fault(h.control("restart"),
+				"neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name)
 		}
 	}
 	if len(found) > 0 {
@@ -111,7 +113,7 @@ func (h daemons) running(context.Context) []Finding {
 	return []Finding{ok("%s runs since %s", execd.Name, stamp(execd.started))}
 }
 
-// responseList looks whether execd is told of this response.
+// responseList checks whether execd knows this response.
 func (h daemons) responseList(context.Context) []Finding {
 	path := h.Home.ResponseList()
 	mend := h.control("restart") + " (ossec-analysisd then writes it from ossec.conf)"
@@ -122,9 +124,9 @@ func (h daemons) responseList(context.Context) []Finding {
 	if errors.Is(err, os.ErrNotExist) {
 		return []Finding{fault(mend, "%s is not there: execd knows no response", path)}
 	}
-	var found []Finding
+	var found findings
 	if err != nil {
-		found = append(found, fault(mend, "%v", err))
+		found.fault(mend, "%v", err)
 	}
 	var names []string
 	for _, r := range list {
@@ -133,7 +135,8 @@ func (h daemons) responseList(context.Context) []Finding {
 		}
 	}
 	if len(names) == 0 {
-		return append(found, fault(mend, "%s has no line for %s: execd cannot be asked to run it", path, h.subject.Name))
+		return append(found, fault(mend,
+			"%s has no line for %s: execd cannot be asked to run it", path, h.subject.Name))
 	}
 	if !h.conf.agent() {
 		found = append(found, h.unlisted(list, mend)...)
@@ -148,18 +151,20 @@ func (h daemons) unlisted(list []ossec.ListedResponse, mend string) []Finding {
 		executable := c.text("executable")
 		for _, b := range h.conf.users(c.text("name")) {
 			if text := b.text("timeout"); text != "" && !digits(text) {
-				continue // timeouts tells that
+				continue // timeouts reports that
 			}
 			timeout := time.Duration(leadingNumber(b.text("timeout"))) * time.Second
 			if !c.yes("timeout_allowed") {
 				timeout = 0
 			}
-			if slices.ContainsFunc(list, func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }) {
+			if slices.ContainsFunc(list,
+				func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }) {
 				continue
 			}
 			found = append(found, Finding{Verdict: enforcer.Fault, Mend: mend,
 				Found: h.Home.ResponseList() + " does not have " + quote(executable) + " with a timeout of " +
-					strconv.Itoa(int(timeout.Seconds())) + " s, as " + h.conf.at(b.line) + " wants it: ossec.conf was changed since"})
+					strconv.Itoa(int(timeout.Seconds())) + " s, as " + h.conf.at(b.line) +
+					" wants it: ossec.conf was changed since"})
 		}
 	}
 	return found

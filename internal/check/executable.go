@@ -56,7 +56,7 @@ func (h executables) wanted() []string {
 			add(name)
 		}
 	}
-	list, _ := ossec.ReadResponseList(h.Home.ResponseList()) // responseList tells what is wrong with it
+	list, _ := ossec.ReadResponseList(h.Home.ResponseList()) // responseList reports what is wrong with it
 	for _, r := range list {
 		if h.own(r.Executable) {
 			add(r.Executable)
@@ -73,26 +73,31 @@ var suite = []string{"firewall-drop", "host-deny", "route-null", "email-notifica
 func (h executables) executable(name string) []Finding {
 	path := filepath.Join(h.Home.Programs(), name)
 	if strings.Contains(name, "/") {
-		return []Finding{fault("write the name alone, and put the file into "+h.Home.Programs(), "<executable> %s has a slash in it: execd looks in %s only", quote(name), h.Home.Programs())}
+		return []Finding{fault("write the name alone, and put the file into "+h.Home.Programs(),
+			"<executable> %s has a slash in it: execd looks in %s only", quote(name), h.Home.Programs())}
 	}
 	info, err := os.Stat(path)
 	if !h.own(name) && err == nil {
 		return nil
 	}
-	if ours := h.own(name) || slices.ContainsFunc(suite, func(of string) bool { return strings.Contains(name, of) }); !ours && errors.Is(err, os.ErrNotExist) {
-		return []Finding{fault("put it there, or correct <executable> in "+h.conf.path, "%s is not there", path)}
+	if ours := h.own(name) || slices.ContainsFunc(suite,
+		func(of string) bool { return strings.Contains(name, of) }); !ours && errors.Is(err, os.ErrNotExist) {
+		return []Finding{fault("put it there, or correct <executable> in "+h.conf.path,
+			"%s is not there", path)}
 	}
-	found := h.runnable(path)
+	found := findings(h.runnable(path))
 	mine, merr := os.Stat(h.file(h.subject))
 	if err == nil && merr == nil && !os.SameFile(mine, info) {
-		found = append(found, warn(h.reinstall(), "%s is another program than %s: an upgrade of OSSEC or Wazuh may have put its own there", path, h.subject.Name))
+		found.warn(h.reinstall(),
+			"%s is another program than %s: an upgrade of OSSEC or Wazuh may have put its own there", path,
+			h.subject.Name)
 	}
 	return found
 }
 
 func (h *host) reinstall() string { return "./install.sh --home " + string(h.Home) }
 
-// runnable looks whether a file of ours can be run, and by whom it could be changed.
+// runnable checks whether a file of ours can be run, and by whom it could be changed.
 func (h executables) runnable(path string) []Finding {
 	info, err := os.Stat(path)
 	switch {
@@ -103,13 +108,14 @@ func (h executables) runnable(path string) []Finding {
 	case !info.Mode().IsRegular():
 		return []Finding{fault(h.reinstall(), "%s is no plain file", path)}
 	}
-	var found []Finding
+	var found findings
 	mode := info.Mode().Perm()
 	if mode&0o111 == 0 {
-		found = append(found, fault("chmod 0755 "+path, "%s is not executable (mode %04o)", path, mode))
+		found.fault("chmod 0755 "+path, "%s is not executable (mode %04o)", path, mode)
 	}
 	if mode&0o022 != 0 {
-		found = append(found, fault("chmod 0755 "+path, "%s can be written to by others than its owner (mode %04o), who could so become root", path, mode))
+		found.fault("chmod 0755 "+path,
+			"%s can be written to by others than its owner (mode %04o), who could so become root", path, mode)
 	}
 	return append(found, h.owned(path, info)...)
 }
@@ -121,11 +127,14 @@ func (h executables) owned(path string, info fs.FileInfo) []Finding {
 	known = known && filepath.Dir(path) == h.Home.Programs() // the daemons run nothing else
 	switch {
 	case int(stat.Uid) != h.owner && known:
-		return []Finding{fault(fmt.Sprintf("chown root:%s %s", name, path), "%s belongs to user %d, who could so become root", path, stat.Uid)}
+		return []Finding{fault(fmt.Sprintf("chown root:%s %s", name, path),
+			"%s belongs to user %d, who could so become root", path, stat.Uid)}
 	case int(stat.Uid) != h.owner:
-		return []Finding{fault("chown root "+path, "%s belongs to user %d, who could so become root", path, stat.Uid)}
+		return []Finding{fault("chown root "+path,
+			"%s belongs to user %d, who could so become root", path, stat.Uid)}
 	case known && int(stat.Gid) != group:
-		return []Finding{warn(fmt.Sprintf("chown root:%s %s", name, path), "%s is of group %d, not %s", path, stat.Gid, name)}
+		return []Finding{warn(fmt.Sprintf("chown root:%s %s", name, path),
+			"%s is of group %d, not %s", path, stat.Gid, name)}
 	}
 	return nil
 }
@@ -135,9 +144,10 @@ func (h executables) programFolder() []Finding {
 	dir := h.Home.Programs()
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm()&0o002 == 0 {
-		return nil // a missing one was told with its files
+		return nil // a missing one was reported with its files
 	}
-	return []Finding{fault("chmod o-w "+dir, "%s can be written to by everybody, who could so become root", dir)}
+	return []Finding{fault("chmod o-w "+dir,
+		"%s can be written to by everybody, who could so become root", dir)}
 }
 
 // newer looks for files that execd may not know because they came after it. That one has
@@ -147,18 +157,21 @@ func (h executables) newer(names []string) []Finding {
 	if execd == nil || execd.started.IsZero() {
 		return nil
 	}
-	var found []Finding
+	var found findings
 	for _, name := range names {
 		path := filepath.Join(h.Home.Programs(), name)
 		changed, ok := lastChange(path)
 		if !ok || !changed.After(execd.started.Add(time.Second)) || !h.own(name) { // btime is in seconds
 			continue
 		}
-		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed), execd.Name, stamp(execd.started))
+		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed),
+			execd.Name, stamp(execd.started))
 		if logs(h).logged(path) {
-			found = append(found, warn(h.control("restart"), "%s; it has been called before, so that this does no harm as a rule", times))
+			found.warn(h.control("restart"),
+				"%s; it has been called before, so that this does no harm as a rule", times)
 		} else {
-			found = append(found, fault(h.control("restart"), "%s: if the file is new, the daemon does not see it before it is restarted", times))
+			found.fault(h.control("restart"),
+				"%s: if the file is new, the daemon does not see it before it is restarted", times)
 		}
 	}
 	return found

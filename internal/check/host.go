@@ -60,10 +60,11 @@ func (h *host) path(name string) string { return filepath.Join(h.root, name) }
 
 func (h *host) processes() processes { return processes(h.Proc) }
 
-// rights tells when much cannot be seen.
+// rights reports when much cannot be seen.
 func (h *host) rights(context.Context) []Finding {
 	if h.user != h.owner {
-		return []Finding{warn("sudo "+h.Name+" check", "not run as root: some of what follows may be wrong, for it cannot be seen")}
+		return []Finding{warn("sudo "+h.Name+" check",
+			"not run as root: some of what follows may be wrong, for it cannot be seen")}
 	}
 	return []Finding{ok("run as user %d", h.user)}
 }

@@ -26,8 +26,8 @@ var (
 // freeLimit bounds freeing an address again, whatever happened before.
 const freeLimit = 30 * time.Second
 
-// live blocks an address that is nobody's, looks whether it is blocked, frees it, and
-// looks whether it is free. It writes no line in the log: OSSEC would raise an alert.
+// live blocks an address that is nobody's, checks whether it is blocked, frees it, and
+// checks whether it is free. It writes no line in the log: OSSEC would raise an alert.
 func (h enforcement) live(ctx context.Context) []Finding {
 	if h.subject.Hold == nil {
 		f := fault("see the rows above", "nothing can be blocked: %v", h.subject.Failure)
@@ -57,7 +57,8 @@ func (h enforcement) liveOne(ctx context.Context, network netip.Addr) Finding {
 	now := h.Now().UTC()
 	// With a lease nobody takes the block for one that is left over; should this process be
 	// killed, `unban` and `flush` know it.
-	taken, blockErr := h.subject.Hold.Take(ctx, lease.Lease{Addr: addr, Program: h.Name + " check", Since: now, Renewed: now})
+	taken, blockErr := h.subject.Hold.Take(ctx,
+		lease.Lease{Addr: addr, Program: h.Name + " check", Since: now, Renewed: now})
 	if blockErr == nil {
 		blockErr = h.listed(ctx, addr, true)
 	}
@@ -94,7 +95,8 @@ func (h enforcement) listed(ctx context.Context, addr netip.Addr, want bool) err
 	case at >= 0 && !want:
 		return fmt.Errorf("%s was freed without an error, but is still listed among the blocked", addr)
 	case at >= 0 && listing.Blocks[at].Open != "":
-		return fmt.Errorf("%s was blocked without an error, but is not in force: %s", addr, listing.Blocks[at].Open)
+		return fmt.Errorf("%s was blocked without an error, but is not in force: %s", addr,
+			listing.Blocks[at].Open)
 	}
 	return nil
 }

@@ -26,7 +26,8 @@ var words = map[enforcer.Verdict]string{
 }
 
 // colours are those of the verdicts on a terminal, as ANSI codes.
-var colours = map[enforcer.Verdict]string{enforcer.OK: "32", enforcer.Skip: "90", enforcer.Warn: "33", enforcer.Fault: "31"}
+var colours = map[enforcer.Verdict]string{enforcer.OK: "32", enforcer.Skip: "90",
+	enforcer.Warn: "33", enforcer.Fault: "31"}
 
 func (h *host) print(rows []Finding, asJSON bool) error {
 	r := report{Home: string(h.Home), Role: "server", Version: app.Version, Rows: rows}

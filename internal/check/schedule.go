@@ -23,14 +23,15 @@ type Job struct {
 // schedule looks at cron and the timers of systemd.
 type schedule struct{ *host }
 
-// jobs looks whether cron or systemd run what has to run now and then.
+// jobs checks whether cron or systemd run what has to run now and then.
 func (h schedule) jobs(context.Context) []Finding {
 	var found []Finding
 	for _, job := range h.subject.Jobs {
 		what := strings.TrimSpace(h.subject.Name + " " + job.Command)
 		f := h.job(job)
 		if f.Verdict == "" {
-			f = warn(h.addJob(job, what), "no line of cron and no timer of systemd runs %s: %s", what, job.Why)
+			f = warn(h.addJob(job, what),
+				"no line of cron and no timer of systemd runs %s: %s", what, job.Why)
 			if job.Vital {
 				f.Verdict = enforcer.Fault
 			}
@@ -46,7 +47,8 @@ func (h schedule) addJob(job Job, what string) string {
 	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.processes().runs(crons...) {
 		return "./install.sh --systemd --home " + string(h.Home)
 	}
-	return "echo '" + job.When + " root " + strings.TrimSpace(h.file(h.subject)+" "+job.Command) + "' > /etc/cron.d/" + strings.ReplaceAll(what, " ", "-")
+	return "echo '" + job.When + " root " + strings.TrimSpace(h.file(h.subject)+" "+job.Command) +
+		"' > /etc/cron.d/" + strings.ReplaceAll(what, " ", "-")
 }
 
 // crons are the names of cron's daemon.
@@ -85,14 +87,17 @@ func (h schedule) judge(path, text string, e crontab.Entry) Finding {
 	}
 	if e.When != "" {
 		if err := crontab.Check(e.When); err != nil {
-			return warn("correct the time in "+path+": see crontab(5)", "%s has it, but at a time that is none, %s: %v", path, quote(e.When), err)
+			return warn("correct the time in "+path+": see crontab(5)",
+				"%s has it, but at a time that is none, %s: %v", path, quote(e.When), err)
 		}
 	}
 	switch {
 	case e.User != "root" && h.isSystemTable(path):
-		return warn("name root before the command in "+path, "%s has it, but to be run by the user %s instead of root", path, quote(e.User))
+		return warn("name root before the command in "+path,
+			"%s has it, but to be run by the user %s instead of root", path, quote(e.User))
 	case e.User != "root":
-		return warn("move it into root's own table: crontab -e", "%s has it, but that is the table of the user %s", path, quote(e.User))
+		return warn("move it into root's own table: crontab -e",
+			"%s has it, but that is the table of the user %s", path, quote(e.User))
 	case !h.processes().runs(crons...):
 		return warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
 	}

@@ -24,7 +24,7 @@ type whiteList struct{ *host }
 // entries looks for entries that OSSEC ignores, that nobody can read, that cover so
 // much that nothing is ever blocked, or that are the names of nobody.
 func (h whiteList) entries(ctx context.Context) []Finding {
-	var found []Finding
+	var found findings
 	var all []string   // host names
 	var others []named // those outside of ossec.conf
 	for _, e := range h.conf.entries {
@@ -35,7 +35,7 @@ func (h whiteList) entries(ctx context.Context) []Finding {
 	each := func(text, place string) {
 		entries++
 		if err := whitelist.CheckEntry(text); err != nil {
-			found = append(found, fault("write an address or a network there, or take it out", "%s: %v", place, err))
+			found.fault("write an address or a network there, or take it out", "%s: %v", place, err)
 		} else {
 			found = append(found, wide(text, place)...)
 		}
@@ -49,7 +49,8 @@ func (h whiteList) entries(ctx context.Context) []Finding {
 	}
 	for _, path := range h.whitelistFiles() {
 		if err := eachLine(path, each); err != nil {
-			found = append(found, fault("make it a plain file that root can read, or take it out of whitelist.files", "%v", err))
+			found.fault("make it a plain file that root can read, or take it out of whitelist.files", "%v",
+				err)
 		}
 	}
 	dead := h.unresolved(ctx, all)
@@ -106,12 +107,14 @@ func (h whiteList) unresolved(ctx context.Context, names []string) map[string]er
 	return dead
 }
 
-// nobody tells the names without an address.
+// nobody reports the names without an address.
 func (n named) nobody(dead map[string]error) []Finding {
-	var found []Finding
+	var found findings
 	for _, name := range n.names {
 		if err := dead[name]; err != nil {
-			found = append(found, warn("write its addresses there", "%s: the host name %s has no address now, and so protects nobody: %v", n.place, quote(name), err))
+			found.warn("write its addresses there",
+				"%s: the host name %s has no address now, and so protects nobody: %v",
+				n.place, quote(name), err)
 		}
 	}
 	return found
@@ -156,18 +159,23 @@ func (h whiteList) confEntry(e entry, dead map[string]error) []Finding {
 	mend := fmt.Sprintf("write in %s, one to each <%s>: %s", place, e.name, some(networks))
 	switch {
 	case strings.HasPrefix(e.text, "!"):
-		return []Finding{warn("take it out, and list what is not to be blocked only", "%s: the entry %s: neither OSSEC nor this suite knows exceptions with !", place, quote(e.text))}
+		return []Finding{warn("take it out, and list what is not to be blocked only",
+			"%s: the entry %s: neither OSSEC nor this suite knows exceptions with !", place, quote(e.text))}
 	case err != nil && len(networks) > 0:
-		return []Finding{fault(mend, "%s: the entry %s is ignored, by OSSEC and by this suite", place, quote(e.text))}
+		return []Finding{fault(mend, "%s: the entry %s is ignored, by OSSEC and by this suite", place,
+			quote(e.text))}
 	case err != nil:
-		return []Finding{fault("write an address or a network such as 10.0.0.0/8 there", "%s: %v", place, err)}
+		return []Finding{fault("write an address or a network such as 10.0.0.0/8 there", "%s: %v", place,
+			err)}
 	}
 	found := append(wide(e.text, place), named{names, place}.nobody(dead)...)
 	switch {
 	case h.conf.agent():
 		return found // there only this suite reads it
 	case !e.global:
-		return append(found, warn("move it into <global>", "%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place, quote(e.text)))
+		return append(found, warn("move it into <global>",
+			"%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place,
+			quote(e.text)))
 	case ossecReads(e.text), asInstalled(e.text):
 		return found
 	case slices.ContainsFunc(names, func(name string) bool { return dead[name] != nil }):
@@ -175,7 +183,9 @@ func (h whiteList) confEntry(e entry, dead map[string]error) []Finding {
 	case len(names) > 0:
 		mend = "write its addresses there"
 	}
-	return append(found, warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; the responses of this suite honour it", place, quote(e.text)))
+	return append(found,
+		warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; the responses of this suite honour it",
+			place, quote(e.text)))
 }
 
 // unanchor takes away what may stand around a sound entry: ^ and $, and backslashes.
@@ -261,7 +271,7 @@ const (
 	wideBits6 = 16
 )
 
-// wide tells an entry that covers everything, or very much.
+// wide reports an entry that covers everything, or very much.
 func wide(text, place string) []Finding {
 	networks, _ := plain(text)
 	for _, network := range networks {
@@ -269,29 +279,31 @@ func wide(text, place string) []Finding {
 		switch {
 		case err != nil:
 		case p.Bits() == 0:
-			return []Finding{fault("take it out", "%s: the entry %s covers every address: nothing is ever blocked", place, quote(text))}
+			return []Finding{fault("take it out",
+				"%s: the entry %s covers every address: nothing is ever blocked", place, quote(text))}
 		case p.Addr().Is4() && p.Bits() < wideBits4, p.Addr().Is6() && p.Bits() < wideBits6:
-			return []Finding{warn("list the networks that are meant", "%s: the entry %s covers a large part of all addresses", place, quote(text))}
+			return []Finding{warn("list the networks that are meant",
+				"%s: the entry %s covers a large part of all addresses", place, quote(text))}
 		}
 	}
 	return nil
 }
 
-// ownAddresses looks whether the host could block itself.
+// ownAddresses checks whether the host could block itself.
 func (h whiteList) ownAddresses(ctx context.Context) []Finding {
 	own, err := h.addresses()
 	if err != nil {
 		return []Finding{fault("try again", "reading the host's own addresses: %v", err)}
 	}
 	list, err := neverblock.List(h.Home, h.Settings.Whitelist, h.Resolver)
-	var found []Finding
+	var found findings
 	if err != nil && !errors.Is(err, os.ErrNotExist) && !h.conf.unread {
-		found = append(found, fault("see ossec.conf above", "%v", err))
+		found.fault("see ossec.conf above", "%v", err)
 	}
 	for _, addr := range own {
 		if _, covered := list.Match(ctx, addr); !covered {
-			found = append(found, warn("set own_addresses = true in [whitelist] of "+h.Home.Settings(),
-				"%s, an address of this host, is not covered by the whitelist: an alert that names it cuts the host off from itself", addr))
+			found.warn("set own_addresses = true in [whitelist] of "+h.Home.Settings(),
+				"%s, an address of this host, is not covered by the whitelist: an alert that names it cuts the host off from itself", addr)
 		}
 	}
 	return orOK(found, "%s, all covered by the whitelist", count(len(own), "address"))

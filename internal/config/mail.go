@@ -11,19 +11,20 @@ import (
 // Mail is how email-notification sends. A value that is not set is ossec.conf's. Mail
 // addresses are not checked here: only who sends needs that, and the code for it.
 type Mail struct {
-	To       []string `toml:"to"`
-	From     string   `toml:"from"`
-	ReplyTo  string   `toml:"reply_to"`
-	IDSName  string   `toml:"ids_name"`    // header X-IDS-OSSEC
-	Server   string   `toml:"smtp_server"` // host name, address, or path of a sendmail program and its arguments
-	Port     int      `toml:"smtp_port"`   // 0: 465 for tls = "implicit", 587 with a user, else 25
-	User     string   `toml:"smtp_user"`
-	Password string   `toml:"password_file"` // holds the password; mode 0600
-	Auth     string   `toml:"auth"`          // auto, or the one mechanism to use
-	TLS      string   `toml:"tls"`           // auto, starttls, implicit, none
-	Verify   string   `toml:"tls_verify"`    // "", yes, no
-	CAFile   string   `toml:"ca_file"`       // trusted beside the system's own
-	HELO     string   `toml:"helo"`
+	To      []string `toml:"to"`
+	From    string   `toml:"from"`
+	ReplyTo string   `toml:"reply_to"`
+	IDSName string   `toml:"ids_name"` // header X-IDS-OSSEC
+	// host name, address, or path of a sendmail program and its arguments
+	Server   string `toml:"smtp_server"`
+	Port     int    `toml:"smtp_port"` // 0: 465 for tls = "implicit", 587 with a user, else 25
+	User     string `toml:"smtp_user"`
+	Password string `toml:"password_file"` // holds the password; mode 0600
+	Auth     string `toml:"auth"`          // auto, or the one mechanism to use
+	TLS      string `toml:"tls"`           // auto, starttls, implicit, none
+	Verify   string `toml:"tls_verify"`    // "", yes, no
+	CAFile   string `toml:"ca_file"`       // trusted beside the system's own
+	HELO     string `toml:"helo"`
 
 	MaxPerHour int         `toml:"max_per_hour"` // 0: ossec.conf's email_maxperhour
 	Coalesce   Duration    `toml:"coalesce"`     // at most one mail on one address in this time
@@ -139,7 +140,8 @@ func (m *Mail) Recipients(ruleID string, level int, groups []string) []string {
 	general := true
 	for _, r := range m.Routes {
 		inGroup := slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(groups, g) })
-		if level < r.Level || len(r.Rules) > 0 && !slices.Contains(r.Rules, ruleID) || len(r.Groups) > 0 && !inGroup {
+		if level < r.Level || len(r.Rules) > 0 && !slices.Contains(r.Rules, ruleID) ||
+			len(r.Groups) > 0 && !inGroup {
 			continue
 		}
 		to = append(to, r.To...)

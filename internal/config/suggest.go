@@ -67,7 +67,8 @@ func lineOf(data, table, key string) int {
 			continue
 		}
 		name, _, ok := strings.Cut(line, "=")
-		if name = strings.TrimSpace(name); ok && (current == table && name == key || current == "" && name == table+"."+key) {
+		if name = strings.TrimSpace(name); ok &&
+			(current == table && name == key || current == "" && name == table+"."+key) {
 			return n
 		}
 	}

@@ -40,7 +40,8 @@ func (t byHand) block(c *cli.Context) int {
 	for _, request := range requests {
 		if match, covered := never.Match(request.Addr); covered {
 			t.Complain(fmt.Errorf("%s is not blocked: whitelisted by %s", request.Addr, match))
-			r.log.Write(record.Entry{Status: arlog.StatusSkip, Message: arlog.Skipped(request.Addr, "whitelisted by "+match.String()), About: request})
+			r.log.Write(record.Entry{Status: arlog.StatusSkip,
+				Message: arlog.Skipped(request.Addr, "whitelisted by "+match.String()), About: request})
 			status = app.ExitFailed
 			continue
 		}
@@ -62,7 +63,8 @@ func (t byHand) block(c *cli.Context) int {
 	return status
 }
 
-func (t byHand) blockOne(ctx context.Context, r *response, request arproto.Request, limit time.Duration, reason string) error {
+func (t byHand) blockOne(ctx context.Context, r *response, request arproto.Request,
+	limit time.Duration, reason string) error {
 	now := t.Now().UTC()
 	l := lease.Lease{Addr: request.Addr, Program: Name, Since: now, Renewed: now, Reason: reason}
 	until := ""
@@ -74,7 +76,8 @@ func (t byHand) blockOne(ctx context.Context, r *response, request arproto.Reque
 	if err != nil {
 		return errors.Join(err, taken.LeaseErr)
 	}
-	r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: arlog.Blocked(request.Addr, "", "") + " (by hand)", About: request})
+	r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: arlog.Blocked(request.Addr, "", "") +
+		" (by hand)", About: request})
 	t.say("Blocked IP: %s (%s%s)", request.Addr, r.Kind.Name, until)
 	for _, note := range taken.Notes {
 		t.Advise(note)
@@ -138,7 +141,8 @@ func (r *response) standing(ctx context.Context) map[netip.Addr]bool {
 	return stands
 }
 
-func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []*response, standing map[*response]map[netip.Addr]bool) error {
+func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []*response,
+	standing map[*response]map[netip.Addr]bool) error {
 	var freed []string
 	var failed error
 	for _, r := range opened {
@@ -158,11 +162,14 @@ func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []
 		}
 		r.leaseFaults(request, released.LeaseErr)
 		if released.LeaseErr != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s: it is still leased and will be blocked again: %w", r.Kind.Name, released.LeaseErr))
+			failed = errors.Join(failed,
+				fmt.Errorf("%s: it is still leased and will be blocked again: %w",
+					r.Kind.Name, released.LeaseErr))
 		}
 		if stands || released.Leased {
 			freed = append(freed, r.Kind.Name)
-			r.log.Write(record.Entry{Status: arlog.StatusDelete, Message: arlog.Unblocked(request.Addr, "") + " (by hand)", About: request})
+			r.log.Write(record.Entry{Status: arlog.StatusDelete, Message: arlog.Unblocked(request.Addr, "") +
+				" (by hand)", About: request})
 		}
 	}
 	switch {

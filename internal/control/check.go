@@ -15,11 +15,13 @@ import (
 type checking struct{ *tool }
 
 func (t checking) command() *cli.Command {
-	return t.word("check", "", "say why it is not blocking, and what mends it; exit status 1 on a fault", 0, 0, t.check,
+	return t.word("check", "", "say why it is not blocking, and what mends it; exit status 1 on a fault", 0,
+		0, t.check,
 		&cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`"},
 		&cli.BoolFlag{Name: "live", Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"},
 		&cli.BoolFlag{Name: "json", Usage: "as JSON"},
-		&cli.StringFlag{Name: "root", Usage: "look for the system's files under `DIR`, as of an image", Value: "/"})
+		&cli.StringFlag{Name: "root", Usage: "look for the system's files under `DIR`, as of an image",
+			Value: "/"})
 }
 
 // The other programs of the suite, and what has to run now and then.
@@ -40,13 +42,17 @@ func (t checking) check(c *cli.Context) int {
 		subjects = append(subjects, s)
 	}
 	if t.only == "" {
-		subjects = append(subjects, check.Subject{Name: mailer, Logs: []string{t.Home.NotificationLog()}, Extra: t.checkMail},
-			check.Subject{Name: reporter, FromCron: true, Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made"}}})
+		subjects = append(subjects, check.Subject{Name: mailer,
+			Logs: []string{t.Home.NotificationLog()}, Extra: t.checkMail},
+			check.Subject{Name: reporter, FromCron: true,
+				Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made"}}})
 	}
 	subjects = append(subjects, check.Subject{Name: Name, Path: t.Tool(), FromCron: true, Jobs: []check.Job{
-		{Command: "maintain", When: "* * * * *", Why: "what somebody flushes stays open, and what is over stays blocked"},
+		{Command: "maintain", When: "* * * * *",
+			Why: "what somebody flushes stays open, and what is over stays blocked"},
 	}})
-	o := check.Options{JSON: c.Bool("json"), Live: c.Bool("live"), Width: t.width(), Settings: t.settings, SettingsFault: t.settingsFault}
+	o := check.Options{JSON: c.Bool("json"), Live: c.Bool("live"), Width: t.width(), Settings: t.settings,
+		SettingsFault: t.settingsFault}
 	if root := c.String("root"); root != "/" {
 		o.Root = root
 	}

@@ -70,7 +70,9 @@ func (t *tool) frame() *cli.App {
 		cli.HelpFlag, // the library adds it only where no command is called help
 	}
 	frame.Commands = t.commands()
-	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return command.Mistaken(t.Name+" --help", "%v", err) }
+	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
+		return command.Mistaken(t.Name+" --help", "%v", err)
+	}
 	plainFlags(frame.Flags)
 	for _, c := range frame.Commands {
 		for _, c := range append(c.Subcommands, c) {
@@ -110,7 +112,8 @@ func (t *tool) begin(c *cli.Context) error {
 	if t.only = strings.TrimSuffix(where(c, "response").String("response"), ".sh"); t.only != "" {
 		at := slices.IndexFunc(t.all, func(k enforcer.Kind) bool { return k.Name == t.only })
 		if at < 0 {
-			return command.Unknown("response", t.only, "there are "+strings.Join(t.responses(), ", "), t.responses())
+			return command.Unknown("response", t.only,
+				"there are "+strings.Join(t.responses(), ", "), t.responses())
 		}
 		t.chosen = t.all[at : at+1]
 	}
@@ -125,14 +128,16 @@ func (t *tool) reachable(name string) error {
 	}
 	info, err := os.Stat(string(t.Home))
 	if errors.Is(err, os.ErrNotExist) {
-		return command.Mistaken("name it with --home or $OSSEC_HOME", "there is no home of OSSEC or Wazuh in %s", t.Home)
+		return command.Mistaken("name it with --home or $OSSEC_HOME",
+			"there is no home of OSSEC or Wazuh in %s", t.Home)
 	}
 	if state, serr := os.Lstat(t.Home.State()); serr == nil {
 		info = state
 	}
 	user := os.Geteuid()
 	if err != nil || user != 0 && int(info.Sys().(*syscall.Stat_t).Uid) != user {
-		return command.Mistaken("run it as root, as with sudo", "%s needs root: nobody else reads or changes what is blocked", name)
+		return command.Mistaken("run it as root, as with sudo",
+			"%s needs root: nobody else reads or changes what is blocked", name)
 	}
 	return nil
 }
@@ -148,18 +153,22 @@ func where(c *cli.Context, option string) *cli.Context {
 }
 
 // word is a command that takes between least and most operands; most < 0 is any number.
-func (t *tool) word(name, operands, usage string, least, most int, run func(*cli.Context) int, flags ...cli.Flag) *cli.Command {
+func (t *tool) word(name, operands, usage string, least, most int, run func(*cli.Context) int,
+	flags ...cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name: name, ArgsUsage: operands, Usage: usage, HideHelpCommand: true, Flags: flags,
 		UsageText: examples[name],
 		Action: func(c *cli.Context) error {
 			switch n := c.NArg(); {
 			case n < least:
-				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes %s", c.Command.Name, operands)
+				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes %s",
+					c.Command.Name, operands)
 			case most == 0 && n > 0:
-				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes nothing but options, found %s", c.Command.Name, arproto.Quote(c.Args().First()))
+				return command.Mistaken(t.Name+" "+c.Command.Name+" --help",
+					"%s takes nothing but options, found %s", c.Command.Name, arproto.Quote(c.Args().First()))
 			case most > 0 && n > most:
-				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes only %s, found %s too", c.Command.Name, operands, arproto.Quote(c.Args().Get(most)))
+				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes only %s, found %s too",
+					c.Command.Name, operands, arproto.Quote(c.Args().Get(most)))
 			}
 			if err := t.begin(c); err != nil {
 				return err
@@ -185,25 +194,36 @@ var examples = map[string]string{
 }
 
 func (t *tool) commands() []*cli.Command {
-	onResponse := &cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`: " + strings.Join(t.responses(), ", ")}
+	onResponse := &cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`: " +
+		strings.Join(t.responses(), ", ")}
 	onProgram := &cli.StringFlag{Name: "program", Usage: "only what this `PROGRAM` holds, as list shows it"}
 	asJSON := &cli.BoolFlag{Name: "json", Usage: "as JSON"}
-	forTime := &cli.StringFlag{Name: "for", Usage: "how long: a `TIME` as 30m, 2h or 7d; without it until somebody frees it"}
+	forTime := &cli.StringFlag{Name: "for",
+		Usage: "how long: a `TIME` as 30m, 2h or 7d; without it until somebody frees it"}
 	dryRun := &cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"}
 	return []*cli.Command{
-		t.word("status", "", "one screen: what is blocked and by what, what waits, what failed last", 0, 0, overview{t}.status),
-		t.word("list", "[ADDRESS]", "who is blocked, since when, by whom and why", 0, 1, listing{t}.list, onResponse, onProgram, asJSON),
+		t.word("status", "", "one screen: what is blocked and by what, what waits, what failed last",
+			0, 0, overview{t}.status),
+		t.word("list", "[ADDRESS]", "who is blocked, since when, by whom and why", 0, 1, listing{t}.list,
+			onResponse, onProgram, asJSON),
 		t.word("show", "ADDRESS", "everything about one address", 1, 1, inquiry{t}.show, onResponse),
 		t.word("block", "ADDRESS...", "block by hand", 1, -1, byHand{t}.block, onResponse, forTime,
 			&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"}, dryRun),
-		t.word("unban", "ADDRESS...", "free addresses, whoever holds them", 1, -1, byHand{t}.unban, onResponse, dryRun),
+		t.word("unban", "ADDRESS...", "free addresses, whoever holds them", 1, -1,
+			byHand{t}.unban, onResponse, dryRun),
 		t.word("flush", "", "free all addresses", 0, 0, many{t}.flush, onResponse, onProgram, dryRun),
-		t.word("import", "FILE|-", "block a list, one address a line; # begins a comment", 1, 1, many{t}.importList, onResponse, forTime,
-			&cli.BoolFlag{Name: "skip-invalid", Usage: "import the rest when lines hold no single address"}, dryRun),
-		t.word("unimport", "", "free what import blocked and nobody else holds", 0, 0, many{t}.unimport, onResponse, dryRun),
-		t.word("export", "", "print the addresses that are held, one a line", 0, 0, many{t}.export, onResponse, onProgram),
-		t.word("repair", "", "show what differs between what is wanted and what is in force, and mend it", 0, 0, upkeep{t}.repair, onResponse, dryRun),
-		t.word("maintain", "", "the job of each minute: repair, end what is over, deliver mail; silent", 0, 0, upkeep{t}.maintain),
+		t.word("import", "FILE|-", "block a list, one address a line; # begins a comment", 1, 1,
+			many{t}.importList, onResponse, forTime,
+			&cli.BoolFlag{Name: "skip-invalid", Usage: "import the rest when lines hold no single address"},
+			dryRun),
+		t.word("unimport", "", "free what import blocked and nobody else holds", 0, 0,
+			many{t}.unimport, onResponse, dryRun),
+		t.word("export", "", "print the addresses that are held, one a line", 0, 0,
+			many{t}.export, onResponse, onProgram),
+		t.word("repair", "", "show what differs between what is wanted and what is in force, and mend it", 0,
+			0, upkeep{t}.repair, onResponse, dryRun),
+		t.word("maintain", "", "the job of each minute: repair, end what is over, deliver mail; silent",
+			0, 0, upkeep{t}.maintain),
 		whitelisting{t}.command(), checking{t}.command(), t.mail(),
 		t.configure(),
 		t.word("completion", "bash|zsh|fish", "print the completion for a shell", 1, 1, completing{t}.script),
@@ -251,7 +271,8 @@ func duration(c *cli.Context) (time.Duration, error) {
 		d = time.Duration(min(n, 36500)) * 24 * time.Hour
 	}
 	if err != nil || d <= 0 {
-		return 0, command.Mistaken("write it as 30m, 2h or 7d", "--for takes how long, found %s", arproto.Quote(text))
+		return 0, command.Mistaken("write it as 30m, 2h or 7d",
+			"--for takes how long, found %s", arproto.Quote(text))
 	}
 	return d, nil
 }
@@ -271,8 +292,10 @@ func (t *tool) usage(err error) int {
 // synonyms are words that people know from elsewhere.
 var synonyms = map[string]string{
 	"add": "block", "ban": "block", "drop": "block", "deny": "block",
-	"delete": "unban", "del": "unban", "remove": "unban", "unblock": "unban", "free": "unban", "pardon": "unban",
+	"delete": "unban", "del": "unban", "remove": "unban", "unblock": "unban",
+	"free": "unban", "pardon": "unban",
 	"ls": "list", "blocked": "list", "banned": "list", "info": "show", "clear": "flush",
-	"restore": "repair", "reconcile": "repair", "expire": "maintain", "allow": "whitelist", "ignoreip": "whitelist",
-	"load": "import", "dump": "export", "setup": "configure", "doctor": "check", "queue": "mail", "?": "help",
+	"restore": "repair", "reconcile": "repair", "expire": "maintain", "allow": "whitelist",
+	"ignoreip": "whitelist",
+	"load":     "import", "dump": "export", "setup": "configure", "doctor": "check", "queue": "mail", "?": "help",
 }

@@ -28,7 +28,8 @@ type completing struct{ *tool }
 func (t completing) script(c *cli.Context) int {
 	script := shells[c.Args().First()]
 	if script == "" {
-		return t.usage(command.Unknown("shell", c.Args().First(), "there are bash, zsh and fish", []string{"bash", "zsh", "fish"}))
+		return t.usage(command.Unknown("shell", c.Args().First(), "there are bash, zsh and fish",
+			[]string{"bash", "zsh", "fish"}))
 	}
 	fmt.Fprint(t.Stdout, script)
 	return app.ExitOK
@@ -85,7 +86,8 @@ func (t completing) blockedNow(ctx context.Context, home, last string) []string 
 	var out []string
 	for r := range rows(snapshots, nil, filter{}) {
 		text := r.Addr.String()
-		if len(out) < mostCompleted && strings.HasPrefix(text, last) && !slices.Contains(out[max(0, len(out)-1):], text) {
+		if len(out) < mostCompleted && strings.HasPrefix(text, last) &&
+			!slices.Contains(out[max(0, len(out)-1):], text) {
 			out = append(out, text)
 		}
 	}

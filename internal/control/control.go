@@ -32,7 +32,7 @@ import (
 const Name = "ossec-ar"
 
 // memory is what a list of a hundred thousand addresses should keep to, in bytes.
-const memory = 48 << 20
+const memory = 22 << 20
 
 // tool is one run of ossec-ar.
 type tool struct {
@@ -155,9 +155,11 @@ func address(text string) (arproto.Request, error) {
 	case err == nil:
 		return arproto.Request{Addr: addr}, nil
 	case strings.Contains(text, "/"):
-		return arproto.Request{}, fmt.Errorf("%s is a network: only single addresses are blocked", printable.Line(text))
+		return arproto.Request{}, fmt.Errorf("%s is a network: only single addresses are blocked",
+			printable.Line(text))
 	case errors.As(err, &bad):
-		return arproto.Request{}, fmt.Errorf("%s is no address to block: %s", printable.Line(text), bad.Reason)
+		return arproto.Request{}, fmt.Errorf("%s is no address to block: %s",
+			printable.Line(text), bad.Reason)
 	}
 	return arproto.Request{}, err
 }

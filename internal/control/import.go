@@ -52,25 +52,25 @@ func (t many) importList(c *cli.Context) int {
 	never, faults := t.whitelist(c.Context, true)
 	t.warn(r, faults)
 	now := t.Now().UTC()
-	var leases []lease.Lease
-	for _, a := range list.addrs {
-		if match, covered := never.Match(a); covered {
-			t.say("Skipped IP: %s: whitelisted by %s", a, match)
-			continue
-		}
-		l := lease.Lease{Addr: a, Program: importer, Since: now, Renewed: now}
-		if limit > 0 {
-			l.Until = now.Add(limit)
-		}
-		leases = append(leases, l)
+	like := lease.Lease{Program: importer, Since: now, Renewed: now}
+	if limit > 0 {
+		like.Until = now.Add(limit)
 	}
-	skipped := len(list.addrs) - len(leases)
+	all := len(list.addrs)
+	addrs := slices.DeleteFunc(list.addrs, func(a netip.Addr) bool {
+		match, covered := never.Match(a)
+		if covered {
+			t.say("Skipped IP: %s: whitelisted by %s", a, match)
+		}
+		return covered
+	})
+	skipped := all - len(addrs)
 	if t.dryRun {
-		t.say("would block %s, skip %d (%s)", count(len(leases), "address"), skipped, r.Kind.Name)
+		t.say("would block %s, skip %d (%s)", count(len(addrs), "address"), skipped, r.Kind.Name)
 		return app.ExitOK
 	}
 	bar := newBar(t.Stderr)
-	err = r.TakeAll(c.Context, leases, bar.show)
+	err = r.TakeAll(c.Context, addrs, like, bar.show)
 	bar.end()
 	r.leaseFaults(arproto.Request{}, nil)
 	if err != nil {
@@ -78,7 +78,7 @@ func (t many) importList(c *cli.Context) int {
 		t.Advise(t.Name + " list --program import shows what is blocked; what is not waits for the next repair")
 		return app.ExitFailed
 	}
-	what := count(len(leases), "address")
+	what := count(len(addrs), "address")
 	r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: "Imported " + what + " (by hand)"})
 	t.say("Blocked %s, skipped %d (%s)", what, skipped, r.Kind.Name)
 	return app.ExitOK

@@ -84,7 +84,8 @@ func (t listing) printJSON(all iter.Seq[row]) error {
 }
 
 func (r *row) json() jsonRow {
-	j := jsonRow{Address: r.Addr.String(), Response: r.Response, State: r.State, Why: r.Why, Leases: []jsonLease{}}
+	j := jsonRow{Address: r.Addr.String(), Response: r.Response, State: r.State,
+		Why: r.Why, Leases: []jsonLease{}}
 	if r.Counted {
 		j.Packets, j.Bytes = &r.Packets, &r.Bytes
 	}

@@ -96,11 +96,7 @@ func (t upkeep) maintainOne(ctx context.Context, r *response, done *maintained) 
 	if err := r.Salvage(); err != nil {
 		return err
 	}
-	all, err := r.All()
-	if err != nil {
-		return err
-	}
-	over, _, err := r.Ended(all)
+	over, _, err := r.Ended()
 	r.log.Warn(arproto.Request{}, err)
 	var failed error
 	for _, o := range over {

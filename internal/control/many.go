@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -128,15 +129,20 @@ func (t *tool) failed(r *response, err error) {
 
 // logUnblocked logs a line for each address, many with one write.
 func (r *response) logUnblocked(addrs []netip.Addr, why string) {
-	r.logEach(arlog.StatusDelete, addrs, func(a netip.Addr) string { return arlog.Unblocked(a, "") + " " + why })
+	r.logEach(arlog.StatusDelete, addrs,
+		func(a netip.Addr) string { return arlog.Unblocked(a, "") + " " + why })
 }
 
 func (r *response) logEach(status arlog.Status, addrs []netip.Addr, message func(netip.Addr) string) {
-	entries := make([]record.Entry, 0, len(addrs))
-	for _, addr := range addrs {
-		entries = append(entries, record.Entry{Status: status, Message: message(addr), About: arproto.Request{Addr: addr}})
+	const atOnce = 500 // an entry takes half a KiB of memory
+	for part := range slices.Chunk(addrs, atOnce) {
+		entries := make([]record.Entry, 0, len(part))
+		for _, addr := range part {
+			entries = append(entries, record.Entry{Status: status, Message: message(addr),
+				About: arproto.Request{Addr: addr}})
+		}
+		r.log.Write(entries...)
 	}
-	r.log.Write(entries...)
 }
 
 // unimport frees what import blocked and nobody else holds.

@@ -23,11 +23,13 @@ func (t manual) man(c *cli.Context) int {
 	}
 	frame, text := t.frame(), toolPage
 	if at := slices.Index(t.responses(), page); at >= 0 {
-		frame = &cli.App{Name: page, Usage: t.all[at].Summary, UsageText: strings.ReplaceAll(responseUsage, "NAME", page)}
+		frame = &cli.App{Name: page, Usage: t.all[at].Summary,
+			UsageText: strings.ReplaceAll(responseUsage, "NAME", page)}
 		text = command.ManText{
 			Name: page, Description: append(slices.Clone(responsePages[page]), everyResponse...),
-			Files: append([][2]string{{"/var/ossec/var/active-response/" + page + ".db", "the leases: who holds which address; for root only"}}, files...),
-			Exit:  exitStatus, SeeAlso: seeAlso,
+			Files: append([][2]string{{"/var/ossec/var/active-response/" + page + ".db",
+				"the leases: who holds which address; for root only"}}, files...),
+			Exit: exitStatus, SeeAlso: seeAlso,
 		}
 	}
 	if err := command.ManWrite(t.Stdout, frame, text); err != nil {
@@ -70,7 +72,8 @@ var everyResponse = []string{
 }
 
 var files = [][2]string{
-	{"/var/ossec/logs/active-responses.log", "what was done, in the form that OSSEC's and Wazuh's rules read"},
+	{"/var/ossec/logs/active-responses.log",
+		"what was done, in the form that OSSEC's and Wazuh's rules read"},
 	{"/var/ossec/etc/active-response.toml", "the configuration, optional: see active-response.toml(5)"},
 	{"/var/ossec/etc/whitelist.d/", "files of addresses that are never blocked, one entry a line"},
 	{"/var/ossec/etc/ossec.conf", "read for <white_list> and <allow_list>"},
@@ -82,7 +85,8 @@ var exitStatus = [][2]string{
 }
 
 var seeAlso = []string{
-	"active-response.toml(5)", "email-notification(8)", "firewall-drop(8)", "host-deny(8)", "ossec-ar(8)", "response-stats(8)", "route-null(8)",
+	"active-response.toml(5)", "email-notification(8)", "firewall-drop(8)", "host-deny(8)", "ossec-ar(8)",
+	"response-stats(8)", "route-null(8)",
 }
 
 var toolPage = command.ManText{
@@ -98,7 +102,8 @@ var toolPage = command.ManText{
 		"whitelist add and remove edit etc/whitelist.d/" + neverblock.OwnName + " and nothing else.",
 	},
 	Files: append([][2]string{
-		{"/var/ossec/var/active-response/", "the holds of each response, what maintain did last, the mail queue; for root only"},
+		{"/var/ossec/var/active-response/",
+			"the holds of each response, what maintain did last, the mail queue; for root only"},
 	}, files...),
 	Exit:    exitStatus,
 	SeeAlso: seeAlso,

@@ -65,7 +65,8 @@ func (t upkeep) repair(c *cli.Context) int {
 	return app.ExitOK
 }
 
-func (t upkeep) repairOne(ctx context.Context, r *response, never hold.Whitelisted) (differs bool, err error) {
+func (t upkeep) repairOne(ctx context.Context, r *response,
+	never hold.Whitelisted) (differs bool, err error) {
 	if !t.dryRun {
 		if err := r.Salvage(); err != nil {
 			return false, err
@@ -89,7 +90,8 @@ func (t upkeep) repairOne(ctx context.Context, r *response, never hold.Whitelist
 	for _, change := range repaired.Place {
 		t.say("%s: %s", r.Kind.Name, printable.Line(change))
 	}
-	t.say("%s: blocked %d again, freed %d", r.Kind.Name, len(repaired.Blocked), len(repaired.Lifted)+len(repaired.Never))
+	t.say("%s: blocked %d again, freed %d", r.Kind.Name, len(repaired.Blocked),
+		len(repaired.Lifted)+len(repaired.Never))
 	return true, err
 }
 
@@ -118,7 +120,8 @@ func (t upkeep) sayDifference(name string, d hold.Difference) {
 // logRepaired logs what a repair changed.
 func (r *response) logRepaired(done hold.Repaired) {
 	for _, change := range done.Place {
-		r.log.Write(record.Entry{Status: arlog.StatusWarn, Message: arlog.Warning(errors.New("mended: " + change))})
+		r.log.Write(record.Entry{Status: arlog.StatusWarn,
+			Message: arlog.Warning(errors.New("mended: " + change))})
 	}
 	r.logEach(arlog.StatusAdd, done.Blocked, func(a netip.Addr) string {
 		return "Blocked IP: " + a.String() + " (again: it was not in force)"
@@ -131,6 +134,7 @@ func (r *response) logRepaired(done hold.Repaired) {
 		by[n.Addr] = n.By
 	}
 	r.logEach(arlog.StatusDelete, whitelisted, func(a netip.Addr) string {
-		return arlog.Unblocked(a, "") + " (whitelisted by now: " + strings.TrimSpace(printable.Line(by[a])) + ")"
+		return arlog.Unblocked(a, "") + " (whitelisted by now: " +
+			strings.TrimSpace(printable.Line(by[a])) + ")"
 	})
 }

@@ -90,7 +90,8 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 	}
 	take := func(l lease.Lease) error {
 		s.holds = append(s.holds, held{
-			addr: l.Addr, program: same(l.Program), rule: same(l.RuleID), alert: l.AlertID, reason: same(l.Reason),
+			addr: l.Addr, program: same(l.Program), rule: same(l.RuleID),
+			alert: l.AlertID, reason: same(l.Reason),
 			since: seconds(l.Since), until: seconds(l.Until), state: l.State,
 		})
 		return nil
@@ -119,7 +120,8 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 }
 
 // snapshots reads all chosen responses. What could not be read is reported, and failed is set.
-func (t *tool) snapshots(ctx context.Context, f filter) (all []snapshot, never *whitelist.Sieve, failed bool) {
+func (t *tool) snapshots(ctx context.Context, f filter) (all []snapshot,
+	never *whitelist.Sieve, failed bool) {
 	opened, failed := t.openAll(true)
 	leased := false
 	for _, r := range opened {
@@ -153,7 +155,8 @@ func rows(snapshots []snapshot, never *whitelist.Sieve, f filter) iter.Seq[row] 
 			}
 			r := rest[least].next(never)
 			if f.program != "" {
-				r.Holds = slices.DeleteFunc(slices.Clone(r.Holds), func(h held) bool { return h.program != f.program })
+				r.Holds = slices.DeleteFunc(slices.Clone(r.Holds),
+					func(h held) bool { return h.program != f.program })
 				if len(r.Holds) == 0 {
 					continue
 				}

@@ -103,7 +103,8 @@ func (t inquiry) showAlert(ctx context.Context, id string) {
 		t.say("alert %s: %s", arlog.Word(id), printable.Error(err))
 		return
 	}
-	t.say("%s", t.colour(bold, fmt.Sprintf("alert %s of %s", arlog.Word(id), a.Time.In(t.Now().Location()).Format(time.DateTime))))
+	t.say("%s", t.colour(bold, fmt.Sprintf("alert %s of %s", arlog.Word(id),
+		a.Time.In(t.Now().Location()).Format(time.DateTime))))
 	t.say("  rule %s (level %d): %s", arlog.Word(a.RuleID), a.Level, printable.Line(a.Description))
 	t.say("  from %s", printable.Line(strings.TrimSpace(a.Host+" "+a.Location)))
 	if a.User != "" {

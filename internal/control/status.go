@@ -130,7 +130,9 @@ func (s *summary) text() string {
 	for name := range s.by {
 		programs = append(programs, name)
 	}
-	slices.SortFunc(programs, func(a, b string) int { return cmp.Or(cmp.Compare(s.by[b], s.by[a]), cmp.Compare(a, b)) })
+	slices.SortFunc(programs, func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.by[b], s.by[a]), cmp.Compare(a, b))
+	})
 	var by []string
 	for _, name := range programs[:min(len(programs), mostPrograms)] {
 		by = append(by, fmt.Sprintf("%s %d", arlog.Word(name), s.by[name]))
@@ -170,7 +172,8 @@ func (t overview) daemons() []string {
 	for _, path := range paths {
 		comm, err := state.Read(path, 64)
 		name := strings.TrimSpace(string(comm))
-		if err == nil && (strings.HasPrefix(name, "ossec-") || strings.HasPrefix(name, "wazuh-")) && name != t.Name && !slices.Contains(found, printable.Line(name)) {
+		if err == nil && (strings.HasPrefix(name, "ossec-") || strings.HasPrefix(name, "wazuh-")) &&
+			name != t.Name && !slices.Contains(found, printable.Line(name)) {
 			found = append(found, printable.Line(name))
 		}
 	}
@@ -186,7 +189,8 @@ func (t overview) maintainStatus() string {
 	if done.At.IsZero() {
 		return t.colour(alert, "never ran: see "+t.Name+" check")
 	}
-	text := fmt.Sprintf("%s; blocked %d again, freed %d, ended %d", t.when(done.At), done.Blocked, done.Freed, done.Ended)
+	text := fmt.Sprintf("%s; blocked %d again, freed %d, ended %d", t.when(done.At),
+		done.Blocked, done.Freed, done.Ended)
 	if done.Failed != "" {
 		text += "; " + t.colour(bad, "failed: "+printable.Line(strings.ReplaceAll(done.Failed, "\n", "; ")))
 	}
@@ -203,7 +207,8 @@ func (t overview) health() []string {
 	if err := state.CheckDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		wrong = append(wrong, err.Error())
 	}
-	if damaged, _ := filepath.Glob(filepath.Join(dir, "*.damaged*")); len(damaged) > 0 { // the pattern is well-formed
+	// the pattern is well-formed
+	if damaged, _ := filepath.Glob(filepath.Join(dir, "*.damaged*")); len(damaged) > 0 {
 		wrong = append(wrong, fmt.Sprintf("%s was damaged and moved aside", damaged[0]))
 	}
 	done := readMaintained(t.Home)

@@ -28,7 +28,8 @@ const (
 	columns
 )
 
-var headings = [columns]string{"ADDRESS", "STATE", "RESPONSE", "SINCE", "UNTIL", "HELD BY", "RULE", "PACKETS", "ALERT", "BYTES", "REASON"}
+var headings = [columns]string{"ADDRESS", "STATE", "RESPONSE", "SINCE", "UNTIL", "HELD BY", "RULE", "PACKETS",
+	"ALERT", "BYTES", "REASON"}
 
 // extra are the columns that only a wide terminal shows, and spare those that a narrow one does
 // without, the first one first.
@@ -49,14 +50,16 @@ func (t listing) cells(r row) iter.Seq[cells] {
 	if len(holds) == 0 {
 		holds = []held{{}}
 	}
-	line := cells{colAddress: r.Addr.String(), colState: r.state(), colResponse: r.Response, colPackets: "-", colBytes: "-"}
+	line := cells{colAddress: r.Addr.String(), colState: r.state(), colResponse: r.Response,
+		colPackets: "-", colBytes: "-"}
 	if r.Counted {
 		line[colPackets], line[colBytes] = strconv.FormatUint(r.Packets, 10), strconv.FormatUint(r.Bytes, 10)
 	}
 	return func(yield func(cells) bool) {
 		for _, h := range holds {
 			line[colSince], line[colUntil] = t.when(moment(h.since)), t.when(moment(h.until))
-			line[colHolder], line[colRule], line[colAlert] = arlog.Word(h.program), arlog.Word(h.rule), arlog.Word(h.alert)
+			line[colHolder], line[colRule], line[colAlert] = arlog.Word(h.program),
+				arlog.Word(h.rule), arlog.Word(h.alert)
 			line[colReason] = "-"
 			if h.reason != "" {
 				line[colReason] = printable.Line(h.reason)

@@ -20,16 +20,19 @@ type whitelisting struct{ *tool }
 
 func (t whitelisting) command() *cli.Command {
 	c := &cli.Command{
-		Name: "whitelist", Usage: "who is never blocked, and why; add and remove entries", ArgsUsage: "list|test|add|remove", HideHelpCommand: true,
+		Name: "whitelist", Usage: "who is never blocked, and why; add and remove entries",
+		ArgsUsage: "list|test|add|remove", HideHelpCommand: true,
 		UsageText: "ossec-ar whitelist list\nossec-ar whitelist test 203.0.113.7\nossec-ar whitelist add 192.0.2.0/24\nossec-ar whitelist remove 192.0.2.0/24",
 		Subcommands: []*cli.Command{
 			t.word("list", "", "show all entries and where they stand", 0, 0, t.list),
-			t.word("test", "ADDRESS", "say which entry covers an address; exit status 1 when none does", 1, 1, t.test),
+			t.word("test", "ADDRESS", "say which entry covers an address; exit status 1 when none does", 1, 1,
+				t.test),
 			t.word("add", "ENTRY", "add an address, network or host name to etc/whitelist.d/"+neverblock.OwnName, 1, 1, t.add),
 			t.word("remove", "ENTRY", "take an entry out of it", 1, 1, t.remove),
 		},
 		Action: func(c *cli.Context) error {
-			return command.Mistaken("as in "+t.Name+" whitelist list", "whitelist takes one of list, test, add, remove")
+			return command.Mistaken("as in "+t.Name+" whitelist list",
+				"whitelist takes one of list, test, add, remove")
 		},
 	}
 	for _, sub := range c.Subcommands {
@@ -90,7 +93,8 @@ func (t whitelisting) editor() neverblock.Editor {
 func (t whitelisting) add(c *cli.Context) int {
 	entry := strings.TrimSpace(c.Args().First())
 	if err := whitelist.CheckEntry(entry); err != nil {
-		return t.usage(command.Mistaken("an entry is an address, a network as 192.0.2.0/24, or a host name", "%v", err))
+		return t.usage(command.Mistaken("an entry is an address, a network as 192.0.2.0/24, or a host name",
+			"%v", err))
 	}
 	if strings.ContainsAny(entry, "#\n\r") {
 		return t.usage(command.Mistaken("", "an entry has no # and no line break in it"))
@@ -124,7 +128,8 @@ func (t whitelisting) sayCovered(ctx context.Context, entry string) {
 			continue
 		}
 		if n++; n <= mostShown {
-			t.say("%s is blocked by %s: the next maintain frees it, or %s unban %s", r.Addr, r.Response, t.Name, r.Addr)
+			t.say("%s is blocked by %s: the next maintain frees it, or %s unban %s", r.Addr,
+				r.Response, t.Name, r.Addr)
 		}
 	}
 	if n > mostShown {
@@ -153,7 +158,8 @@ func (t whitelisting) remove(c *cli.Context) int {
 		t.say("%s was not on the whitelist", printable.Line(entry))
 	}
 	if elsewhere != "" {
-		t.Complain(fmt.Errorf("%s stands in %s too, which only you can edit", printable.Line(entry), printable.Line(elsewhere)))
+		t.Complain(fmt.Errorf("%s stands in %s too, which only you can edit", printable.Line(entry),
+			printable.Line(elsewhere)))
 		return app.ExitFailed
 	}
 	return app.ExitOK

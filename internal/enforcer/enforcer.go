@@ -82,8 +82,8 @@ type Enforcer interface {
 
 // Outcome is what a successful Block found.
 type Outcome struct {
-	// Made reports that this call made the place, or a part of it: whoever else is leased
-	// is to be blocked again.
+	// Made reports that this call made the place, or a part of it: all other leased addresses
+	// must be blocked again.
 	Made bool
 	// Already reports that addr was in force before this call, which changed nothing. It is false
 	// where finding that out takes a question more.

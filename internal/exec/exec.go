@@ -104,10 +104,12 @@ func CommandWith(ctx context.Context, env []string, path string, stdin string, a
 	}
 	cmd.WaitDelay = maxDrain
 	err := cmd.Run()
-	if err == nil || errors.Is(err, exec.ErrWaitDelay) { // the latter: it ended well, and a child has its output
+	// the latter: it ended well, and a child has its output
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return stdout.kept.Bytes(), nil
 	}
-	failed := &Error{Program: filepath.Base(path), Status: -1, Stderr: oneLine(stderr.kept.String()), Err: err}
+	failed := &Error{Program: filepath.Base(path), Status: -1,
+		Stderr: oneLine(stderr.kept.String()), Err: err}
 	if cmd.ProcessState != nil {
 		failed.Status = cmd.ProcessState.ExitCode() // -1 for a signal
 	}

@@ -80,7 +80,8 @@ func (a auto) addAll(ctx context.Context, addrs []netip.Addr) error {
 }
 
 // share decides where addresses go, each once, beside the rules and members that there are.
-func share(addrs []netip.Addr, ruled []rule, members []enforcer.Block, most int) (toRules, toSet []netip.Addr) {
+func share(addrs []netip.Addr, ruled []rule, members []enforcer.Block,
+	most int) (toRules, toSet []netip.Addr) {
 	isRuled, isMember := map[netip.Addr]bool{}, map[netip.Addr]bool{}
 	for _, r := range ruled {
 		if r.blocks() {

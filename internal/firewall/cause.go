@@ -89,9 +89,11 @@ func (s *side) cause(err error) (cause, mend string) {
 	case os.Geteuid() != 0:
 		return "", "run it as root"
 	case !s.capable(unix.CAP_NET_ADMIN):
-		return "this process lacks the capability NET_ADMIN", "give it to the container (--cap-add NET_ADMIN), or block on its host; host-deny needs none"
+		return "this process lacks the capability NET_ADMIN",
+			"give it to the container (--cap-add NET_ADMIN), or block on its host; host-deny needs none"
 	case denied && errors.Is(err, unix.EPERM):
-		return "the network belongs to another user namespace", "block on the host of this container; host-deny needs no right of that kind"
+		return "the network belongs to another user namespace",
+			"block on the host of this container; host-deny needs no right of that kind"
 	case denied && s.otherLock() == "" && s.variant != overNFT:
 		return "", "fuser -v " + lockFile + " (who holds the lock)"
 	case s.variant == overNFT || s.program == "":
@@ -110,7 +112,8 @@ func (s *side) load(modules ...string) string {
 	if err := unix.Uname(&system); err == nil {
 		release := unix.ByteSliceToString(system.Release[:])
 		if _, err := os.Stat("/lib/modules/" + release); errors.Is(err, os.ErrNotExist) {
-			return fmt.Sprintf("reboot, if the kernel was updated: %s, which runs, has no modules in /lib/modules; else use host-deny", release)
+			return fmt.Sprintf("reboot, if the kernel was updated: %s, which runs, has no modules in "+
+				"/lib/modules; else use host-deny", release)
 		}
 	}
 	return "modprobe -a " + names

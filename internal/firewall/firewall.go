@@ -33,10 +33,11 @@ import (
 const Chain = "OSSEC_AR"
 
 const (
-	filter          = "filter"
-	inputChain      = "INPUT"
-	forwardChain    = "FORWARD"
-	dockerUserChain = "DOCKER-USER" // Docker's own place for the administrator's rules; Docker keeps it first in FORWARD
+	filter       = "filter"
+	inputChain   = "INPUT"
+	forwardChain = "FORWARD"
+	// Docker's own place for the administrator's rules; Docker keeps it first in FORWARD
+	dockerUserChain = "DOCKER-USER"
 )
 
 // The backends. Auto is a rule for each of the first MaxRules addresses and the set for later
@@ -157,7 +158,8 @@ func (e *Firewall) within(ctx context.Context, n int) (context.Context, context.
 const whole = 10_000
 
 // Block implements enforcer.Enforcer.
-func (e *Firewall) Block(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error) {
+func (e *Firewall) Block(ctx context.Context, addr netip.Addr,
+	known enforcer.Known) (enforcer.Outcome, error) {
 	ctx, cancel := e.within(ctx, 1)
 	defer cancel()
 	s := e.side(ctx, addr.Is6())
@@ -216,13 +218,15 @@ func (e *Firewall) BlockAll(ctx context.Context, addrs []netip.Addr) error {
 
 // UnblockAll implements enforcer.Enforcer.
 func (e *Firewall) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
-	return e.eachGroup(ctx, "unblocking", addrs, func(ctx context.Context, s *side, addrs []netip.Addr) error {
-		return s.everywhere(ctx, func(b backend) error { return b.removeAll(ctx, addrs) })
-	})
+	return e.eachGroup(ctx, "unblocking", addrs,
+		func(ctx context.Context, s *side, addrs []netip.Addr) error {
+			return s.everywhere(ctx, func(b backend) error { return b.removeAll(ctx, addrs) })
+		})
 }
 
 // eachGroup does something with the addresses of each family, each once.
-func (e *Firewall) eachGroup(ctx context.Context, gerund string, addrs []netip.Addr, do func(context.Context, *side, []netip.Addr) error) error {
+func (e *Firewall) eachGroup(ctx context.Context, gerund string, addrs []netip.Addr,
+	do func(context.Context, *side, []netip.Addr) error) error {
 	ctx, cancel := e.within(ctx, len(addrs))
 	defer cancel()
 	seen := make(map[netip.Addr]bool, len(addrs))
@@ -308,9 +312,11 @@ func (s *side) mend(ctx context.Context) (changes []string, err error) {
 			err = b.retire(ctx)
 		}
 		if err != nil {
-			return changes, fmt.Errorf("moving %d addresses from %s to %s: %w", len(addrs), b.name(), s.used.name(), err)
+			return changes, fmt.Errorf("moving %d addresses from %s to %s: %w", len(addrs),
+				b.name(), s.used.name(), err)
 		}
-		changes = append(changes, fmt.Sprintf("moved %d addresses from %s to %s", len(addrs), b.name(), s.used.name()))
+		changes = append(changes, fmt.Sprintf("moved %d addresses from %s to %s", len(addrs),
+			b.name(), s.used.name()))
 	}
 	return changes, nil
 }

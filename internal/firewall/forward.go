@@ -13,8 +13,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// forwards reports whether packets of a family that the host passes on are to be dropped
-// too.
+// forwards reports whether packets of a family that the host passes on are dropped too.
 func (s *side) forwards() bool {
 	switch s.opts.Forward {
 	case "always":
@@ -33,7 +32,7 @@ func (s *side) forwards() bool {
 	return interfaceForwards(s.v6)
 }
 
-// interfaceForwards tells whether an interface forwards though the host as a whole does not,
+// interfaceForwards reports whether an interface forwards though the host as a whole does not,
 // as systemd-networkd's IPv4Forwarding= makes it. For IPv6 that is conf/*/force_forwarding
 // (Linux 6.17): conf/*/forwarding says other things there. One request is about all
 // interfaces, be they thousands; procfs takes three calls for each.
@@ -62,7 +61,8 @@ func interfaceForwards(v6 bool) bool {
 func netconfForwards(message []byte) bool {
 	const header, index, forwarding = 4, 1, 2
 	attributes := message[min(header, len(message)):]
-	return int32At(netlink.Find(attributes, index), 0) > 0 && int32At(netlink.Find(attributes, forwarding), 0) != 0
+	return int32At(netlink.Find(attributes, index), 0) > 0 &&
+		int32At(netlink.Find(attributes, forwarding), 0) != 0
 }
 
 // linkForwards reads conf/*/force_forwarding of IPv6, of one interface: linux/ipv6.h.

@@ -39,7 +39,8 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 		return enforcer.Finding{What: what, Verdict: verdict, Found: text, Mend: mend}
 	}
 	if s.absent != nil {
-		return []enforcer.Finding{wrong(enforcer.Fault, s.absent.Error()+": attackers that come by it are not blocked", s.absent)}
+		return []enforcer.Finding{wrong(enforcer.Fault,
+			s.absent.Error()+": attackers that come by it are not blocked", s.absent)}
 	}
 	l, err := s.list(ctx)
 	if s.fallBack(ctx, err) {
@@ -76,7 +77,8 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 	}
 	if len(found) == 0 {
 		found = append(found, enforcer.Finding{
-			What: what, Verdict: enforcer.OK, Found: fmt.Sprintf("%d addresses are blocked by %s", len(l.Blocks), s.used.name()),
+			What: what, Verdict: enforcer.OK,
+			Found: fmt.Sprintf("%d addresses are blocked by %s", len(l.Blocks), s.used.name()),
 		})
 	}
 	return found

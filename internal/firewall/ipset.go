@@ -115,7 +115,8 @@ func (s ipset) element(a *netlink.Attributes, addr netip.Addr) {
 // do carries a command on one address out. With NLM_F_EXCL it fails by ipsetErrAbsent where a
 // delete does not find it, or an add does.
 func (s ipset) do(k socket, command, flags int, addr netip.Addr) error {
-	return ipsetError(k.AskOne(s.request(command, unix.NLM_F_ACK|flags, func(a *netlink.Attributes) { s.element(a, addr) })))
+	return ipsetError(k.AskOne(s.request(command, unix.NLM_F_ACK|flags,
+		func(a *netlink.Attributes) { s.element(a, addr) })))
 }
 
 // has reports whether addr is in the set; no set has it, nor one of another kind.
@@ -165,18 +166,19 @@ func (s ipset) create(k socket, size int) error {
 // createWith makes the set with so many places, rounded up to a power of two; 0 leaves
 // that to the kernel.
 func (s ipset) createWith(k socket, size, places int) error {
-	return k.AskOne(s.request(ipsetCreate, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL, func(a *netlink.Attributes) {
-		a.Text(ipsetAttrType, ipsetType)
-		a.Uint8(ipsetAttrRevision, ipsetRevision)
-		a.Uint8(ipsetAttrFamily, s.family())
-		a.Nest(ipsetAttrData, func() {
-			if places > 0 {
-				a.Uint32(ipsetDataHashSize|bigEndian, uint32(places))
-			}
-			a.Uint32(ipsetDataMaxElem|bigEndian, uint32(size))
-			a.Uint32(ipsetDataFlags|bigEndian, ipsetWithCounters)
-		})
-	}))
+	return k.AskOne(s.request(ipsetCreate, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL,
+		func(a *netlink.Attributes) {
+			a.Text(ipsetAttrType, ipsetType)
+			a.Uint8(ipsetAttrRevision, ipsetRevision)
+			a.Uint8(ipsetAttrFamily, s.family())
+			a.Nest(ipsetAttrData, func() {
+				if places > 0 {
+					a.Uint32(ipsetDataHashSize|bigEndian, uint32(places))
+				}
+				a.Uint32(ipsetDataMaxElem|bigEndian, uint32(size))
+				a.Uint32(ipsetDataFlags|bigEndian, ipsetWithCounters)
+			})
+		}))
 }
 
 func (s ipset) family() uint8 {
@@ -207,7 +209,8 @@ func (s ipset) check(k socket) (exists bool, err error) {
 	}
 	attributes := netlink.NetfilterAttributes(answers[0].Message)
 	foreign := s.foreign(attributes, nil)
-	if revision := netlink.Find(attributes, ipsetAttrRevision); foreign == nil && (len(revision) != 1 || revision[0] != ipsetRevision) {
+	if revision := netlink.Find(attributes, ipsetAttrRevision); foreign == nil &&
+		(len(revision) != 1 || revision[0] != ipsetRevision) {
 		h, err := s.header(k)
 		if err != nil || h == nil {
 			return false, err
@@ -254,7 +257,8 @@ func (s ipset) foreign(attributes, data []byte) error {
 	var why string
 	family := netlink.Find(attributes, ipsetAttrFamily)
 	switch {
-	case netlink.Text(netlink.Find(attributes, ipsetAttrType)) != ipsetType, len(family) != 1 || family[0] != s.family():
+	case netlink.Text(netlink.Find(attributes, ipsetAttrType)) != ipsetType, len(family) != 1 ||
+		family[0] != s.family():
 		why = "it is of another kind"
 	case netlink.Find(data, ipsetDataTimeout) != nil:
 		why = "it has a timeout, by which blocks end by themselves"
@@ -263,7 +267,8 @@ func (s ipset) foreign(attributes, data []byte) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("set %s: %w (ipset destroy %s makes room for ours): %s", s.name, errForeign, s.name, why)
+	return fmt.Errorf("set %s: %w (ipset destroy %s makes room for ours): %s", s.name,
+		errForeign, s.name, why)
 }
 
 // members returns all addresses in the set; no set has none, nor a foreign one.
@@ -343,7 +348,8 @@ func (s ipset) grow(ctx context.Context, k socket, size int) error {
 		err = next.doAll(ctx, k, ipsetAdd, addresses(members))
 	}
 	if err == nil { // the two change their names
-		err = ipsetError(k.AskOne(s.request(ipsetSwap, unix.NLM_F_ACK, func(a *netlink.Attributes) { a.Text(ipsetAttrType, next.name) })))
+		err = ipsetError(k.AskOne(s.request(ipsetSwap, unix.NLM_F_ACK,
+			func(a *netlink.Attributes) { a.Text(ipsetAttrType, next.name) })))
 	}
 	if err == nil {
 		err = next.whole(k, ipsetDestroy)

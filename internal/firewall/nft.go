@@ -51,7 +51,7 @@ func (t nftTable) one(k socket, command, nameKind int, name string) (attributes 
 	return netlink.NetfilterAttributes(answers[0].Message), nil
 }
 
-// ignoreMissing passes over that there is no table, set, element, or no nf_tables at all.
+// ignoreMissing skips that there is no table, set, element, or no nf_tables at all.
 func ignoreMissing(err error) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
 		return nil
@@ -84,10 +84,12 @@ func dump(k socket, request func() *nl.NetlinkRequest, begin func(), visit func(
 // rules returns the rules of a chain in order. No chain has none.
 func (t nftTable) rules(k socket, chain string) (all []rule, err error) {
 	err = dump(k, func() *nl.NetlinkRequest {
-		return t.request(unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP, func(a *netlink.Attributes) { a.Text(unix.NFTA_RULE_CHAIN, chain) })
+		return t.request(unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP,
+			func(a *netlink.Attributes) { a.Text(unix.NFTA_RULE_CHAIN, chain) })
 	}, func() { all = nil }, func(attributes []byte) {
 		// Linux before 4.16 sends the rules of other chains too.
-		if netlink.Text(netlink.Find(attributes, unix.NFTA_RULE_CHAIN)) == chain && netlink.Text(netlink.Find(attributes, unix.NFTA_RULE_TABLE)) == t.name {
+		if netlink.Text(netlink.Find(attributes, unix.NFTA_RULE_CHAIN)) == chain &&
+			netlink.Text(netlink.Find(attributes, unix.NFTA_RULE_TABLE)) == t.name {
 			all = append(all, readRule(netlink.Find(attributes, unix.NFTA_RULE_EXPRESSIONS), t.family))
 		}
 	})
@@ -125,7 +127,8 @@ func readRule(expressions []byte, family uint8) rule {
 			break
 		}
 		expressions = rest
-		p.expression(netlink.Text(netlink.Find(element, unix.NFTA_EXPR_NAME)), netlink.Find(element, unix.NFTA_EXPR_DATA))
+		p.expression(netlink.Text(netlink.Find(element, unix.NFTA_EXPR_NAME)),
+			netlink.Find(element, unix.NFTA_EXPR_DATA))
 	}
 	p.rule.always = p.conditions == 0
 	if p.conditions != 1 || p.other {

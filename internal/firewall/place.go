@@ -59,16 +59,19 @@ func (s *side) setRule() []string {
 // just made, so that the next step fails.
 const tries = 3
 
-// isFinal reports whether another try would fail, too: iptables exits with 4 when it has
-// waited for its lock in vain, or may not do what it should.
-func isFinal(ctx context.Context, err error) bool {
-	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) || errors.Is(err, errForeign) || exec.Status(err) == 4
+// isFinal reports whether another try would fail, too. The legacy iptables exits with 4 when it has
+// waited for its lock in vain, or may not do what it should; the one over nf_tables also when
+// somebody took away what it works on (1.8.9).
+func (s *side) isFinal(ctx context.Context, err error) bool {
+	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) ||
+		errors.Is(err, errForeign) ||
+		s.variant != overNFT && exec.Status(err) == 4
 }
 
 // tryAgain calls work until it succeeds.
-func tryAgain(ctx context.Context, work func() error) (err error) {
+func (s *side) tryAgain(ctx context.Context, work func() error) (err error) {
 	for range tries {
-		if err = work(); isFinal(ctx, err) {
+		if err = work(); s.isFinal(ctx, err) {
 			break
 		}
 	}
@@ -93,7 +96,8 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 			if path := s.otherLock(); path != "" {
 				_ = os.Setenv(lockVariable, path) // the library hands our environment down
 			}
-			ipt, err = iptables.New(iptables.IPFamily(family), iptables.Path(s.program), iptables.Timeout(waitSeconds(ctx)))
+			ipt, err = iptables.New(iptables.IPFamily(family), iptables.Path(s.program),
+				iptables.Timeout(s.waitSeconds(ctx)))
 		}
 		s.listed = nil
 		return err
@@ -122,7 +126,8 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 		}
 		if jumps := countJumps(all[entry]); jumps > 0 {
 			// One transaction, so that there is no moment without a jump.
-			commands := append(slices.Repeat([]string{"-D " + entry + " -j " + Chain}, jumps), "-I "+entry+" 1 -j "+Chain)
+			commands := append(slices.Repeat([]string{"-D " + entry + " -j " + Chain}, jumps),
+				"-I "+entry+" 1 -j "+Chain)
 			err = s.commands(ctx, commands...)
 		} else if err = open(); err == nil {
 			err = ipt.Insert(filter, entry, 1, "-j", Chain)
@@ -152,7 +157,8 @@ func (s *side) mendPasses(ctx context.Context, l look) (changes []string, err er
 	for i, r := range ours {
 		if r.passes() {
 			commands = append(commands, "-D "+Chain+" "+joinWords(r.spec))
-			changes = append(changes, fmt.Sprintf("deleted rule %d of %s, which let all packets by", i+1, Chain))
+			changes = append(changes, fmt.Sprintf("deleted rule %d of %s, which let all packets by", i+1,
+				Chain))
 		}
 	}
 	if len(commands) == 0 {

@@ -26,7 +26,7 @@ func (r rules) spec(addr netip.Addr) string { return "-s " + addr.String() + " -
 // at everything and making what is missing.
 func (r rules) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error) {
 	err := r.quick(ctx, addr, known.Leased)
-	if err != nil && !isFinal(ctx, err) {
+	if err != nil && !r.isFinal(ctx, err) {
 		return r.ensure(ctx, addr)
 	}
 	if err != nil {
@@ -48,14 +48,15 @@ func (r rules) quick(ctx context.Context, addr netip.Addr, stands bool) error {
 // ensure makes the place and the rule, whichever is missing.
 func (r rules) ensure(ctx context.Context, addr netip.Addr) (out enforcer.Outcome, err error) {
 	defer r.lock()()
-	err = tryAgain(ctx, func() error {
+	err = r.tryAgain(ctx, func() error {
 		changes, err := r.mendPlace(ctx, false)
 		out.Made = out.Made || len(changes) > 0
 		if err != nil {
 			return err
 		}
 		ours, err := r.ourRules(ctx)
-		stands := slices.ContainsFunc(ours, func(have rule) bool { return have.source == addr && have.target == r.opts.Target })
+		stands := slices.ContainsFunc(ours,
+			func(have rule) bool { return have.source == addr && have.target == r.opts.Target })
 		out.Already = stands && !out.Made
 		if err != nil || stands {
 			return err
@@ -96,7 +97,8 @@ func (r rules) addAll(ctx context.Context, addrs []netip.Addr) error {
 func (r rules) remove(ctx context.Context, addr netip.Addr) error {
 	if r.variant == overNFT {
 		// The kernel says in a tenth of the time that there is nothing to delete.
-		if ours, err := r.kernelRules(ctx); err == nil && !slices.ContainsFunc(ours, func(have rule) bool { return have.source == addr }) {
+		if ours, err := r.kernelRules(ctx); err == nil &&
+			!slices.ContainsFunc(ours, func(have rule) bool { return have.source == addr }) {
 			return nil
 		}
 	}
@@ -127,7 +129,7 @@ func (r rules) removeAll(ctx context.Context, addrs []netip.Addr) error {
 }
 
 func (r rules) removeThose(ctx context.Context, gone func(netip.Addr) bool) error {
-	return tryAgain(ctx, func() error {
+	return r.tryAgain(ctx, func() error {
 		ours, err := r.ourRules(ctx)
 		if err != nil {
 			return err
@@ -174,7 +176,8 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 			continue
 		}
 		at[have.source] = len(l.Blocks)
-		l.Blocks = append(l.Blocks, enforcer.Block{Addr: have.source, Counted: true, Packets: have.packets, Bytes: have.bytes, Open: open})
+		l.Blocks = append(l.Blocks, enforcer.Block{Addr: have.source, Counted: true, Packets: have.packets,
+			Bytes: have.bytes, Open: open})
 	}
 	return l, nil
 }
@@ -239,13 +242,15 @@ func (r rules) mendTargets(ctx context.Context) ([]string, error) {
 	for _, have := range ours {
 		if have.blocks() && have.target != r.opts.Target {
 			wrong++
-			commands = append(commands, "-A "+Chain+" "+r.spec(have.source), "-D "+Chain+" "+joinWords(have.spec))
+			commands = append(commands, "-A "+Chain+" "+r.spec(have.source),
+				"-D "+Chain+" "+joinWords(have.spec))
 		}
 	}
 	if wrong == 0 {
 		return nil, nil
 	}
-	return []string{fmt.Sprintf("%d rules now have the target %s", wrong, r.opts.Target)}, r.inChunks(ctx, commands)
+	return []string{fmt.Sprintf("%d rules now have the target %s", wrong, r.opts.Target)},
+		r.inChunks(ctx, commands)
 }
 
 // retire leaves the chain, which the set may use, and which is empty else.

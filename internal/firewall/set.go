@@ -53,7 +53,7 @@ func (s set) addBy(ctx context.Context, k socket, addr netip.Addr) (out enforcer
 		}
 	}
 	defer s.lock()()
-	err = tryAgain(ctx, func() error {
+	err = s.tryAgain(ctx, func() error {
 		made, err := s.ensure(ctx, k)
 		out.Made = out.Made || made
 		if err != nil {
@@ -210,7 +210,8 @@ func (s set) mend(ctx context.Context) (changes []string, err error) {
 	}
 	defer s.lock()()
 	if changes, err = s.mendPlace(ctx, true); err == nil && s.isTooSmall(h) {
-		changes = append(changes, fmt.Sprintf("made room for %d addresses in set %s", s.opts.MaxAddresses, setName(s.v6)))
+		changes = append(changes, fmt.Sprintf("made room for %d addresses in set %s",
+			s.opts.MaxAddresses, setName(s.v6)))
 		err = s.ipset().grow(ctx, k, s.opts.MaxAddresses)
 	}
 	return changes, err

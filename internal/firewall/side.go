@@ -67,7 +67,7 @@ func (e *Firewall) side(ctx context.Context, v6 bool) *side {
 		s.left = []backend{bySet, byTable}
 	}
 	switch backend := e.opts.Backend; {
-	case v6 && !s.kernelHasIPv6():
+	case v6 && !kernelHasIPv6(s.opts.Proc):
 		s.absent = fmt.Errorf("%w: the kernel has no IPv6", errAbsent)
 	case backend == NFTables, backend == Auto && errors.Is(err, exec.ErrNotFound):
 		s.use(byTable)
@@ -90,7 +90,9 @@ func (e *Firewall) side(ctx context.Context, v6 bool) *side {
 // left over from another configuration then.
 func (s *side) use(b backend, parts ...backend) {
 	s.used = b
-	s.left = slices.DeleteFunc(s.left, func(left backend) bool { return left == b || slices.Contains(parts, left) })
+	s.left = slices.DeleteFunc(s.left, func(left backend) bool {
+		return left == b || slices.Contains(parts, left)
+	})
 }
 
 // places are all in which addresses may stand, the used one first.
@@ -151,7 +153,7 @@ func variantOf(program string) variant {
 // kernel has no rules of it or its program is not there.
 func (s *side) stray(ctx context.Context) *side {
 	other := &side{opts: s.opts, v6: s.v6, kernel: s.kernel}
-	if s.variant != legacy && s.kernelHasLegacyTable() {
+	if s.variant != legacy && kernelHasLegacyTable(s.opts.Proc, s.v6) {
 		other.tool, _ = findTool(s.familyName("-legacy"), s.opts.ToolDirs)
 	}
 	if s.variant != overNFT && other.program == "" && s.kernelHasNFTChain(ctx) {
@@ -164,12 +166,12 @@ func (s *side) stray(ctx context.Context) *side {
 }
 
 // kernelHasLegacyTable reports whether there is one, for the program would make it.
-func (s *side) kernelHasLegacyTable() bool {
+func kernelHasLegacyTable(proc string, v6 bool) bool {
 	name := "thread-self/net/ip_tables_names" // of the network that the tables are asked for in
-	if s.v6 {
+	if v6 {
 		name = "thread-self/net/ip6_tables_names"
 	}
-	tables, err := state.Read(filepath.Join(s.opts.Proc, name), 4096)
+	tables, err := state.Read(filepath.Join(proc, name), 4096)
 	return err == nil && slices.Contains(strings.Fields(string(tables)), filter)
 }
 
@@ -182,8 +184,8 @@ func (s *side) kernelHasNFTChain(ctx context.Context) bool {
 	return err == nil && chain != nil
 }
 
-func (s *side) kernelHasIPv6() bool {
-	_, err := os.Stat(filepath.Join(s.opts.Proc, "net/if_inet6"))
+func kernelHasIPv6(proc string) bool {
+	_, err := os.Stat(filepath.Join(proc, "net/if_inet6"))
 	return err == nil
 }
 
@@ -218,13 +220,14 @@ func (k *kernel) close() {
 }
 
 // waitSeconds is how long iptables may wait for the xtables lock: somewhat less than there is
-// time, so that it can say what it waited for.
-func waitSeconds(ctx context.Context) int {
-	deadline, limited := ctx.Deadline()
-	if !limited {
-		return 15
+// time, so that it can say what it waited for, and in a call that may last longer no longer than
+// in one about one address.
+func (s *side) waitSeconds(ctx context.Context) int {
+	left := s.opts.Timeout
+	if deadline, limited := ctx.Deadline(); limited {
+		left = min(left, time.Until(deadline))
 	}
-	return max(1, int(time.Until(deadline).Seconds()*3/4))
+	return max(1, int(left.Seconds()*3/4))
 }
 
 // lockVariable names another file than lockFile to iptables.
@@ -232,7 +235,7 @@ const lockVariable = "XTABLES_LOCKFILE"
 
 // run runs iptables or iptables-restore.
 func (s *side) run(ctx context.Context, program, stdin string, args ...string) ([]byte, error) {
-	args = append([]string{"-w", strconv.Itoa(waitSeconds(ctx))}, args...)
+	args = append([]string{"-w", strconv.Itoa(s.waitSeconds(ctx))}, args...)
 	var env []string
 	if path := s.otherLock(); path != "" {
 		env = append(env, lockVariable+"="+path)
@@ -264,7 +267,7 @@ func (s *side) inChunks(ctx context.Context, lines []string) error {
 }
 
 // chains lists the whole table, with counters. iptables exits with 1 both for a chain that is
-// not there and for a table that it cannot read; the whole table tells them apart.
+// not there and for a table that it cannot read; listing the whole table distinguishes them.
 func (s *side) chains(ctx context.Context) (chains, error) {
 	if s.listed != nil {
 		return s.listed, nil

@@ -51,9 +51,7 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 	if err != nil {
 		return out, err
 	}
-	if out.Made, err = t.ensure(ctx, k); err == nil {
-		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|unix.NLM_F_EXCL, addr)
-	}
+	out.Made, err = t.put(ctx, k, unix.NLM_F_EXCL, addr)
 	if errors.Is(err, unix.EEXIST) {
 		out.Already, err = !out.Made, nil
 	}
@@ -65,13 +63,30 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 
 func (t table) addAll(ctx context.Context, addrs []netip.Addr) error {
 	k, err := t.kernel.dial(ctx)
-	if err == nil {
-		_, err = t.ensure(ctx, k)
-	}
 	if err != nil {
 		return err
 	}
-	return t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, addrs...)
+	_, err = t.put(ctx, k, 0, addrs...)
+	return err
+}
+
+// put makes the table whole and adds elements; somebody may take the table away in between. With
+// the flag NLM_F_EXCL, an element that is there is EEXIST.
+func (t table) put(ctx context.Context, k socket, flags int, addrs ...netip.Addr) (made bool, err error) {
+	var exists error
+	err = t.tryAgain(ctx, func() error {
+		now, err := t.ensure(ctx, k)
+		made = made || now
+		if err != nil {
+			return err
+		}
+		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|flags, addrs...)
+		if errors.Is(err, unix.EEXIST) {
+			exists, err = err, nil
+		}
+		return err
+	})
+	return made, errors.Join(exists, err)
 }
 
 // change adds or deletes elements, some in each transaction.
@@ -80,7 +95,8 @@ func (t table) change(k socket, command, flags int, addrs ...netip.Addr) error {
 	for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
 		err := k.Transact(t.elements(command, flags, chunk...))
 		if errors.Is(err, unix.ENFILE) {
-			return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull, t.opts.MaxAddresses, nftSetName(t.v6))
+			return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull,
+				t.opts.MaxAddresses, nftSetName(t.v6))
 		}
 		if err != nil {
 			return err
@@ -133,7 +149,7 @@ func (t table) removeAll(ctx context.Context, addrs []netip.Addr) error {
 	for _, addr := range addrs {
 		wanted[addr] = true
 	}
-	return tryAgain(ctx, func() error { // another process may be first
+	return t.tryAgain(ctx, func() error { // another process may be first
 		members, err := t.members(k)
 		if err != nil {
 			return err
@@ -275,7 +291,8 @@ func (t table) fault(k socket) string {
 	l := ourTable.look(k)
 	for _, chain := range t.baseChains() {
 		if rules, _ := l(chain); !l.setRuleStands(rules, nftSetName(t.v6), t.opts.Target) {
-			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain, nftTableName, nftSetName(t.v6))
+			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain,
+				nftTableName, nftSetName(t.v6))
 		}
 	}
 	return ""
@@ -289,7 +306,7 @@ func (t table) ensure(ctx context.Context, k socket) (made bool, err error) {
 		return false, err
 	}
 	defer t.lock()()
-	err = tryAgain(ctx, func() error {
+	err = t.tryAgain(ctx, func() error {
 		missing := map[bool]bool{}
 		for _, v6 := range []bool{false, true} {
 			exists, err := t.setExists(k, v6)
@@ -312,7 +329,8 @@ func (t table) ensure(ctx context.Context, k socket) (made bool, err error) {
 
 // foreignPart says that part of the table is somebody else's.
 func foreignPart(what string) error {
-	return fmt.Errorf("table inet %s: %w (nft delete table inet %s makes room for ours): %s", nftTableName, errForeign, nftTableName, what)
+	return fmt.Errorf("table inet %s: %w (nft delete table inet %s makes room for ours): %s", nftTableName,
+		errForeign, nftTableName, what)
 }
 
 // checkChains fails where a chain is not hooked as ours are, for nf_tables changes no hook, and
@@ -360,7 +378,8 @@ func (t table) setExists(k socket, v6 bool) (bool, error) {
 	}
 	switch flags := netlink.Uint32(netlink.Find(set, unix.NFTA_SET_FLAGS)) &^ unix.NFT_SET_EVAL; {
 	case flags&unix.NFT_SET_TIMEOUT != 0:
-		return false, foreignPart("set " + nftSetName(v6) + " has a timeout, by which blocks end by themselves")
+		return false, foreignPart("set " + nftSetName(v6) +
+			" has a timeout, by which blocks end by themselves")
 	case flags != 0 || netlink.Uint32(netlink.Find(set, unix.NFTA_SET_KEY_LEN)) != length:
 		return false, foreignPart("set " + nftSetName(v6) + " is of another kind")
 	}

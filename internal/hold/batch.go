@@ -2,7 +2,6 @@ package hold
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -33,20 +32,23 @@ func (b *batch) inChunks(addrs []netip.Addr, work func([]netip.Addr) error) {
 	}
 }
 
-// blockLeased blocks those of addrs that are still leased, and returns them.
+// blockLeased blocks those of addrs that are still leased, and returns those that are in force then.
 func (b *batch) blockLeased(addrs []netip.Addr) (blocked []netip.Addr) {
+	waiting := map[netip.Addr]bool{}
 	b.inChunks(addrs, func(part []netip.Addr) error {
-		wanted, err := b.still(part, true)
+		wanted, err := b.leased(part, true, waiting)
 		if err != nil || len(wanted) == 0 {
 			return err
 		}
 		if err := b.Enforcer.BlockAll(b.ctx, wanted); err != nil {
 			wanted = b.blockEach(wanted)
 		}
-		wanted, err = b.inForce(wanted)
 		blocked = append(blocked, wanted...)
-		return errors.Join(err, markHeld(b.Leases, wanted))
+		return nil
 	})
+	blocked, err := b.inForce(blocked)
+	b.failed.Add(err)
+	b.failed.Add(b.markHeld(blocked, waiting))
 	return blocked
 }
 
@@ -63,16 +65,23 @@ func (b *batch) inForce(addrs []netip.Addr) ([]netip.Addr, error) {
 	for _, block := range listing.Blocks {
 		open[block.Addr] = block.Open
 	}
-	return slices.DeleteFunc(addrs, func(addr netip.Addr) bool {
+	var not []netip.Addr
+	addrs = slices.DeleteFunc(addrs, func(addr netip.Addr) bool {
 		why, stands := open[addr]
-		if !stands {
+		if !stands || why != "" {
+			not = append(not, addr)
+		}
+		return !stands || why != ""
+	})
+	not, err = b.leased(not, true, nil) // a call may have lifted one meanwhile
+	for _, addr := range not {
+		why := open[addr]
+		if why == "" {
 			why = "somebody removed it"
 		}
-		if why != "" {
-			b.failed.Add(fmt.Errorf("%s is not in force though it was blocked again: %s", addr, why))
-		}
-		return why != ""
-	}), nil
+		b.failed.Add(fmt.Errorf("%s is not in force though it was blocked again: %s", addr, why))
+	}
+	return addrs, err
 }
 
 // blockEach is for many of which at least one cannot be blocked.
@@ -93,7 +102,7 @@ func (b *batch) blockEach(addrs []netip.Addr) (blocked []netip.Addr) {
 // liftUnleased lifts the blocks of addrs that nobody leases, and returns them.
 func (b *batch) liftUnleased(addrs []netip.Addr) (lifted []netip.Addr) {
 	b.inChunks(addrs, func(part []netip.Addr) error {
-		free, err := b.still(part, false)
+		free, err := b.leased(part, false, nil)
 		if err != nil || len(free) == 0 {
 			return err
 		}
@@ -106,34 +115,25 @@ func (b *batch) liftUnleased(addrs []netip.Addr) (lifted []netip.Addr) {
 	return lifted
 }
 
-// still returns those of addrs that are leased and not in force, or with want false those that are
-// in force and not leased: calls may have changed them since they were compared.
-func (b *batch) still(addrs []netip.Addr, want bool) ([]netip.Addr, error) {
-	chosen, err := leased(b.Leases, addrs, want)
-	if err != nil || len(chosen) == 0 {
-		return nil, err
-	}
-	listing, err := b.Enforcer.List(b.ctx)
-	if err != nil {
-		return nil, err
-	}
-	standing := make(map[netip.Addr]bool, len(listing.Blocks))
-	for _, b := range listing.Blocks {
-		standing[b.Addr] = b.Open == "" || !want
-	}
-	return slices.DeleteFunc(chosen, func(addr netip.Addr) bool { return standing[addr] == want }), nil
-}
-
-// leased returns those of addrs that somebody leases, or with want false those that nobody does.
-func leased(leases *lease.Store, addrs []netip.Addr, want bool) (chosen []netip.Addr, err error) {
-	err = leases.View(func(tx *lease.Tx) error {
+// leased returns those of addrs that somebody leases, or with want false those that nobody does:
+// calls may have changed that since they were compared. In waiting, if it is given, it marks those
+// of which a lease waits.
+func (b *batch) leased(addrs []netip.Addr, want bool, waiting map[netip.Addr]bool) (chosen []netip.Addr, err error) {
+	err = b.Leases.View(func(tx *lease.Tx) error {
 		chosen = chosen[:0]
 		for _, addr := range addrs {
 			on, err := tx.On(addr)
 			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(on, func(l lease.Lease) bool { return l.State != lease.Lifting }) == want {
+			held := false
+			for _, l := range on {
+				held = held || l.State != lease.Lifting
+				if waiting != nil && l.State == lease.Waiting {
+					waiting[addr] = true
+				}
+			}
+			if held == want {
 				chosen = append(chosen, addr)
 			}
 		}
@@ -142,36 +142,30 @@ func leased(leases *lease.Store, addrs []netip.Addr, want bool) (chosen []netip.
 	return chosen, err
 }
 
-// markHeld notes that leases whose block could not be made before no longer wait.
-func markHeld(leases *lease.Store, addrs []netip.Addr) error {
-	waiting := false
-	look := func(visit func(tx *lease.Tx, l lease.Lease) error) func(tx *lease.Tx) error {
-		return func(tx *lease.Tx) error {
-			for _, addr := range addrs {
-				on, err := tx.On(addr)
-				if err != nil {
+// markHeld notes that the leases on those of addrs that waited for their block wait no longer.
+func (b *batch) markHeld(addrs []netip.Addr, waiting map[netip.Addr]bool) error {
+	if len(waiting) == 0 {
+		return nil
+	}
+	return b.Leases.Update(func(tx *lease.Tx) error {
+		for _, addr := range addrs {
+			if !waiting[addr] {
+				continue
+			}
+			on, err := tx.On(addr)
+			if err != nil {
+				return err
+			}
+			for _, l := range on {
+				if l.State != lease.Waiting {
+					continue
+				}
+				l.State, l.Reason = lease.Held, ""
+				if err := tx.Put(l); err != nil {
 					return err
 				}
-				for _, l := range on {
-					if l.State == lease.Waiting {
-						if err := visit(tx, l); err != nil {
-							return err
-						}
-					}
-				}
 			}
-			return nil
 		}
-	}
-	err := leases.View(look(func(*lease.Tx, lease.Lease) error {
-		waiting = true
 		return nil
-	}))
-	if err != nil || !waiting {
-		return err
-	}
-	return leases.Update(look(func(tx *lease.Tx, l lease.Lease) error {
-		l.State, l.Reason = lease.Held, ""
-		return tx.Put(l)
-	}))
+	})
 }

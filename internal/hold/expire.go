@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -19,32 +18,27 @@ type Over struct {
 }
 
 // Ended sorts out the leases that are over. Those whose daemon is gone and that may last for
-// ever are kept, and returned apart. The error is about ar.conf; what could be found out counts.
-func (h *Holder) Ended(all []lease.Lease) (over []Over, kept []lease.Lease, err error) {
+// ever are kept, and returned apart. What could be found out counts, whatever the error.
+func (h *Holder) Ended() (over []Over, kept []lease.Lease, err error) {
 	timeouts, err := ossec.ReadTimeouts(h.Home)
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
-	alive := map[lease.Daemon]bool{}
+	lives := h.lives()
 	now := h.Now()
-	for _, l := range all {
+	leaseErr := h.Each(func(l lease.Lease) error {
 		switch {
 		case l.State == lease.Lifting:
 			over = append(over, Over{l, "lifting it had failed"})
-			continue
+			return nil
 		case !l.Until.IsZero() && now.After(l.Until):
 			over = append(over, Over{l, "its time is over"})
-			continue
-		case l.Daemon == nil:
-			continue // by hand: until somebody ends it
+			return nil
+		case l.Daemon == nil: // by hand: until somebody ends it
+			return nil
 		}
-		lives, looked := alive[*l.Daemon]
-		if !looked {
-			lives = l.Daemon.Alive(h.Proc)
-			alive[*l.Daemon] = lives
-		}
-		if lives || !l.Until.IsZero() {
-			continue
+		if !l.Until.IsZero() || lives(*l.Daemon) {
+			return nil
 		}
 		limit, limited := h.OrphanTimeout, true
 		if limit == 0 {
@@ -56,24 +50,41 @@ func (h *Holder) Ended(all []lease.Lease) (over []Over, kept []lease.Lease, err 
 		case age > limit || age < -time.Hour: // the latter: the clock was set back
 			over = append(over, Over{l, "expired: the daemon that asked for it is gone"})
 		}
+		return nil
+	})
+	return over, kept, errors.Join(err, leaseErr)
+}
+
+// lives returns a function that reports whether a daemon still runs; it looks once for each.
+func (h *Holder) lives() func(lease.Daemon) bool {
+	known := map[lease.Daemon]bool{}
+	return func(d lease.Daemon) bool {
+		alive, looked := known[d]
+		if !looked {
+			alive = d.Alive(h.Proc)
+			known[d] = alive
+		}
+		return alive
 	}
-	return over, kept, err
 }
 
 // makeRoom frees the address that a daemon that is gone has held the longest, and reports
 // whether there was one. except is the address that needs the room: its lock is held.
 func (h *Holder) makeRoom(ctx context.Context, except netip.Addr) bool {
-	all, err := h.All()
-	if err != nil {
-		return false
-	}
-	gone := slices.DeleteFunc(all, func(l lease.Lease) bool {
-		return l.Addr == except || l.Daemon == nil || l.Daemon.Alive(h.Proc)
+	lives := h.lives()
+	var oldest lease.Lease
+	err := h.Each(func(l lease.Lease) error {
+		if l.Addr == except || l.Daemon == nil || oldest.Daemon != nil && !l.Renewed.Before(oldest.Renewed) {
+			return nil
+		}
+		if !lives(*l.Daemon) {
+			oldest = l
+		}
+		return nil
 	})
-	if len(gone) == 0 {
+	if err != nil || oldest.Daemon == nil {
 		return false
 	}
-	oldest := slices.MinFunc(gone, func(a, b lease.Lease) int { return a.Renewed.Compare(b.Renewed) })
 	r, err := h.ReleaseSeen(ctx, oldest)
 	return err == nil && len(r.Others) == 0
 }

@@ -156,7 +156,8 @@ func (h *Holder) Free(ctx context.Context, addr netip.Addr) (Released, error) {
 // release ends the leases on addr that mine chooses; with seen, only if that lease is still what
 // it was. They are first marked as being lifted, so that the block is not forgotten should lifting
 // it fail or the process be killed.
-func (h *Holder) release(ctx context.Context, addr netip.Addr, mine func(lease.Lease) bool, seen *lease.Lease) (Released, error) {
+func (h *Holder) release(ctx context.Context, addr netip.Addr, mine func(lease.Lease) bool,
+	seen *lease.Lease) (Released, error) {
 	var r Released
 	lock, err := h.Leases.LockAddr(addr)
 	defer lock.Release()
@@ -191,7 +192,8 @@ func (r *Released) give(tx *lease.Tx, addr netip.Addr, mine func(lease.Lease) bo
 			r.Others = append(r.Others, l)
 		}
 	}
-	if seen != nil && (len(back) != 1 || !back[0].Renewed.Equal(seen.Renewed) || back[0].State != seen.State) {
+	if seen != nil && (len(back) != 1 || !back[0].Renewed.Equal(seen.Renewed) ||
+		back[0].State != seen.State) {
 		return ErrRenewed
 	}
 	for _, l := range back {
@@ -224,15 +226,17 @@ func endLifted(tx *lease.Tx, addr netip.Addr) error {
 	return nil
 }
 
+// Each calls visit with every lease, in order of address and program, until it returns an error,
+// which is returned. Meanwhile nobody can change the leases.
+func (h *Holder) Each(visit func(lease.Lease) error) error {
+	return h.Leases.View(func(tx *lease.Tx) error { return tx.All(visit) })
+}
+
 // All returns every lease, in order of address and program.
-func (h *Holder) All() ([]lease.Lease, error) {
-	var all []lease.Lease
-	err := h.Leases.View(func(tx *lease.Tx) error {
-		all = all[:0]
-		return tx.All(func(l lease.Lease) error {
-			all = append(all, l)
-			return nil
-		})
+func (h *Holder) All() (all []lease.Lease, err error) {
+	err = h.Each(func(l lease.Lease) error {
+		all = append(all, l)
+		return nil
 	})
 	return all, err
 }
@@ -241,7 +245,7 @@ func (h *Holder) All() ([]lease.Lease, error) {
 // still be read of it.
 func (h *Holder) Salvage() error {
 	nothing := func(lease.Lease) error { return nil }
-	err := h.Leases.View(func(tx *lease.Tx) error { return tx.All(nothing) })
+	err := h.Each(nothing)
 	if errors.Is(err, lease.ErrDamaged) {
 		err = h.Leases.Update(func(tx *lease.Tx) error { return tx.All(nothing) })
 	}

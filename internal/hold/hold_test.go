@@ -195,12 +195,13 @@ func TestRepairTwice(t *testing.T) {
 
 func TestMany(t *testing.T) {
 	h, fake := newHolder(t, false)
-	var leases []lease.Lease
+	var addrs []netip.Addr
 	for i := range 20 {
-		leases = append(leases, lease.Lease{Addr: addr(i + 1), Program: "import", Since: now, Renewed: now})
+		addrs = append(addrs, addr(i+1))
 	}
 	done := 0
-	if err := h.TakeAll(t.Context(), leases, func(n int) { done = n }); err != nil || done != 20 {
+	like := lease.Lease{Program: "import", Since: now, Renewed: now}
+	if err := h.TakeAll(t.Context(), addrs, like, func(n int) { done = n }); err != nil || done != 20 {
 		t.Fatalf("%d done: %v", done, err)
 	}
 	take(t, h, "firewall-drop.sh", addr(1))
@@ -224,14 +225,26 @@ func TestEnded(t *testing.T) {
 	h, _ := newHolder(t, false)
 	gone := &lease.Daemon{Name: "ossec-execd", PID: 1 << 30, Start: 1, Boot: "gone"}
 	h.OrphanTimeout = time.Hour
-	over, kept, err := h.Ended([]lease.Lease{
-		{Addr: addr(1), Program: "by hand", Renewed: now.Add(-100 * time.Hour)},
-		{Addr: addr(2), Program: "for a while", Renewed: now, Until: now.Add(-time.Second)},
-		{Addr: addr(3), Program: "not over", Renewed: now, Until: now.Add(time.Second)},
-		{Addr: addr(4), Program: "orphan", Renewed: now.Add(-2 * time.Hour), Daemon: gone},
-		{Addr: addr(5), Program: "young orphan", Renewed: now.Add(-time.Minute), Daemon: gone},
-		{Addr: addr(6), Program: "lifting", State: lease.Lifting},
-	})
+	put := func(leases ...lease.Lease) {
+		err := h.Leases.Update(func(tx *lease.Tx) (err error) {
+			for _, l := range leases {
+				err = errors.Join(err, tx.Put(l))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(
+		lease.Lease{Addr: addr(1), Program: "by hand", Renewed: now.Add(-100 * time.Hour)},
+		lease.Lease{Addr: addr(2), Program: "for a while", Renewed: now, Until: now.Add(-time.Second)},
+		lease.Lease{Addr: addr(3), Program: "not over", Renewed: now, Until: now.Add(time.Second)},
+		lease.Lease{Addr: addr(4), Program: "orphan", Renewed: now.Add(-2 * time.Hour), Daemon: gone},
+		lease.Lease{Addr: addr(5), Program: "young orphan", Renewed: now.Add(-time.Minute), Daemon: gone},
+		lease.Lease{Addr: addr(6), Program: "lifting", State: lease.Lifting},
+	)
+	over, kept, err := h.Ended()
 	var got []string
 	for _, o := range over {
 		got = append(got, o.Program+": "+o.Why)
@@ -241,7 +254,7 @@ func TestEnded(t *testing.T) {
 		t.Errorf("over (-want +got):\n%s\nkept %v, %v", d, kept, err)
 	}
 	h.OrphanTimeout = 0 // and no ar.conf: it may last for ever
-	if _, kept, err = h.Ended([]lease.Lease{{Addr: addr(4), Program: "orphan", Daemon: gone}}); err != nil || len(kept) != 1 {
+	if _, kept, err = h.Ended(); err != nil || len(kept) != 2 {
 		t.Errorf("kept %v, %v", kept, err)
 	}
 }

@@ -7,21 +7,13 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
-// TakeAll leases many addresses for one program and blocks them. It calls progress, which may be
-// nil, with the number done. What could not be blocked waits for Repair.
-func (h *Holder) TakeAll(ctx context.Context, leases []lease.Lease, progress func(done int)) error {
-	byAddr := make(map[netip.Addr]lease.Lease, len(leases))
-	addrs := make([]netip.Addr, 0, len(leases))
-	for _, l := range leases {
-		if _, twice := byAddr[l.Addr]; !twice {
-			addrs = append(addrs, l.Addr)
-		}
-		byAddr[l.Addr] = l
-	}
+// TakeAll leases many addresses in the same way, each once, and blocks them. It calls progress,
+// which may be nil, with the number done. What could not be blocked waits for Repair.
+func (h *Holder) TakeAll(ctx context.Context, addrs []netip.Addr, like lease.Lease, progress func(done int)) error {
 	b := batch{Holder: h, ctx: ctx}
 	done := 0
 	b.inChunks(addrs, func(part []netip.Addr) error {
-		if err := putAll(h.Leases, part, byAddr); err != nil {
+		if err := putAll(h.Leases, part, like); err != nil {
 			return err
 		}
 		if err := h.Enforcer.BlockAll(ctx, part); err != nil {
@@ -38,10 +30,11 @@ func (h *Holder) TakeAll(ctx context.Context, leases []lease.Lease, progress fun
 	return b.failed.All()
 }
 
-func putAll(store *lease.Store, addrs []netip.Addr, leases map[netip.Addr]lease.Lease) error {
+func putAll(store *lease.Store, addrs []netip.Addr, like lease.Lease) error {
 	return store.Update(func(tx *lease.Tx) error {
 		for _, addr := range addrs {
-			l := leases[addr]
+			l := like
+			l.Addr = addr
 			on, err := tx.On(addr)
 			if err != nil {
 				return err
@@ -87,7 +80,8 @@ func markWaiting(store *lease.Store, addrs, blocked []netip.Addr, cause error) e
 
 // ReleaseProgram ends all leases of one program and lifts the blocks that nobody else holds,
 // which it returns. What cannot be lifted is not forgotten.
-func (h *Holder) ReleaseProgram(ctx context.Context, program string, progress func(done int)) ([]netip.Addr, error) {
+func (h *Holder) ReleaseProgram(ctx context.Context, program string,
+	progress func(done int)) ([]netip.Addr, error) {
 	return h.releaseAll(ctx, func(l lease.Lease) bool { return l.Program == program }, progress)
 }
 
@@ -113,16 +107,17 @@ func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]netip.Ad
 	return freed, h.Enforcer.Flush(ctx)
 }
 
-func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool, progress func(done int)) (freed []netip.Addr, err error) {
-	all, err := h.All()
-	if err != nil {
-		return nil, err
-	}
+func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
+	progress func(done int)) (freed []netip.Addr, err error) {
 	var addrs []netip.Addr
-	for _, l := range all { // in order of address
+	err = h.Each(func(l lease.Lease) error { // in order of address
 		if n := len(addrs); mine(l) && (n == 0 || addrs[n-1] != l.Addr) {
 			addrs = append(addrs, l.Addr)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	b := batch{Holder: h, ctx: ctx}
 	done := 0
@@ -152,7 +147,8 @@ func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool, pr
 
 // giveAll gives the leases back that mine chooses, and returns the addresses that nobody holds
 // any more.
-func giveAll(store *lease.Store, addrs []netip.Addr, mine func(lease.Lease) bool) (free []netip.Addr, err error) {
+func giveAll(store *lease.Store, addrs []netip.Addr,
+	mine func(lease.Lease) bool) (free []netip.Addr, err error) {
 	err = store.Update(func(tx *lease.Tx) error {
 		free = free[:0]
 		for _, addr := range addrs {

@@ -3,8 +3,10 @@ package hold
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"path/filepath"
+	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/state"
@@ -39,35 +41,29 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 	if err != nil {
 		return d, err
 	}
-	all, err := h.All()
-	if err != nil {
-		return d, err
-	}
 	d.Place = listing.Faults
-	standing := make(map[netip.Addr]bool, len(listing.Blocks))
+	inForce := make(map[netip.Addr]bool, len(listing.Blocks)) // of those that nobody leases, in the end
 	for _, b := range listing.Blocks {
-		standing[b.Addr] = b.Open == ""
+		inForce[b.Addr] = b.Open == ""
 	}
-	leased := make(map[netip.Addr]bool, len(all))
-	for _, l := range all {
-		if leased[l.Addr] || l.State == lease.Lifting {
-			continue
+	var last netip.Addr
+	err = h.Each(func(l lease.Lease) error { // in order of address
+		if l.Addr == last || l.State == lease.Lifting {
+			return nil
 		}
-		leased[l.Addr] = true
+		last = l.Addr
 		if entry, covered := never(l.Addr); covered {
 			d.Never = append(d.Never, Never{l.Addr, entry})
-		} else if !standing[l.Addr] {
+		} else if !inForce[l.Addr] {
 			d.Missing = append(d.Missing, l.Addr)
 		}
+		delete(inForce, l.Addr)
+		return nil
+	})
+	if err != nil || h.Kind.InFile { // there a line that nobody leases may be the administrator's own
+		return d, err
 	}
-	if h.Kind.InFile {
-		return d, nil // a line that nobody leases may be the administrator's own
-	}
-	for _, b := range listing.Blocks {
-		if !leased[b.Addr] {
-			d.Extra = append(d.Extra, b.Addr)
-		}
-	}
+	d.Extra = slices.SortedFunc(maps.Keys(inForce), netip.Addr.Compare)
 	return d, nil
 }
 

@@ -210,7 +210,8 @@ func (s *snapshot) read() error {
 		return fmt.Errorf("%s is not a regular file", s.file.Name())
 	}
 	if s.stat.Size > maxSize {
-		return fmt.Errorf("%s has %d bytes, more than the %d that are allowed", s.file.Name(), s.stat.Size, maxSize)
+		return fmt.Errorf("%s has %d bytes, more than the %d that are allowed",
+			s.file.Name(), s.stat.Size, maxSize)
 	}
 	s.content = make([]byte, s.stat.Size)
 	n, err := io.ReadFull(s.file, s.content)

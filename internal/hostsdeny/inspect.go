@@ -41,7 +41,8 @@ func (e *Enforcer) inspectFile() enforcer.Finding {
 	}
 	defer now.close()
 	if missingEnd(now.content) != nil {
-		f.Found, f.Mend = e.path+": its last line has no end, by which libwrap denies everybody", "echo >> "+e.path
+		f.Found, f.Mend = e.path+": its last line has no end, by which libwrap denies everybody",
+			"echo >> "+e.path
 		return f
 	}
 	if n := longLine(now.content); n > 0 {
@@ -49,7 +50,8 @@ func (e *Enforcer) inspectFile() enforcer.Finding {
 		f.Mend = fmt.Sprintf("divide line %d of %s", n, e.path)
 		return f
 	}
-	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read and has %d entries of the form %q", e.path, len(e.form.entries(now.content)), e.form.daemons+":ADDRESS")
+	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read and has %d entries of the form %q", e.path,
+		len(e.form.entries(now.content)), e.form.daemons+":ADDRESS")
 	return f
 }
 
@@ -77,14 +79,16 @@ func longLine(content []byte) int {
 // inspectAllow looks for a rule in hosts.allow, which libwrap asks first, that lets
 // everybody in.
 func inspectAllow(path string) enforcer.Finding {
-	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK, Found: path + " lets nobody in whom hosts.deny denies"}
+	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK, Found: path +
+		" lets nobody in whom hosts.deny denies"}
 	content, err := state.Read(path, maxSize)
 	if errors.Is(err, os.ErrNotExist) {
 		f.Found = "there is none"
 		return f
 	}
 	if err != nil {
-		return enforcer.Finding{What: f.What, Verdict: enforcer.Fault, Found: err.Error(), Mend: "make it a plain file that can be read"}
+		return enforcer.Finding{What: f.What, Verdict: enforcer.Fault, Found: err.Error(),
+			Mend: "make it a plain file that can be read"}
 	}
 	n := 0
 	for line := range bytes.Lines(content) {

@@ -54,7 +54,8 @@ func (e *Enforcer) changed(target string, before *snapshot) error {
 // inPlaceIfDenied turns what a folder that can't be written to, a bind mount
 // on the file, or a disk without room for a second one answers with into errInPlace.
 func inPlaceIfDenied(err error) error {
-	for _, errno := range []unix.Errno{unix.EACCES, unix.EPERM, unix.EROFS, unix.EBUSY, unix.EXDEV, unix.ENOSPC, unix.EDQUOT} {
+	for _, errno := range []unix.Errno{unix.EACCES, unix.EPERM, unix.EROFS, unix.EBUSY, unix.EXDEV,
+		unix.ENOSPC, unix.EDQUOT} {
 		if errors.Is(err, errno) {
 			return fmt.Errorf("%w: %w", errInPlace, err)
 		}

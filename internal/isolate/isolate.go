@@ -27,7 +27,8 @@ func Inside() bool { return os.Getenv(variable) != "" }
 // Root reports whether this process can act as any user: not as root of a user namespace.
 func Root() bool {
 	users, err := os.ReadFile("/proc/self/uid_map")
-	return err == nil && os.Getuid() == 0 && len(bytes.Fields(users)) == 3 && string(bytes.Fields(users)[2]) == "4294967295"
+	return err == nil && os.Getuid() == 0 && len(bytes.Fields(users)) == 3 &&
+		string(bytes.Fields(users)[2]) == "4294967295"
 }
 
 // Test must be the first thing that a test or subtest calls:

@@ -21,6 +21,11 @@ func prepare() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
 	}
+	if !Root() {
+		if err := ownRoot(); err != nil {
+			return fmt.Errorf("making a root folder: %w", err)
+		}
+	}
 	if err := unix.Mount("run", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mounting /run: %w", err)
 	}
@@ -33,6 +38,40 @@ func prepare() error {
 		}
 	}
 	return LoopbackUp()
+}
+
+// ownRoot gives a process in a user namespace a root folder that is its own, for the host's
+// belongs to nobody there. The host's folders are in it, and temporary files.
+func ownRoot() error {
+	const root = "/run"
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("root", root, "tmpfs", 0, "mode=755"); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir("/")
+	for _, e := range entries {
+		from, to := "/"+e.Name(), root+"/"+e.Name()
+		if e.Type() == fs.ModeSymlink {
+			link, lerr := os.Readlink(from)
+			err = errors.Join(err, lerr, os.Symlink(link, to))
+		} else if e.IsDir() {
+			err = errors.Join(err, os.Mkdir(to, 0o755))
+			if from != root {
+				err = errors.Join(err, bind(from, to))
+			}
+		}
+	}
+	const old = "/old-root"
+	if err := errors.Join(err, os.Mkdir(root+old, 0o755), os.Mkdir(root+"/temporary", 0o755)); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(root, root+old); err != nil {
+		return err
+	}
+	return errors.Join(os.Chdir(here), unix.Unmount(old, unix.MNT_DETACH), os.Remove(old), os.Setenv("TMPDIR", "/temporary"))
 }
 
 func bind(from, to string) error {

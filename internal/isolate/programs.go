@@ -61,13 +61,14 @@ func isLink(dir string) bool {
 }
 
 // linked puts a folder of links to what is in dir in the place of dir, once, and returns where
-// that is to be changed.
+// to change that.
 func linked(dir string) (links string, err error) {
 	former, links := aside+"/former"+dir, aside+"/links"+dir
 	if _, err := os.Stat(links); err == nil {
 		return links, nil
 	}
-	if err := errors.Join(os.MkdirAll(former, 0o755), os.MkdirAll(links, 0o755), bind(dir, former)); err != nil {
+	if err := errors.Join(os.MkdirAll(former, 0o755), os.MkdirAll(links, 0o755),
+		bind(dir, former)); err != nil {
 		return "", fmt.Errorf("replacing %s: %w", dir, err)
 	}
 	entries, err := os.ReadDir(former)

@@ -119,7 +119,8 @@ func (x *index) at(offset int64, change bool) []byte {
 	if !ok {
 		page = make([]byte, pageSize)
 		if !x.built {
-			if got, err := unix.Pread(x.fd, page, n*pageSize); x.err == nil && (err != nil || got < pageSize) {
+			if got, err := unix.Pread(x.fd, page, n*pageSize); x.err == nil &&
+				(err != nil || got < pageSize) {
 				x.err = fmt.Errorf("%w: reading it: %w", errIndex, errors.Join(err, errShort(got < pageSize)))
 			}
 		}

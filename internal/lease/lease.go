@@ -113,7 +113,7 @@ func (s *Store) View(read func(*Tx) error) error {
 
 // Update calls change, and writes what it did unless it returns an error, which is returned.
 // No other process sees a part of it; when this one is killed while it writes, a part of many
-// changes may be left, and each lease is as it was or as it is to be. Changes are seen by all
+// changes may be left, and each lease is the old or the new one. Changes are seen by all
 // processes when Update returns.
 func (s *Store) Update(change func(*Tx) error) error {
 	tx := &Tx{store: s, writes: true}

@@ -23,7 +23,7 @@ type table struct {
 	capacity uint32 // slots
 	ctime    int64  // nanoseconds
 	index    *index
-	pending  map[uint32][]byte // slots that are to be written; a free one is empty
+	pending  map[uint32][]byte // slots not written yet; a free one is empty
 }
 
 const (
@@ -108,7 +108,8 @@ func openTable(path string, flags int) (*table, error) {
 	case binary.LittleEndian.Uint64(header[atHeaderSum:]) != checksum(header[:atHeaderSum]):
 		return t, fmt.Errorf("%w: its header is", ErrDamaged)
 	}
-	t.id, t.capacity = binary.LittleEndian.Uint64(header[atID:]), binary.LittleEndian.Uint32(header[atCapacity:])
+	t.id, t.capacity = binary.LittleEndian.Uint64(header[atID:]),
+		binary.LittleEndian.Uint32(header[atCapacity:])
 	if stat.Size < offset(t.capacity) {
 		return t, fmt.Errorf("%w: it is cut off", ErrDamaged)
 	}

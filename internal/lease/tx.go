@@ -233,7 +233,8 @@ func (tx *Tx) moveAside() error {
 	}
 	fate := "the leases in it are forgotten"
 	if tx.saved > 0 {
-		fate = fmt.Sprintf("%d leases in it were still to be read and are kept, any others are forgotten", tx.saved)
+		fate = fmt.Sprintf("%d leases in it were still to be read and are kept, any others are forgotten",
+			tx.saved)
 	}
 	s.note(fmt.Errorf("%w; it was moved to %s and %s", tx.damage, aside, fate))
 	const most = 5

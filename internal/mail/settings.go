@@ -158,7 +158,8 @@ func (s *Settings) server() (err error) {
 		return err
 	}
 	if strings.ContainsFunc(s.Server, func(r rune) bool { return notInHost(r) || r == '/' || r == '@' }) {
-		err = fmt.Errorf("the mail server %q is neither a host nor the absolute path of a program", clip(s.Server))
+		err = fmt.Errorf("the mail server %q is neither a host nor the absolute path of a program",
+			clip(s.Server))
 		s.Server = ""
 	}
 	if host, port, ok := strings.Cut(s.Server, ":"); ok && !strings.Contains(port, ":") {
@@ -167,7 +168,8 @@ func (s *Settings) server() (err error) {
 		}
 	}
 	if strings.ContainsFunc(s.HELO, notInHost) {
-		err = errors.Join(err, fmt.Errorf("the name for HELO %q has characters that no host name has", clip(s.HELO)))
+		err = errors.Join(err, fmt.Errorf("the name for HELO %q has characters that no host name has",
+			clip(s.HELO)))
 		s.HELO = ""
 	}
 	return err
@@ -263,7 +265,8 @@ func (s *Settings) readPassword() (string, error) {
 
 func hostName() string {
 	name, err := os.Hostname()
-	if err != nil || name == "" || strings.ContainsFunc(name, notInHost) || strings.ContainsAny(name, `"<>,;@()`) {
+	if err != nil || name == "" || strings.ContainsFunc(name, notInHost) ||
+		strings.ContainsAny(name, `"<>,;@()`) {
 		return "localhost"
 	}
 	return name

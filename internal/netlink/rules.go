@@ -13,17 +13,17 @@ import (
 type Rule struct {
 	Priority, Table uint32
 	From            netip.Prefix // of the source; the zero Prefix for any
-	// Always tells that it is for all packets, and takes any route of the table.
+	// Always reports that it is for all packets, and takes any route of the table.
 	Always bool
 }
 
-// Elsewhere tells that it sends packets to another table than those that every network has.
+// Elsewhere reports whether it sends packets to another table than those that every network has.
 // The table is 0 where the interface says which (l3mdev).
 func (r Rule) Elsewhere() bool {
 	return r.Table != unix.RT_TABLE_LOCAL && r.Table != unix.RT_TABLE_MAIN && r.Table != unix.RT_TABLE_DEFAULT
 }
 
-// Rules lists the rules of AF_INET or AF_INET6 in the order in which they are gone through.
+// Rules lists the rules of AF_INET or AF_INET6 in the order in which the kernel applies them.
 // A kernel without policy routing has none.
 func (s *Socket) Rules(family uint8) ([]Rule, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETRULE, unix.NLM_F_DUMP)

@@ -33,7 +33,7 @@ func List(home ossec.Home, settings config.Whitelist, resolver whitelist.Resolve
 		}
 	})
 	if errors.Is(err, os.ErrNotExist) || read && errors.Is(err, ossec.ErrBrokenConf) {
-		err = nil // a slip somewhere in a file that was read is for `check` to tell
+		err = nil // a slip somewhere in a file that was read is reported by `check`
 	}
 	for _, entry := range settings.Entries {
 		_ = list.Add(entry, home.Settings()+": whitelist.entries")

@@ -25,13 +25,15 @@ func Main(env app.Env) int {
 		onDelete = true
 		p.Args = slices.Delete(slices.Clone(p.Args), 1, 2)
 	}
-	return p.Serve(func(request app.Call) int {
-		c := &call{Program: &p, Call: request, onDelete: onDelete}
-		if c.DryRun {
-			return p.RunTool(append([]string{"mail", "preview"}, p.Arguments()[1:]...)...)
-		}
-		return c.handle()
-	}, "mail")
+	request, asked, status := p.ReadCall("mail")
+	if !asked {
+		return status
+	}
+	c := &call{Program: &p, Call: request, onDelete: onDelete}
+	if c.DryRun {
+		return p.RunTool(append([]string{"mail", "preview"}, p.Arguments()[1:]...)...)
+	}
+	return c.handle()
 }
 
 // call is one request.

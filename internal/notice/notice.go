@@ -29,7 +29,7 @@ const (
 	Report Kind = "report" // a mail that was made elsewhere
 )
 
-// Notice is one thing to tell people. All its texts are printable. What stands below
+// Notice is one thing to report to people. All its texts are printable. What stands below
 // Report is found out when it is delivered.
 type Notice struct {
 	Kind    Kind       `json:"kind"`
@@ -102,7 +102,8 @@ const (
 
 // Clean makes the texts of facts printable and bounds them.
 func (f Facts) Clean() Facts {
-	for _, text := range []*string{&f.ID, &f.RuleID, &f.Description, &f.Host, &f.User, &f.Location, &f.Missing} {
+	for _, text := range []*string{&f.ID, &f.RuleID, &f.Description, &f.Host, &f.User,
+		&f.Location, &f.Missing} {
 		*text = printable.Line(*text)
 	}
 	groups := f.Groups[:min(len(f.Groups), maxGroups)]

@@ -28,7 +28,8 @@ func leased(home ossec.Home, addr netip.Addr) (s notice.Standing, renewed time.T
 			for _, l := range leases {
 				switch l.State {
 				case lease.Held:
-					h := notice.Holder{Program: printable.Line(l.Program), RuleID: printable.Line(l.RuleID), Since: l.Since}
+					h := notice.Holder{Program: printable.Line(l.Program),
+						RuleID: printable.Line(l.RuleID), Since: l.Since}
 					s.Holders = append(s.Holders, h)
 					if l.Renewed.After(renewed) {
 						renewed = l.Renewed

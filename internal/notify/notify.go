@@ -34,7 +34,8 @@ type office struct {
 	config   config.Config
 	settings *mail.Settings
 	geo      geo
-	sender   func(ctx context.Context, to []string, message []byte) (map[string]error, error) // nil for settings
+	// nil for settings
+	sender func(ctx context.Context, to []string, message []byte) (map[string]error, error)
 
 	list      *whitelist.List // nil until it is needed
 	listUntil time.Time       // when host names in it are not asked for any more

@@ -25,7 +25,8 @@ func sample(now time.Time) entry {
 			Kind: notice.Alert, Addr: netip.MustParseAddr("203.0.113.7"), RuleID: facts.RuleID, Facts: &facts,
 			Rules: []notice.RuleCount{rule}, Standing: notice.Standing{Holders: []notice.Holder{holder}},
 		},
-		name: "scanner.example.net", country: "Netherlands", network: "AS64500 Example Networks (203.0.113.0/24)",
+		name: "scanner.example.net", country: "Netherlands",
+		network: "AS64500 Example Networks (203.0.113.0/24)",
 	}
 }
 

@@ -70,8 +70,9 @@ func (o *office) facts(ctx context.Context, e *entry, late bool) (notice.Facts, 
 		return bare, false
 	}
 	facts := notice.Facts{
-		ID: found.ID, Time: found.Time, RuleID: found.RuleID, Level: found.Level, Description: found.Description,
-		Groups: found.Groups, Host: found.Host, User: found.User, Location: found.Location,
+		ID: found.ID, Time: found.Time, RuleID: found.RuleID, Level: found.Level,
+		Description: found.Description,
+		Groups:      found.Groups, Host: found.Host, User: found.User, Location: found.Location,
 		Log: strings.Join(found.Log, "\n"), LogCut: found.Truncated,
 	}.Clean()
 	if facts.RuleID == "" {

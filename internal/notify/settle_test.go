@@ -51,7 +51,7 @@ func TestDamagedLeasesAreNotTheTruth(t *testing.T) {
 	h.write(filepath.Join(h.home.State(), "firewall-drop.db"), "")
 	h.queueUp(c, "203.0.113.1", "5712")
 	h.step(o, c)
-	if m := s.Next(); !strings.Contains(m.Text, "Whether it is blocked could not be told: ") || strings.Contains(m.Text, "Not blocked") || strings.Contains(m.Subject, "locked") {
+	if m := s.Next(); !strings.Contains(m.Text, "Whether it is blocked is not known: ") || strings.Contains(m.Text, "Not blocked") || strings.Contains(m.Subject, "locked") {
 		t.Errorf("%s\n%s", m.Subject, m.Text)
 	}
 }

@@ -175,7 +175,7 @@ func describeStanding(s notice.Standing, zone *time.Location) []string {
 		add("Not blocked: whitelisted by %s", s.Whitelisted)
 	}
 	if s.Unknown != "" {
-		add("Whether it is blocked could not be told: %s", s.Unknown)
+		add("Whether it is blocked is not known: %s", s.Unknown)
 	}
 	if len(lines) == 0 {
 		add("Not blocked: no response on this machine holds it")

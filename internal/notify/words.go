@@ -24,18 +24,6 @@ func Hint(err error) string { return mail.Hint(err) }
 // Command is the word `mail` of ossec-ar. Its actions return errors that are still to be printed.
 func Command(p *app.Program) *cli.Command {
 	o := newOffice(p)
-	word := func(name, arguments, usage string, run func(x *cli.Context) error, flags ...cli.Flag) *cli.Command {
-		return &cli.Command{
-			Name: name, ArgsUsage: arguments, Usage: usage, Flags: flags, HideHelpCommand: true,
-			OnUsageError: func(_ *cli.Context, err error, _ bool) error { return err },
-			Action: func(x *cli.Context) error {
-				if arguments == "" && x.Args().Present() {
-					return fmt.Errorf("mail %s takes no arguments, found %s", name, arproto.Quote(x.Args().First()))
-				}
-				return run(x)
-			},
-		}
-	}
 	work := word("deliver", "", "deliver the queue; who adds to it starts this", func(x *cli.Context) error {
 		return deliver(x.Context, p, x.Bool("locked"))
 	}, &cli.BoolFlag{Name: "locked", Usage: "take over the lock that is handed down"})
@@ -53,18 +41,20 @@ func Command(p *app.Program) *cli.Command {
 		word("test", "", "send a sample and show what the server says", func(x *cli.Context) error {
 			return o.test(x.Context, x.StringSlice("to"))
 		}, &cli.StringSliceFlag{Name: "to", Usage: "send to this `ADDRESS` instead"}),
-		word("preview", "[ADDRESS]", "print a sample, or the mail about an address now", func(x *cli.Context) error {
-			return o.preview(x.Context, x.Args().Slice(), x.Bool("html"), x.Bool("digest"))
-		},
+		word("preview", "[ADDRESS]", "print a sample, or the mail about an address now",
+			func(x *cli.Context) error {
+				return o.preview(x.Context, x.Args().Slice(), x.Bool("html"), x.Bool("digest"))
+			},
 			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"},
 			&cli.BoolFlag{Name: "digest", Usage: "a sample of several addresses"}),
-		word("template", "PART", "print a built-in template: subject, text or html", func(x *cli.Context) error {
-			if x.NArg() != 1 {
-				return errors.New("mail template takes one part: subject, text or html")
-			}
-			text, err := builtInTemplate(x.Args().First())
-			return errors.Join(err, o.print(text))
-		}),
+		word("template", "PART", "print a built-in template: subject, text or html",
+			func(x *cli.Context) error {
+				if x.NArg() != 1 {
+					return errors.New("mail template takes one part: subject, text or html")
+				}
+				text, err := builtInTemplate(x.Args().First())
+				return errors.Join(err, o.print(text))
+			}),
 		work,
 	}
 	return &cli.Command{
@@ -76,6 +66,21 @@ func Command(p *app.Program) *cli.Command {
 			}
 			return fmt.Errorf("unknown word %s after mail. %s",
 				arproto.Quote(x.Args().First()), cli.SuggestCommand(words, x.Args().First()))
+		},
+	}
+}
+
+// word is one word behind `mail`. One whose arguments are "" takes none.
+func word(name, arguments, usage string, run func(x *cli.Context) error, flags ...cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: name, ArgsUsage: arguments, Usage: usage, Flags: flags, HideHelpCommand: true,
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return err },
+		Action: func(x *cli.Context) error {
+			if arguments == "" && x.Args().Present() {
+				return fmt.Errorf("mail %s takes no arguments, found %s", name,
+					arproto.Quote(x.Args().First()))
+			}
+			return run(x)
 		},
 	}
 }

@@ -75,7 +75,8 @@ func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) (out enforc
 		}
 		answers = answers[1:]
 	}
-	if err := answers[0].Err; err != nil && !errors.Is(err, unix.EEXIST) { // a second process of ours was first
+	// a second process of ours was first
+	if err := answers[0].Err; err != nil && !errors.Is(err, unix.EEXIST) {
 		return out, err
 	}
 	if err := e.inForce(s, addr, answers[1]); err != nil {
@@ -164,7 +165,8 @@ func checkDropped(addr netip.Addr, looked netlink.Answer) error {
 	case routeType(looked) == unix.RTN_LOCAL:
 		return fmt.Errorf("%w: this is an address of this host", errPast)
 	}
-	return fmt.Errorf("%w: packets to it still have a way, look at `ip rule` and `ip route get %s`", errPast, addr)
+	return fmt.Errorf("%w: packets to it still have a way, look at `ip rule` and `ip route get %s`", errPast,
+		addr)
 }
 
 // dropped reports whether the answer is that of a route like ours, or that there
@@ -180,7 +182,8 @@ func dropped(looked netlink.Answer) bool {
 
 // noIPv6 reports whether err is how a kernel without IPv6 (ipv6.disable=1) answers.
 func noIPv6(err error) bool {
-	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPFNOSUPPORT)
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) ||
+		errors.Is(err, unix.EPFNOSUPPORT)
 }
 
 // explain puts into words what the errno of a netlink answer does not say.
@@ -230,7 +233,8 @@ func lookup(addr netip.Addr) *nl.NetlinkRequest {
 
 // lookupFrom is lookup for a packet with that source.
 func lookupFrom(source, addr netip.Addr) *nl.NetlinkRequest {
-	request := toward(addr, unix.RTM_GETROUTE, 0, &nl.RtMsg{RtMsg: unix.RtMsg{Src_len: uint8(source.BitLen())}})
+	request := toward(addr, unix.RTM_GETROUTE, 0,
+		&nl.RtMsg{RtMsg: unix.RtMsg{Src_len: uint8(source.BitLen())}})
 	request.AddData(nl.NewRtAttr(unix.RTA_SRC, source.AsSlice()))
 	return request
 }

@@ -96,7 +96,8 @@ func New(options Options) (*Enforcer, error) {
 	}
 	kind, ok := kinds[options.Type]
 	if !ok {
-		return nil, fmt.Errorf("route type %q is none of %s, %s, %s", options.Type, Blackhole, Unreachable, Prohibit)
+		return nil, fmt.Errorf("route type %q is none of %s, %s, %s", options.Type,
+			Blackhole, Unreachable, Prohibit)
 	}
 	if options.Protocol < firstProtocol || options.Protocol > 255 {
 		return nil, fmt.Errorf("route protocol %d is not from %d to 255", options.Protocol, firstProtocol)
@@ -109,7 +110,8 @@ func New(options Options) (*Enforcer, error) {
 // lead past the main table, which is an error. Routes of others to addr stay;
 // ours goes in front of them. Policy routing by the source leads only some packets past,
 // which is a note. Routes have no place that could be missing, so none is ever made.
-func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error) {
+func (e *Enforcer) Block(ctx context.Context, addr netip.Addr,
+	known enforcer.Known) (enforcer.Outcome, error) {
 	s, err := netlink.Open(ctx)
 	if err != nil {
 		return enforcer.Outcome{}, e.adding(addr, err)
@@ -215,7 +217,8 @@ func (e *Enforcer) Flush(ctx context.Context) error {
 
 // Describe returns which route Block would add.
 func (e *Enforcer) Describe(addr netip.Addr) string {
-	return fmt.Sprintf("add the route %s %s/%d proto %d to the main table", e.typeName, addr, addr.BitLen(), e.protocol)
+	return fmt.Sprintf("add the route %s %s/%d proto %d to the main table", e.typeName, addr,
+		addr.BitLen(), e.protocol)
 }
 
 // hint is Kind.Hint.

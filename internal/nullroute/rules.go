@@ -17,7 +17,9 @@ import (
 // asked, where our routes are.
 func rulesPast(s *netlink.Socket, v6 bool) ([]netlink.Rule, error) {
 	rules, err := s.Rules(netlink.Family(v6))
-	main := slices.IndexFunc(rules, func(r netlink.Rule) bool { return r.Always && r.Table == unix.RT_TABLE_MAIN })
+	main := slices.IndexFunc(rules, func(r netlink.Rule) bool {
+		return r.Always && r.Table == unix.RT_TABLE_MAIN
+	})
 	if main >= 0 {
 		rules = rules[:main]
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// DefaultHome is where OSSEC and Wazuh are installed unless told otherwise.
+// DefaultHome is where OSSEC and Wazuh are installed by default.
 const DefaultHome = "/var/ossec"
 
 // Home is the folder of an installation.

@@ -26,7 +26,7 @@ type ListedResponse struct {
 const maxResponseList = 1 << 20
 
 // ReadResponseList reads ar.conf, which has lines `NAME - EXECUTABLE - TIMEOUT`. Broken
-// lines are passed over and told together with what could be read. A missing file is an
+// lines are skipped and reported together with what could be read. A missing file is an
 // error that errors.Is os.ErrNotExist.
 func ReadResponseList(path string) ([]ListedResponse, error) {
 	text, err := state.Read(path, maxResponseList)
@@ -90,7 +90,7 @@ func RepeatedOffenders(conf string) (time.Duration, error) {
 	return longest, err
 }
 
-// Timeouts tells how long blocks of each executable may last.
+// Timeouts records how long blocks of each executable may last.
 type Timeouts struct {
 	longest map[string]time.Duration
 	forever map[string]bool

@@ -1,4 +1,4 @@
-// Package outbox is a bounded queue on disk of what people are to be told, and the deliverer
+// Package outbox is a bounded queue on disk of messages to people, and the deliverer
 // that works through it: alone (it holds a lock), with retries, a limit of messages an hour,
 // and digests when more waits than that leaves room for. It loses nothing silently: what
 // does not fit is counted, and the next message says how much that was.
@@ -30,7 +30,7 @@ const (
 	dirTmp     = "tmp"
 )
 
-// Item is one thing to tell. Who adds it sets the fields up to Body, the Courier Key and To.
+// Item is one thing to report. Who adds it sets the fields up to Body, the Courier Key and To.
 type Item struct {
 	Program string    `json:"program"` // in whose name it is logged
 	First   time.Time `json:"first"`   // when it was added

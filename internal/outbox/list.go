@@ -48,7 +48,8 @@ func (b *Box) List(now time.Time) (rows []Row, p Progress, err error) {
 			}
 			same := slices.IndexFunc(rows, func(r Row) bool {
 				first := r.Topic[0]
-				return item.Settled && r.State == state && first.Key == item.Key && slices.Equal(first.To, item.To)
+				return item.Settled && r.State == state && first.Key == item.Key &&
+					slices.Equal(first.To, item.To)
 			})
 			if same < 0 {
 				rows = append(rows, Row{state, Topic{item}})

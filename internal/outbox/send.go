@@ -13,7 +13,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
-// message is what is to be sent now.
+// message is the next one to send.
 type message struct {
 	to     []string
 	topics []Topic        // that with the oldest item first
@@ -244,7 +244,8 @@ func (d *Deliverer) keepAside(item Item, o outcome) error {
 	}
 	names, err := d.box.names(dirRefused)
 	if err == nil && len(names) >= d.box.maxRefused {
-		d.courier.Failed(&item, fmt.Errorf("%d refused items are kept: one more is dropped", d.box.maxRefused))
+		d.courier.Failed(&item, fmt.Errorf("%d refused items are kept: one more is dropped",
+			d.box.maxRefused))
 		return nil
 	}
 	item.Rest, item.Error, item.Failed, item.To = true, printable.Error(o.final), d.now().UTC(), o.refused

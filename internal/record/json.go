@@ -80,7 +80,8 @@ type details struct {
 
 // eventOf says what a status is in the schema's words.
 func eventOf(status arlog.Status) event {
-	e := event{Kind: "event", Category: []string{"intrusion_detection", "network"}, Module: "ossec", Dataset: "ossec.active_response"}
+	e := event{Kind: "event", Category: []string{"intrusion_detection", "network"}, Module: "ossec",
+		Dataset: "ossec.active_response"}
 	switch status {
 	case arlog.StatusAdd:
 		e.Type, e.Action, e.Outcome = []string{"denied"}, "block", "success"

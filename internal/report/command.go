@@ -82,7 +82,8 @@ func ignoredFlag(ctx *cli.Context) error {
 	}
 	for _, flag := range ctx.App.Flags {
 		if ctx.IsSet(flag.Names()[0]) {
-			return fmt.Errorf("--%s stands before %s and would be ignored: the flags of %s stand after it", flag.Names()[0], name, name)
+			return fmt.Errorf("--%s stands before %s and would be ignored: the flags of %s stand after it",
+				flag.Names()[0], name, name)
 		}
 	}
 	return nil
@@ -110,21 +111,36 @@ func (c *program) periodFlags() []cli.Flag {
 	const category = "Which lines count:"
 	b := &c.bounds
 	return []cli.Flag{
-		&cli.StringFlag{Category: category, Name: "date", Usage: "the day `DAY`: 2026-11-23, today or yesterday", Destination: &b.date},
-		&cli.StringFlag{Category: category, Name: "since", Usage: "from `TIME`: a day, \"2026-11-23 08:30\", or 36h or 7d ago", Destination: &b.since},
-		&cli.StringFlag{Category: category, Name: "until", Usage: "up to `TIME`, a day included", Destination: &b.until},
-		&cli.BoolFlag{Category: category, Name: "yesterday", Usage: "the day before", Destination: &b.yesterday},
-		&cli.BoolFlag{Category: category, Name: "week", Usage: "the last seven days, today included", Destination: &b.week},
-		&cli.BoolFlag{Category: category, Name: "month", Usage: "the last thirty days, today included", Destination: &b.month},
-		&cli.BoolFlag{Category: category, Name: "all", Usage: "all that the logs hold, rotated ones too", Destination: &b.all},
-		&cli.StringSliceFlag{Category: category, Name: "response", Usage: "only the response `NAME`; may be repeated, as those below"},
+		&cli.StringFlag{Category: category, Name: "date",
+			Usage: "the day `DAY`: 2026-11-23, today or yesterday", Destination: &b.date},
+		&cli.StringFlag{Category: category, Name: "since",
+			Usage: "from `TIME`: a day, \"2026-11-23 08:30\", or 36h or 7d ago", Destination: &b.since},
+		&cli.StringFlag{Category: category, Name: "until",
+			Usage: "up to `TIME`, a day included", Destination: &b.until},
+		&cli.BoolFlag{Category: category, Name: "yesterday", Usage: "the day before",
+			Destination: &b.yesterday},
+		&cli.BoolFlag{Category: category, Name: "week",
+			Usage: "the last seven days, today included", Destination: &b.week},
+		&cli.BoolFlag{Category: category, Name: "month",
+			Usage: "the last thirty days, today included", Destination: &b.month},
+		&cli.BoolFlag{Category: category, Name: "all",
+			Usage: "all that the logs hold, rotated ones too", Destination: &b.all},
+		&cli.StringSliceFlag{Category: category, Name: "response",
+			Usage: "only the response `NAME`; may be repeated, as those below"},
 		&cli.StringSliceFlag{Category: category, Name: "rule", Usage: "only rule `ID`"},
-		&cli.StringSliceFlag{Category: category, Name: "address", Aliases: []string{"network"}, Usage: "only `ADDRESS`, or a network such as 203.0.113.0/24"},
-		&cli.StringSliceFlag{Category: category, Name: "agent", Usage: "only the agent `NAME` (with --alerts)"},
-		&cli.BoolFlag{Category: category, Name: "alerts", Usage: "read the manager's alerts: what all agents did", Destination: &c.alerts},
-		&cli.StringFlag{Category: category, Name: "log", Usage: "read `FILE` and its rotated ones instead of the installation's log"},
-		&cli.StringFlag{Category: category, Name: "look-back", Usage: "how far before the period to look for addresses that come back: `TIME` as 48h or 90d, 0 for not at all (default: 30d, or 2 MiB of the log if that is less)", Destination: &c.lookBack},
-		&cli.BoolFlag{Category: category, Name: "thorough", Usage: "read all logs whole: for a clock that jumped by more than two hours", Destination: &c.query.Thorough},
+		&cli.StringSliceFlag{Category: category, Name: "address", Aliases: []string{"network"},
+			Usage: "only `ADDRESS`, or a network such as 203.0.113.0/24"},
+		&cli.StringSliceFlag{Category: category, Name: "agent",
+			Usage: "only the agent `NAME` (with --alerts)"},
+		&cli.BoolFlag{Category: category, Name: "alerts",
+			Usage: "read the manager's alerts: what all agents did", Destination: &c.alerts},
+		&cli.StringFlag{Category: category, Name: "log",
+			Usage: "read `FILE` and its rotated ones instead of the installation's log"},
+		&cli.StringFlag{Category: category, Name: "look-back",
+			Usage: "how far before the period to look for addresses that come back: `TIME` as 48h or 90d, 0 for not at all (default: 30d, or 2 MiB of the log if that is less)", Destination: &c.lookBack},
+		&cli.BoolFlag{Category: category, Name: "thorough",
+			Usage:       "read all logs whole: for a clock that jumped by more than two hours",
+			Destination: &c.query.Thorough},
 	}
 }
 
@@ -138,10 +154,15 @@ func (c *program) formFlags() []cli.Flag {
 		form("csv", "as a table for spreadsheets"),
 		form("html", "as a web page with charts, in one file"),
 		form("metrics", "as metrics for Prometheus"),
-		&cli.IntFlag{Category: category, Name: "top", Usage: "list the first `N` addresses, networks and rules; 0 for all", Value: 10, Destination: &c.query.Top},
-		&cli.StringFlag{Category: category, Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, which changes all at once", Destination: &c.output},
-		&cli.BoolFlag{Category: category, Name: "append", Usage: "append the text to logs/response-stats.log", Destination: &c.append},
-		&cli.BoolFlag{Category: category, Name: "mail", Usage: "mail it, by email-notification's settings", Destination: &c.mail},
+		&cli.IntFlag{Category: category, Name: "top",
+			Usage: "list the first `N` addresses, networks and rules; 0 for all", Value: 10,
+			Destination: &c.query.Top},
+		&cli.StringFlag{Category: category, Name: "output", Aliases: []string{"o"},
+			Usage: "write to `FILE`, which changes all at once", Destination: &c.output},
+		&cli.BoolFlag{Category: category, Name: "append", Usage: "append the text to logs/response-stats.log",
+			Destination: &c.append},
+		&cli.BoolFlag{Category: category, Name: "mail",
+			Usage: "mail it, by email-notification's settings", Destination: &c.mail},
 	}
 }
 
@@ -182,7 +203,8 @@ func (c *program) finish(ctx *cli.Context) error {
 func (c *program) filter(ctx *cli.Context) (err error) {
 	q := &c.query
 	q.Now = c.Now()
-	q.Filter = stats.Filter{Responses: ctx.StringSlice("response"), Rules: ctx.StringSlice("rule"), Agents: ctx.StringSlice("agent")}
+	q.Filter = stats.Filter{Responses: ctx.StringSlice("response"), Rules: ctx.StringSlice("rule"),
+		Agents: ctx.StringSlice("agent")}
 	q.Filter.Networks, err = stats.ParseNetworks(ctx.StringSlice("address"))
 	if q.Log = ctx.String("log"); q.Log == "" {
 		q.Log = c.Home.ResponseLog()

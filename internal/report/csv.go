@@ -17,15 +17,20 @@ func table(r *stats.Report) ([]byte, error) {
 	w := csv.NewWriter(&b)
 	row := func(section, key, description string, c stats.Counts, first, last *time.Time) {
 		n := func(v uint64) string { return strconv.FormatUint(v, 10) }
-		_ = w.Write([]string{section, cell(key), cell(description), n(c.Blocks), n(c.Unblocks), n(c.Skips()), n(c.Failed), stampOf(first), stampOf(last)}) // the error is kept
+		// the error is kept
+		_ = w.Write([]string{section, cell(key), cell(description), n(c.Blocks), n(c.Unblocks), n(c.Skips()),
+			n(c.Failed), stampOf(first), stampOf(last)})
 	}
-	_ = w.Write([]string{"section", "key", "description", "blocks", "unblocks", "skipped", "failed", "first", "last"})
+	_ = w.Write([]string{"section", "key", "description", "blocks", "unblocks", "skipped",
+		"failed", "first", "last"})
 	row("total", r.Period.Label, r.Filter.Text, r.Totals, r.Period.First, r.Period.Last)
 	for _, a := range r.TopAddresses {
-		row("address", a.Address.String(), "rule "+a.Rule, stats.Counts{Blocks: a.Blocks, Unblocks: a.Unblocks}, &a.First, &a.Last)
+		row("address", a.Address.String(), "rule "+a.Rule,
+			stats.Counts{Blocks: a.Blocks, Unblocks: a.Unblocks}, &a.First, &a.Last)
 	}
 	for _, n := range r.TopNetworks {
-		row("network", n.Network.String(), strconv.FormatUint(n.Addresses, 10)+" addresses", stats.Counts{Blocks: n.Blocks}, nil, nil)
+		row("network", n.Network.String(), strconv.FormatUint(n.Addresses, 10)+" addresses",
+			stats.Counts{Blocks: n.Blocks}, nil, nil)
 	}
 	for _, c := range r.Responses {
 		row("response", c.Name, "", c.Counts, nil, nil)
@@ -37,7 +42,9 @@ func table(r *stats.Report) ([]byte, error) {
 		row("agent", a.Name, strconv.FormatUint(a.Addresses, 10)+" addresses", a.Counts, nil, a.LastBlock)
 	}
 	for _, s := range r.Timeline {
-		row(r.Unit, s.From.Format(time.RFC3339), "", stats.Counts{Blocks: s.Blocks, Unblocks: s.Unblocks, Whitelisted: s.Whitelisted, Failed: s.Failed}, nil, nil)
+		row(r.Unit, s.From.Format(time.RFC3339), "",
+			stats.Counts{Blocks: s.Blocks, Unblocks: s.Unblocks, Whitelisted: s.Whitelisted,
+				Failed: s.Failed}, nil, nil)
 	}
 	w.Flush()
 	return b.Bytes(), w.Error()

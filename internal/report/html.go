@@ -81,7 +81,8 @@ type label struct {
 func timelineChart(r *stats.Report) chart {
 	c := chart{Title: "Blocks per " + r.Unit}
 	layouts := map[string][2]string{
-		stats.UnitHour: {"15:04", "Mon Jan _2 15:04 MST"}, stats.UnitDay: {"Jan _2", "Mon 2006-01-02"}, stats.UnitMonth: {"Jan 2006", "January 2006"},
+		stats.UnitHour: {"15:04", "Mon Jan _2 15:04 MST"}, stats.UnitDay: {"Jan _2", "Mon 2006-01-02"},
+		stats.UnitMonth: {"Jan 2006", "January 2006"},
 	}[r.Unit]
 	var values []uint64
 	for _, s := range r.Timeline {
@@ -135,7 +136,8 @@ func (c *chart) fill(values []uint64, name func(i int) (short, long string)) {
 			gap = 0
 		}
 		c.Columns = append(c.Columns, column{
-			X: percent(float64(i)+gap, n), Width: percent(1-2*gap, n), Y: chartHeight - height, Height: height,
+			X: percent(float64(i)+gap, n), Width: percent(1-2*gap, n),
+			Y: chartHeight - height, Height: height,
 			Title: fmt.Sprintf("%s: %s", long, plural(int(v), "block", "blocks")),
 		})
 	}
@@ -164,7 +166,8 @@ func (l *barList) add(blocks uint64, cells ...string) {
 }
 
 func lists(r *stats.Report) []barList {
-	addresses := barList{Title: "Most blocked addresses", Heads: []string{"Address", "Last rule", "Last block"}, Spare: 1}
+	addresses := barList{Title: "Most blocked addresses",
+		Heads: []string{"Address", "Last rule", "Last block"}, Spare: 1}
 	for _, a := range r.TopAddresses {
 		addresses.add(a.Blocks, a.Address.String(), a.Rule, a.Last.Format("Jan _2 15:04"))
 	}
@@ -176,9 +179,11 @@ func lists(r *stats.Report) []barList {
 	for _, c := range r.Rules {
 		rules.add(c.Blocks, c.ID, c.Description)
 	}
-	responses := barList{Title: "Responses", Heads: []string{"Response", "Unblocked", "Skipped", "Failed"}, Spare: 1}
+	responses := barList{Title: "Responses",
+		Heads: []string{"Response", "Unblocked", "Skipped", "Failed"}, Spare: 1}
 	for _, c := range r.Responses {
-		responses.add(c.Blocks, c.Name, groupDigits(c.Unblocks), groupDigits(c.Skips()), groupDigits(c.Failed))
+		responses.add(c.Blocks, c.Name, groupDigits(c.Unblocks),
+			groupDigits(c.Skips()), groupDigits(c.Failed))
 	}
 	agents := barList{Title: "Agents", Heads: []string{"Agent", "Addresses", "Most of all"}, Spare: 1}
 	for _, a := range r.Agents {

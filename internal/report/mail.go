@@ -44,7 +44,8 @@ func subject(r *stats.Report) string {
 		on = " on " + printable(r.Host, 64)
 	}
 	return fmt.Sprintf("Active responses%s %s: %s, %s", on, r.Period.Label,
-		plural(int(r.Totals.Blocks), "block", "blocks"), plural(int(r.Addrs.Different), "address", "addresses"))
+		plural(int(r.Totals.Blocks), "block", "blocks"),
+		plural(int(r.Addrs.Different), "address", "addresses"))
 }
 
 func mailPage(r *stats.Report) (string, error) {

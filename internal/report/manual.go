@@ -22,5 +22,6 @@ var manualText = command.ManText{
 		{"0", "the report is where it was wanted, and complete"},
 		{"1", "it is not: standard error says why; what could be counted was reported"},
 	},
-	SeeAlso: []string{"firewall-drop(8)", "host-deny(8)", "route-null(8)", "email-notification(8)", "cron(8)"},
+	SeeAlso: []string{"firewall-drop(8)", "host-deny(8)", "route-null(8)",
+		"email-notification(8)", "cron(8)"},
 }

@@ -65,14 +65,16 @@ func (m *metricsWriter) period(r *stats.Report) {
 	when("ossec_ar_report_timestamp_seconds", "When these metrics were made.", &r.Generated)
 	when("ossec_ar_period_start_timestamp_seconds", "When the period begins.", r.Period.From)
 	when("ossec_ar_period_end_timestamp_seconds", "When the period ends.", r.Period.Until)
-	when("ossec_ar_last_event_timestamp_seconds", "The last thing that a response did in the period.", r.Period.Last)
+	when("ossec_ar_last_event_timestamp_seconds",
+		"The last thing that a response did in the period.", r.Period.Last)
 }
 
 func (m *metricsWriter) addresses(r *stats.Report) {
 	m.metric("ossec_ar_blocked_addresses", "Different addresses blocked in the period.")
 	m.value(r.Addrs.Different)
 	if r.Addrs.New != nil {
-		m.metric("ossec_ar_new_addresses", "Addresses blocked in the period that had not been blocked shortly before.")
+		m.metric("ossec_ar_new_addresses",
+			"Addresses blocked in the period that had not been blocked shortly before.")
 		m.value(*r.Addrs.New)
 	}
 	if r.Lasted.Ended > 0 {

@@ -13,7 +13,8 @@ import (
 // lastDays is the days up to today.
 func lastDays(now time.Time, days int) stats.Period {
 	from := stats.DayStart(now, 1-days)
-	return stats.Period{From: from, Until: stats.DayStart(now, 1), Label: "from " + from.Format(time.DateOnly) + " to " + now.Format(time.DateOnly)}
+	return stats.Period{From: from, Until: stats.DayStart(now, 1), Label: "from " +
+		from.Format(time.DateOnly) + " to " + now.Format(time.DateOnly)}
 }
 
 // bounds is what a person asked for, as texts.
@@ -26,7 +27,8 @@ type bounds struct {
 func (b bounds) period(now time.Time) (stats.Period, error) {
 	var asked []string
 	for name, is := range map[string]bool{
-		"--date": b.date != "", "--yesterday": b.yesterday, "--week": b.week, "--month": b.month, "--all": b.all,
+		"--date": b.date != "", "--yesterday": b.yesterday, "--week": b.week,
+		"--month": b.month, "--all": b.all,
 		"--since/--until": b.since != "" || b.until != "",
 	} {
 		if is {
@@ -122,7 +124,8 @@ func parseWhen(text string, now time.Time) (from, until time.Time, err error) {
 		day = time.Date(day.Year(), day.Month(), day.Day(), 12, 0, 0, 0, now.Location())
 		return stats.DayStart(day, 0), stats.DayStart(day, 1), nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04"} {
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02T15:04:05",
+		"2006-01-02 15:04", "2006-01-02T15:04"} {
 		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			t = t.In(now.Location())
 			return t, t, nil
@@ -137,5 +140,6 @@ func parseWhen(text string, now time.Time) (from, until time.Time, err error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), now.Add(-ago), nil
 	}
-	return now, now, fmt.Errorf(`%q is no time such as 2026-11-23, "2026-11-23 08:30", yesterday, 36h or 7d`, text)
+	return now, now, fmt.Errorf(`%q is no time such as 2026-11-23, "2026-11-23 08:30", yesterday, 36h or 7d`,
+		text)
 }

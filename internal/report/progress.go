@@ -36,7 +36,8 @@ func (b *progressBar) show(done, all int64) {
 	case now.Sub(b.began) >= progressAfter && now.Sub(b.drawn) >= progressEvery:
 		const width = 30
 		part := int(done * width / all)
-		fmt.Fprintf(b.out, "\rreading [%s%s] %3d%% of %d MiB", strings.Repeat("#", part), strings.Repeat(" ", width-part), done*100/all, all>>20)
+		fmt.Fprintf(b.out, "\rreading [%s%s] %3d%% of %d MiB", strings.Repeat("#", part),
+			strings.Repeat(" ", width-part), done*100/all, all>>20)
 		b.drawn = now
 	}
 }

@@ -41,7 +41,8 @@ func (c *program) report() (*stats.Report, error) {
 	}
 	report, err := count()
 	if faults != nil {
-		report.Note("addresses in Wazuh's requests may be missing, the configuration is not all sound: %v", faults)
+		report.Note("addresses in Wazuh's requests may be missing, the configuration is not all sound: %v",
+			faults)
 	}
 	return report, err
 }

@@ -80,7 +80,8 @@ func (w *watcher) draw() {
 func (w *watcher) mostBlocked() []string {
 	lines := make([]string, shownAddresses)
 	for i, a := range w.live.MostBlocked(shownAddresses) {
-		lines[i] = fmt.Sprintf("%7d %-15s  last %s  rule %s", a.Blocks, a.Address, a.Last.Format(time.TimeOnly), cmp.Or(printable(a.Rule, 64), "-"))
+		lines[i] = fmt.Sprintf("%7d %-15s  last %s  rule %s", a.Blocks, a.Address,
+			a.Last.Format(time.TimeOnly), cmp.Or(printable(a.Rule, 64), "-"))
 	}
 	return lines
 }

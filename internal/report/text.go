@@ -83,7 +83,8 @@ func (w *textWriter) about(r *stats.Report) {
 	parts := []string{fmt.Sprintf("%s%d different", about, a.Different)}
 	if a.New != nil {
 		parts = append(parts, fmt.Sprintf("%s%d new", about, *a.New),
-			fmt.Sprintf("%d returning (blocked since %s too)", *a.Returning, a.LookedBackTo.Format("Jan _2 15:04")))
+			fmt.Sprintf("%d returning (blocked since %s too)", *a.Returning,
+				a.LookedBackTo.Format("Jan _2 15:04")))
 	}
 	if a.Repeated > 0 {
 		least := ""
@@ -94,7 +95,8 @@ func (w *textWriter) about(r *stats.Report) {
 	}
 	w.line("Addresses: %s", strings.Join(parts, ", "))
 	if !a.Exact {
-		w.line("  There were too many addresses to count each: a count above may be up to %d too low.", a.MaxError)
+		w.line("  There were too many addresses to count each: a count above may be up to %d too low.",
+			a.MaxError)
 	}
 }
 
@@ -102,7 +104,8 @@ func (w *textWriter) outcomes(r *stats.Report) {
 	t := r.Totals
 	if n := t.Skips(); n > 0 {
 		w.line("Skipped: %d (%s)", n, join(part{t.Whitelisted, "whitelisted"},
-			part{t.StillHeld, "still held by another response"}, part{t.Skipped, "already held by the daemon"}))
+			part{t.StillHeld, "still held by another response"},
+			part{t.Skipped, "already held by the daemon"}))
 	}
 	if t.Failed > 0 {
 		w.line("Failed: %d", t.Failed)
@@ -118,7 +121,8 @@ func (w *textWriter) responses(r *stats.Report) {
 	}
 	w.line("By response:")
 	for _, c := range r.Responses {
-		more := join(part{c.Unblocks, "unblocked"}, part{c.Skips(), "skipped"}, part{c.Failed, "failed"}, part{c.Warnings, "warned"})
+		more := join(part{c.Unblocks, "unblocked"}, part{c.Skips(), "skipped"}, part{c.Failed, "failed"},
+			part{c.Warnings, "warned"})
 		if more != "" {
 			more = " (" + more + ")"
 		}
@@ -136,7 +140,8 @@ func (w *textWriter) rules(r *stats.Report) {
 		if c.ID == "" {
 			id = "(none)"
 		}
-		w.line("%s", strings.TrimRight(fmt.Sprintf("%7d %s %s", c.Blocks, id, printable(c.Description, 120)), " "))
+		w.line("%s", strings.TrimRight(fmt.Sprintf("%7d %s %s", c.Blocks, id, printable(c.Description, 120)),
+			" "))
 	}
 }
 
@@ -212,7 +217,8 @@ func stepName(t time.Time, unit string) string {
 func byMonth(days []stats.Step) []stats.Step {
 	var months []stats.Step
 	for _, d := range days {
-		if n := len(months); n == 0 || months[n-1].From.Month() != d.From.Month() || months[n-1].From.Year() != d.From.Year() {
+		if n := len(months); n == 0 || months[n-1].From.Month() != d.From.Month() ||
+			months[n-1].From.Year() != d.From.Year() {
 			months = append(months, stats.Step{From: d.From})
 		}
 		months[len(months)-1].Blocks += d.Blocks
@@ -280,7 +286,8 @@ func (w *textWriter) agents(r *stats.Report) {
 		if len(a.TopAddresses) > 0 {
 			best = fmt.Sprintf(", most of all %s (%d)", a.TopAddresses[0].Address, a.TopAddresses[0].Blocks)
 		}
-		w.line("%7d %s (%d unblocked, %s%s)", a.Blocks, printable(a.Name, 64), a.Unblocks, plural(int(a.Addresses), "address", "addresses"), best)
+		w.line("%7d %s (%d unblocked, %s%s)", a.Blocks, printable(a.Name, 64), a.Unblocks,
+			plural(int(a.Addresses), "address", "addresses"), best)
 	}
 }
 

@@ -28,10 +28,13 @@ func (c *program) watchCommand() *cli.Command {
 	return &cli.Command{
 		Name: "watch", Usage: "follow the log: today's counts and the last events; plain lines when not on a terminal", HideHelpCommand: true,
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "interval", Usage: "look every `TIME`", Value: interval, Destination: &interval},
-			&cli.StringSliceFlag{Name: "response", Usage: "only the response `NAME`; may be repeated, as those below"},
+			&cli.DurationFlag{Name: "interval", Usage: "look every `TIME`", Value: interval,
+				Destination: &interval},
+			&cli.StringSliceFlag{Name: "response",
+				Usage: "only the response `NAME`; may be repeated, as those below"},
 			&cli.StringSliceFlag{Name: "rule", Usage: "only rule `ID`"},
-			&cli.StringSliceFlag{Name: "address", Aliases: []string{"network"}, Usage: "only `ADDRESS`, or a network"},
+			&cli.StringSliceFlag{Name: "address", Aliases: []string{"network"},
+				Usage: "only `ADDRESS`, or a network"},
 			&cli.StringFlag{Name: "log", Usage: "follow `FILE` instead of the installation's log"},
 		},
 		Action: func(ctx *cli.Context) error {
@@ -122,13 +125,15 @@ func eventLine(e stats.Event) string {
 	if e.Rule != "" {
 		rule = "  rule " + printable(e.Rule, 64)
 	}
-	return fmt.Sprintf("%s  %-11s  %-15s  %s%s", e.When.Format(time.DateTime), e.Outcome, addr, printable(e.Program, 64), rule)
+	return fmt.Sprintf("%s  %-11s  %-15s  %s%s", e.When.Format(time.DateTime), e.Outcome, addr,
+		printable(e.Program, 64), rule)
 }
 
 func (w *watcher) summary() string {
 	t := w.live.Totals()
 	s := fmt.Sprintf("today: %s, %s, %d skipped, %d failed, %s", plural(int(t.Blocks), "block", "blocks"),
-		plural(int(t.Unblocks), "unblock", "unblocks"), t.Skips(), t.Failed, plural(int(w.live.Addresses()), "address", "addresses"))
+		plural(int(t.Unblocks), "unblock", "unblocks"), t.Skips(), t.Failed,
+		plural(int(w.live.Addresses()), "address", "addresses"))
 	if t.Warnings > 0 {
 		s += ", " + plural(int(t.Warnings), "warning", "warnings")
 	}

@@ -40,12 +40,14 @@ type responder struct {
 func Main(env app.Env, kind enforcer.Kind) int {
 	r := &responder{Program: app.New(env, kind.Name), kind: kind}
 	r.Hint = kind.Hint
-	return r.Serve(func(c app.Call) int {
-		ctx, cancel := context.WithTimeout(context.Background(), deadline)
-		defer cancel()
-		defer context.AfterFunc(ctx, killChildren)()
-		return r.handle(ctx, c)
-	}, "--response", kind.Name)
+	call, asked, status := r.ReadCall("--response", kind.Name)
+	if !asked {
+		return status
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	defer context.AfterFunc(ctx, killChildren)()
+	return r.handle(ctx, call)
 }
 
 // killChildren ends what a library still runs without a deadline, so that the library fails, until
@@ -126,7 +128,8 @@ func (r *responder) daemonHolds(request arproto.Request) bool {
 	if r.Conn == nil {
 		return false
 	}
-	goOn, err := r.Conn.CheckKeys(r.kind.Name, []string{request.Key()}, r.Settings.Wazuh.ReplyTimeout.Duration)
+	goOn, err := r.Conn.CheckKeys(r.kind.Name, []string{request.Key()},
+		r.Settings.Wazuh.ReplyTimeout.Duration)
 	if err != nil {
 		r.Complain(fmt.Errorf("asking the daemon: %w (the address is blocked all the same)", err))
 	}
@@ -162,7 +165,8 @@ func (r *responder) delete(ctx context.Context, request arproto.Request) int {
 	case !stood && !released.Leased:
 		r.say("%s was not blocked", request.Addr)
 	default:
-		r.log.Write(record.Entry{Status: arlog.StatusDelete, Message: arlog.Unblocked(request.Addr, request.User) + r.byHand(), About: request})
+		r.log.Write(record.Entry{Status: arlog.StatusDelete,
+			Message: arlog.Unblocked(request.Addr, request.User) + r.byHand(), About: request})
 		r.say("Unblocked IP: %s", request.Addr)
 	}
 	r.leaseFaults(request, released.LeaseErr)
@@ -251,7 +255,8 @@ func (r *responder) fail(request arproto.Request, err error) int {
 }
 
 func (r *responder) skip(request arproto.Request, why string) int {
-	r.log.Write(record.Entry{Status: arlog.StatusSkip, Message: arlog.Skipped(request.Addr, why), About: request})
+	r.log.Write(record.Entry{Status: arlog.StatusSkip,
+		Message: arlog.Skipped(request.Addr, why), About: request})
 	r.say("Skipped IP: %s: %s", request.Addr, why)
 	return app.ExitOK
 }

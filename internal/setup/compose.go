@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// request is what is to be set up, in an ossec.conf that holds these things already.
+// request is what to set up, in an ossec.conf that holds these things already.
 type request struct {
 	home      string
 	dialect   Dialect
@@ -115,7 +115,8 @@ func (c *composer) response(want response) {
 		}
 		switch {
 		case want.level == 0:
-			want.rules = c.without(want.rules, there.rules, fmt.Sprintf("%s for rule %%s is there already (line %d)", name, there.line))
+			want.rules = c.without(want.rules, there.rules,
+				fmt.Sprintf("%s for rule %%s is there already (line %d)", name, there.line))
 		case there.level == want.level:
 			c.note("%s from level %d on is there already (line %d)", name, want.level, there.line)
 			return
@@ -147,7 +148,8 @@ func (c *composer) response(want response) {
 
 // joins reports whether two responses can be one: what fits both runs once then.
 func (r response) joins(other response) bool {
-	return r.command == other.command && r.timeout == other.timeout && r.repeat == other.repeat && (r.level == 0 || other.level == 0)
+	return r.command == other.command && r.timeout == other.timeout && r.repeat == other.repeat &&
+		(r.level == 0 || other.level == 0)
 }
 
 // without takes rules away, with a note about each where a format for it is given.
@@ -164,7 +166,7 @@ func (c *composer) without(rules, gone []string, format string) []string {
 	return rest
 }
 
-// summary tells what the contents add.
+// summary describes what the contents add.
 func (c contents) summary() []string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }

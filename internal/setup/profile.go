@@ -66,7 +66,8 @@ var profiles = []profile{
 			"<active-response> of an <ossec_config> only, and on the host on which it runs: an",
 			"agent needs them in an ossec.conf of its own.",
 		},
-		responses: []response{{command: firewallDrop, rules: []string{"5712"}, timeout: "3600", repeat: "30,60,120"}},
+		responses: []response{{command: firewallDrop, rules: []string{"5712"},
+			timeout: "3600", repeat: "30,60,120"}},
 	},
 	{
 		name: "ssh",
@@ -89,7 +90,8 @@ var profiles = []profile{
 		},
 		responses: []response{
 			{command: firewallDrop, rules: []string{"31151", "31152", "31153"}, timeout: "1800"},
-			{command: webAttackBlock, rules: []string{"31103", "31104", "31106", "31108", "31109"}, timeout: "3600"},
+			{command: webAttackBlock, rules: []string{"31103", "31104", "31106", "31108", "31109"},
+				timeout: "3600"},
 		},
 	},
 	{
@@ -137,7 +139,8 @@ func ProfileNames() []string {
 func chosen(names []string) ([]profile, error) {
 	for _, name := range names {
 		if !slices.Contains(ProfileNames(), name) {
-			return nil, fmt.Errorf("there is no profile %q: choose from %s", name, strings.Join(ProfileNames(), ", "))
+			return nil, fmt.Errorf("there is no profile %q: choose from %s", name,
+				strings.Join(ProfileNames(), ", "))
 		}
 	}
 	var out []profile
@@ -163,7 +166,8 @@ type contents struct {
 
 // empty reports whether there is nothing for the block.
 func (c contents) empty() bool {
-	return (len(c.rules) == 0 || c.joined) && len(c.whitelist)+len(c.localfile)+len(c.commands)+len(c.responses) == 0 && c.repeat == ""
+	return (len(c.rules) == 0 || c.joined) &&
+		len(c.whitelist)+len(c.localfile)+len(c.commands)+len(c.responses) == 0 && c.repeat == ""
 }
 
 // writer writes elements.

@@ -63,7 +63,8 @@ func OpenDirIn(above *os.Root, name string) (*os.Root, error) {
 		func() (*os.Root, error) { return above.OpenRoot(name) })
 }
 
-func openDir(dir string, look func() (os.FileInfo, error), openRoot func() (*os.Root, error)) (*os.Root, error) {
+func openDir(dir string, look func() (os.FileInfo, error),
+	openRoot func() (*os.Root, error)) (*os.Root, error) {
 	there, err := look()
 	if err != nil {
 		return nil, fmt.Errorf("looking at the state folder: %w", err)

@@ -123,7 +123,8 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 		if when <= latest {
 			last = max(last, when)
 		}
-		if !slices.ContainsFunc(a.covered, func(c coverage) bool { return c.json != f.json && c.from <= when && when <= c.to }) {
+		if !slices.ContainsFunc(a.covered,
+			func(c coverage) bool { return c.json != f.json && c.from <= when && when <= c.to }) {
 			a.alert(scanner.Alert(), &q.Filter)
 		}
 		if q.Progress != nil && n%4096 == 0 {

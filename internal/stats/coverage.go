@@ -73,6 +73,7 @@ func inTurn(files []logFile, loc *time.Location) {
 		return 1
 	}
 	slices.SortStableFunc(files, func(a, b logFile) int {
-		return cmp.Or(cmp.Compare(day(&a), day(&b)), cmp.Compare(turn(&a), turn(&b)), cmp.Compare(a.begin(), b.begin()))
+		return cmp.Or(cmp.Compare(day(&a), day(&b)), cmp.Compare(turn(&a), turn(&b)),
+			cmp.Compare(a.begin(), b.begin()))
 	})
 }

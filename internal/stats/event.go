@@ -55,7 +55,8 @@ type names struct {
 const otherName = "(other)"
 
 func newNames(most int) *names {
-	return &names{number: map[string]uint16{"": 0}, texts: []string{""}, most: most, about: map[uint16]string{}}
+	return &names{number: map[string]uint16{"": 0}, texts: []string{""}, most: most,
+		about: map[uint16]string{}}
 }
 
 func (n *names) of(text []byte) uint16 {

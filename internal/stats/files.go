@@ -71,11 +71,13 @@ func (f family) list() ([]logFile, []string, error) {
 			return fmt.Errorf("%s: %w", path, errNotPlain)
 		}
 		id := idOf(info)
-		if plain, ok := strings.CutSuffix(path, ".gz"); seen[id] || ok && slices.ContainsFunc(files, func(l logFile) bool { return l.path == plain }) {
+		if plain, ok := strings.CutSuffix(path, ".gz"); seen[id] || ok &&
+			slices.ContainsFunc(files, func(l logFile) bool { return l.path == plain }) {
 			return nil // the latter: it is being packed just now
 		}
 		seen[id] = true
-		files = append(files, logFile{path: path, gz: strings.HasSuffix(path, ".gz"), size: info.Size(), mod: info.ModTime(), id: id})
+		files = append(files, logFile{path: path, gz: strings.HasSuffix(path, ".gz"), size: info.Size(),
+			mod: info.ModTime(), id: id})
 		return nil
 	}
 	missing := add(f.current) // first of all: if it is rotated now, its id is known
@@ -101,7 +103,8 @@ func (f family) list() ([]logFile, []string, error) {
 		}
 	}
 	if f.dated != "" {
-		paths, _ := filepath.Glob(f.dated + "/[0-9][0-9][0-9][0-9]/[A-Z][a-z][a-z]/*") // the pattern is well-formed
+		// the pattern is well-formed
+		paths, _ := filepath.Glob(f.dated + "/[0-9][0-9][0-9][0-9]/[A-Z][a-z][a-z]/*")
 		name := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(f.name) })
 		for _, path := range paths {
 			if name().MatchString(filepath.Base(path)) {

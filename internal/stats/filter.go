@@ -28,7 +28,8 @@ func (f *Filter) wantsRule(id string) bool {
 }
 
 func (f *Filter) wantsAddr(addr netip.Addr) bool {
-	return len(f.Networks) == 0 || slices.ContainsFunc(f.Networks, func(n netip.Prefix) bool { return n.Contains(addr) })
+	return len(f.Networks) == 0 || slices.ContainsFunc(f.Networks,
+		func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
 func (f *Filter) wantsAgent(name string) bool {
@@ -74,7 +75,8 @@ func ParseNetworks(texts []string) ([]netip.Prefix, error) {
 		}
 		n, err := netip.ParsePrefix(text)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%q is neither an address nor a network such as 203.0.113.0/24", text))
+			errs = append(errs, fmt.Errorf("%q is neither an address nor a network such as 203.0.113.0/24",
+				text))
 			continue
 		}
 		if n.Addr().Is4In6() && n.Bits() >= 96 {

@@ -27,7 +27,8 @@ func (t *table) topNetworks(most int) []NetworkCount {
 		if n.addr().Is4() {
 			size = 24
 		}
-		all = append(all, NetworkCount{netip.PrefixFrom(n.addr(), size), uint64(n.blocks), uint64(n.unblocks)})
+		all = append(all, NetworkCount{netip.PrefixFrom(n.addr(), size),
+			uint64(n.blocks), uint64(n.unblocks)})
 	}
 	return all
 }

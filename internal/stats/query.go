@@ -25,7 +25,7 @@ type Query struct {
 	Log    string // the response log that is written to; its rotated ones are found beside it
 	Period Period
 	Filter Filter
-	// LookBack is how far before the period is read, to tell new addresses from those that
+	// LookBack is how far before the period is read, to distinguish new addresses from those that
 	// come back, and since when those are blocked that are freed in it. Negative is
 	// DefaultLookBack, which also ends after defaultLookBytes.
 	LookBack time.Duration
@@ -86,7 +86,8 @@ func (c *collected) note(format string, args ...any) {
 }
 
 func (q *Query) want() want {
-	w := want{from: q.Period.fromUnix(), until: q.Period.untilUnix(), thorough: q.Thorough, lookBytes: math.MaxInt64}
+	w := want{from: q.Period.fromUnix(), until: q.Period.untilUnix(), thorough: q.Thorough,
+		lookBytes: math.MaxInt64}
 	back := q.LookBack
 	if back < 0 {
 		back, w.lookBytes = DefaultLookBack, defaultLookBytes
@@ -123,7 +124,8 @@ func (c *collected) read(spans []span, w want, q *Query) {
 	for _, s := range spans {
 		all += s.to - s.from
 	}
-	c.tally.addrs.resize(int(max(leastRoom, min(all>>8, maxAddresses)))) // about half of the lines have an address of their own
+	// about half of the lines have an address of their own
+	c.tally.addrs.resize(int(max(leastRoom, min(all>>8, maxAddresses))))
 	progress := func(n int64) {
 		if done += n; q.Progress != nil {
 			q.Progress(min(done, all), all)
@@ -186,7 +188,8 @@ func (c *collected) remarks(w want) {
 		c.note("the beginnings of %d blocks were forgotten for want of room: they are not among those that ended", n)
 	}
 	if t.back > slack && !w.thorough {
-		c.note("the clock went back by %s in the log: if lines are missing here, --thorough finds them", time.Duration(t.back)*time.Second)
+		c.note("the clock went back by %s in the log: if lines are missing here, --thorough finds them",
+			time.Duration(t.back)*time.Second)
 	}
 	if lost := t.hours.lost(); lost > 0 {
 		c.note("%d events are in no hour: the log has more than %d different hours", lost, maxHours)

@@ -159,11 +159,13 @@ func (c *collected) report(q *Query, source string) *Report {
 	loc := q.Now.Location()
 	r := &Report{
 		Schema: Schema, Generated: q.Now.Truncate(time.Second), Host: q.Host, Source: source,
-		Period: PeriodInfo{Label: q.Period.Label, From: optional(q.Period.From), Until: optional(q.Period.Until)},
+		Period: PeriodInfo{Label: q.Period.Label, From: optional(q.Period.From),
+			Until: optional(q.Period.Until)},
 		Filter: FilterInfo{list(f.Responses), list(f.Rules), list(f.Networks), list(f.Agents), f.String()},
 		Totals: t.total(),
-		Lasted: Lengths{Ended: t.lasted.count, Median: t.lasted.median(), Longest: t.lasted.longest, Rounded: t.lasted.rounded},
-		Log:    LogInfo{list(c.files), t.lines, t.unreadable, list(c.notes)},
+		Lasted: Lengths{Ended: t.lasted.count, Median: t.lasted.median(), Longest: t.lasted.longest,
+			Rounded: t.lasted.rounded},
+		Log: LogInfo{list(c.files), t.lines, t.unreadable, list(c.notes)},
 	}
 	if t.lasted.count > 0 {
 		r.Lasted.Of = t.lasted.of.addr()
@@ -253,7 +255,8 @@ func (t *tally) agentCounts(loc *time.Location, most int) []AgentCount {
 		if a == nil {
 			continue
 		}
-		count := AgentCount{Name: t.agents.text(uint16(id)), Counts: a.outcomes.counts(), Addresses: a.addrs.blockedAddresses()}
+		count := AgentCount{Name: t.agents.text(uint16(id)), Counts: a.outcomes.counts(),
+			Addresses: a.addrs.blockedAddresses()}
 		if a.last != 0 {
 			last := time.Unix(a.last, 0).In(loc)
 			count.LastBlock = &last
@@ -271,8 +274,10 @@ func (b *best) addresses(rules *names, loc *time.Location) []AddressCount {
 	out := []AddressCount{}
 	for _, e := range b.sorted() {
 		out = append(out, AddressCount{
-			Address: e.addr(), Blocks: uint64(e.blocks), Unblocks: uint64(e.unblocks), Rule: rules.text(e.rule),
-			First: time.Unix(int64(e.first), 0).In(loc), Last: time.Unix(int64(e.last), 0).In(loc), Returning: e.before,
+			Address: e.addr(), Blocks: uint64(e.blocks), Unblocks: uint64(e.unblocks),
+			Rule:  rules.text(e.rule),
+			First: time.Unix(int64(e.first), 0).In(loc),
+			Last:  time.Unix(int64(e.last), 0).In(loc), Returning: e.before,
 		})
 	}
 	return out

@@ -188,7 +188,8 @@ func (c *chunk) add(e event) {
 	} else {
 		e.when = c.current
 	}
-	if n := len(c.events); e.kind == unreadable && n > 0 && c.events[n-1].kind == unreadable && c.events[n-1].when == e.when {
+	if n := len(c.events); e.kind == unreadable && n > 0 && c.events[n-1].kind == unreadable &&
+		c.events[n-1].when == e.when {
 		c.events[n-1].addr.low++
 		return
 	}

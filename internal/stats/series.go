@@ -74,7 +74,8 @@ func hour(t time.Time) (from, until int64) {
 
 // sorted returns the hours in order.
 func (s *series) sorted() []*hourCount {
-	return slices.SortedFunc(maps.Values(s.hours), func(a, b *hourCount) int { return cmp.Compare(a.from, b.from) })
+	return slices.SortedFunc(maps.Values(s.hours),
+		func(a, b *hourCount) int { return cmp.Compare(a.from, b.from) })
 }
 
 // lengths keeps how long blocks lasted, in whole seconds. Up to maxLengths different

@@ -83,7 +83,8 @@ const leastRoom = 4
 func newTable(limit int) *table {
 	var seed [16]byte
 	_, _ = rand.Read(seed[:]) // never fails: see its documentation
-	t := &table{limit: limit, seeds: [2]uint64{binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])}}
+	t := &table{limit: limit, seeds: [2]uint64{binary.LittleEndian.Uint64(seed[:8]),
+		binary.LittleEndian.Uint64(seed[8:])}}
 	t.resize(leastRoom)
 	return t
 }

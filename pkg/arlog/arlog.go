@@ -103,7 +103,8 @@ func (e Entry) Format() []byte {
 	}
 	var b bytes.Buffer
 	b.WriteString(stamp(e.Time))
-	for _, s := range []string{path(e.Program), Word(string(e.Status)), "-", addr, Word(e.AlertID), Word(e.RuleID), "-"} {
+	for _, s := range []string{path(e.Program), Word(string(e.Status)), "-", addr,
+		Word(e.AlertID), Word(e.RuleID), "-"} {
 		b.WriteByte(' ')
 		b.WriteString(s)
 	}
@@ -138,7 +139,8 @@ func stamp(t time.Time) string {
 		return t.UTC().Format(ossecStamp)
 	}
 	for _, c := range zone {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '@' || c == '-') {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+			c == '_' || c == '@' || c == '-') {
 			return t.UTC().Format(ossecStamp)
 		}
 	}
@@ -180,7 +182,8 @@ func escape(s string, limit int, blanks bool) string {
 		if !(s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && blanks) {
 			piece = fmt.Sprintf(`\x%02x`, s[i])
 		}
-		if b.Len()+len(piece) > limit-len("...") && b.Len()+len(piece)+escapedLen(s[i+1:], limit, blanks) > limit {
+		if b.Len()+len(piece) > limit-len("...") &&
+			b.Len()+len(piece)+escapedLen(s[i+1:], limit, blanks) > limit {
 			b.WriteString("...")
 			break
 		}

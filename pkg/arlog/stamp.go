@@ -33,7 +33,8 @@ func (p *Parser) stamp(line []byte) (unix int64, rest []byte, ok bool) {
 	if line[4] == '/' {
 		last = &p.hours[1]
 	}
-	if string(line[:headLen]) == last.head && len(after) >= len(last.tail) && string(after[:len(last.tail)]) == last.tail {
+	if string(line[:headLen]) == last.head && len(after) >= len(last.tail) &&
+		string(after[:len(last.tail)]) == last.tail {
 		return last.start + within, after[len(last.tail):], true
 	}
 	tail := len(" ")

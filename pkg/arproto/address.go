@@ -49,7 +49,8 @@ func bare(text string) string {
 			return text
 		}
 		host, port = inside[:end], inside[end+1:]
-	} else if colon := strings.LastIndexByte(text, ':'); colon > strings.LastIndexByte(text, '.') && strings.Contains(text, ".") {
+	} else if colon := strings.LastIndexByte(text, ':'); colon > strings.LastIndexByte(text, '.') &&
+		strings.Contains(text, ".") {
 		// Only behind the dots of an IPv4 address can a port be told from the address:
 		// 2001:db8::8:22 is one.
 		host, port = text[:colon], text[colon:]

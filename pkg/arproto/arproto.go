@@ -1,5 +1,5 @@
 // Package arproto reads the calls that OSSEC and Wazuh make to an active
-// response, and answers them. It knows three protocols and tells them apart by
+// response, and answers them. It knows three protocols and distinguishes them by
 // what arrives, not by configuration:
 //
 //   - OSSEC: arguments `add|delete USER IP ALERTID RULEID LOCATION FILENAME`;
@@ -127,7 +127,8 @@ func ParseArgs(args []string) (*Request, error) {
 	}
 	r.Action = action
 	if len(args) < 3 {
-		return r, fmt.Errorf("too few arguments (%d): want add|delete USER IP [ALERTID RULEID ...]", len(args))
+		return r, fmt.Errorf("too few arguments (%d): want add|delete USER IP [ALERTID RULEID ...]",
+			len(args))
 	}
 	for i, arg := range args {
 		if len(arg) > maxArg {

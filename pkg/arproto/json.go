@@ -80,7 +80,9 @@ func (r *Request) fromWazuh5(doc object, addressFields []string) error {
 	if extra := doc.text("wazuh.active_response.extra_arguments"); extra != "" {
 		r.ExtraArgs = []string{extra}
 	}
-	r.Timeout = seconds(doc.text("wazuh.active_response.stateful_timeout"))
+	if kind := doc.text("wazuh.active_response.type"); kind == "" || kind == "stateful" {
+		r.Timeout = seconds(doc.text("wazuh.active_response.stateful_timeout"))
+	}
 	r.fromAlert(doc)
 	r.AgentID, r.AgentName = doc.text("wazuh.agent.id"), doc.text("wazuh.agent.name")
 	r.User = present(doc.text("user.name"))
@@ -93,7 +95,8 @@ func (r *Request) fromWazuh5(doc object, addressFields []string) error {
 		return fmt.Errorf("unknown command %s: want enable or disable", Quote(command))
 	}
 	if at := slices.Index(addressFields, wazuh5Address); at > 0 {
-		addressFields = append([]string{wazuh5Address}, slices.Delete(slices.Clone(addressFields), at, at+1)...)
+		addressFields = append([]string{wazuh5Address},
+			slices.Delete(slices.Clone(addressFields), at, at+1)...)
 	}
 	return r.address(doc, addressFields)
 }
@@ -204,7 +207,8 @@ func (o object) has(path string) bool {
 		if strings.HasPrefix(key, path+".") {
 			return true
 		}
-		if inner, ok := o[key].(map[string]any); ok && strings.HasPrefix(path, key+".") && object(inner).has(path[len(key)+1:]) {
+		if inner, ok := o[key].(map[string]any); ok && strings.HasPrefix(path, key+".") &&
+			object(inner).has(path[len(key)+1:]) {
 			return true
 		}
 	}

@@ -66,7 +66,8 @@ func parseOne(s string) (value, error) {
 	case strings.HasPrefix(s, "!"):
 		return value{}, fmt.Errorf("%w: exceptions with ! are not known", ErrBadEntry)
 	case strings.HasPrefix(s, "^"):
-		return value{}, fmt.Errorf("%w: patterns are not known, write it as a network (10.0.0.0/8)", ErrBadEntry)
+		return value{}, fmt.Errorf("%w: patterns are not known, write it as a network (10.0.0.0/8)",
+			ErrBadEntry)
 	case strings.Contains(s, "/"):
 		p, err := parseNetwork(s)
 		return value{prefix: p}, err

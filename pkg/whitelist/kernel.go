@@ -93,7 +93,8 @@ func leadsAway(addr netip.Addr, way netlink.Answer) bool {
 	switch {
 	case errors.Is(way.Err, unix.ENETUNREACH): // not even a default route leads there
 		return true
-	case errors.Is(way.Err, unix.EINVAL), errors.Is(way.Err, unix.EHOSTUNREACH), errors.Is(way.Err, unix.EACCES):
+	case errors.Is(way.Err, unix.EINVAL), errors.Is(way.Err, unix.EHOSTUNREACH),
+		errors.Is(way.Err, unix.EACCES):
 		return true // blackhole, unreachable, prohibit: null-routed already
 	case len(way.Message) < unix.SizeofRtMsg:
 		return false
@@ -104,7 +105,8 @@ func leadsAway(addr netip.Addr, way netlink.Answer) bool {
 	}
 	var hops List
 	hops.addRouteGateways(way.Message[message.Len():])
-	return len(hops.networks) > 0 && !slices.ContainsFunc(hops.networks, func(n network) bool { return n.prefix.Addr() == addr })
+	return len(hops.networks) > 0 && !slices.ContainsFunc(hops.networks,
+		func(n network) bool { return n.prefix.Addr() == addr })
 }
 
 // addRouteGateways reads the attributes of one route or of one hop of it (rtnetlink(7)).

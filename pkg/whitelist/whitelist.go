@@ -46,7 +46,7 @@ type Resolver interface {
 type network struct {
 	prefix       netip.Prefix
 	text, source string
-	line         int // in the file source, 0 when source tells all
+	line         int // in the file source, 0 when source is enough
 }
 
 func (n network) match() Match {
@@ -66,8 +66,8 @@ type Match struct {
 
 func (m Match) String() string { return fmt.Sprintf("%s (%s)", m.Entry, m.Source) }
 
-// Add adds an entry in any of the forms of parseEntry. source tells a person where
-// it stands. A broken entry is also kept for Faults; what is sound in it counts.
+// Add adds an entry in any of the forms of parseEntry. source says where it
+// stands, in messages. A broken entry is also kept for Faults; what is sound in it counts.
 func (l *List) Add(text, source string) error {
 	text = strings.TrimSpace(text)
 	values, faults := parseEntry(text)
@@ -220,7 +220,7 @@ func (l *List) scanFile(path string, visit func(network) bool) []host {
 
 var errLongLine = errors.New("line is longer than 65536 bytes") // maxLine
 
-// readLine returns the next line. One that is too long is passed over with errLongLine.
+// readLine returns the next line. One that is too long is skipped with errLongLine.
 func readLine(r *bufio.Reader) (string, error) {
 	line, more, err := r.ReadLine()
 	if !more {
@@ -291,7 +291,8 @@ func (l *List) resolve(ctx context.Context, hosts []host, visit func(host, []net
 				return
 			}
 			if a.err != nil && !noAddress(a.err) {
-				l.faults = append(l.faults, fmt.Errorf("%s: resolving whitelist entry %q: %w", a.source, a.name, a.err))
+				l.faults = append(l.faults,
+					fmt.Errorf("%s: resolving whitelist entry %q: %w", a.source, a.name, a.err))
 			}
 		case <-ctx.Done():
 			l.faults = append(l.faults, fmt.Errorf("resolving whitelist host names: not all answered within %s", timeout))

@@ -14,7 +14,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-// ErrReported marks a failure that has been told already.
+// ErrReported marks a failure that has been reported already.
 var ErrReported = errors.New("reported")
 
 // Result turns the exit status of a command into what its action returns.
@@ -57,8 +57,8 @@ func (l Line) App() *cli.App {
 	}
 }
 
-// Run runs the app and returns the exit status. A mistake in the words of a command is told
-// as one of the program's own is, and a command whose ArgsUsage names no argument takes none.
+// Run runs the app and returns the exit status. A mistake in the words of a command is
+// reported as one of the program's own, and a command whose ArgsUsage names no argument takes none.
 func (l Line) Run(ctx context.Context, frame *cli.App, args []string) int {
 	for _, c := range frame.Commands {
 		c.OnUsageError = frame.OnUsageError
@@ -92,16 +92,17 @@ func (l Line) usage() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// UsageError tells a mistake in the words.
+// UsageError reports a mistake in the words.
 func (l Line) UsageError(err error) error {
 	l.Complain(fmt.Errorf("%w (see %s --help)", err, l.Name))
 	return ErrReported
 }
 
-// noArguments tells of an argument where there is to be none.
+// noArguments reports an argument where none is allowed.
 func (l Line) noArguments(c *cli.Context) error {
 	if !c.Args().Present() {
 		return nil
 	}
-	return l.UsageError(fmt.Errorf("%s takes no arguments, found %s", c.Command.Name, arproto.Quote(c.Args().First())))
+	return l.UsageError(fmt.Errorf("%s takes no arguments, found %s", c.Command.Name,
+		arproto.Quote(c.Args().First())))
 }

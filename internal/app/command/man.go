@@ -31,7 +31,8 @@ func ManCommand(text ManText) *cli.Command {
 // Write writes the page in the man(7) macros, section 8.
 func ManWrite(w io.Writer, frame *cli.App, text ManText) error {
 	p := &page{}
-	p.line(`.TH %s 8 "" "ossec\-ar" "Active responses for OSSEC and Wazuh"`, strings.ToUpper(escape(text.Name)))
+	p.line(`.TH %s 8 "" "ossec\-ar" "Active responses for OSSEC and Wazuh"`,
+		strings.ToUpper(escape(text.Name)))
 	p.section("NAME")
 	p.line(`%s \- %s`, escape(text.Name), escape(frame.Usage))
 	p.section("SYNOPSIS")

@@ -122,7 +122,7 @@ func (f *Fake) sorted() []netip.Addr {
 	return addrs
 }
 
-// enter notes the call, fails as it was told to, and locks.
+// enter notes the call, fails as configured, and locks.
 func (f *Fake) enter(ctx context.Context, method string, addrs ...netip.Addr) (unlock func(), err error) {
 	if f.Before != nil {
 		if err := f.Before(ctx, method, addrs...); err != nil {

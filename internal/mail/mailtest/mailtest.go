@@ -1,21 +1,14 @@
-// Package mailtest is an SMTP server in the test's process that does as it is told, and takes the
-// mails that it gets apart. Tests of mail and notify share it.
+// Package mailtest is an SMTP server in the test's process that answers as configured and parses the
+// mails that it receives. Tests of mail and notify share it.
 package mailtest
 
 import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/pbkdf2"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -34,7 +27,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 )
 
@@ -45,10 +37,11 @@ type Server struct {
 	port int
 	got  chan Received
 
-	mu        sync.Mutex
-	OnRcpt    func(to string) error
-	OnData    func(r io.Reader) error // in place of reading it all; the mail counts as received when it returns nil
-	CutAfter  int                     // > 0: hang up after so many bytes of a mail
+	mu     sync.Mutex
+	OnRcpt func(to string) error
+	// in place of reading it all; the mail counts as received when it returns nil
+	OnData    func(r io.Reader) error
+	CutAfter  int // > 0: hang up after so many bytes of a mail
 	Mechs     []string
 	Count     string // of SCRAM's iterations
 	user      string // who logged in last
@@ -116,15 +109,18 @@ func Certificate(t *testing.T) (*tls.Config, string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"mail.test"}, IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:    time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"mail.test"}, IsCA: true,
+		BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, path
@@ -194,124 +190,6 @@ func (s *session) Data(r io.Reader) error {
 	s.mail.Raw = raw.Bytes()
 	s.server.got <- s.mail
 	return nil
-}
-
-func (s *session) AuthMechanisms() []string {
-	s.server.mu.Lock()
-	defer s.server.mu.Unlock()
-	return s.server.Mechs
-}
-
-func (s *session) Auth(Mech string) (sasl.Server, error) {
-	good := func(user, password string) error {
-		if user != User || password != Password {
-			return &smtp.SMTPError{Code: 535, Message: "no"}
-		}
-		s.server.Set(func(m *Server) { m.user, m.Mech = user, Mech })
-		return nil
-	}
-	switch Mech {
-	case "PLAIN":
-		return sasl.NewPlainServer(func(_, user, password string) error { return good(user, password) }), nil
-	case "LOGIN":
-		return &loginServer{good: good}, nil
-	case "CRAM-MD5":
-		return &cramServer{good: good}, nil
-	case "SCRAM-SHA-256":
-		s.server.mu.Lock()
-		defer s.server.mu.Unlock()
-		return &scramServer{good: good, Count: s.server.Count}, nil
-	}
-	return nil, smtp.ErrAuthUnknownMechanism
-}
-
-type loginServer struct {
-	good  func(user, password string) error
-	words []string
-	asked int
-}
-
-func (l *loginServer) Next(response []byte) ([]byte, bool, error) {
-	if l.asked > 0 {
-		l.words = append(l.words, string(response))
-	}
-	if l.asked++; l.asked <= 2 {
-		return []byte([]string{"Username:", "Password:"}[l.asked-1]), false, nil
-	}
-	return nil, true, l.good(l.words[0], l.words[1])
-}
-
-type cramServer struct {
-	good  func(user, password string) error
-	asked bool
-}
-
-const challenge = "<1896.697170952@mail.test>"
-
-func (c *cramServer) Next(response []byte) ([]byte, bool, error) {
-	if !c.asked {
-		c.asked = true
-		return []byte(challenge), false, nil
-	}
-	user, digest, _ := strings.Cut(string(response), " ")
-	mac := hmac.New(md5.New, []byte(Password))
-	mac.Write([]byte(challenge))
-	if digest != hex.EncodeToString(mac.Sum(nil)) {
-		return nil, true, c.good(user, "")
-	}
-	return nil, true, c.good(user, Password)
-}
-
-// scramServer is SCRAM-SHA-256 (RFC 5802, RFC 7677) with a Count of iterations that may be
-// no number.
-type scramServer struct {
-	good                           func(user, password string) error
-	Count                          string
-	step                           int
-	user, clientFirst, serverFirst string
-}
-
-func (s *scramServer) Next(response []byte) ([]byte, bool, error) {
-	s.step++
-	switch s.step {
-	case 1:
-		return []byte{}, false, nil
-	case 2:
-		s.clientFirst, _ = strings.CutPrefix(string(response), "n,,")
-		name, nonce, _ := strings.Cut(s.clientFirst, ",r=")
-		s.user, _ = strings.CutPrefix(name, "n=")
-		s.serverFirst = "r=" + nonce + "more,s=" + base64.StdEncoding.EncodeToString([]byte("salt")) + ",i=" + s.Count
-		return []byte(s.serverFirst), false, nil
-	case 3:
-		return s.prove(string(response))
-	}
-	return nil, true, s.good(s.user, Password)
-}
-
-// prove checks the client's proof and gives the server's.
-func (s *scramServer) prove(final string) ([]byte, bool, error) {
-	Count, err := strconv.Atoi(s.Count)
-	if err != nil {
-		return nil, true, err
-	}
-	salted, err := pbkdf2.Key(sha256.New, Password, []byte("salt"), Count, sha256.Size)
-	if err != nil {
-		return nil, true, err
-	}
-	sum := func(key []byte, text string) []byte {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(text))
-		return mac.Sum(nil)
-	}
-	bare, proof, _ := strings.Cut(final, ",p=")
-	dialogue := s.clientFirst + "," + s.serverFirst + "," + bare
-	key := sum(salted, "Client Key")
-	stored := sha256.Sum256(key)
-	subtle.XORBytes(key, key, sum(stored[:], dialogue))
-	if proof != base64.StdEncoding.EncodeToString(key) {
-		return nil, true, s.good(s.user, "")
-	}
-	return []byte("v=" + base64.StdEncoding.EncodeToString(sum(sum(salted, "Server Key"), dialogue))), false, nil
 }
 
 // Next waits for a mail.
@@ -412,5 +290,6 @@ func unquote(t *testing.T, r io.Reader) string {
 // Conf returns an ossec.conf that names the server; more goes into its <global>.
 func (s *Server) Conf(more string) string {
 	return "<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>127.0.0.1</smtp_server><smtp_port>" +
-		strconv.Itoa(s.port) + "</smtp_port><email_from>ossec@web.example.org</email_from>" + more + "</global></ossec_config>\n"
+		strconv.Itoa(s.port) + "</smtp_port><email_from>ossec@web.example.org</email_from>" + more +
+		"</global></ossec_config>\n"
 }

@@ -71,8 +71,9 @@ func generate(path string, s shape) (err error) {
 }
 
 var (
-	programs = []string{"firewall-drop.sh", "firewall-drop.sh", "firewall-drop.sh", "host-deny.sh", "custom-firewall-drop.sh"}
-	rules    = []string{"5712", "5712", "5712", "5720", "31151", "31152", "31153", "31103", "5711"}
+	programs = []string{"firewall-drop.sh", "firewall-drop.sh", "firewall-drop.sh", "host-deny.sh",
+		"custom-firewall-drop.sh"}
+	rules = []string{"5712", "5712", "5712", "5720", "31151", "31152", "31153", "31103", "5711"}
 )
 
 func block(random *rand.Rand, s shape, now time.Time, n int) arlog.Entry {
@@ -87,7 +88,8 @@ func block(random *rand.Rand, s shape, now time.Time, n int) arlog.Entry {
 	case 0:
 		e.Status, e.Message = arlog.StatusSkip, arlog.Skipped(addr, "whitelisted by 10.0.0.0/8 (ossec.conf)")
 	case 1:
-		e.Status, e.Message = arlog.StatusError, arlog.Failed(errors.New("adding drop rule: iptables: exit status 4"))
+		e.Status, e.Message = arlog.StatusError,
+			arlog.Failed(errors.New("adding drop rule: iptables: exit status 4"))
 	default:
 		if e.Wazuh = random.Float64() < s.wazuh; e.Wazuh {
 			e.JSON = request(e, "add")
@@ -100,7 +102,8 @@ func block(random *rand.Rand, s shape, now time.Time, n int) arlog.Entry {
 func attacker(n int) netip.Addr {
 	r := rand.New(rand.NewPCG(3, uint64(n)))
 	if n%20 == 19 {
-		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(r.Uint32()), byte(r.Uint32()), 0, byte(n), 15: 1})
+		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(r.Uint32()),
+			byte(r.Uint32()), 0, byte(n), 15: 1})
 	}
 	v := r.Uint32()
 	return netip.AddrFrom4([4]byte{byte(1 + v>>24%223), byte(v >> 16), byte(v >> 8), byte(v)})

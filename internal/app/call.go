@@ -22,8 +22,8 @@ type Call struct {
 	// ByHand reports that a person typed it: he is answered on standard output.
 	ByHand bool
 	DryRun bool // only say what would be done
-	// Daemon is OSSEC's or Wazuh's daemon that called, as it was in the beginning; nil for any
-	// other caller.
+	// Daemon is OSSEC's or Wazuh's daemon that called, found before anything else is done; nil for
+	// any other caller.
 	Daemon *lease.Daemon
 
 	Settings config.Config
@@ -31,41 +31,41 @@ type Call struct {
 	SettingsFault error
 }
 
-// Serve reads how the program was called and returns its exit status. A request of OSSEC (by
-// arguments), of Wazuh (JSON on standard input) or of a person (`add|delete ADDRESS`) goes to
-// handle. All other words are ossec-ar's, which takes the place of this process; toTool goes before
-// them.
-func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
+// ReadCall reads how the program was called. A request of OSSEC (by arguments), of Wazuh (JSON on
+// standard input) or of a person (`add|delete ADDRESS`) is returned; what is wrong with it stands in
+// its Fault. Anything else is done with, and asked is false and status the exit status: words are
+// ossec-ar's, which takes the place of this process, with toTool before them.
+func (p *Program) ReadCall(toTool ...string) (c Call, asked bool, status int) {
 	args := p.Arguments()
-	var c Call
 	switch {
 	case len(args) == 0 && !p.StdinTerminal:
 		p.KeepWriting()
 		c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
 		p.loadSettings(&c)
 		c.Conn = arproto.NewConn(p.Stdin, p.Stdout)
-		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration, c.Settings.Wazuh.AddressFields)
+		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration,
+			c.Settings.Wazuh.AddressFields)
 		c.Request, c.Fault = *request, err
-		return handle(c)
+		return c, true, 0
 	case len(args) == 0 || slices.Contains([]string{"help", "--help", "-h"}, args[0]):
-		return p.usage()
+		return c, false, p.usage()
 	case slices.Contains([]string{"version", "--version", "-v"}, args[0]):
 		fmt.Fprintf(p.Stdout, "%s version %s\n", p.Name, Version)
-		return ExitOK
+		return c, false, ExitOK
 	}
 	c.DryRun = args[0] == "--dry-run"
 	if c.DryRun {
 		args = args[1:]
 	}
 	if len(args) == 0 || !isAction(args[0]) {
-		return p.RunTool(append(slices.Clone(toTool), p.Arguments()...)...)
+		return c, false, p.RunTool(append(slices.Clone(toTool), p.Arguments()...)...)
 	}
 	c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
 	c.ByHand = c.DryRun || len(args) <= 2 && c.Daemon == nil
 	if c.Daemon == nil {
 		if err := p.mistake(args, c.ByHand); err != nil {
 			p.Complain(err)
-			return ExitFailed
+			return c, false, ExitFailed
 		}
 	}
 	if !c.ByHand {
@@ -77,7 +77,7 @@ func (p *Program) Serve(handle func(Call) int, toTool ...string) int {
 	p.loadSettings(&c)
 	request, err := arproto.ParseArgs(args)
 	c.Request, c.Fault = *request, err
-	return handle(c)
+	return c, true, 0
 }
 
 func (p *Program) loadSettings(c *Call) { c.Settings, c.SettingsFault = config.Load(p.Home.Settings()) }
@@ -104,7 +104,8 @@ func (p *Program) mistake(args []string, byHand bool) error {
 			p.Name, action, arproto.Quote(user))
 	}
 	if _, err := arproto.ParseAddr(user); err == nil {
-		return fmt.Errorf("%s takes one address (found %s in the place of the user)", action, arproto.Quote(user))
+		return fmt.Errorf("%s takes one address (found %s in the place of the user)",
+			action, arproto.Quote(user))
 	}
 	return nil
 }
@@ -121,7 +122,8 @@ func (c *Call) NoAddress() error {
 	if fields == nil {
 		fields = arproto.DefaultAddressFields()
 	}
-	return fmt.Errorf("no address in the request: none of wazuh.address_fields holds one (%s)", strings.Join(fields, ", "))
+	return fmt.Errorf("no address in the request: none of wazuh.address_fields holds one (%s)",
+		strings.Join(fields, ", "))
 }
 
 // usage prints how a response is called.
