@@ -8,9 +8,9 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
-// Inspect returns what is wrong with all that blocks rest on, for `ossec-ar check`. It changes
-// nothing; what is looked at is in the kernel and not below the root that is given.
-func (e *Firewall) Inspect(ctx context.Context, _ string) (found []enforcer.Finding) {
+// Inspect returns what is wrong with all that blocks rest on, for `ossec-ar check`: in the kernel, and
+// in saved rules below root. It changes nothing.
+func (e *Firewall) Inspect(ctx context.Context, root string) (found []enforcer.Finding) {
 	ctx, cancel := e.within(ctx, whole)
 	defer cancel()
 	for _, v6 := range []bool{false, true} {
@@ -20,7 +20,7 @@ func (e *Firewall) Inspect(ctx context.Context, _ string) (found []enforcer.Find
 		}
 		s.kernel.close()
 	}
-	return found
+	return append(found, saved(root)...)
 }
 
 func (s *side) inspect(ctx context.Context) []enforcer.Finding {
