@@ -761,10 +761,18 @@ install_suite() {
 	fi
 	label_all
 	did "installed into $home/active-response/bin"
+	refresh_names
 	[ "$configure" = no ] || configure_ossec
 	if [ "$restart" = yes ] && [ -n "$(ls "$root"/bin/*-control 2>/dev/null)" ]; then
 		say "restart OSSEC or Wazuh when it suits you: its daemon finds a new executable only then"
 	fi
+}
+
+# refresh_names asks for the host names on the whitelist, which count from then on. DNS may be silent
+# by now; the job of each minute tries again.
+refresh_names() {
+	[ -z "$destdir" ] && [ "$dry_run" = no ] && ours_plain ossec-ar || return 0
+	"$tool" --home "$home" whitelist refresh >/dev/null 2>&1 || true
 }
 
 # remove_programs also puts back what an interrupted run had just moved aside.

@@ -214,7 +214,8 @@ func (t *tool) commands() []*cli.Command {
 			onResponse, onProgram, asJSON),
 		t.word("show", "ADDRESS", "everything about one address", 1, 1, inquiry{t}.show, onResponse),
 		t.word("block", "ADDRESS...", "block by hand", 1, -1, byHand{t}.block, onResponse, forTime,
-			&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"}, dryRun),
+			&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"},
+			&cli.BoolFlag{Name: "force", Usage: "also the address that your own SSH session comes from"}, dryRun),
 		t.word("unban", "ADDRESS...", "free addresses, whoever holds them", 1, -1,
 			byHand{t}.unban, onResponse, dryRun),
 		t.word("flush", "", "free all addresses", 0, 0, many{t}.flush, onResponse, onProgram, dryRun),
@@ -304,5 +305,6 @@ var synonyms = map[string]string{
 	"ls": "list", "blocked": "list", "banned": "list", "info": "show", "clear": "flush",
 	"restore": "repair", "reconcile": "repair", "expire": "maintain", "allow": "whitelist",
 	"ignoreip": "whitelist",
-	"load":     "import", "dump": "export", "setup": "configure", "doctor": "check", "queue": "mail", "?": "help",
+	"load":     "import", "dump": "export", "setup": "configure", "doctor": "check",
+	"queue": "mail", "?": "help",
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/record"
@@ -52,7 +53,10 @@ func (t upkeep) maintain(c *cli.Context) int {
 	}
 	defer lock.Release()
 	done := maintained{At: t.Now().UTC()}
-	var failed error
+	_, failed := neverblock.Refresh(ctx, t.Home, t.settings.Whitelist, t.Resolver, t.Now())
+	if failed != nil {
+		t.Complain(failed)
+	}
 	warned := false
 	for _, kind := range t.chosen {
 		r, err := t.open(kind, false)
@@ -131,7 +135,7 @@ func (t upkeep) maintainOne(ctx context.Context, r *response, done *maintained) 
 			done.Ended++
 		}
 	}
-	never := t.never(ctx, func(faults []error) {
+	never := t.never(func(faults []error) {
 		for _, fault := range faults {
 			r.log.Warn(arproto.Request{}, fault)
 		}

@@ -62,16 +62,15 @@ const tries = 3
 // isFinal reports whether another try would fail, too. The legacy iptables exits with 4 when it has
 // waited for its lock in vain, or may not do what it should; the one over nf_tables also when
 // somebody took away what it works on (1.8.9).
-func (s *side) isFinal(ctx context.Context, err error) bool {
+func (t *tool) isFinal(ctx context.Context, err error) bool {
 	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) ||
-		errors.Is(err, errForeign) ||
-		s.variant != overNFT && exec.Status(err) == 4
+		errors.Is(err, errForeign) || t.variant != overNFT && exec.Status(err) == 4
 }
 
 // tryAgain calls work until it succeeds.
-func (s *side) tryAgain(ctx context.Context, work func() error) (err error) {
+func (t *tool) tryAgain(ctx context.Context, work func() error) (err error) {
 	for range tries {
-		if err = work(); s.isFinal(ctx, err) {
+		if err = work(); t.isFinal(ctx, err) {
 			break
 		}
 	}

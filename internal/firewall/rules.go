@@ -16,7 +16,7 @@ type rules struct{ *side }
 func (r rules) name() string { return "chain " + Chain + " of " + filepath.Base(r.program) }
 
 func (r rules) describe(addr netip.Addr) string {
-	return fmt.Sprintf("%s -A %s -s %s -j %s", r.familyName(""), Chain, addr, r.opts.Target)
+	return fmt.Sprintf("%s -A %s -s %s -j %s", familyName(r.v6, ""), Chain, addr, r.opts.Target)
 }
 
 // spec is the rule of one address, without its chain.

@@ -186,7 +186,9 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 		l.Blocks[i].Open = first(l.Faults)
 	}
 	if h, err := s.ipset().header(k); err == nil && s.isTooSmall(h) {
-		l.Faults = append(l.Faults, fmt.Sprintf("set %s is full and was made smaller than firewall.max_addresses allows", setName(s.v6)))
+		l.Faults = append(l.Faults,
+			fmt.Sprintf("set %s is full and was made smaller than firewall.max_addresses allows",
+				setName(s.v6)))
 	}
 	return l, nil
 }

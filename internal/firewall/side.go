@@ -59,7 +59,7 @@ type tool struct {
 func (e *Firewall) side(ctx context.Context, v6 bool) *side {
 	s := &side{opts: e.opts, v6: v6, kernel: &kernel{e.socket}}
 	var err error
-	s.tool, err = findTool(s.familyName(""), s.opts.ToolDirs)
+	s.tool, err = findTool(familyName(s.v6, ""), s.opts.ToolDirs)
 	byRules, bySet, byTable := rules{s}, set{s}, table{s}
 	if s.program != "" {
 		s.left = []backend{byRules, bySet, byTable}
@@ -104,8 +104,8 @@ func (s *side) places() []backend {
 }
 
 // familyName returns the name of the family's program: "iptables-legacy" for "-legacy".
-func (s *side) familyName(suffix string) string {
-	if s.v6 {
+func familyName(v6 bool, suffix string) string {
+	if v6 {
 		return "ip6tables" + suffix
 	}
 	return "iptables" + suffix
@@ -154,10 +154,10 @@ func variantOf(program string) variant {
 func (s *side) stray(ctx context.Context) *side {
 	other := &side{opts: s.opts, v6: s.v6, kernel: s.kernel}
 	if s.variant != legacy && kernelHasLegacyTable(s.opts.Proc, s.v6) {
-		other.tool, _ = findTool(s.familyName("-legacy"), s.opts.ToolDirs)
+		other.tool, _ = findTool(familyName(s.v6, "-legacy"), s.opts.ToolDirs)
 	}
 	if s.variant != overNFT && other.program == "" && s.kernelHasNFTChain(ctx) {
-		other.tool, _ = findTool(s.familyName("-nft"), s.opts.ToolDirs)
+		other.tool, _ = findTool(familyName(s.v6, "-nft"), s.opts.ToolDirs)
 	}
 	if other.program == "" || other.restore == "" || other.variant == unknownVariant {
 		return nil

@@ -99,26 +99,42 @@ func (b *batch) blockEach(addrs []netip.Addr) (blocked []netip.Addr) {
 	return blocked
 }
 
-// liftUnleased lifts the blocks of addrs that nobody leases, and returns them.
+// liftUnleased lifts the blocks of addrs that nobody leases, and returns them. Where nothing can
+// be written down, the lease of a block may be missing for that reason alone, and it stays.
 func (b *batch) liftUnleased(addrs []netip.Addr) (lifted []netip.Addr) {
 	b.inChunks(addrs, func(part []netip.Addr) error {
 		free, err := b.leased(part, false, nil)
 		if err != nil || len(free) == 0 {
 			return err
 		}
+		if err := b.Leases.Update(func(tx *lease.Tx) error { return b.markLifting(tx, free) }); err != nil {
+			return err
+		}
 		if err := b.Enforcer.UnblockAll(b.ctx, free); err != nil {
 			return err
 		}
 		lifted = append(lifted, free...)
-		return nil
+		return b.Leases.Update(func(tx *lease.Tx) error { return endAllLifted(tx, free) })
 	})
 	return lifted
+}
+
+// markLifting notes of blocks that nobody leases that they are being lifted.
+func (b *batch) markLifting(tx *lease.Tx, addrs []netip.Addr) error {
+	now := b.Now().UTC()
+	for _, addr := range addrs {
+		if err := tx.Put(lease.Lease{Addr: addr, Program: b.Kind.Name, Since: now, Renewed: now, State: lease.Lifting}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // leased returns those of addrs that somebody leases, or with want false those that nobody does:
 // calls may have changed that since they were compared. In waiting, if it is given, it marks those
 // of which a lease waits.
-func (b *batch) leased(addrs []netip.Addr, want bool, waiting map[netip.Addr]bool) (chosen []netip.Addr, err error) {
+func (b *batch) leased(addrs []netip.Addr, want bool,
+	waiting map[netip.Addr]bool) (chosen []netip.Addr, err error) {
 	err = b.Leases.View(func(tx *lease.Tx) error {
 		chosen = chosen[:0]
 		for _, addr := range addrs {

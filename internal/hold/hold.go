@@ -7,6 +7,7 @@
 package hold
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -78,20 +79,21 @@ type Taken struct {
 // whose block could not be made stays and waits, so that Repair tries again.
 func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	var t Taken
-	lock, err := h.Leases.LockAddr(l.Addr)
-	t.LeaseErr = err
+	lock, busy := h.Leases.LockAddr(l.Addr)
 	defer lock.Release()
-	known := enforcer.Unknown
-	if t.LeaseErr == nil {
-		known, t.Renewed, t.LeaseErr = h.take(&l)
+	known, renewed, err := h.take(&l) // also beside one that holds the lock for too long: what has no lease does not last
+	leased := err == nil
+	t.Renewed, t.LeaseErr = renewed, cmp.Or(err, busy)
+	if busy != nil {
+		known = enforcer.Unknown
 	}
 	t.Outcome, err = h.Enforcer.Block(ctx, l.Addr, known)
 	if errors.Is(err, enforcer.ErrFull) && h.makeRoom(ctx, l.Addr) {
 		t.Outcome, err = h.Enforcer.Block(ctx, l.Addr, enforcer.Unknown)
 	}
-	if err != nil && t.LeaseErr == nil {
+	if err != nil && leased {
 		l.State, l.Reason = lease.Waiting, err.Error()
-		t.LeaseErr = h.Leases.Update(func(tx *lease.Tx) error { return tx.Put(l) })
+		t.LeaseErr = cmp.Or(h.Leases.Update(func(tx *lease.Tx) error { return tx.Put(l) }), busy)
 	}
 	return t, err
 }
@@ -128,6 +130,8 @@ type Released struct {
 	Leased bool
 	// LeaseErr is what the leases suffered; the block was lifted all the same.
 	LeaseErr error
+	// StillLeased reports that a lease may be left of a block that was lifted.
+	StillLeased bool
 }
 
 // ErrRenewed says that a lease is no longer what it was when it was read.
@@ -159,13 +163,14 @@ func (h *Holder) Free(ctx context.Context, addr netip.Addr) (Released, error) {
 func (h *Holder) release(ctx context.Context, addr netip.Addr, mine func(lease.Lease) bool,
 	seen *lease.Lease) (Released, error) {
 	var r Released
-	lock, err := h.Leases.LockAddr(addr)
+	lock, busy := h.Leases.LockAddr(addr)
 	defer lock.Release()
-	if err == nil {
-		err = h.Leases.Update(func(tx *lease.Tx) error { return r.give(tx, addr, mine, seen) })
+	if busy != nil && seen != nil {
+		return r, busy
 	}
-	r.LeaseErr = err
-	if len(r.Others) > 0 || err != nil && seen != nil {
+	r.LeaseErr = h.Leases.Update(func(tx *lease.Tx) error { return r.give(tx, addr, mine, seen) })
+	if len(r.Others) > 0 || r.LeaseErr != nil && seen != nil {
+		r.LeaseErr = cmp.Or(r.LeaseErr, busy)
 		return r, nil
 	}
 	if err := h.Enforcer.Unblock(ctx, addr); err != nil {
@@ -174,6 +179,8 @@ func (h *Holder) release(ctx context.Context, addr netip.Addr, mine func(lease.L
 	if r.LeaseErr == nil && r.Leased {
 		r.LeaseErr = h.Leases.Update(func(tx *lease.Tx) error { return endLifted(tx, addr) })
 	}
+	r.StillLeased = r.LeaseErr != nil
+	r.LeaseErr = cmp.Or(r.LeaseErr, busy)
 	return r, nil
 }
 
@@ -221,6 +228,15 @@ func endLifted(tx *lease.Tx, addr netip.Addr) error {
 			if err := tx.Delete(addr, l.Program); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+func endAllLifted(tx *lease.Tx, addrs []netip.Addr) error {
+	for _, addr := range addrs {
+		if err := endLifted(tx, addr); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package hold_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 var now = time.Date(2026, 11, 23, 3, 27, 57, 0, time.UTC)
@@ -275,4 +277,64 @@ func TestReleaseSeen(t *testing.T) {
 		t.Errorf("released: %v", err)
 	}
 	wantBlocked(t, "renewed", fake, addr(1))
+}
+
+// TestRepairStillOpen: what packets still come by is not said to be blocked.
+func TestRepairStillOpen(t *testing.T) {
+	h, fake := newHolder(t, false)
+	take(t, h, "firewall-drop.sh", addr(1))
+	fake.Before = func(_ context.Context, method string, _ ...netip.Addr) error {
+		if method == "List" {
+			fake.Bypass() // again and again
+		}
+		return nil
+	}
+	if r, err := h.Repair(t.Context(), nobody); err == nil || len(r.Blocked) > 0 {
+		t.Errorf("repaired: %+v, %v", r, err)
+	}
+}
+
+// TestBusyAddress: beside a process that holds the lock of an address for too long, it is
+// leased and given back all the same, and the lock is reported.
+func TestBusyAddress(t *testing.T) {
+	h, fake := newHolder(t, false)
+	h.Leases.Wait = time.Millisecond
+	lock, err := h.Leases.LockAddr(addr(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	taken, err := h.Take(t.Context(), lease.Lease{Addr: addr(1), Program: "firewall-drop.sh", Since: now, Renewed: now})
+	if err != nil || !errors.Is(taken.LeaseErr, state.ErrLocked) {
+		t.Errorf("taken: %+v, %v", taken, err)
+	}
+	wantBlocked(t, "taken", fake, addr(1))
+	if on, err := h.On(addr(1)); err != nil || len(on) != 1 || on[0].State != lease.Held {
+		t.Errorf("leases: %+v, %v", on, err)
+	}
+	released, err := h.Release(t.Context(), addr(1), "firewall-drop.sh")
+	if err != nil || !errors.Is(released.LeaseErr, state.ErrLocked) || released.StillLeased {
+		t.Errorf("released: %+v, %v", released, err)
+	}
+	wantBlocked(t, "released", fake, []netip.Addr{}...)
+	if on, err := h.On(addr(1)); err != nil || len(on) != 0 {
+		t.Errorf("leases: %+v, %v", on, err)
+	}
+}
+
+// TestRepairReadOnly: where no lease can be written, a block without one stays.
+func TestRepairReadOnly(t *testing.T) {
+	h, fake := newHolder(t, false)
+	take(t, h, "firewall-drop.sh", addr(1))
+	fake.Put(addr(2))
+	h.Leases.Wait = time.Millisecond
+	lock, err := state.Exclusive(h.Leases.Path()+".lock", 0) // nobody can write now
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	if _, err := h.Repair(t.Context(), nobody); err == nil {
+		t.Error("no error")
+	}
+	wantBlocked(t, "repaired", fake, addr(1), addr(2))
 }

@@ -2,6 +2,8 @@ package notice
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
@@ -41,12 +43,16 @@ func QueueReport(p *app.Program, subject, text, html string) error {
 // open, and returns config.ErrMailUnset when neither says. It checks nothing else: the
 // deliverer does, and logs what it finds.
 func fill(home ossec.Home, m *config.Mail) error {
-	base, _ := ossec.ReadMail(home.Conf()) // what could be read counts
+	base, err := ossec.ReadMail(home.Conf()) // what could be read counts
 	if len(m.To) == 0 {
 		m.To = base.To
 	}
 	if m.Server == "" {
 		m.Server = base.Server
 	}
-	return config.MailUnset(m.Server, len(m.To)+len(m.Routes))
+	unset := config.MailUnset(m.Server, len(m.To)+len(m.Routes))
+	if unset == nil || err == nil || errors.Is(err, os.ErrNotExist) || errors.Is(err, ossec.ErrBrokenConf) {
+		return unset
+	}
+	return fmt.Errorf("%w: %w", unset, err)
 }
