@@ -55,7 +55,7 @@ func (s *side) fallBack(ctx context.Context, err error) bool {
 	case s.variant == legacy && exec.Status(err) == statusNoTable && hasNFT:
 		s.used, s.left = table{s}, nil
 	case s.variant == overNFT && !hasNFT && nftErr == nil:
-		other, findErr := findTool(s.familyName("-legacy"), s.opts.ToolDirs)
+		other, findErr := findTool(familyName(s.v6, "-legacy"), s.opts.ToolDirs)
 		if findErr != nil {
 			return false
 		}
@@ -99,7 +99,7 @@ func (s *side) cause(err error) (cause, mend string) {
 	case s.variant == overNFT || s.program == "":
 		return "", s.load("nf_tables", "nft_compat")
 	}
-	return "", s.load(s.familyName("")[:len(s.familyName(""))-1] + "_filter") // iptable_filter, ip6table_filter
+	return "", s.load(strings.TrimSuffix(familyName(s.v6, ""), "s") + "_filter") // as ip6table_filter
 }
 
 // load returns how kernel modules are loaded here.
