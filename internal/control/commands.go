@@ -178,6 +178,12 @@ func (t *tool) word(name, operands, usage string, least, most int, run func(*cli
 	}
 }
 
+// hidden is for a command that no person calls.
+func hidden(c *cli.Command) *cli.Command {
+	c.Hidden = true
+	return c
+}
+
 // examples are how commands are used.
 var examples = map[string]string{
 	"list":     "ossec-ar list\nossec-ar list 203.0.113.7\nossec-ar list --response firewall-drop --program firewall-drop.sh\nossec-ar list --json | jq '.addresses[].address'",
@@ -225,6 +231,7 @@ func (t *tool) commands() []*cli.Command {
 			0, upkeep{t}.repair, onResponse, dryRun),
 		t.word("maintain", "", "the job of each minute: repair, end what is over, deliver mail; silent",
 			0, 0, upkeep{t}.maintain),
+		hidden(t.word("prepare", "", "at boot: make what saved firewall rules may name, empty", 0, 0, upkeep{t}.prepare)),
 		whitelisting{t}.command(), checking{t}.command(), t.mail(),
 		t.configure(),
 		t.word("completion", "bash|zsh|fish", "print the completion for a shell", 1, 1, completing{t}.script),

@@ -95,6 +95,31 @@ func (t upkeep) maintain(c *cli.Context) int {
 	return app.ExitOK
 }
 
+// preparer is an enforcer for whose blocks others may have saved rules that name sets or chains,
+// which Prepare makes, empty.
+type preparer interface {
+	Prepare(ctx context.Context) error
+}
+
+// prepare is for the boot, before saved firewall rules are loaded.
+func (t upkeep) prepare(c *cli.Context) int {
+	status := app.ExitOK
+	opened, failed := t.openAll(true)
+	if failed {
+		status = app.ExitFailed
+	}
+	for _, r := range opened {
+		p, is := r.Enforcer.(preparer)
+		if !is || !r.used() {
+			continue
+		}
+		if err := p.Prepare(c.Context); err != nil {
+			status = t.fail(r.about(err))
+		}
+	}
+	return status
+}
+
 // maintainOne ends what is over first, so that it is not blocked again.
 func (t upkeep) maintainOne(ctx context.Context, r *response, done *maintained) error {
 	if err := r.Salvage(); err != nil {

@@ -123,7 +123,8 @@ func TestSetRuleStands(t *testing.T) {
 		"-A OSSEC_AR -j RETURN\n-A OSSEC_AR -m set --match-set ossec_ar4 src -j DROP":                 false,
 		"-A OSSEC_AR -s 192.0.2.1/32 -j RETURN\n-A OSSEC_AR -m set --match-set ossec_ar4 src -j DROP": true,
 	} {
-		if got := setRuleStands(mustParse(t, text)[Chain], "ossec_ar4", "DROP"); got != want {
+		all := mustParse(t, text)
+		if got := look(all.look).setRuleStands(all[Chain], "ossec_ar4", "DROP"); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}

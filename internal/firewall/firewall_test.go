@@ -351,13 +351,32 @@ func TestMend(t *testing.T) {
 	}
 }
 
-func TestMendPass(t *testing.T) {
-	h := newHost(t, "xtables-legacy-multi", fakePrograms...)
-	e := h.firewall(IPTables)
-	block(t, e, v4, enforcer.Known{})
-	h.run("iptables -I OSSEC_AR -j RETURN")
-	if l := list(t, e); len(l.Faults) != 1 || l.Blocks[0].Open != "rule 1 of OSSEC_AR lets all packets by" {
-		t.Errorf("listed %+v", l)
+// TestMendOrder: a rule in our chain that accepts stays, behind all of ours.
+func TestMendOrder(t *testing.T) {
+	for _, backend := range []string{IPTables, IPSet, Auto} {
+		for _, accept := range []string{"-m tcp -j RETURN", "-p tcp -j ACCEPT"} {
+			h := newHost(t, "xtables-legacy-multi", fakePrograms...)
+			e := h.firewall(backend, func(o *Options) { o.MaxRules = 1 })
+			for i := range 3 {
+				block(t, e, addr(i+1), enforcer.Known{Others: i})
+			}
+			h.run("iptables -I OSSEC_AR 1 " + accept)
+			l := list(t, e)
+			for _, b := range l.Blocks {
+				if want := map[bool]string{true: "rule 1 of OSSEC_AR accepts", false: "OSSEC_AR does not drop set ossec_ar4"}[backend == IPTables || backend == Auto && b.Addr == addr(1)]; b.Open != want {
+					t.Errorf("%s: %s is open: %q, want %q", backend, b.Addr, b.Open, want)
+				}
+			}
+			if changes, err := e.Mend(t.Context()); err != nil || len(changes) == 0 {
+				t.Errorf("%s: Mend: %q, %v", backend, changes, err)
+			}
+			if l := list(t, e); len(l.Faults) > 0 || len(l.Blocks) != 3 {
+				t.Errorf("%s: after Mend: %+v", backend, l)
+			}
+			if got := h.run("iptables -S OSSEC_AR"); !strings.HasSuffix(strings.ReplaceAll(got, " -c 2 120", ""), "-A OSSEC_AR "+accept+"\n") {
+				t.Errorf("%s: rules:\n%s", backend, got)
+			}
+		}
 	}
 }
 
