@@ -277,6 +277,8 @@ programs="ossec-ar firewall-drop host-deny route-null email-notification respons
 blocking="firewall-drop host-deny route-null"
 timers="ossec-ar-maintain.timer ossec-ar-stats.timer"
 maintain_timer=ossec-ar-maintain.timer
+prepare=ossec-ar-prepare.service # what saved firewall rules name is there at boot; beside cron, too
+units_dir=/etc/systemd/system
 
 # links PROGRAM prints the other names of a program.
 links() {
@@ -636,40 +638,52 @@ choose_schedule() {
 
 install_schedule() {
 	if [ "$schedule" = cron ]; then
-		remove_units
+		# shellcheck disable=SC2086 # one unit a word
+		remove_units $timers
 		place 0644 "$source/contrib/cron/ossec-ar" /etc/cron.d/ossec-ar
 		if [ -z "$destdir" ] && ! have cron && ! have crond; then
 			say "cron is missing, which runs /etc/cron.d/ossec-ar: install it, or use --systemd"
 		fi
+		! systemd_runs || add_units $prepare
 		return
 	fi
 	displace /etc/cron.d/ossec-ar
-	for unit in "$source"/contrib/systemd/ossec-ar-*; do
-		place 0644 "$unit" "/etc/systemd/system/$(basename "$unit")"
+	# shellcheck disable=SC2086
+	add_units $timers $prepare
+}
+
+# add_units UNIT... puts units where systemd finds them, with the services of timers, and enables them.
+add_units() {
+	for unit in "$@"; do
+		for file in "$source/contrib/systemd/${unit%.*}".*; do
+			place 0644 "$file" "$units_dir/$(basename "$file")"
+		done
 	done
 	if systemd_runs; then
 		run systemctl daemon-reload
-		# shellcheck disable=SC2086 # one unit a word
-		quietly systemctl --quiet enable --now $timers
+		quietly systemctl --quiet enable --now "$@"
 	else
-		# shellcheck disable=SC2086
-		quietly systemctl --quiet --root="$destdir/" enable $timers
+		quietly systemctl --quiet --root="$destdir/" enable "$@"
 	fi
 }
 
+# remove_units UNIT... undoes add_units, for those that are there.
 remove_units() {
-	there "$destdir/etc/systemd/system/$maintain_timer" || return 0
+	all=$*
+	set --
+	for unit in $all; do ! there "$destdir$units_dir/$unit" || set -- "$@" "$unit"; done
+	[ $# -gt 0 ] || return 0
 	if ! have systemctl; then
-		say "systemctl is missing: remove links to ossec-ar units from /etc/systemd/system by hand"
+		say "systemctl is missing: remove links to ossec-ar units from $units_dir by hand"
 	elif systemd_runs; then
-		# shellcheck disable=SC2086
-		quietly systemctl --quiet disable --now $timers
+		quietly systemctl --quiet disable --now "$@"
 	else
-		# shellcheck disable=SC2086
-		quietly systemctl --quiet --root="$destdir/" disable $timers
+		quietly systemctl --quiet --root="$destdir/" disable "$@"
 	fi
-	for unit in "$destdir"/etc/systemd/system/ossec-ar-*; do
-		[ ! -f "$unit" ] || displace "${unit#"$destdir"}"
+	for unit in "$@"; do
+		for file in "$destdir$units_dir/${unit%.*}".*; do
+			[ ! -f "$file" ] || displace "${file#"$destdir"}"
+		done
 	done
 	! systemd_runs || run systemctl daemon-reload
 }
@@ -747,10 +761,18 @@ install_suite() {
 	fi
 	label_all
 	did "installed into $home/active-response/bin"
+	refresh_names
 	[ "$configure" = no ] || configure_ossec
 	if [ "$restart" = yes ] && [ -n "$(ls "$root"/bin/*-control 2>/dev/null)" ]; then
 		say "restart OSSEC or Wazuh when it suits you: its daemon finds a new executable only then"
 	fi
+}
+
+# refresh_names asks for the host names on the whitelist, which count from then on. DNS may be silent
+# by now; the job of each minute tries again.
+refresh_names() {
+	[ -z "$destdir" ] && [ "$dry_run" = no ] && ours_plain ossec-ar || return 0
+	"$tool" --home "$home" whitelist refresh >/dev/null 2>&1 || true
 }
 
 # remove_programs also puts back what an interrupted run had just moved aside.
@@ -885,7 +907,8 @@ uninstall_suite() {
 	free_all
 	setup --remove || ! configured ||
 		say "could not remove the suite's block from $home/etc/ossec.conf: delete what is between the \"ossec-ar\" comments"
-	remove_units
+	# shellcheck disable=SC2086
+	remove_units $timers $prepare
 	displace /etc/cron.d/ossec-ar
 	remove_programs
 	free_all # what a daemon has blocked meanwhile

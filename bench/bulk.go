@@ -23,7 +23,7 @@ func (b *bench) lists(c benchCase, count int) (row bulkRow, err error) {
 	if err := c.configure(h); err != nil {
 		return row, err
 	}
-	step := func(want int, args ...string) (seconds, mib float64, err error) { return h.step(c, want, args...) }
+	step := func(want int, args ...string) (float64, float64, error) { return h.step(c, want, args...) }
 	fill := func(count int) (seconds, mib float64, err error) {
 		list, err := h.list("list", "", "%s\n", "", addresses(0, count))
 		if err != nil {
@@ -43,7 +43,7 @@ func (b *bench) lists(c benchCase, count int) (row bulkRow, err error) {
 	if row.Import, imported, err = fill(count); err != nil {
 		return row, err
 	}
-	calm()
+	b.calm()
 	seconds, listed, err := step(count, "list")
 	if err != nil {
 		return row, err

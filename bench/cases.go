@@ -164,9 +164,13 @@ func (c benchCase) configure(h *host) error {
 	return nil
 }
 
-// call is how OSSEC's daemon calls the program.
 func (c benchCase) call(h *host, action, addr string) []string {
-	return []string{h.path(c.program), action, "-", addr, "1304756247.60385", "5712"}
+	return ossecCall(h, c.program, action, addr)
+}
+
+// ossecCall is how OSSEC's daemon calls a program.
+func ossecCall(h *host, program, action, addr string) []string {
+	return []string{h.path(program), action, "-", addr, "1304756247.60385", "5712"}
 }
 
 func address(n int) string { return fmt.Sprintf("198.%d.%d.%d", 18+n/65536, n/256%256, n%256) }

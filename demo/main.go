@@ -84,6 +84,9 @@ type stage struct {
 	ask    io.Writer    // the attacker's machine
 	answer *bufio.Reader
 	mails  chan string
+
+	alerts   int64 // bytes in alerts.log
+	alertErr error
 }
 
 func play() error {
@@ -101,8 +104,14 @@ func play() error {
 
 func (s *stage) scenes() error {
 	const bin, tool = "active-response/bin/", "ossec-ar"
-	const alert = " - " + attacker + " 1795404477.0 5712"
-	const webAlert = " - " + attacker + " 1795404480.512 31103"
+	alert := fmt.Sprintf(" - %s %s 5712", attacker, s.alert("5712", "10",
+		"sshd: brute force trying to get access to the system.",
+		"sshd[812]: Failed password for invalid user admin from "+attacker+" port 40022 ssh2"))
+	webAlert := fmt.Sprintf(" - %s %s 31103", attacker, s.alert("31103", "7", "SQL injection attempt.",
+		attacker+` - - "GET /index.php?id=1%20union%20select HTTP/1.1" 200 4213`))
+	if s.alertErr != nil {
+		return s.alertErr
+	}
 	scenes := []func() error{
 		s.say("An attacker at %s guesses passwords on this host, %s.", attacker, victim),
 		s.knock,
@@ -139,7 +148,7 @@ func (s *stage) scenes() error {
 		s.say("What is on the whitelist is never blocked, nor is the host itself, whatever an alert says."),
 		s.run(tool, "whitelist add 198.51.100.0/25"),
 		s.run(bin+"firewall-drop.sh", "add"+alert),
-		s.run(bin+"firewall-drop.sh", "add - "+victim+" 1795404490.0 5712"),
+		s.run(bin+"firewall-drop.sh", "add - "+victim+" 1.0 5712"),
 		s.knock,
 		s.say("All of it is in the log, in the form that OSSEC's rules read, and in the day's report."),
 		s.run("cat", "logs/active-responses.log"),

@@ -16,16 +16,16 @@ import (
 func init() {
 	// without-netlink PROGRAM ARGS...: runs the program on what is to it a kernel without netlink.
 	roles["without-netlink"] = func(args []string) error {
-		if err := denyNetlink(); err != nil {
+		if err := denyFamily(unix.AF_NETLINK); err != nil {
 			return err
 		}
 		return syscall.Exec(args[0], args, os.Environ())
 	}
 }
 
-// denyNetlink lets socket(2) of this thread say about AF_NETLINK what a kernel without it
+// denyFamily lets socket(2) of this thread say about a family what a kernel without it
 // says: a filter of seccomp(2), inherited by what the thread becomes.
-func denyNetlink() error {
+func denyFamily(denied uint32) error {
 	runtime.LockOSThread()
 	const (
 		number, family = 0, 16 // offsets in struct seccomp_data; of the first argument the low half, on little-endian machines
@@ -37,7 +37,7 @@ func denyNetlink() error {
 		{Code: load, K: number},
 		{Code: equal, K: unix.SYS_SOCKET, Jf: 3},
 		{Code: load, K: family},
-		{Code: equal, K: unix.AF_NETLINK, Jf: 1},
+		{Code: equal, K: denied, Jf: 1},
 		{Code: end, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)},
 		{Code: end, K: unix.SECCOMP_RET_ALLOW},
 	}

@@ -4,10 +4,11 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -19,7 +20,6 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
-	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
 // The exit statuses.
@@ -41,8 +41,14 @@ type Env struct {
 	OssecHome      string // $OSSEC_HOME
 	Now            func() time.Time
 	ParentPID      int
-	Proc           string // where procfs is mounted
-	Resolver       whitelist.Resolver
+	Proc           string   // where procfs is mounted
+	Resolver       Resolver // nil in a response, which asks no DNS server
+	SSHConnection  string   // $SSH_CONNECTION
+}
+
+// Resolver is what programs need of *net.Resolver.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 // OS returns the real outside.
@@ -56,7 +62,7 @@ func OS() Env {
 		NoColor:        os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb",
 		Dir:            dir, OssecHome: os.Getenv("OSSEC_HOME"),
 		Now: time.Now, ParentPID: os.Getppid(), Proc: "/proc",
-		Resolver: &net.Resolver{PreferGo: true},
+		SSHConnection: os.Getenv("SSH_CONNECTION"),
 	}
 }
 

@@ -16,8 +16,11 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
-// processes is procfs, by its path.
-type processes string
+// processes are those in procfs, of which some are daemons of the home.
+type processes struct {
+	proc string
+	home ossec.Home
+}
 
 // running is an execd that runs.
 type running struct {
@@ -30,8 +33,8 @@ type running struct {
 func (p processes) execd() *running {
 	var found *running
 	for _, pid := range p.pids() {
-		d := lease.FindDaemon(string(p), pid)
-		if d != nil && (found == nil || d.Start > found.Start) {
+		d := lease.FindDaemon(p.proc, pid)
+		if d != nil && !p.home.Elsewhere(p.proc, pid) && (found == nil || d.Start > found.Start) {
 			found = &running{Daemon: *d}
 		}
 	}
@@ -45,7 +48,7 @@ func (p processes) execd() *running {
 const ticks = 100
 
 func (p processes) startTime(start uint64) time.Time {
-	text, err := os.ReadFile(filepath.Join(string(p), "stat"))
+	text, err := os.ReadFile(filepath.Join(p.proc, "stat"))
 	if err != nil {
 		return time.Time{}
 	}
@@ -61,7 +64,7 @@ func (p processes) startTime(start uint64) time.Time {
 }
 
 func (p processes) pids() []int {
-	entries, _ := os.ReadDir(string(p)) // without procfs nothing runs that could be seen
+	entries, _ := os.ReadDir(p.proc) // without procfs nothing runs that could be seen
 	var pids []int
 	for _, e := range entries {
 		if pid, err := strconv.Atoi(e.Name()); err == nil {
@@ -71,15 +74,24 @@ func (p processes) pids() []int {
 	return pids
 }
 
-// runs reports whether a process of one of these names runs. The kernel cuts names to 15
-// bytes.
+// runs reports whether a process of one of these names runs.
 func (p processes) runs(names ...string) bool {
-	const most = 15
+	return slices.ContainsFunc(p.pids(), func(pid int) bool { return p.named(pid, names) })
+}
+
+// daemon reports whether a process of one of these names runs that is of the home.
+func (p processes) daemon(names ...string) bool {
 	return slices.ContainsFunc(p.pids(), func(pid int) bool {
-		comm, err := os.ReadFile(filepath.Join(string(p), strconv.Itoa(pid), "comm"))
-		return err == nil && slices.ContainsFunc(names, func(name string) bool {
-			return name[:min(len(name), most)] == string(bytes.TrimSpace(comm))
-		})
+		return p.named(pid, names) && !p.home.Elsewhere(p.proc, pid)
+	})
+}
+
+// named reports whether a process has one of these names. The kernel cuts them to 15 bytes.
+func (p processes) named(pid int, names []string) bool {
+	const most = 15
+	comm, err := os.ReadFile(filepath.Join(p.proc, strconv.Itoa(pid), "comm"))
+	return err == nil && slices.ContainsFunc(names, func(name string) bool {
+		return name[:min(len(name), most)] == string(bytes.TrimSpace(comm))
 	})
 }
 
@@ -99,7 +111,7 @@ func (h daemons) running(context.Context) []Finding {
 	}
 	var found findings
 	for _, name := range others {
-		if !h.processes().runs("ossec-"+name, "wazuh-"+name) {
+		if !h.processes().daemon("ossec-"+name, "wazuh-"+name) {
 			found.fault(h.control("restart"),
 				"neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name)
 		}

@@ -20,8 +20,8 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
-	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
 // now is when the tests take place.
@@ -68,6 +68,7 @@ type place struct {
 	options  Options
 	tool     Subject // ossec-ar, which cron runs
 	adjust   func(*host)
+	unasked  bool // maintain did not ask for host names
 }
 
 func newPlace(t *testing.T) *place {
@@ -119,6 +120,10 @@ func (p *place) made() *host {
 	h := newHost(app.New(p.env, "ossec-ar"), p.options, slices.DeleteFunc([]Subject{p.subject, p.tool}, func(s Subject) bool { return s.Name == "" }))
 	h.root, h.Proc, h.owner, h.user = p.dir, p.path("proc"), os.Geteuid(), os.Geteuid()
 	h.addresses = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil }
+	if !p.unasked {
+		_, err := neverblock.Refresh(context.Background(), h.Home, h.Settings.Whitelist, p.env.Resolver, now.Add(-time.Minute))
+		p.check(err)
+	}
 	if p.adjust != nil {
 		p.adjust(h)
 	}
@@ -202,7 +207,12 @@ func (office) LookupNetIP(ctx context.Context, _, name string) ([]netip.Addr, er
 	return nil, errors.New("no such host")
 }
 
-var _ whitelist.Resolver = office{}
+// silence is a resolver that never answers.
+type silence struct{}
+
+func (silence) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return nil, errors.New("silence")
+}
 
 // fakeEnforcer holds blocks in memory.
 type fakeEnforcer struct {

@@ -58,7 +58,7 @@ func interfaceAddresses() ([]netip.Addr, error) {
 // path returns where a file of the system is.
 func (h *host) path(name string) string { return filepath.Join(h.root, name) }
 
-func (h *host) processes() processes { return processes(h.Proc) }
+func (h *host) processes() processes { return processes{h.Proc, h.Home} }
 
 // rights reports when much cannot be seen.
 func (h *host) rights(context.Context) []Finding {

@@ -112,9 +112,7 @@ func (h enforcement) unused(ctx context.Context, network netip.Addr) (netip.Addr
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	settings := h.Settings.Whitelist
-	settings.ResolveNames = false // a name of a test network covers nobody
-	list, err := neverblock.List(h.Home, settings, nil)
+	list, err := neverblock.List(h.Home, h.Settings.Whitelist, h.Now())
 	if err != nil && !h.conf.unread {
 		return netip.Addr{}, err
 	}
@@ -127,7 +125,7 @@ func (h enforcement) unused(ctx context.Context, network netip.Addr) (netip.Addr
 		if used {
 			continue
 		}
-		if _, covered := list.Match(ctx, addr); !covered {
+		if _, covered := list.Match(addr); !covered {
 			return addr, nil
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/state"
@@ -53,7 +52,7 @@ func (h whiteList) entries(ctx context.Context) []Finding {
 				err)
 		}
 	}
-	dead := h.unresolved(ctx, all)
+	dead, known := h.hostNames(ctx, all)
 	var inConf []Finding
 	for _, e := range h.conf.entries {
 		inConf = append(inConf, h.confEntry(e, dead)...)
@@ -63,61 +62,9 @@ func (h whiteList) entries(ctx context.Context) []Finding {
 		found = append(found, n.nobody(dead)...)
 	}
 	if entries == 0 {
-		return []Finding{ok("none beside what is built in")}
+		found = append(found, ok("none beside what is built in"))
 	}
-	return orOK(found, "entries that count, beside what is built in: %d", entries)
-}
-
-// named is an entry with host names in it, and where it stands.
-type named struct {
-	names []string
-	place string
-}
-
-// maxLookups bounds how many names are asked for at once.
-const maxLookups = 64
-
-// unresolved asks for names, all of them in the time that a response has for that, and
-// returns why there is no answer.
-func (h whiteList) unresolved(ctx context.Context, names []string) map[string]error {
-	settings := h.Settings.Whitelist
-	ctx, cancel := context.WithTimeout(ctx, settings.ResolveTimeout.Duration)
-	defer cancel()
-	faults := make([]error, len(names))
-	places := make(chan struct{}, maxLookups)
-	var asked sync.WaitGroup
-	for i, name := range names {
-		if !settings.ResolveNames {
-			faults[i] = errors.New("resolve_names is false")
-			continue
-		}
-		asked.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			_, faults[i] = h.Resolver.LookupNetIP(ctx, "ip", name)
-		})
-	}
-	asked.Wait()
-	dead := map[string]error{}
-	for i, name := range names {
-		if faults[i] != nil {
-			dead[name] = faults[i]
-		}
-	}
-	return dead
-}
-
-// nobody reports the names without an address.
-func (n named) nobody(dead map[string]error) []Finding {
-	var found findings
-	for _, name := range n.names {
-		if err := dead[name]; err != nil {
-			found.warn("write its addresses there",
-				"%s: the host name %s has no address now, and so protects nobody: %v",
-				n.place, quote(name), err)
-		}
-	}
-	return found
+	return append(orOK(found, "entries that count, beside what is built in: %d", entries), known...)
 }
 
 func (h whiteList) whitelistFiles() []string {
@@ -140,7 +87,7 @@ func eachLine(path string, each func(text, place string)) error {
 	defer file.Close()
 	lines := bufio.NewScanner(file)
 	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
+		text, _, _ := strings.Cut(strings.TrimPrefix(lines.Text(), "\ufeff"), "#")
 		if text = strings.TrimSpace(text); text != "" {
 			each(text, fmt.Sprintf("%s:%d", path, n))
 		}
@@ -295,13 +242,13 @@ func (h whiteList) ownAddresses(ctx context.Context) []Finding {
 	if err != nil {
 		return []Finding{fault("try again", "reading the host's own addresses: %v", err)}
 	}
-	list, err := neverblock.List(h.Home, h.Settings.Whitelist, h.Resolver)
+	list, err := neverblock.List(h.Home, h.Settings.Whitelist, h.Now())
 	var found findings
 	if err != nil && !errors.Is(err, os.ErrNotExist) && !h.conf.unread {
 		found.fault("see ossec.conf above", "%v", err)
 	}
 	for _, addr := range own {
-		if _, covered := list.Match(ctx, addr); !covered {
+		if _, covered := list.Match(addr); !covered {
 			found.warn("set own_addresses = true in [whitelist] of "+h.Home.Settings(),
 				"%s, an address of this host, is not covered by the whitelist: an alert that names it cuts the host off from itself", addr)
 		}

@@ -34,7 +34,7 @@ type Config struct {
 type Whitelist struct {
 	Entries        []string `toml:"entries"`
 	Files          []string `toml:"files"`           // beside etc/whitelist.d/*
-	ResolveTimeout Duration `toml:"resolve_timeout"` // for all host names of one response together
+	ResolveTimeout Duration `toml:"resolve_timeout"` // for all host names together
 	ResolveNames   bool     `toml:"resolve_names"`
 
 	Loopback     bool `toml:"loopback"`
@@ -44,6 +44,11 @@ type Whitelist struct {
 	OwnAddresses bool `toml:"own_addresses"`
 	Gateways     bool `toml:"gateways"`
 	DNSServers   bool `toml:"dns_servers"`
+	DHCPServers  bool `toml:"dhcp_servers"`
+	Manager      bool `toml:"manager"` // of an agent, as ossec.conf names it
+	Metadata     bool `toml:"metadata"`
+	Translated   bool `toml:"translated"`    // NAT64 and 6to4 forms of IPv4 addresses on the list
+	AdminSession bool `toml:"admin_session"` // that a block by hand is typed in
 }
 
 // Wazuh is how Wazuh's daemons are talked to.
@@ -122,9 +127,10 @@ type RouteNull struct {
 func Default() Config {
 	return Config{
 		Whitelist: Whitelist{
-			ResolveTimeout: Duration{500 * time.Millisecond}, ResolveNames: true,
+			ResolveTimeout: Duration{2 * time.Second}, ResolveNames: true,
 			Loopback: true, Unspecified: true, Multicast: true, Broadcast: true,
-			OwnAddresses: true, Gateways: true, DNSServers: true,
+			OwnAddresses: true, Gateways: true, DNSServers: true, DHCPServers: true,
+			Manager: true, Metadata: true, Translated: true, AdminSession: true,
 		},
 		Wazuh:     Wazuh{ReplyTimeout: Duration{10 * time.Second}},
 		Lease:     Lease{LockTimeout: Duration{10 * time.Second}},

@@ -34,10 +34,16 @@ func (t byHand) block(c *cli.Context) int {
 	if err != nil {
 		return t.fail(err)
 	}
-	never, faults := t.whitelist(c.Context, true)
+	never, faults := t.whitelist()
 	t.warn(r, faults)
 	status, done := app.ExitOK, false
 	for _, request := range requests {
+		if t.isOwnPeer(request.Addr) && !c.Bool("force") {
+			t.Complain(fmt.Errorf("%s is not blocked: your SSH session comes from it", request.Addr))
+			t.Advise("--force blocks it all the same")
+			status = app.ExitFailed
+			continue
+		}
 		if match, covered := never.Match(request.Addr); covered {
 			t.Complain(fmt.Errorf("%s is not blocked: whitelisted by %s", request.Addr, match))
 			r.log.Write(record.Entry{Status: arlog.StatusSkip,
@@ -61,6 +67,12 @@ func (t byHand) block(c *cli.Context) int {
 		t.Advise(text)
 	}
 	return status
+}
+
+// isOwnPeer reports whether the SSH session that this is typed in comes from addr.
+func (t *tool) isOwnPeer(addr netip.Addr) bool {
+	peer, ok := t.SSHPeer()
+	return ok && peer == addr && t.settings.Whitelist.AdminSession
 }
 
 func (t byHand) blockOne(ctx context.Context, r *response, request arproto.Request,

@@ -18,7 +18,8 @@ func (t checking) command() *cli.Command {
 	return t.word("check", "", "say why it is not blocking, and what mends it; exit status 1 on a fault", 0,
 		0, t.check,
 		&cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`"},
-		&cli.BoolFlag{Name: "live", Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"},
+		&cli.BoolFlag{Name: "live",
+			Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"},
 		&cli.BoolFlag{Name: "json", Usage: "as JSON"},
 		&cli.StringFlag{Name: "root", Usage: "look for the system's files under `DIR`, as of an image",
 			Value: "/"})

@@ -178,6 +178,12 @@ func (t *tool) word(name, operands, usage string, least, most int, run func(*cli
 	}
 }
 
+// hidden is for a command that no person calls.
+func hidden(c *cli.Command) *cli.Command {
+	c.Hidden = true
+	return c
+}
+
 // examples are how commands are used.
 var examples = map[string]string{
 	"list":     "ossec-ar list\nossec-ar list 203.0.113.7\nossec-ar list --response firewall-drop --program firewall-drop.sh\nossec-ar list --json | jq '.addresses[].address'",
@@ -208,7 +214,8 @@ func (t *tool) commands() []*cli.Command {
 			onResponse, onProgram, asJSON),
 		t.word("show", "ADDRESS", "everything about one address", 1, 1, inquiry{t}.show, onResponse),
 		t.word("block", "ADDRESS...", "block by hand", 1, -1, byHand{t}.block, onResponse, forTime,
-			&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"}, dryRun),
+			&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"},
+			&cli.BoolFlag{Name: "force", Usage: "also the address that your own SSH session comes from"}, dryRun),
 		t.word("unban", "ADDRESS...", "free addresses, whoever holds them", 1, -1,
 			byHand{t}.unban, onResponse, dryRun),
 		t.word("flush", "", "free all addresses", 0, 0, many{t}.flush, onResponse, onProgram, dryRun),
@@ -224,6 +231,7 @@ func (t *tool) commands() []*cli.Command {
 			0, upkeep{t}.repair, onResponse, dryRun),
 		t.word("maintain", "", "the job of each minute: repair, end what is over, deliver mail; silent",
 			0, 0, upkeep{t}.maintain),
+		hidden(t.word("prepare", "", "at boot: make what saved firewall rules may name, empty", 0, 0, upkeep{t}.prepare)),
 		whitelisting{t}.command(), checking{t}.command(), t.mail(),
 		t.configure(),
 		t.word("completion", "bash|zsh|fish", "print the completion for a shell", 1, 1, completing{t}.script),
@@ -297,5 +305,6 @@ var synonyms = map[string]string{
 	"ls": "list", "blocked": "list", "banned": "list", "info": "show", "clear": "flush",
 	"restore": "repair", "reconcile": "repair", "expire": "maintain", "allow": "whitelist",
 	"ignoreip": "whitelist",
-	"load":     "import", "dump": "export", "setup": "configure", "doctor": "check", "queue": "mail", "?": "help",
+	"load":     "import", "dump": "export", "setup": "configure", "doctor": "check",
+	"queue": "mail", "?": "help",
 }

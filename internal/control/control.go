@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -52,6 +53,9 @@ func Main(env app.Env, kinds ...enforcer.Kind) int {
 	debug.SetMemoryLimit(memory) // a host under attack is short of it
 	t := &tool{Program: app.New(env, Name), all: kinds, chosen: kinds}
 	t.Name = Name
+	if t.Resolver == nil {
+		t.Resolver = &net.Resolver{PreferGo: true}
+	}
 	t.Home = ossec.FindToolHome(t.Invoked, t.Executable, t.Dir, t.OssecHome)
 	t.Hint = t.hint
 	return t.run(context.Background(), t.Arguments())
@@ -133,13 +137,10 @@ func (r *response) about(err error) error {
 	return fmt.Errorf("%s: %w", r.Kind.Name, err)
 }
 
-// whitelist returns the whitelist in a form for many addresses. Host names are only asked for with
-// names.
-func (t *tool) whitelist(ctx context.Context, names bool) (*whitelist.Sieve, []error) {
-	settings := t.settings.Whitelist
-	settings.ResolveNames = settings.ResolveNames && names
-	list, err := neverblock.List(t.Home, settings, t.Resolver)
-	sieve := list.Sieve(ctx)
+// whitelist returns the whitelist in a form for many addresses.
+func (t *tool) whitelist() (*whitelist.Sieve, []error) {
+	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Now())
+	sieve := list.Sieve()
 	faults := list.Faults()
 	if err != nil {
 		faults = append(faults, err)

@@ -34,11 +34,13 @@ type host struct {
 	now        time.Time
 	terminal   bool
 	input      string
+	resolver   app.Resolver
+	ssh        string // $SSH_CONNECTION
 }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	h := &host{T: t, home: filepath.Join(t.TempDir(), "ossec"), drop: enforcertest.NewFake(), deny: enforcertest.NewFake(), now: noon}
+	h := &host{T: t, home: filepath.Join(t.TempDir(), "ossec"), drop: enforcertest.NewFake(), deny: enforcertest.NewFake(), now: noon, resolver: nobody{}}
 	for _, dir := range []string{"active-response/bin", "bin", "etc", "logs", "proc", "var"} {
 		if err := os.MkdirAll(filepath.Join(h.home, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -63,7 +65,7 @@ func (h *host) runArgs(args ...string) int {
 	return control.Main(app.Env{
 		Args: append([]string{tool}, args...), Stdin: strings.NewReader(h.input), Stdout: &h.out, Stderr: &h.err,
 		StdoutTerminal: h.terminal, NoColor: true, Dir: "/", Now: func() time.Time { return h.now },
-		Proc: filepath.Join(h.home, "proc"), Resolver: nobody{},
+		Proc: filepath.Join(h.home, "proc"), Resolver: h.resolver, SSHConnection: h.ssh,
 	}, h.kinds...)
 }
 
@@ -178,7 +180,7 @@ func TestMistakes(t *testing.T) {
 		{"unban 203.0.113.0/24", "ossec-ar: 203.0.113.0/24 is a network: only single addresses are blocked\nossec-ar: hint: nothing was done\n"},
 		{"block 203.0.113.7 evil.example", "ossec-ar: evil.example is no address to block: not an IPv4 or IPv6 address (names are never resolved)\nossec-ar: hint: nothing was done\n"},
 		{"block 203.0.113.7 --for soon", "ossec-ar: --for takes how long, found \"soon\"\nossec-ar: hint: write it as 30m, 2h or 7d\n"},
-		{"whitelist", "ossec-ar: whitelist takes one of list, test, add, remove\nossec-ar: hint: as in ossec-ar whitelist list\n"},
+		{"whitelist", "ossec-ar: whitelist takes one of list, test, add, refresh, remove\nossec-ar: hint: as in ossec-ar whitelist list\n"},
 		{"whitelist ad x", "ossec-ar: unknown command \"ad\"\nossec-ar: hint: did you mean add? ossec-ar whitelist --help shows them all\n"},
 		{"completion csh", "ossec-ar: unknown shell \"csh\"\nossec-ar: hint: did you mean zsh? there are bash, zsh and fish\n"},
 		{"--home var/ossec list", "ossec-ar: --home takes a full path, found \"var/ossec\"\n"},

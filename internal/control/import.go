@@ -49,7 +49,7 @@ func (t many) importList(c *cli.Context) int {
 	if err != nil {
 		return t.fail(err)
 	}
-	never, faults := t.whitelist(c.Context, true)
+	never, faults := t.whitelist()
 	t.warn(r, faults)
 	now := t.Now().UTC()
 	like := lease.Lease{Program: importer, Since: now, Renewed: now}
@@ -58,6 +58,10 @@ func (t many) importList(c *cli.Context) int {
 	}
 	all := len(list.addrs)
 	addrs := slices.DeleteFunc(list.addrs, func(a netip.Addr) bool {
+		if t.isOwnPeer(a) {
+			t.say("Skipped IP: %s: your SSH session comes from it", a)
+			return true
+		}
 		match, covered := never.Match(a)
 		if covered {
 			t.say("Skipped IP: %s: whitelisted by %s", a, match)
@@ -75,7 +79,8 @@ func (t many) importList(c *cli.Context) int {
 	r.leaseFaults(arproto.Request{}, nil)
 	if err != nil {
 		t.failed(r, fmt.Errorf("importing %s: %w", list.name, err))
-		t.Advise(t.Name + " list --program import shows what is blocked; what is not waits for the next repair")
+		t.Advise(t.Name +
+			" list --program import shows what is blocked; what is not waits for the next repair")
 		return app.ExitFailed
 	}
 	what := count(len(addrs), "address")

@@ -173,7 +173,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"unban", "203.0.113.7", "2"}, "203.0.113.7 203.0.113.8 2001:db8::7"},
 		{[]string{"unban", "--response", "h"}, "host-deny"},
 		{[]string{"list", "--response", "host-deny", "--p"}, "--program"},
-		{[]string{"whitelist", "r"}, "remove"},
+		{[]string{"whitelist", "rem"}, "remove"},
 		{[]string{"completion", ""}, "bash zsh fish"},
 		{[]string{"man", "o"}, "ossec-ar"},
 		{[]string{"nonsense", ""}, ""},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/record"
@@ -52,7 +53,10 @@ func (t upkeep) maintain(c *cli.Context) int {
 	}
 	defer lock.Release()
 	done := maintained{At: t.Now().UTC()}
-	var failed error
+	_, failed := neverblock.Refresh(ctx, t.Home, t.settings.Whitelist, t.Resolver, t.Now())
+	if failed != nil {
+		t.Complain(failed)
+	}
 	warned := false
 	for _, kind := range t.chosen {
 		r, err := t.open(kind, false)
@@ -91,6 +95,31 @@ func (t upkeep) maintain(c *cli.Context) int {
 	return app.ExitOK
 }
 
+// preparer is an enforcer for whose blocks others may have saved rules that name sets or chains,
+// which Prepare makes, empty.
+type preparer interface {
+	Prepare(ctx context.Context) error
+}
+
+// prepare is for the boot, before saved firewall rules are loaded.
+func (t upkeep) prepare(c *cli.Context) int {
+	status := app.ExitOK
+	opened, failed := t.openAll(true)
+	if failed {
+		status = app.ExitFailed
+	}
+	for _, r := range opened {
+		p, is := r.Enforcer.(preparer)
+		if !is || !r.used() {
+			continue
+		}
+		if err := p.Prepare(c.Context); err != nil {
+			status = t.fail(r.about(err))
+		}
+	}
+	return status
+}
+
 // maintainOne ends what is over first, so that it is not blocked again.
 func (t upkeep) maintainOne(ctx context.Context, r *response, done *maintained) error {
 	if err := r.Salvage(); err != nil {
@@ -106,7 +135,7 @@ func (t upkeep) maintainOne(ctx context.Context, r *response, done *maintained) 
 			done.Ended++
 		}
 	}
-	never := t.never(ctx, func(faults []error) {
+	never := t.never(func(faults []error) {
 		for _, fault := range faults {
 			r.log.Warn(arproto.Request{}, fault)
 		}

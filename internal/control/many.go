@@ -138,8 +138,8 @@ func (r *response) logEach(status arlog.Status, addrs []netip.Addr, message func
 	for part := range slices.Chunk(addrs, atOnce) {
 		entries := make([]record.Entry, 0, len(part))
 		for _, addr := range part {
-			entries = append(entries, record.Entry{Status: status, Message: message(addr),
-				About: arproto.Request{Addr: addr}})
+			entries = append(entries,
+				record.Entry{Status: status, Message: message(addr), About: arproto.Request{Addr: addr}})
 		}
 		r.log.Write(entries...)
 	}

@@ -20,12 +20,12 @@ import (
 type upkeep struct{ *tool }
 
 // never answers whether an address is whitelisted, and reads the whitelist when it is first asked.
-func (t upkeep) never(ctx context.Context, report func([]error)) hold.Whitelisted {
+func (t upkeep) never(report func([]error)) hold.Whitelisted {
 	var sieve *whitelist.Sieve
 	return func(addr netip.Addr) (string, bool) {
 		if sieve == nil {
 			var faults []error
-			sieve, faults = t.whitelist(ctx, true)
+			sieve, faults = t.whitelist()
 			report(faults)
 		}
 		match, covered := sieve.Match(addr)
@@ -37,7 +37,7 @@ func (t upkeep) never(ctx context.Context, report func([]error)) hold.Whiteliste
 // is exit status 1 when anything does.
 func (t upkeep) repair(c *cli.Context) int {
 	opened, failed := t.openAll(t.dryRun)
-	never := t.never(c.Context, func(faults []error) {
+	never := t.never(func(faults []error) {
 		for _, fault := range faults {
 			t.Complain(fault)
 		}

@@ -134,7 +134,7 @@ func (t *tool) snapshots(ctx context.Context, f filter) (all []snapshot,
 		all = append(all, s)
 	}
 	if leased {
-		never, _ = t.whitelist(ctx, false) // check reports the faults
+		never, _ = t.whitelist() // check reports the faults
 	}
 	return all, never, failed
 }

@@ -79,8 +79,8 @@ func (t inquiry) showRow(r row, ids map[string]bool) {
 
 // verdict says whether the whitelist covers an address.
 func (t inquiry) verdict(ctx context.Context, addr netip.Addr) string {
-	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Resolver)
-	match, covered := list.Match(ctx, addr)
+	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Now())
+	match, covered := list.Match(addr)
 	switch {
 	case covered:
 		return t.colour(alert, "whitelisted by "+printable.Line(match.String()))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,7 +75,7 @@ func (t overview) status(c *cli.Context) int {
 // summaries looks at all chosen responses.
 func (t overview) summaries(ctx context.Context) (all []summary, failed bool) {
 	opened, failed := t.openAll(true)
-	never, _ := t.whitelist(ctx, false) // check reports the faults
+	never, _ := t.whitelist() // check reports the faults
 	for _, r := range opened {
 		s := summary{name: r.Kind.Name, by: map[string]int{}}
 		if b, ok := r.Enforcer.(interface{ Backend(context.Context) string }); ok {
@@ -165,7 +166,7 @@ func (s *summary) wrong() []string {
 	return out
 }
 
-// daemons are OSSEC's and Wazuh's processes that run.
+// daemons are the processes of this home's OSSEC or Wazuh that run.
 func (t overview) daemons() []string {
 	paths, _ := filepath.Glob(filepath.Join(t.Proc, "[0-9]*", "comm")) // the pattern is well-formed
 	var found []string
@@ -173,12 +174,17 @@ func (t overview) daemons() []string {
 		comm, err := state.Read(path, 64)
 		name := strings.TrimSpace(string(comm))
 		if err == nil && (strings.HasPrefix(name, "ossec-") || strings.HasPrefix(name, "wazuh-")) &&
-			name != t.Name && !slices.Contains(found, printable.Line(name)) {
+			name != t.Name && !slices.Contains(found, printable.Line(name)) && !t.elsewhere(path) {
 			found = append(found, printable.Line(name))
 		}
 	}
 	slices.Sort(found)
 	return found
+}
+
+func (t overview) elsewhere(comm string) bool {
+	pid, err := strconv.Atoi(filepath.Base(filepath.Dir(comm)))
+	return err == nil && t.Home.Elsewhere(t.Proc, pid)
 }
 
 // overdue is how old the last run of maintain may be.
@@ -218,9 +224,11 @@ func (t overview) health() []string {
 	})
 	switch {
 	case done.At.IsZero() && leased:
-		wrong = append(wrong, "maintain never ran: what is flushed stays open; cron or a timer should run it each minute")
+		wrong = append(wrong,
+			"maintain never ran: what is flushed stays open; cron or a timer should run it each minute")
 	case !done.At.IsZero() && t.Now().Sub(done.At) > overdue:
-		wrong = append(wrong, "maintain has not run since "+t.when(done.At)+": cron or a timer should run it each minute")
+		wrong = append(wrong,
+			"maintain has not run since "+t.when(done.At)+": cron or a timer should run it each minute")
 	}
 	return wrong
 }

@@ -1,8 +1,11 @@
 package control_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,6 +175,55 @@ func TestWhitelist(t *testing.T) {
 			t.Errorf("list: %s\nwant %q in it", h.out.String(), want)
 		}
 	}
+}
+
+// office is a resolver that knows one name.
+type office struct{}
+
+func (office) LookupNetIP(_ context.Context, _, name string) ([]netip.Addr, error) {
+	if name == "office.example.org" {
+		return []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("2001:db8::7")}, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+}
+
+// TestWhitelistNames: an added name is asked for at once, and what it was is remembered when the
+// name server is silent.
+func TestWhitelistNames(t *testing.T) {
+	h := newHost(t)
+	h.hold("firewall-drop", "203.0.113.7", nil)
+	file := filepath.Join(h.home, "etc/whitelist.d/ossec-ar.list")
+	h.resolver = office{}
+	h.does("whitelist add office.example.org", app.ExitOK, "added office.example.org to "+file+"\noffice.example.org is 203.0.113.7, 2001:db8::7\n"+
+		"203.0.113.7 is blocked by firewall-drop: the next maintain frees it, or ossec-ar unban 203.0.113.7\n", "")
+	h.does("whitelist add gone.example.org", app.ExitOK, "added gone.example.org to "+file+"\n",
+		"ossec-ar: gone.example.org has no address now, and so protects nobody\n")
+	h.does("whitelist test 203.0.113.7", app.ExitOK, "203.0.113.7 is whitelisted by office.example.org ("+file+":1)\n", "")
+	h.resolver = nobody{}
+	h.does("whitelist refresh", app.ExitOK, "office.example.org is 203.0.113.7, 2001:db8::7, as remembered (no such host)\n",
+		"ossec-ar: gone.example.org protects nobody yet: no such host\n")
+	h.now = h.now.Add(48 * time.Hour)
+	h.does("maintain", app.ExitOK, "", "")
+	h.wantBlocked(h.drop)
+	h.does("block 2001:db8::7", app.ExitFailed, "", "ossec-ar: 2001:db8::7 is not blocked: whitelisted by office.example.org ("+file+":1)\n")
+	h.write("etc/active-response.toml", "[whitelist]\nresolve_names = false\n")
+	h.does("whitelist refresh", app.ExitOK, "", "ossec-ar: whitelist.resolve_names is false: host names protect nobody\n")
+}
+
+// TestOwnSession: where the administrator's session comes from is blocked only on purpose.
+func TestOwnSession(t *testing.T) {
+	h := newHost(t)
+	h.ssh = "203.0.113.7 50022 192.0.2.1 22"
+	refused := "ossec-ar: 203.0.113.7 is not blocked: your SSH session comes from it\nossec-ar: hint: --force blocks it all the same\n"
+	h.does("block 203.0.113.7 203.0.113.8", app.ExitFailed, "Blocked IP: 203.0.113.8 (firewall-drop)\n", refused)
+	h.wantBlocked(h.drop, "203.0.113.8")
+	h.does("block 203.0.113.7 --force", app.ExitOK, "Blocked IP: 203.0.113.7 (firewall-drop)\n", "")
+	h.run("flush")
+	h.input = "203.0.113.7\n203.0.113.8\n"
+	h.run("import -")
+	h.wantBlocked(h.drop, "203.0.113.8")
+	h.write("etc/active-response.toml", "[whitelist]\nadmin_session = false\n")
+	h.does("block 203.0.113.7", app.ExitOK, "Blocked IP: 203.0.113.7 (firewall-drop)\n", "")
 }
 
 // TestWhitelistFolder: a folder that others can write in, or a link, is not written to.

@@ -3,7 +3,9 @@ package control
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -21,18 +23,20 @@ type whitelisting struct{ *tool }
 func (t whitelisting) command() *cli.Command {
 	c := &cli.Command{
 		Name: "whitelist", Usage: "who is never blocked, and why; add and remove entries",
-		ArgsUsage: "list|test|add|remove", HideHelpCommand: true,
+		ArgsUsage: "list|test|add|refresh|remove", HideHelpCommand: true,
 		UsageText: "ossec-ar whitelist list\nossec-ar whitelist test 203.0.113.7\nossec-ar whitelist add 192.0.2.0/24\nossec-ar whitelist remove 192.0.2.0/24",
 		Subcommands: []*cli.Command{
 			t.word("list", "", "show all entries and where they stand", 0, 0, t.list),
 			t.word("test", "ADDRESS", "say which entry covers an address; exit status 1 when none does", 1, 1,
 				t.test),
-			t.word("add", "ENTRY", "add an address, network or host name to etc/whitelist.d/"+neverblock.OwnName, 1, 1, t.add),
+			t.word("add", "ENTRY",
+				"add an address, network or host name to etc/whitelist.d/"+neverblock.OwnName, 1, 1, t.add),
+			t.word("refresh", "", "ask for the addresses of all host names on it now, as maintain does", 0, 0, t.refresh),
 			t.word("remove", "ENTRY", "take an entry out of it", 1, 1, t.remove),
 		},
 		Action: func(c *cli.Context) error {
 			return command.Mistaken("as in "+t.Name+" whitelist list",
-				"whitelist takes one of list, test, add, remove")
+				"whitelist takes one of list, test, add, refresh, remove")
 		},
 	}
 	for _, sub := range c.Subcommands {
@@ -42,7 +46,7 @@ func (t whitelisting) command() *cli.Command {
 }
 
 func (t whitelisting) read() *whitelist.List {
-	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Resolver)
+	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Now())
 	if err != nil {
 		t.Complain(err)
 	}
@@ -74,7 +78,7 @@ func (t whitelisting) test(c *cli.Context) int {
 		return t.usage(command.Mistaken("", "%v", err))
 	}
 	list := t.read()
-	match, covered := list.Match(c.Context, request.Addr)
+	match, covered := list.Match(request.Addr)
 	for _, fault := range list.Faults() {
 		t.Complain(fault)
 	}
@@ -84,6 +88,51 @@ func (t whitelisting) test(c *cli.Context) int {
 	}
 	t.say("%s is whitelisted by %s", request.Addr, printable.Line(match.String()))
 	return app.ExitOK
+}
+
+// refresh shows what the host names on the whitelist are now.
+func (t whitelisting) refresh(c *cli.Context) int {
+	if names := t.read().HostNames(); len(names) > 0 && t.ask(c.Context, names) == nil {
+		return app.ExitFailed
+	}
+	return app.ExitOK
+}
+
+// ask asks for all host names on the whitelist and shows what came of some of them; nil when that
+// could not be remembered.
+func (t whitelisting) ask(ctx context.Context, show []string) map[string]neverblock.Name {
+	if !t.settings.Whitelist.ResolveNames {
+		t.Complain(errors.New("whitelist.resolve_names is false: host names protect nobody"))
+		return map[string]neverblock.Name{}
+	}
+	known, err := neverblock.Refresh(ctx, t.Home, t.settings.Whitelist, t.Resolver, t.Now())
+	if err != nil {
+		t.Complain(err)
+		return nil
+	}
+	for _, name := range show {
+		n := known[name]
+		addrs := n.At(t.Now())
+		switch {
+		case len(addrs) == 0 && n.Fault != "":
+			t.Complain(fmt.Errorf("%s protects nobody yet: %s", name, printable.Line(n.Fault)))
+		case len(addrs) == 0:
+			t.Complain(fmt.Errorf("%s has no address now, and so protects nobody", name))
+		case n.Fault != "":
+			t.say("%s is %s, as remembered (%s)", name, join(addrs), printable.Line(n.Fault))
+		default:
+			t.say("%s is %s", name, join(addrs))
+		}
+	}
+	return known
+}
+
+func join(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, addr := range addrs {
+		texts[i] = addr.String()
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (t whitelisting) editor() neverblock.Editor {
@@ -116,11 +165,15 @@ func (t whitelisting) add(c *cli.Context) int {
 
 // sayCovered names what is blocked by now though an entry covers it.
 func (t whitelisting) sayCovered(ctx context.Context, entry string) {
-	list := whitelist.List{Resolver: t.Resolver}
+	var list whitelist.List
 	if list.Add(entry, neverblock.OwnFile(t.Home)) != nil {
 		return // it was checked before
 	}
-	never := list.Sieve(ctx)
+	if names := list.HostNames(); len(names) > 0 {
+		known := t.ask(ctx, names)
+		list.Names = func(name string) ([]netip.Addr, error) { return known[name].At(t.Now()), nil }
+	}
+	never := list.Sieve()
 	snapshots, _, _ := t.snapshots(ctx, filter{})
 	n := 0
 	for r := range rows(snapshots, never, filter{}) {

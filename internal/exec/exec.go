@@ -78,13 +78,18 @@ func Environment() []string {
 	return []string{"LC_ALL=C", "PATH=" + strings.Join(Dirs, ":")}
 }
 
-// Command runs the program at path with stdin as its whole standard input and returns
-// its standard output. It ends with ctx at the latest: the program is killed then, and so
-// are its children.
+// Command is CommandWith with nothing added to the environment.
 func Command(ctx context.Context, path string, stdin string, args ...string) ([]byte, error) {
+	return CommandWith(ctx, nil, path, stdin, args...)
+}
+
+// CommandWith runs the program at path with stdin as its whole standard input and returns
+// its standard output. It ends with ctx at the latest: the program is killed then, and so
+// are its children. env is added to its environment.
+func CommandWith(ctx context.Context, env []string, path string, stdin string, args ...string) ([]byte, error) {
 	stdout, stderr := &bounded{max: maxStdout}, &bounded{max: maxStderr}
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Dir, cmd.Env = "/", Environment()
+	cmd.Dir, cmd.Env = "/", append(Environment(), env...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if stdin != "" {
 		cmd.Stdin = strings.NewReader(stdin)

@@ -101,19 +101,38 @@ func (l look) forwardEntry() string {
 	return forwardChain
 }
 
-// passAt returns the position of the first rule of our chain that lets all packets by, the
-// number of rules when there is none.
-func passAt(rules []rule) int {
-	if at := slices.IndexFunc(rules, rule.passes); at >= 0 {
-		return at
+// ahead returns, for each of the rules of our chain, the position of one before it by which its
+// packets may get past, -1 for none. A rule about one address is an exception for that one only.
+func (l look) ahead(rules []rule) []int {
+	at := make([]int, len(rules))
+	all, one := -1, map[netip.Addr]int{}
+	for i, r := range rules {
+		if at[i] = all; all >= 0 {
+			continue
+		}
+		if excepted, is := one[r.source]; is {
+			at[i] = excepted
+		}
+		switch {
+		case !l.mayAccept(r, 0):
+		case r.source.IsValid():
+			one[r.source] = i
+		default:
+			all = i
+		}
 	}
-	return len(rules)
+	return at
 }
 
 // setRuleStands reports whether rules, those of our chain, drop a set by the target.
-func setRuleStands(rules []rule, set, target string) bool {
-	return slices.ContainsFunc(rules[:passAt(rules)],
-		func(r rule) bool { return r.onSet(set) && r.target == target })
+func (l look) setRuleStands(rules []rule, set, target string) bool {
+	ahead := l.ahead(rules)
+	for i, r := range rules {
+		if r.onSet(set) && r.target == target && ahead[i] < 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // parseChains reads what `iptables -v -S` prints: -P or -N for each chain, -A for each rule in

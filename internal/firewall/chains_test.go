@@ -36,18 +36,22 @@ func TestParseChains(t *testing.T) {
 	want := chains{
 		"INPUT": {
 			{always: true, target: "OSSEC_AR", packets: 3, bytes: 180},
-			{loopback: true, target: "ACCEPT"}, {target: "LOG"}, {always: true, target: "OSSEC_AR", leaves: true}, {target: "LOG"},
+			{loopback: true, target: "ACCEPT"}, {target: "LOG"},
+			{always: true, target: "OSSEC_AR", leaves: true}, {target: "LOG"},
 		},
 		"OSSEC_AR": {
 			{set: "ossec_ar4", target: "REJECT", packets: 7, bytes: 420},
-			{source: netip.MustParseAddr("203.0.113.7"), target: "DROP", packets: 9, bytes: 540}, {target: "DROP", packets: 9, bytes: 540},
+			{source: netip.MustParseAddr("203.0.113.7"), target: "DROP", packets: 9, bytes: 540},
+			{target: "DROP", packets: 9, bytes: 540},
 		},
 	}
-	opts := cmp.Options{cmp.AllowUnexported(rule{}), cmpopts.IgnoreFields(rule{}, "spec"), cmpopts.EquateComparable(netip.Addr{})}
+	opts := cmp.Options{cmp.AllowUnexported(rule{}), cmpopts.IgnoreFields(rule{}, "spec"),
+		cmpopts.EquateComparable(netip.Addr{})}
 	if d := cmp.Diff(want, got, opts); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if got, want := joinWords(got["OSSEC_AR"][1].spec), `-s 203.0.113.7/32 -m comment --comment "why so" -j DROP`; got != want {
+	if got, want := joinWords(got["OSSEC_AR"][1].spec),
+		`-s 203.0.113.7/32 -m comment --comment "why so" -j DROP`; got != want {
 		t.Errorf("for iptables-restore: %s, want %s", got, want)
 	}
 	if _, err := parseChains("-A INPUT -c many 0 -j DROP\n"); err == nil {
@@ -60,13 +64,19 @@ func TestBypass(t *testing.T) {
 	const jump = "-A INPUT -j OSSEC_AR\n"
 	for _, tt := range []struct{ name, before, want string }{
 		{"first", "", ""},
-		{"behind a drop", "-A INPUT -s 192.0.2.0/24 -j DROP\n-A INPUT -j LOG --log-prefix \"ACCEPT \"\n-A INPUT -p tcp\n", ""},
+		{"behind a drop",
+			"-A INPUT -s 192.0.2.0/24 -j DROP\n-A INPUT -j LOG --log-prefix \"ACCEPT \"\n-A INPUT -p tcp\n",
+			""},
 		{"behind loopback", "-A INPUT -i lo -j ACCEPT\n", ""},
 		{"behind all but loopback", "-A INPUT ! -i lo -j ACCEPT\n", "rule 1, which accepts"},
-		{"behind established", "-A INPUT -i lo -j ACCEPT\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n", "rule 2, which accepts"},
+		{"behind established",
+			"-A INPUT -i lo -j ACCEPT\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n",
+			"rule 2, which accepts"},
 		{"behind a return to the policy", "-A INPUT -p tcp -j RETURN\n", "rule 1, which accepts"},
-		{"behind fail2ban", "-N f2b\n-A INPUT -j f2b\n-A f2b -s 192.0.2.1/32 -j REJECT\n-A f2b -j RETURN\n", ""},
-		{"behind a chain that accepts", "-N a\n-N b\n-A INPUT -p tcp -j a\n-A a -j b\n-A b -j ACCEPT\n", "rule 1, which accepts"},
+		{"behind fail2ban",
+			"-N f2b\n-A INPUT -j f2b\n-A f2b -s 192.0.2.1/32 -j REJECT\n-A f2b -j RETURN\n", ""},
+		{"behind a chain that accepts", "-N a\n-N b\n-A INPUT -p tcp -j a\n-A a -j b\n-A b -j ACCEPT\n",
+			"rule 1, which accepts"},
 		{"behind a goto", "-N a\n-A INPUT -g a\n", "rule 1, which accepts"},
 		{"behind what nobody knows", "-A INPUT -j NFQUEUE\n", "rule 1, which accepts"},
 		{"behind a ring", "-N a\n-A INPUT -j a\n-A a -j a\n", "rule 1, which accepts"},
@@ -81,7 +91,8 @@ func TestBypass(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	if got := look(mustParse(t, "-P INPUT ACCEPT\n-A INPUT -p tcp -j OSSEC_AR\n").look).bypass("INPUT"); got != "INPUT does not jump to OSSEC_AR" {
+	if got := look(mustParse(t,
+		"-P INPUT ACCEPT\n-A INPUT -p tcp -j OSSEC_AR\n").look).bypass("INPUT"); got != "INPUT does not jump to OSSEC_AR" {
 		t.Errorf("without a jump: %q", got)
 	}
 }
@@ -112,7 +123,8 @@ func TestSetRuleStands(t *testing.T) {
 		"-A OSSEC_AR -j RETURN\n-A OSSEC_AR -m set --match-set ossec_ar4 src -j DROP":                 false,
 		"-A OSSEC_AR -s 192.0.2.1/32 -j RETURN\n-A OSSEC_AR -m set --match-set ossec_ar4 src -j DROP": true,
 	} {
-		if got := setRuleStands(mustParse(t, text)[Chain], "ossec_ar4", "DROP"); got != want {
+		all := mustParse(t, text)
+		if got := look(all.look).setRuleStands(all[Chain], "ossec_ar4", "DROP"); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
@@ -127,12 +139,14 @@ func TestReadRule(t *testing.T) {
 	r.add(matchSet(2), counter(), verdict(0, ""))
 	r.add(matchSet(3), counter(), verdict(0, ""))
 	r.add(loadMeta(unix.NFT_META_IIFNAME), equals([]byte("lo\x00")), counter(), verdict(1, ""))
-	r.add(loadMeta(unix.NFT_META_NFPROTO), equals([]byte{unix.NFPROTO_IPV4}), loadSource(4), lookup("blocked4"), verdict(0, ""))
+	r.add(loadMeta(unix.NFT_META_NFPROTO), equals([]byte{unix.NFPROTO_IPV4}), loadSource(4),
+		lookup("blocked4"), verdict(0, ""))
 	r.add(loadMeta(unix.NFT_META_L4PROTO), equals([]byte{6}), verdict(unix.NFT_RETURN, ""))
 	r.add(verdict(unix.NFT_GOTO, "theirs"))
 	r.add(loadSource(4), equals(addr.AsSlice()), matchSet(2), verdict(0, ""))
 	want := []rule{
-		{always: true, target: Chain}, {source: addr, target: "DROP"}, {set: anySet, target: "DROP"}, {target: "DROP"},
+		{always: true, target: Chain}, {source: addr, target: "DROP"},
+		{set: anySet, target: "DROP"}, {target: "DROP"},
 		{loopback: true, target: "ACCEPT"}, {set: "blocked4", target: "DROP"}, {target: "RETURN"},
 		{always: true, target: "theirs", leaves: true}, {target: "DROP"},
 	}
@@ -144,7 +158,8 @@ func TestReadRule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(rule{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(rule{}),
+		cmpopts.EquateComparable(netip.Addr{})); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	for name, want := range map[string]bool{"INPUT": true, "EMPTY": true, "NONE": false} {
@@ -166,7 +181,8 @@ func FuzzWords(f *testing.F) {
 			t.Skip()
 		}
 		words := []string{a, b}
-		if d := cmp.Diff(words, splitWords(joinWords(words)), cmpopts.EquateEmpty()); d != "" && a != "" && b != "" {
+		if d := cmp.Diff(words, splitWords(joinWords(words)), cmpopts.EquateEmpty()); d != "" && a != "" &&
+			b != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
 	})

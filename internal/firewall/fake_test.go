@@ -47,7 +47,8 @@ func fakeMain(invoked string, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	dir := filepath.Dir(invoked)
 	family := strings.TrimSuffix(name, "-restore")
-	if text, err := os.ReadFile(filepath.Join(dir, family+".broken")); err == nil { // a test wants every call to fail
+	// a test wants every call to fail
+	if text, err := os.ReadFile(filepath.Join(dir, family+".broken")); err == nil {
 		var status int
 		if _, err := fmt.Sscan(string(text), &status); err != nil {
 			panic(err)

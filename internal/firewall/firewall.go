@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
@@ -168,7 +167,11 @@ func (e *Firewall) Block(ctx context.Context, addr netip.Addr,
 	if s.absent != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding rule for %s: %w", addr, s.absent)
 	}
-	return s.used.add(ctx, addr, known)
+	out, err := s.used.add(ctx, addr, known)
+	if s.fallBack(ctx, err) {
+		return s.used.add(ctx, addr, known)
+	}
+	return out, err
 }
 
 // Unblock implements enforcer.Enforcer. It looks wherever any backend may have put the
@@ -178,13 +181,25 @@ func (e *Firewall) Unblock(ctx context.Context, addr netip.Addr) error {
 	defer cancel()
 	s := e.side(ctx, addr.Is6())
 	defer s.kernel.close()
-	var errs []error
-	for _, b := range s.places() {
-		if err := b.remove(ctx, addr); !errors.Is(err, errAbsent) {
-			errs = append(errs, err)
+	return s.everywhere(ctx, func(b backend) error { return b.remove(ctx, addr) })
+}
+
+// everywhere calls do for each place in which addresses may stand.
+func (s *side) everywhere(ctx context.Context, do func(backend) error) error {
+	all := func() error {
+		var errs []error
+		for _, b := range s.places() {
+			if err := do(b); !errors.Is(err, errAbsent) {
+				errs = append(errs, err)
+			}
 		}
+		return errors.Join(errs...)
 	}
-	return errors.Join(errs...)
+	err := all()
+	if s.fallBack(ctx, err) {
+		return all()
+	}
+	return err
 }
 
 // BlockAll implements enforcer.Enforcer.
@@ -193,7 +208,11 @@ func (e *Firewall) BlockAll(ctx context.Context, addrs []netip.Addr) error {
 		if s.absent != nil {
 			return s.absent
 		}
-		return s.used.addAll(ctx, addrs)
+		err := s.used.addAll(ctx, addrs)
+		if s.fallBack(ctx, err) {
+			return s.used.addAll(ctx, addrs)
+		}
+		return err
 	})
 }
 
@@ -201,13 +220,7 @@ func (e *Firewall) BlockAll(ctx context.Context, addrs []netip.Addr) error {
 func (e *Firewall) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
 	return e.eachGroup(ctx, "unblocking", addrs,
 		func(ctx context.Context, s *side, addrs []netip.Addr) error {
-			var errs []error
-			for _, b := range s.places() {
-				if err := b.removeAll(ctx, addrs); !errors.Is(err, errAbsent) {
-					errs = append(errs, err)
-				}
-			}
-			return errors.Join(errs...)
+			return s.everywhere(ctx, func(b backend) error { return b.removeAll(ctx, addrs) })
 		})
 }
 
@@ -242,6 +255,9 @@ func (e *Firewall) eachSide(ctx context.Context, do func(*side) error) (failed [
 	for _, v6 := range []bool{false, true} {
 		s := e.side(ctx, v6)
 		err := do(s)
+		if s.fallBack(ctx, err) {
+			err = do(s)
+		}
 		if err == nil {
 			err = s.absent
 		}
@@ -256,77 +272,6 @@ func (e *Firewall) eachSide(ctx context.Context, do func(*side) error) (failed [
 		return nil, errors.Join(append(failed, absent...)...)
 	}
 	return failed, nil
-}
-
-// List implements enforcer.Enforcer: what stands anywhere, each address once.
-func (e *Firewall) List(ctx context.Context) (enforcer.Listing, error) {
-	ctx, cancel := e.within(ctx, whole)
-	defer cancel()
-	var l enforcer.Listing
-	failed, err := e.eachSide(ctx, func(s *side) error {
-		one, err := s.list(ctx)
-		one.Faults = s.named(one.Faults)
-		l = merge(l, one)
-		return err
-	})
-	for _, err := range failed {
-		l.Faults = append(l.Faults, err.Error())
-	}
-	return l, err
-}
-
-func (s *side) list(ctx context.Context) (l enforcer.Listing, err error) {
-	for _, b := range s.places() {
-		one, oneErr := b.list(ctx)
-		if n := len(one.Blocks); b != s.used {
-			if one.Faults = nil; n > 0 {
-				one.Faults = []string{fmt.Sprintf("%d addresses stand in %s, where this configuration puts none", n, b.name())}
-			}
-		}
-		l, err = merge(l, one), errors.Join(err, oneErr)
-	}
-	return l, err
-}
-
-// named says of lines about IPv6 that they are.
-func (s *side) named(lines []string) []string {
-	if s.v6 {
-		for i := range lines {
-			lines[i] = "IPv6: " + lines[i]
-		}
-	}
-	return lines
-}
-
-// merge joins two listings. An address that stands twice is in force if one of the two is.
-func merge(a, b enforcer.Listing) enforcer.Listing {
-	if len(a.Blocks) == 0 && len(a.Faults) == 0 {
-		return b
-	}
-	at := make(map[netip.Addr]int, len(a.Blocks))
-	for i, block := range a.Blocks {
-		at[block.Addr] = i
-	}
-	for _, block := range b.Blocks {
-		i, twice := at[block.Addr]
-		if !twice {
-			a.Blocks = append(a.Blocks, block)
-			continue
-		}
-		have := &a.Blocks[i]
-		have.Counted = have.Counted || block.Counted
-		have.Packets += block.Packets
-		have.Bytes += block.Bytes
-		if block.Open == "" {
-			have.Open = ""
-		}
-	}
-	for _, fault := range b.Faults {
-		if !slices.Contains(a.Faults, fault) {
-			a.Faults = append(a.Faults, fault)
-		}
-	}
-	return a
 }
 
 // Mend implements enforcer.Enforcer.
@@ -358,6 +303,9 @@ func (s *side) mend(ctx context.Context) (changes []string, err error) {
 		}
 		addrs := addresses(l.Blocks)
 		if err = s.used.addAll(ctx, addrs); err == nil {
+			err = s.verify(ctx, addrs)
+		}
+		if err == nil {
 			err = b.removeAll(ctx, addrs)
 		}
 		if err == nil {
@@ -378,11 +326,7 @@ func (e *Firewall) Flush(ctx context.Context) error {
 	ctx, cancel := e.within(ctx, whole)
 	defer cancel()
 	failed, err := e.eachSide(ctx, func(s *side) error {
-		var errs []error
-		for _, b := range s.places() {
-			errs = append(errs, b.flush(ctx))
-		}
-		return errors.Join(errs...)
+		return s.everywhere(ctx, func(b backend) error { return b.flush(ctx) })
 	})
 	return errors.Join(append(failed, err)...)
 }

@@ -63,7 +63,8 @@ func newHost(t *testing.T, multi string, programs ...string) host {
 func (h host) write(name, text string) {
 	h.t.Helper()
 	path := filepath.Join(h.proc, name)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755),
+		os.WriteFile(path, []byte(text), 0o644)); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -71,7 +72,8 @@ func (h host) write(name, text string) {
 func (h host) firewall(backend string, change ...func(*Options)) *Firewall {
 	h.t.Helper()
 	opts := Options{
-		Backend: backend, Target: "DROP", Forward: "never", Timeout: time.Minute, MaxRules: 2, MaxAddresses: 1000,
+		Backend: backend, Target: "DROP", Forward: "never", Timeout: time.Minute,
+		MaxRules: 2, MaxAddresses: 1000,
 		ToolDirs: []string{h.dir}, LockPath: filepath.Join(h.dir, "lock"), Proc: h.proc,
 	}
 	for _, c := range change {
@@ -157,9 +159,11 @@ func withTable(h host) host {
 	for protocol, length := range map[byte]uint32{unix.NFPROTO_IPV4: 4, unix.NFPROTO_IPV6: 16} {
 		name := nftSetName(length == 16)
 		h.kernel.tables[name] = &fakeSet{members: map[netip.Addr]bool{}, size: 1000, keyBytes: length}
-		rules.add(loadMeta(unix.NFT_META_NFPROTO), equals([]byte{protocol}), loadSource(length), lookup(name), verdict(0, ""))
+		rules.add(loadMeta(unix.NFT_META_NFPROTO), equals([]byte{protocol}), loadSource(length),
+			lookup(name), verdict(0, ""))
 	}
-	h.kernel.chains[nftTableName] = map[string][]byte{nftInput: rules.Attributes, nftForward: rules.Attributes}
+	h.kernel.chains[nftTableName] = map[string][]byte{nftInput: rules.Attributes,
+		nftForward: rules.Attributes}
 	return h
 }
 
@@ -174,9 +178,15 @@ func TestHotAdd(t *testing.T) {
 		known enforcer.Known
 		want  []string
 	}{
-		{enforcer.Known{Others: 1}, []string{"iptables-restore -w 45 --noflush", "-C INPUT -j OSSEC_AR", "-A OSSEC_AR -s 203.0.113.8 -j DROP"}},
-		{enforcer.Known{Leased: true, Others: 1}, []string{"iptables-restore -w 45 --noflush", "-C INPUT -j OSSEC_AR", "-C OSSEC_AR -s 203.0.113.8 -j DROP"}},
-		{enforcer.Known{Leased: true, Others: 9}, []string{"iptables-restore -w 45 --noflush", "-C INPUT -j OSSEC_AR", "-C OSSEC_AR -s 203.0.113.8 -j DROP"}},
+		{enforcer.Known{Others: 1},
+			[]string{"iptables-restore -w 45 --noflush", "-C INPUT -j OSSEC_AR",
+				"-A OSSEC_AR -s 203.0.113.8 -j DROP"}},
+		{enforcer.Known{Leased: true, Others: 1},
+			[]string{"iptables-restore -w 45 --noflush", "-C INPUT -j OSSEC_AR",
+				"-C OSSEC_AR -s 203.0.113.8 -j DROP"}},
+		{enforcer.Known{Leased: true, Others: 9},
+			[]string{"iptables-restore -w 45 --noflush", "-C INPUT -j OSSEC_AR",
+				"-C OSSEC_AR -s 203.0.113.8 -j DROP"}},
 	} {
 		before := len(h.commands("iptables"))
 		if block(t, e, addr(8), tt.known).Made {
@@ -199,7 +209,8 @@ func TestAuto(t *testing.T) {
 		block(t, e, addr(i), enforcer.Known{Others: i})
 	}
 	set := h.kernel.sets["ossec_ar4"]
-	if rules := h.run("iptables -S OSSEC_AR"); strings.Count(rules, " -s ") != 2 || set == nil || len(set.members) != 2 || !set.members[addr(3)] {
+	if rules := h.run("iptables -S OSSEC_AR"); strings.Count(rules, " -s ") != 2 || set == nil ||
+		len(set.members) != 2 || !set.members[addr(3)] {
 		t.Errorf("rules\n%sset %+v, want two in each", rules, set)
 	}
 	block(t, e, addr(3), enforcer.Known{Leased: true, Others: 0})
@@ -211,7 +222,9 @@ func TestAuto(t *testing.T) {
 	}
 	set.kind = "hash:net"
 	out := block(t, e, addr(4), enforcer.Known{Others: 4})
-	if len(out.Notes) != 1 || !strings.Contains(out.Notes[0], "the set ossec_ar4 cannot be used, so all addresses become rules: adding 203.0.113.4 to set ossec_ar4: set ossec_ar4: somebody else made it (ipset destroy ossec_ar4 makes room for ours): it is of another kind") {
+	if len(out.Notes) != 1 ||
+		!strings.Contains(out.Notes[0],
+			"the set ossec_ar4 cannot be used, so all addresses become rules: adding 203.0.113.4 to set ossec_ar4: set ossec_ar4: somebody else made it (ipset destroy ossec_ar4 makes room for ours): it is of another kind") {
 		t.Errorf("notes %q", out.Notes)
 	}
 	if err := e.BlockAll(t.Context(), []netip.Addr{addr(5)}); err != nil {
@@ -231,11 +244,14 @@ func TestAuto(t *testing.T) {
 // TestForeignSet: nothing is written to a set that somebody else made, and the error names it.
 func TestForeignSet(t *testing.T) {
 	for why, change := range map[string]func(*fakeSet){
-		"it is of another kind":                               func(s *fakeSet) { s.family = unix.NFPROTO_IPV6 },
+		"it is of another kind": func(s *fakeSet) {
+			s.family = unix.NFPROTO_IPV6
+		},
 		"it has a timeout, by which blocks end by themselves": func(s *fakeSet) { s.timeout = true },
 	} {
 		h := newHost(t, "xtables-legacy-multi", fakePrograms...)
-		s := &fakeSet{kind: "hash:ip", family: unix.NFPROTO_IPV4, revision: 6, size: 9, members: map[netip.Addr]bool{v4: true}}
+		s := &fakeSet{kind: "hash:ip", family: unix.NFPROTO_IPV4, revision: 6, size: 9,
+			members: map[netip.Addr]bool{v4: true}}
 		change(s)
 		h.kernel.sets["ossec_ar4"] = s
 		e := h.firewall(IPSet)
@@ -248,7 +264,8 @@ func TestForeignSet(t *testing.T) {
 		if _, err := e.Mend(t.Context()); err == nil {
 			t.Error("Mend finds nothing wrong")
 		}
-		if err := errors.Join(e.Unblock(t.Context(), v4), e.UnblockAll(t.Context(), []netip.Addr{v4}), e.Flush(t.Context())); err != nil {
+		if err := errors.Join(e.Unblock(t.Context(), v4), e.UnblockAll(t.Context(), []netip.Addr{v4}),
+			e.Flush(t.Context())); err != nil {
 			t.Error(err)
 		}
 		if l := list(t, e); len(s.members) != 1 || len(l.Blocks) > 0 {
@@ -268,7 +285,8 @@ func TestFullSet(t *testing.T) {
 	block(t, e, addr(2), enforcer.Known{})
 	_, err := e.Block(t.Context(), addr(3), enforcer.Known{})
 	for _, err := range []error{err, e.BlockAll(t.Context(), []netip.Addr{addr(3)})} {
-		if !errors.Is(err, enforcer.ErrFull) || !strings.Contains(err.Error(), "firewall.max_addresses is 2") {
+		if !errors.Is(err, enforcer.ErrFull) ||
+			!strings.Contains(err.Error(), "firewall.max_addresses is 2") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -292,10 +310,15 @@ func TestFullSet(t *testing.T) {
 // TestMend: each damage is named, lets packets by, is mended once, and then all is well.
 func TestMend(t *testing.T) {
 	for _, tt := range []struct{ name, backend, damage, fault, change string }{
-		{"no jump", IPTables, "iptables -F INPUT", "INPUT does not jump to OSSEC_AR", "made the jump in INPUT the first rule: INPUT does not jump to OSSEC_AR"},
-		{"behind", IPTables, "iptables -I INPUT 1 -p tcp -j ACCEPT", "the jump in INPUT stands behind rule 1, which accepts", "made the jump in INPUT the first rule: the jump in INPUT stands behind rule 1, which accepts"},
-		{"no set rule", IPSet, "iptables -F OSSEC_AR", "OSSEC_AR does not drop set ossec_ar4", "made OSSEC_AR drop set ossec_ar4"},
-		{"of IPv6", IPTables, "ip6tables -F INPUT", "IPv6: INPUT does not jump to OSSEC_AR", "IPv6: made the jump in INPUT the first rule: INPUT does not jump to OSSEC_AR"},
+		{"no jump", IPTables, "iptables -F INPUT", "INPUT does not jump to OSSEC_AR",
+			"made the jump in INPUT the first rule: INPUT does not jump to OSSEC_AR"},
+		{"behind", IPTables, "iptables -I INPUT 1 -p tcp -j ACCEPT",
+			"the jump in INPUT stands behind rule 1, which accepts",
+			"made the jump in INPUT the first rule: the jump in INPUT stands behind rule 1, which accepts"},
+		{"no set rule", IPSet, "iptables -F OSSEC_AR", "OSSEC_AR does not drop set ossec_ar4",
+			"made OSSEC_AR drop set ossec_ar4"},
+		{"of IPv6", IPTables, "ip6tables -F INPUT", "IPv6: INPUT does not jump to OSSEC_AR",
+			"IPv6: made the jump in INPUT the first rule: INPUT does not jump to OSSEC_AR"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t, "xtables-legacy-multi", fakePrograms...)
@@ -328,19 +351,39 @@ func TestMend(t *testing.T) {
 	}
 }
 
-func TestMendPass(t *testing.T) {
-	h := newHost(t, "xtables-legacy-multi", fakePrograms...)
-	e := h.firewall(IPTables)
-	block(t, e, v4, enforcer.Known{})
-	h.run("iptables -I OSSEC_AR -j RETURN")
-	if l := list(t, e); len(l.Faults) != 1 || l.Blocks[0].Open != "rule 1 of OSSEC_AR lets all packets by" {
-		t.Errorf("listed %+v", l)
+// TestMendOrder: a rule in our chain that accepts stays, behind all of ours.
+func TestMendOrder(t *testing.T) {
+	for _, backend := range []string{IPTables, IPSet, Auto} {
+		for _, accept := range []string{"-m tcp -j RETURN", "-p tcp -j ACCEPT"} {
+			h := newHost(t, "xtables-legacy-multi", fakePrograms...)
+			e := h.firewall(backend, func(o *Options) { o.MaxRules = 1 })
+			for i := range 3 {
+				block(t, e, addr(i+1), enforcer.Known{Others: i})
+			}
+			h.run("iptables -I OSSEC_AR 1 " + accept)
+			l := list(t, e)
+			for _, b := range l.Blocks {
+				if want := map[bool]string{true: "rule 1 of OSSEC_AR accepts", false: "OSSEC_AR does not drop set ossec_ar4"}[backend == IPTables || backend == Auto && b.Addr == addr(1)]; b.Open != want {
+					t.Errorf("%s: %s is open: %q, want %q", backend, b.Addr, b.Open, want)
+				}
+			}
+			if changes, err := e.Mend(t.Context()); err != nil || len(changes) == 0 {
+				t.Errorf("%s: Mend: %q, %v", backend, changes, err)
+			}
+			if l := list(t, e); len(l.Faults) > 0 || len(l.Blocks) != 3 {
+				t.Errorf("%s: after Mend: %+v", backend, l)
+			}
+			if got := h.run("iptables -S OSSEC_AR"); !strings.HasSuffix(strings.ReplaceAll(got, " -c 2 120", ""), "-A OSSEC_AR "+accept+"\n") {
+				t.Errorf("%s: rules:\n%s", backend, got)
+			}
+		}
 	}
 }
 
 // TestMoves: what another configuration left is listed, lifted, flushed, and moved by Mend.
 func TestMoves(t *testing.T) {
-	for _, tt := range []struct{ from, to string }{{IPTables, IPSet}, {IPSet, IPTables}, {IPSet, NFTables}, {NFTables, IPTables}, {IPTables, NFTables}} {
+	for _, tt := range []struct{ from, to string }{{IPTables, IPSet}, {IPSet, IPTables}, {IPSet, NFTables},
+		{NFTables, IPTables}, {IPTables, NFTables}} {
 		t.Run(tt.from+" to "+tt.to, func(t *testing.T) {
 			h := withTable(newHost(t, "xtables-legacy-multi", fakePrograms...))
 			old, next := h.firewall(tt.from), h.firewall(tt.to)
@@ -348,10 +391,12 @@ func TestMoves(t *testing.T) {
 			if err := old.BlockAll(t.Context(), all); err != nil {
 				t.Fatal(err)
 			}
-			if l := list(t, next); len(l.Blocks) != 4 || len(l.Faults) != 2 || !strings.Contains(l.Faults[0], "3 addresses stand in ") {
+			if l := list(t, next); len(l.Blocks) != 4 || len(l.Faults) != 2 ||
+				!strings.Contains(l.Faults[0], "3 addresses stand in ") {
 				t.Errorf("listed %+v", l)
 			}
-			if err := errors.Join(next.Unblock(t.Context(), addr(1)), next.UnblockAll(t.Context(), all[1:2])); err != nil {
+			if err := errors.Join(next.Unblock(t.Context(), addr(1)),
+				next.UnblockAll(t.Context(), all[1:2])); err != nil {
 				t.Fatal(err)
 			}
 			changes, err := next.Mend(t.Context())
@@ -383,7 +428,8 @@ func TestTarget(t *testing.T) {
 	if err != nil || !slices.Equal(changes, []string{"1 rules now have the target REJECT"}) {
 		t.Errorf("Mend: %q, %v", changes, err)
 	}
-	if got := h.run("iptables -S OSSEC_AR"); strings.Count(got, "-j REJECT") != 1 || strings.Contains(got, "DROP") {
+	if got := h.run("iptables -S OSSEC_AR"); strings.Count(got, "-j REJECT") != 1 ||
+		strings.Contains(got, "DROP") {
 		t.Errorf("rules:\n%s", got)
 	}
 }
@@ -410,7 +456,8 @@ func TestOneFamily(t *testing.T) {
 			if l := list(t, e); len(l.Blocks) != 2 || (len(l.Faults) > 0) != broken {
 				t.Errorf("listed %+v", l)
 			}
-			if _, err := e.Block(t.Context(), v6, enforcer.Known{}); err == nil || !strings.HasPrefix(err.Error(), "adding rule for 2001:db8::7: ") {
+			if _, err := e.Block(t.Context(), v6, enforcer.Known{}); err == nil ||
+				!strings.HasPrefix(err.Error(), "adding rule for 2001:db8::7: ") {
 				t.Errorf("Block: %v", err)
 			}
 			_, mendErr := e.Mend(t.Context())
@@ -443,7 +490,9 @@ func TestBesideOthers(t *testing.T) {
 	h := newHost(t, "xtables-legacy-multi", fakePrograms...)
 	e := h.firewall(IPTables)
 	h.breaks("iptables", "1")
-	if _, err := e.Block(t.Context(), v4, enforcer.Known{}); err == nil || !strings.Contains(err.Error(), "adding rule for 203.0.113.7: listing rules: iptables: exit status 1") {
+	if _, err := e.Block(t.Context(), v4, enforcer.Known{}); err == nil ||
+		!strings.Contains(err.Error(),
+			"adding rule for 203.0.113.7: listing rules: iptables: exit status 1") {
 		t.Errorf("Block: %v", err)
 	}
 	h.breaks("iptables", "")
@@ -465,7 +514,8 @@ func TestForward(t *testing.T) {
 		want            []string
 	}{
 		{"auto", "1\n", nil, []string{"INPUT", "FORWARD"}},
-		{"auto", "1\n", []string{"iptables -N DOCKER-USER", "iptables -I FORWARD -j DOCKER-USER"}, []string{"INPUT", "DOCKER-USER"}},
+		{"auto", "1\n", []string{"iptables -N DOCKER-USER", "iptables -I FORWARD -j DOCKER-USER"},
+			[]string{"INPUT", "DOCKER-USER"}},
 		{"auto", "1\n", []string{"iptables -N DOCKER-USER"}, []string{"INPUT", "FORWARD"}},
 		{"always", "0\n", nil, []string{"INPUT", "FORWARD"}},
 		{"never", "1\n", nil, []string{"INPUT"}},
@@ -545,7 +595,9 @@ func TestStray(t *testing.T) {
 		t.Fatal(err)
 	}
 	changes, err := e.Mend(t.Context())
-	if err != nil || !slices.Equal(changes, []string{"moved 2 addresses from chain OSSEC_AR of iptables-legacy to chain OSSEC_AR of iptables"}) {
+	if err != nil ||
+		!slices.Equal(changes,
+			[]string{"moved 2 addresses from chain OSSEC_AR of iptables-legacy to chain OSSEC_AR of iptables"}) {
 		t.Errorf("Mend: %q, %v", changes, err)
 	}
 	if l := list(t, e); len(l.Blocks) != 2 || len(l.Faults) > 0 {
@@ -566,12 +618,14 @@ func TestTable(t *testing.T) {
 	}
 	whole := h.kernel.chains[nftTableName][nftInput]
 	h.kernel.chains[nftTableName][nftInput] = nil
-	if l := list(t, e); len(l.Blocks) != 1 || l.Blocks[0].Open != "chain input of table inet ossec_ar does not drop set blocked4" {
+	if l := list(t, e); len(l.Blocks) != 1 ||
+		l.Blocks[0].Open != "chain input of table inet ossec_ar does not drop set blocked4" {
 		t.Errorf("listed %+v", l)
 	}
 	h.kernel.chains[nftTableName][nftInput] = whole
 	h.kernel.tables[nftSet4].flags = unix.NFT_SET_TIMEOUT
-	if _, err := e.Block(t.Context(), addr(8), enforcer.Known{}); err == nil || !strings.Contains(err.Error(), "somebody else made it") {
+	if _, err := e.Block(t.Context(), addr(8), enforcer.Known{}); err == nil ||
+		!strings.Contains(err.Error(), "somebody else made it") {
 		t.Errorf("Block beside a set with a timeout: %v", err)
 	}
 	if got := findings(t, e); !strings.Contains(got, "has a timeout") {
@@ -603,8 +657,10 @@ func TestNew(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	h := newHost(t, "xtables-legacy-multi", fakePrograms...)
 	for backend, want := range map[string]string{
-		Auto: "ip6tables -A OSSEC_AR -s 2001:db8::7 -j DROP", IPTables: "ip6tables -A OSSEC_AR -s 2001:db8::7 -j DROP",
-		IPSet: "ipset add ossec_ar6 2001:db8::7", NFTables: "nft add element inet ossec_ar blocked6 { 2001:db8::7 }",
+		Auto:     "ip6tables -A OSSEC_AR -s 2001:db8::7 -j DROP",
+		IPTables: "ip6tables -A OSSEC_AR -s 2001:db8::7 -j DROP",
+		IPSet:    "ipset add ossec_ar6 2001:db8::7",
+		NFTables: "nft add element inet ossec_ar blocked6 { 2001:db8::7 }",
 	} {
 		if got := h.firewall(backend).Describe(v6); got != want {
 			t.Errorf("%s: got %q, want %q", backend, got, want)

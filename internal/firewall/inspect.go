@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
-// Inspect returns what is wrong with all that blocks rest on, for `ossec-ar check`. It changes
-// nothing; what is looked at is in the kernel and not below the root that is given.
-func (e *Firewall) Inspect(ctx context.Context, _ string) (found []enforcer.Finding) {
+// Inspect returns what is wrong with all that blocks rest on, for `ossec-ar check`: in the kernel, and
+// in saved rules below root. It changes nothing.
+func (e *Firewall) Inspect(ctx context.Context, root string) (found []enforcer.Finding) {
 	ctx, cancel := e.within(ctx, whole)
 	defer cancel()
 	for _, v6 := range []bool{false, true} {
@@ -21,7 +20,7 @@ func (e *Firewall) Inspect(ctx context.Context, _ string) (found []enforcer.Find
 		}
 		s.kernel.close()
 	}
-	return found
+	return append(found, saved(root)...)
 }
 
 func (s *side) inspect(ctx context.Context) []enforcer.Finding {
@@ -32,29 +31,41 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 	fault := func(found, mend string) enforcer.Finding {
 		return enforcer.Finding{What: what, Verdict: enforcer.Fault, Found: found, Mend: mend}
 	}
+	wrong := func(verdict enforcer.Verdict, text string, err error) enforcer.Finding {
+		cause, mend := s.cause(err)
+		if cause != "" {
+			text = cause + ": " + text
+		}
+		return enforcer.Finding{What: what, Verdict: verdict, Found: text, Mend: mend}
+	}
 	if s.absent != nil {
-		return []enforcer.Finding{fault(s.absent.Error()+": attackers that come by it are not blocked",
-			"install iptables with the system's package manager")}
+		return []enforcer.Finding{wrong(enforcer.Fault,
+			s.absent.Error()+": attackers that come by it are not blocked", s.absent)}
 	}
 	l, err := s.list(ctx)
+	if s.fallBack(ctx, err) {
+		l, err = s.list(ctx)
+	}
 	switch {
-	case err != nil && os.Geteuid() != 0:
-		return []enforcer.Finding{fault(err.Error(), "run it as root")}
 	case errors.Is(err, errAbsent):
 		return nil
 	case err != nil:
-		return []enforcer.Finding{fault(err.Error(),
-			"load the kernel's modules: modprobe nf_tables, or iptable_filter, ip_set_hash_ip")}
+		return []enforcer.Finding{wrong(enforcer.Fault, err.Error(), err)}
 	}
 	var found []enforcer.Finding
+	if s.instead != nil {
+		found = append(found, enforcer.Finding{
+			What: what, Verdict: enforcer.Warn, Mend: s.insteadMend,
+			Found: fmt.Sprintf("addresses are blocked by %s, for iptables cannot work: %v", s.used.name(), s.instead),
+		})
+	}
 	for _, why := range l.Faults {
 		found = append(found, fault(why, "ossec-ar repair"))
 	}
 	switch b := s.used.(type) {
 	case auto:
 		if err := b.set.trouble(ctx); err != nil { // all become rules
-			found = append(found, enforcer.Finding{What: what, Verdict: enforcer.Warn,
-				Found: err.Error(), Mend: mendOf(err)})
+			found = append(found, wrong(enforcer.Warn, err.Error()+": further addresses become rules", err))
 		}
 	case set:
 		err = b.trouble(ctx)
@@ -62,7 +73,7 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 		err = b.trouble(ctx)
 	}
 	if err != nil {
-		found = append(found, fault(err.Error(), mendOf(err)))
+		found = append(found, wrong(enforcer.Fault, err.Error(), err))
 	}
 	if len(found) == 0 {
 		found = append(found, enforcer.Finding{
@@ -73,18 +84,14 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 	return found
 }
 
-func mendOf(trouble error) string {
-	if errors.Is(trouble, ErrFull) {
-		return "raise max_addresses in [firewall] of etc/active-response.toml"
-	}
-	return "rename or delete it"
-}
-
 // trouble returns what keeps addresses out of the set.
 func (s set) trouble(ctx context.Context) error {
 	k, err := s.kernel.dial(ctx)
 	if err != nil {
 		return err
+	}
+	if !s.ipset().known(k) {
+		return errNoSets
 	}
 	h, err := s.ipset().header(k)
 	switch {

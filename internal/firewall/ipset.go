@@ -128,6 +128,18 @@ func (s ipset) has(k socket, addr netip.Addr) (bool, error) {
 	return err == nil, err
 }
 
+// errNoSets says that the kernel has no ipset.
+var errNoSets = errors.New("the kernel has no ipset")
+
+// known reports whether the kernel has ipset.
+func (s ipset) known(k socket) bool {
+	const protocol = 1 // which the kernel speaks
+	var a netlink.Attributes
+	a.Uint8(ipsetAttrProtocol, ipsetProtocol)
+	answers, err := k.Ask(netlink.Netfilter(ipsetSubsystem|protocol, 0, unix.AF_INET, a))
+	return err == nil && !errors.Is(answers[0].Err, unix.EINVAL)
+}
+
 // noSet reports whether err says that there is no such set. A kernel without ipset knows no
 // such subsystem of netfilter, which it says as EINVAL.
 func noSet(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) }

@@ -15,10 +15,11 @@ import (
 
 // fakeKernel answers for ipset and nf_tables, as the kernel does in e2e/kernel.
 type fakeKernel struct {
-	sets   map[string]*fakeSet          // ipsets
-	chains map[string]map[string][]byte // of nf_tables: table, chain, its rules' expressions, one after another
-	tables map[string]*fakeSet          // sets of the table inet ossec_ar
-	torn   int                          // how many lists change while they are read
+	sets map[string]*fakeSet // ipsets
+	// of nf_tables: table, chain, its rules' expressions, one after another
+	chains map[string]map[string][]byte
+	tables map[string]*fakeSet // sets of the table inet ossec_ar
+	torn   int                 // how many lists change while they are read
 	asked  int
 }
 
@@ -34,7 +35,8 @@ type fakeSet struct {
 }
 
 func newFakeKernel() *fakeKernel {
-	return &fakeKernel{sets: map[string]*fakeSet{}, chains: map[string]map[string][]byte{}, tables: map[string]*fakeSet{}}
+	return &fakeKernel{sets: map[string]*fakeSet{}, chains: map[string]map[string][]byte{},
+		tables: map[string]*fakeSet{}}
 }
 
 func (k *fakeKernel) Close() {}
@@ -91,8 +93,9 @@ func (k *fakeKernel) ipset(command int, flags uint16, a []byte) ([][]byte, error
 		}
 		data := netlink.Find(a, ipsetAttrData)
 		k.sets[name] = &fakeSet{
-			kind: netlink.Text(netlink.Find(a, ipsetAttrType)), family: netlink.Find(a, ipsetAttrFamily)[0], revision: netlink.Find(a, ipsetAttrRevision)[0],
-			size: int(netlink.Uint32(netlink.Find(data, ipsetDataMaxElem))), members: map[netip.Addr]bool{},
+			kind: netlink.Text(netlink.Find(a, ipsetAttrType)), family: netlink.Find(a, ipsetAttrFamily)[0],
+			revision: netlink.Find(a, ipsetAttrRevision)[0],
+			size:     int(netlink.Uint32(netlink.Find(data, ipsetDataMaxElem))), members: map[netip.Addr]bool{},
 		}
 		return nil, nil
 	}

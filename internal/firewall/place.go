@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 
 	"github.com/coreos/go-iptables/iptables"
@@ -61,16 +62,15 @@ const tries = 3
 // isFinal reports whether another try would fail, too. The legacy iptables exits with 4 when it has
 // waited for its lock in vain, or may not do what it should; the one over nf_tables also when
 // somebody took away what it works on (1.8.9).
-func (s *side) isFinal(ctx context.Context, err error) bool {
+func (t *tool) isFinal(ctx context.Context, err error) bool {
 	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) ||
-		errors.Is(err, errForeign) ||
-		s.variant != overNFT && exec.Status(err) == 4
+		errors.Is(err, errForeign) || t.variant != overNFT && exec.Status(err) == 4
 }
 
 // tryAgain calls work until it succeeds.
-func (s *side) tryAgain(ctx context.Context, work func() error) (err error) {
+func (t *tool) tryAgain(ctx context.Context, work func() error) (err error) {
 	for range tries {
-		if err = work(); s.isFinal(ctx, err) {
+		if err = work(); t.isFinal(ctx, err) {
 			break
 		}
 	}
@@ -92,14 +92,16 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 	var ipt *iptables.IPTables
 	open := func() (err error) { // starts the program, so only where something is missing
 		if ipt == nil {
+			if path := s.otherLock(); path != "" {
+				_ = os.Setenv(lockVariable, path) // the library hands our environment down
+			}
 			ipt, err = iptables.New(iptables.IPFamily(family), iptables.Path(s.program),
 				iptables.Timeout(s.waitSeconds(ctx)))
 		}
 		s.listed = nil
 		return err
 	}
-	ours, exists := all[Chain]
-	if !exists {
+	if _, exists := all[Chain]; !exists {
 		if err = open(); err == nil {
 			err = ipt.NewChain(filter, Chain)
 		}
@@ -112,7 +114,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 	if bySet {
 		inChain = s.mendSetRule
 	}
-	change, err := inChain(ctx, ours)
+	change, err := inChain(ctx, all.look)
 	if changes = append(changes, change...); err != nil {
 		return changes, err
 	}
@@ -147,8 +149,9 @@ func countJumps(rules []rule) (n int) {
 }
 
 // mendPasses deletes rules of our chain that let all packets by, for blocks are added behind
-// them. ours are its rules.
-func (s *side) mendPasses(ctx context.Context, ours []rule) (changes []string, err error) {
+// them.
+func (s *side) mendPasses(ctx context.Context, l look) (changes []string, err error) {
+	ours, _ := l(Chain)
 	var commands []string
 	for i, r := range ours {
 		if r.passes() {
@@ -166,16 +169,17 @@ func (s *side) mendPasses(ctx context.Context, ours []rule) (changes []string, e
 	return changes, nil
 }
 
-// mendSetRule makes our chain drop the set before all else, by one rule. ours are its rules.
-func (s *side) mendSetRule(ctx context.Context, ours []rule) (changes []string, err error) {
+// mendSetRule makes our chain drop the set before all else, by one rule.
+func (s *side) mendSetRule(ctx context.Context, l look) (changes []string, err error) {
 	name := setName(s.v6)
+	ours, _ := l(Chain)
 	var commands []string
 	for _, r := range ours {
 		if r.onSet(name) && r.drops() {
 			commands = append(commands, "-D "+Chain+" "+joinWords(r.spec))
 		}
 	}
-	if len(commands) == 1 && setRuleStands(ours, name, s.opts.Target) {
+	if len(commands) == 1 && l.setRuleStands(ours, name, s.opts.Target) {
 		return nil, nil
 	}
 	if err := s.commands(ctx, append(commands, "-I "+Chain+" 1 "+joinWords(s.setRule()))...); err != nil {

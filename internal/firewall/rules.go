@@ -16,7 +16,7 @@ type rules struct{ *side }
 func (r rules) name() string { return "chain " + Chain + " of " + filepath.Base(r.program) }
 
 func (r rules) describe(addr netip.Addr) string {
-	return fmt.Sprintf("%s -A %s -s %s -j %s", r.familyName(""), Chain, addr, r.opts.Target)
+	return fmt.Sprintf("%s -A %s -s %s -j %s", familyName(r.v6, ""), Chain, addr, r.opts.Target)
 }
 
 // spec is the rule of one address, without its chain.
@@ -152,19 +152,23 @@ func (r rules) flush(ctx context.Context) error {
 func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 	all, err := r.chains(ctx)
 	ours, exists := all[Chain]
-	if err != nil || !exists {
+	if err != nil || !exists || !slices.ContainsFunc(ours, rule.blocks) {
 		return l, err
 	}
 	l.Faults = r.faults(all.look)
-	open := first(l.Faults)
+	place := first(l.Faults)
+	ahead := look(all.look).ahead(ours)
 	at := map[netip.Addr]int{}
 	for i, have := range ours {
-		if have.passes() && open == "" {
-			open = fmt.Sprintf("rule %d of %s lets all packets by", i+1, Chain)
-			l.Faults = append(l.Faults, open)
-		}
 		if !have.blocks() {
 			continue
+		}
+		open := place
+		if ahead[i] >= 0 && open == "" {
+			open = fmt.Sprintf("rule %d of %s accepts", ahead[i]+1, Chain)
+			if !slices.Contains(l.Faults, open) {
+				l.Faults = append(l.Faults, open)
+			}
 		}
 		if first, twice := at[have.source]; twice { // no packet comes to the second
 			l.Blocks[first].Packets += have.packets
@@ -187,7 +191,7 @@ func first(lines []string) string {
 
 func (r rules) mend(ctx context.Context) ([]string, error) {
 	all, err := r.chains(ctx)
-	if _, exists := all[Chain]; err != nil || !exists {
+	if err != nil || !slices.ContainsFunc(all[Chain], rule.blocks) {
 		return nil, err
 	}
 	defer r.lock()()
@@ -195,8 +199,36 @@ func (r rules) mend(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return changes, err
 	}
-	more, err := r.mendTargets(ctx)
-	return append(changes, more...), err
+	for _, mend := range []func(context.Context) ([]string, error){r.mendOrder, r.mendTargets} {
+		more, err := mend(ctx)
+		changes = append(changes, more...)
+		if err != nil {
+			return changes, err
+		}
+	}
+	return changes, nil
+}
+
+// mendOrder moves what stands behind a rule of somebody else's that accepts to the head of our
+// chain. That rule stays.
+func (r rules) mendOrder(ctx context.Context) ([]string, error) {
+	all, err := r.chains(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ours := all[Chain]
+	ahead := look(all.look).ahead(ours)
+	var commands []string
+	for i, have := range ours {
+		if have.blocks() && ahead[i] >= 0 {
+			spec := joinWords(have.spec)
+			commands = append(commands, "-D "+Chain+" "+spec, "-I "+Chain+" 1 "+spec)
+		}
+	}
+	if len(commands) == 0 {
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("moved %d rules of %s ahead of what accepts", len(commands)/2, Chain)}, r.inChunks(ctx, commands)
 }
 
 // mendTargets replaces rules that another configuration made, with another target.

@@ -23,30 +23,21 @@ func (s set) describe(addr netip.Addr) string {
 }
 
 func (s set) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out enforcer.Outcome, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("adding %s to set %s: %w", addr, setName(s.v6), err)
+		}
+	}()
 	k, err := s.kernel.dial(ctx)
-	if err == nil {
-		out, err = s.addBy(ctx, k, addr)
-	}
 	if err != nil {
-		err = fmt.Errorf("adding %s to set %s: %w", addr, setName(s.v6), err)
+		return out, err
 	}
-	return out, err
-}
-
-func (s set) addBy(ctx context.Context, k socket, addr netip.Addr) (out enforcer.Outcome, err error) {
 	exists, err := s.ipset().check(k)
 	if err != nil {
 		return out, err
 	}
-	put := func() (already bool, err error) {
-		err = s.ipset().do(k, ipsetAdd, unix.NLM_F_EXCL, addr)
-		if errors.Is(err, ipsetErrAbsent) {
-			return true, nil
-		}
-		return false, s.explain(err)
-	}
 	if exists {
-		already, err := put()
+		already, err := s.put(k, addr)
 		if errors.Is(err, ErrFull) || err == nil && s.isDropped(ctx, k) {
 			out.Already = already && err == nil
 			return out, err
@@ -59,10 +50,19 @@ func (s set) addBy(ctx context.Context, k socket, addr netip.Addr) (out enforcer
 		if err != nil {
 			return err
 		}
-		_, err = put()
+		_, err = s.put(k, addr)
 		return err
 	})
 	return out, err
+}
+
+// put makes addr a member, and reports whether it was one.
+func (s set) put(k socket, addr netip.Addr) (already bool, err error) {
+	err = s.ipset().do(k, ipsetAdd, unix.NLM_F_EXCL, addr)
+	if errors.Is(err, ipsetErrAbsent) {
+		return true, nil
+	}
+	return false, s.explain(err)
 }
 
 // explain says of a set that takes no more how much it may take; Mend makes it as large as that.
@@ -81,7 +81,7 @@ func (s set) isDropped(ctx context.Context, k socket) bool {
 	}
 	l := s.nftFilter().look(k)
 	ours, _ := l(Chain)
-	return setRuleStands(ours, setName(s.v6), s.opts.Target) && len(s.faults(l)) == 0
+	return l.setRuleStands(ours, setName(s.v6), s.opts.Target) && len(s.faults(l)) == 0
 }
 
 // ensure makes the set, and what makes it drop packets, whichever is missing. The caller holds
@@ -179,14 +179,16 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 			return l, err
 		}
 	}
-	if l.Faults = s.faults(all.look); !setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
+	if l.Faults = s.faults(all.look); !look(all.look).setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
 		l.Faults = append(l.Faults, fmt.Sprintf("%s does not drop set %s", Chain, setName(s.v6)))
 	}
 	for i := range l.Blocks {
 		l.Blocks[i].Open = first(l.Faults)
 	}
 	if h, err := s.ipset().header(k); err == nil && s.isTooSmall(h) {
-		l.Faults = append(l.Faults, fmt.Sprintf("set %s is full and was made smaller than firewall.max_addresses allows", setName(s.v6)))
+		l.Faults = append(l.Faults,
+			fmt.Sprintf("set %s is full and was made smaller than firewall.max_addresses allows",
+				setName(s.v6)))
 	}
 	return l, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
@@ -42,6 +43,9 @@ type side struct {
 	used   backend   // where addresses go, nil where absent says why they cannot
 	left   []backend // where another configuration may have put some
 	absent error
+	// instead is why iptables is not used though it is there, and what mends that.
+	instead     error
+	insteadMend string
 }
 
 // tool is iptables or ip6tables.
@@ -55,7 +59,7 @@ type tool struct {
 func (e *Firewall) side(ctx context.Context, v6 bool) *side {
 	s := &side{opts: e.opts, v6: v6, kernel: &kernel{e.socket}}
 	var err error
-	s.tool, err = findTool(s.familyName(""), s.opts.ToolDirs)
+	s.tool, err = findTool(familyName(s.v6, ""), s.opts.ToolDirs)
 	byRules, bySet, byTable := rules{s}, set{s}, table{s}
 	if s.program != "" {
 		s.left = []backend{byRules, bySet, byTable}
@@ -100,8 +104,8 @@ func (s *side) places() []backend {
 }
 
 // familyName returns the name of the family's program: "iptables-legacy" for "-legacy".
-func (s *side) familyName(suffix string) string {
-	if s.v6 {
+func familyName(v6 bool, suffix string) string {
+	if v6 {
 		return "ip6tables" + suffix
 	}
 	return "iptables" + suffix
@@ -112,9 +116,22 @@ func findTool(name string, dirs []string) (tool, error) {
 	if err != nil {
 		return tool{}, err
 	}
-	restore, err := exec.Find(name+"-restore", []string{filepath.Dir(program)})
-	return tool{program, restore, variantOf(program)}, err
+	dir := []string{filepath.Dir(program)}
+	restore, err := exec.Find(name+"-restore", dir)
+	found := tool{program, restore, variantOf(program)}
+	if other := variantOf(restore); err != nil || found.variant == other || found.variant == unknownVariant || other == unknownVariant {
+		return found, err
+	}
+	// update-alternatives(1) was used for one of the two only.
+	suffix := map[variant]string{overNFT: "-nft-restore", legacy: "-legacy-restore"}[found.variant]
+	if found.restore, err = exec.Find(name+suffix, dir); err != nil {
+		err = fmt.Errorf("%w: %s and %s are not of one kind, nf_tables or legacy", errMixed, program, restore)
+	}
+	return found, err
 }
+
+// errMixed says that iptables and iptables-restore would work in different tables.
+var errMixed = errors.New("iptables is installed in part")
 
 // variantOf goes by the file that the program's name leads to.
 func variantOf(program string) variant {
@@ -137,10 +154,10 @@ func variantOf(program string) variant {
 func (s *side) stray(ctx context.Context) *side {
 	other := &side{opts: s.opts, v6: s.v6, kernel: s.kernel}
 	if s.variant != legacy && kernelHasLegacyTable(s.opts.Proc, s.v6) {
-		other.tool, _ = findTool(s.familyName("-legacy"), s.opts.ToolDirs)
+		other.tool, _ = findTool(familyName(s.v6, "-legacy"), s.opts.ToolDirs)
 	}
 	if s.variant != overNFT && other.program == "" && s.kernelHasNFTChain(ctx) {
-		other.tool, _ = findTool(s.familyName("-nft"), s.opts.ToolDirs)
+		other.tool, _ = findTool(familyName(s.v6, "-nft"), s.opts.ToolDirs)
 	}
 	if other.program == "" || other.restore == "" || other.variant == unknownVariant {
 		return nil
@@ -213,13 +230,18 @@ func (s *side) waitSeconds(ctx context.Context) int {
 	return max(1, int(left.Seconds()*3/4))
 }
 
+// lockVariable names another file than lockFile to iptables.
+const lockVariable = "XTABLES_LOCKFILE"
+
 // run runs iptables or iptables-restore.
 func (s *side) run(ctx context.Context, program, stdin string, args ...string) ([]byte, error) {
 	args = append([]string{"-w", strconv.Itoa(s.waitSeconds(ctx))}, args...)
-	out, err := exec.Command(ctx, program, stdin, args...)
-	// The status of a program that cannot begin to work in its table (1.8.9, legacy).
-	const noTable = 3
-	if s.v6 && exec.Status(err) == noTable {
+	var env []string
+	if path := s.otherLock(); path != "" {
+		env = append(env, lockVariable+"="+path)
+	}
+	out, err := exec.CommandWith(ctx, env, program, stdin, args...)
+	if s.v6 && exec.Status(err) == statusNoTable && s.capable(unix.CAP_NET_ADMIN) {
 		err = fmt.Errorf("%w: %w", errAbsent, err)
 	}
 	return out, err

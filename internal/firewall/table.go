@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -129,7 +127,11 @@ func (t table) remove(ctx context.Context, addr netip.Addr) error {
 	if err == nil {
 		err = k.AskOne(t.elements(unix.NFT_MSG_GETSETELEM, 0, addr)) // without it, no transaction is begun
 	}
+	ours := false
 	if err == nil {
+		ours, err = t.isOurs(k)
+	}
+	if ours {
 		err = k.Transact(t.elements(unix.NFT_MSG_DELSETELEM, 0, addr))
 	}
 	if err = ignoreMissing(err); err != nil {
@@ -162,13 +164,28 @@ func (t table) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if ours, err := t.isOurs(k); !ours {
+		return err
+	}
 	return ignoreMissing(k.Transact(t.elements(unix.NFT_MSG_DELSETELEM, 0)))
 }
 
-// members returns the elements of the set; no set has none. The kernel may leave out elements
+// isOurs reports whether there is a set for the family that is not somebody else's.
+func (t table) isOurs(k socket) (bool, error) {
+	exists, err := t.setExists(k, t.v6)
+	if errors.Is(err, errForeign) {
+		return false, nil
+	}
+	return exists, err
+}
+
+// members returns the elements of the set; no set has none, nor a foreign one. The kernel may leave out elements
 // of a large set while it makes room for more (Linux 6.18), so that is read until nothing
 // changes.
 func (t table) members(k socket) (blocks []enforcer.Block, err error) {
+	if ours, err := t.isOurs(k); !ours {
+		return nil, err
+	}
 	const large = 2048
 	for before := -1; err == nil && before != len(blocks); {
 		if before = len(blocks); before > 0 && before < large {
@@ -236,7 +253,7 @@ func (t table) mend(ctx context.Context) ([]string, error) {
 	return []string{"made table inet " + nftTableName + " whole again: " + why}, nil
 }
 
-// retire deletes the table when both sets are empty.
+// retire deletes the table when both sets are empty and nothing else is in it.
 func (t table) retire(ctx context.Context) error {
 	k, err := t.kernel.dial(ctx)
 	if err != nil {
@@ -247,6 +264,11 @@ func (t table) retire(ctx context.Context) error {
 		if err != nil || len(members) > 0 {
 			return err
 		}
+	}
+	is, err := ourTable.one(k, unix.NFT_MSG_GETTABLE, 0, "")
+	const most = 4 // two sets and two chains
+	if err != nil || is == nil || netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_USE)) > most || t.checkChains(k) != nil {
+		return err
 	}
 	return ignoreMissing(k.Transact(ourTable.request(unix.NFT_MSG_DELTABLE, 0, nil)))
 }
@@ -266,9 +288,9 @@ func (t table) fault(k socket) string {
 	if err == nil && netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_FLAGS))&unix.NFT_TABLE_F_DORMANT != 0 {
 		return "table inet " + nftTableName + " is dormant"
 	}
+	l := ourTable.look(k)
 	for _, chain := range t.baseChains() {
-		rules, err := ourTable.rules(k, chain)
-		if err != nil || !setRuleStands(rules, nftSetName(t.v6), t.opts.Target) {
+		if rules, _ := l(chain); !l.setRuleStands(rules, nftSetName(t.v6), t.opts.Target) {
 			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain,
 				nftTableName, nftSetName(t.v6))
 		}
@@ -305,74 +327,23 @@ func (t table) ensure(ctx context.Context, k socket) (made bool, err error) {
 	return made, err
 }
 
-// build makes the table with the sets of the families that lack theirs.
-func (t table) build(missing map[bool]bool) error {
-	conn, err := nftables.New()
-	if err != nil {
-		return err
-	}
-	table := conn.AddTable(&nftables.Table{Name: nftTableName, Family: nftables.TableFamilyINet})
-	for v6, missing := range missing {
-		set := &nftables.Set{
-			Table: table, Name: nftSetName(v6), KeyType: nftables.TypeIPAddr, Counter: true,
-			// A set with a size is made that large at once, unless it is dynamic.
-			Size: uint32(t.opts.MaxAddresses), Dynamic: true,
-		}
-		if v6 {
-			set.KeyType = nftables.TypeIP6Addr
-		}
-		if missing {
-			if err := conn.AddSet(set, nil); err != nil {
-				return err
-			}
-		}
-	}
-	accept := nftables.ChainPolicyAccept
-	hooks := map[string]*nftables.ChainHook{nftInput: nftables.ChainHookInput,
-		nftForward: nftables.ChainHookForward}
-	for _, name := range t.baseChains() {
-		chain := conn.AddChain(&nftables.Chain{
-			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hooks[name],
-			Priority: nftables.ChainPriorityRef(nftPriority), Policy: &accept,
-		})
-		conn.FlushChain(chain)
-		for _, v6 := range []bool{false, true} {
-			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: t.dropSet(v6)})
-		}
-	}
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("making table inet %s: %w", nftTableName, err)
-	}
-	return nil
-}
-
-// dropSet is `ip saddr @blocked4 drop` or its like.
-func (t table) dropSet(v6 bool) []expr.Any {
-	protocol, offset, length := byte(unix.NFPROTO_IPV4), uint32(12), uint32(4)
-	if v6 {
-		protocol, offset, length = unix.NFPROTO_IPV6, 8, 16
-	}
-	rule := []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
-		&expr.Lookup{SourceRegister: 1, SetName: nftSetName(v6)},
-	}
-	if t.opts.Target == "REJECT" {
-		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH,
-			Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
-	}
-	return append(rule, &expr.Verdict{Kind: expr.VerdictDrop})
-}
-
 // foreignPart says that part of the table is somebody else's.
 func foreignPart(what string) error {
 	return fmt.Errorf("table inet %s: %w (nft delete table inet %s makes room for ours): %s", nftTableName,
 		errForeign, nftTableName, what)
 }
 
-// checkChains fails where a chain is not hooked as ours are: nf_tables changes no hook.
+// checkChains fails where a chain is not hooked as ours are, for nf_tables changes no hook, and
+// where chains have rules while there are no sets that ours could be about.
 func (t table) checkChains(k socket) error {
+	sets := 0
+	for _, v6 := range []bool{false, true} {
+		set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, nftSetName(v6))
+		if err != nil {
+			return err
+		}
+		sets += min(len(set), 1)
+	}
 	hooks := map[string]uint32{nftInput: unix.NF_INET_LOCAL_IN, nftForward: unix.NF_INET_FORWARD}
 	for _, name := range t.baseChains() {
 		chain, err := ourTable.chain(k, name)
@@ -383,6 +354,12 @@ func (t table) checkChains(k socket) error {
 		if chain != nil && (netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) != hooks[name] ||
 			int32(netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_PRIORITY))) != nftPriority) {
 			return foreignPart("chain " + name + " has not the hook and priority")
+		}
+		if chain == nil || sets > 0 {
+			continue
+		}
+		if rules, err := ourTable.rules(k, name); err != nil || len(rules) > 0 {
+			return errors.Join(err, foreignPart("chain "+name+" has rules, and there are no sets"))
 		}
 	}
 	return nil

@@ -133,7 +133,8 @@ func (b *batch) markLifting(tx *lease.Tx, addrs []netip.Addr) error {
 // leased returns those of addrs that somebody leases, or with want false those that nobody does:
 // calls may have changed that since they were compared. In waiting, if it is given, it marks those
 // of which a lease waits.
-func (b *batch) leased(addrs []netip.Addr, want bool, waiting map[netip.Addr]bool) (chosen []netip.Addr, err error) {
+func (b *batch) leased(addrs []netip.Addr, want bool,
+	waiting map[netip.Addr]bool) (chosen []netip.Addr, err error) {
 	err = b.Leases.View(func(tx *lease.Tx) error {
 		chosen = chosen[:0]
 		for _, addr := range addrs {

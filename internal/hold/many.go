@@ -9,7 +9,8 @@ import (
 
 // TakeAll leases many addresses in the same way, each once, and blocks them. It calls progress,
 // which may be nil, with the number done. What could not be blocked waits for Repair.
-func (h *Holder) TakeAll(ctx context.Context, addrs []netip.Addr, like lease.Lease, progress func(done int)) error {
+func (h *Holder) TakeAll(ctx context.Context, addrs []netip.Addr, like lease.Lease,
+	progress func(done int)) error {
 	b := batch{Holder: h, ctx: ctx}
 	done := 0
 	b.inChunks(addrs, func(part []netip.Addr) error {

@@ -205,7 +205,8 @@ func (e *Enforcer) Mend(context.Context) ([]string, error) { return nil, nil }
 
 // Flush takes out all that List returns.
 func (e *Enforcer) Flush(ctx context.Context) error {
-	if _, err := e.edit(ctx, func(content []byte) plan { return planCut(e.form.entries(content)) }); err != nil {
+	if _, err := e.edit(ctx,
+		func(content []byte) plan { return planCut(e.form.entries(content)) }); err != nil {
 		return fmt.Errorf("removing all entries from %s: %w", e.path, err)
 	}
 	return nil

@@ -71,7 +71,8 @@ func ownRoot() error {
 	if err := unix.PivotRoot(root, root+old); err != nil {
 		return err
 	}
-	return errors.Join(os.Chdir(here), unix.Unmount(old, unix.MNT_DETACH), os.Remove(old), os.Setenv("TMPDIR", "/temporary"))
+	return errors.Join(os.Chdir(here), unix.Unmount(old, unix.MNT_DETACH), os.Remove(old),
+		os.Setenv("TMPDIR", "/temporary"))
 }
 
 func bind(from, to string) error {

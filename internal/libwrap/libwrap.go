@@ -42,7 +42,8 @@ func Effect(root string) (bool, string) {
 		readers = append(readers, "the services that inetd runs through tcpd")
 	}
 	if len(readers) == 0 {
-		return false, "no installed service links libwrap, so entries in hosts.deny stop nobody here: use firewall-drop or route-null"
+		return false,
+			"no installed service links libwrap, so entries in hosts.deny stop nobody here: use firewall-drop or route-null"
 	}
 	slices.Sort(readers)
 	text := "only these services read hosts.deny: " + strings.Join(readers, ", ")

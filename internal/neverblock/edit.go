@@ -48,6 +48,9 @@ func (e Editor) Remove(entry string) (removed bool, err error) {
 	return removed, err
 }
 
+// byteOrderMark is what some editors begin a file with.
+const byteOrderMark = "\ufeff"
+
 // entryOf returns what a line of a whitelist file says.
 func entryOf(line string) string {
 	entry, _, _ := strings.Cut(line, "#")
@@ -82,7 +85,7 @@ func (e Editor) edit(change func(lines []string) []string) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	lines := slices.Collect(strings.Lines(string(old)))
+	lines := slices.Collect(strings.Lines(strings.TrimPrefix(string(old), byteOrderMark)))
 	if n := len(lines); n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
 		lines[n-1] += "\n"
 	}

@@ -37,22 +37,17 @@ type office struct {
 	// nil for settings
 	sender func(ctx context.Context, to []string, message []byte) (map[string]error, error)
 
-	list      *whitelist.List // nil until it is needed
-	listUntil time.Time       // when host names in it are not asked for any more
+	list *whitelist.List // nil until it is needed
 }
 
 func newOffice(p *app.Program) *office { return &office{Program: p} }
-
-// maxWhitelist bounds what one look at all new notices spends on host names in the
-// whitelist.
-const maxWhitelist = 2 * time.Second
 
 // Configure is outbox.Courier's.
 func (o *office) Configure() (outbox.Limits, error) {
 	var cerr, serr error
 	o.config, cerr = config.Load(o.Home.Settings())
 	o.settings, serr = mail.Load(o.Home, o.config.Mail)
-	o.list, o.listUntil = nil, time.Now().Add(maxWhitelist)
+	o.list = nil
 	if !slices.Equal(o.geo.paths, o.config.Mail.GeoFiles) {
 		o.geo.close()
 		o.geo.paths = o.config.Mail.GeoFiles

@@ -10,7 +10,8 @@ import (
 
 // sample is an entry about nothing, on an address that belongs to nobody (RFC 5737).
 func sample(now time.Time) entry {
-	line := now.Format(time.Stamp) + " web sshd[4711]: Failed password for root from 203.0.113.7 port 40022 ssh2"
+	line := now.Format(time.Stamp) +
+		" web sshd[4711]: Failed password for root from 203.0.113.7 port 40022 ssh2"
 	facts := notice.Facts{
 		ID: fmt.Sprintf("%d.1", now.Unix()), Time: now, RuleID: "5712", Level: 10,
 		Description: "SSHD brute force trying to get access to the system.",

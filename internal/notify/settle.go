@@ -99,14 +99,11 @@ func (o *office) standing(ctx context.Context, e *entry) (notice.Standing, bool)
 	}
 	if o.list == nil {
 		var err error
-		if o.list, err = neverblock.List(o.Home, o.config.Whitelist, o.Resolver); err != nil {
+		if o.list, err = neverblock.List(o.Home, o.config.Whitelist, o.Now()); err != nil {
 			o.Failed(nil, err)
 		}
 	}
-	if time.Now().After(o.listUntil) {
-		o.list.Resolver = nil
-	}
-	match, covered := o.list.Match(ctx, e.Addr)
+	match, covered := o.list.Match(e.Addr)
 	if covered {
 		s.Whitelisted = printable.Line(match.String())
 	}

@@ -86,7 +86,8 @@ func inspectRules(s *netlink.Socket) (found []enforcer.Finding) {
 		}
 		found = append(found, enforcer.Finding{
 			What: "routing rules", Verdict: enforcer.Warn, Mend: "use firewall-drop on this host",
-			Found: fmt.Sprintf("what `%s` sends to other tables before the main one passes by the routes: rule %s", command, strings.Join(named, ", ")),
+			Found: fmt.Sprintf("what `%s` sends to other tables before the main one passes by the routes: rule %s",
+				command, strings.Join(named, ", ")),
 		})
 	}
 	return found

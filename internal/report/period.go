@@ -37,7 +37,8 @@ func (b bounds) period(now time.Time) (stats.Period, error) {
 	}
 	switch {
 	case len(asked) > 1:
-		return stats.Period{}, errors.New("only one period can be asked for: one of --date, --yesterday, --week, --month, --all, or --since with --until")
+		return stats.Period{},
+			errors.New("only one period can be asked for: one of --date, --yesterday, --week, --month, --all, or --since with --until")
 	case b.all:
 		return stats.Period{Label: "in all logs"}, nil
 	case b.yesterday:

@@ -26,7 +26,9 @@ func realTicker(d time.Duration) (<-chan time.Time, func()) {
 func (c *program) watchCommand() *cli.Command {
 	interval := time.Second
 	return &cli.Command{
-		Name: "watch", Usage: "follow the log: today's counts and the last events; plain lines when not on a terminal", HideHelpCommand: true,
+		Name:            "watch",
+		Usage:           "follow the log: today's counts and the last events; plain lines when not on a terminal",
+		HideHelpCommand: true,
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "interval", Usage: "look every `TIME`", Value: interval,
 				Destination: &interval},

@@ -84,7 +84,7 @@ func (r *responder) handle(ctx context.Context, c app.Call) int {
 
 // add blocks the address of a request, unless it is on the whitelist.
 func (r *responder) add(ctx context.Context, request arproto.Request) int {
-	if entry, covered := r.whitelisted(ctx, request); covered {
+	if entry, covered := r.whitelisted(request); covered {
 		return r.skip(request, "whitelisted by "+entry)
 	}
 	if r.DryRun {
@@ -218,10 +218,13 @@ func Holders(leases []lease.Lease) string {
 
 // whitelisted returns the whitelist entry that covers the address of a request. A broken entry is
 // reported to people and to `ossec-ar check`.
-func (r *responder) whitelisted(ctx context.Context, request arproto.Request) (entry string, covered bool) {
-	list, err := neverblock.List(r.Home, r.Settings.Whitelist, r.Resolver)
+func (r *responder) whitelisted(request arproto.Request) (entry string, covered bool) {
+	list, err := neverblock.List(r.Home, r.Settings.Whitelist, r.Now())
 	r.log.Warn(request, err)
-	match, covered := list.Match(ctx, request.Addr)
+	if peer, ok := r.ownPeer(); ok {
+		list.AddPrefix(netip.PrefixFrom(peer, peer.BitLen()), "your SSH session from "+peer.String(), "built in")
+	}
+	match, covered := list.Match(request.Addr)
 	var few enforcer.Failures
 	for _, fault := range list.Faults() {
 		few.Add(fault)
@@ -230,6 +233,15 @@ func (r *responder) whitelisted(ctx context.Context, request arproto.Request) (e
 		r.log.Warn(request, fmt.Errorf("%w (the rest of the whitelist counts)", err))
 	}
 	return match.String(), covered
+}
+
+// ownPeer returns where the SSH session of the person who typed this comes from, which is not to
+// be cut off by mistake.
+func (r *responder) ownPeer() (netip.Addr, bool) {
+	if !r.ByHand || !r.Settings.Whitelist.AdminSession {
+		return netip.Addr{}, false
+	}
+	return r.SSHPeer()
 }
 
 func (r *responder) blocked(request arproto.Request) string {

@@ -34,7 +34,8 @@ type host struct {
 	kind enforcer.Kind
 	now  time.Time
 
-	parent         int // process that calls; 0 is nobody's
+	parent         int    // process that calls; 0 is nobody's
+	ssh            string // $SSH_CONNECTION
 	status         int
 	stdout, stderr string
 }
@@ -72,7 +73,7 @@ func (h *host) run(name, stdin string, terminal bool, words ...string) {
 	h.status = respond.Main(app.Env{
 		Args:  append([]string{filepath.Join(h.home, "active-response/bin", name)}, words...),
 		Stdin: strings.NewReader(stdin), StdinTerminal: terminal, Stdout: &stdout, Stderr: &stderr,
-		Dir: "/", Now: func() time.Time { return h.now }, ParentPID: h.parent, Proc: "/proc",
+		Dir: "/", Now: func() time.Time { return h.now }, ParentPID: h.parent, Proc: "/proc", SSHConnection: h.ssh,
 	}, h.kind)
 	h.stdout, h.stderr = stdout.String(), stderr.String()
 }
@@ -400,6 +401,16 @@ func TestAbortIsNoProof(t *testing.T) {
 	if l := h.leases(); len(l) != 1 || !l[0].Renewed.Equal(h.now) {
 		t.Errorf("leases: %+v, want one, renewed at %s", l, h.now)
 	}
+}
+
+// TestOwnSession: a person does not block where his session comes from; a daemon does.
+func TestOwnSession(t *testing.T) {
+	h := newHost(t)
+	h.ssh = "203.0.113.7 50022 192.0.2.1 22"
+	h.call("firewall-drop", "add", "203.0.113.7")
+	h.want("by hand", 0, none, "firewall-drop skip - 203.0.113.7 - - - Skipped IP: 203.0.113.7: whitelisted by your SSH session from 203.0.113.7 (built in)")
+	h.call("firewall-drop", "add", "-", "203.0.113.7", "1.1", "5712")
+	h.want("by a daemon", 0, addrs(addr7), "firewall-drop add - 203.0.113.7 1.1 5712 - Blocked IP: 203.0.113.7 (Rule: 5712)")
 }
 
 // TestTimeout: how long Wazuh 5 wants the block is how long it is leased.

@@ -111,7 +111,8 @@ func readable(data []byte, c contents) error {
 	}
 	for name, n := range want {
 		if n > 0 {
-			return errors.Join(fmt.Errorf("the <%s> that would be added could not be read there; mend the file first", name), broken)
+			return errors.Join(fmt.Errorf("the <%s> that would be added could not be read there; mend the file first", name),
+				broken)
 		}
 	}
 	return nil

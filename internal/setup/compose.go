@@ -45,7 +45,8 @@ func (r request) compose(before, all found) (contents, []string) {
 		c.out.rules, c.out.joined = []string{r.rules}, c.all.hasRules
 	}
 	if c.all.rules.earlier > 0 && r.dialect == OSSEC {
-		c.note("warning: line %d: OSSEC forgets what this <rules> includes, for there is another at line %d: make them one", c.all.rules.earlier, c.all.rules.Line)
+		c.note("warning: line %d: OSSEC forgets what this <rules> includes, for there is another at line %d: make them one",
+			c.all.rules.earlier, c.all.rules.Line)
 	}
 	if all.agent() {
 		c.agent()
@@ -121,7 +122,8 @@ func (c *composer) response(want response) {
 			c.note("%s from level %d on is there already (line %d)", name, want.level, there.line)
 			return
 		case there.level > 0 && there.level < want.level:
-			c.note("warning: line %d: %s runs from level %d on already, and the daemon keeps to the first of two times", there.line, name, there.level)
+			c.note("warning: line %d: %s runs from level %d on already, and the daemon keeps to the first of two times",
+				there.line, name, there.level)
 		}
 	}
 	for _, ours := range c.out.responses {

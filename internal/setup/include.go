@@ -137,7 +137,8 @@ func setInclude(data []byte, file string) ([]byte, error) {
 	}
 	next := slices.Concat(rest[:at], []byte(text), rest[at:])
 	if now, _ := rulesIn(next); !slices.Equal(now.includes, append(slices.Clone(place.includes), file)) {
-		return nil, fmt.Errorf("line %d: the <include> that would be added to this <rules> could not be read there; mend the file first", place.Line)
+		return nil, fmt.Errorf("line %d: the <include> that would be added to this <rules> could not be read there; mend the file first",
+			place.Line)
 	}
 	return next, nil
 }

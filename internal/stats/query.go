@@ -185,7 +185,8 @@ func (c *collected) remarks(w want) {
 		c.note("there were too many addresses before the period to remember all: some that count as new may be returning")
 	}
 	if n := t.addrs.holds.forgotten; n > 0 {
-		c.note("the beginnings of %d blocks were forgotten for want of room: they are not among those that ended", n)
+		c.note("the beginnings of %d blocks were forgotten for want of room: they are not among those that ended",
+			n)
 	}
 	if t.back > slack && !w.thorough {
 		c.note("the clock went back by %s in the log: if lines are missing here, --thorough finds them",

@@ -149,7 +149,8 @@ func (r *Request) address(from object, fields []string) error {
 			return nil
 		}
 		if refused == nil {
-			refused = fmt.Errorf("no address in the request: none of wazuh.address_fields holds one: field %s: %w", path, err)
+			refused = fmt.Errorf("no address in the request: none of wazuh.address_fields holds one: field %s: %w",
+				path, err)
 		}
 	}
 	return refused

@@ -21,16 +21,20 @@ type BuiltIn struct {
 	OwnAddresses bool // of all interfaces
 	Gateways     bool // of the default routes, in every routing table
 	DNSServers   bool // of the files in ResolvConf
+	Metadata     bool // the metadata service of a cloud: 169.254.169.254, fd00:ec2::254
+	DHCPServers  bool // that leases in the folders of LeaseFolders came from
 	// ResolvConf are the files that name DNS servers; nil means /etc/resolv.conf
 	// and, behind systemd-resolved's stub, /run/systemd/resolve/resolv.conf.
 	ResolvConf []string
+	// LeaseFolders are where DHCP clients keep their leases; nil means the usual places.
+	LeaseFolders []string
 }
 
 // AllBuiltIn switches everything on.
 func AllBuiltIn() BuiltIn {
 	return BuiltIn{
 		Loopback: true, Unspecified: true, Multicast: true, Broadcast: true,
-		OwnAddresses: true, Gateways: true, DNSServers: true,
+		OwnAddresses: true, Gateways: true, DNSServers: true, Metadata: true, DHCPServers: true,
 	}
 }
 
@@ -50,9 +54,13 @@ func (l *List) AddBuiltIn(b BuiltIn) {
 	fixed(b.Unspecified, "unspecified", "0.0.0.0/8", "::/128")
 	fixed(b.Multicast, "multicast", "224.0.0.0/4", "ff00::/8")
 	fixed(b.Broadcast, "broadcast", "255.255.255.255/32")
+	fixed(b.Metadata, "metadata service", "169.254.169.254/32", "fd00:ec2::254/128")
 	l.unasked = b
 	if b.DNSServers {
 		l.addDNSServers(b.ResolvConf)
+	}
+	if b.DHCPServers {
+		l.addDHCPServers(b.LeaseFolders)
 	}
 }
 

@@ -79,7 +79,8 @@ func (l Line) Run(ctx context.Context, frame *cli.App, args []string) int {
 func (l Line) usage() string {
 	var b strings.Builder
 	if l.Calls {
-		fmt.Fprintf(&b, "%s add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)\n", l.Name)
+		fmt.Fprintf(&b,
+			"%s add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)\n", l.Name)
 		fmt.Fprintf(&b, "%s < REQUEST   (as wazuh-execd calls it: one line of JSON)\n\n", l.Name)
 	}
 	width := 0
