@@ -92,7 +92,7 @@ func TestUnits(t *testing.T) {
 		}
 	}
 	units := fillIn(t, "systemd/*", dir, dir, "root")
-	if len(units) != 4 {
+	if len(units) != 5 {
 		t.Fatalf("found only %q", units)
 	}
 	cmd := exec.Command(verify, append([]string{"verify", "--man=no"}, units...)...)
