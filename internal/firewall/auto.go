@@ -20,8 +20,7 @@ func (a auto) name() string { return a.rules.name() + " or " + a.set.name() }
 
 func (a auto) describe(addr netip.Addr) string { return a.rules.describe(addr) }
 
-func (a auto) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error) {
-	byRule := func() (enforcer.Outcome, error) { return a.rules.add(ctx, addr, known) }
+func (a auto) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (out enforcer.Outcome, err error) {
 	bySet := known.Others >= a.set.opts.MaxRules
 	if known.Leased { // it stays where it is
 		switch {
@@ -30,18 +29,21 @@ func (a auto) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (e
 		case a.rules.quick(ctx, addr, true) == nil:
 			return enforcer.Outcome{Already: true}, nil
 		}
-		byRule = func() (enforcer.Outcome, error) { return a.rules.ensure(ctx, addr) }
 	}
-	if !bySet {
-		return byRule()
+	var notes []string
+	if bySet {
+		out, err = a.set.add(ctx, addr, known)
+		if err == nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) || ctx.Err() != nil {
+			return out, err
+		}
+		notes = append(notes, a.unusable(err))
 	}
-	out, err := a.set.add(ctx, addr, known)
-	if err == nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) || ctx.Err() != nil {
-		return out, err
+	if known.Leased {
+		out, err = a.rules.ensure(ctx, addr)
+	} else {
+		out, err = a.rules.add(ctx, addr, known)
 	}
-	note := a.unusable(err)
-	out, err = byRule()
-	out.Notes = append(out.Notes, note)
+	out.Notes = append(out.Notes, notes...)
 	return out, err
 }
 

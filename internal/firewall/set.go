@@ -23,30 +23,21 @@ func (s set) describe(addr netip.Addr) string {
 }
 
 func (s set) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out enforcer.Outcome, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("adding %s to set %s: %w", addr, setName(s.v6), err)
+		}
+	}()
 	k, err := s.kernel.dial(ctx)
-	if err == nil {
-		out, err = s.addBy(ctx, k, addr)
-	}
 	if err != nil {
-		err = fmt.Errorf("adding %s to set %s: %w", addr, setName(s.v6), err)
+		return out, err
 	}
-	return out, err
-}
-
-func (s set) addBy(ctx context.Context, k socket, addr netip.Addr) (out enforcer.Outcome, err error) {
 	exists, err := s.ipset().check(k)
 	if err != nil {
 		return out, err
 	}
-	put := func() (already bool, err error) {
-		err = s.ipset().do(k, ipsetAdd, unix.NLM_F_EXCL, addr)
-		if errors.Is(err, ipsetErrAbsent) {
-			return true, nil
-		}
-		return false, s.explain(err)
-	}
 	if exists {
-		already, err := put()
+		already, err := s.put(k, addr)
 		if errors.Is(err, ErrFull) || err == nil && s.isDropped(ctx, k) {
 			out.Already = already && err == nil
 			return out, err
@@ -59,10 +50,19 @@ func (s set) addBy(ctx context.Context, k socket, addr netip.Addr) (out enforcer
 		if err != nil {
 			return err
 		}
-		_, err = put()
+		_, err = s.put(k, addr)
 		return err
 	})
 	return out, err
+}
+
+// put makes addr a member, and reports whether it was one.
+func (s set) put(k socket, addr netip.Addr) (already bool, err error) {
+	err = s.ipset().do(k, ipsetAdd, unix.NLM_F_EXCL, addr)
+	if errors.Is(err, ipsetErrAbsent) {
+		return true, nil
+	}
+	return false, s.explain(err)
 }
 
 // explain says of a set that takes no more how much it may take; Mend makes it as large as that.
