@@ -570,8 +570,9 @@ func TestOverNFT(t *testing.T) {
 	}
 }
 
-// TestStray: rules of the other variant of iptables are listed, lifted and moved.
-func TestStray(t *testing.T) {
+// withStrays is a host whose iptables is over nf_tables, with that of legacy beside it.
+func withStrays(t *testing.T) host {
+	t.Helper()
 	h := newHost(t, "xtables-nft-multi", fakePrograms...)
 	other := newHost(t, "xtables-legacy-multi", strayPrograms...)
 	for _, name := range strayPrograms {
@@ -579,6 +580,37 @@ func TestStray(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return h
+}
+
+// TestFallBackToLegacy: on a kernel without nf_tables the legacy iptables is used, and Inspect
+// says why.
+func TestFallBackToLegacy(t *testing.T) {
+	h := withStrays(t)
+	h.kernel.noTables = true
+	h.breaks("iptables", "1")
+	e := h.firewall(Auto)
+	block(t, e, addr(1), enforcer.Known{})
+	if err := e.BlockAll(t.Context(), []netip.Addr{addr(2), addr(3)}); err != nil {
+		t.Fatal(err)
+	}
+	if l := list(t, e); len(l.Blocks) != 3 {
+		t.Errorf("listed %+v", l)
+	}
+	if got := findings(t, e); !strings.Contains(got, "for iptables cannot work: ") || !strings.Contains(got, "of iptables-legacy") {
+		t.Errorf("Inspect: %s", got)
+	}
+	if err := errors.Join(e.Unblock(t.Context(), addr(1)), e.Flush(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.run("iptables-legacy -S OSSEC_AR"); strings.Contains(got, " -s ") {
+		t.Errorf("left over:\n%s", got)
+	}
+}
+
+// TestStray: rules of the other variant of iptables are listed, lifted and moved.
+func TestStray(t *testing.T) {
+	h := withStrays(t)
 	h.run("iptables-legacy -N OSSEC_AR")
 	for i := range 3 {
 		h.run("iptables-legacy -A OSSEC_AR -s " + addr(i).String() + " -j DROP")

@@ -17,10 +17,11 @@ import (
 type fakeKernel struct {
 	sets map[string]*fakeSet // ipsets
 	// of nf_tables: table, chain, its rules' expressions, one after another
-	chains map[string]map[string][]byte
-	tables map[string]*fakeSet // sets of the table inet ossec_ar
-	torn   int                 // how many lists change while they are read
-	asked  int
+	chains   map[string]map[string][]byte
+	tables   map[string]*fakeSet // sets of the table inet ossec_ar
+	torn     int                 // how many lists change while they are read
+	asked    int
+	noTables bool // there is no nf_tables
 }
 
 type fakeSet struct {
@@ -193,6 +194,9 @@ func (s *fakeSet) describe(name string, data, members bool) []byte {
 }
 
 func (k *fakeKernel) nft(command int, a []byte) ([][]byte, error) {
+	if k.noTables {
+		return nil, unix.EINVAL
+	}
 	table := k.chains[netlink.Text(netlink.Find(a, 1))]
 	if table == nil {
 		return nil, unix.ENOENT
