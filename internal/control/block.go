@@ -38,7 +38,7 @@ func (t byHand) block(c *cli.Context) int {
 	t.warn(r, faults)
 	status, done := app.ExitOK, false
 	for _, request := range requests {
-		if t.isOwnPeer(request.Addr) && !c.Bool("force") {
+		if isOwnPeer(t.tool, request.Addr) && !c.Bool("force") {
 			t.Complain(fmt.Errorf("%s is not blocked: your SSH session comes from it", request.Addr))
 			t.Advise("--force blocks it all the same")
 			status = app.ExitFailed
@@ -70,7 +70,7 @@ func (t byHand) block(c *cli.Context) int {
 }
 
 // isOwnPeer reports whether the SSH session that this is typed in comes from addr.
-func (t *tool) isOwnPeer(addr netip.Addr) bool {
+func isOwnPeer(t *tool, addr netip.Addr) bool {
 	peer, ok := t.SSHPeer()
 	return ok && peer == addr && t.settings.Whitelist.AdminSession
 }

@@ -58,7 +58,7 @@ func (t many) importList(c *cli.Context) int {
 	}
 	all := len(list.addrs)
 	addrs := slices.DeleteFunc(list.addrs, func(a netip.Addr) bool {
-		if t.isOwnPeer(a) {
+		if isOwnPeer(t.tool, a) {
 			t.say("Skipped IP: %s: your SSH session comes from it", a)
 			return true
 		}

@@ -15,6 +15,12 @@ import (
 
 // forwards reports whether packets of a family that the host passes on are dropped too.
 func (s *side) forwards() bool {
+	return s.hostForwards() || s.opts.Forward != "never" && interfaceForwards(s.v6)
+}
+
+// hostForwards is forwards without a question to the kernel about each interface: enough for a call
+// whose place stands, which is made and mended by forwards.
+func (s *side) hostForwards() bool {
 	switch s.opts.Forward {
 	case "always":
 		return true
@@ -26,10 +32,7 @@ func (s *side) forwards() bool {
 		sysctl = "sys/net/ipv6/conf/all/forwarding"
 	}
 	value, err := state.Read(filepath.Join(s.opts.Proc, sysctl), 64)
-	if err == nil && strings.TrimSpace(string(value)) != "0" {
-		return true
-	}
-	return interfaceForwards(s.v6)
+	return err == nil && strings.TrimSpace(string(value)) != "0"
 }
 
 // interfaceForwards reports whether an interface forwards though the host as a whole does not,

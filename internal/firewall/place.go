@@ -17,16 +17,16 @@ import (
 // mended by one process at a time: the caller holds the lock.
 
 // entries are the chains that should jump to ours.
-func (s *side) entries(l look) []string {
-	if !s.forwards() {
+func (s *side) entries(l look, forwards bool) []string {
+	if !forwards {
 		return []string{inputChain}
 	}
 	return []string{inputChain, l.forwardEntry()}
 }
 
 // faults are what lets packets by our chain, a line each.
-func (s *side) faults(l look) (faults []string) {
-	for _, entry := range s.entries(l) {
+func (s *side) faults(l look, forwards bool) (faults []string) {
+	for _, entry := range s.entries(l, forwards) {
 		if why := l.bypass(entry); why != "" {
 			faults = append(faults, why)
 		}
@@ -39,7 +39,7 @@ func (s *side) faults(l look) (faults []string) {
 // looked at.
 func (s *side) likelyChecks() []string {
 	checks := []string{check(inputChain, Chain)}
-	if !s.forwards() {
+	if !s.hostForwards() {
 		return checks
 	}
 	if _, err := net.InterfaceByName("docker0"); err == nil {
@@ -118,7 +118,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 	if changes = append(changes, change...); err != nil {
 		return changes, err
 	}
-	for _, entry := range s.entries(all.look) {
+	for _, entry := range s.entries(all.look, s.forwards()) {
 		why := look(all.look).bypass(entry)
 		if why == "" {
 			continue
