@@ -1,12 +1,12 @@
-# The suite's tasks. `make test` is what the README and CI call.
+# The project's tasks. `make test` runs all tests; .ci/run is what CI calls.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 TAGS    := urfave_cli_no_docs
-LDFLAGS := -s -w -X github.com/ossec-ar/ossec-ar/internal/version.Version=$(VERSION)
+LDFLAGS := -s -w -X github.com/ossec-ar/ossec-ar/internal/app.Version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 60s
 
-# Programs and tools that are installed by hand are often here.
+# Go and tools for administrators are often here.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
 .PHONY: build test kernel-test race lint fuzz bench bench-stats man demo packages package-test deps clean
@@ -16,8 +16,8 @@ build:
 	mkdir -p build
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
 
-# All tests. What needs the kernel or a program that is missing is skipped, and says so,
-# unless AR_KERNEL_TESTS=require.
+# All tests. A test is skipped, and printed as skipped, when it needs root, the kernel or a
+# program that is missing; with AR_KERNEL_TESTS=require it fails instead.
 test: deps
 	go test -count=1 -timeout 30m $$(go list ./... | grep -v -e /e2e/kernel$$ -e /e2e/mail$$)
 	.ci/kernel-tests -count=1
@@ -36,8 +36,8 @@ lint:
 	go mod tidy -diff
 	shellcheck install.sh .ci/run .ci/deps .ci/kernel-tests packaging/build packaging/deps packaging/p[ro]*
 
-# Every fuzz target, FUZZTIME each: a time, or a number of runs as 5000x. Go now and then
-# reports the end of the time itself as a failure (no failing input is written then).
+# Every fuzz target, FUZZTIME each: a time, or a number of runs as 5000x. Go sometimes
+# reports the end of the time as a failure; then it has written no failing input.
 fuzz:
 	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; for package in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz || true); do \
@@ -49,14 +49,14 @@ fuzz:
 		done; \
 	done
 
-# Whole programs timed beside the bare commands, storms, memory, packets and whole lists, in
-# one run, and the statistics. BENCH holds flags of the former, as BENCH='-only ipset -runs 20':
-# then it is that alone.
+# Whole programs timed beside the bare commands, many at once, memory, packets and whole lists,
+# in one run, and then the statistics. BENCH holds flags, as BENCH='-only ipset -runs 20'; with
+# flags the statistics are left out.
 bench: build
 	go run ./bench -bin build $(BENCH)
 	$(if $(BENCH),,$(MAKE) bench-stats)
 
-# The statistics of a generated log of some 300 MB, beside wc and a pipeline of grep and sort.
+# response-stats on a generated log of 300 MB, beside wc and a pipeline of grep and sort.
 bench-stats: build
 	go run ./internal/stats/bench -bin build/response-stats
 
@@ -66,22 +66,28 @@ deps:
 clean:
 	rm -rf build dist dist-packages
 
-# The manual pages, from the programs' own definitions.
+# The manual pages, from the definitions that the help texts come from, and the completions.
+# email-notification.8 is written by hand; active-response.toml.5 is made from the file in contrib
+# by the test in internal/config (UPDATE_MAN=1).
 man: build
 	mkdir -p docs/man
-	for program in build/*; do $$program man > docs/man/$$(basename $$program).8; done
+	for page in ossec-ar firewall-drop host-deny route-null; do \
+		build/ossec-ar man $$page > docs/man/$$page.8 || exit; done
+	build/response-stats man > docs/man/response-stats.8
+	build/ossec-ar completion bash > contrib/completions/bash/ossec-ar
+	build/ossec-ar completion zsh > contrib/completions/zsh/_ossec-ar
+	build/ossec-ar completion fish > contrib/completions/fish/ossec-ar.fish
 
 # The suite at work in throw-away namespaces, narrated.
 demo: build
 	go run ./demo
 
-# .deb, .rpm and tar.gz for both architectures, the same bytes from the same sources. VERSION,
-# ARCHS and FORMATS choose.
+# .deb, .rpm and tar.gz for both architectures, reproducible. VERSION, ARCHS and FORMATS choose.
 PACKAGES := dist-packages
 packages:
 	@VERSION='$(VERSION)' TAGS='$(TAGS)' LDFLAGS='$(LDFLAGS)' packaging/build $(PACKAGES)
 
-# The .deb installed, used, upgraded, removed and purged in a folder of its own.
+# The .deb installed, used, upgraded, removed and purged in a Debian of its own.
 package-test: deps
 	@packaging/deps
 	AR_PACKAGE_TESTS=$${AR_PACKAGE_TESTS:-yes} go test -v -count=1 ./e2e/packages

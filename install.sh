@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the active-response suite into an OSSEC or Wazuh home, sets it up, and takes it
-# out again. See `./install.sh --help`.
+# Installs the active-response suite into an OSSEC or Wazuh home, configures it, and removes
+# it again. See `./install.sh --help`.
 set -eu
 umask 022
 
@@ -10,33 +10,35 @@ Usage: ./install.sh [--home DIR] [--configure [--profile A,B] [--whitelist A,B]]
        ./install.sh --uninstall | --purge [--home DIR]
 
 Installs firewall-drop, host-deny, route-null, email-notification and
-response-stats, with the names that OSSEC's configuration knows them by, into
-DIR/active-response/bin. What stood there under those names is kept beside in
-DIR/active-response/stock and comes back with --uninstall. It asks nothing, may
-be run again at any time, and never restarts OSSEC: it says when that is needed.
+response-stats into DIR/active-response/bin, under the names that OSSEC's
+configuration uses, and the administrator's command ossec-ar into DIR/bin, with
+a link in /usr/sbin. Files of those names that were there before are kept in
+DIR/active-response/stock, and --uninstall puts them back. It asks no questions,
+may be run again at any time, and never restarts OSSEC: it says when a restart
+is needed.
 
-  --home DIR       the OSSEC or Wazuh home (default: that of the daemon that runs,
-                   else what /etc/ossec-init.conf names, else /var/ossec; only where
-                   nobody but root can write)
-  --configure      also put commands, active responses, the logs to follow and
-                   the suite's rules into DIR/etc/ossec.conf; where the suite is
-                   installed already, do only that
+  --home DIR       the OSSEC or Wazuh home (default: the home of the running
+                   daemon, else the one in /etc/ossec-init.conf, else
+                   /var/ossec; only where nobody but root can write)
+  --configure      also put the commands, active responses, logs and rules into
+                   DIR/etc/ossec.conf; if the suite is installed already, do
+                   only that
   --profile A,B    which responses: ssh, web, mail (these three by default),
-                   severity, repeat; contrib/ossec shows each. They take the
-                   place of those that were chosen before: name all that you want
-  --whitelist A,B  addresses and networks that are never to be blocked
-  --systemd        timers and a boot unit of systemd instead of cron
-  --cron           cron again
-  --no-system      nothing outside of DIR: no cron, logrotate, man pages
+                   severity, repeat; contrib/ossec shows each. They replace the
+                   profiles chosen before: name all that you want
+  --whitelist A,B  addresses and networks that are never blocked
+  --systemd        use systemd timers instead of cron
+  --cron           go back to cron
+  --no-system      nothing outside of DIR: no cron, logrotate, man pages, link
   --no-deps        do not install missing system packages
-  --build          build the programs even if a release archive brought them
-  --uninstall      take the suite out again; state and logs stay
-  --purge          that, and free all addresses, and remove state and the
-                   suite's own logs; also after an --uninstall
-  --dry-run        print what would be done, and do nothing
+  --build          build the programs even if the release archive has them
+  --uninstall      remove the suite; blocks, state and logs stay
+  --purge          remove the suite, free all addresses, and remove state and
+                   the suite's own logs; also works after --uninstall
+  --dry-run        print what would be done, and change nothing
   --help           this text
 
-DESTDIR, when set in the environment, is put before every path; then no system
+If DESTDIR is set in the environment, it is put before every path, and no system
 packages are installed. GO names the go command to build with.
 END
 }
@@ -56,10 +58,10 @@ run() {
 	fi
 }
 
-# did tells what was done; a dry run has said it already.
+# did reports what was done; a dry run has printed it already.
 did() { [ "$dry_run" = yes ] || say "$*"; }
 
-# quietly is run for a command of which only faults are of interest.
+# quietly is run for a command whose output does not matter.
 quietly() {
 	if [ "$dry_run" = yes ]; then
 		say "would run: $*"
@@ -119,27 +121,25 @@ done
 destdir=${DESTDIR-}
 source=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
-# A person's PATH often lacks the folders with programs for administrators. Tests set
-# AR_TEST_SBIN in their place.
-PATH=$PATH:${AR_TEST_SBIN-/usr/local/sbin:/usr/sbin:/sbin}
+# A person's PATH often lacks the folders with programs for administrators.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 
-# Root acts on what others wrote only when they can't have: it must be root's (or the
-# user's own who runs this), and so must every folder above it. A folder like /tmp, in
-# which nobody moves what is another's, may be above what was named on the command line,
-# and not above what is found here.
+# As root, the script acts only on files that nobody else could have written: they must belong
+# to root (or to the user who runs it), and so must every folder above them. A sticky folder
+# like /tmp is accepted above a path that was named on the command line.
 me=$(id -u)
 sticky=no
 [ -z "$home$destdir" ] || sticky=yes
 
-# unwritten FILE tells whether nobody else may write a file or folder; else $fault says who
-# may. Whoever may write a folder above it is not looked for.
+# unwritten FILE reports whether nobody else may write to a file or folder; if somebody may,
+# $fault says who. It does not look at the folders above.
 unwritten() {
 	case $1 in
-	*[!A-Za-z0-9/._+@-]*) fault="a file of an odd name" ;; # not to be repeated on a terminal
+	*[!A-Za-z0-9/._+@-]*) fault="a file with an unusual name" ;; # not safe to print on a terminal
 	*) fault=$1 ;;
 	esac
 	read -r mode _ uid _ <<-END
@@ -147,19 +147,19 @@ unwritten() {
 	END
 	case $uid in
 	0 | "$me") ;;
-	'') fault="$fault cannot be looked at" && return 1 ;;
-	*) fault="$fault is user $uid's" && return 1 ;;
+	'') fault="$fault cannot be examined" && return 1 ;;
+	*) fault="$fault belongs to user $uid" && return 1 ;;
 	esac
-	case $sticky-$mode in *-l* | yes-d????????[tT]*) return ;; esac # a link's rights say nothing
+	case $sticky-$mode in *-l* | yes-d????????[tT]*) return ;; esac # a link's mode means nothing
 	case $mode in
-	????????w*) fault="$fault can be written to by others" && return 1 ;;
-	?????w*) fault="$fault can be written to by its group" && return 1 ;;
+	????????w*) fault="$fault is writable by others" && return 1 ;;
+	?????w*) fault="$fault is writable by its group" && return 1 ;;
 	esac
 }
 
-# alone PATH tells the same of a path with all folders above it and all links on the way.
-# What is not there yet nobody else can make.
-alone() {
+# trusted PATH reports the same for a path with all folders above it and all links on the way.
+# A missing file is trusted: nobody else can create it.
+trusted() {
 	at=
 	case $1 in
 	/*) rest=$1 ;;
@@ -179,7 +179,7 @@ alone() {
 		unwritten "$at/$name" || return
 		if [ -L "$at/$name" ]; then
 			links=$((links + 1))
-			[ "$links" -le 40 ] || { fault="$fault is a link without an end" && return 1; }
+			[ "$links" -le 40 ] || { fault="$fault is a circular link" && return 1; }
 			rest=$(readlink "$at/$name")/$rest
 			case $rest in /*) at= ;; esac
 		else
@@ -188,13 +188,13 @@ alone() {
 	done
 }
 
-# plain FILE tells whether it is a file, and not a link to one.
+# plain FILE reports whether it is a file, and not a link to one.
 plain() { [ -f "$1" ] && [ ! -L "$1" ]; }
 
-disregard() { printf 'install.sh: disregarded %s: %s\n' "$1" "$2" >&2; }
+ignored() { printf 'install.sh: ignored %s: %s\n' "$1" "$2" >&2; }
 
-# running_home prints the home of the daemon that runs responses. Anybody can run a program
-# of that name. Of those that are none, one is told of: there may be thousands.
+# running_home prints the home of the running daemon. Anybody can run a program with that
+# name, even thousands of them: the first that is not a daemon is reported, the rest are not.
 running_home() {
 	told=no
 	for exe in /proc/[0-9]*/exe; do
@@ -203,23 +203,23 @@ running_home() {
 		/*/bin/ossec-execd | /*/bin/wazuh-execd) ;;
 		*) continue ;;
 		esac
-		# The owner of the folder in /proc is root for everybody whose memory is not to be
-		# read. All four users of it must be root; what runs in a container has its files there.
+		# The folder in /proc belongs to root for any process that cannot be dumped, so all
+		# four user ids are checked. A process in a container has another file at this path.
 		# shellcheck disable=SC3013 # dash, busybox and POSIX of 2024 have -ef
 		if ! grep -q '^Uid:	0	0	0	0$' "${exe%/exe}/status" 2>/dev/null; then
-			fault="it is not root's"
+			fault="root did not start it"
 		elif ! [ "$exe" -ef "$file" ]; then
 			fault="it runs in a container, or its file is gone"
-		elif alone "$file"; then
+		elif trusted "$file"; then
 			echo "${file%/bin/*}"
 			return
 		fi
-		[ "$told" = yes ] || disregard "process $(basename "${exe%/exe}"), which is named like the daemon" "$fault"
+		[ "$told" = yes ] || ignored "process $(basename "${exe%/exe}"), which has the daemon's name" "$fault"
 		told=yes
 	done
 }
 
-# find_home prints the home that is to be installed into.
+# find_home prints the home to install into.
 find_home() {
 	if [ -z "$destdir" ]; then
 		found=$(running_home)
@@ -233,21 +233,21 @@ find_home() {
 	if [ ! -r "$conf" ]; then
 		:
 	elif ! plain "$conf"; then
-		disregard /etc/ossec-init.conf "it is not a plain file"
-	elif ! alone "$conf"; then
-		disregard /etc/ossec-init.conf "$fault"
+		ignored /etc/ossec-init.conf "it is not a plain file"
+	elif ! trusted "$conf"; then
+		ignored /etc/ossec-init.conf "$fault"
 	else
 		found=$(sed -n 's/^DIRECTORY="\(\/[^"]*\)".*/\1/p' "$conf" | tail -n 1)
 	fi
 	for dir in ${found:+"$found"} /var/ossec /opt/ossec /opt/wazuh /usr/local/ossec-hids; do
 		[ -d "$destdir$dir" ] || continue
-		if alone "$destdir$dir"; then
+		if trusted "$destdir$dir"; then
 			echo "$dir"
 			return
 		fi
-		disregard "$dir" "$fault"
+		ignored "$dir" "$fault"
 	done
-	alone "$destdir/var/ossec" || die "no home is here that only root can write to: make it so, or name another with --home"
+	trusted "$destdir/var/ossec" || die "found no home that only root can write to: correct its permissions, or choose one with --home"
 	echo /var/ossec
 }
 
@@ -258,34 +258,47 @@ case $home in
 esac
 home=$(printf '%s/' "$home" | sed -e 's,/\./,/,g' -e 's,//*,/,g' -e 's,/$,,')
 case $home in
-*/../* | */..) die "$home: a home without .. is needed: cron and systemd read it" ;;
+*/../* | */..) die "$home: the path of a home cannot contain ..: cron and systemd use it" ;;
 '') die "the home can't be /" ;;
-*[!A-Za-z0-9/._+@-]*) die "$home: only letters, digits and . _ + @ - can be in the path of a home: cron and systemd read it" ;;
+*[!A-Za-z0-9/._+@-]*) die "$home: the path of a home can contain only letters, digits and . _ + @ -: cron and systemd use it" ;;
 esac
 root=$destdir$home
 bin=$root/active-response/bin
 stock=$root/active-response/stock
-installed=$stock/.installed # the programs and links in $bin, with their identities
+tool=$root/bin/ossec-ar
+installed=$stock/.installed # the programs and links in the home, with their identities
 placed=$stock/.placed       # all other files and folders that were made, likewise
 state=$root/var/active-response
-programs_kept=$root/.ossec-ar-programs # what a purge runs; the daemons may write to Wazuh's var
+purge_dir=$root/.ossec-ar-programs # from where a purge runs ossec-ar; daemons may write to Wazuh's var
 share=/usr/share/ossec-ar
+link=/usr/sbin/ossec-ar
 
-programs="firewall-drop host-deny route-null email-notification response-stats"
+programs="ossec-ar firewall-drop host-deny route-null email-notification response-stats"
 blocking="firewall-drop host-deny route-null"
-timers="ossec-ar-stats.timer ossec-ar-expire.timer ossec-ar-mail.timer"
-boot_unit=ossec-ar-restore.service
+timers="ossec-ar-maintain.timer ossec-ar-stats.timer"
+maintain_timer=ossec-ar-maintain.timer
+prepare=ossec-ar-prepare.service # what saved firewall rules name is there at boot; beside cron, too
+units_dir=/etc/systemd/system
 
 # links PROGRAM prints the other names of a program.
 links() {
 	case $1 in
+	ossec-ar) ;;
 	firewall-drop) echo "firewall-drop.sh custom-firewall-drop.sh" ;;
 	*) echo "$1.sh" ;;
 	esac
 }
 
-# find_group prints the group that the daemons run as: that of the home's own folders, else
-# one of a usual name; root where there is none.
+# path_of NAME prints where a program or link of the suite is in the home.
+path_of() {
+	case $1 in
+	ossec-ar) printf '%s' "$tool" ;;
+	*) printf '%s' "$bin/$1" ;;
+	esac
+}
+
+# find_group prints the group that the daemons run as: the group of the home's own folders,
+# else one of the usual names, else root.
 find_group() {
 	for dir in "$root/etc" "$root"; do
 		if [ -d "$dir" ]; then
@@ -313,8 +326,7 @@ owned() {
 	fi
 }
 
-# folder MODE DIR makes a folder below the home unless it is there; one that is there stays
-# as it is.
+# folder MODE DIR makes a folder below the home if it is missing.
 folder() {
 	if [ ! -d "$2" ]; then
 		run mkdir -p "$2"
@@ -329,7 +341,7 @@ folder() {
 install_packages() {
 	have iptables && return
 	if [ "$deps" = no ] || [ -n "$destdir" ]; then
-		say "iptables is missing: firewall-drop will not work until it is installed"
+		say "iptables is missing: firewall-drop uses nftables until it is installed"
 		return
 	fi
 	say "installing iptables"
@@ -345,11 +357,11 @@ install_packages() {
 	elif have apk; then
 		quietly apk add --quiet iptables ip6tables </dev/null
 	else
-		die "iptables is missing and no known package manager is here: install it by hand, or use --no-deps"
+		die "iptables is missing, and no known package manager was found: install it by hand, or use --no-deps"
 	fi || die "installing iptables failed: install it by hand, or use --no-deps"
 }
 
-# new_enough GO tells whether a go command is of the version that go.mod asks for.
+# new_enough GO reports whether a go command has the version that go.mod requires.
 new_enough() {
 	GOTOOLCHAIN=local "$1" version 2>/dev/null | awk -v need="$need" '{
 		split(substr($3, 3), is, "."); split(need, want, ".")
@@ -368,9 +380,9 @@ find_go() {
 			return
 		fi
 		version=$(GOTOOLCHAIN=local "$go" version 2>/dev/null | awk '{print $3}')
-		old="$go is ${version:-none that runs}"
+		old="$go is ${version:-not a go command}"
 	done
-	die "Go $need or later is needed to build the suite: ${old:-there is no go command here}; see https://go.dev/dl/"
+	die "Go $need or later is needed to build the suite: ${old:-no go command was found}; see https://go.dev/dl/"
 }
 
 # get_programs finds or builds the programs; $made_in is where they are.
@@ -378,11 +390,11 @@ get_programs() {
 	if [ "$build" = no ] && [ -x "$source/dist/firewall-drop" ]; then
 		made_in=$source/dist
 		if [ -z "$destdir" ]; then
-			version=$("$made_in/firewall-drop" --version 2>/dev/null) || die "the programs in $made_in do not run on this machine: take the archive for $(uname -m), or use --build"
+			version=$("$made_in/firewall-drop" --version 2>/dev/null) || die "the programs in $made_in do not run on this machine: use the archive for $(uname -m), or --build"
 		fi
 		return
 	fi
-	[ -f "$source/go.mod" ] || die "$source has neither programs (dist) nor their sources: take a release archive or a clone"
+	[ -f "$source/go.mod" ] || die "$source contains neither the programs (dist) nor their source: use a release archive or a clone"
 	made_in=$work
 	if [ "$dry_run" = yes ]; then
 		say "would run: go build of the programs in $source"
@@ -393,12 +405,12 @@ get_programs() {
 	(
 		cd "$source"
 		CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -tags urfave_cli_no_docs \
-			-ldflags "-s -w -X github.com/ossec-ar/ossec-ar/internal/version.Version=$version" \
+			-ldflags "-s -w -X github.com/ossec-ar/ossec-ar/internal/app.Version=$version" \
 			-o "$work/" ./cmd/...
 	) || die "building the programs failed"
 }
 
-# identity FILE tells one file from another of the same name.
+# identity FILE prints what distinguishes a file from another of the same name.
 identity() {
 	if [ -L "$1" ]; then
 		printf 'link to %s' "$(readlink "$1")"
@@ -407,15 +419,14 @@ identity() {
 	fi
 }
 
-# known LIST NAME FILE tells whether a file is as it was when it was written down.
+# known LIST NAME FILE reports whether a file is still the one in the list.
 known() { [ -f "$1" ] && grep -qxF "$2	$(identity "$3")" "$1"; }
 
-# promise LIST NAME IDENTITY writes down that a file is about to be put in place, beside what
-# is known of that name: a run that is cut off there must not make the next one take our own
-# file for somebody else's.
+# promise LIST NAME IDENTITY adds a file that is about to be put in place, beside what the list
+# has of that name: if this run is cut off there, the next one still recognises the file.
 promise() { [ "$dry_run" = yes ] || printf '%s\t%s\n' "$2" "$3" >>"$1"; }
 
-# note LIST NAME IDENTITY writes down that a file is ours; without IDENTITY, forgets it.
+# note LIST NAME IDENTITY records that a file is ours; without IDENTITY, removes it from the list.
 note() {
 	[ "$dry_run" = no ] || return 0
 	awk -F '\t' -v name="$2" '$1 != name' "$1" >"$1.new" 2>/dev/null || true
@@ -423,40 +434,38 @@ note() {
 	mv -f "$1.new" "$1"
 }
 
-# ours NAME tells whether a file in the bin folder is as we installed it. One that an
-# upgrade of OSSEC or Wazuh has put in its place since is not.
-ours() { there "$bin/$1" && known "$installed" "$1" "$bin/$1"; }
+# ours NAME reports whether a program is as we installed it. An upgrade of OSSEC or Wazuh may
+# have put its own in the same place since.
+ours() { there "$(path_of "$1")" && known "$installed" "$1" "$(path_of "$1")"; }
 
-# believe_home ends the run unless nobody else can write what is acted on as root: the two
-# lists, what is kept in the stock folder, and the programs that are run from the bin folder.
-believe_home() {
-	for path in "$stock" "$bin"; do
-		alone "$path" || die "$fault, so what is in $home is not believed and nothing was done: leave it to root alone (chown root, chmod go-w), or name another home"
+# ours_plain PROGRAM reports whether a program may be run as ours: it is no link to another.
+ours_plain() { ours "$1" && plain "$(path_of "$1")"; }
+
+# check_trust ends the run unless nobody else can write what is acted on as root: the two lists,
+# what is kept in the stock folder, and the ossec-ar that is run.
+check_trust() {
+	for path in "$stock" "$bin" "$root/bin"; do
+		trusted "$path" || die "$fault, so $home is not trusted and nothing was done: allow only root to write there (chown root, chmod go-w), or choose another home"
 	done
 	for path in "$installed" "$placed"; do
 		there "$path" || continue
-		plain "$path" || die "$path is not a plain file, so it is not believed and nothing was done: see who made it, and remove it"
-		alone "$path" || die "$fault, so it is not believed and nothing was done: read it, then leave it to root alone (chown root, chmod go-w) or remove it"
+		plain "$path" || die "$path is not a plain file, so it is not trusted and nothing was done: find out who made it, and remove it"
+		trusted "$path" || die "$fault, so it is not trusted and nothing was done: read it, then allow only root to write it (chown root, chmod go-w) or remove it"
 	done
-	for program in $blocking; do
-		! ours_plain "$program" || alone "$bin/$program" ||
-			die "$fault, so it is not run and nothing was done: remove it, and install the suite again"
-	done
+	! ours_plain ossec-ar || trusted "$tool" ||
+		die "$fault, so it is not run and nothing was done: remove it, and install the suite again"
 }
 
-# ours_plain PROGRAM tells whether a program may be run as ours: it is no link to elsewhere.
-ours_plain() { ours "$1" && plain "$bin/$1"; }
-
-# keep NAME puts a file that is not ours aside.
+# keep NAME moves a file that is not ours aside.
 keep() {
-	if there "$bin/$1" && ! ours "$1"; then
-		run mv -f "$bin/$1" "$stock/$1"
+	if there "$(path_of "$1")" && ! ours "$1"; then
+		run mv -f "$(path_of "$1")" "$stock/$1"
 		did "kept the stock $1 in $home/active-response/stock"
 	fi
 }
 
-# label MODEL FILE... gives files the SELinux label of one of OSSEC's own, and where there
-# is none that of the policy.
+# label MODEL FILE... gives files the SELinux label of one of OSSEC's own files, or if there is
+# none the label in the policy.
 label() {
 	model=$1
 	shift
@@ -465,7 +474,7 @@ label() {
 		if [ -n "$model" ] && run chcon --reference="$model" "$file"; then
 			continue
 		fi
-		run restorecon "$file" || say "could not label $file for SELinux: the daemon may be denied to use it"
+		run restorecon "$file" || say "could not label $file for SELinux: the daemon may not be allowed to use it"
 	done
 }
 
@@ -474,14 +483,15 @@ label_all() {
 	have selinuxenabled && selinuxenabled || return 0
 	model=
 	for file in "$stock"/* "$bin"/*; do
-		if [ -f "$file" ] && [ ! -L "$file" ] && { [ "${file%/*}" = "$stock" ] || ! ours "${file##*/}"; }; then
+		if plain "$file" && { [ "${file%/*}" = "$stock" ] || ! ours "${file##*/}"; }; then
 			model=$file
 			break
 		fi
 	done
 	for program in $programs; do
-		label "$model" "$bin/$program"
+		[ "$program" = ossec-ar ] || label "$model" "$bin/$program"
 	done
+	label '' "$tool"
 	model=
 	[ ! -f "$root/logs/ossec.log" ] || model=$root/logs/ossec.log
 	for log in active-responses.log active-responses.json notifications.log response-stats.log; do
@@ -489,8 +499,8 @@ label_all() {
 	done
 }
 
-# same FILE PROGRAM tells whether a program is there in this very form.
-same() { [ -f "$2" ] && [ ! -L "$2" ] && cmp -s "$1" "$2"; }
+# same FILE PROGRAM reports whether the installed program is this file.
+same() { plain "$2" && cmp -s "$1" "$2"; }
 
 install_programs() {
 	for program in $programs; do
@@ -498,36 +508,37 @@ install_programs() {
 			continue
 		fi
 		keep "$program"
-		if ! same "$made_in/$program" "$bin/$program"; then
-			restart=yes
-			# A program that runs is not written over: the new one is moved into its place.
-			run install -m 0755 "$made_in/$program" "$bin/.$program.new"
-			owned "$bin/.$program.new"
-			[ "$dry_run" = yes ] || promise "$installed" "$program" "$(identity "$bin/.$program.new")"
-			run mv -f "$bin/.$program.new" "$bin/$program"
+		target=$(path_of "$program")
+		if ! same "$made_in/$program" "$target"; then
+			[ "$program" = ossec-ar ] || restart=yes # which the daemons do not call
+			# A running program is not written over: the new one is moved into its place.
+			new=${target%/*}/.$program.new
+			run install -m 0755 "$made_in/$program" "$new"
+			owned "$new"
+			[ "$dry_run" = yes ] || promise "$installed" "$program" "$(identity "$new")"
+			run mv -f "$new" "$target"
 		fi
-		[ "$dry_run" = yes ] || note "$installed" "$program" "$(identity "$bin/$program")"
-		for link in $(links "$program"); do
-			keep "$link"
-			if [ "$(readlink "$bin/$link" 2>/dev/null)" != "$program" ]; then
+		[ "$dry_run" = yes ] || note "$installed" "$program" "$(identity "$target")"
+		for name in $(links "$program"); do
+			keep "$name"
+			if [ "$(readlink "$bin/$name" 2>/dev/null)" != "$program" ]; then
 				restart=yes
-				promise "$installed" "$link" "link to $program"
-				run ln -sfn "$program" "$bin/$link"
-				owned "$bin/$link"
+				promise "$installed" "$name" "link to $program"
+				run ln -sfn "$program" "$bin/$name"
+				owned "$bin/$name"
 			fi
-			[ "$dry_run" = yes ] || note "$installed" "$link" "$(identity "$bin/$link")"
+			[ "$dry_run" = yes ] || note "$installed" "$name" "$(identity "$bin/$name")"
 		done
 	done
 }
 
-# place MODE FILE PATH puts a file outside of the home; one in /etc with the home's path and
-# group filled in.
-# One that was changed there, or is somebody else's, stays as it is.
+# place MODE FILE PATH puts a file outside of the home; one in /etc gets the home's path and
+# group. A file that was edited there, or belongs to another home, stays as it is.
 place() {
 	target=$destdir$3
 	case $3 in
 	/etc/*) sed -e "s,/var/ossec,$home,g" -e "s,^\\([[:blank:]]*su root\\) ossec\$,\\1 $group," "$2" ;;
-	*) cat "$2" ;; # text about /var/ossec stays what it says
+	*) cat "$2" ;; # documentation keeps its /var/ossec
 	esac >"$work/placed"
 	if ! there "$target" || known "$placed" "$3" "$target"; then
 		if ! cmp -s "$work/placed" "$target"; then
@@ -536,15 +547,34 @@ place() {
 			run install -m "$1" "$work/placed" "$target"
 		fi
 	elif ! cmp -s "$work/placed" "$target"; then
-		say "left $3 as it is: it was changed, or is another home's"
+		say "left $3 unchanged: it was edited, or belongs to another home"
 		return
 	elif ! names_home "$3"; then
-		return # another home's, which is not to lose it with this one
+		return # another home may need it when this one is removed
 	fi
 	[ "$dry_run" = yes ] || note "$placed" "$3" "$(identity "$target")"
 }
 
-# names_home PATH tells whether what is to be put there is for this home alone.
+# place_link puts the link to ossec-ar where a shell finds it.
+place_link() {
+	target=$destdir$link
+	if there "$target" && [ "$(readlink "$target")" != "$home/bin/ossec-ar" ] && ! known "$placed" "$link" "$target"; then
+		say "left $link unchanged: it was edited, or belongs to another home; this home's is $home/bin/ossec-ar"
+		return
+	fi
+	[ -d "${target%/*}" ] || run mkdir -p "${target%/*}"
+	if [ "$dry_run" = no ] && [ ! -w "${target%/*}" ]; then
+		say "${link%/*} is not writable: there is no $link, use $home/bin/ossec-ar"
+		return
+	fi
+	if [ "$(readlink "$target")" != "$home/bin/ossec-ar" ]; then
+		promise "$placed" "$link" "link to $home/bin/ossec-ar"
+		run ln -sfn "$home/bin/ossec-ar" "$target"
+	fi
+	[ "$dry_run" = yes ] || note "$placed" "$link" "$(identity "$target")"
+}
+
+# names_home PATH reports whether the file that goes there is for this home alone.
 names_home() {
 	case $1 in
 	/etc/*) grep -qF "$home/" "$work/placed" ;;
@@ -552,7 +582,7 @@ names_home() {
 	esac
 }
 
-# displace PATH takes such a file away again, unless it was changed.
+# displace PATH removes such a file again, unless it was edited.
 displace() {
 	target=$destdir$1
 	there "$target" || return 0
@@ -560,15 +590,15 @@ displace() {
 		run rm -f "$target"
 		note "$placed" "$1"
 	else
-		say "left $1: it is no longer the one that was installed"
+		say "left $1: it is not the one that was installed"
 	fi
 }
 
-# install_share puts contrib and this script where they are found when the clone is gone.
+# install_share puts contrib and this script where they stay when the clone is deleted.
 install_share() {
 	[ "$source" != "$destdir$share" ] || return 0
 	if [ -d "$destdir/usr/share" ] && [ ! -w "$destdir/usr/share" ]; then
-		say "/usr/share cannot be written to: man pages, completions and contrib are left out"
+		say "/usr/share is not writable: man pages, completions and contrib are left out"
 		return
 	fi
 	place 0755 "$source/install.sh" "$share/install.sh"
@@ -590,82 +620,87 @@ install_share() {
 	done
 }
 
-# systemd_runs tells whether the systemd that runs is the one to talk to.
+# systemd_runs reports whether systemd runs here and is the one to configure.
 systemd_runs() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
 
-# choose_schedule takes what was asked for, else what is there, and makes sure that it is
-# not to be both.
+# choose_schedule takes what was asked for, else what is installed, and refuses to set up both.
 choose_schedule() {
 	if [ -z "$schedule" ]; then
 		schedule=cron
-		! there "$destdir/etc/systemd/system/$boot_unit" || schedule=systemd
+		! there "$destdir/etc/systemd/system/$maintain_timer" || schedule=systemd
 	fi
 	[ "$schedule" = systemd ] || return 0
-	have systemctl || die "--systemd: there is no systemctl here"
+	have systemctl || die "--systemd: systemctl is missing"
 	if there "$destdir/etc/cron.d/ossec-ar" && ! known "$placed" /etc/cron.d/ossec-ar "$destdir/etc/cron.d/ossec-ar"; then
-		die "--systemd: /etc/cron.d/ossec-ar was changed, or is another home's: move it away first, or stay with cron"
+		die "--systemd: /etc/cron.d/ossec-ar was edited, or belongs to another home: move it away first, or stay with cron"
 	fi
 }
 
 install_schedule() {
 	if [ "$schedule" = cron ]; then
-		remove_units
+		# shellcheck disable=SC2086 # one unit a word
+		remove_units $timers
 		place 0644 "$source/contrib/cron/ossec-ar" /etc/cron.d/ossec-ar
 		if [ -z "$destdir" ] && ! have cron && ! have crond; then
-			say "no cron is here to run /etc/cron.d/ossec-ar: install it, or use --systemd"
+			say "cron is missing, which runs /etc/cron.d/ossec-ar: install it, or use --systemd"
 		fi
+		! systemd_runs || add_units $prepare
 		return
 	fi
 	displace /etc/cron.d/ossec-ar
-	for unit in "$source"/contrib/systemd/ossec-ar-*; do
-		place 0644 "$unit" "/etc/systemd/system/$(basename "$unit")"
+	# shellcheck disable=SC2086
+	add_units $timers $prepare
+}
+
+# add_units UNIT... puts units where systemd finds them, with the services of timers, and enables them.
+add_units() {
+	for unit in "$@"; do
+		for file in "$source/contrib/systemd/${unit%.*}".*; do
+			place 0644 "$file" "$units_dir/$(basename "$file")"
+		done
 	done
 	if systemd_runs; then
 		run systemctl daemon-reload
-		# shellcheck disable=SC2086 # one unit a word
-		quietly systemctl --quiet enable --now $timers
-		quietly systemctl --quiet enable "$boot_unit"
+		quietly systemctl --quiet enable --now "$@"
 	else
-		# shellcheck disable=SC2086
-		quietly systemctl --quiet --root="$destdir/" enable $timers "$boot_unit"
+		quietly systemctl --quiet --root="$destdir/" enable "$@"
 	fi
 }
 
+# remove_units UNIT... undoes add_units, for those that are there.
 remove_units() {
-	there "$destdir/etc/systemd/system/$boot_unit" || return 0
+	all=$*
+	set --
+	for unit in $all; do ! there "$destdir$units_dir/$unit" || set -- "$@" "$unit"; done
+	[ $# -gt 0 ] || return 0
 	if ! have systemctl; then
-		say "no systemctl is here: look for links to ossec-ar units in /etc/systemd/system"
+		say "systemctl is missing: remove links to ossec-ar units from $units_dir by hand"
 	elif systemd_runs; then
-		# shellcheck disable=SC2086
-		quietly systemctl --quiet disable --now $timers "$boot_unit"
+		quietly systemctl --quiet disable --now "$@"
 	else
-		# shellcheck disable=SC2086
-		quietly systemctl --quiet --root="$destdir/" disable $timers "$boot_unit"
+		quietly systemctl --quiet --root="$destdir/" disable "$@"
 	fi
-	for unit in "$destdir"/etc/systemd/system/ossec-ar-*; do
-		[ ! -f "$unit" ] || displace "${unit#"$destdir"}"
+	for unit in "$@"; do
+		for file in "$destdir$units_dir/${unit%.*}".*; do
+			[ ! -f "$file" ] || displace "${file#"$destdir"}"
+		done
 	done
 	! systemd_runs || run systemctl daemon-reload
 }
 
-# setup OPTION... calls the program that edits ossec.conf.
+# setup OPTION... runs the ossec-ar that edits ossec.conf.
 setup() {
 	if [ "$dry_run" = yes ]; then
 		set -- "$@" --dry-run
 	fi
-	for program in $blocking; do
-		for file in "$bin/$program" "${made_in:-$source/dist}/$program"; do
-			if [ -x "$file" ] && { [ "$file" != "$bin/$program" ] || ours_plain "$program"; }; then
-				"$file" configure --home "$home" --destdir "$destdir" "$@"
-				return
-			fi
-		done
-	done
-	if [ "$dry_run" = yes ]; then
-		say "would run: $home/active-response/bin/firewall-drop configure --home $home $*"
+	file=${made_in:-$source/dist}/ossec-ar
+	! ours_plain ossec-ar || file=$tool
+	if [ -x "$file" ]; then
+		"$file" configure --home "$home" --destdir "$destdir" "$@"
 		return
 	fi
-	return 1
+	[ "$dry_run" = yes ] || return 1
+	say "would run: $home/bin/ossec-ar configure --home $home $*"
 }
 
 configure_ossec() {
@@ -679,39 +714,40 @@ configure_ossec() {
 	[ -z "$whitelist" ] || set -- "$@" --whitelist "$whitelist"
 	setup "$@" >"$work/said" || {
 		cat "$work/said"
-		die "$home/etc/ossec.conf was not set up"
+		die "$home/etc/ossec.conf was not changed"
 	}
 	cat "$work/said"
-	! grep -q '^restart ' "$work/said" || restart=no # it is said already
+	! grep -q '^restart ' "$work/said" || restart=no # it was said already
 }
 
 install_suite() {
-	nearest=$home # the folder that the first new one would be made in
+	nearest=$home # the folder in which the first new one would be made
 	while [ ! -e "$nearest" ]; do nearest=$(dirname "$nearest"); done
 	[ -n "$destdir" ] || [ "$(id -u)" = 0 ] || [ -w "$nearest" ] ||
-		die "$home cannot be written to: run it as root"
+		die "$home is not writable: run this as root"
 	if [ "$system" = yes ] && [ -z "$destdir" ] && [ "$(id -u)" != 0 ]; then
-		say "not root: cron, logrotate and man pages are left out"
+		say "not root: cron, logrotate, man pages and $link are left out"
 		system=no
 	fi
 	[ "$system" = no ] || choose_schedule
 	group=$(find_group)
-	get_programs # where there are none, nothing has been changed yet
+	get_programs # first, so that nothing is changed where there are none
 	[ "$made_in" = "$work" ] || say "installing the programs in $made_in${version:+ ($version)}"
 	install_packages
 	made=
 	if [ ! -d "$root/etc" ] && [ ! -d "$root/bin" ]; then
-		say "no OSSEC or Wazuh in $home: making the folders, so that the suite can be tried by hand"
+		say "no OSSEC or Wazuh in $home: making the folders, so that you can try the suite"
 		folder 0755 "$root"
 	fi
 	folder 0750 "$root/active-response"
 	folder 0750 "$bin"
 	folder 0750 "$stock"
+	folder 0750 "$root/bin"
 	folder 0750 "$root/etc"
 	folder 0770 "$root/logs"
 	folder 0750 "$root/var"
 	folder 0700 "$state"
-	[ -z "$made" ] || believe_home # in a folder like /tmp another may have been first
+	[ -z "$made" ] || check_trust # in a folder like /tmp somebody else may have been first
 	for dir in $made; do
 		note "$placed" "$dir" folder
 	done
@@ -720,39 +756,52 @@ install_suite() {
 	if [ "$system" = yes ]; then
 		install_schedule
 		place 0644 "$source/contrib/logrotate/ossec-ar" /etc/logrotate.d/ossec-ar
+		place_link
 		install_share
 	fi
 	label_all
 	did "installed into $home/active-response/bin"
+	refresh_names
 	[ "$configure" = no ] || configure_ossec
 	if [ "$restart" = yes ] && [ -n "$(ls "$root"/bin/*-control 2>/dev/null)" ]; then
-		say "restart OSSEC or Wazuh when it suits you: its daemon sees a new executable only then"
+		say "restart OSSEC or Wazuh when it suits you: its daemon finds a new executable only then"
 	fi
 }
 
-# remove_programs also puts back what a run that was cut off had only just put aside.
+# refresh_names asks for the host names on the whitelist, which count from then on. DNS may be silent
+# by now; the job of each minute tries again.
+refresh_names() {
+	[ -z "$destdir" ] && [ "$dry_run" = no ] && ours_plain ossec-ar || return 0
+	"$tool" --home "$home" whitelist refresh >/dev/null 2>&1 || true
+}
+
+# remove_programs also puts back what an interrupted run had just moved aside.
 remove_programs() {
 	{
 		[ ! -f "$installed" ] || awk -F '\t' '{ print $1 }' "$installed"
 		for file in "$stock"/*; do ! there "$file" || echo "${file##*/}"; done
 	} | sort -u >"$work/names"
 	while IFS= read -r name; do
-		if there "$bin/$name" && ! ours "$name"; then
-			say "left $name: it is no longer the one that was installed"
+		target=$(path_of "$name")
+		if there "$target" && ! ours "$name"; then
+			say "left $name: it is not the one that was installed"
 			continue
 		fi
-		run rm -f "$bin/$name"
+		run rm -f "$target"
 		if there "$stock/$name"; then
-			run mv "$stock/$name" "$bin/$name"
+			run mv "$stock/$name" "$target"
 			did "put the stock $name back"
 		fi
 	done <"$work/names"
 	set -- "$installed" "$installed.new"
-	for program in $programs; do set -- "$@" "$bin/.$program.new"; done
+	for program in $programs; do
+		target=$(path_of "$program")
+		set -- "$@" "${target%/*}/.$program.new"
+	done
 	run rm -f "$@"
 }
 
-# remove_placed takes all files outside of the home away, and then folders that were made
+# remove_placed removes all files outside of the home, and then the folders that were made
 # and are empty again.
 remove_placed() {
 	[ -f "$placed" ] || return 0
@@ -770,44 +819,40 @@ remove_placed() {
 	done <"$work/folders"
 }
 
-# leased PROGRAM tells whether the program has ever blocked anybody.
+# leased RESPONSE reports whether the response has ever blocked anything.
 leased() { ls "$state/$1".db* >/dev/null 2>&1; }
 
-# gather_programs makes ready to free what is blocked: it copies the programs to where they
-# can be run (/tmp may not be such a place) and where no daemon calls them any more.
+# gather_programs copies ossec-ar to where it can be run while the suite is being removed (/tmp
+# may be mounted noexec).
 gather_programs() {
-	[ -z "$destdir" ] || return 0 # what is blocked here is not that installation's
-	for program in $blocking; do
-		! leased "$program" || held="$held $program"
-		if ours_plain "$program"; then
-			from=$bin
-		elif leased "$program"; then
-			[ -n "$made_in" ] || say "freeing what is blocked takes the suite's own programs, which are not in $home/active-response/bin any more"
-			[ -n "$made_in" ] || get_programs
-			from=$made_in
-		else
-			continue
-		fi
-		if [ -z "$spare" ]; then
-			spare=$programs_kept
-			run rm -rf "$spare" # of a run that was killed: it is never used again
-			run mkdir -m 0700 "$spare"
-		fi
-		run install -m 0755 "$from/$program" "$spare/$program"
-		freeing="$freeing $program"
+	[ -z "$destdir" ] || return 0 # what is blocked on this host is not that installation's
+	for response in $blocking; do
+		! leased "$response" || held="$held $response"
 	done
+	from=$root/bin
+	if ! ours_plain ossec-ar; then
+		[ -n "$held" ] || return 0
+		say "freeing the blocked addresses needs ossec-ar, which is missing in $home/bin"
+		get_programs
+		from=$made_in
+	fi
+	spare=$purge_dir
+	run rm -rf "$spare" # left by a run that was killed: never used again
+	run mkdir -m 0700 "$spare"
+	run install -m 0755 "$from/ossec-ar" "$spare/ossec-ar"
 }
 
-# free_all lifts what is blocked, for without the state nobody would.
+# free_all frees all addresses, because without the state nothing would.
 free_all() {
+	[ -n "$spare" ] || return 0
 	kept=
-	for program in $freeing; do
-		quietly env OSSEC_HOME="$home" "$spare/$program" flush && continue
+	for response in $blocking; do
+		quietly env OSSEC_HOME="$home" "$spare/ossec-ar" --response "$response" flush && continue
 		case "$held " in
-		*" $program "*) kept="$kept $program" ;;
+		*" $response "*) kept="$kept $response" ;;
 		esac
 	done
-	[ -z "$kept" ] || die "not all addresses of$kept could be freed (see above), so the state stays: mend that and run it again"
+	[ -z "$kept" ] || die "not all addresses of$kept could be freed (see above), so the state stays: correct that and run this again"
 }
 
 remove_state() {
@@ -815,7 +860,7 @@ remove_state() {
 	run rm -rf "$state"
 	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* "$root"/logs/active-responses.json* \
 		"$root"/etc/ossec.conf.ossec-ar-backup-*
-	if known_folder "$home"; then # there never was an OSSEC
+	if known_folder "$home"; then # there was no OSSEC
 		run rm -f "$root"/logs/active-responses.log*
 	fi
 	for file in etc/active-response.toml etc/whitelist.d; do
@@ -823,7 +868,7 @@ remove_state() {
 	done
 }
 
-# host_deny_file TOML prints the file that it names for host-deny.
+# host_deny_file TOML prints the file that the configuration names for host-deny.
 host_deny_file() {
 	sed -n '/^[[:blank:]]*\[host_deny\]/,/^[[:blank:]]*\[/s/^[[:blank:]]*file[[:blank:]]*=[[:blank:]]*"\([^"]*\)".*/\1/p' "$1"
 }
@@ -833,7 +878,7 @@ remove_lock() {
 	[ -z "$destdir" ] || return 0
 	file=
 	toml=$root/etc/active-response.toml
-	if plain "$toml" && alone "$toml"; then
+	if plain "$toml" && trusted "$toml"; then
 		file=$(host_deny_file "$toml")
 	fi
 	file=$(readlink -f "${file:-/etc/hosts.deny}") || return 0
@@ -842,19 +887,11 @@ remove_lock() {
 
 known_folder() { [ -f "$placed" ] && grep -qxF "$1	folder" "$placed"; }
 
-# any_ours tells whether one of the programs that edit ossec.conf is there.
-any_ours() {
-	for program in $blocking; do
-		! ours_plain "$program" || return 0
-	done
-	return 1
-}
-
 configured() { grep -qs -e 'ossec-ar: begin' -e 'ossec-ar: rules begin' "$root/etc/ossec.conf"; }
 
 uninstall_suite() {
 	for dir in "$root" "$root/active-response" "$stock"; do
-		[ ! -d "$dir" ] || [ -w "$dir" ] || die "${dir#"$destdir"} cannot be written to: run it as root"
+		[ ! -d "$dir" ] || [ -w "$dir" ] || die "${dir#"$destdir"} is not writable: run this as root"
 	done
 	if [ ! -f "$installed" ] && [ ! -f "$placed" ] && { [ "$purge" = no ] || [ ! -d "$state" ]; }; then
 		say "the suite is not installed in $home"
@@ -862,27 +899,27 @@ uninstall_suite() {
 	fi
 	made_in=
 	held=
-	freeing=
 	[ "$purge" = no ] || gather_programs
-	if configured && ! any_ours && [ -z "$made_in" ]; then
-		say "setting ossec.conf back takes one of the suite's own programs, which are not in $home/active-response/bin any more"
+	if configured && ! ours_plain ossec-ar && [ -z "$made_in" ]; then
+		say "restoring ossec.conf needs ossec-ar, which is missing in $home/bin"
 		get_programs
 	fi
 	free_all
 	setup --remove || ! configured ||
-		say "could not take the suite's block out of $home/etc/ossec.conf: take out what is between the \"ossec-ar\" comments"
-	remove_units
+		say "could not remove the suite's block from $home/etc/ossec.conf: delete what is between the \"ossec-ar\" comments"
+	# shellcheck disable=SC2086
+	remove_units $timers $prepare
 	displace /etc/cron.d/ossec-ar
 	remove_programs
-	free_all # what a daemon had blocked meanwhile
-	! there "$programs_kept" || run rm -rf "$programs_kept"
+	free_all # what a daemon has blocked meanwhile
+	! there "$purge_dir" || run rm -rf "$purge_dir"
 	[ "$purge" = no ] || remove_state
 	remove_placed
 	[ "$dry_run" = yes ] || rmdir "$stock" 2>/dev/null || true
 	if [ "$purge" = yes ]; then
-		did "taken out of $home/active-response/bin, with its state and its own logs"
+		did "removed from $home, with its state and its own logs"
 	else
-		did "taken out of $home/active-response/bin; what is blocked stays blocked, state and logs stay in $home"
+		did "removed from $home; blocked addresses stay blocked, state and logs stay"
 	fi
 }
 
@@ -890,12 +927,12 @@ work=$(mktemp -d)
 spare=
 trap 'rm -rf "$work"; [ -z "$spare" ] || [ "$dry_run" = yes ] || rm -rf "$spare"' EXIT
 trap 'exit 1' INT TERM HUP
-believe_home
+check_trust
 case $action in
 install)
-	if [ "$configure" = yes ] && ours firewall-drop; then
+	if [ "$configure" = yes ] && ours ossec-ar; then
 		made_in=
-		say "the suite is installed in $home already: without --configure, install.sh brings it up to date"
+		say "the suite is installed in $home already; to update it, run install.sh without --configure"
 		configure_ossec
 	else
 		install_suite

@@ -10,10 +10,12 @@ import (
 )
 
 const (
-	// calmTick is over which it is looked how busy the processors are, and calmTicks how often
-	// at the most: a machine with other work is never calm.
+	// calmTick is over which it is looked how busy the processors are, calmTicks how often at the
+	// most at one place, and patience how often in the whole run: a machine with other work is
+	// never calm.
 	calmTick  = 250 * time.Millisecond
-	calmTicks = 80
+	calmTicks = 40
+	patience  = 160
 	// calmShare is the share of their time that the processors may be busy.
 	calmShare = 0.05
 )
@@ -21,10 +23,14 @@ const (
 // calm waits until the kernel is done with what was measured before: it writes files out, and
 // takes a namespace with 100,000 routes or members of a set down in the background, which
 // takes a processor for seconds.
-func calm() {
+func (b *bench) calm() {
 	unix.Sync()
 	busy, all := processorTime()
 	for range calmTicks {
+		if b.waited == patience {
+			return
+		}
+		b.waited++
 		time.Sleep(calmTick)
 		busyNow, allNow := processorTime()
 		if float64(busyNow-busy) <= calmShare*float64(allNow-all) {

@@ -76,7 +76,8 @@ func newVolley(frames [][]byte) *volley {
 // send sends all of at most perCall messages.
 func send(socket int, messages []message) error {
 	for len(messages) > 0 {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(socket), uintptr(unsafe.Pointer(&messages[0])), uintptr(len(messages)), 0, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(socket),
+			uintptr(unsafe.Pointer(&messages[0])), uintptr(len(messages)), 0, 0, 0)
 		if errno != 0 && errno != unix.EINTR {
 			return fmt.Errorf("sendmmsg: %w", errno)
 		}
@@ -90,7 +91,8 @@ func send(socket int, messages []message) error {
 // drain takes what has arrived at a socket, and says how much.
 func drain(socket int, room []message) (count int, err error) {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(socket), uintptr(unsafe.Pointer(&room[0])), uintptr(len(room)), unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(socket), uintptr(unsafe.Pointer(&room[0])),
+			uintptr(len(room)), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			count += int(n)
@@ -109,7 +111,8 @@ func packetSocket(device int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	return s, errors.Join(unix.SetsockoptInt(s, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1), unix.Bind(s, &unix.SockaddrLinklayer{Ifindex: device}))
+	return s, errors.Join(unix.SetsockoptInt(s, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1),
+		unix.Bind(s, &unix.SockaddrLinklayer{Ifindex: device}))
 }
 
 // udpSocket listens at our port in the network namespace of a process, with room for what
@@ -130,7 +133,8 @@ func udpSocket(pid int) (s int, err error) {
 	}
 	s, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err == nil {
-		err = errors.Join(unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20), unix.Bind(s, &unix.SockaddrInet4{Port: port}))
+		err = errors.Join(unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20),
+			unix.Bind(s, &unix.SockaddrInet4{Port: port}))
 	}
 	return s, errors.Join(err, unix.Setns(int(home.Fd()), unix.CLONE_NEWNET))
 }

@@ -31,15 +31,21 @@ func newHost(folder, bin string) (h *host, err error) {
 		return nil, err
 	}
 	h = &host{home: home}
-	if err := errors.Join(os.MkdirAll(h.path(""), 0o755), os.Mkdir(filepath.Join(home, "etc"), 0o755), os.Mkdir(filepath.Join(home, "logs"), 0o755)); err != nil {
-		return nil, err
+	for _, folder := range []string{h.path(""), h.file("bin"), h.file("etc"), h.file("logs")} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return nil, err
+		}
 	}
 	programs, err := filepath.Glob(filepath.Join(bin, "*"))
 	if err != nil || len(programs) == 0 {
 		return nil, errors.Join(err, fmt.Errorf("no programs in %s: run make build first", bin))
 	}
 	for _, p := range programs {
-		if err := os.Symlink(p, h.path(filepath.Base(p))); err != nil {
+		link := h.path(filepath.Base(p))
+		if filepath.Base(p) == "ossec-ar" {
+			link = h.tool()
+		}
+		if err := os.Symlink(p, link); err != nil {
 			return nil, err
 		}
 	}
@@ -81,11 +87,14 @@ func (h *host) path(program string) string {
 	return filepath.Join(h.home, "active-response/bin", program)
 }
 
+func (h *host) tool() string { return h.file("bin/ossec-ar") }
+
 // install copies the peer's scripts to where the programs are, for they make files beside
 // them, and returns the place of one.
 func (h *host) install(script string) (string, error) {
 	folder := h.file("peer/active-response/bin")
-	if err := errors.Join(os.CopyFS(folder, os.DirFS(filepath.Dir(script))), os.MkdirAll(h.file("peer/logs"), 0o755)); err != nil {
+	if err := errors.Join(os.CopyFS(folder, os.DirFS(filepath.Dir(script))),
+		os.MkdirAll(h.file("peer/logs"), 0o755)); err != nil {
 		return "", err
 	}
 	return filepath.Join(folder, filepath.Base(script)), nil

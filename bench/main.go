@@ -16,7 +16,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +29,9 @@ import (
 // roleVariable tells a process of this program what it is: the bench in namespaces of its
 // own, or a runner.
 const roleVariable = "AR_BENCH_ROLE"
+
+// folderVariable names the folder that it may use.
+const folderVariable = "AR_BENCH_FOLDER"
 
 // bench is what is asked for.
 type bench struct {
@@ -38,6 +44,10 @@ type bench struct {
 	asJSON           bool
 	paste            string
 	folder           string // where the hosts' homes are
+
+	total  time.Duration // of the whole run; what comes after is left out
+	end    time.Time     // of the time for one case
+	waited int           // ticks in calm
 }
 
 func main() {
@@ -65,14 +75,16 @@ func exit(err error) {
 }
 
 func parse(args []string) (*bench, error) {
-	b := &bench{peers: os.Getenv("PEER_DIR")}
+	b := &bench{peers: os.Getenv("PEER_DIR"), folder: os.Getenv(folderVariable)}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	standing := flags.String("standing", "0,1000,10000,100000", "numbers of blocks that stand already")
 	storms := flags.String("storms", "200,1000", "numbers of adds at once; empty for none")
 	flags.StringVar(&b.bin, "bin", "build", "folder of the built programs")
 	flags.IntVar(&b.runs, "runs", 100, "runs of each command, at the most")
-	flags.DurationVar(&b.limit, "limit", 8*time.Second, fmt.Sprintf("after so long no more than %d runs", leastRuns))
-	flags.IntVar(&b.whole, "list", 100_000, "addresses to import and restore; 0 for none")
+	flags.DurationVar(&b.limit, "limit", 8*time.Second,
+		fmt.Sprintf("after so long no more than %d runs", leastRuns))
+	flags.DurationVar(&b.total, "for", 4*time.Minute, "after so long the rest is left out")
+	flags.IntVar(&b.whole, "list", 100_000, "addresses to import, list and maintain; 0 for none")
 	flags.BoolVar(&b.packetRate, "packets", true, "measure the packet rate")
 	flags.BoolVar(&b.asJSON, "json", false, "print JSON")
 	flags.StringVar(&b.only, "only", "", "only the cases whose name holds this")
@@ -104,40 +116,69 @@ func numbers(list string) ([]int, error) {
 	return out, nil
 }
 
-// isolate runs this program again in namespaces of its own.
-func isolate() error {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), roleVariable+"=bench")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
-	err := cmd.Run()
-	var exited *exec.ExitError
-	if errors.As(err, &exited) { // it has said why
-		os.Exit(1)
-	}
+// isolate runs this program again in namespaces of its own, and removes what it leaves.
+func isolate() (err error) {
+	folder, err := os.MkdirTemp("", "ar-bench")
 	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), roleVariable+"=bench", folderVariable+"="+folder)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Setpgid: true, Pdeathsig: syscall.SIGKILL,
+	}
+	runtime.LockOSThread() // its end would be taken for that of the parent
+	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("in namespaces of its own (root is needed): %w", err)
 	}
-	return nil
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err = <-ended:
+		if err != nil {
+			err = errSaid
+		}
+		return err
+	case s := <-signals:
+		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-ended
+		time.Sleep(calmTick) // until its children are gone, too
+		return errors.Join(err, fmt.Errorf("ended by signal %q", s))
+	}
 }
+
+// errSaid is for what the bench in its namespaces has said itself.
+var errSaid = errors.New("not all could be measured")
+
+// late reports whether the time for a case is over.
+func (b *bench) late() bool { return time.Now().After(b.end) }
 
 // all measures everything and prints it.
 func (b *bench) all(out io.Writer) (err error) {
 	if b.bin, err = filepath.Abs(b.bin); err != nil {
 		return err
 	}
-	if b.folder, err = os.MkdirTemp("", "ar-bench"); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(b.folder)) }()
 	r := results{Machine: machine(b.folder)}
+	chosen := slices.DeleteFunc(slices.Clone(cases), func(c benchCase) bool {
+		return !strings.Contains(c.name, b.only)
+	})
+	end := time.Now().Add(b.total)
 	var failed error
-	for _, c := range cases {
-		if !strings.Contains(c.name, b.only) {
-			continue
-		}
+	for i, c := range chosen {
+		b.end = time.Now().Add(time.Until(end) / time.Duration(len(chosen)-i))
 		if err := b.one(c, &r); err != nil { // the others are worth printing
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", c.name, err))
+		}
+	}
+	if b.only == "" && len(b.sizes) > 0 {
+		fmt.Fprintln(os.Stderr, "bench: a flood")
+		row, err := b.flood()
+		if failed = errors.Join(failed, err); err == nil {
+			r.Storms = append(r.Storms, row)
 		}
 	}
 	return errors.Join(failed, b.show(r, failed == nil, out))
@@ -159,7 +200,7 @@ func (b *bench) show(r results, whole bool, out io.Writer) error {
 	return err
 }
 
-// one measures everything of one case.
+// one measures everything of one case, as far as there is time.
 func (b *bench) one(c benchCase, r *results) error {
 	fmt.Fprintf(os.Stderr, "bench: %s\n", c.name)
 	rows, err := b.measure(c)
@@ -167,29 +208,40 @@ func (b *bench) one(c benchCase, r *results) error {
 		return err
 	}
 	r.Times = append(r.Times, rows...)
-	for _, n := range b.sizes {
-		calm()
-		row, err := b.storm(c, n)
-		if err != nil {
-			return fmt.Errorf("%d at once: %w", n, err)
+	part := func(what string, measure func() error) {
+		if b.late() {
+			r.Machine = append(r.Machine, fmt.Sprintf("no time was left for %s of %s", what, c.name))
+			return
 		}
-		r.Storms = append(r.Storms, row)
+		b.calm()
+		if failed := measure(); failed != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", what, failed))
+		}
 	}
-	if b.packetRate && c.filters {
-		calm()
-		rows, err := b.packets(c)
-		if err != nil {
-			return fmt.Errorf("packets: %w", err)
-		}
-		r.Packets = append(r.Packets, rows...)
+	for _, n := range b.sizes {
+		part(fmt.Sprintf("%d at once", n), func() error {
+			row, err := b.storm(c, n)
+			if err == nil {
+				r.Storms = append(r.Storms, row)
+			}
+			return err
+		})
 	}
 	if b.whole > 0 {
-		calm()
-		row, err := b.lists(c, b.whole)
-		if err != nil {
-			return fmt.Errorf("a whole list: %w", err)
-		}
-		r.Bulk = append(r.Bulk, row)
+		part("a whole list", func() error {
+			row, err := b.lists(c, b.whole)
+			if err == nil {
+				r.Bulk = append(r.Bulk, row)
+			}
+			return err
+		})
 	}
-	return nil
+	if b.packetRate && c.filters {
+		part("packets", func() error {
+			rows, err := b.packets(c)
+			r.Packets = append(r.Packets, rows...)
+			return err
+		})
+	}
+	return err
 }

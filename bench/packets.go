@@ -109,13 +109,15 @@ func (b *bench) connect(c benchCase, blocks, number int) (l *link, err error) {
 		}
 	}()
 	outer := fmt.Sprintf("out%d", number)
-	out, err := exec.Command("ip", "link", "add", outer, "up", "type", "veth", "peer", "name", "in", "address", net.HardwareAddr(insideMAC[:]).String(),
+	out, err := exec.Command("ip", "link", "add", outer, "up", "type", "veth", "peer", "name", "in",
+		"address", net.HardwareAddr(insideMAC[:]).String(),
 		"netns", strconv.Itoa(h.runner.Process.Pid)).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("making a veth pair: %w: %s", err, bytes.TrimSpace(out))
 	}
 	// The default route is the way back that a strict rp_filter wants to see.
-	if err := h.do("ip addr add "+inside.String()+"/24 dev in", "ip link set in up", "ip route add default dev in"); err != nil {
+	if err := h.do("ip addr add "+inside.String()+"/24 dev in", "ip link set in up",
+		"ip route add default dev in"); err != nil {
 		return nil, err
 	}
 	l = &link{host: h, blocks: blocks, passed: volleyFrom("100.%d.%d.%d", 64, burst), room: room()}

@@ -74,12 +74,14 @@ func (r results) print(out io.Writer) error {
 
 func (r results) times() table {
 	t := table{head: []string{
-		"case", "action", "standing", "true", "floor", "ms", "p10", "ours ms", "p10", "peer ms", "ratio", "goal",
+		"case", "action", "standing", "true", "floor", "ms", "p10", "ours ms", "p10",
+		"peer ms", "ratio", "goal",
 		fmt.Sprintf("to 0 (%.1f)", mostGrowth), fmt.Sprintf("MiB (%d)", mostMiB),
 	}}
 	for _, row := range r.Times {
 		t.rows = append(t.rows, []string{
-			row.Case, row.Action, fmt.Sprint(row.Standing), ms(row.True), row.Floor, ms(row.FloorMS), ms(row.FloorP10),
+			row.Case, row.Action, fmt.Sprint(row.Standing), ms(row.True), row.Floor,
+			ms(row.FloorMS), ms(row.FloorP10),
 			ms(row.Ours), ms(row.OursP10), ms(row.Peer), row.Ratio.cell("%.2f"), row.Ratio.goal("%.1f"),
 			row.Growth.cell("%.2f"), row.MiB.cell("%.1f"),
 		})
@@ -88,10 +90,12 @@ func (r results) times() table {
 }
 
 func (r results) storms() table {
-	t := table{head: []string{"case", "at once", "single ms", "all s", "longest s", "goal s", "failed", "lost"}}
+	t := table{head: []string{"case", "at once", "single ms", "all s", "longest s",
+		"goal s", "failed", "lost"}}
 	for _, row := range r.Storms {
 		t.rows = append(t.rows, []string{
-			row.Case, fmt.Sprint(row.AtOnce), ms(row.Single), row.All.cell("%.2f"), row.Longest.cell("%.2f"), row.All.goal("%.2f"),
+			row.Case, fmt.Sprint(row.AtOnce), ms(row.Single), row.All.cell("%.2f"),
+			row.Longest.cell("%.2f"), row.All.goal("%.2f"),
 			none(row.Failed), none(row.Lost),
 		})
 	}
@@ -118,7 +122,8 @@ func (r results) packets() table {
 			dropped = fmt.Sprintf("%.0f", row.Dropped)
 		}
 		t.rows = append(t.rows, []string{
-			row.Case, blocks, fmt.Sprintf("%.0f", row.Passed), row.PassedShare.cell("%.2f"), dropped, row.DroppedShare.cell("%.2f"),
+			row.Case, blocks, fmt.Sprintf("%.0f", row.Passed), row.PassedShare.cell("%.2f"), dropped,
+			row.DroppedShare.cell("%.2f"),
 			row.PassedShare.goal("%.1f"),
 		})
 	}
@@ -126,10 +131,19 @@ func (r results) packets() table {
 }
 
 func (r results) bulk() table {
-	t := table{head: []string{"case", "addresses", "import s", "restore s", "unimport s", fmt.Sprintf("MiB (%d)", mostMiB)}}
+	t := table{head: []string{
+		"case", "addresses", "import s", fmt.Sprintf("list s (%d)", mostListSeconds),
+		fmt.Sprintf("MiB (%d)", mostListMiB),
+		fmt.Sprintf("maintain %d: ms (%d)", fewLeases, mostFewMS),
+		fmt.Sprintf("all: s (%d)", mostIdleSeconds),
+		fmt.Sprintf("flushed: s (%d)", mostFlushedSeconds), "unimport s", fmt.Sprintf("MiB (%d)", mostMiB),
+	}}
 	for _, row := range r.Bulk {
 		t.rows = append(t.rows, []string{
-			row.Case, fmt.Sprint(row.Addresses), ms(row.Import), ms(row.Restore), ms(row.Unimport), row.MiB.cell("%.1f"),
+			row.Case, fmt.Sprint(row.Addresses), ms(row.Import), row.List.cell("%.2f"),
+			row.ListMiB.cell("%.1f"),
+			row.FewMS.cell("%.1f"), row.Idle.cell("%.2f"), row.Flushed.cell("%.2f"),
+			ms(row.Unimport), row.MiB.cell("%.1f"),
 		})
 	}
 	return t

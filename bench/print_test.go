@@ -24,7 +24,10 @@ var some = results{
 	},
 	Storms:  []stormRow{{Case: "host-deny", AtOnce: 200, Single: 5, All: atMost(0.5, 1), Longest: atMost(1.5, 1), Failed: 1, Lost: 2}},
 	Packets: []packetRow{{Case: "firewall-drop ipset", Blocks: noFilter, Passed: 600, PassedShare: atLeast(1.1, 0)}, {Case: "firewall-drop ipset", Blocks: flatAt, Passed: 500, PassedShare: atLeast(0.95, 0.9), Dropped: 400, DroppedShare: atLeast(0.8, 0.9)}},
-	Bulk:    []bulkRow{{Case: "host-deny", Addresses: 100_000, Import: 1, Restore: 2, Unimport: 3, MiB: atMost(30, 32)}},
+	Bulk: []bulkRow{{
+		Case: "host-deny", Addresses: 100_000, Import: 1, List: atMost(0.9, 1), ListMiB: atMost(70, 64),
+		FewMS: atMost(12, 20), Idle: atMost(0.5, 1), Flushed: atMost(2, 3), Unimport: 3, MiB: atMost(30, 32),
+	}},
 }
 
 const somePrinted = `2 x processor
@@ -40,10 +43,10 @@ const somePrinted = `2 x processor
   firewall-drop ipset  no filter          600  (1.10)             -            -     -
   firewall-drop ipset     100000          500    0.95           400  0.80 missed   0.9
 
-       case  addresses  import s  restore s  unimport s  MiB (32)
-  host-deny     100000      1.00       2.00        3.00      30.0
+       case  addresses  import s  list s (1)     MiB (64)  maintain 1000: ms (20)  all: s (1)  flushed: s (3)  unimport s  MiB (32)
+  host-deny     100000      1.00        0.90  70.0 missed                    12.0        0.50            2.00        3.00      30.0
 
-9 values beside a goal, 5 missed
+14 values beside a goal, 6 missed
 `
 
 func TestPrint(t *testing.T) {

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"runtime"
 	"slices"
+	"strings"
 )
 
 // singles is how many adds, one after the other, tell what a single one takes: so many before
@@ -23,7 +27,8 @@ func (b *bench) storm(c benchCase, n int) (row stormRow, err error) {
 		}
 	}
 	var alone timing
-	if err := c.oneByOne(calm, &alone); err != nil {
+	add := func(h *host, addr string) []string { return c.call(h, "add", addr) }
+	if err := timeSingles(calm, &alone, add); err != nil {
 		return row, err
 	}
 	addrs := addresses(firstTimed, n)
@@ -35,36 +40,120 @@ func (b *bench) storm(c benchCase, n int) (row stormRow, err error) {
 	if err != nil {
 		return row, err
 	}
-	if err := c.oneByOne(calm, &alone); err != nil {
+	if err := timeSingles(calm, &alone, add); err != nil {
 		return row, err
 	}
-	row.Single = alone.quantile(0.5)
-	longest := slices.MaxFunc(done.Samples, func(a, b sample) int { return int(a.Took - b.Took) })
-	goal := row.Single * float64(n) / 1000
-	row.All, row.Longest = atMost(done.Took.Seconds(), goal), atMost(longest.Took.Seconds(), goal)
+	row.judge(done, alone.quantile(0.5))
 	there, err := h.standing(c.shows, n)
 	if err != nil {
 		return row, err
 	}
-	for i, addr := range addrs {
-		if done.Samples[i].Failed {
-			row.Failed++
-		}
-		if !there[addr] {
-			row.Lost++
-		}
-	}
+	row.lost(addrs, there)
 	return row, nil
 }
 
-// oneByOne times single adds.
-func (c benchCase) oneByOne(h *host, t *timing) error {
+// judge fills in what a storm took, beside what a single call of it takes in milliseconds.
+func (r *stormRow) judge(done account, single float64) {
+	r.Single = single
+	longest := slices.MaxFunc(done.Samples, func(a, b sample) int { return int(a.Took - b.Took) })
+	goal := mostStorm * single / 1000 * float64(len(done.Samples)) / float64(runtime.NumCPU())
+	r.All, r.Longest = atMost(done.Took.Seconds(), goal), atMost(longest.Took.Seconds(), goal)
+	for _, s := range done.Samples {
+		if s.Failed {
+			r.Failed++
+		}
+	}
+}
+
+// lost counts the addresses that are not blocked.
+func (r *stormRow) lost(addrs []string, there map[string]bool) {
+	for _, addr := range addrs {
+		if !there[addr] {
+			r.Lost++
+		}
+	}
+}
+
+// timeSingles times single calls.
+func timeSingles(h *host, t *timing, call func(h *host, addr string) []string) error {
 	for range singles {
-		s, err := h.run(c.call(h, "add", address(len(t.runs))))
+		s, err := h.run(call(h, address(len(t.runs))))
 		if err != nil {
 			return err
 		}
 		t.runs = append(t.runs, s.Took)
 	}
 	return nil
+}
+
+// A flood is of so many addresses, each for all programs at once, as attackers cause it that many
+// rules are about.
+const flooding = 600
+
+var (
+	floodPrograms = []string{"firewall-drop", "custom-firewall-drop", "host-deny", "email-notification"}
+	floodConfig   = map[string]string{
+		"etc/active-response.toml": `host_deny.file = "HOME/hosts.deny"
+mail.linger = "1s"
+mail.timeout = "1s"
+`,
+		"etc/ossec.conf": `<ossec_config><global>
+<email_to>root@localhost</email_to><email_from>ossec@localhost</email_from>
+<smtp_server>127.0.0.1</smtp_server><smtp_port>1</smtp_port>
+</global></ossec_config>
+`,
+	}
+)
+
+// flood starts all programs for all addresses at once. The queued mail stays: nobody takes it.
+func (b *bench) flood() (row stormRow, err error) {
+	row.Case = fmt.Sprintf("%d x %d programs", flooding, len(floodPrograms))
+	row.AtOnce = flooding * len(floodPrograms)
+	var h, calm *host
+	defer func() { closeAll(&err, h, calm) }()
+	for _, place := range []**host{&h, &calm} {
+		if *place, err = newHost(b.folder, b.bin); err != nil {
+			return row, err
+		}
+		for name, text := range floodConfig {
+			text = strings.ReplaceAll(text, "HOME", (*place).home)
+			if err := os.WriteFile((*place).file(name), []byte(text), 0o644); err != nil {
+				return row, err
+			}
+		}
+		if err := os.Symlink("firewall-drop", (*place).path("custom-firewall-drop")); err != nil {
+			return row, err
+		}
+	}
+	b.calm()
+	var alone timing
+	turn := 0
+	single := func(h *host, addr string) []string {
+		turn++
+		return ossecCall(h, floodPrograms[turn%len(floodPrograms)], "add", addr)
+	}
+	if err := timeSingles(calm, &alone, single); err != nil {
+		return row, err
+	}
+	addrs := addresses(firstTimed, flooding)
+	storm := order{AtOnce: true}
+	for _, addr := range addrs {
+		for _, program := range floodPrograms {
+			storm.Commands = append(storm.Commands, ossecCall(h, program, "add", addr))
+		}
+	}
+	done, err := h.follow(storm)
+	if err != nil {
+		return row, err
+	}
+	row.judge(done, alone.mean())
+	firewall := []string{"iptables -w -S OSSEC_AR", "ipset save ossec_ar4"}
+	for _, shows := range [][]string{firewall, {"cat HOME/hosts.deny"}} {
+		there, err := h.standing(shows, flooding)
+		if err != nil {
+			return row, err
+		}
+		row.lost(addrs, there)
+	}
+	return row, nil
 }

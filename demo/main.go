@@ -84,6 +84,9 @@ type stage struct {
 	ask    io.Writer    // the attacker's machine
 	answer *bufio.Reader
 	mails  chan string
+
+	alerts   int64 // bytes in alerts.log
+	alertErr error
 }
 
 func play() error {
@@ -100,8 +103,15 @@ func play() error {
 }
 
 func (s *stage) scenes() error {
-	bin := "active-response/bin/"
-	const alert = " - " + attacker + " 1795404477.0 5712"
+	const bin, tool = "active-response/bin/", "ossec-ar"
+	alert := fmt.Sprintf(" - %s %s 5712", attacker, s.alert("5712", "10",
+		"sshd: brute force trying to get access to the system.",
+		"sshd[812]: Failed password for invalid user admin from "+attacker+" port 40022 ssh2"))
+	webAlert := fmt.Sprintf(" - %s %s 31103", attacker, s.alert("31103", "7", "SQL injection attempt.",
+		attacker+` - - "GET /index.php?id=1%20union%20select HTTP/1.1" 200 4213`))
+	if s.alertErr != nil {
+		return s.alertErr
+	}
 	scenes := []func() error{
 		s.say("An attacker at %s guesses passwords on this host, %s.", attacker, victim),
 		s.knock,
@@ -110,16 +120,24 @@ func (s *stage) scenes() error {
 		s.knock,
 		s.run("iptables", "-L OSSEC_AR -n"),
 		s.say("A web rule fires too and calls a second response on the same address; somebody asks who is blocked."),
-		s.run(bin+"custom-firewall-drop.sh", "add - "+attacker+" 1795404480.512 31103"),
-		s.run(bin+"firewall-drop", "list"),
+		s.run(bin+"custom-firewall-drop.sh", "add"+webAlert),
+		s.run(tool, "list"),
+		s.run(tool, "show "+attacker),
+		s.say("Somebody flushes the firewall. What cron runs each minute mends it."),
+		s.run("iptables", "-F"),
+		s.knock,
+		s.run(tool, "maintain"),
+		s.knock,
+		s.run(tool, "status"),
 		s.say("The first timeout ends. The second response still holds the address."),
 		s.run(bin+"firewall-drop.sh", "delete"+alert),
 		s.knock,
 		s.say("The administrator is told by mail."),
 		s.run(bin+"email-notification.sh", "add"+alert),
+		s.run(tool, "mail queue"),
 		s.mail,
 		s.say("The last holder gives the address up, and it is free."),
-		s.run(bin+"custom-firewall-drop.sh", "delete - "+attacker+" 1795404480.512 31103"),
+		s.run(bin+"custom-firewall-drop.sh", "delete"+webAlert),
 		s.knock,
 		s.say("The same with a null route."),
 		s.run(bin+"route-null.sh", "add"+alert),
@@ -127,8 +145,11 @@ func (s *stage) scenes() error {
 		s.knock,
 		s.run(bin+"route-null.sh", "delete"+alert),
 		s.knock,
-		s.say("The host itself is never blocked, whatever an alert says."),
-		s.run(bin+"firewall-drop.sh", "add - "+victim+" 1795404490.0 5712"),
+		s.say("What is on the whitelist is never blocked, nor is the host itself, whatever an alert says."),
+		s.run(tool, "whitelist add 198.51.100.0/25"),
+		s.run(bin+"firewall-drop.sh", "add"+alert),
+		s.run(bin+"firewall-drop.sh", "add - "+victim+" 1.0 5712"),
+		s.knock,
 		s.say("All of it is in the log, in the form that OSSEC's rules read, and in the day's report."),
 		s.run("cat", "logs/active-responses.log"),
 		s.run(bin+"response-stats", "--date today"),
@@ -154,7 +175,10 @@ func (s *stage) run(program, args string) func() error {
 	return func() error {
 		fmt.Printf("# %s %s\n", program, args)
 		path := program
-		if strings.HasPrefix(program, "active-response/") {
+		switch {
+		case program == "ossec-ar":
+			path = filepath.Join(s.home, "bin", program)
+		case strings.HasPrefix(program, "active-response/"):
 			path = filepath.Join(s.home, program)
 		}
 		cmd := exec.Command(path, strings.Fields(args)...)

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/emersion/go-smtp"
 )
@@ -25,16 +26,24 @@ func (s *stage) build() error {
 	if err != nil || len(programs) == 0 {
 		return errors.Join(err, errors.New("no programs in build/: run make build first"))
 	}
-	bin := filepath.Join(s.home, "active-response/bin")
-	if err := errors.Join(os.MkdirAll(bin, 0o755), os.Mkdir(filepath.Join(s.home, "etc"), 0o755)); err != nil {
-		return err
+	for _, folder := range []string{"active-response/bin", "bin", "etc", "logs/alerts"} {
+		if err := os.MkdirAll(filepath.Join(s.home, folder), 0o755); err != nil {
+			return err
+		}
 	}
+	bin := filepath.Join(s.home, "active-response/bin")
 	for _, p := range programs {
 		data, err := os.ReadFile(p)
 		if err != nil {
 			return err
 		}
 		name := filepath.Base(p)
+		if name == "ossec-ar" {
+			if err := os.WriteFile(filepath.Join(s.home, "bin", name), data, 0o755); err != nil {
+				return err
+			}
+			continue
+		}
 		err = errors.Join(
 			os.WriteFile(filepath.Join(bin, name), data, 0o755),
 			os.Symlink(name, filepath.Join(bin, name+".sh")),
@@ -52,6 +61,24 @@ func (s *stage) build() error {
 		}
 	}
 	return nil
+}
+
+// alert writes an alert as OSSEC's analysisd does and returns its id.
+func (s *stage) alert(rule, level, description, line string) (id string) {
+	now := time.Now()
+	id = fmt.Sprintf("%d.%d", now.Unix(), s.alerts)
+	const form = "** Alert %s: mail  - attack,\n%s victim->/var/log/messages\n" +
+		"Rule: %s (level %s) -> '%s'\nSrc IP: %s\n%s\n\n"
+	text := fmt.Sprintf(form, id, now.Format("2006 Jan 02 15:04:05"), rule, level, description, attacker, line)
+	path := filepath.Join(s.home, "logs/alerts/alerts.log")
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	if err == nil {
+		_, err = file.WriteString(text)
+		err = errors.Join(err, file.Close())
+	}
+	s.alerts += int64(len(text))
+	s.alertErr = errors.Join(s.alertErr, err)
+	return id
 }
 
 // cable starts the attacker's machine and joins it to this one.

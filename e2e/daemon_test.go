@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,13 +13,20 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// standIn is the name of the process that plays the daemon.
-const standIn = "ossec-execd"
+// roles are what the test binary does when it is started by another name.
+var roles = map[string]func(){
+	"ossec-execd": execdMain, "ossec-analysisd": idle, "ossec-agentd": idle, "cron": idle,
+}
 
-// daemonMain runs what it is told on standard input, a JSON list of words a line, as a
+// idle waits until its standard input ends.
+func idle() {
+	_, _ = io.Copy(io.Discard, os.Stdin) // it is only waited for
+}
+
+// execdMain runs what it is told on standard input, a JSON list of words a line, as a
 // daemon would: as its own child, in /, with an almost empty environment. It answers with
 // the exit status.
-func daemonMain() {
+func execdMain() {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var argv []string
@@ -27,7 +35,7 @@ func daemonMain() {
 		}
 		cmd := exec.Command(argv[0], argv[1:]...)
 		cmd.Dir = "/"
-		cmd.Env = []string{"AR_TEST_TOOLS=" + os.Getenv("AR_TEST_TOOLS"), "TZ=UTC"}
+		cmd.Env = []string{"TZ=UTC"}
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			panic(err)
@@ -47,46 +55,50 @@ type runningDaemon struct {
 	answers *bufio.Reader
 }
 
-// daemon start|call ARGS...|kill plays ossec-execd.
-func daemon(self string) func(*testscript.TestScript, bool, []string) {
-	return func(ts *testscript.TestScript, neg bool, args []string) {
-		if args[0] == "start" {
-			ts.Check(startDaemon(ts, self))
-			return
+// daemon start|call ARGS...|kill plays ossec-execd; daemon start NAME starts another daemon,
+// which only is there.
+func daemon(ts *testscript.TestScript, neg bool, args []string) {
+	d := ts.Value(daemonKey{}).(*runningDaemon)
+	switch args[0] {
+	case "start":
+		name := "ossec-execd"
+		if len(args) > 1 {
+			name, d = args[1], &runningDaemon{}
 		}
-		d := ts.Value(daemonKey{}).(*runningDaemon)
-		switch args[0] {
-		case "call":
-			argv := append([]string{filepath.Join(ts.Getenv("BIN"), args[1])}, args[2:]...)
-			ts.Check(json.NewEncoder(d.orders).Encode(argv))
-			status, err := d.answers.ReadString('\n')
-			ts.Check(err)
-			if (status == "0\n") == neg {
-				ts.Fatalf("exit status %s", status)
-			}
-		case "kill":
-			ts.Check(d.cmd.Process.Kill())
-			if err := d.cmd.Wait(); err == nil {
-				ts.Fatalf("the daemon ended by itself")
-			}
+		ts.Check(startDaemon(ts, d, name))
+	case "call":
+		argv := append([]string{filepath.Join(ts.Getenv("BIN"), args[1])}, args[2:]...)
+		ts.Check(json.NewEncoder(d.orders).Encode(argv))
+		status, err := d.answers.ReadString('\n')
+		ts.Check(err)
+		if (status == "0\n") == neg {
+			ts.Fatalf("exit status %s", status)
+		}
+	case "kill":
+		ts.Check(d.cmd.Process.Kill())
+		if err := d.cmd.Wait(); err == nil {
+			ts.Fatalf("the daemon ended by itself")
 		}
 	}
 }
 
 type daemonKey struct{}
 
-func startDaemon(ts *testscript.TestScript, self string) error {
-	path := ts.MkAbs(standIn)
-	if err := os.Link(self, path); err != nil {
-		if err := os.Symlink(self, path); err != nil {
-			return err
-		}
+func startDaemon(ts *testscript.TestScript, d *runningDaemon, name string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
 	}
-	d := ts.Value(daemonKey{}).(*runningDaemon)
+	path := filepath.Join(ts.Getenv("HOME_DIR"), "bin", name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := link(self, path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
 	d.cmd = exec.Command(path)
-	d.cmd.Env = []string{"AR_TEST_TOOLS=" + ts.Getenv("AR_TEST_TOOLS")}
+	d.cmd.Env = []string{}
 	d.cmd.Stderr = os.Stderr
-	var err error
 	if d.orders, err = d.cmd.StdinPipe(); err != nil {
 		return err
 	}

@@ -1,12 +1,12 @@
-// Command email-notification tells people by mail of the addresses that OSSEC or Wazuh
-// saw attack, and by which responses they are blocked.
+// Command email-notification puts a notice into the mail queue for each address that OSSEC
+// or Wazuh saw attack; ossec-ar delivers it.
 package main
 
 import (
 	"os"
 
-	"github.com/ossec-ar/ossec-ar/internal/notify"
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
 )
 
-func main() { os.Exit(notify.Main(program.OS())) }
+func main() { os.Exit(notice.Main(app.OS())) }

@@ -6,8 +6,10 @@ import (
 	"os"
 	"runtime/debug"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
-	"github.com/ossec-ar/ossec-ar/internal/stats"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/report"
 )
 
 // memory is what the program should keep to, in bytes, whatever the size of the logs.
@@ -17,5 +19,9 @@ func main() {
 	// Most runs end long before that is reached: nothing is collected until then.
 	debug.SetMemoryLimit(memory)
 	debug.SetGCPercent(-1)
-	os.Exit(stats.Main(program.OS()))
+	p := app.New(app.OS(), report.Name)
+	p.Hint = config.MailHint
+	os.Exit(report.Main(p, func(subject, text, html string) error {
+		return notice.QueueReport(&p, subject, text, html)
+	}))
 }

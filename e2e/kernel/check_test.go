@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,9 +16,9 @@ import (
 // fault, or a warning, of the row that looks at it.
 func TestCheckNamesWhatIsBroken(t *testing.T) {
 	for _, tt := range []struct{ name, backend, damage, row string }{
-		{"nothing", "iptables", "true", `^ok +iptables jump +-  INPUT jumps to OSSEC_AR before all else$`},
-		{"jump removed", "iptables", "iptables -D INPUT -j OSSEC_AR", `^FAULT +iptables jump `},
-		{"a rule before the jump accepts all", "iptables", "iptables -I INPUT -j ACCEPT", `^FAULT +iptables jump +-  rule 1 of chain INPUT, before the jump to OSSEC_AR, lets everybody through`},
+		{"nothing", "iptables", "true", `^ok +firewall, IPv4 +-  1 addresses are blocked by chain OSSEC_AR of iptables$`},
+		{"jump removed", "iptables", "iptables -D INPUT -j OSSEC_AR", `^FAULT +firewall, IPv4 +-  INPUT does not jump to OSSEC_AR$`},
+		{"a rule before the jump accepts all", "iptables", "iptables -I INPUT -j ACCEPT", `^FAULT +firewall, IPv4 +-  the jump in INPUT stands behind rule 1, which accepts$`},
 		{"rules flushed", "iptables", "iptables -F OSSEC_AR", `^(FAULT|warn) +leases .*203\.0\.113\.7`},
 		{"ipset not matched", "ipset", "iptables -F OSSEC_AR", `^FAULT +.*ossec_ar4`},
 		{"nftables table deleted", "nftables", "nft delete table inet ossec_ar", `^(FAULT|warn) +leases .*203\.0\.113\.7`},
@@ -33,8 +32,8 @@ func TestCheckNamesWhatIsBroken(t *testing.T) {
 			program := filepath.Join(bin, "firewall-drop")
 			respond(t, program, "add", "-", "203.0.113.7", "1.1", "5712")
 			var here Host
-			here.Run(t, "/bin/sh", "-c", "PATH=/usr/sbin:/sbin:/usr/bin:/bin; "+tt.damage)
-			out, _ := here.Try(t, exec.Command(program, "check")) // a home made up has other faults
+			shell(t, tt.damage)
+			out, _ := here.Try(t, tool(program, "check")) // a home made up has other faults
 			if !regexp.MustCompile("(?m)" + tt.row).MatchString(out) {
 				t.Errorf("after %q no row like %s in:\n%s", tt.damage, tt.row, out)
 			}
@@ -59,7 +58,7 @@ func TestCheckFullDisk(t *testing.T) {
 	// The filler stops when the disk is full.
 	_ = os.WriteFile(filepath.Join(folder, "filler"), make([]byte, 1<<20), 0o600)
 	var here Host
-	out, err := here.Try(t, exec.Command(filepath.Join(bin, "firewall-drop"), "check"))
+	out, err := here.Try(t, tool(filepath.Join(bin, "firewall-drop"), "check"))
 	if err == nil || !strings.Contains(out, "is full: leases cannot be written") {
 		t.Errorf("check: %v\n%s", err, out)
 	}

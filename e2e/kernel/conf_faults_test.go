@@ -70,6 +70,9 @@ func TestConfFaults(t *testing.T) {
 			etc := filepath.Join(filepath.Dir(program), "../../etc")
 			var here Host
 			for _, fault := range confFaults() {
+				if b.program != "firewall-drop" && (fault.memory > 0 || fault.name == "a million entries") {
+					continue // it takes long, and is the same for all
+				}
 				t.Run(fault.name, func(t *testing.T) {
 					must(t, errors.Join(os.RemoveAll(etc), os.Mkdir(etc, 0o755)))
 					must(t, fault.put(etc))
@@ -84,11 +87,17 @@ func TestConfFaults(t *testing.T) {
 						if took := time.Since(began); took > patience {
 							t.Errorf("it took %s", took)
 						}
-						if list := here.Run(t, program, "list"); strings.Contains(list, addr+" ") != blocked {
-							t.Errorf("%s is blocked: %v, want %v", addr, !blocked, blocked)
+						if got := strings.Contains(person(t, program, "export"), addr+"\n"); got != blocked {
+							t.Errorf("%s is leased: %v, want %v", addr, got, blocked)
 						}
 					}
-					here.Run(t, program, "flush")
+					want := "Unblocked all: 2 addresses ("
+					if fault.covers {
+						want = "Unblocked all: 1 address ("
+					}
+					if got := person(t, program, "flush"); !strings.HasPrefix(got, want) {
+						t.Errorf("flush says %q, want %q", got, want)
+					}
 				})
 			}
 		})

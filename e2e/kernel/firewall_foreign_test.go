@@ -1,61 +1,91 @@
 package kernel
 
 import (
+	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
 )
 
-// faults are what the enforcer's look at itself finds amiss.
-func faults(t *testing.T, e *firewall.Firewall) string {
-	t.Helper()
-	var text strings.Builder
-	for _, f := range e.Inspect(t.Context(), "") {
-		if f.Verdict != enforcer.OK {
-			text.WriteString(string(f.Verdict) + " " + f.What + ": " + f.Found + " -> " + f.Mend + "\n")
-		}
-	}
-	return text.String()
-}
-
-// TestFirewallTableWithoutEffect: a table that stands and drops nobody is a fault, and the
-// next Block makes it work.
-func TestFirewallTableWithoutEffect(t *testing.T) {
-	for damage, want := range map[string]string{
-		"add table inet ossec_ar { flags dormant; }":                 "fault table inet ossec_ar: it has 2 addresses, but its chains do not drop them: it is dormant -> nft delete table inet ossec_ar",
-		"insert rule inet ossec_ar input accept":                     "fault table inet ossec_ar: it has 2 addresses, but its chains do not drop them -> nft delete table inet ossec_ar",
-		"insert rule inet ossec_ar input meta nfproto ipv4 return":   "but its chains do not drop them",
-		"flush chain inet ossec_ar input":                            "but its chains do not drop them",
-		"insert rule inet ossec_ar input ip saddr 192.0.2.7 accept":  "",
-		"add rule inet ossec_ar input accept":                        "",
-		"insert rule inet ossec_ar input iif lo accept; list tables": "",
+// TestFirewallForeignSet: a set of our name that somebody made in another way is never written
+// to: with ipset the error names it, with auto all become rules.
+func TestFirewallForeignSet(t *testing.T) {
+	for made, want := range map[string]string{
+		"hash:ip timeout 2":    "it has a timeout, by which blocks end by themselves",
+		"hash:ip netmask 24":   "it has a mask, by which it takes in neighbours",
+		"hash:ip family inet6": "it is of another kind",
+		"hash:ip,port":         "it is of another kind",
+		"hash:net":             "it is of another kind",
 	} {
-		t.Run(damage, func(t *testing.T) {
+		t.Run(made, func(t *testing.T) {
 			if !Isolated(t) {
 				return
 			}
-			needTables(t)
-			e := newFirewall(t, t.TempDir(), func(o *firewall.Options) { o.Backend = firewall.NFTables })
-			attacker, victim := Hosts(t)
-			blockAddr(t, e, address(1))
-			blockAddr(t, e, attacker.V4)
-			victim.Run(t, Program(t, "nft"), damage)
-			if got := faults(t, e); !strings.Contains(got, want) || (want == "") != (got == "") {
-				t.Errorf("faults: %q, want %q", got, want)
+			needSets(t)
+			tools := chooseVariant(t, "nft")
+			var here Host
+			ipset := Program(t, "ipset")
+			here.Run(t, ipset, append([]string{"create", "ossec_ar4"}, strings.Fields(made)...)...)
+			if made == "hash:net" {
+				here.Run(t, ipset, "add", "ossec_ar4", "198.51.100.1")
 			}
-			if out := blockAddr(t, e, address(2)); out.Remade != (want != "") {
-				t.Errorf("Block makes it again: %v, want %v", out.Remade, want != "")
+			before := here.Run(t, ipset, "save")
+			for _, backend := range []string{firewall.IPSet, firewall.Auto} {
+				e := newFirewall(t, tools, func(o *firewall.Options) { o.Backend, o.MaxRules = backend, 1 })
+				blockOne(t, newFirewall(t, tools), address(1), 0) // by a rule
+				out, err := e.Block(t.Context(), address(2), enforcer.Known{Others: 1})
+				if err == nil {
+					err = fmt.Errorf("%q", out.Notes)
+				}
+				if !strings.Contains(err.Error(), "set ossec_ar4: somebody else made it (ipset destroy ossec_ar4 makes room for ours): "+want) || (backend == firewall.Auto) != (len(out.Notes) == 1) {
+					t.Errorf("%s: Block: %v, want %q", backend, err, want)
+				}
+				if err := e.BlockAll(t.Context(), []netip.Addr{address(3), address(4)}); (err != nil) != (backend == firewall.IPSet) {
+					t.Errorf("%s: BlockAll: %v", backend, err)
+				}
+				foreign := netip.MustParseAddr("198.51.100.1")
+				must(t, e.Unblock(t.Context(), foreign))
+				must(t, e.UnblockAll(t.Context(), []netip.Addr{foreign, address(2)}))
+				must(t, e.Flush(t.Context()))
+				if blocks, _ := standing(t, e); len(blocks) > 0 {
+					t.Errorf("%s: listed %v", backend, blocks)
+				}
+				if after := here.Run(t, ipset, "save"); after != before {
+					t.Errorf("%s: it is changed:\n%s%s", backend, before, after)
+				}
 			}
-			if err := attacker.Ping(t, victim.V4, 300*time.Millisecond); err == nil {
-				t.Error("ping gets through")
+		})
+	}
+}
+
+// TestFirewallAdoptedSet: a set that ipset(8) made in our way, as a saved file brings it back,
+// is ours.
+func TestFirewallAdoptedSet(t *testing.T) {
+	for _, variant := range variants {
+		t.Run(variant, func(t *testing.T) {
+			if !Isolated(t) {
+				return
 			}
-			if got := faults(t, e); got != "" {
-				t.Errorf("after a Block: %s", got)
+			e, iptables := way{"", variant, firewall.IPSet, 0}.on(t)
+			var here Host
+			here.Run(t, Program(t, "ipset"), "create", "ossec_ar4", "hash:ip", "counters")
+			if out := blockOne(t, e, address(1), 0); !out.Made {
+				t.Error("Block does not report that it made the chain")
 			}
+			if out := blockOne(t, e, address(2), 1); out.Made {
+				t.Error("Block reports that it made the chain again")
+			}
+			if got := here.Run(t, iptables, "-S", "OSSEC_AR"); strings.Count(got, "--match-set ossec_ar4 src -j DROP") != 1 {
+				t.Errorf("rules:\n%s", got)
+			}
+			mend(t, e)
 		})
 	}
 }
@@ -79,72 +109,113 @@ func TestFirewallForeignTable(t *testing.T) {
 			e := newFirewall(t, t.TempDir(), func(o *firewall.Options) { o.Backend = firewall.NFTables })
 			var here Host
 			here.Run(t, Program(t, "nft"), "add table inet ossec_ar; "+made)
-			_, err := e.Block(t.Context(), address(1), true)
-			if err == nil || !strings.Contains(err.Error(), "somebody else made part of it (nft delete table inet ossec_ar makes room for ours): "+want) || strings.Contains(err.Error(), "\n") {
+			_, err := e.Block(t.Context(), address(1), enforcer.Known{})
+			if err == nil || !strings.Contains(err.Error(), "somebody else made it (nft delete table inet ossec_ar makes room for ours): "+want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Block: %v, want %q", err, want)
 			}
-			if got := faults(t, e); !strings.Contains(got, "fault table inet ossec_ar: ") || !strings.Contains(got, want) {
-				t.Errorf("faults: %q, want %q", got, want)
+			found := ""
+			for _, f := range e.Inspect(t.Context(), "") {
+				found += string(f.Verdict) + " " + f.Found + "\n"
+			}
+			if !strings.Contains(found, "fault ") || !strings.Contains(found, want) {
+				t.Errorf("Inspect: %q, want %q", found, want)
 			}
 		})
 	}
 }
 
-// TestFirewallForeignSet: a set of our name that somebody made in another way blocks nobody
-// of ours: with auto all become rules, with ipset the fault is told; what is lifted is free,
-// and what is in it is not taken for blocks.
-func TestFirewallForeignSet(t *testing.T) {
-	for made, want := range map[string]string{
-		"hash:ip timeout 2":    "it has a timeout, by which blocks end by themselves",
-		"hash:ip netmask 24":   "it has a mask, by which it takes in neighbours",
-		"hash:ip family inet6": "it is of another kind",
-		"hash:ip,port":         "it is of another kind",
-		"hash:net":             "it is of another kind",
-	} {
-		for _, variant := range variants {
-			t.Run(made+"/"+variant, func(t *testing.T) {
-				if !Isolated(t) {
-					return
+// TestFirewallFull: the error says so, what is there already is no error, and Mend makes a set
+// as large as it may be by now.
+func TestFirewallFull(t *testing.T) {
+	for _, backend := range []string{firewall.IPSet, firewall.NFTables, firewall.Auto} {
+		t.Run(backend, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			var addrs []netip.Addr
+			for i := range 400 {
+				addrs = append(addrs, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}))
+			}
+			w := way{"", "nft", backend, 0}
+			e, iptables := w.on(t, func(o *firewall.Options) { o.MaxAddresses = 100 })
+			must(t, e.BlockAll(t.Context(), addrs[:100]))
+			_, err := e.Block(t.Context(), addrs[399], enforcer.Known{Others: 100})
+			for what, err := range map[string]error{"Block": err, "BlockAll": e.BlockAll(t.Context(), addrs)} {
+				if err == nil || !strings.Contains(err.Error(), "the set of blocked addresses is full: firewall.max_addresses ") {
+					t.Errorf("%s: %v", what, err)
 				}
-				needSets(t)
-				tools := chooseVariant(t, variant)
-				attacker, victim := Hosts(t)
-				victim.Run(t, Program(t, "ipset"), append([]string{"create", "ossec_ar4"}, strings.Fields(made)...)...)
-				if made == "hash:net" {
-					victim.Run(t, Program(t, "ipset"), "add", "ossec_ar4", "198.51.100.0/24")
+			}
+			if _, err := e.Block(t.Context(), addrs[0], enforcer.Known{Leased: true, Others: 99}); err != nil {
+				t.Errorf("Block of one that is blocked: %v", err)
+			}
+			if backend == firewall.NFTables {
+				return
+			}
+			larger := newFirewall(t, filepath.Dir(iptables), func(o *firewall.Options) { o.Backend, o.MaxAddresses, o.MaxRules = backend, 1000, 0 })
+			if got := mend(t, larger); !strings.Contains(got, "made room for 1000 addresses") {
+				t.Errorf("Mend: %q", got)
+			}
+			blockOne(t, larger, addrs[399], 100)
+			must(t, larger.BlockAll(t.Context(), addrs))
+			if blocks, _ := standing(t, larger); len(blocks) != len(addrs) {
+				t.Errorf("%d listed, want %d", len(blocks), len(addrs))
+			}
+		})
+	}
+}
+
+// TestFirewallAutoWithoutSets: where iptables cannot match a set, all become rules, and
+// the administrator hears why.
+func TestFirewallAutoWithoutSets(t *testing.T) {
+	for _, variant := range variants {
+		t.Run(variant, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			libraries, err := filepath.Glob("/usr/lib/*/xtables/libxt_set.so")
+			if err != nil || len(libraries) != 1 {
+				needKernel(t, fmt.Sprintf("libxt_set.so is not where it is looked for: %q, %v", libraries, err))
+			}
+			e, iptables := way{"", variant, firewall.Auto, 2}.on(t)
+			var here Host
+			here.Run(t, Program(t, "mount"), "--bind", "/dev/null", libraries[0])
+			for i := range 5 {
+				out, err := e.Block(t.Context(), address(i), enforcer.Known{Others: i})
+				if err != nil {
+					t.Fatal(err)
 				}
-				of := func(backend string) *firewall.Firewall {
-					return newFirewall(t, tools, func(o *firewall.Options) { o.Backend, o.MaxRules = backend, 512 })
+				if got := strings.Join(out.Notes, "\n"); strings.Contains(got, "set ossec_ar4 cannot be used") != (i >= 2) {
+					t.Errorf("notes of number %d: %q", i+1, got)
 				}
-				bySet := of(firewall.IPSet)
-				if _, err := bySet.Block(t.Context(), attacker.V4, true); err == nil || !strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), "the set is of another kind") {
-					t.Errorf("with ipset Block: %v, want %q", err, want)
-				}
-				if got := faults(t, bySet); !strings.Contains(got, "fault set ossec_ar4: it is somebody else's: "+want+" -> ipset destroy ossec_ar4") {
-					t.Errorf("with ipset: %s", got)
-				}
-				e := of(firewall.Auto)
-				out, err := e.Block(t.Context(), attacker.V4, true)
-				if err != nil || !strings.Contains(strings.Join(out.Notes, "\n"), "the set ossec_ar4 cannot be used, so all addresses become rules: ") {
-					t.Fatalf("with auto Block: %v, %q", err, out.Notes)
-				}
-				rules := victim.Run(t, filepath.Join(tools, "iptables"), "-S")
-				if !strings.Contains(rules, "-A INPUT -j OSSEC_AR") || !strings.Contains(rules, "-A OSSEC_AR -s 198.51.100.1/32 -j DROP") || strings.Contains(rules, "ossec_ar4") {
-					t.Errorf("want a rule and its jump:\n%s", rules)
-				}
-				if got := faults(t, e); !strings.Contains(got, "warn set ossec_ar4: it is somebody else's: "+want) {
-					t.Errorf("with auto: %s", got)
-				}
-				if blocks, err := e.List(t.Context()); err != nil || len(blocks) != 1 {
-					t.Errorf("listed: %v, %v; want the attacker", blocks, err)
-				}
-				if err := e.Unblock(t.Context(), attacker.V4); err != nil {
-					t.Errorf("Unblock: %v", err)
-				}
-				if err := attacker.Ping(t, victim.V4, patience); err != nil {
-					t.Errorf("after Unblock: %v", err)
-				}
-			})
+			}
+			must(t, e.BlockAll(t.Context(), []netip.Addr{address(0), address(9)}))
+			if rules := here.Run(t, iptables, "-S", "OSSEC_AR"); strings.Count(rules, " -s ") != 6 {
+				t.Errorf("want 6 rules:\n%s", rules)
+			}
+			if sets := here.Run(t, Program(t, "ipset"), "list", "-n"); sets != "" {
+				t.Errorf("sets are left that nothing uses: %s", sets)
+			}
+			mend(t, e)
+		})
+	}
+}
+
+// TestFirewallLockIsHeld: iptables gives up waiting for its lock before its time is over, so
+// that it can say what it waited for.
+func TestFirewallLockIsHeld(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	e := newFirewall(t, chooseVariant(t, "legacy"), func(o *firewall.Options) { o.Timeout = 8 * time.Second })
+	blockOne(t, e, address(1), 0)
+	fd, err := unix.Open("/run/xtables.lock", unix.O_RDONLY|unix.O_CREAT, 0o600)
+	must(t, err)
+	defer unix.Close(fd)
+	must(t, unix.Flock(fd, unix.LOCK_EX))
+	_, err = e.Block(t.Context(), address(2), enforcer.Known{})
+	for name, err := range map[string]error{"Block": err, "Unblock": e.Unblock(t.Context(), address(1))} {
+		if err == nil || !strings.Contains(err.Error(), "xtables lock") || strings.Contains(err.Error(), "killed") {
+			t.Errorf("%s: %v, want what iptables says of its lock", name, err)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func TestFirewallForwardsByInterface(t *testing.T) {
 				}
 				dir := chooseVariant(t, variant)
 				e := newFirewall(t, dir, func(o *firewall.Options) { o.Forward = "auto" })
-				blockAddr(t, e, netip.MustParseAddr(tt.addr))
+				blockOne(t, e, netip.MustParseAddr(tt.addr), 0)
 				var here Host
 				rules := here.Run(t, filepath.Join(dir, tt.program), "-S")
 				if got := strings.Contains(rules, "-A FORWARD -j OSSEC_AR\n"); got != tt.want || !strings.Contains(rules, "-A INPUT -j OSSEC_AR\n") {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
 )
 
 // patience bounds whatever is expected to happen; tests do not wait it out.
@@ -34,7 +36,7 @@ func Hosts(t *testing.T) (attacker, victim *Host) {
 	t.Helper()
 	attacker, victim, err := makeHosts()
 	if err != nil {
-		t.Fatal(err)
+		needKernel(t, err.Error())
 	}
 	t.Cleanup(func() { _ = attacker.space.Close() })
 	return attacker, victim
@@ -89,7 +91,7 @@ func (h *Host) configure() error {
 			return fmt.Errorf("adding %s: %w", addr, err)
 		}
 	}
-	return errors.Join(netlink.LinkSetUp(link), loopbackUp())
+	return errors.Join(netlink.LinkSetUp(link), isolate.LoopbackUp())
 }
 
 // onThreadOfItsOwn runs f on a thread that ends with it, so that f may move the

@@ -1,32 +1,20 @@
 package kernel
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
-	"runtime"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
 )
 
 const (
-	// isolatedVariable holds the name of the test that a process was started for.
-	isolatedVariable = "AR_KERNEL_ISOLATED"
 	// roleVariable holds the name of the role that a process plays; see roles.
 	roleVariable = "AR_KERNEL_ROLE"
-	// programsVariable holds the folder that the programs are built into, once for all
-	// tests, by the first that needs them.
+	// programsVariable holds the folder that the programs are built into.
 	programsVariable = "AR_KERNEL_PROGRAMS"
-	// probe is a test name that no test has.
-	probe = "probe"
 )
 
 // roles are what the test binary can be started as to be a process of its own,
@@ -38,16 +26,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(roleVariable); name != "" {
 		os.Exit(exitStatus(roles[name](os.Args[1:])))
 	}
-	name := os.Getenv(isolatedVariable)
-	if name != "" {
-		if err := settle(); err != nil {
-			os.Exit(exitStatus(err))
-		}
-	}
-	if name == probe {
-		os.Exit(exitStatus(probeKernel()))
-	}
-	if name != "" {
+	if isolate.Inside() {
 		os.Exit(m.Run())
 	}
 	programs, err := os.MkdirTemp("", "programs")
@@ -77,121 +56,29 @@ func role(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Isolated must be the first thing that a test or subtest calls:
-//
-//	if !Isolated(t) {
-//		return
-//	}
-//
-// It runs the test again in a process with a network and a mount namespace of
-// its own, reports how that went, and is false; in that process it is true.
-// There, everything is inside: goroutines, files such as /run/xtables.lock, and
-// the programs that the test starts.
-func Isolated(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(isolatedVariable) == t.Name() {
-		return true
-	}
-	isolation, err := kernelIsolation()
-	if err != nil {
-		needKernel(t, err.Error())
-	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.v", "-test.count=1", "-test.run="+pattern(t.Name()))
-	out, err := isolation.run(cmd, t.Name())
-	switch {
-	case err != nil:
-		t.Fatalf("in its namespaces: %v\n%s", err, out)
-	case bytes.Contains(out, []byte("--- SKIP: "+t.Name()+" ")):
-		t.Skipf("in its namespaces:\n%s", out)
-	case !bytes.Contains(out, []byte("--- PASS: "+t.Name()+" ")):
-		t.Fatalf("did not run in its namespaces:\n%s", out)
-	}
-	if testing.Verbose() {
-		t.Logf("in its namespaces:\n%s", out)
-	}
-	return false
-}
-
-// needKernel ends a test that can't run here: it is skipped, or fails when
-// AR_KERNEL_TESTS=require.
-func needKernel(t *testing.T, reason string) {
-	t.Helper()
-	if os.Getenv("AR_KERNEL_TESTS") == "require" {
-		t.Fatalf("AR_KERNEL_TESTS=require: %s", reason)
-	}
-	t.Skip(reason)
-}
-
-// pattern matches exactly the test of that name, subtests included.
-func pattern(name string) string {
-	parts := strings.Split(name, "/")
-	for i, part := range parts {
-		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
-	}
-	return strings.Join(parts, "/")
-}
-
-// isolation is how this process can make namespaces.
-type isolation struct{ flags uintptr }
-
-// kernelIsolation tries it once: as root without a user namespace, for large
-// netlink batches need CAP_NET_ADMIN in the first one (SO_SNDBUFFORCE).
-var kernelIsolation = sync.OnceValues(func() (isolation, error) {
-	const spaces = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS
-	tries := []isolation{{spaces | syscall.CLONE_NEWUSER}}
-	if os.Geteuid() == 0 {
-		tries = []isolation{{spaces}, {spaces | syscall.CLONE_NEWUSER}}
-	}
-	var reasons []error
-	for _, try := range tries {
-		out, err := try.run(exec.Command("/proc/self/exe"), probe)
-		if err == nil {
-			return try, nil
-		}
-		reasons = append(reasons, fmt.Errorf("no network namespace: %w %s", err, bytes.TrimSpace(out)))
-	}
-	return isolation{}, errors.Join(reasons...)
-})
-
-// run runs cmd, which is this test binary, in new namespaces for a test.
-func (i isolation) run(cmd *exec.Cmd, test string) ([]byte, error) {
-	cmd.Env = append(os.Environ(), isolatedVariable+"="+test, "GORACE=atexit_sleep_ms=10")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: i.flags, Pdeathsig: syscall.SIGKILL}
-	if i.flags&syscall.CLONE_NEWUSER != 0 {
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
-	}
-	// The child gets the signal when the thread that started it ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	return cmd.CombinedOutput()
-}
-
-// settle makes the new namespaces usable: a /run of its own, since lock files
-// there are for one network only, and a loopback interface that is up.
-func settle() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("making mounts private: %w", err)
-	}
-	if err := unix.Mount("run", "/run", "tmpfs", 0, "mode=755"); err != nil {
-		return fmt.Errorf("mounting /run: %w", err)
-	}
-	return loopbackUp()
-}
-
-func loopbackUp() error {
-	lo, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetUp(lo)
-	}
-	if err != nil {
-		return fmt.Errorf("setting up lo: %w", err)
+// built builds the programs, once for all tests.
+var built = sync.OnceValue(func() error {
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-o", os.Getenv(programsVariable)+"/", "../../cmd/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the programs: %w\n%s", err, out)
 	}
 	return nil
+})
+
+// Isolated is isolate.Test. Tests wait for packets that do not come and for processes, so that
+// as many run beside each other as there are processors; each has a host of its own.
+func Isolated(t *testing.T) bool {
+	t.Helper()
+	if !isolate.Inside() {
+		t.Parallel()
+		must(t, built())
+	}
+	return isolate.Test(t)
 }
 
-// probeKernel does once what Hosts does.
-func probeKernel() error {
-	_, _, err := makeHosts()
-	return err
+// needKernel is isolate.Need.
+func needKernel(t *testing.T, reason string) {
+	t.Helper()
+	isolate.Need(t, reason)
 }

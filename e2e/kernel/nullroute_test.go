@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/nullroute"
 )
@@ -30,7 +31,7 @@ func init() {
 		if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 			return err
 		}
-		_, err = e.Block(context.Background(), netip.MustParseAddr(args[0]), false)
+		_, err = e.Block(context.Background(), netip.MustParseAddr(args[0]), enforcer.Known{})
 		return err
 	}
 }
@@ -42,6 +43,19 @@ func newNullroute(t *testing.T, options nullroute.Options) *nullroute.Enforcer {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// listed returns what an enforcer holds.
+func routesListed(t *testing.T, e enforcer.Enforcer) []enforcer.Block {
+	t.Helper()
+	listing, err := e.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(listing.Faults) > 0 {
+		t.Errorf("faults: %q", listing.Faults)
+	}
+	return listing.Blocks
 }
 
 // routes returns what `ip route` shows, both families.
@@ -87,13 +101,13 @@ func TestNullrouteLeavesOthers(t *testing.T) {
 		{"2001:db8:2::7", ""}, {"2001:db8:2::9", ""}, {"2001:db8:2::8", "not ours blocks it already"},
 		{attacker.V4.String(), ""}, {attacker.V6.String(), ""},
 	} {
-		for _, fresh := range []bool{true, false} {
+		for _, leased := range []bool{false, true} {
 			addr := netip.MustParseAddr(test.addr)
-			out, err := e.Block(t.Context(), addr, fresh)
+			out, err := e.Block(t.Context(), addr, enforcer.Known{Leased: leased})
 			if err != nil {
 				t.Errorf("Block(%s): %v", addr, err)
 			}
-			if notes := strings.Join(out.Notes, "\n"); fresh && (!strings.Contains(notes, test.note) || (test.note == "") != (notes == "")) {
+			if notes := strings.Join(out.Notes, "\n"); !leased && (!strings.Contains(notes, test.note) || (test.note == "") != (notes == "")) {
 				t.Errorf("Block(%s) notes %q, want %q", addr, notes, test.note)
 			}
 			if out, err := victim.Try(t, exec.Command(ip, "route", "get", test.addr)); err == nil {
@@ -101,9 +115,8 @@ func TestNullrouteLeavesOthers(t *testing.T) {
 			}
 		}
 	}
-	blocks, err := e.List(t.Context())
-	if err != nil || len(blocks) != 9 {
-		t.Errorf("List: %v, %v", blocks, err)
+	if blocks := routesListed(t, e); len(blocks) != 9 {
+		t.Errorf("List: %v", blocks)
 	}
 	for _, addr := range []string{"203.0.113.7", "203.0.113.10", "2001:db8:2::8", "203.0.113.0", "192.0.2.0", "0.0.0.0", "::", "2001:db8:2::"} {
 		if err := e.Unblock(t.Context(), netip.MustParseAddr(addr)); err != nil {
@@ -129,7 +142,7 @@ func TestNullrouteTypeChanges(t *testing.T) {
 	for _, kind := range []string{nullroute.Blackhole, nullroute.Prohibit, nullroute.Unreachable} {
 		e := newNullroute(t, nullroute.Options{Type: kind})
 		for _, addr := range addrs {
-			out, err := e.Block(t.Context(), addr, false)
+			out, err := e.Block(t.Context(), addr, enforcer.Unknown)
 			if err != nil || len(out.Notes) > 0 {
 				t.Errorf("Block(%s): %q, %v", addr, out.Notes, err)
 			}
@@ -165,7 +178,7 @@ func TestNullrouteNotInForce(t *testing.T) {
 		"203.0.113.7": "look at `ip rule`", "2001:db8:2::7": "a route that is not ours has the metric 1",
 		"fe80::7": "packets to a link-local address pass by the main table's other routes; firewall-drop blocks it",
 	} {
-		_, err := e.Block(t.Context(), netip.MustParseAddr(addr), false)
+		_, err := e.Block(t.Context(), netip.MustParseAddr(addr), enforcer.Unknown)
 		if err == nil || !strings.HasPrefix(err.Error(), "adding blackhole route for "+addr+": ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("Block(%s): %v, want %q", addr, err, want)
 		}
@@ -190,24 +203,24 @@ func TestNullrouteBlocksAllButOne(t *testing.T) {
 			var here Host
 			here.Run(t, Program(t, "ip"), "addr", "add", addrs[10].String()+"/32", "dev", "lo")
 			e := newNullroute(t, nullroute.Options{})
-			err := e.BlockAll(t.Context(), addrs, nil)
+			err := e.BlockAll(t.Context(), addrs)
 			if want := addrs[10].String() + ": it would have no effect: this is an address of this host"; err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("BlockAll: %v, want only %q", err, want)
 			}
-			if blocks, err := e.List(t.Context()); err != nil || len(blocks) != n-1 {
-				t.Errorf("%d are blocked, %v; want %d", len(blocks), err, n-1)
+			if blocks := routesListed(t, e); len(blocks) != n-1 {
+				t.Errorf("%d are blocked, want %d", len(blocks), n-1)
 			}
 			// Not all that fail are named.
 			for i := range 11 {
 				here.Run(t, Program(t, "ip"), "addr", "add", addrs[n-1-i].String()+"/32", "dev", "lo")
 			}
 			must(t, e.Flush(t.Context()))
-			err = e.BlockAll(t.Context(), addrs, nil)
+			err = e.BlockAll(t.Context(), addrs)
 			if err == nil || !strings.HasSuffix(err.Error(), "\nand 4 more") || strings.Count(err.Error(), "\n") != 8 {
 				t.Errorf("BlockAll with twelve of this host: %v, want eight named", err)
 			}
-			if blocks, err := e.List(t.Context()); err != nil || len(blocks) != n-12 {
-				t.Errorf("%d are blocked, %v; want %d", len(blocks), err, n-12)
+			if blocks := routesListed(t, e); len(blocks) != n-12 {
+				t.Errorf("%d are blocked, want %d", len(blocks), n-12)
 			}
 		})
 	}
@@ -241,7 +254,7 @@ func TestNullrouteWayByAnotherUplink(t *testing.T) {
 		if err := attacker.Ping(t, netip.MustParseAddr(from), patience); err != nil {
 			t.Fatal(err)
 		}
-		out, err := e.Block(t.Context(), addr, false)
+		out, err := e.Block(t.Context(), addr, enforcer.Unknown)
 		must(t, err)
 		if want := fmt.Sprintf("packets from %s to %s still have a way, look at `ip rule`; firewall-drop has no such gap", from, addr); len(out.Notes) != 1 || out.Notes[0] != want {
 			t.Errorf("notes are %q, want %q", out.Notes, want)
@@ -268,7 +281,7 @@ func TestNullrouteFrontRoute(t *testing.T) {
 	attacker, victim := Hosts(t)
 	e := newNullroute(t, nullroute.Options{})
 	for range 2 {
-		if _, err := e.Block(t.Context(), attacker.V4, false); err != nil {
+		if _, err := e.Block(t.Context(), attacker.V4, enforcer.Unknown); err != nil {
 			t.Fatal(err)
 		}
 		if err := victim.Ping(t, attacker.V4, patience); !errors.Is(err, syscall.EINVAL) {
@@ -278,11 +291,17 @@ func TestNullrouteFrontRoute(t *testing.T) {
 		if err := victim.Ping(t, attacker.V4, patience); err != nil {
 			t.Fatalf("ping while the route in front leads there: %v", err)
 		}
-		if _, err := e.Block(t.Context(), attacker.V4, false); err != nil {
+		if blocks := routesListed(t, e); len(blocks) != 1 || !strings.Contains(blocks[0].Open, "packets to it still have a way") {
+			t.Errorf("listed are %+v, want one that is open", blocks)
+		}
+		if _, err := e.Block(t.Context(), attacker.V4, enforcer.Unknown); err != nil {
 			t.Fatal(err)
 		}
 		if err := victim.Ping(t, attacker.V4, patience); !errors.Is(err, syscall.EINVAL) {
 			t.Errorf("ping while blocked again: %v, want EINVAL", err)
+		}
+		if blocks := routesListed(t, e); len(blocks) != 1 || blocks[0].Open != "" {
+			t.Errorf("listed are %+v, want one in force", blocks)
 		}
 		victim.Run(t, ip, "route", "del", attacker.V4.String(), "dev", "eth0")
 		if err := e.Unblock(t.Context(), attacker.V4); err != nil {
@@ -307,7 +326,7 @@ func TestNullrouteEstablishedConnection(t *testing.T) {
 			t.Fatalf("before: %v", err)
 		}
 		e := newNullroute(t, nullroute.Options{})
-		if _, err := e.Block(t.Context(), pair[0], false); err != nil {
+		if _, err := e.Block(t.Context(), pair[0], enforcer.Unknown); err != nil {
 			t.Fatal(err)
 		}
 		if err := Answers(conn, "while blocked", time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -363,13 +382,13 @@ func TestNullrouteProcessesAtOnce(t *testing.T) {
 		}
 	}
 	e := newNullroute(t, nullroute.Options{})
-	if blocks, err := e.List(t.Context()); err != nil || len(blocks) != count {
-		t.Errorf("%d of %d routes stand (%v)", len(blocks), count, err)
+	if blocks := routesListed(t, e); len(blocks) != count {
+		t.Errorf("%d of %d routes stand", len(blocks), count)
 	}
 	if err := e.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if blocks, err := e.List(t.Context()); err != nil || len(blocks) > 0 {
-		t.Errorf("%d routes are left over (%v)", len(blocks), err)
+	if blocks := routesListed(t, e); len(blocks) > 0 {
+		t.Errorf("%d routes are left over", len(blocks))
 	}
 }

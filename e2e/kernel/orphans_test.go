@@ -68,101 +68,96 @@ func TestOrphans(t *testing.T) {
 				return
 			}
 			program := b.set(t)
-			home := filepath.Join(filepath.Dir(program), "../..")
-			name := filepath.Base(program)
-			must(t, errors.Join(os.MkdirAll(home+"/etc/shared", 0o755),
-				os.WriteFile(home+"/etc/shared/ar.conf", []byte("block600 - "+name+" - 600\nblock30 - "+name+" - 30\n"), 0o600),
-				os.WriteFile(home+"/etc/ossec.conf", []byte("<ossec_config><active-response><repeated_offenders>30,60,120</repeated_offenders></active-response></ossec_config>"), 0o600)))
-			store := lease.New(home+"/var/active-response", b.program)
-			orphans(t, program, store)
-			ofTheFuture(t, program, store)
+			name, etc := filepath.Base(program), filepath.Join(homeOf(program), "etc")
+			must(t, errors.Join(os.MkdirAll(etc+"/shared", 0o755),
+				os.WriteFile(etc+"/shared/ar.conf", []byte("block600 - "+name+" - 600\nblock30 - "+name+" - 30\n"), 0o600),
+				os.WriteFile(etc+"/ossec.conf", []byte("<ossec_config><active-response><repeated_offenders>30,60,120</repeated_offenders></active-response></ossec_config>"), 0o600)))
+			orphans(t, program)
+			ofTheFuture(t, program)
 		})
 	}
 }
 
-func orphans(t *testing.T, program string, store *lease.Store) {
-	var here Host
-	const addr = "203.0.113.7"
-	// change writes the lease on addr anew.
-	change := func(how func(*lease.Lease)) {
-		t.Helper()
-		all, err := store.All()
-		if err != nil || len(all) != 1 || all[0].Addr != netip.MustParseAddr(addr) || all[0].Daemon == nil {
-			t.Fatalf("leases: %+v, %v", all, err)
-		}
-		how(&all[0])
-		must(t, store.TakeAll(all))
+const orphan = "203.0.113.7"
+
+// change writes the only lease anew, which is that of a daemon on orphan.
+func change(t *testing.T, program string, how func(*lease.Lease)) {
+	t.Helper()
+	found := all(t, program)
+	if len(found) != 1 || found[0].Addr != netip.MustParseAddr(orphan) || found[0].Daemon == nil {
+		t.Fatalf("leases: %+v", found)
 	}
-	aged := func(age time.Duration) func(*lease.Lease) {
-		return func(l *lease.Lease) { l.Renewed = time.Now().Add(-age) }
-	}
+	how(&found[0])
+	put(t, program, found[0])
+}
+
+func aged(age time.Duration) func(*lease.Lease) {
+	return func(l *lease.Lease) { l.Renewed = time.Now().Add(-age) }
+}
+
+func orphans(t *testing.T, program string) {
 	expires := func(step string, want bool) {
 		t.Helper()
-		said := here.Run(t, program, "expire")
-		if got := listed(t, program) == 0; got != want || (said == "Unblocked IP: "+addr+"\n") != want {
-			t.Errorf("%s: expired: %v, want %v; it says %q", step, got, want, said)
+		logged := heals(t, program)
+		line := " delete - " + orphan + " 1.1 5712 - Unblocked IP: " + orphan + " (expired: the daemon that asked for it is gone)\n"
+		if got := inForce(t, program) == 0; got != want || strings.HasSuffix(logged, line) != want || !want && logged != "" {
+			t.Errorf("%s: expired: %v, want %v; it logs %q", step, got, want, logged)
 		}
 	}
-
 	for _, name := range []string{"ossec-execd", "wazuh-execd"} {
 		d := startDaemon(t, name)
-		d.call(program, "add", "-", addr, "1.1", "5712")
-		change(aged(1000 * time.Hour))
+		d.call(program, "add", "-", orphan, "1.1", "5712")
+		change(t, program, aged(1000*time.Hour))
 		expires("while "+name+" lives", false)
-		change(aged(-1000 * time.Hour))
+		change(t, program, aged(-1000*time.Hour))
 		expires("while "+name+" lives, the clock set back", false)
 		d.kill()
-		change(aged(time.Minute))
+		change(t, program, aged(time.Minute))
 		expires("a minute after "+name+" was killed", false)
-		change(aged(119 * time.Minute))
+		change(t, program, aged(119*time.Minute))
 		expires("before the time of who offends again and again is over", false)
-		change(aged(121 * time.Minute))
+		change(t, program, aged(121*time.Minute))
 		expires("after it", true)
 	}
 
 	d := startDaemon(t, "ossec-execd")
-	d.call(program, "add", "-", addr, "1.1", "5712")
-	change(func(l *lease.Lease) { l.Daemon.Boot, l.Renewed = "another", time.Now().Add(-time.Minute) })
+	d.call(program, "add", "-", orphan, "1.1", "5712")
+	change(t, program, func(l *lease.Lease) { l.Daemon.Boot, l.Renewed = "another", time.Now().Add(-time.Minute) })
 	expires("right after a reboot", false)
-	change(aged(121 * time.Minute))
+	change(t, program, aged(121*time.Minute))
 	expires("two hours after a reboot, though a daemon of that pid runs", true)
 
-	d.call(program, "add", "-", addr, "1.1", "5712")
+	d.call(program, "add", "-", orphan, "1.1", "5712")
 	d.kill()
-	change(aged(-30 * time.Minute))
+	change(t, program, aged(-30*time.Minute))
 	expires("the clock set back by half an hour", false)
-	change(aged(-2 * time.Hour))
-	if got := here.Run(t, program, "restore"); got != "Blocked 0 addresses again\n" || listed(t, program) != 1 {
-		t.Errorf("restore, when the clock may not be set yet, says %q, and %d are in force", got, listed(t, program))
+	change(t, program, aged(-2*time.Hour))
+	if got := person(t, program, "repair"); got != "nothing differs\n" || inForce(t, program) != 1 {
+		t.Errorf("repair, which ends nothing, says %q, and %d are in force", got, inForce(t, program))
 	}
 	expires("the clock set back by hours", true)
 }
 
 // ofTheFuture: a lease that a clock set back left in the future is renewed, given back, and
-// restored, as any.
-func ofTheFuture(t *testing.T, program string, store *lease.Store) {
-	var here Host
+// blocked again, as any.
+func ofTheFuture(t *testing.T, program string) {
 	d := startDaemon(t, "ossec-execd")
 	for _, last := range []string{"add", "delete"} {
-		d.call(program, "add", "-", "203.0.113.7", "1.1", "5712")
-		age(t, store, -1000*time.Hour)
-		all, err := store.All()
-		must(t, err)
-		d.call(program, last, "-", "203.0.113.7", "1.2", "5712")
+		d.call(program, "add", "-", orphan, "1.1", "5712")
+		change(t, program, aged(-1000*time.Hour))
+		missing := all(t, program)[0]
+		d.call(program, last, "-", orphan, "1.2", "5712")
 		if last == "add" {
-			missing := all[0]
 			missing.Addr, missing.Renewed = netip.MustParseAddr("203.0.113.8"), time.Now().Add(30*time.Minute)
-			must(t, store.TakeAll([]lease.Lease{missing}))
-			if got := here.Run(t, program, "restore"); got != "Blocked 1 addresses again\n" {
-				t.Errorf("restore says %q", got)
+			put(t, program, missing)
+			if got := heals(t, program); !strings.HasSuffix(got, " add - 203.0.113.8 - - - Blocked IP: 203.0.113.8 (again: it was not in force)\n") {
+				t.Errorf("maintain logs %q", got)
 			}
-			here.Run(t, program, "unban", "203.0.113.8")
+			person(t, program, "unban", "203.0.113.8")
 		}
-		if all, err = store.All(); err != nil || last == "add" && (len(all) != 1 || all[0].Renewed.After(time.Now())) {
-			t.Errorf("after %s: %+v, %v", last, all, err)
+		if found := all(t, program); last == "add" && (len(found) != 1 || found[0].Renewed.After(time.Now())) {
+			t.Errorf("after %s: %+v", last, found)
 		}
 	}
-	if got := here.Run(t, program, "list"); got != "nobody is blocked\n" {
-		t.Errorf("left over:\n%s", got)
-	}
+	wantNone(t, "in the end", program)
 }

@@ -35,13 +35,13 @@ func TestRouteNullProgramStorm(t *testing.T) {
 		}
 	}
 	respond(t, program, "add", "-", "2001:db8:9::7", "1304756247.60385", "5712")
-	if got := strings.Count(victim.Run(t, program, "list", "--json"), `"state": "blocked"`); got != 301 {
+	if got := inForce(t, program); got != 301 {
 		t.Errorf("list shows %d addresses, want 301", got)
 	}
 
 	// unban and delete free one each, twice does no harm.
 	for range 2 {
-		victim.Run(t, program, "unban", "2001:db8:9::7")
+		person(t, program, "unban", "2001:db8:9::7")
 		respond(t, program, "delete", "-", "198.18.1.49", "1304756247.60385", "5712")
 	}
 	after := routes(t, ip)
@@ -54,23 +54,17 @@ func TestRouteNullProgramStorm(t *testing.T) {
 	for _, foreign := range []string{"203.0.113.1", "2001:db8:9::9"} {
 		respond(t, program, "delete", "-", foreign, "1.2", "5712")
 	}
-	if out := victim.Run(t, program, "flush"); out != "Unblocked all 299 addresses\n" {
+	if out := person(t, program, "flush"); out != "Unblocked all: 299 addresses (route-null)\n" {
 		t.Errorf("flush says %q", out)
 	}
 	if got := routes(t, ip); got != before {
 		t.Errorf("routes were\n%s\nand now are\n%s", before, got)
 	}
-	if out := victim.Run(t, program, "list"); out != "nobody is blocked\n" {
-		t.Errorf("after flush, list says %q", out)
-	}
-	home := filepath.Dir(filepath.Dir(filepath.Dir(program)))
-	log, err := os.ReadFile(filepath.Join(home, "logs/active-responses.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Deletes are the two that were freed, twice each, two of what was not ours, and all.
-	for status, want := range map[string]int{"add": 301, "delete": 4 + 2 + 299, "error": 0} {
-		if got := strings.Count(string(log), program+" "+status+" - "); got != want {
+	wantNone(t, "after flush", program)
+	log := logOf(t, program)
+	// Deletes are one unban, a daemon's two of one address, two of what was not ours, and all.
+	for status, want := range map[string]int{"add": 301, "delete": 1 + 2 + 2 + 299, "error": 0} {
+		if got := strings.Count(log, program+" "+status+" - "); got != want {
 			t.Errorf("%d lines of %s, want %d", got, status, want)
 		}
 	}

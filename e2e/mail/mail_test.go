@@ -1,9 +1,10 @@
-// Package mail tests email-notification against a real mail server of Debian's: the
-// program as it is installed, Postfix with Cyrus SASL, mailboxes on disk.
+// Package mail tests email-notification and ossec-ar against a real mail server of Debian's: the
+// programs as they are installed, Postfix with Cyrus SASL, mailboxes on disk.
 package mail
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/mail"
 	"os"
@@ -13,7 +14,7 @@ import (
 	"testing"
 )
 
-// house is an installation with nothing but the program in it.
+// house is an installation with nothing but the two programs in it.
 type house struct {
 	t       *testing.T
 	home    string
@@ -24,10 +25,16 @@ func newHouse(t *testing.T) house {
 	t.Helper()
 	h := house{t: t, home: filepath.Join(t.TempDir(), "var/ossec")}
 	h.program = filepath.Join(h.home, "active-response/bin/email-notification")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-o", h.program, "../../cmd/email-notification")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
+	for path, source := range map[string]string{h.program: "email-notification", filepath.Join(h.home, "bin/ossec-ar"): "ossec-ar"} {
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-o", path, "../../cmd/"+source)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("building: %v\n%s", err, out)
+		}
+		// What others may write to is not run.
+		if err := errors.Join(os.Chmod(filepath.Dir(path), 0o755), os.Chmod(path, 0o755)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return h
 }

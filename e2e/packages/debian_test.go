@@ -170,6 +170,7 @@ func (d *debian) copied(file string) string {
 const (
 	home    = "/var/ossec"
 	bin     = home + "/active-response/bin/"
+	tool    = "/usr/sbin/ossec-ar"
 	stock   = "#!/bin/sh\n# the stock firewall-drop.sh\n"
 	address = "203.0.113.7"
 )
@@ -233,14 +234,18 @@ func TestDebian(t *testing.T) {
 		"/usr/share/man/man5/active-response.toml.5.gz", "/usr/share/doc/ossec-ar/copyright",
 		"/usr/share/doc/ossec-ar/changelog.gz", "/usr/share/doc/ossec-ar/README.md.gz",
 		bin+"host-deny", bin+"route-null.sh", bin+"email-notification.sh", bin+"response-stats.sh")
-	d.gone("/usr/share/ossec-ar", "/etc/systemd/system/ossec-ar-restore.service")
+	d.gone("/usr/share/ossec-ar", "/etc/systemd/system/ossec-ar-maintain.timer")
 	d.holds(home+"/active-response/stock/firewall-drop.sh", stock)
 	for _, link := range []string{"firewall-drop.sh", "custom-firewall-drop.sh"} {
 		if to, _ := os.Readlink(d.path(bin + link)); to != "firewall-drop" {
 			t.Errorf("%s leads to %q", link, to)
 		}
 	}
-	d.says(d.run("stat", "-c", "%U:%G %a", bin+"firewall-drop"), "root:ossec 755")
+	if to, _ := os.Readlink(d.path(tool)); to != home+"/bin/ossec-ar" {
+		t.Errorf("%s leads to %q", tool, to)
+	}
+	d.says(d.run("stat", "-c", "%U:%G %a", bin+"firewall-drop", home+"/bin/ossec-ar"), "root:ossec 755\nroot:ossec 755")
+	d.says(d.run("ossec-ar", "--version"), first)
 	d.says(d.run(bin+"firewall-drop.sh", "--version"), first)
 
 	d.step("used")
@@ -248,7 +253,7 @@ func TestDebian(t *testing.T) {
 	if kernel {
 		d.run(bin+"firewall-drop.sh", "add", "-", address, "1304756247.60385", "5712")
 		d.says(d.run("iptables", "-w", "-n", "-L", "OSSEC_AR"), address)
-		d.says(d.run(bin+"firewall-drop", "list"), address)
+		d.says(d.run("ossec-ar", "list"), address)
 		d.there(home + "/var/active-response/firewall-drop.db")
 	}
 
@@ -264,7 +269,7 @@ func TestDebian(t *testing.T) {
 	d.holds(cron, mine)
 	if kernel {
 		d.says(d.run("iptables", "-w", "-n", "-L", "OSSEC_AR"), address)
-		d.says(d.run(bin+"firewall-drop", "list"), address)
+		d.says(d.run("ossec-ar", "list"), address)
 	}
 
 	d.step("another package puts its own binary in the place of ours")
@@ -278,7 +283,7 @@ func TestDebian(t *testing.T) {
 
 	d.step("removed")
 	said = d.run("dpkg", "-r", "ossec-ar")
-	d.says(said, "put the stock firewall-drop.sh back", "put the stock host-deny back", "taken out of "+home)
+	d.says(said, "put the stock firewall-drop.sh back", "put the stock host-deny back", "removed from "+home)
 	if strings.Contains(said, cron) {
 		t.Error("a file of dpkg's own is spoken of")
 	}
@@ -286,8 +291,8 @@ func TestDebian(t *testing.T) {
 	d.holds(bin+"firewall-drop.sh", stock)
 	d.holds(bin+"host-deny", wazuh)
 	d.holds(cron, mine)
-	d.gone(bin+"firewall-drop", bin+"custom-firewall-drop.sh", bin+"route-null", bin+"response-stats.sh",
-		home+"/active-response/stock", "/usr/lib/ossec-ar", "/usr/share/doc/ossec-ar", "/usr/share/man/man8/firewall-drop.8.gz")
+	d.gone(tool, home+"/bin/ossec-ar", bin+"firewall-drop", bin+"custom-firewall-drop.sh", bin+"route-null", bin+"response-stats.sh",
+		home+"/active-response/stock", "/usr/lib/ossec-ar", "/usr/share/doc/ossec-ar", "/usr/share/man/man8/ossec-ar.8.gz")
 	d.there(home + "/var/active-response")
 	if kernel {
 		d.says(d.run("iptables", "-w", "-n", "-L", "OSSEC_AR"), address)
@@ -297,7 +302,7 @@ func TestDebian(t *testing.T) {
 	d.run("dpkg", "-i", recent)
 	d.holds(cron, mine)
 	if kernel {
-		d.says(d.run(bin+"firewall-drop", "list"), address)
+		d.says(d.run("ossec-ar", "list"), address)
 	}
 
 	d.step("purged: what was blocked is free, and nothing is left")
@@ -338,6 +343,9 @@ func TestDebian(t *testing.T) {
 	elsewhere := d.system()
 	d.says(d.run("dpkg", "-i", recent), "installed into /opt/hids/active-response/bin", "The home is /opt/hids: change /var/ossec in "+cron)
 	d.there("/opt/hids/active-response/bin/firewall-drop")
+	if to, _ := os.Readlink(d.path(tool)); to != "/opt/hids/bin/ossec-ar" {
+		t.Errorf("%s leads to %q", tool, to)
+	}
 	d.run("dpkg", "-P", "ossec-ar")
 	sameTree(t, "purged elsewhere", d.system(), elsewhere)
 

@@ -227,7 +227,7 @@ func TestArchive(t *testing.T) {
 	}
 	output(t, exec.Command("tar", "-C", dir, "-xf", found[0]))
 	source := filepath.Join(dir, "ossec-ar-"+first)
-	for _, name := range []string{"README.md", "LICENSE", "CHANGELOG.md", "THIRD-PARTY", "docs/man/firewall-drop.8", "contrib/ossec/ssh.xml"} {
+	for _, name := range []string{"README.md", "LICENSE", "CHANGELOG.md", "THIRD-PARTY", "SECURITY.md", "docs/man/ossec-ar.8", "contrib/ossec/ssh.xml"} {
 		if _, err := os.Stat(filepath.Join(source, name)); err != nil {
 			t.Error(err)
 		}
@@ -241,6 +241,9 @@ func TestArchive(t *testing.T) {
 	}
 	if said = output(t, exec.Command(filepath.Join(dir, "home/active-response/bin/firewall-drop.sh"), "--version")); !strings.Contains(said, first) {
 		t.Errorf("--version says %s", said)
+	}
+	if said = output(t, exec.Command(filepath.Join(dir, "home/bin/ossec-ar"), "--version")); !strings.Contains(said, first) {
+		t.Errorf("ossec-ar --version says %s", said)
 	}
 }
 

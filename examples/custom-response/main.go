@@ -9,7 +9,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -78,7 +77,7 @@ func respond() (*arproto.Request, error) {
 		var never whitelist.List
 		never.AddBuiltIn(whitelist.AllBuiltIn())
 		never.AddFile(filepath.Join(home(), "etc/whitelist.d/custom"))
-		if match, covered := never.Match(context.Background(), request.Addr); covered {
+		if match, covered := never.Match(request.Addr); covered {
 			return request, skipError{"whitelisted by " + match.String()}
 		}
 		if request.Dialect.JSON() {

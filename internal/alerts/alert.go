@@ -34,13 +34,13 @@ type Alert struct {
 	// Wazuh decoded from it as "key: value", and the events before it that a composite rule
 	// counted.
 	Log []string
-	// Truncated tells that the alert was longer than maxAlert and lost its end.
+	// Truncated reports that the alert was longer than maxAlert and lost its end.
 	Truncated bool
-	// Partial tells that the file ends within it: its writer may be at it still.
+	// Partial reports that the file ends within it: its writer may not have finished.
 	Partial bool
 }
 
-// maxAlert is how much of one alert is kept, in bytes. The rest is passed over.
+// maxAlert is how much of one alert is kept, in bytes. The rest is skipped.
 const maxAlert = 128 << 10
 
 const (
@@ -50,8 +50,8 @@ const (
 )
 
 // Scanner reads one alert after the other from the text of alerts.log or from the
-// lines of alerts.json, which it tells apart by the first byte. It reads once, keeps one
-// alert, and passes over what is no alert: a torn beginning, garbage, a line that is no
+// lines of alerts.json, which it distinguishes by the first byte. It reads once, keeps one
+// alert, and skips what is no alert: a torn beginning, garbage, a line that is no
 // JSON.
 type Scanner struct {
 	in      *bufio.Reader
@@ -239,7 +239,8 @@ func (a *Alert) place(text string) {
 // bodyFields are the rule and the lines between it and the log, in the order in which they
 // stand there, so that a log line that looks like one cannot pass for a field that
 // came before it.
-var bodyFields = []string{"Rule: ", "Src IP: ", "Src Location: ", "Src Port: ", "Dst IP: ", "Dst Location: ", "Dst Port: ", "User: "}
+var bodyFields = []string{"Rule: ", "Src IP: ", "Src Location: ", "Src Port: ", "Dst IP: ",
+	"Dst Location: ", "Dst Port: ", "User: "}
 
 func (a *Alert) body(text string) {
 	field := 0

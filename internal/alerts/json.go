@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// maxJSONLine bounds a line of alerts.json, in bytes; a longer one is passed over.
+// maxJSONLine bounds a line of alerts.json, in bytes; a longer one is skipped.
 const maxJSONLine = 8 << 20
 
 // scanJSON goes on to the next line that holds an alert.
@@ -87,7 +87,7 @@ func (t *jsonText) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// parseJSON reads one line of alerts.json. A field of an unexpected kind is passed over.
+// parseJSON reads one line of alerts.json. A field of an unexpected kind is skipped.
 func (a *Alert) parseJSON(line []byte) bool {
 	var j jsonAlert
 	err := json.Unmarshal(line, &j)

@@ -11,29 +11,44 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/run"
-	"github.com/ossec-ar/ossec-ar/internal/statedir"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
+// enforcement looks at what is blocked, and at the leases.
+type enforcement struct{ *host }
+
 // inspect lets the enforcer look itself over.
-func (h *host) inspect(ctx context.Context) []Finding {
+func (h enforcement) inspect(ctx context.Context) []Finding {
 	if h.subject.Failure != nil {
 		return []Finding{fault("see active-response.toml above", "%v", h.subject.Failure)}
 	}
-	if i, ok := h.subject.Enforcer.(Inspector); ok {
-		return i.Inspect(ctx, h.root)
+	if i, ok := h.subject.Hold.Enforcer.(Inspector); ok {
+		return append(i.Inspect(ctx, h.root), h.effect()...)
 	}
-	if _, err := h.subject.Enforcer.List(ctx); err != nil {
+	if _, err := h.subject.Hold.Enforcer.List(ctx); err != nil {
 		return []Finding{h.cannotList(err)}
 	}
 	return []Finding{ok("what is blocked can be listed")}
 }
 
-func (h *host) cannotList(err error) Finding {
-	mend := "see the message; " + h.Path() + " --dry-run add 192.0.2.1 shows the command that is used"
+// effect looks for what makes blocks have an effect on this host.
+func (h enforcement) effect() []Finding {
+	if h.subject.Hold.Kind.Effect == nil {
+		return nil
+	}
+	works, text := h.subject.Hold.Kind.Effect(h.root)
+	if works {
+		return []Finding{{What: "services", Verdict: enforcer.OK, Found: text}}
+	}
+	return []Finding{{What: "services", Verdict: enforcer.Fault, Found: text,
+		Mend: "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name}}
+}
+
+func (h enforcement) cannotList(err error) Finding {
+	mend := "see the message; " + h.Name + " block --dry-run 192.0.2.1 shows the command that is used"
 	switch {
-	case errors.Is(err, run.ErrNotFound):
+	case errors.Is(err, exec.ErrNotFound):
 		mend = "install it with the system's package manager"
 	case h.user != 0:
 		mend = "run it as root"
@@ -45,9 +60,9 @@ func (h *host) cannotList(err error) Finding {
 const minRoom = 1 << 20
 
 // leases looks at the state folder, and for what differs between leases and host.
-func (h *host) leases(ctx context.Context) []Finding {
+func (h enforcement) leases(ctx context.Context) []Finding {
 	dir := h.Home.State()
-	err := statedir.Check(dir)
+	err := state.CheckDir(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		if err := writable(existing(dir)); err != nil {
@@ -57,63 +72,56 @@ func (h *host) leases(ctx context.Context) []Finding {
 	case err != nil:
 		return []Finding{fault("chown root "+dir+" && chmod 0700 "+dir, "%v", err)}
 	}
-	var found []Finding
+	var found findings
 	if err := writable(dir); err != nil {
-		found = append(found, fault("see the message", "%s: %v: leases cannot be written", dir, err))
+		found.fault("see the message", "%s: %v: leases cannot be written", dir, err)
 	}
 	var room unix.Statfs_t
 	if err := unix.Statfs(dir, &room); err == nil && room.Bavail*uint64(room.Bsize) < minRoom {
-		found = append(found, fault("make room on that disk", "the disk of %s is full: leases cannot be written", dir))
+		found.fault("make room on that disk", "the disk of %s is full: leases cannot be written", dir)
 	}
-	damaged, _ := filepath.Glob(h.subject.Store.Path() + ".damaged*") // the pattern is well-formed
-	for _, path := range damaged {
-		found = append(found, warn("see what it holds, then rm "+path, "%s was damaged and moved aside: who held what then is not known", path))
-	}
-	all, err := h.subject.Store.All()
-	if err != nil {
-		return append(found, fault(h.Path()+" restore", "%v", err))
-	}
-	if h.subject.Enforcer == nil {
+	if h.subject.Hold == nil {
 		return found
 	}
-	blocks, err := h.subject.Enforcer.List(ctx)
-	if err != nil {
-		return append(found, h.cannotList(err))
+	damaged, _ := filepath.Glob(h.subject.Hold.Leases.Path() + ".damaged*") // the pattern is well-formed
+	for _, path := range damaged {
+		found.warn("see what it holds, then rm "+path,
+			"%s was damaged and moved aside: who held what then is not known", path)
 	}
-	found = append(found, h.drift(all, blocks)...)
-	return orOK(found, "%s, %s, and they agree", count(len(all), "lease"), count(len(blocks), "blocked address"))
+	return orOK(append(found, h.drift(ctx)...), "what is leased and what is in force agree")
 }
 
-// drift compares leases and blocks. What a response with lasting blocks has no lease for
-// is the administrator's.
-func (h *host) drift(leases []lease.Lease, blocks []enforcer.Block) []Finding {
-	held := map[netip.Addr]bool{} // false: given back, but it could not be lifted
-	for _, l := range leases {
-		held[l.Addr] = held[l.Addr] || !l.Lifting
+// drift looks for what differs between leases and what is in force. What a response in a file has
+// no lease for is the administrator's.
+func (h enforcement) drift(ctx context.Context) []Finding {
+	if _, err := h.subject.Hold.All(); err != nil {
+		return []Finding{fault(h.Name+" maintain", "%v", err)}
 	}
-	var missing, unheld []string
-	inForce := map[netip.Addr]bool{}
-	for _, b := range blocks {
-		inForce[b.Addr] = inForce[b.Addr] || b.Idle == ""
-		if wanted, leased := held[b.Addr]; leased && !wanted || !leased && !h.subject.Lasting {
-			unheld = append(unheld, b.Addr.String())
-		}
+	d, err := h.subject.Hold.Compare(ctx, func(netip.Addr) (string, bool) { return "", false })
+	if err != nil {
+		return []Finding{h.cannotList(err)}
 	}
-	for addr, wanted := range held {
-		if wanted && !inForce[addr] {
-			missing = append(missing, addr.String())
-		}
+	var found findings
+	repair := h.Name + " repair"
+	for _, f := range d.Place {
+		found.fault(repair, "%s", f)
 	}
-	slices.Sort(missing)
-	slices.Sort(unheld)
-	var found []Finding
-	if len(missing) > 0 {
-		found = append(found, fault(h.Path()+" restore", "leased but not blocked: %s", some(missing)))
+	if len(d.Missing) > 0 {
+		found.fault(repair, "leased but not in force: %s", some(texts(d.Missing)))
 	}
-	if len(unheld) > 0 {
-		found = append(found, warn(h.Path()+" reconcile --repair", "blocked but held by nobody: %s", some(unheld)))
+	if len(d.Extra) > 0 {
+		found.warn(repair, "blocked but leased by nobody: %s", some(texts(d.Extra)))
 	}
 	return found
+}
+
+func texts(addrs []netip.Addr) []string {
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	var out []string
+	for _, a := range addrs {
+		out = append(out, a.String())
+	}
+	return out
 }
 
 // existing returns the nearest folder above that is there.

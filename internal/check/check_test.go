@@ -2,11 +2,15 @@ package check
 
 import (
 	"encoding/json"
+	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
 // want checks that one row has the verdict and a finding with the text in it, that it
@@ -45,7 +49,7 @@ func TestAllWell(t *testing.T) {
 					t.Errorf("%s %s: %s", f.Verdict, f.What, f.Found)
 				}
 			}
-			if status := p.host.run(t.Context(), Options{}); status != program.ExitOK {
+			if status := p.host.run(t.Context()); status != app.ExitOK {
 				t.Errorf("exit status %d", status)
 			}
 			if !strings.HasSuffix(p.out.String(), "\nno fault, no warning\n") {
@@ -55,11 +59,24 @@ func TestAllWell(t *testing.T) {
 	}
 }
 
+// TestFolds: on a terminal only the commands that mend are wider than that.
+func TestFolds(t *testing.T) {
+	p := newPlace(t)
+	p.conf("<timeout>600</timeout>", "<timeout>10m</timeout><level>8,9</level>")
+	p.options.Width = 80
+	p.made().run(t.Context())
+	for line := range strings.Lines(p.out.String()) {
+		if len(line) > 81 && !strings.Contains(line, "mend: ") && strings.Contains(strings.TrimSpace(line[8:]), " ") {
+			t.Errorf("%d columns: %s", len(line)-1, line)
+		}
+	}
+}
+
 func TestOutputIsSafe(t *testing.T) {
 	p := newPlace(t)
 	p.conf("<timeout>600</timeout>", "<timeout>\x1b[2J\nok  all is well</timeout>")
 	p.look()
-	if status := p.host.run(t.Context(), Options{}); status != program.ExitFailed {
+	if status := p.host.run(t.Context()); status != app.ExitFailed {
 		t.Errorf("exit status %d", status)
 	}
 	text := p.out.String()
@@ -79,19 +96,21 @@ func TestOutputIsSafe(t *testing.T) {
 func TestJSON(t *testing.T) {
 	p := newPlace(t)
 	p.remove("proc/100")
+	p.options.JSON = true
 	p.look()
-	if status := p.host.run(t.Context(), Options{JSON: true}); status != program.ExitFailed {
+	if status := p.host.run(t.Context()); status != app.ExitFailed {
 		t.Errorf("exit status %d", status)
 	}
 	var got struct {
-		Response, Home, Role string
-		Faults, Warnings     int
-		Rows                 []struct{ What, Verdict, Finding, Mend string }
+		Responses        []string
+		Home, Role       string
+		Faults, Warnings int
+		Rows             []struct{ What, Verdict, Finding, Mend string }
 	}
 	if err := json.Unmarshal(p.out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Response != "firewall-drop" || got.Home != p.home || got.Role != "server" || got.Faults != 1 || got.Warnings != 0 {
+	if !slices.Equal(got.Responses, []string{"firewall-drop"}) || got.Home != p.home || got.Role != "server" || got.Faults != 1 || got.Warnings != 0 {
 		t.Errorf("got %+v", got)
 	}
 	for _, r := range got.Rows {
@@ -101,20 +120,52 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// One that no daemon calls is not asked about commands, daemons and blocks.
+// One that no daemon calls is not asked about commands and leases.
 func TestFromCron(t *testing.T) {
 	p := newPlace(t)
 	p.write("var/ossec/active-response/bin/response-stats", "")
 	p.chmod("var/ossec/active-response/bin/response-stats", 0o755)
+	p.link("response-stats", "var/ossec/active-response/bin/response-stats.sh")
 	p.write("etc/cron.d/response-stats", "59 23 * * * root "+p.home+"/active-response/bin/response-stats.sh\n")
-	p.subject = Subject{Name: "response-stats", FromCron: true, Jobs: []Job{{When: "59 23 * * *", Why: "no report is made", Vital: true}}}
+	p.tool = Subject{Name: "response-stats", FromCron: true, Jobs: []Job{{When: "59 23 * * *", Why: "no report is made", Vital: true}}}
 	rows := p.look()
 	want(t, rows, enforcer.OK, "cron: response-stats", "etc/cron.d/response-stats", "")
 	for _, f := range rows {
-		if f.What == "daemons" || f.What == "leases" || f.What == "commands" || f.What == "ar.conf" {
+		if f.What == "response-stats commands" || f.What == "response-stats leases" {
 			t.Errorf("a row %s", f.What)
 		}
 	}
 	p.remove("etc/cron.d/response-stats")
 	want(t, p.look(), enforcer.Fault, "cron: response-stats", "no report is made", "59 23 * * * root")
+}
+
+// TestSeveral: of several responses, those that nothing uses are passed over.
+func TestSeveral(t *testing.T) {
+	p := newPlace(t)
+	h := p.made()
+	h.subjects = append(h.subjects, Subject{Name: "host-deny", Failure: errors.New("no file")}, Subject{Name: "email-notification"})
+	rows := h.findings(t.Context())
+	for _, what := range []string{"host-deny", "email-notification"} {
+		want(t, rows, enforcer.Skip, what, "nothing on this host uses it", "")
+	}
+	p.write("var/ossec/etc/shared/ar.conf", "firewall-drop600 - firewall-drop.sh - 600\nhost-deny600 - host-deny.sh - 600\n")
+	seen := false
+	for _, f := range h.findings(t.Context()) {
+		seen = seen || f.What == "host-deny enforcer" && f.Verdict == enforcer.Fault && f.Found == "no file"
+	}
+	if !seen {
+		t.Error("host-deny is in ar.conf and was not looked at")
+	}
+	p.write("var/ossec/etc/shared/ar.conf", "firewall-drop600 - firewall-drop.sh - 600\n")
+	byHand := *p.subject.Hold
+	byHand.Leases = lease.New(p.path("var/ossec/var/active-response"), "route-null")
+	p.check(byHand.Leases.Update(func(tx *lease.Tx) error {
+		return tx.Put(lease.Lease{Addr: netip.MustParseAddr("203.0.113.7"), Program: "ossec-ar", Since: now, Renewed: now})
+	}))
+	h.subjects = append(h.subjects, Subject{Name: "route-null", Hold: &byHand})
+	for _, f := range h.findings(t.Context()) {
+		if f.What == "route-null ar.conf" && f.Verdict != enforcer.Skip {
+			t.Errorf("used by hand: %s %s: %s", f.Verdict, f.What, f.Found)
+		}
+	}
 }

@@ -27,17 +27,19 @@ func (h *host) own(executable string) bool {
 
 // ownCommands returns the <command> blocks that run this response.
 func (h *host) ownCommands() []*block {
-	return slices.DeleteFunc(h.conf.all("command"), func(c *block) bool { return !h.own(c.text("executable")) })
+	return slices.DeleteFunc(h.conf.all("command"),
+		func(c *block) bool { return !h.own(c.text("executable")) })
 }
 
 // users returns the <active-response> blocks that use a command.
 func (c *conf) users(name string) []*block {
-	return slices.DeleteFunc(c.all("active-response"), func(b *block) bool { return b.text("command") != name })
+	return slices.DeleteFunc(c.all("active-response"),
+		func(b *block) bool { return b.text("command") != name })
 }
 
 // commands looks for commands of this response that are never used, or called without
 // an address.
-func (h *host) commands(context.Context) []Finding {
+func (h responses) commands(context.Context) []Finding {
 	own := h.ownCommands()
 	if len(own) == 0 {
 		name := h.subject.Name
@@ -45,20 +47,23 @@ func (h *host) commands(context.Context) []Finding {
 			h.conf.path, name, name), "%s has no <command> that runs %s", h.conf.path, name)}
 	}
 	used := slices.ContainsFunc(own, func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 })
-	var found []Finding
+	var found findings
 	var names []string
 	for _, c := range own {
 		name, at := c.text("name"), h.conf.at(c.line)
 		names = append(names, quote(name))
 		if len(h.conf.users(name)) == 0 {
-			unused := warn(h.snippet(name), "%s: no <active-response> uses the <command> %s: it is never run", at, quote(name))
+			unused := warn(h.snippet(name),
+				"%s: no <active-response> uses the <command> %s: it is never run", at, quote(name))
 			if !used {
 				unused.Verdict = enforcer.Fault
 			}
 			found = append(found, unused)
 		}
 		if !h.wazuh() && !strings.Contains(c.text("expect"), "srcip") {
-			found = append(found, fault("write <expect>srcip</expect> at "+at, "%s: the <command> %s does not expect srcip: it is called without an address", at, quote(name)))
+			found.fault("write <expect>srcip</expect> at "+at,
+				"%s: the <command> %s does not expect srcip: it is called without an address", at,
+				quote(name))
 		}
 	}
 	return orOK(found, "%s is run by the <command> %s", h.subject.Name, some(names))

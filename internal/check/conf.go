@@ -92,7 +92,7 @@ func (c *conf) all(name string) []*block {
 	return out
 }
 
-// at tells a person where something stands.
+// at returns the place of a line for a message.
 func (c *conf) at(line int) string { return fmt.Sprintf("%s:%d", c.path, line) }
 
 // get returns the last element of that name; one that stands twice counts as OSSEC
@@ -115,9 +115,12 @@ func (b *block) text(name string) string {
 // yes reports whether an element says yes.
 func (b *block) yes(name string) bool { return strings.EqualFold(b.text(name), "yes") }
 
-// confFile tells whether the file can be read at all.
-func (h *host) confFile(context.Context) []Finding {
-	var found []Finding
+// configuration looks at ossec.conf and active-response.toml as files.
+type configuration struct{ *host }
+
+// confFile reports whether the file can be read at all.
+func (h configuration) confFile(context.Context) []Finding {
+	var found findings
 	switch c := h.conf; {
 	case errors.Is(c.err, os.ErrNotExist):
 		return []Finding{fault("set OSSEC_HOME to the folder of OSSEC or Wazuh, or call this program by its path there, or install OSSEC or Wazuh",
@@ -128,7 +131,7 @@ func (h *host) confFile(context.Context) []Finding {
 			if number, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
 				place, text = c.path+":"+number, rest
 			}
-			found = append(found, fault("mend the tags in "+place, "%s: %s", place, text))
+			found.fault("mend the tags in "+place, "%s: %s", place, text)
 		}
 		return found
 	case c.err != nil:
@@ -143,23 +146,23 @@ func (h *host) confFile(context.Context) []Finding {
 	return []Finding{ok("%s can be read; it is %s", h.conf.path, role)}
 }
 
-// settingsFile tells the faults in active-response.toml, each with its place.
-func (h *host) settingsFile(context.Context) []Finding {
+// settingsFile reports the faults in active-response.toml, each with its place.
+func (h configuration) settingsFile(context.Context) []Finding {
 	path := h.Home.Settings()
-	if h.subject.Settings == nil {
+	if h.SettingsFault == nil {
 		if _, err := os.Stat(path); err != nil {
 			return []Finding{ok("there is none, which is fine: all is at its default")}
 		}
 		return []Finding{ok("%s can be read and has no unknown key", path)}
 	}
-	var found []Finding
-	for text := range strings.SplitSeq(h.subject.Settings.Error(), "\n") {
+	var found findings
+	for text := range strings.SplitSeq(h.SettingsFault.Error(), "\n") {
 		place, _, hasLine := lineIn(text, path)
 		mend := "mend " + place
 		if _, nearest, ok := strings.Cut(text, "did you mean "); ok && hasLine {
 			mend = fmt.Sprintf("write %s in %s", strings.TrimSuffix(nearest, "?"), place)
 		}
-		found = append(found, fault(mend, "%s", text))
+		found.fault(mend, "%s", text)
 	}
 	return found
 }

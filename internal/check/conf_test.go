@@ -238,7 +238,7 @@ func TestWhiteList(t *testing.T) {
 		{"a name server that does not answer", func(p *place) {
 			entry("slow.example.org")(p)
 			p.write("var/ossec/etc/active-response.toml", "[whitelist]\nresolve_timeout = \"1ms\"\n")
-		}, isWarn, "white_list", `"slow.example.org" has no address now, and so protects nobody: context deadline exceeded`, "its addresses"},
+		}, isWarn, "white_list", `"slow.example.org" has no address now, and so protects nobody: no answer within 1ms`, "its addresses"},
 		{"a name that is not asked for", func(p *place) {
 			entry("office.example.org")(p)
 			p.write("var/ossec/etc/active-response.toml", "[whitelist]\nresolve_names = false\n")
@@ -250,6 +250,25 @@ func TestWhiteList(t *testing.T) {
 		b.run(t)
 	}
 
+	t.Run("a name that maintain has not asked for", func(t *testing.T) {
+		p := newPlace(t)
+		p.unasked = true
+		p.write("var/ossec/etc/whitelist.d/office", "Office.Example.org.\n")
+		want(t, p.look(), isWarn, "white_list", `the host name "office.example.org" is 198.51.100.80 now, and protects nobody until that is remembered (never asked for before)`, "ossec-ar whitelist refresh")
+	})
+	t.Run("a name that is remembered while the name server is silent", func(t *testing.T) {
+		p := newPlace(t)
+		p.write("var/ossec/etc/whitelist.d/office", "office.example.org\n")
+		p.made()
+		p.env.Resolver, p.unasked = silence{}, true
+		want(t, p.look(), isWarn, "white_list", `the host name "office.example.org" gets no answer (silence); 198.51.100.80 counts, as answered 1m0s ago`, "name server")
+	})
+	t.Run("age and result of each name, the manager's too", func(t *testing.T) {
+		p := newPlace(t)
+		p.conf("</global>", "</global><client><server-hostname>office.example.org</server-hostname></client>")
+		p.process(103, "ossec-agentd", 6000)
+		want(t, p.look(), isOK, "white_list", `the host name "office.example.org" is 198.51.100.80, as answered 1m0s ago`, "")
+	})
 	t.Run("own address", func(t *testing.T) {
 		p := newPlace(t)
 		p.write("var/ossec/etc/active-response.toml", "[whitelist]\nloopback = false\nown_addresses = false\n")

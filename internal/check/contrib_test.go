@@ -9,12 +9,9 @@ import (
 
 // What contrib has for cron and for systemd is all that the jobs ask for.
 func TestContrib(t *testing.T) {
-	subjects := map[string][]Job{
-		"firewall-drop":      {{Command: "expire"}, {Command: "restore"}},
-		"host-deny":          {{Command: "expire"}, {Command: "restore"}},
-		"route-null":         {{Command: "expire"}, {Command: "restore"}},
-		"email-notification": {{Command: "flush"}},
-		"response-stats":     {{Vital: true}},
+	subjects := []Subject{
+		{Name: "ossec-ar", FromCron: true, Jobs: []Job{{Command: "maintain"}}},
+		{Name: "response-stats", FromCron: true, Jobs: []Job{{Vital: true}}},
 	}
 	for _, with := range []string{"cron", "systemd"} {
 		t.Run(with, func(t *testing.T) {
@@ -37,10 +34,15 @@ func TestContrib(t *testing.T) {
 					p.write("etc/systemd/system/some.target.wants/"+name, "")
 				}
 			}
-			for name, jobs := range subjects {
-				p.subject.Name, p.subject.Jobs = name, jobs
+			p.write("var/ossec/active-response/bin/response-stats", "")
+			p.link("response-stats", "var/ossec/active-response/bin/response-stats.sh")
+			for _, s := range subjects {
+				if s.Name == p.tool.Name {
+					s.Path = p.tool.Path
+				}
 				h := p.made()
-				for _, f := range h.schedule(t.Context()) {
+				h.subject = &s
+				for _, f := range (schedule{h}).jobs(t.Context()) {
 					if f.Verdict != isOK {
 						t.Errorf("%s %s: %s", f.Verdict, f.What, f.Found)
 					}

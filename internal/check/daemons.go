@@ -16,33 +16,39 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
+// processes are those in procfs, of which some are daemons of the home.
+type processes struct {
+	proc string
+	home ossec.Home
+}
+
 // running is an execd that runs.
 type running struct {
 	lease.Daemon
-	started time.Time // zero when it cannot be told
+	started time.Time // zero when it is not known
 }
 
 // execd returns the youngest execd, nil when none runs. Its responses are the ones that
 // are called.
-func (h *host) execd() *running {
+func (p processes) execd() *running {
 	var found *running
-	for _, pid := range h.pids() {
-		d := lease.FindDaemon(h.Proc, pid)
-		if d != nil && (found == nil || d.Start > found.Start) {
+	for _, pid := range p.pids() {
+		d := lease.FindDaemon(p.proc, pid)
+		if d != nil && !p.home.Elsewhere(p.proc, pid) && (found == nil || d.Start > found.Start) {
 			found = &running{Daemon: *d}
 		}
 	}
 	if found != nil {
-		found.started = h.startTime(found.Start)
+		found.started = p.startTime(found.Start)
 	}
 	return found
 }
 
-// ticks is how many clock ticks a second has in what Linux tells programs (USER_HZ).
+// ticks is how many clock ticks a second has in what Linux reports to programs (USER_HZ).
 const ticks = 100
 
-func (h *host) startTime(start uint64) time.Time {
-	text, err := os.ReadFile(filepath.Join(h.Proc, "stat"))
+func (p processes) startTime(start uint64) time.Time {
+	text, err := os.ReadFile(filepath.Join(p.proc, "stat"))
 	if err != nil {
 		return time.Time{}
 	}
@@ -57,8 +63,8 @@ func (h *host) startTime(start uint64) time.Time {
 	return time.Time{}
 }
 
-func (h *host) pids() []int {
-	entries, _ := os.ReadDir(h.Proc) // without procfs nothing runs that could be seen
+func (p processes) pids() []int {
+	entries, _ := os.ReadDir(p.proc) // without procfs nothing runs that could be seen
 	var pids []int
 	for _, e := range entries {
 		if pid, err := strconv.Atoi(e.Name()); err == nil {
@@ -68,32 +74,46 @@ func (h *host) pids() []int {
 	return pids
 }
 
-// runs reports whether a process of one of these names runs. The kernel cuts names to 15
-// bytes.
-func (h *host) runs(names ...string) bool {
-	const most = 15
-	return slices.ContainsFunc(h.pids(), func(pid int) bool {
-		comm, err := os.ReadFile(filepath.Join(h.Proc, strconv.Itoa(pid), "comm"))
-		return err == nil && slices.ContainsFunc(names, func(name string) bool {
-			return name[:min(len(name), most)] == string(bytes.TrimSpace(comm))
-		})
+// runs reports whether a process of one of these names runs.
+func (p processes) runs(names ...string) bool {
+	return slices.ContainsFunc(p.pids(), func(pid int) bool { return p.named(pid, names) })
+}
+
+// daemon reports whether a process of one of these names runs that is of the home.
+func (p processes) daemon(names ...string) bool {
+	return slices.ContainsFunc(p.pids(), func(pid int) bool {
+		return p.named(pid, names) && !p.home.Elsewhere(p.proc, pid)
 	})
 }
 
-// daemons looks for those that a response is called by.
-func (h *host) daemons(context.Context) []Finding {
-	execd := h.execd()
+// named reports whether a process has one of these names. The kernel cuts them to 15 bytes.
+func (p processes) named(pid int, names []string) bool {
+	const most = 15
+	comm, err := os.ReadFile(filepath.Join(p.proc, strconv.Itoa(pid), "comm"))
+	return err == nil && slices.ContainsFunc(names, func(name string) bool {
+		return name[:min(len(name), most)] == string(bytes.TrimSpace(comm))
+	})
+}
+
+// daemons looks at the daemons that call responses.
+type daemons struct{ *host }
+
+// running looks for those that a response is called by.
+func (h daemons) running(context.Context) []Finding {
+	execd := h.processes().execd()
 	if execd == nil {
-		return []Finding{fault(h.control("start"), "neither ossec-execd nor wazuh-execd runs: nothing is ever called")}
+		return []Finding{fault(h.control("start"),
+			"neither ossec-execd nor wazuh-execd runs: nothing is ever called")}
 	}
 	others := []string{"analysisd"}
 	if h.conf.agent() {
 		others = []string{"agentd"}
 	}
-	var found []Finding
+	var found findings
 	for _, name := range others {
-		if !h.runs("ossec-"+name, "wazuh-"+name) {
-			found = append(found, fault(h.control("restart"), "neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name))
+		if !h.processes().daemon("ossec-"+name, "wazuh-"+name) {
+			found.fault(h.control("restart"),
+				"neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name)
 		}
 	}
 	if len(found) > 0 {
@@ -105,8 +125,8 @@ func (h *host) daemons(context.Context) []Finding {
 	return []Finding{ok("%s runs since %s", execd.Name, stamp(execd.started))}
 }
 
-// responseList looks whether execd is told of this response.
-func (h *host) responseList(context.Context) []Finding {
+// responseList checks whether execd knows this response.
+func (h daemons) responseList(context.Context) []Finding {
 	path := h.Home.ResponseList()
 	mend := h.control("restart") + " (ossec-analysisd then writes it from ossec.conf)"
 	if h.conf.agent() {
@@ -116,9 +136,9 @@ func (h *host) responseList(context.Context) []Finding {
 	if errors.Is(err, os.ErrNotExist) {
 		return []Finding{fault(mend, "%s is not there: execd knows no response", path)}
 	}
-	var found []Finding
+	var found findings
 	if err != nil {
-		found = append(found, fault(mend, "%v", err))
+		found.fault(mend, "%v", err)
 	}
 	var names []string
 	for _, r := range list {
@@ -127,7 +147,8 @@ func (h *host) responseList(context.Context) []Finding {
 		}
 	}
 	if len(names) == 0 {
-		return append(found, fault(mend, "%s has no line for %s: execd cannot be asked to run it", path, h.subject.Name))
+		return append(found, fault(mend,
+			"%s has no line for %s: execd cannot be asked to run it", path, h.subject.Name))
 	}
 	if !h.conf.agent() {
 		found = append(found, h.unlisted(list, mend)...)
@@ -136,24 +157,26 @@ func (h *host) responseList(context.Context) []Finding {
 }
 
 // unlisted looks for responses in ossec.conf that the list does not have as they stand.
-func (h *host) unlisted(list []ossec.ListedResponse, mend string) []Finding {
+func (h daemons) unlisted(list []ossec.ListedResponse, mend string) []Finding {
 	var found []Finding
 	for _, c := range h.ownCommands() {
 		executable := c.text("executable")
 		for _, b := range h.conf.users(c.text("name")) {
 			if text := b.text("timeout"); text != "" && !digits(text) {
-				continue // timeouts tells that
+				continue // timeouts reports that
 			}
 			timeout := time.Duration(leadingNumber(b.text("timeout"))) * time.Second
 			if !c.yes("timeout_allowed") {
 				timeout = 0
 			}
-			if slices.ContainsFunc(list, func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }) {
+			if slices.ContainsFunc(list,
+				func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }) {
 				continue
 			}
 			found = append(found, Finding{Verdict: enforcer.Fault, Mend: mend,
 				Found: h.Home.ResponseList() + " does not have " + quote(executable) + " with a timeout of " +
-					strconv.Itoa(int(timeout.Seconds())) + " s, as " + h.conf.at(b.line) + " wants it: ossec.conf was changed since"})
+					strconv.Itoa(int(timeout.Seconds())) + " s, as " + h.conf.at(b.line) +
+					" wants it: ossec.conf was changed since"})
 		}
 	}
 	return found

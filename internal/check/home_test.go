@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,11 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
+	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
-	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
 // now is when the tests take place.
@@ -61,15 +63,18 @@ type place struct {
 	host     *host
 	out      bytes.Buffer
 	enforcer *fakeEnforcer
-	env      program.Env
+	env      app.Env
 	subject  Subject
+	options  Options
+	tool     Subject // ossec-ar, which cron runs
 	adjust   func(*host)
+	unasked  bool // maintain did not ask for host names
 }
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
 	dir := t.TempDir()
-	p := &place{T: t, dir: dir, home: filepath.Join(dir, "var/ossec"), enforcer: &fakeEnforcer{}}
+	p := &place{T: t, dir: dir, home: filepath.Join(dir, "var/ossec"), enforcer: &fakeEnforcer{Fake: enforcertest.NewFake()}}
 	p.write("var/ossec/etc/ossec.conf", goodConf)
 	p.write("var/ossec/etc/shared/ar.conf", "firewall-drop600 - firewall-drop.sh - 600\n")
 	p.write("var/ossec/active-response/bin/firewall-drop", "#!/bin/sh\n")
@@ -79,24 +84,26 @@ func newPlace(t *testing.T) *place {
 	p.chmod("var/ossec/logs/active-responses.log", 0o660)
 	old := now.Add(-24 * time.Hour)
 	p.check(os.Chtimes(p.path("var/ossec/logs/active-responses.log"), old, old))
-	p.write("etc/cron.d/ossec-ar", "*/5 * * * * root "+p.home+"/active-response/bin/firewall-drop expire\n@reboot root "+p.home+"/active-response/bin/firewall-drop restore\n")
+	p.write("var/ossec/bin/ossec-ar", "#!/bin/sh\n")
+	p.chmod("var/ossec/bin/ossec-ar", 0o755)
+	p.write("etc/cron.d/ossec-ar", "* * * * * root "+p.home+"/bin/ossec-ar maintain\n")
 	p.write("etc/group", "root:x:0:\n")
 	// The daemons started in the far future of the files, that is, after they were made.
 	p.write("proc/stat", fmt.Sprintf("cpu 1 2 3\nbtime %d\n", time.Now().Add(time.Hour).Unix()))
 	p.process(100, "ossec-execd", 6000)
 	p.process(101, "ossec-analysisd", 6000)
 	p.process(102, "cron", 6000)
-	p.env = program.Env{
-		Args: []string{filepath.Join(p.home, "active-response/bin/firewall-drop"), "check"}, Stdout: &p.out, Stderr: io.Discard,
+	p.env = app.Env{
+		Args: []string{"ossec-ar", "check"}, OssecHome: p.home, Stdout: &p.out, Stderr: io.Discard,
 		Dir: "/", Now: func() time.Time { return now }, Proc: p.path("proc"), Resolver: office{},
 	}
-	p.subject = Subject{
-		Name: "firewall-drop", Config: config.Default(), Store: lease.New(p.path("var/ossec/var/active-response"), "firewall-drop"), Enforcer: p.enforcer,
-		Jobs: []Job{
-			{Command: "expire", When: "*/5 * * * *", Why: "a block whose daemon died stays"},
-			{Command: "restore", When: "@reboot", Why: "what was blocked before a reboot is free after it"},
-		},
-	}
+	p.subject = Subject{Name: "firewall-drop", Hold: &hold.Holder{
+		Kind: enforcer.Kind{Name: "firewall-drop"}, Enforcer: p.enforcer, Leases: lease.New(p.path("var/ossec/var/active-response"), "firewall-drop"),
+		Home: ossec.Home(p.home), Now: func() time.Time { return now }, Proc: p.path("proc"),
+	}}
+	p.tool = Subject{Name: "ossec-ar", Path: p.path("var/ossec/bin/ossec-ar"), FromCron: true, Jobs: []Job{
+		{Command: "maintain", When: "* * * * *", Why: "what is flushed stays open"},
+	}}
 	return p
 }
 
@@ -109,13 +116,14 @@ func (p *place) look() []Finding {
 // made is the host as it is now.
 func (p *place) made() *host {
 	p.Helper()
-	var err error
-	p.subject.Config, err = config.Load(filepath.Join(p.home, "etc/active-response.toml"))
-	p.subject.Settings = err
-	h := newHost(program.New(p.env, "firewall-drop"), p.subject)
+	p.options.Settings, p.options.SettingsFault = config.Load(filepath.Join(p.home, "etc/active-response.toml"))
+	h := newHost(app.New(p.env, "ossec-ar"), p.options, slices.DeleteFunc([]Subject{p.subject, p.tool}, func(s Subject) bool { return s.Name == "" }))
 	h.root, h.Proc, h.owner, h.user = p.dir, p.path("proc"), os.Geteuid(), os.Geteuid()
 	h.addresses = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil }
-	h.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
+	if !p.unasked {
+		_, err := neverblock.Refresh(context.Background(), h.Home, h.Settings.Whitelist, p.env.Resolver, now.Add(-time.Minute))
+		p.check(err)
+	}
 	if p.adjust != nil {
 		p.adjust(h)
 	}
@@ -174,11 +182,15 @@ func (p *place) process(pid int, name string, start int) {
 // lease puts leases on addresses.
 func (p *place) lease(addresses ...string) {
 	p.Helper()
-	var all []lease.Lease
-	for _, a := range addresses {
-		all = append(all, lease.Lease{Addr: netip.MustParseAddr(a), Program: "firewall-drop.sh", Since: now, Renewed: now})
-	}
-	p.check(p.subject.Store.TakeAll(all))
+	p.check(p.subject.Hold.Leases.Update(func(tx *lease.Tx) error {
+		for _, a := range addresses {
+			l := lease.Lease{Addr: netip.MustParseAddr(a), Program: "firewall-drop.sh", Since: now, Renewed: now}
+			if err := tx.Put(l); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 // office is a resolver that knows one name, and never answers for another.
@@ -195,41 +207,32 @@ func (office) LookupNetIP(ctx context.Context, _, name string) ([]netip.Addr, er
 	return nil, errors.New("no such host")
 }
 
-var _ whitelist.Resolver = office{}
+// silence is a resolver that never answers.
+type silence struct{}
+
+func (silence) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return nil, errors.New("silence")
+}
 
 // fakeEnforcer holds blocks in memory.
 type fakeEnforcer struct {
-	blocked []netip.Addr
-	listErr error
+	*enforcertest.Fake
 	// blind makes Block do nothing, and stuck Unblock.
 	blind, stuck bool
 	asked        []netip.Addr
 }
 
-func (e *fakeEnforcer) Block(_ context.Context, addr netip.Addr, _ bool) (enforcer.Outcome, error) {
+func (e *fakeEnforcer) Block(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error) {
 	e.asked = append(e.asked, addr)
-	if !e.blind {
-		e.blocked = append(e.blocked, addr)
+	if e.blind {
+		return enforcer.Outcome{}, nil
 	}
-	return enforcer.Outcome{}, nil
+	return e.Fake.Block(ctx, addr, known)
 }
 
-func (e *fakeEnforcer) Unblock(_ context.Context, addr netip.Addr) error {
-	if !e.stuck {
-		e.blocked = slices.DeleteFunc(e.blocked, func(a netip.Addr) bool { return a == addr })
+func (e *fakeEnforcer) Unblock(ctx context.Context, addr netip.Addr) error {
+	if e.stuck {
+		return nil
 	}
-	return nil
-}
-
-func (e *fakeEnforcer) BlockAll(context.Context, []netip.Addr, func(int)) error   { return nil }
-func (e *fakeEnforcer) UnblockAll(context.Context, []netip.Addr, func(int)) error { return nil }
-func (e *fakeEnforcer) Flush(context.Context) error                               { return nil }
-func (e *fakeEnforcer) Describe(netip.Addr) string                                { return "" }
-
-func (e *fakeEnforcer) List(context.Context) ([]enforcer.Block, error) {
-	var out []enforcer.Block
-	for _, a := range e.blocked {
-		out = append(out, enforcer.Block{Addr: a})
-	}
-	return out, e.listErr
+	return e.Fake.Unblock(ctx, addr)
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -11,31 +12,33 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 )
 
 // host is the outside as this package sees it. Tests make one up.
 type host struct {
-	program.Program
-	subject Subject
-	conf    conf
+	app.Program
+	Options
+	subjects []Subject
+	subject  *Subject // the one that is looked at
+	byHand   bool     // no daemon calls it, but others
+	conf     conf
 
 	root  string // what "/" stands for
 	owner int    // user id that installed files must belong to
 	user  int    // user id of this process
 	// addresses returns those of the host's interfaces.
 	addresses func() ([]netip.Addr, error)
-	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-func newHost(p program.Program, subject Subject) *host {
+func newHost(p app.Program, o Options, subjects []Subject) *host {
 	h := &host{
-		Program: p, subject: subject,
-		root: systemRoot(), owner: installOwner(), user: os.Geteuid(),
-		addresses: interfaceAddresses, dial: (&net.Dialer{}).DialContext,
+		Program: p, Options: o, subjects: subjects, subject: &subjects[0],
+		root: cmp.Or(o.Root, "/"), user: os.Geteuid(),
+		addresses: interfaceAddresses,
 	}
-	if proc := systemProc(); proc != "" {
-		h.Proc = proc
+	if o.Root != "" {
+		h.Proc = h.path("proc")
 	}
 	h.conf = readConf(h.Home.Conf())
 	return h
@@ -55,10 +58,13 @@ func interfaceAddresses() ([]netip.Addr, error) {
 // path returns where a file of the system is.
 func (h *host) path(name string) string { return filepath.Join(h.root, name) }
 
-// rights tells when much cannot be seen.
+func (h *host) processes() processes { return processes{h.Proc, h.Home} }
+
+// rights reports when much cannot be seen.
 func (h *host) rights(context.Context) []Finding {
 	if h.user != h.owner {
-		return []Finding{warn("sudo "+h.Path()+" check", "not run as root: some of what follows may be wrong, for it cannot be seen")}
+		return []Finding{warn("sudo "+h.Name+" check",
+			"not run as root: some of what follows may be wrong, for it cannot be seen")}
 	}
 	return []Finding{ok("run as user %d", h.user)}
 }

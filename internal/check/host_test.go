@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 const bin = "var/ossec/active-response/bin/"
@@ -50,6 +50,7 @@ func TestExecutables(t *testing.T) {
 		{"a folder for everybody", func(p *place) { p.chmod("var/ossec/active-response/bin", 0o777) }, isFault, "executable", "bin can be written to by everybody", "chmod o-w "},
 		{"wrong owner", func(p *place) {
 			p.adjust = func(h *host) { h.owner, h.user = h.owner+1, h.user+1 }
+			p.tool = Subject{}
 			p.check(os.MkdirAll(p.path("var/spool/cron"), 0o755))
 			p.check(os.Rename(p.path("etc/cron.d/ossec-ar"), p.path("var/spool/cron/root")))
 		}, isFault, "executable", "belongs to user ", "chown root "},
@@ -111,18 +112,18 @@ func TestBlocks(t *testing.T) {
 	const state = "var/ossec/var/active-response"
 	for _, b := range []breakage{
 		{"no enforcer", func(p *place) {
-			p.subject.Enforcer, p.subject.Failure = nil, errors.New("no such type")
+			p.subject.Hold, p.subject.Failure = nil, errors.New("no such type")
 		}, isFault, "enforcer", "no such type", "active-response.toml"},
-		{"leased but not blocked", func(p *place) { p.lease("203.0.113.7", "2001:db8::7") }, isFault, "leases", "leased but not blocked: 2001:db8::7, 203.0.113.7", "firewall-drop restore"},
+		{"leased but not blocked", func(p *place) { p.lease("203.0.113.7", "2001:db8::7") }, isFault, "leases", "leased but not in force: 203.0.113.7, 2001:db8::7", "ossec-ar repair"},
 		{"blocked but not leased", func(p *place) {
 			p.lease("203.0.113.7")
-			p.enforcer.blocked = []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8")}
-		}, isWarn, "leases", "blocked but held by nobody: 203.0.113.8", "reconcile --repair"},
+			p.enforcer.Put(netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8"))
+		}, isWarn, "leases", "blocked but leased by nobody: 203.0.113.8", "ossec-ar repair"},
 		{"the administrator's own", func(p *place) {
 			p.lease("203.0.113.7")
-			p.subject.Lasting = true
-			p.enforcer.blocked = []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8")}
-		}, isOK, "leases", "1 lease, 2 blocked addresses, and they agree", ""},
+			p.subject.Hold.Kind.InFile = true
+			p.enforcer.Put(netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8"))
+		}, isOK, "leases", "what is leased and what is in force agree", ""},
 		{"a state folder of everybody's", func(p *place) {
 			p.lease("203.0.113.7")
 			p.chmod(state, 0o777)
@@ -135,7 +136,7 @@ func TestBlocks(t *testing.T) {
 		{"a damaged lease file", func(p *place) {
 			p.lease()
 			p.write(state+"/firewall-drop.db", strings.Repeat("x", 40000))
-		}, isFault, "leases", "reading the leases", "restore"},
+		}, isFault, "leases", "reading the leases", "ossec-ar maintain"},
 		{"one moved aside", func(p *place) {
 			p.lease()
 			p.write(state+"/firewall-drop.db.damaged-20261123T", "")
@@ -146,12 +147,12 @@ func TestBlocks(t *testing.T) {
 
 	t.Run("cannot be listed", func(t *testing.T) {
 		p := newPlace(t)
-		p.enforcer.listErr = run.ErrNotFound
+		p.enforcer.Fail("List", exec.ErrNotFound)
 		want(t, p.look(), isFault, "enforcer", "program not found", "package manager")
 	})
 	t.Run("looks itself over", func(t *testing.T) {
 		p := newPlace(t)
-		p.subject.Enforcer = inspecting{p.enforcer}
+		p.subject.Hold.Enforcer = inspecting{p.enforcer}
 		want(t, p.look(), isFault, "chain", "in "+p.dir, "make it")
 	})
 }
@@ -223,14 +224,4 @@ func TestNotRoot(t *testing.T) {
 	p := newPlace(t)
 	p.adjust = func(h *host) { h.user++ }
 	want(t, p.look(), isWarn, "rights", "not run as root", "sudo ")
-}
-
-// mailConf makes email-notification run, by some settings.
-func mailConf(global string) func(*place) {
-	return func(p *place) {
-		p.conf("<global>", "<global>"+global)
-		p.conf("<command>\n", "<command><name>email-alert</name><executable>email-notification.sh</executable><expect>srcip</expect></command>\n<command>\n")
-		p.conf(endOfBlock, endOfBlock+"<active-response><command>email-alert</command><location>local</location></active-response>\n")
-		p.write(bin+"email-notification.sh", "")
-	}
 }

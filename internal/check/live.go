@@ -26,14 +26,11 @@ var (
 // freeLimit bounds freeing an address again, whatever happened before.
 const freeLimit = 30 * time.Second
 
-// live blocks an address that is nobody's, looks whether it is blocked, frees it, and
-// looks whether it is free. It writes no line in the log: OSSEC would raise an alert.
-func (h *host) live(ctx context.Context) []Finding {
-	if h.subject.Enforcer == nil {
-		f := skip("%s blocks nobody", h.subject.Name)
-		if h.subject.Failure != nil {
-			f = fault("see the rows above", "nothing can be blocked: %v", h.subject.Failure)
-		}
+// live blocks an address that is nobody's, checks whether it is blocked, frees it, and
+// checks whether it is free. It writes no line in the log: OSSEC would raise an alert.
+func (h enforcement) live(ctx context.Context) []Finding {
+	if h.subject.Hold == nil {
+		f := fault("see the rows above", "nothing can be blocked: %v", h.subject.Failure)
 		f.What = "live"
 		return []Finding{f}
 	}
@@ -52,85 +49,70 @@ func (h *host) live(ctx context.Context) []Finding {
 	return found
 }
 
-func (h *host) liveOne(ctx context.Context, network netip.Addr) Finding {
+func (h enforcement) liveOne(ctx context.Context, network netip.Addr) Finding {
 	addr, err := h.unused(ctx, network)
 	if err != nil {
 		return fault("see leases and white_list above", "no address to try: %v", err)
 	}
-	store := h.subject.Store
-	lock, err := store.LockAddr(addr)
-	if err != nil {
-		return fault("see leases above", "%v", err)
-	}
-	defer lock.Release()
 	now := h.Now().UTC()
 	// With a lease nobody takes the block for one that is left over; should this process be
 	// killed, `unban` and `flush` know it.
-	held, settle := store.Acquire(lease.Lease{Addr: addr, Program: h.Name + " check", Since: now, Renewed: now}, lease.Kernel(h.Proc))
-	leaseErr := settle()
-	blockErr := h.blocked(ctx, addr, held.Fresh())
-	freeErr := h.freed(addr)
-	if freeErr == nil && leaseErr == nil {
-		leaseErr = store.Drop(addr)
+	taken, blockErr := h.subject.Hold.Take(ctx,
+		lease.Lease{Addr: addr, Program: h.Name + " check", Since: now, Renewed: now})
+	if blockErr == nil {
+		blockErr = h.listed(ctx, addr, true)
 	}
-	switch {
+	// It is freed even when the person has lost patience meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freeLimit)
+	defer cancel()
+	released, freeErr := h.subject.Hold.Free(ctx, addr)
+	if freeErr == nil {
+		freeErr = h.listed(ctx, addr, false)
+	}
+	switch leaseErr := errors.Join(taken.LeaseErr, released.LeaseErr); {
 	case blockErr != nil && freeErr != nil:
 		return fault("see the rows above", "%v", errors.Join(blockErr, freeErr))
 	case blockErr != nil:
 		return fault("see the rows above", "%v", blockErr)
 	case freeErr != nil:
-		return fault(h.Path()+" unban "+addr.String(), "%v", freeErr)
+		return fault(h.Name+" unban "+addr.String(), "%v", freeErr)
 	case leaseErr != nil:
 		return warn("see leases above", "%s was blocked and freed, but: %v", addr, leaseErr)
 	}
 	return ok("%s was blocked, seen to be, freed, and seen to be free", addr)
 }
 
-// blocked blocks and looks.
-func (h *host) blocked(ctx context.Context, addr netip.Addr, fresh bool) error {
-	if _, err := h.subject.Enforcer.Block(ctx, addr, fresh); err != nil {
+// listed returns an error unless the address is listed as blocked, or with want false as free.
+func (h enforcement) listed(ctx context.Context, addr netip.Addr, want bool) error {
+	listing, err := h.subject.Hold.Enforcer.List(ctx)
+	if err != nil {
 		return err
 	}
-	in, err := h.inForce(ctx, addr)
-	if err == nil && !in {
-		err = fmt.Errorf("%s was blocked without an error, but is not listed among the blocked", addr)
+	at := slices.IndexFunc(listing.Blocks, func(b enforcer.Block) bool { return b.Addr == addr })
+	switch {
+	case at < 0 && want:
+		return fmt.Errorf("%s was blocked without an error, but is not listed among the blocked", addr)
+	case at >= 0 && !want:
+		return fmt.Errorf("%s was freed without an error, but is still listed among the blocked", addr)
+	case at >= 0 && listing.Blocks[at].Open != "":
+		return fmt.Errorf("%s was blocked without an error, but is not in force: %s", addr,
+			listing.Blocks[at].Open)
 	}
-	return err
-}
-
-// freed frees and looks, even when the person has lost patience meanwhile.
-func (h *host) freed(addr netip.Addr) error {
-	ctx, cancel := context.WithTimeout(context.Background(), freeLimit)
-	defer cancel()
-	if err := h.subject.Enforcer.Unblock(ctx, addr); err != nil {
-		return err
-	}
-	in, err := h.inForce(ctx, addr)
-	if err == nil && in {
-		err = fmt.Errorf("%s was freed without an error, but is still listed among the blocked", addr)
-	}
-	return err
-}
-
-func (h *host) inForce(ctx context.Context, addr netip.Addr) (bool, error) {
-	blocks, err := h.subject.Enforcer.List(ctx)
-	return slices.ContainsFunc(blocks, func(b enforcer.Block) bool { return b.Addr == addr }), err
+	return nil
 }
 
 // unused returns an address of the network that is not the host's or anybody's whom the
 // whitelist covers, nor leased or blocked.
-func (h *host) unused(ctx context.Context, network netip.Addr) (netip.Addr, error) {
-	blocks, err := h.subject.Enforcer.List(ctx)
+func (h enforcement) unused(ctx context.Context, network netip.Addr) (netip.Addr, error) {
+	listing, err := h.subject.Hold.Enforcer.List(ctx)
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	leases, err := h.subject.Store.All()
+	leases, err := h.subject.Hold.All()
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	settings := h.subject.Config.Whitelist
-	settings.ResolveNames = false // a name of a test network covers nobody
-	list, err := neverblock.List(h.Home, settings, nil)
+	list, err := neverblock.List(h.Home, h.Settings.Whitelist, h.Now())
 	if err != nil && !h.conf.unread {
 		return netip.Addr{}, err
 	}
@@ -138,12 +120,12 @@ func (h *host) unused(ctx context.Context, network netip.Addr) (netip.Addr, erro
 	addr := network
 	for range most {
 		addr = addr.Next()
-		used := slices.ContainsFunc(blocks, func(b enforcer.Block) bool { return b.Addr == addr }) ||
+		used := slices.ContainsFunc(listing.Blocks, func(b enforcer.Block) bool { return b.Addr == addr }) ||
 			slices.ContainsFunc(leases, func(l lease.Lease) bool { return l.Addr == addr })
 		if used {
 			continue
 		}
-		if _, covered := list.Match(ctx, addr); !covered {
+		if _, covered := list.Match(addr); !covered {
 			return addr, nil
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/program"
 )
 
 func TestLive(t *testing.T) {
@@ -23,25 +23,27 @@ func TestLive(t *testing.T) {
 		{"all well", func(*place) {}, isOK, "192.0.2.1 was blocked, seen to be, freed, and seen to be free", "192.0.2.1"},
 		{"in use", func(p *place) {
 			p.lease("192.0.2.1")
-			p.enforcer.blocked = []netip.Addr{addr("192.0.2.2")}
+			p.enforcer.Put(addr("192.0.2.2"))
 			p.write("var/ossec/etc/whitelist.d/x", "192.0.2.3\n")
 		}, isOK, "192.0.2.4 was blocked", "192.0.2.4"},
 		{"all in the whitelist", func(p *place) { p.write("var/ossec/etc/whitelist.d/x", "192.0.2.0/24\n") }, isFault, "all of 192.0.2.1 to 192.0.2.254", ""},
 		{"blocked, but not seen", func(p *place) { p.enforcer.blind = true }, isFault, "192.0.2.1 was blocked without an error, but is not listed", "192.0.2.1"},
 		{"freed, but still seen", func(p *place) { p.enforcer.stuck = true }, isFault, "192.0.2.1 was freed without an error, but is still listed", "192.0.2.1"},
-		{"no enforcer", func(p *place) { p.subject.Enforcer, p.subject.Failure = nil, errors.New("no such type") }, isFault, "nothing can be blocked: no such type", ""},
+		{"no enforcer", func(p *place) { p.subject.Hold, p.subject.Failure = nil, errors.New("no such type") }, isFault, "nothing can be blocked: no such type", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := newPlace(t)
+			hold := p.subject.Hold
+			p.options.Live = true
 			// This host may have addresses of the test network itself.
 			p.write("var/ossec/etc/active-response.toml", "[whitelist]\nown_addresses = false\ngateways = false\nbroadcast = false\ndns_servers = false\n")
 			row.prepare(p)
-			p.look()
-			before := len(p.enforcer.blocked)
-			leases, err := p.subject.Store.All()
+			p.made()
+			before := len(p.enforcer.Blocked())
+			leases, err := hold.All()
 			p.check(err)
-			status := p.host.run(t.Context(), Options{Live: true})
-			if (status == program.ExitFailed) != (row.verdict == isFault) && row.name != "in use" {
+			status := p.host.run(t.Context())
+			if (status == app.ExitFailed) != (row.verdict == isFault) && row.name != "in use" {
 				t.Errorf("exit status %d", status)
 			}
 			text := p.out.String()
@@ -51,10 +53,10 @@ func TestLive(t *testing.T) {
 			if row.asked == "" && len(p.enforcer.asked) > 0 || row.asked != "" && p.enforcer.asked[0].String() != row.asked {
 				t.Errorf("blocked %v, want %s", p.enforcer.asked, row.asked)
 			}
-			if !p.enforcer.stuck && len(p.enforcer.blocked) != before {
-				t.Errorf("left blocked: %v", p.enforcer.blocked)
+			if !p.enforcer.stuck && len(p.enforcer.Blocked()) != before {
+				t.Errorf("left blocked: %v", p.enforcer.Blocked())
 			}
-			after, err := p.subject.Store.All()
+			after, err := hold.All()
 			p.check(err)
 			if !p.enforcer.stuck && len(after) != len(leases) {
 				t.Errorf("left leased: %v", after)
@@ -68,11 +70,12 @@ func TestLive(t *testing.T) {
 	t.Run("IPv6 too", func(t *testing.T) {
 		p := newPlace(t)
 		p.write("proc/net/if_inet6", "")
-		p.look()
-		if status := p.host.run(t.Context(), Options{Live: true}); status != program.ExitOK {
+		p.options.Live = true
+		p.made()
+		if status := p.host.run(t.Context()); status != app.ExitOK {
 			t.Errorf("exit status %d", status)
 		}
-		if !strings.Contains(p.out.String(), "live IPv6                    -  2001:db8:192:2::") {
+		if !strings.Contains(p.out.String(), "live IPv6                -  2001:db8:192:2::") {
 			t.Errorf("got\n%s", p.out.String())
 		}
 	})

@@ -14,18 +14,25 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
+// logs looks at what is logged, and who reads it.
+type logs struct{ *host }
+
 func (h *host) logFiles() []string {
-	return append([]string{h.Home.ResponseLog()}, h.subject.Logs...)
+	all := []string{h.Home.ResponseLog()}
+	for _, s := range h.subjects {
+		all = append(all, s.Logs...)
+	}
+	return all
 }
 
-// logs looks whether the logs can be written, without writing.
-func (h *host) logs(context.Context) []Finding {
+// writable checks whether the logs can be written, without writing.
+func (h logs) writable(context.Context) []Finding {
 	files := h.logFiles()
-	if h.subject.Config.Log.JSON {
+	if h.Settings.Log.JSON {
 		files = append(files, h.Home.JSONLog())
 	}
 	var found []Finding
@@ -50,18 +57,24 @@ func logFile(path string) []Finding {
 	links := info.Sys().(*syscall.Stat_t).Nlink
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
-		return []Finding{fault("rm "+path, "%s is a symbolic link: nothing is written to it, for it could lead anywhere", path)}
+		return []Finding{fault("rm "+path,
+			"%s is a symbolic link: nothing is written to it, for it could lead anywhere", path)}
 	case !mode.IsRegular():
-		return []Finding{fault("mv "+path+" "+path+".old", "%s is no plain file: nothing is written to it", path)}
+		return []Finding{fault("mv "+path+" "+path+".old",
+			"%s is no plain file: nothing is written to it", path)}
 	case links > 1:
-		return []Finding{fault("mv "+path+" "+path+".old", "%s has %d names: nothing is written to it, for it may be another file's", path, links)}
+		return []Finding{fault("mv "+path+" "+path+".old",
+			"%s has %d names: nothing is written to it, for it may be another file's", path, links)}
 	}
-	var found []Finding
+	var found findings
 	if err := writable(path); err != nil {
-		found = append(found, fault("chown root "+path+" && chmod 0660 "+path+" (and see `lsattr` and `mount` when that does not help)", "%s cannot be written to: %v", path, err))
+		found.fault("chown root "+path+" && chmod 0660 "+path+" (and see `lsattr` and `mount` when that does not help)",
+			"%s cannot be written to: %v", path, err)
 	}
 	if mode := info.Mode().Perm(); mode&0o006 != 0 {
-		found = append(found, warn("chmod o-rw "+path, "%s is open to everybody (mode %04o): who may write to it can make up blocks that OSSEC believes", path, mode))
+		found.warn("chmod o-rw "+path,
+			"%s is open to everybody (mode %04o): who may write to it can make up blocks that OSSEC believes",
+			path, mode)
 	}
 	return found
 }
@@ -69,9 +82,9 @@ func logFile(path string) []Finding {
 // maxTail is how much of the end of the log is looked through, in bytes.
 const maxTail = 4 << 20
 
-// logged reports whether the log tells of a call of the program at path.
-func (h *host) logged(path string) bool {
-	file, err := plainfile.Open(h.Home.ResponseLog())
+// logged reports whether the log has a call of the program at path.
+func (h logs) logged(path string) bool {
+	file, err := state.Open(h.Home.ResponseLog())
 	if err != nil {
 		return false
 	}
@@ -82,8 +95,8 @@ func (h *host) logged(path string) bool {
 	return bytes.Contains(tail, []byte(name+" ")) || bytes.Contains(tail, []byte(name+": "))
 }
 
-// localFiles looks whether OSSEC is told to read the logs.
-func (h *host) localFiles(context.Context) []Finding {
+// localFiles checks whether OSSEC is configured to read the logs.
+func (h logs) localFiles(context.Context) []Finding {
 	if h.conf.unread {
 		return []Finding{skip("ossec.conf could not be read")}
 	}
@@ -93,16 +106,17 @@ func (h *host) localFiles(context.Context) []Finding {
 		c := readConf(shared)
 		sources = append(sources, c.all("localfile")...)
 	}
-	var found []Finding
+	var found findings
 	for _, path := range h.logFiles() {
 		at := slices.IndexFunc(sources, func(b *block) bool { return h.names(b.text("location"), path) })
 		mend := fmt.Sprintf("add to %s: <localfile><log_format>syslog</log_format><location>%s</location></localfile>, then %s",
 			h.conf.path, path, h.control("restart"))
 		switch {
 		case at < 0:
-			found = append(found, warn(mend, "no <localfile> names %s: OSSEC raises no alerts from it", path))
+			found.warn(mend, "no <localfile> names %s: OSSEC raises no alerts from it", path)
 		case sources[at].text("log_format") != "syslog":
-			found = append(found, warn("write <log_format>syslog</log_format> there", "the <localfile> of %s has the format %s", path, quote(sources[at].text("log_format"))))
+			found.warn("write <log_format>syslog</log_format> there",
+				"the <localfile> of %s has the format %s", path, quote(sources[at].text("log_format")))
 		}
 	}
 	return orOK(found, "OSSEC reads %s", some(h.logFiles()))
@@ -110,7 +124,7 @@ func (h *host) localFiles(context.Context) []Finding {
 
 // names reports whether the location of a <localfile> means path. It may have stars in
 // it, and Wazuh takes one that is relative to its home.
-func (h *host) names(location, path string) bool {
+func (h logs) names(location, path string) bool {
 	if location == "" {
 		return false
 	}
@@ -128,22 +142,27 @@ var tooEarly = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
 const tolerance = 5 * time.Minute
 
 // clock looks for times that OSSEC's decoder or a reader of the log stumbles over.
-func (h *host) clock(context.Context) []Finding {
+func (h logs) clock(context.Context) []Finding {
 	const set = "set the clock: timedatectl set-ntp true"
-	var found []Finding
+	var found findings
 	now := h.Now()
 	if now.Before(tooEarly) {
-		found = append(found, fault(set, "the clock says %s", now.Format(time.RFC3339)))
+		found.fault(set, "the clock says %s", now.Format(time.RFC3339))
 	}
-	if info, err := os.Lstat(h.Home.ResponseLog()); err == nil && info.Mode().IsRegular() && info.ModTime().After(now.Add(tolerance)) {
-		found = append(found, fault(set, "the clock says %s, but the log was written on %s: the clock was set back, or was wrong then", stamp(now), stamp(info.ModTime())))
+	if info, err := os.Lstat(h.Home.ResponseLog()); err == nil && info.Mode().IsRegular() &&
+		info.ModTime().After(now.Add(tolerance)) {
+		found.fault(set,
+			"the clock says %s, but the log was written on %s: the clock was set back, or was wrong then",
+			stamp(now), stamp(info.ModTime()))
 	}
 	zone, _ := now.Zone()
-	line := strings.Fields(string(arlog.Entry{Time: now, Program: h.Path(), Status: arlog.StatusSkip}.Format()))
+	line := strings.Fields(string(arlog.Entry{Time: now, Program: h.Home.Programs() + "/" + h.subject.Name,
+		Status: arlog.StatusSkip}.Format()))
 	const zoneField = 4
 	if written := line[zoneField]; written != zone {
-		found = append(found, warn("nothing needs to be done; with a zone whose abbreviation is of letters the lines would be in local time",
-			"the time zone is called %s, which OSSEC's decoder cannot read: log lines are in %s", quote(zone), written))
+		found.warn("nothing needs to be done; with a zone whose abbreviation is of letters the lines would be in local time",
+			"the time zone is called %s, which OSSEC's decoder cannot read: log lines are in %s", quote(zone),
+			written)
 	}
 	return orOK(found, "%s, zone %s", stamp(now), zone)
 }

@@ -5,19 +5,19 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/version"
 )
 
 // report is the whole as JSON.
 type report struct {
-	Response string    `json:"response"`
-	Home     string    `json:"home"`
-	Role     string    `json:"role"` // server or agent
-	Version  string    `json:"version"`
-	Faults   int       `json:"faults"`
-	Warnings int       `json:"warnings"`
-	Rows     []Finding `json:"rows"`
+	Responses []string  `json:"responses"`
+	Home      string    `json:"home"`
+	Role      string    `json:"role"` // server or agent
+	Version   string    `json:"version"`
+	Faults    int       `json:"faults"`
+	Warnings  int       `json:"warnings"`
+	Rows      []Finding `json:"rows"`
 }
 
 // words are the verdicts as a person reads them.
@@ -25,8 +25,17 @@ var words = map[enforcer.Verdict]string{
 	enforcer.OK: "ok", enforcer.Skip: "skip", enforcer.Warn: "warn", enforcer.Fault: "FAULT",
 }
 
+// colours are those of the verdicts on a terminal, as ANSI codes.
+var colours = map[enforcer.Verdict]string{enforcer.OK: "32", enforcer.Skip: "90",
+	enforcer.Warn: "33", enforcer.Fault: "31"}
+
 func (h *host) print(rows []Finding, asJSON bool) error {
-	r := report{Response: h.subject.Name, Home: string(h.Home), Role: "server", Version: version.Version, Rows: rows}
+	r := report{Home: string(h.Home), Role: "server", Version: app.Version, Rows: rows}
+	for _, s := range h.subjects {
+		if !s.FromCron {
+			r.Responses = append(r.Responses, s.Name)
+		}
+	}
 	if h.conf.agent() {
 		r.Role = "agent"
 	}
@@ -48,7 +57,15 @@ func (h *host) print(rows []Finding, asJSON bool) error {
 	}
 	var b strings.Builder
 	for _, f := range rows {
-		fmt.Fprintf(&b, "%-5s  %-*s  -  %s\n", words[f.Verdict], width, clean(f.What), clean(f.Found))
+		word := fmt.Sprintf("%-5s", words[f.Verdict])
+		if h.StdoutTerminal && !h.NoColor {
+			word = "\x1b[" + colours[f.Verdict] + "m" + word + "\x1b[0m"
+		}
+		found := clean(f.Found)
+		if whole := len("FAULT  ") + width + len("  -  ") + len(found); h.Width > 0 && whole > h.Width {
+			found = fold(found, h.Width, foldIndent)
+		}
+		fmt.Fprintf(&b, "%s  %-*s  -  %s\n", word, width, clean(f.What), found)
 		if f.Mend != "" {
 			fmt.Fprintf(&b, "       mend: %s\n", clean(f.Mend))
 		}
@@ -56,6 +73,25 @@ func (h *host) print(rows []Finding, asJSON bool) error {
 	fmt.Fprintf(&b, "%s, %s\n", count(r.Faults, "fault"), count(r.Warnings, "warning"))
 	_, err := h.Stdout.Write([]byte(b.String()))
 	return err
+}
+
+// foldIndent is how far the lines of a text are indented that does not fit behind its subject.
+const foldIndent = 7
+
+// fold puts a text on lines of its own that fit into width. What has no blank in it is not cut, and
+// neither are the commands that mend: people copy them.
+func fold(text string, width, indent int) string {
+	var b strings.Builder
+	column := width
+	for word := range strings.FieldsSeq(text) {
+		if column+1+len(word) > width {
+			b.WriteString("\n" + strings.Repeat(" ", indent-1))
+			column = indent - 1
+		}
+		b.WriteString(" " + word)
+		column += 1 + len(word)
+	}
+	return b.String()
 }
 
 // count writes a number of things.

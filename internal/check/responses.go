@@ -3,11 +3,15 @@ package check
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// responses looks at the <active-response> and <command> blocks of ossec.conf.
+type responses struct{ *host }
 
 // What OSSEC makes of <active-response> and <command> was tried with OSSEC 4.3's
 // ossec-analysisd and ossec-execd.
@@ -23,72 +27,86 @@ func (c *conf) firstOfRoots() []*block {
 	return first
 }
 
+// settings yields the elements of one name in all <active-response> blocks.
+func (c *conf) settings(name string) iter.Seq2[*block, field] {
+	return func(yield func(*block, field) bool) {
+		for _, b := range c.all("active-response") {
+			if f, set := b.get(name); set && !yield(b, f) {
+				return
+			}
+		}
+	}
+}
+
 // disabled looks for what switches active response off, or does not though it seems to.
-func (h *host) disabled(context.Context) []Finding {
+func (h responses) disabled(context.Context) []Finding {
 	if h.conf.unread {
 		return []Finding{skip("ossec.conf could not be read")}
 	}
-	var found []Finding
+	var found findings
 	first := h.conf.firstOfRoots()
 	off := slices.ContainsFunc(first, func(b *block) bool { return b.yes("disabled") })
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("disabled")
-		if !set {
-			continue
-		}
-		at, isYes, isNo := h.conf.at(f.line), strings.EqualFold(f.text, "yes"), strings.EqualFold(f.text, "no")
+	for b, f := range h.conf.settings("disabled") {
+		at, isYes, isNo := h.conf.at(f.line), strings.EqualFold(f.text, "yes"),
+			strings.EqualFold(f.text, "no")
 		restart := "write <disabled>no</disabled> in " + at + ", then " + h.control("restart")
 		switch isFirst := slices.Contains(first, b); {
 		case !isYes && !isNo:
-			found = append(found, fault(restart, "%s: <disabled> says %s, which is neither yes nor no", at, quote(f.text)))
+			found.fault(restart, "%s: <disabled> says %s, which is neither yes nor no", at, quote(f.text))
 		case isFirst && isYes:
-			found = append(found, fault(restart, "%s: active response is disabled on this host", at))
+			found.fault(restart, "%s: active response is disabled on this host", at)
 		case !isFirst && (isYes || off): // a "no" that is the case anyway misleads nobody
-			found = append(found, warn("move <disabled> to the first <active-response> of that <ossec_config>",
-				"%s: <disabled>%s</disabled> has no effect there: execd reads it from the first <active-response> only", at, strings.ToLower(f.text)))
+			found.warn("move <disabled> to the first <active-response> of that <ossec_config>",
+				"%s: <disabled>%s</disabled> has no effect there: execd reads it from the first <active-response> only", at, strings.ToLower(f.text))
 		}
 	}
 	return orOK(found, "not disabled in %s", h.conf.path)
 }
 
 // responseBlocks looks for <active-response> blocks that OSSEC refuses as they stand.
-func (h *host) responseBlocks(context.Context) []Finding {
-	var found []Finding
+func (h responses) responseBlocks(context.Context) []Finding {
+	var found findings
 	all := h.conf.all("active-response")
 	for _, b := range all {
 		at := h.conf.at(b.line)
 		location := strings.ToLower(b.text("location"))
 		switch {
 		case b.text("command") == "" && b.yes("disabled"):
-			// told by disabled
+			// disabled reports it
 		case b.text("command") == "" && len(b.fields) == 1 && b.fields[0].name == "disabled":
-			found = append(found, fault("take the block out of "+at+": active response is on unless <disabled> says yes",
-				"%s: a lone <disabled>no</disabled> is refused on a server, which then does not start", at))
+			found.fault("take the block out of "+at+": active response is on unless <disabled> says yes",
+				"%s: a lone <disabled>no</disabled> is refused on a server, which then does not start", at)
 		case b.text("command") == "":
-			found = append(found, fault("add <command>NAME</command> at "+at, "%s: <active-response> without <command> is refused", at))
+			found.fault("add <command>NAME</command> at "+at,
+				"%s: <active-response> without <command> is refused", at)
 		case location == "":
-			found = append(found, fault("add <location>local</location> at "+at, "%s: <active-response> without <location> is refused", at))
-		case !slices.ContainsFunc([]string{"local", "server", "defined-agent", "all", "any", "analysisd", "as"}, func(l string) bool { return strings.Contains(location, l) }):
-			found = append(found, fault("write local, server, defined-agent or all", "%s: <location> says %s", at, quote(location)))
+			found.fault("add <location>local</location> at "+at,
+				"%s: <active-response> without <location> is refused", at)
+		case !slices.ContainsFunc([]string{"local", "server", "defined-agent", "all", "any", "analysisd",
+			"as"}, func(l string) bool { return strings.Contains(location, l) }):
+			found.fault("write local, server, defined-agent or all",
+				"%s: <location> says %s", at, quote(location))
 		case location == "defined-agent" && b.text("agent_id") == "":
-			found = append(found, fault("add <agent_id>001</agent_id> at "+at, "%s: <location>defined-agent</location> without <agent_id> is refused", at))
+			found.fault("add <agent_id>001</agent_id> at "+at,
+				"%s: <location>defined-agent</location> without <agent_id> is refused", at)
 		}
 	}
 	if len(all) == 0 {
-		return []Finding{fault(h.snippet(h.subject.Name+".sh"), "%s has no <active-response>: nothing is ever called", h.conf.path)}
+		return []Finding{fault(h.snippet(h.subject.Name+".sh"),
+			"%s has no <active-response>: nothing is ever called", h.conf.path)}
 	}
 	return orOK(found, "%s with all that OSSEC wants", count(len(all), "<active-response> block"))
 }
 
 // snippet is an <active-response> that would run a command.
-func (h *host) snippet(command string) string {
+func (h responses) snippet(command string) string {
 	return fmt.Sprintf("add to %s, behind its <command>: <active-response><command>%s</command><location>local</location><rules_id>5712</rules_id></active-response>",
 		h.conf.path, command)
 }
 
 // order looks for an <active-response> whose <command> is missing or stands behind it.
-func (h *host) order(context.Context) []Finding {
-	var found []Finding
+func (h responses) order(context.Context) []Finding {
+	var found findings
 	for _, b := range h.conf.all("active-response") {
 		name := b.text("command")
 		if name == "" {
@@ -108,11 +126,12 @@ func (h *host) order(context.Context) []Finding {
 		switch {
 		case before:
 		case later != nil:
-			found = append(found, fault(fmt.Sprintf("move the <command> at line %d above line %d of %s", later.line, b.line, h.conf.path),
-				"%s: the <command> %s stands behind its <active-response>: OSSEC refuses that", h.conf.at(b.line), quote(name)))
+			found.fault(fmt.Sprintf("move the <command> at line %d above line %d of %s", later.line, b.line,
+				h.conf.path), "%s: the <command> %s stands behind its <active-response>: OSSEC refuses that",
+				h.conf.at(b.line), quote(name))
 		default:
-			found = append(found, fault(fmt.Sprintf("add a <command> with <name>%s</name> above line %d, or correct the name", name, b.line),
-				"%s: there is no <command> %s", h.conf.at(b.line), quote(name)))
+			found.fault(fmt.Sprintf("add a <command> with <name>%s</name> above line %d, or correct the name",
+				name, b.line), "%s: there is no <command> %s", h.conf.at(b.line), quote(name))
 		}
 	}
 	return orOK(found, "every <command> stands before the <active-response> that uses it")
@@ -122,13 +141,9 @@ func (h *host) order(context.Context) []Finding {
 const maxLevel = 20
 
 // levels looks for levels that OSSEC refuses, or that mean more than they seem to.
-func (h *host) levels(context.Context) []Finding {
-	var found []Finding
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("level")
-		if !set {
-			continue
-		}
+func (h responses) levels(context.Context) []Finding {
+	var found findings
+	for b, f := range h.conf.settings("level") {
 		at := h.conf.at(f.line)
 		level, err := strconv.Atoi(f.text)
 		if err != nil || !digits(f.text) || level > maxLevel {
@@ -141,15 +156,18 @@ func (h *host) levels(context.Context) []Finding {
 			}
 			mend := "write one number, the lowest level: <level>8</level>"
 			if n, err := strconv.Atoi(lowest); err == nil && n <= maxLevel {
-				mend = fmt.Sprintf("write one number, the lowest level: <level>%d</level>; for an upper bound name the rules in <rules_id> instead", n)
+				mend = fmt.Sprintf("write one number, the lowest level: <level>%d</level>; for an upper bound name the rules in <rules_id> instead",
+					n)
 			}
-			found = append(found, fault(mend, "%s: <level> says %s: OSSEC takes one number from 0 to %d, and refuses this", at, quote(f.text), maxLevel))
+			found.fault(mend, "%s: <level> says %s: OSSEC takes one number from 0 to %d, and refuses this",
+				at, quote(f.text), maxLevel)
 			continue
 		}
 		for _, other := range []string{"rules_id", "rules_group"} {
 			if b.text(other) != "" {
-				found = append(found, warn("take one of the two out of the block at "+at+", if both were meant to hold at once",
-					"%s: <level>%d</level> or <%s>: either is enough for this response to run", at, level, other))
+				found.warn("take one of the two out of the block at "+at+", if both were meant to hold at once",
+					"%s: <level>%d</level> or <%s>: either is enough for this response to run", at, level,
+					other)
 			}
 		}
 	}
@@ -161,23 +179,22 @@ func digits(text string) bool {
 }
 
 // ruleLists looks for lists of rules that OSSEC refuses or reads the head of only.
-func (h *host) ruleLists(context.Context) []Finding {
-	var found []Finding
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("rules_id")
-		if !set {
-			continue
-		}
+func (h responses) ruleLists(context.Context) []Finding {
+	var found findings
+	for _, f := range h.conf.settings("rules_id") {
 		at := h.conf.at(f.line)
 		if end := strings.IndexAny(f.raw, "\t\r\n"); end >= 0 && strings.TrimSpace(f.raw[end:]) != "" {
 			words := strings.FieldsFunc(f.raw, func(r rune) bool { return r == ',' || r <= ' ' })
-			found = append(found, fault("write the list on one line with blanks at most: <rules_id>"+strings.Join(words, ",")+"</rules_id>",
-				"%s: <rules_id> has a tab or a line break in it, which ends the list: %s is not read", at, quote(strings.TrimSpace(f.raw[end:]))))
+			found.fault("write the list on one line with blanks at most: <rules_id>"+strings.Join(words,
+				",")+"</rules_id>",
+				"%s: <rules_id> has a tab or a line break in it, which ends the list: %s is not read", at,
+				quote(strings.TrimSpace(f.raw[end:])))
 			continue
 		}
 		for word := range strings.SplitSeq(f.text, ",") {
 			if word = strings.TrimSpace(word); !digits(word) {
-				found = append(found, fault("name the rules by their numbers, with commas between them", "%s: <rules_id> has %s in it, which is no rule's number", at, quote(word)))
+				found.fault("name the rules by their numbers, with commas between them",
+					"%s: <rules_id> has %s in it, which is no rule's number", at, quote(word))
 			}
 		}
 	}
@@ -185,25 +202,23 @@ func (h *host) ruleLists(context.Context) []Finding {
 }
 
 // timeouts looks for timeouts that OSSEC refuses or misreads.
-func (h *host) timeouts(context.Context) []Finding {
-	var found []Finding
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("timeout")
-		if !set {
-			continue
-		}
+func (h responses) timeouts(context.Context) []Finding {
+	var found findings
+	for b, f := range h.conf.settings("timeout") {
 		at := h.conf.at(f.line)
 		if !digits(f.text) {
 			mend := "write it in seconds: <timeout>600</timeout>"
 			if d, err := time.ParseDuration(f.text); err == nil && d > 0 {
 				mend = fmt.Sprintf("write it in seconds: <timeout>%d</timeout>", int(d.Seconds()))
 			}
-			found = append(found, fault(mend, "%s: <timeout> says %s, which OSSEC reads as %d s", at, quote(f.text), leadingNumber(f.text)))
+			found.fault(mend, "%s: <timeout> says %s, which OSSEC reads as %d s", at,
+				quote(f.text), leadingNumber(f.text))
 		}
 		name := b.text("command")
 		if c := h.conf.command(name); c != nil && !c.yes("timeout_allowed") {
-			found = append(found, fault("add <timeout_allowed>yes</timeout_allowed> at "+h.conf.at(c.line)+", or take <timeout> out",
-				"%s: <timeout>, but the <command> %s does not allow one: OSSEC refuses that (error 1305)", at, quote(name)))
+			found.fault("add <timeout_allowed>yes</timeout_allowed> at "+h.conf.at(c.line)+", or take <timeout> out",
+				"%s: <timeout>, but the <command> %s does not allow one: OSSEC refuses that (error 1305)", at,
+				quote(name))
 		}
 	}
 	return orOK(found, "every timeout is a number of seconds, and allowed")
@@ -236,34 +251,33 @@ func leadingNumber(text string) int {
 const maxRepeats = 5
 
 // repeats looks for <repeated_offenders> that have no effect, or another than meant.
-func (h *host) repeats(context.Context) []Finding {
+func (h responses) repeats(context.Context) []Finding {
 	if h.conf.unread {
 		return []Finding{skip("ossec.conf could not be read")}
 	}
-	var found []Finding
+	var found findings
 	first := h.conf.firstOfRoots()
 	inForce := ""
-	for _, b := range h.conf.all("active-response") {
-		f, set := b.get("repeated_offenders")
-		if !set {
-			continue
-		}
+	for b, f := range h.conf.settings("repeated_offenders") {
 		at := h.conf.at(f.line)
 		if !slices.Contains(first, b) {
-			found = append(found, fault("move it to the first <active-response> of that <ossec_config>, then "+h.control("restart"),
-				"%s: <repeated_offenders> has no effect there: execd reads it from the first <active-response> only", at))
+			found.fault("move it to the first <active-response> of that <ossec_config>, then "+h.control("restart"),
+				"%s: <repeated_offenders> has no effect there: execd reads it from the first <active-response> only", at)
 			continue
 		}
 		values := strings.Split(f.text, ",")
 		for i, value := range values {
 			switch value = strings.TrimSpace(value); {
 			case !digits(value):
-				found = append(found, fault("write minutes, with commas between them: <repeated_offenders>30,60,120</repeated_offenders>",
-					"%s: <repeated_offenders> has %s in it, which is no number of minutes", at, quote(value)))
+				found.fault("write minutes, with commas between them: <repeated_offenders>30,60,120</repeated_offenders>",
+					"%s: <repeated_offenders> has %s in it, which is no number of minutes", at, quote(value))
 			case leadingNumber(value) == 0 && i == 0:
-				found = append(found, warn("begin with a number of minutes above 0", "%s: <repeated_offenders> begins with 0, which turns it off", at))
+				found.warn("begin with a number of minutes above 0",
+					"%s: <repeated_offenders> begins with 0, which turns it off", at)
 			case i == maxRepeats:
-				found = append(found, warn("leave five values", "%s: <repeated_offenders> has %d values: execd reads the first %d", at, len(values), maxRepeats))
+				found.warn("leave five values",
+					"%s: <repeated_offenders> has %d values: execd reads the first %d", at,
+					len(values), maxRepeats)
 			}
 		}
 		inForce = ": " + strings.Join(values[:min(len(values), maxRepeats)], ", ") + " minutes on this host"

@@ -9,20 +9,24 @@ import (
 // include on, over what those before include: its analysisd then misses rules that others
 // build on ("Signature ID '600' not found") and does not start, nor does the rest of OSSEC.
 // Wazuh has <ruleset>, of which there may be several.
-func (h *host) ruleSections(context.Context) []Finding {
+func (h configuration) ruleSections(context.Context) []Finding {
 	var first *block
-	var found []Finding
+	var found findings
 	for _, b := range h.conf.all("rules") {
 		switch includes := b.includes(); {
 		case includes == nil:
 		case first == nil:
 			first = b
 		default:
-			mend := "move what is in it to the end of the <rules> at " + h.conf.at(first.line) + ", and take it out"
+			mend := "move what is in it to the end of the <rules> at " +
+				h.conf.at(first.line) + ", and take it out"
 			if slices.Equal(includes, []string{"ar_suite_rules.xml"}) {
-				mend = "run `install.sh --configure` again, which moves it into the <rules> at " + h.conf.at(first.line)
+				mend = "run `install.sh --configure` again, which moves it into the <rules> at " +
+					h.conf.at(first.line)
 			}
-			found = append(found, fault(mend, "%s: a second <rules>: OSSEC forgets what the one at line %d includes, and does not start", h.conf.at(b.line), first.line))
+			found.fault(mend,
+				"%s: a second <rules>: OSSEC forgets what the one at line %d includes, and does not start",
+				h.conf.at(b.line), first.line)
 		}
 	}
 	return orOK(found, "no second <rules>")

@@ -14,20 +14,24 @@ import (
 
 // Job is what cron, or a timer of systemd, has to run.
 type Job struct {
-	Command string // of the response, "" for it alone
+	Command string // of the program, "" for it alone
 	When    string // in the form of crontab(5)
 	Why     string // what it is for
 	Vital   bool   // nothing happens without
 }
 
-// schedule looks whether cron or systemd run what has to run now and then.
-func (h *host) schedule(context.Context) []Finding {
+// schedule looks at cron and the timers of systemd.
+type schedule struct{ *host }
+
+// jobs checks whether cron or systemd run what has to run now and then.
+func (h schedule) jobs(context.Context) []Finding {
 	var found []Finding
 	for _, job := range h.subject.Jobs {
 		what := strings.TrimSpace(h.subject.Name + " " + job.Command)
 		f := h.job(job)
 		if f.Verdict == "" {
-			f = warn(h.addJob(job, what), "no line of cron and no timer of systemd runs %s: %s", what, job.Why)
+			f = warn(h.addJob(job, what),
+				"no line of cron and no timer of systemd runs %s: %s", what, job.Why)
 			if job.Vital {
 				f.Verdict = enforcer.Fault
 			}
@@ -39,18 +43,19 @@ func (h *host) schedule(context.Context) []Finding {
 }
 
 // addJob is the command that has the job run from now on.
-func (h *host) addJob(job Job, what string) string {
-	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.runs(crons...) {
+func (h schedule) addJob(job Job, what string) string {
+	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.processes().runs(crons...) {
 		return "./install.sh --systemd --home " + string(h.Home)
 	}
-	return "echo '" + job.When + " root " + filepath.Join(h.Home.Programs(), what) + "' > /etc/cron.d/" + strings.ReplaceAll(what, " ", "-")
+	return "echo '" + job.When + " root " + strings.TrimSpace(h.file(h.subject)+" "+job.Command) +
+		"' > /etc/cron.d/" + strings.ReplaceAll(what, " ", "-")
 }
 
 // crons are the names of cron's daemon.
 var crons = []string{"cron", "crond", "fcron", "anacron", "bcron-start"}
 
 // job looks for one job; the zero Finding says that nothing runs it.
-func (h *host) job(job Job) Finding {
+func (h schedule) job(job Job) Finding {
 	var passedOver Finding // has it, but is not used
 	for _, path := range h.crontabs() {
 		text, err := os.ReadFile(path)
@@ -76,21 +81,24 @@ func (h *host) job(job Job) Finding {
 }
 
 // judge says whether cron runs an entry of a table, as root and now and then.
-func (h *host) judge(path, text string, e crontab.Entry) Finding {
+func (h schedule) judge(path, text string, e crontab.Entry) Finding {
 	if reason, mend := h.cronIgnores(path, text); reason != "" {
 		return warn(mend, "%s has it, but cron ignores that file: %s", path, reason)
 	}
 	if e.When != "" {
 		if err := crontab.Check(e.When); err != nil {
-			return warn("correct the time in "+path+": see crontab(5)", "%s has it, but at a time that is none, %s: %v", path, quote(e.When), err)
+			return warn("correct the time in "+path+": see crontab(5)",
+				"%s has it, but at a time that is none, %s: %v", path, quote(e.When), err)
 		}
 	}
 	switch {
 	case e.User != "root" && h.isSystemTable(path):
-		return warn("name root before the command in "+path, "%s has it, but to be run by the user %s instead of root", path, quote(e.User))
+		return warn("name root before the command in "+path,
+			"%s has it, but to be run by the user %s instead of root", path, quote(e.User))
 	case e.User != "root":
-		return warn("move it into root's own table: crontab -e", "%s has it, but that is the table of the user %s", path, quote(e.User))
-	case !h.runs(crons...):
+		return warn("move it into root's own table: crontab -e",
+			"%s has it, but that is the table of the user %s", path, quote(e.User))
+	case !h.processes().runs(crons...):
 		return warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
 	}
 	return ok("%s has it", path)
@@ -98,16 +106,16 @@ func (h *host) judge(path, text string, e crontab.Entry) Finding {
 
 // does reports whether a command line runs the job with this home's response: what that of
 // another home does is of no use here.
-func (h *host) does(line string, job Job) bool {
+func (h schedule) does(line string, job Job) bool {
 	words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n\"'`();&|<>", r) })
-	here := func(folder string) bool { return sameFile(folder, h.Home.Programs()) }
 	ours := slices.ContainsFunc(words, func(word string) bool {
-		folder, name := filepath.Split(word)
-		if !strings.Contains(name, h.subject.Name) {
+		if !strings.Contains(filepath.Base(word), h.subject.Name) {
 			return false
 		}
-		return filepath.IsAbs(word) && here(folder) ||
-			slices.ContainsFunc(words, func(cd string) bool { return filepath.IsAbs(cd) && here(filepath.Join(cd, folder)) })
+		return filepath.IsAbs(word) && sameFile(word, h.file(h.subject)) ||
+			slices.ContainsFunc(words, func(cd string) bool {
+				return filepath.IsAbs(cd) && sameFile(filepath.Join(cd, word), h.file(h.subject))
+			})
 	})
 	return ours && (job.Command == "" || slices.Contains(words, job.Command))
 }
@@ -119,7 +127,7 @@ func sameFile(a, b string) bool {
 	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
-func (h *host) crontabs() []string {
+func (h schedule) crontabs() []string {
 	paths := []string{h.path("etc/crontab"), h.path("etc/anacrontab")}
 	for _, pattern := range []string{
 		"etc/cron.d/*", "etc/cron.hourly/*", "etc/cron.daily/*",
@@ -132,12 +140,12 @@ func (h *host) crontabs() []string {
 }
 
 // isSystemTable reports whether the lines of a table name the user.
-func (h *host) isSystemTable(path string) bool {
+func (h schedule) isSystemTable(path string) bool {
 	return path == h.path("etc/crontab") || filepath.Dir(path) == h.path("etc/cron.d")
 }
 
 // entries are what a table, or a script in one of cron's folders, has run.
-func (h *host) entries(path, text string) []crontab.Entry {
+func (h schedule) entries(path, text string) []crontab.Entry {
 	var all []crontab.Entry
 	add := func(user, command string) { all = append(all, crontab.Entry{User: user, Command: command}) }
 	script := strings.HasPrefix(filepath.Dir(path), h.path("etc/cron.")) && !h.isSystemTable(path)
@@ -165,7 +173,7 @@ func (h *host) entries(path, text string) []crontab.Entry {
 
 // cronIgnores returns why cron passes a file over, and what mends that (cron(8) of
 // Debian; other crons are less strict).
-func (h *host) cronIgnores(path, text string) (reason, mend string) {
+func (h schedule) cronIgnores(path, text string) (reason, mend string) {
 	if !strings.HasPrefix(path, h.path("etc")+"/") {
 		return "", ""
 	}
@@ -190,7 +198,7 @@ func (h *host) cronIgnores(path, text string) (reason, mend string) {
 var unitFolders = []string{"etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
 
 // timer looks for a unit of systemd that runs the job, and whether it is enabled.
-func (h *host) timer(job Job) Finding {
+func (h schedule) timer(job Job) Finding {
 	for _, folder := range unitFolders {
 		units, _ := filepath.Glob(filepath.Join(h.path(folder), "*.service")) // the pattern is well-formed
 		for _, path := range units {
@@ -219,7 +227,7 @@ func (h *host) timer(job Job) Finding {
 
 // executes reports whether a unit runs the job. instance stands for what a template is
 // made an instance of, "" for no template.
-func (h *host) executes(unit string, job Job, instance string) bool {
+func (h schedule) executes(unit string, job Job, instance string) bool {
 	unit = strings.ReplaceAll(unit, "\\\n", " ")
 	for line := range strings.Lines(unit) {
 		if instance != "" {
@@ -233,14 +241,14 @@ func (h *host) executes(unit string, job Job, instance string) bool {
 	return false
 }
 
-func (h *host) hasUnit(name string) bool {
+func (h schedule) hasUnit(name string) bool {
 	return slices.ContainsFunc(unitFolders, func(folder string) bool {
 		_, err := os.Stat(filepath.Join(h.path(folder), name))
 		return err == nil
 	})
 }
 
-func (h *host) enabled(unit string) bool {
+func (h schedule) enabled(unit string) bool {
 	return slices.ContainsFunc(unitFolders, func(folder string) bool {
 		links, _ := filepath.Glob(filepath.Join(h.path(folder), "*.wants", unit)) // the pattern is well-formed
 		return len(links) > 0

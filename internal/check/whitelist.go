@@ -11,17 +11,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// whiteList looks for entries that OSSEC ignores, that nobody can read, that cover so
+// whiteList looks at who is never blocked.
+type whiteList struct{ *host }
+
+// entries looks for entries that OSSEC ignores, that nobody can read, that cover so
 // much that nothing is ever blocked, or that are the names of nobody.
-func (h *host) whiteList(ctx context.Context) []Finding {
-	var found []Finding
+func (h whiteList) entries(ctx context.Context) []Finding {
+	var found findings
 	var all []string   // host names
 	var others []named // those outside of ossec.conf
 	for _, e := range h.conf.entries {
@@ -32,7 +34,7 @@ func (h *host) whiteList(ctx context.Context) []Finding {
 	each := func(text, place string) {
 		entries++
 		if err := whitelist.CheckEntry(text); err != nil {
-			found = append(found, fault("write an address or a network there, or take it out", "%s: %v", place, err))
+			found.fault("write an address or a network there, or take it out", "%s: %v", place, err)
 		} else {
 			found = append(found, wide(text, place)...)
 		}
@@ -41,15 +43,16 @@ func (h *host) whiteList(ctx context.Context) []Finding {
 			others = append(others, named{names, place})
 		}
 	}
-	for _, text := range h.subject.Config.Whitelist.Entries {
+	for _, text := range h.Settings.Whitelist.Entries {
 		each(text, h.Home.Settings()+": whitelist.entries")
 	}
 	for _, path := range h.whitelistFiles() {
 		if err := eachLine(path, each); err != nil {
-			found = append(found, fault("make it a plain file that root can read, or take it out of whitelist.files", "%v", err))
+			found.fault("make it a plain file that root can read, or take it out of whitelist.files", "%v",
+				err)
 		}
 	}
-	dead := h.unresolved(ctx, all)
+	dead, known := h.hostNames(ctx, all)
 	var inConf []Finding
 	for _, e := range h.conf.entries {
 		inConf = append(inConf, h.confEntry(e, dead)...)
@@ -59,63 +62,13 @@ func (h *host) whiteList(ctx context.Context) []Finding {
 		found = append(found, n.nobody(dead)...)
 	}
 	if entries == 0 {
-		return []Finding{ok("none beside what is built in")}
+		found = append(found, ok("none beside what is built in"))
 	}
-	return orOK(found, "entries that count, beside what is built in: %d", entries)
+	return append(orOK(found, "entries that count, beside what is built in: %d", entries), known...)
 }
 
-// named is an entry with host names in it, and where it stands.
-type named struct {
-	names []string
-	place string
-}
-
-// maxLookups bounds how many names are asked for at once.
-const maxLookups = 64
-
-// unresolved asks for names, all of them in the time that a response has for that, and
-// returns why there is no answer.
-func (h *host) unresolved(ctx context.Context, names []string) map[string]error {
-	settings := h.subject.Config.Whitelist
-	ctx, cancel := context.WithTimeout(ctx, settings.ResolveTimeout.Duration)
-	defer cancel()
-	faults := make([]error, len(names))
-	places := make(chan struct{}, maxLookups)
-	var asked sync.WaitGroup
-	for i, name := range names {
-		if !settings.ResolveNames {
-			faults[i] = errors.New("resolve_names is false")
-			continue
-		}
-		asked.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			_, faults[i] = h.Resolver.LookupNetIP(ctx, "ip", name)
-		})
-	}
-	asked.Wait()
-	dead := map[string]error{}
-	for i, name := range names {
-		if faults[i] != nil {
-			dead[name] = faults[i]
-		}
-	}
-	return dead
-}
-
-// nobody tells the names without an address.
-func (n named) nobody(dead map[string]error) []Finding {
-	var found []Finding
-	for _, name := range n.names {
-		if err := dead[name]; err != nil {
-			found = append(found, warn("write its addresses there", "%s: the host name %s has no address now, and so protects nobody: %v", n.place, quote(name), err))
-		}
-	}
-	return found
-}
-
-func (h *host) whitelistFiles() []string {
-	files := append([]string{}, h.subject.Config.Whitelist.Files...)
+func (h whiteList) whitelistFiles() []string {
+	files := append([]string{}, h.Settings.Whitelist.Files...)
 	inFolder, _ := os.ReadDir(h.Home.Whitelists()) // a missing folder is an empty one
 	for _, e := range inFolder {
 		if name := e.Name(); !e.IsDir() && name[0] != '.' && !strings.HasSuffix(name, "~") {
@@ -127,14 +80,14 @@ func (h *host) whitelistFiles() []string {
 
 // eachLine hands on the entries of a file, in which # begins a comment.
 func eachLine(path string, each func(text, place string)) error {
-	file, err := plainfile.Open(path)
+	file, err := state.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	lines := bufio.NewScanner(file)
 	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
+		text, _, _ := strings.Cut(strings.TrimPrefix(lines.Text(), "\ufeff"), "#")
 		if text = strings.TrimSpace(text); text != "" {
 			each(text, fmt.Sprintf("%s:%d", path, n))
 		}
@@ -143,7 +96,7 @@ func eachLine(path string, each func(text, place string)) error {
 }
 
 // confEntry looks at one entry of ossec.conf, which OSSEC reads by rules of its own.
-func (h *host) confEntry(e entry, dead map[string]error) []Finding {
+func (h whiteList) confEntry(e entry, dead map[string]error) []Finding {
 	place := h.conf.at(e.line)
 	if e.text == "" {
 		return []Finding{warn("write an address there, or take it out", "%s: an empty <%s>", place, e.name)}
@@ -153,18 +106,23 @@ func (h *host) confEntry(e entry, dead map[string]error) []Finding {
 	mend := fmt.Sprintf("write in %s, one to each <%s>: %s", place, e.name, some(networks))
 	switch {
 	case strings.HasPrefix(e.text, "!"):
-		return []Finding{warn("take it out, and list what is not to be blocked only", "%s: the entry %s: neither OSSEC nor this suite knows exceptions with !", place, quote(e.text))}
+		return []Finding{warn("take it out, and list what is not to be blocked only",
+			"%s: the entry %s: neither OSSEC nor this suite knows exceptions with !", place, quote(e.text))}
 	case err != nil && len(networks) > 0:
-		return []Finding{fault(mend, "%s: the entry %s is ignored, by OSSEC and by this suite", place, quote(e.text))}
+		return []Finding{fault(mend, "%s: the entry %s is ignored, by OSSEC and by this suite", place,
+			quote(e.text))}
 	case err != nil:
-		return []Finding{fault("write an address or a network such as 10.0.0.0/8 there", "%s: %v", place, err)}
+		return []Finding{fault("write an address or a network such as 10.0.0.0/8 there", "%s: %v", place,
+			err)}
 	}
 	found := append(wide(e.text, place), named{names, place}.nobody(dead)...)
 	switch {
 	case h.conf.agent():
 		return found // there only this suite reads it
 	case !e.global:
-		return append(found, warn("move it into <global>", "%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place, quote(e.text)))
+		return append(found, warn("move it into <global>",
+			"%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place,
+			quote(e.text)))
 	case ossecReads(e.text), asInstalled(e.text):
 		return found
 	case slices.ContainsFunc(names, func(name string) bool { return dead[name] != nil }):
@@ -172,7 +130,9 @@ func (h *host) confEntry(e entry, dead map[string]error) []Finding {
 	case len(names) > 0:
 		mend = "write its addresses there"
 	}
-	return append(found, warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; the responses of this suite honour it", place, quote(e.text)))
+	return append(found,
+		warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; the responses of this suite honour it",
+			place, quote(e.text)))
 }
 
 // unanchor takes away what may stand around a sound entry: ^ and $, and backslashes.
@@ -258,7 +218,7 @@ const (
 	wideBits6 = 16
 )
 
-// wide tells an entry that covers everything, or very much.
+// wide reports an entry that covers everything, or very much.
 func wide(text, place string) []Finding {
 	networks, _ := plain(text)
 	for _, network := range networks {
@@ -266,29 +226,31 @@ func wide(text, place string) []Finding {
 		switch {
 		case err != nil:
 		case p.Bits() == 0:
-			return []Finding{fault("take it out", "%s: the entry %s covers every address: nothing is ever blocked", place, quote(text))}
+			return []Finding{fault("take it out",
+				"%s: the entry %s covers every address: nothing is ever blocked", place, quote(text))}
 		case p.Addr().Is4() && p.Bits() < wideBits4, p.Addr().Is6() && p.Bits() < wideBits6:
-			return []Finding{warn("list the networks that are meant", "%s: the entry %s covers a large part of all addresses", place, quote(text))}
+			return []Finding{warn("list the networks that are meant",
+				"%s: the entry %s covers a large part of all addresses", place, quote(text))}
 		}
 	}
 	return nil
 }
 
-// ownAddresses looks whether the host could block itself.
-func (h *host) ownAddresses(ctx context.Context) []Finding {
+// ownAddresses checks whether the host could block itself.
+func (h whiteList) ownAddresses(ctx context.Context) []Finding {
 	own, err := h.addresses()
 	if err != nil {
 		return []Finding{fault("try again", "reading the host's own addresses: %v", err)}
 	}
-	list, err := neverblock.List(h.Home, h.subject.Config.Whitelist, h.Resolver)
-	var found []Finding
+	list, err := neverblock.List(h.Home, h.Settings.Whitelist, h.Now())
+	var found findings
 	if err != nil && !errors.Is(err, os.ErrNotExist) && !h.conf.unread {
-		found = append(found, fault("see ossec.conf above", "%v", err))
+		found.fault("see ossec.conf above", "%v", err)
 	}
 	for _, addr := range own {
-		if _, covered := list.Match(ctx, addr); !covered {
-			found = append(found, warn("set own_addresses = true in [whitelist] of "+h.Home.Settings(),
-				"%s, an address of this host, is not covered by the whitelist: an alert that names it cuts the host off from itself", addr))
+		if _, covered := list.Match(addr); !covered {
+			found.warn("set own_addresses = true in [whitelist] of "+h.Home.Settings(),
+				"%s, an address of this host, is not covered by the whitelist: an alert that names it cuts the host off from itself", addr)
 		}
 	}
 	return orOK(found, "%s, all covered by the whitelist", count(len(own), "address"))

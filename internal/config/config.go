@@ -1,7 +1,7 @@
 // Package config reads active-response.toml, the suite's own configuration. All that
 // can be set has a default here and nowhere else, and everything works without the
-// file. A fault in it (an unknown key, a value of the wrong kind) is told with its
-// place and all others with it; what is sound still counts, because a response must
+// file. A fault in it (an unknown key, a value of the wrong kind) is reported with its
+// place, together with all others; what is sound still counts, because a response must
 // not lose its whitelist to a typing error elsewhere in the file.
 package config
 
@@ -15,7 +15,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Config is the whole file. Each table is one field.
@@ -34,7 +34,7 @@ type Config struct {
 type Whitelist struct {
 	Entries        []string `toml:"entries"`
 	Files          []string `toml:"files"`           // beside etc/whitelist.d/*
-	ResolveTimeout Duration `toml:"resolve_timeout"` // for all host names of one response together
+	ResolveTimeout Duration `toml:"resolve_timeout"` // for all host names together
 	ResolveNames   bool     `toml:"resolve_names"`
 
 	Loopback     bool `toml:"loopback"`
@@ -44,6 +44,11 @@ type Whitelist struct {
 	OwnAddresses bool `toml:"own_addresses"`
 	Gateways     bool `toml:"gateways"`
 	DNSServers   bool `toml:"dns_servers"`
+	DHCPServers  bool `toml:"dhcp_servers"`
+	Manager      bool `toml:"manager"` // of an agent, as ossec.conf names it
+	Metadata     bool `toml:"metadata"`
+	Translated   bool `toml:"translated"`    // NAT64 and 6to4 forms of IPv4 addresses on the list
+	AdminSession bool `toml:"admin_session"` // that a block by hand is typed in
 }
 
 // Wazuh is how Wazuh's daemons are talked to.
@@ -70,7 +75,7 @@ type Log struct {
 // Firewall is what firewall-drop does.
 type Firewall struct {
 	// Backend is what blocks: iptables (a rule an address), ipset, nftables (a table of its
-	// own), or auto: rules for the first MaxRules addresses, the set for all when there are more,
+	// own), or auto: rules for the first MaxRules addresses, the set for later ones,
 	// nftables where iptables is not installed.
 	Backend      string `toml:"backend"`
 	MaxRules     int    `toml:"max_rules"`
@@ -83,7 +88,7 @@ type Firewall struct {
 
 func defaultFirewall() Firewall {
 	return Firewall{
-		Backend: "auto", MaxRules: 512, MaxAddresses: 1_000_000,
+		Backend: "auto", MaxRules: 32, MaxAddresses: 1_000_000,
 		Target: "DROP", Forward: "auto", Timeout: Duration{20 * time.Second},
 	}
 }
@@ -94,7 +99,8 @@ func (f *Firewall) check() []fault {
 	def := defaultFirewall()
 	within := func(key string, value *int, fallback, least, most int) {
 		if *value < least || *value > most {
-			faults = append(faults, fault{"firewall", key, fmt.Errorf("%d is not from %d to %d", *value, least, most)})
+			faults = append(faults, fault{"firewall", key,
+				fmt.Errorf("%d is not from %d to %d", *value, least, most)})
 			*value = fallback
 		}
 	}
@@ -121,9 +127,10 @@ type RouteNull struct {
 func Default() Config {
 	return Config{
 		Whitelist: Whitelist{
-			ResolveTimeout: Duration{500 * time.Millisecond}, ResolveNames: true,
+			ResolveTimeout: Duration{2 * time.Second}, ResolveNames: true,
 			Loopback: true, Unspecified: true, Multicast: true, Broadcast: true,
-			OwnAddresses: true, Gateways: true, DNSServers: true,
+			OwnAddresses: true, Gateways: true, DNSServers: true, DHCPServers: true,
+			Manager: true, Metadata: true, Translated: true, AdminSession: true,
 		},
 		Wazuh:     Wazuh{ReplyTimeout: Duration{10 * time.Second}},
 		Lease:     Lease{LockTimeout: Duration{10 * time.Second}},
@@ -145,7 +152,8 @@ func (c *Config) check() []fault {
 				return
 			}
 		}
-		faults = append(faults, fault{table, key, fmt.Errorf("%q is not one of %s", *value, strings.Join(choices, ", "))})
+		faults = append(faults, fault{table, key,
+			fmt.Errorf("%q is not one of %s", *value, strings.Join(choices, ", "))})
 		*value = fallback
 	}
 	positive := func(table, key string, value *Duration, fallback Duration) {
@@ -155,10 +163,12 @@ func (c *Config) check() []fault {
 		}
 	}
 	faults = append(faults, c.Firewall.check()...)
-	choice("firewall", "backend", &c.Firewall.Backend, def.Firewall.Backend, "auto", "iptables", "ipset", "nftables")
+	choice("firewall", "backend", &c.Firewall.Backend, def.Firewall.Backend, "auto",
+		"iptables", "ipset", "nftables")
 	choice("firewall", "target", &c.Firewall.Target, def.Firewall.Target, "DROP", "REJECT")
 	choice("firewall", "forward", &c.Firewall.Forward, def.Firewall.Forward, "auto", "always", "never")
-	choice("route_null", "type", &c.RouteNull.Type, def.RouteNull.Type, "blackhole", "unreachable", "prohibit")
+	choice("route_null", "type", &c.RouteNull.Type, def.RouteNull.Type, "blackhole",
+		"unreachable", "prohibit")
 	positive("firewall", "timeout", &c.Firewall.Timeout, def.Firewall.Timeout)
 	positive("wazuh", "reply_timeout", &c.Wazuh.ReplyTimeout, def.Wazuh.ReplyTimeout)
 	positive("lease", "lock_timeout", &c.Lease.LockTimeout, def.Lease.LockTimeout)
@@ -166,10 +176,12 @@ func (c *Config) check() []fault {
 	mailFaults := c.Mail.check(choice, positive)
 	faults = append(faults, mailFaults...)
 	if !strings.HasPrefix(c.HostDeny.File, "/") {
-		faults = append(faults, fault{"host_deny", "file", fmt.Errorf("%q is no absolute path", c.HostDeny.File)})
+		faults = append(faults, fault{"host_deny", "file",
+			fmt.Errorf("%q is no absolute path", c.HostDeny.File)})
 		c.HostDeny.File = def.HostDeny.File
 	}
-	if d := c.HostDeny.Daemons; d == "" || strings.ContainsAny(d, ":#\\\"\x00\n\r") || strings.TrimSpace(d) != d {
+	if d := c.HostDeny.Daemons; d == "" || strings.ContainsAny(d, ":#\\\"\x00\n\r") ||
+		strings.TrimSpace(d) != d {
 		faults = append(faults, fault{"host_deny", "daemons", fmt.Errorf("%q is no daemon list", d)})
 		c.HostDeny.Daemons = def.HostDeny.Daemons
 	}
@@ -194,7 +206,7 @@ const maxFile = 1 << 20
 // then holds what was sound. A missing file is no error.
 func Load(path string) (Config, error) {
 	c := Default()
-	data, err := plainfile.Read(path, maxFile)
+	data, err := state.Read(path, maxFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil
 	}
@@ -217,7 +229,8 @@ func parse(path, data string, c Config) (Config, error) {
 	all := []error{err}
 	for _, f := range faults {
 		name := strings.TrimPrefix(f.table+"."+f.key, ".")
-		all = append(all, fmt.Errorf("%s:%d: %s: %w", path, lineOf(data, f.table, f.key), strings.TrimSuffix(name, "."), f.err))
+		all = append(all, fmt.Errorf("%s:%d: %s: %w", path, lineOf(data, f.table, f.key),
+			strings.TrimSuffix(name, "."), f.err))
 	}
 	return c, errors.Join(all...)
 }
@@ -254,7 +267,8 @@ func decodeTables(meta toml.MetaData, tables map[string]toml.Primitive, c *Confi
 	}
 	for _, key := range meta.Undecoded() {
 		if len(key) > 2 {
-			faults = append(faults, fault{key[0], key[1], fmt.Errorf("unknown key %q in it", key[len(key)-1])})
+			faults = append(faults, fault{key[0], key[1],
+				fmt.Errorf("unknown key %q in it", key[len(key)-1])})
 		}
 	}
 	return faults
@@ -265,7 +279,8 @@ func ordered(meta toml.MetaData, under []string) []string {
 	var names []string
 	seen := map[string]bool{}
 	for _, key := range meta.Keys() {
-		if len(key) > len(under) && strings.Join(key[:len(under)], "\x00") == strings.Join(under, "\x00") && !seen[key[len(under)]] {
+		if len(key) > len(under) && strings.Join(key[:len(under)], "\x00") == strings.Join(under, "\x00") &&
+			!seen[key[len(under)]] {
 			seen[key[len(under)]] = true
 			names = append(names, key[len(under)])
 		}
@@ -284,7 +299,8 @@ func fields(v reflect.Value) map[string]reflect.Value {
 
 func kindError(err error, want reflect.Type) error {
 	name := map[reflect.Kind]string{
-		reflect.String: "a text in quotes", reflect.Bool: "true or false", reflect.Slice: "a list in square brackets", reflect.Int: "a whole number",
+		reflect.String: "a text in quotes", reflect.Bool: "true or false",
+		reflect.Slice: "a list in square brackets", reflect.Int: "a whole number",
 	}[want.Kind()]
 	if name == "" || want == reflect.TypeFor[Duration]() {
 		return err

@@ -83,7 +83,7 @@ max_addresses = 0
 			t.Errorf("faults lack %q in:\n%v", want, err)
 		}
 	}
-	if len(c.Whitelist.Entries) != 1 || !c.Whitelist.Loopback || c.Firewall.Target != "DROP" || c.Firewall.MaxRules != 512 {
+	if len(c.Whitelist.Entries) != 1 || !c.Whitelist.Loopback || c.Firewall.Target != "DROP" || c.Firewall.MaxRules != 32 {
 		t.Errorf("sound values and defaults do not hold: %+v", c)
 	}
 }

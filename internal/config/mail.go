@@ -1,27 +1,30 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"net/mail"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Mail is how email-notification sends. A value that is not set is ossec.conf's.
+// Mail is how email-notification sends. A value that is not set is ossec.conf's. Mail
+// addresses are not checked here: only who sends needs that, and the code for it.
 type Mail struct {
-	To       []string `toml:"to"`
-	From     string   `toml:"from"`
-	ReplyTo  string   `toml:"reply_to"`
-	IDSName  string   `toml:"ids_name"`    // header X-IDS-OSSEC
-	Server   string   `toml:"smtp_server"` // host name, address, or absolute path of a sendmail program and its arguments
-	Port     int      `toml:"smtp_port"`   // 0: 465 for tls = "implicit", 587 with a user, else 25
-	User     string   `toml:"smtp_user"`
-	Password string   `toml:"password_file"` // holds the password; mode 0600
-	Auth     string   `toml:"auth"`          // auto, or the one mechanism to use
-	TLS      string   `toml:"tls"`           // auto, starttls, implicit, none
-	Verify   string   `toml:"tls_verify"`    // "", yes, no
-	CAFile   string   `toml:"ca_file"`       // trusted beside the system's own
-	HELO     string   `toml:"helo"`
+	To      []string `toml:"to"`
+	From    string   `toml:"from"`
+	ReplyTo string   `toml:"reply_to"`
+	IDSName string   `toml:"ids_name"` // header X-IDS-OSSEC
+	// host name, address, or path of a sendmail program and its arguments
+	Server   string `toml:"smtp_server"`
+	Port     int    `toml:"smtp_port"` // 0: 465 for tls = "implicit", 587 with a user, else 25
+	User     string `toml:"smtp_user"`
+	Password string `toml:"password_file"` // holds the password; mode 0600
+	Auth     string `toml:"auth"`          // auto, or the one mechanism to use
+	TLS      string `toml:"tls"`           // auto, starttls, implicit, none
+	Verify   string `toml:"tls_verify"`    // "", yes, no
+	CAFile   string `toml:"ca_file"`       // trusted beside the system's own
+	HELO     string `toml:"helo"`
 
 	MaxPerHour int         `toml:"max_per_hour"` // 0: ossec.conf's email_maxperhour
 	Coalesce   Duration    `toml:"coalesce"`     // at most one mail on one address in this time
@@ -37,11 +40,11 @@ type Mail struct {
 
 	Timeout Duration `toml:"timeout"` // of one step of the dialogue with the server
 	// Linger is how long the deliverer waits for what falls due next before it leaves
-	// the rest to `flush`.
+	// the rest to `ossec-ar maintain`.
 	Linger Duration `toml:"linger"`
 }
 
-// MailRoute sends some notifications to others too. What it does not name it does not
+// MailRoute sends some notices to others too. What it does not name it does not
 // ask for; what it names must all be so.
 type MailRoute struct {
 	To     []string `toml:"to"`
@@ -63,7 +66,10 @@ func defaultMail() Mail {
 var MailAuths = []string{"auto", "none", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"}
 
 // check returns what is wrong and puts the default, or nothing, in its place.
-func (m *Mail) check(choice func(table, key string, value *string, fallback string, choices ...string), positive func(table, key string, value *Duration, fallback Duration)) []fault {
+func (m *Mail) check(
+	choice func(table, key string, value *string, fallback string, choices ...string),
+	positive func(table, key string, value *Duration, fallback Duration),
+) []fault {
 	var faults []fault
 	wrong := func(key, format string, args ...any) {
 		faults = append(faults, fault{"mail", key, fmt.Errorf(format, args...)})
@@ -91,18 +97,12 @@ func (m *Mail) check(choice func(table, key string, value *string, fallback stri
 		wrong("max_per_hour", "%d is less than zero", m.MaxPerHour)
 		m.MaxPerHour = 0
 	}
-	m.To = goodAddresses(m.To, func(err error) { wrong("to", "%w", err) })
-	m.From = goodAddress(m.From, func(err error) { wrong("from", "%w", err) })
-	m.ReplyTo = goodAddress(m.ReplyTo, func(err error) { wrong("reply_to", "%w", err) })
-	var routes []MailRoute
 	for i, r := range m.Routes {
-		if r.To = goodAddresses(r.To, func(err error) { wrong("route", "number %d: to: %w", i+1, err) }); len(r.To) == 0 {
+		if len(r.To) == 0 {
 			wrong("route", "number %d: to: no recipient", i+1)
-			continue
 		}
-		routes = append(routes, r)
 	}
-	m.Routes = routes
+	m.Routes = slices.DeleteFunc(m.Routes, func(r MailRoute) bool { return len(r.To) == 0 })
 	absolute := func(key string, path *string) {
 		if *path != "" && !strings.HasPrefix(*path, "/") {
 			wrong(key, "%q is no absolute path", *path)
@@ -117,50 +117,58 @@ func (m *Mail) check(choice func(table, key string, value *string, fallback stri
 	return faults
 }
 
-func goodAddresses(list []string, bad func(error)) []string {
-	var good []string
-	for _, text := range list {
-		if text = goodAddress(text, bad); text != "" {
-			good = append(good, text)
-		}
+// ErrMailUnset says that it is not known to whom, or by which server, mail goes.
+var ErrMailUnset = errors.New("mail is not set up")
+
+// MailUnset returns what is missing for mail to go anywhere, ErrMailUnset among it, or nil.
+func MailUnset(server string, recipients int) error {
+	switch {
+	case server == "" && recipients == 0:
+		return fmt.Errorf("%w: neither a recipient nor a mail server", ErrMailUnset)
+	case server == "":
+		return fmt.Errorf("%w: no mail server", ErrMailUnset)
+	case recipients == 0:
+		return fmt.Errorf("%w: no recipient", ErrMailUnset)
 	}
-	return good
+	return nil
 }
 
-// goodAddress returns text if it is "" or a mail address, with or without a name.
-func goodAddress(text string, bad func(error)) string {
-	if text == "" {
+// Recipients returns who gets a notice about that rule, each once and in order. Addresses
+// are those of To and Routes, unchanged.
+func (m *Mail) Recipients(ruleID string, level int, groups []string) []string {
+	var to []string
+	general := true
+	for _, r := range m.Routes {
+		inGroup := slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(groups, g) })
+		if level < r.Level || len(r.Rules) > 0 && !slices.Contains(r.Rules, ruleID) ||
+			len(r.Groups) > 0 && !inGroup {
+			continue
+		}
+		to = append(to, r.To...)
+		general = general && !r.Only
+	}
+	if general {
+		to = append(to, m.To...)
+	}
+	slices.Sort(to)
+	return slices.Compact(to)
+}
+
+// General returns who gets mail that is about no rule, as Recipients does. Without anybody the error
+// is ErrMailUnset.
+func (m *Mail) General() ([]string, error) {
+	to := m.Recipients("", 0, nil)
+	if len(to) == 0 {
+		return nil, fmt.Errorf("%w: all recipients are those of single rules, groups or levels", ErrMailUnset)
+	}
+	return to, nil
+}
+
+// MailHint returns advice on an error about mail that is not set up, "" for others.
+func MailHint(err error) string {
+	if !errors.Is(err, ErrMailUnset) {
 		return ""
 	}
-	if _, err := MailAddress(text); err != nil {
-		bad(err)
-		return ""
-	}
-	return text
-}
-
-// MailAddress reads one mail address. It is stricter than net/mail: what could be taken
-// for an option, or for more than one line, by a mail program is refused.
-func MailAddress(text string) (*mail.Address, error) {
-	a, err := mail.ParseAddress(text)
-	if err != nil {
-		return nil, fmt.Errorf("%q is no mail address: %w", clipText(text), err)
-	}
-	for _, c := range a.Address {
-		if c <= ' ' || c == 0x7f || strings.ContainsRune(`"<>,;|`, c) {
-			return nil, fmt.Errorf("%q is no mail address that can be used: %q in it", clipText(text), c)
-		}
-	}
-	if strings.HasPrefix(a.Address, "-") {
-		return nil, fmt.Errorf("%q is no mail address that can be used: it begins with '-'", clipText(text))
-	}
-	return a, nil
-}
-
-func clipText(s string) string {
-	const most = 80
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
+	return "set <email_to> and <smtp_server> in <global> of etc/ossec.conf, or to and smtp_server in [mail] of " +
+		"etc/active-response.toml; then try `ossec-ar mail test`"
 }

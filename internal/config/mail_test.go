@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -30,8 +31,6 @@ only = true
 
 func TestMailFaults(t *testing.T) {
 	c, path, err := load(t, `[mail]
-to = ["ok@example.org", "no address", "-oQ/tmp@example.org"]
-from = "a@example.org, b@example.org"
 auth = "ntlm"
 smtp_port = 70000
 password_file = "secret"
@@ -45,13 +44,10 @@ colour = "red"
 		t.Fatal("want faults")
 	}
 	for _, want := range []string{
-		path + `:2: mail.to: "no address" is no mail address`,
-		path + `:2: mail.to: "-oQ/tmp@example.org" is no mail address that can be used: it begins with '-'`,
-		path + `:3: mail.from: `,
-		path + `:4: mail.auth: "ntlm" is not one of auto, none`,
-		path + `:5: mail.smtp_port: 70000 is no port number`,
-		path + `:6: mail.password_file: "secret" is no absolute path`,
-		path + `:7: mail.linger: "-1s" is less than zero`,
+		path + `:2: mail.auth: "ntlm" is not one of auto, none`,
+		path + `:3: mail.smtp_port: 70000 is no port number`,
+		path + `:4: mail.password_file: "secret" is no absolute path`,
+		path + `:5: mail.linger: "-1s" is less than zero`,
 		`mail.route: number 1: to: no recipient`,
 		`unknown key "colour"`,
 	} {
@@ -59,19 +55,35 @@ colour = "red"
 			t.Errorf("faults lack %q in:\n%v", want, err)
 		}
 	}
-	if len(c.Mail.To) != 1 || c.Mail.From != "" || c.Mail.Auth != "auto" || len(c.Mail.Routes) != 0 {
+	if c.Mail.Auth != "auto" || len(c.Mail.Routes) != 0 {
 		t.Errorf("what is sound does not hold: %+v", c.Mail)
 	}
 }
 
-func FuzzMailAddress(f *testing.F) {
-	f.Add("Ops <ops@example.org>")
-	f.Add("\"a b\"@example.org")
-	f.Add("-x@example.org\r\nBcc: y@example.org")
-	f.Fuzz(func(t *testing.T, text string) {
-		a, err := MailAddress(text)
-		if err == nil && (strings.ContainsAny(a.Address, " \r\n<>\x00") || a.Address[0] == '-') {
-			t.Errorf("%q gives %q", text, a.Address)
+func TestRecipients(t *testing.T) {
+	m := Mail{To: []string{"ops@example.org"}, Routes: []MailRoute{
+		{To: []string{"boss@example.org"}, Level: 12},
+		{To: []string{"web@example.org"}, Rules: []string{"31151"}, Only: true},
+		{To: []string{"ssh@example.org", "ops@example.org"}, Groups: []string{"sshd"}, Level: 5},
+	}}
+	for _, r := range []struct {
+		rule   string
+		level  int
+		groups []string
+		want   string
+	}{
+		{"5712", 10, nil, "ops@example.org"},
+		{"5712", 12, nil, "boss@example.org,ops@example.org"},
+		{"31151", 13, nil, "boss@example.org,web@example.org"},
+		{"5712", 10, []string{"syslog", "sshd"}, "ops@example.org,ssh@example.org"},
+		{"5712", 4, []string{"sshd"}, "ops@example.org"},
+	} {
+		if got := strings.Join(m.Recipients(r.rule, r.level, r.groups), ","); got != r.want {
+			t.Errorf("rule %s level %d %s: %s, want %s", r.rule, r.level, r.groups, got, r.want)
 		}
-	})
+	}
+	m.To = nil
+	if to, err := m.General(); !errors.Is(err, ErrMailUnset) || MailHint(err) == "" {
+		t.Errorf("%q, %v", to, err)
+	}
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -9,16 +11,22 @@ import (
 
 // unknown says that a name means nothing, and which one may have been meant.
 func unknown(kind, name string, known map[string]reflect.Value) error {
+	nearest := Nearest(name, maps.Keys(known))
+	if nearest == "" {
+		return fmt.Errorf("unknown %s", kind)
+	}
+	return fmt.Errorf("unknown %s; did you mean %q?", kind, nearest)
+}
+
+// Nearest returns the known name that was most likely meant, "" when none is like it.
+func Nearest(name string, known iter.Seq[string]) string {
 	nearest, best := "", max(2, len(name)/3)+1
 	for candidate := range known {
 		if d := distance(name, candidate); d < best || d == best && candidate < nearest {
 			nearest, best = candidate, d
 		}
 	}
-	if nearest == "" {
-		return fmt.Errorf("unknown %s", kind)
-	}
-	return fmt.Errorf("unknown %s; did you mean %q?", kind, nearest)
+	return nearest
 }
 
 // distance counts the insertions, deletions and changes that make b of a (Levenshtein).
@@ -59,7 +67,8 @@ func lineOf(data, table, key string) int {
 			continue
 		}
 		name, _, ok := strings.Cut(line, "=")
-		if name = strings.TrimSpace(name); ok && (current == table && name == key || current == "" && name == table+"."+key) {
+		if name = strings.TrimSpace(name); ok &&
+			(current == table && name == key || current == "" && name == table+"."+key) {
 			return n
 		}
 	}

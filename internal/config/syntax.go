@@ -8,9 +8,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// decode reads what is TOML in data. Statements that are not are told, by their lines, and
-// passed over: so no setting is lost to an error in another one. It returns what was read.
-func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primitive, read string, err error) {
+// decode reads what is TOML in data. Statements that are not are skipped and reported with their
+// lines, so that no setting is lost to an error in another one. It returns what was read.
+func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primitive,
+	read string, err error) {
 	meta, err = toml.Decode(data, &tables)
 	if err == nil {
 		return meta, tables, data, nil
@@ -22,18 +23,19 @@ func decode(path, data string) (meta toml.MetaData, tables map[string]toml.Primi
 		if meta, err = toml.Decode(read, &tables); err == nil {
 			return meta, tables, read, errors.Join(s.faults...)
 		}
-		s.drop(s.tell(0, read, err)) // something is there twice
+		s.drop(s.note(0, read, err)) // something is there twice
 	}
-	return toml.MetaData{}, nil, "", errors.Join(append(s.faults, fmt.Errorf("%s: too much of it is wrong: nothing in it counts", path))...)
+	return toml.MetaData{}, nil, "", errors.Join(append(s.faults,
+		fmt.Errorf("%s: too much of it is wrong: nothing in it counts", path))...)
 }
 
-// maxBroken is how many statements are passed over, less one.
+// maxBroken is how many statements are skipped, less one.
 const maxBroken = 20
 
 // statements is a file that is looked through piece by piece.
 type statements struct {
 	path   string
-	lines  []string // with their ends; those that are passed over are empty but for these
+	lines  []string // with their ends; those that are skipped are empty but for these
 	faults []error
 }
 
@@ -41,21 +43,22 @@ func beginsSetting(line string) bool { return isNameBefore(line, "=") }
 
 func beginsTable(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "[") }
 
-// meantAsTable tells whether only the bracket at the beginning is missing.
+// meantAsTable reports whether only the bracket at the beginning is missing.
 func meantAsTable(line string) bool { return isNameBefore(line, "]") }
 
 func isNameBefore(line, sign string) bool {
 	name, _, ok := strings.Cut(line, sign)
 	name = strings.TrimSpace(name)
-	return ok && name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
+	return ok && name != "" && strings.Trim(name,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
 }
 
-// dropBroken passes over each statement that is no TOML by itself.
+// dropBroken skips each statement that is no TOML by itself.
 func (s *statements) dropBroken() {
 	for from := 0; from < len(s.lines) && len(s.faults) < maxBroken; {
 		to := s.end(from)
 		if text, err := s.check(from, to); err != nil {
-			at := s.tell(from, text, err)
+			at := s.note(from, text, err)
 			if _, err := s.check(from, at); err != nil {
 				at = from
 			}
@@ -82,7 +85,7 @@ func (s *statements) end(line int) int {
 	return line
 }
 
-// drop passes over the rest of a statement. If that was to be the head of a table, the
+// drop skips the rest of a statement. If that was to be the head of a table, the
 // settings under it are not given to the table before: they go, too.
 func (s *statements) drop(from int) {
 	to := s.end(from)
@@ -96,12 +99,13 @@ func (s *statements) drop(from int) {
 	}
 }
 
-// tell notes what is wrong with a text, whose first line is that one, and returns in which.
-func (s *statements) tell(from int, text string, err error) int {
+// note records the error in a text that begins at line from, and returns the line of the error.
+func (s *statements) note(from int, text string, err error) int {
 	at, message := from, err.Error()
 	if fault := (toml.ParseError{}); errors.As(err, &fault) {
 		// Its Line is the next one where a line ends too early.
-		at, message = from+strings.Count(text[:max(0, min(fault.Position.Start, len(text)))], "\n"), fault.Message
+		at, message = from+strings.Count(text[:max(0, min(fault.Position.Start, len(text)))], "\n"),
+			fault.Message
 	}
 	at = min(at, len(s.lines)-1)
 	s.faults = append(s.faults, fmt.Errorf("%s:%d: %s", s.path, at+1, message))

@@ -1,5 +1,5 @@
 // Package crontab reads the lines of cron's tables, crontab(5), and judges the times in
-// them. When a job is due next it does not tell.
+// them. It does not compute when a job is due next.
 package crontab
 
 import (
@@ -54,7 +54,8 @@ func cut(line string) (word, rest string) {
 }
 
 // words stand in the place of the five fields.
-var words = []string{"@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
+var words = []string{"@reboot", "@yearly", "@annually", "@monthly", "@weekly",
+	"@daily", "@midnight", "@hourly"}
 
 // field is what one of the five fields can hold.
 type field struct {
@@ -67,7 +68,8 @@ var fields = [...]field{
 	{"minute", 0, 59, nil},
 	{"hour", 0, 23, nil},
 	{"day of the month", 1, 31, nil},
-	{"month", 1, 12, []string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}},
+	{"month", 1, 12, []string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug",
+		"sep", "oct", "nov", "dec"}},
 	{"day of the week", 0, 7, []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}},
 }
 
@@ -94,7 +96,8 @@ func Check(when string) error {
 		}
 	}
 	// With a day of the week beside it, it is enough that either fits.
-	if days, weekdays := given[2], given[4]; !strings.HasPrefix(days, "*") && !strings.HasPrefix(weekdays, "*") {
+	if days, weekdays := given[2], given[4]; !strings.HasPrefix(days, "*") &&
+		!strings.HasPrefix(weekdays, "*") {
 		return nil
 	}
 	longest := [...]int{31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}

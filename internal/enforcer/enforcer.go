@@ -1,86 +1,111 @@
-// Package enforcer is the seam between the one flow of a blocking response
-// (internal/respond) and what carries a block out: packet filter rules,
-// hosts.deny lines, blackhole routes. It holds the contract that all of them
-// keep and nothing that touches a host. The same contract as a test, which the
-// fakes and the kernel both pass, is in enforcertest.
+// Package enforcer is the seam between what is wanted (leases) and what carries it out:
+// packet filter rules, hosts.deny lines, blackhole routes. It holds the contract that all
+// enforcers keep and nothing that touches a host. The same contract as a test, which the
+// fake and the kernel both pass, is in enforcertest.
 package enforcer
 
 import (
 	"context"
 	"errors"
 	"net/netip"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
 )
 
 // ErrFull says that no further address fits where the blocks live.
 var ErrFull = errors.New("the set of blocked addresses is full")
 
-// Enforcer puts blocks in force and lifts them. An address is valid, unmapped
-// and without a zone. Every method is safe beside other processes that do the
-// same, and bounded in time by its context.
-type Enforcer interface {
-	// Block returns nil only when addr is blocked. It makes again what it rests
-	// on (chain, jump, file) when that is gone, and adds nothing when addr is
-	// already blocked. fresh is a promise by the caller that nothing blocks addr
-	// yet, so that an enforcer for which looking is dear need not look.
-	Block(ctx context.Context, addr netip.Addr, fresh bool) (Outcome, error)
+// Kind is one way to block, as a response and ossec-ar make it.
+type Kind struct {
+	Name    string // of the response: "firewall-drop"
+	Summary string // one line for people
+	// InFile reports that the blocks live in a file, which outlives a reboot and in which the
+	// administrator may have entries of his own that look the same.
+	InFile bool
+	// New makes the enforcer. It runs and changes nothing. stateDir is the folder for lock
+	// files, "" when there is none that can be used.
+	New func(settings config.Config, stateDir string) (Enforcer, error)
+	// Hint returns advice on an error for a person, "" for none; nil has none.
+	Hint func(error) string
+	// Effect reports whether blocks have an effect on the host below root ("/"), and says by what,
+	// or what to use instead; nil always has. It may take a while, so only ossec-ar sets it.
+	Effect func(root string) (works bool, text string)
+}
 
-	// Unblock returns nil only when nothing of this enforcer blocks addr any
-	// more. That nothing did is no error.
+// Known is what the leases say before a Block. It spares the enforcer questions to the kernel.
+type Known struct {
+	// Leased reports that the address was leased before, so it may be blocked already.
+	// When it is false, nothing of this enforcer blocks the address, as far as anybody knows.
+	Leased bool
+	// Others is how many other addresses of the same family are leased.
+	Others int
+}
+
+// Unknown is what is known when the leases cannot be read: nothing.
+var Unknown = Known{Leased: true}
+
+// Enforcer puts blocks in force and lifts them. An address is valid, unmapped and without a
+// zone. Every method is safe beside other processes that do the same, and bounded in time by
+// its context. Block, Unblock, BlockAll, UnblockAll are idempotent.
+type Enforcer interface {
+	// Block returns nil only when addr is blocked. It makes the place that blocks live in
+	// (chain and jump, set, table, file) when that is missing, and reports so: then other
+	// blocks may be missing, too.
+	Block(ctx context.Context, addr netip.Addr, known Known) (Outcome, error)
+
+	// Unblock returns nil only when nothing of this enforcer blocks addr any more, also when
+	// nothing did.
 	Unblock(ctx context.Context, addr netip.Addr) error
 
-	// BlockAll is Block for many, in few transactions: it returns nil only when all
-	// addrs are blocked. What is blocked already counts as done and is not blocked
-	// twice. When it fails, some may be blocked. progress, which may be nil, is told
-	// now and then how many are done, and at the end that all are.
-	BlockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error
+	// BlockAll is Block for many, in few transactions. It returns nil only when all addrs are
+	// blocked, and blocks none twice. When it fails, some may be blocked.
+	BlockAll(ctx context.Context, addrs []netip.Addr) error
 
 	// UnblockAll is Unblock for many, as BlockAll is Block.
-	UnblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error
+	UnblockAll(ctx context.Context, addrs []netip.Addr) error
 
-	// List returns what is in force now, and what is there and idle, in no set order.
-	List(ctx context.Context) ([]Block, error)
+	// List returns what stands now and what is wrong with its place. It changes nothing. A
+	// place that was never made holds nothing, and nothing is wrong with it.
+	List(ctx context.Context) (Listing, error)
+
+	// Mend makes the place as it should be for blocks that stand: jumps first, set dropped,
+	// what another configuration left moved or removed. It blocks no address that was not. Where
+	// nothing stands it makes nothing. It returns what it changed, a line each.
+	Mend(ctx context.Context) (changes []string, err error)
 
 	// Flush lifts all blocks of this enforcer and nothing else.
 	Flush(ctx context.Context) error
 
-	// Describe says in one line what Block would do, for a dry run.
+	// Describe returns one line that says what Block would do, for a dry run.
 	Describe(addr netip.Addr) string
 }
 
-// Prober is an Enforcer that finds out at once whether one address is blocked. What its blocks
-// live in can be emptied so that Block sees no trace of it: `ip route flush`, `ipset flush`.
-type Prober interface {
-	// Missing tells that addr is surely blocked nowhere. A no may mean that it cannot be
-	// found out, or that this would be dear.
-	Missing(ctx context.Context, addr netip.Addr) bool
-}
-
-// Outcome tells what a successful Block found.
+// Outcome is what a successful Block found.
 type Outcome struct {
-	// Founded is set when this call made the place that the blocks live in, so
-	// that it held none before: from then on the leases know all of them.
-	Founded bool
-	// Remade is set when something that blocks rest on was missing (a chain, a jump, a
-	// rule on a set, a set, a table, a file) and this call made it again: it may have been
-	// flushed or removed, and other blocks with it.
-	Remade bool
-	// Alone is set when this call put the block into a place that stood, and nothing else
-	// is blocked there: if others of its family are leased, somebody flushed them.
-	Alone bool
-	// Notes are what the administrator should hear though the block stands, such
-	// as a file that no installed service reads.
+	// Made reports that this call made the place, or a part of it: all other leased addresses
+	// must be blocked again.
+	Made bool
+	// Already reports that addr was in force before this call, which changed nothing. It is false
+	// where finding that out takes a question more.
+	Already bool
+	// Notes are what the administrator should hear though the block stands.
 	Notes []string
 }
 
-// Block is one address in force, or idle.
+// Listing is what an enforcer holds.
+type Listing struct {
+	Blocks []Block // each address once, in no set order
+	// Faults are what is wrong with the place, a line each, so that Mend is needed: "INPUT
+	// does not jump to OSSEC_AR".
+	Faults []string
+}
+
+// Block is one address that stands.
 type Block struct {
 	Addr netip.Addr
-	// Counted tells whether Packets and Bytes were measured.
+	// Counted reports whether Packets and Bytes were measured.
 	Counted        bool
 	Packets, Bytes uint64
-	// Misplaced tells that it stands where another configuration put it. BlockAll moves it.
-	Misplaced bool
-	// Idle says why it stops nobody though it is there: what it rests on is gone, such as
-	// the jump to its chain. "" when it is in force. Block makes that again.
-	Idle string
+	// Open is why packets come by though it stands, "" when it is in force.
+	Open string
 }

@@ -6,10 +6,10 @@ import (
 )
 
 // Failures are errors of one kind, about many addresses or entries, of which the first few
-// are told. The zero value is none.
+// are kept. The zero value is none.
 type Failures struct {
-	told []error
-	more int
+	first []error
+	more  int
 }
 
 // Add adds an error; nil is none.
@@ -17,8 +17,8 @@ func (f *Failures) Add(err error) {
 	const most = 8
 	switch {
 	case err == nil:
-	case len(f.told) < most:
-		f.told = append(f.told, err)
+	case len(f.first) < most:
+		f.first = append(f.first, err)
 	default:
 		f.more++
 	}
@@ -26,7 +26,7 @@ func (f *Failures) Add(err error) {
 
 // All returns them as one error, nil for none.
 func (f *Failures) All() error {
-	err := errors.Join(f.told...)
+	err := errors.Join(f.first...)
 	if f.more > 0 {
 		err = fmt.Errorf("%w\nand %d more", err, f.more)
 	}

@@ -1,20 +1,19 @@
-// Package firewall drops the packets of an address. There are three ways:
+// Package firewall drops the packets of an address. There are three ways, each a backend:
 //
 //   - rules of iptables and ip6tables, one for each address, in a chain of their own,
 //     OSSEC_AR in the filter table, so that `iptables -L OSSEC_AR -n` shows who is
 //     blocked. INPUT jumps to it, and where the host forwards FORWARD, or DOCKER-USER if
-//     FORWARD leads there.
-//   - the ipsets ossec_ar4 and ossec_ar6, which that chain drops. One costs the same
-//     with 100,000 addresses as with none, for a packet and for who adds another.
+//     FORWARD leads there, ahead of everything that may accept a packet.
+//   - the ipsets ossec_ar4 and ossec_ar6, which that chain drops by one rule. An address
+//     costs the same with 100,000 others as with none, for a packet and for who adds it.
 //   - the table inet ossec_ar in nf_tables, with sets and base chains of its own, for
 //     hosts that have no iptables.
 //
-// By default the first few hundred addresses become rules, and with the first after them
-// all go into the set. A call lifts, lists and flushes what any of the ways left behind, so that the
-// configuration can be changed while blocks stand; BlockAll moves them.
+// By default the first addresses become rules and later ones members of the set. What another
+// configuration left behind is lifted, listed and flushed like all else, and moved by Mend.
 //
-// It never adds a rule to a chain that belongs to somebody else except the jump, and
-// never touches other rules.
+// It never adds a rule to a chain that belongs to somebody else except the jump, never touches
+// other rules, and never writes to a set or table that somebody else gave its name.
 package firewall
 
 import (
@@ -22,26 +21,27 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
 // Chain is the name of the chain that holds the blocks.
 const Chain = "OSSEC_AR"
 
 const (
-	table           = "filter"
-	inputChain      = "INPUT"
-	forwardChain    = "FORWARD"
-	dockerUserChain = "DOCKER-USER" // Docker's own place for the administrator's rules; Docker keeps it first in FORWARD
+	filter       = "filter"
+	inputChain   = "INPUT"
+	forwardChain = "FORWARD"
+	// Docker's own place for the administrator's rules; Docker keeps it first in FORWARD
+	dockerUserChain = "DOCKER-USER"
 )
 
-// The ways to block. Auto is a rule for each of the first MaxRules addresses, and then the
-// set for all of them; nftables where iptables is not installed; rules only where the
-// kernel has no ipset or the iptables is of an unknown make.
+// The backends. Auto is a rule for each of the first MaxRules addresses and the set for later
+// ones; nftables where iptables is not installed; rules only where the kernel has no ipset.
 const (
 	Auto     = "auto"
 	IPTables = "iptables"
@@ -49,11 +49,30 @@ const (
 	NFTables = "nftables"
 )
 
-// backends are the values of Options.Backend.
 var backends = []string{Auto, IPTables, IPSet, NFTables}
 
-// defaultMaxAddresses is that of Options.
-const defaultMaxAddresses = 1_000_000
+// Kind is this package's way to block.
+var Kind = enforcer.Kind{
+	Name:    "firewall-drop",
+	Summary: "drop the packets of attackers with iptables, ipset or nftables",
+	New: func(settings config.Config, stateDir string) (enforcer.Enforcer, error) {
+		c := settings.Firewall
+		opts := Options{
+			Backend: c.Backend, Target: c.Target, Forward: c.Forward, Timeout: c.Timeout.Duration,
+			MaxRules: c.MaxRules, MaxAddresses: c.MaxAddresses,
+		}
+		if stateDir != "" {
+			opts.LockPath = filepath.Join(stateDir, "firewall.lock")
+		}
+		return New(opts)
+	},
+	Hint: func(err error) string {
+		if errors.Is(err, exec.ErrNotFound) {
+			return "install iptables with the system's package manager"
+		}
+		return ""
+	},
+}
 
 // Options say how blocks are made. All are needed but Backend, MaxAddresses, ToolDirs,
 // LockPath and Proc.
@@ -62,20 +81,38 @@ type Options struct {
 	Target  string        // DROP or REJECT
 	Forward string        // auto, always or never: whether forwarded packets are dropped too
 	Timeout time.Duration // of one call about one address, all programs that it runs included
-	// MaxRules is how many rules show addresses with Auto. Processes that run at the same
+	// MaxRules is how many addresses become rules with Auto. Processes that run at the same
 	// moment may go over it by their number.
-	MaxRules int
-	// MaxAddresses is how many addresses a set takes; 0 means 1,000,000.
-	MaxAddresses int
-	ToolDirs     []string // where iptables is looked for; nil means run.Dirs
+	MaxRules     int
+	MaxAddresses int      // that a set takes; 0 means 1,000,000
+	ToolDirs     []string // where iptables is looked for; nil means exec.Dirs
 	// LockPath is the file that those who make chains, jumps and sets lock, so that no
 	// jump is made twice. When it cannot be locked, or is "", they go on without.
 	LockPath string
 	Proc     string // where procfs is mounted; "" means /proc
 }
 
+// backend is one place for the blocks of one family. Its methods are those of
+// enforcer.Enforcer; what is not there holds nothing.
+type backend interface {
+	name() string
+	describe(addr netip.Addr) string
+	add(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error)
+	addAll(ctx context.Context, addrs []netip.Addr) error
+	remove(ctx context.Context, addr netip.Addr) error
+	removeAll(ctx context.Context, addrs []netip.Addr) error
+	list(ctx context.Context) (enforcer.Listing, error)
+	flush(ctx context.Context) error
+	mend(ctx context.Context) (changes []string, err error)
+	// retire takes the place away, which is empty and not used any more.
+	retire(ctx context.Context) error
+}
+
 // Firewall is the enforcer. It is an enforcer.Enforcer.
-type Firewall struct{ opts Options }
+type Firewall struct {
+	opts   Options
+	socket socket // of a test
+}
 
 var _ enforcer.Enforcer = (*Firewall)(nil)
 
@@ -85,7 +122,7 @@ func New(opts Options) (*Firewall, error) {
 		opts.Proc = "/proc"
 	}
 	if opts.MaxAddresses == 0 {
-		opts.MaxAddresses = defaultMaxAddresses
+		opts.MaxAddresses = 1_000_000
 	}
 	switch opts.Backend {
 	case "":
@@ -97,162 +134,209 @@ func New(opts Options) (*Firewall, error) {
 	if opts.MaxRules < 0 || opts.MaxAddresses < 0 {
 		return nil, errors.New("the number of rules and addresses cannot be less than zero")
 	}
-	return &Firewall{opts}, nil
+	return &Firewall{opts: opts}, nil
 }
 
-// Block implements enforcer.Enforcer. When all is as it should be, it takes one run of a
-// program for a rule, and none for a set. Whatever is not so, and whatever fails, leads to
-// looking at everything and making again what is missing, one by one.
-func (e *Firewall) Block(ctx context.Context, addr netip.Addr, fresh bool) (enforcer.Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.opts.Timeout)
+// Backend returns what IPv4 addresses are blocked with, "" where nothing can.
+func (e *Firewall) Backend(ctx context.Context) string {
+	ctx, cancel := e.within(ctx, 1)
 	defer cancel()
-	if e.opts.Backend == NFTables {
-		return e.blockInTable(ctx, addr)
+	s := e.side(ctx, false)
+	defer s.kernel.close()
+	if s.absent != nil {
+		return ""
 	}
-	f, err := e.family(addr.Is6())
-	if e.standsInForIPTables(err) {
-		return e.blockInTable(ctx, addr)
-	}
-	if err != nil {
-		return enforcer.Outcome{}, fmt.Errorf("adding rule for %s: %w", addr, err)
-	}
-	if e.opts.Backend == Auto {
-		return f.blockAuto(ctx, addr, fresh)
-	}
-	if e.opts.Backend == IPSet {
-		out, _, err := f.blockInSet(ctx, addr)
-		return out, wrapAdding(err, addr, "set "+setName(f.v6))
-	}
-	out, err := f.blockByRule(ctx, addr, fresh)
-	if err != nil {
-		return enforcer.Outcome{}, fmt.Errorf("adding rule for %s: %w", addr, err)
-	}
-	return out, nil
+	return s.used.name()
 }
 
-func (e *Firewall) blockInTable(ctx context.Context, addr netip.Addr) (enforcer.Outcome, error) {
-	out, err := e.blockNFT(ctx, addr)
-	return out, wrapAdding(err, addr, "table inet "+nftTableName)
+// within bounds a call about n addresses.
+func (e *Firewall) within(ctx context.Context, n int) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, e.opts.Timeout+time.Duration(n)*10*time.Millisecond)
 }
 
-func wrapAdding(err error, addr netip.Addr, where string) error {
-	if err == nil {
-		return nil
+// whole is the n of a call that goes through all there is.
+const whole = 10_000
+
+// Block implements enforcer.Enforcer.
+func (e *Firewall) Block(ctx context.Context, addr netip.Addr,
+	known enforcer.Known) (enforcer.Outcome, error) {
+	ctx, cancel := e.within(ctx, 1)
+	defer cancel()
+	s := e.side(ctx, addr.Is6())
+	defer s.kernel.close()
+	if s.absent != nil {
+		return enforcer.Outcome{}, fmt.Errorf("adding rule for %s: %w", addr, s.absent)
 	}
-	return fmt.Errorf("adding %s to %s: %w", addr, where, err)
-}
-
-// standsInForIPTables tells whether err, from looking for iptables, means that the table
-// of our own is used.
-func (e *Firewall) standsInForIPTables(err error) bool {
-	return e.opts.Backend == Auto && !besideFakes && errors.Is(err, run.ErrNotFound)
-}
-
-// looksEverywhere tells whether sets and the table of our own in the kernel are looked
-// at: not beside an iptables of unknown make, such as a fake, whose kernel may be another.
-func (e *Firewall) looksEverywhere(f family) bool {
-	return e.opts.Backend == IPSet || e.opts.Backend == NFTables ||
-		!besideFakes && (f.program == "" || f.make != unknownMake)
+	out, err := s.used.add(ctx, addr, known)
+	if s.fallBack(ctx, err) {
+		return s.used.add(ctx, addr, known)
+	}
+	return out, err
 }
 
 // Unblock implements enforcer.Enforcer. It looks wherever any backend may have put the
 // address.
 func (e *Firewall) Unblock(ctx context.Context, addr netip.Addr) error {
-	ctx, cancel := context.WithTimeout(ctx, e.opts.Timeout)
+	ctx, cancel := e.within(ctx, 1)
 	defer cancel()
-	f, err := e.family(addr.Is6())
-	if err != nil && e.opts.Backend != NFTables && !e.standsInForIPTables(err) {
-		return fmt.Errorf("deleting rule for %s: %w", addr, err)
-	}
-	// The rule goes first: a member of the set without a rule is what there may be anyway.
-	var wasRule, lifted, left bool // left: where this backend puts none
-	if f.program != "" {
-		if wasRule, err = f.unblockByRule(ctx, addr); err != nil {
-			return fmt.Errorf("deleting rule for %s: %w", addr, err)
-		}
-	}
-	wasStray, err := f.unblockStrays(ctx, addr)
-	if err != nil {
-		return fmt.Errorf("deleting rule for %s: %w", addr, err)
-	}
-	if e.looksEverywhere(f) {
-		if lifted, left, err = e.unblockInKernel(ctx, addr, f, wasRule || wasStray); err != nil {
-			return fmt.Errorf("lifting the block on %s: %w", addr, err)
-		}
-	}
-	if f.program != "" && !wasRule && !lifted {
-		// Nothing was blocked, or not where it was looked for: iptables has the last word.
-		if wasRule, err = f.unblockByProgram(ctx, addr); err != nil {
-			return fmt.Errorf("deleting rule for %s: %w", addr, err)
-		}
-	}
-	left = left || wasRule && (e.opts.Backend == IPSet || e.opts.Backend == NFTables)
-	if left {
-		if err := e.tidy(ctx); err != nil {
-			return fmt.Errorf("clearing up after another backend: %w", err)
-		}
-	}
-	return nil
+	s := e.side(ctx, addr.Is6())
+	defer s.kernel.close()
+	return s.everywhere(ctx, func(b backend) error { return b.remove(ctx, addr) })
 }
 
-// unblockInKernel takes addr out of the set and of the table of our own. It tells
-// whether it stood in one, and whether in one that this backend does not use. wasRule
-// tells that a rule on it was deleted just now: who is carrying the rules over into the
-// set may have seen it, and is waited for.
-func (e *Firewall) unblockInKernel(ctx context.Context, addr netip.Addr, f family, wasRule bool) (lifted, left bool, err error) {
-	c, err := dial(ctx)
-	if err != nil {
-		return false, false, err
+// everywhere calls do for each place in which addresses may stand.
+func (s *side) everywhere(ctx context.Context, do func(backend) error) error {
+	all := func() error {
+		var errs []error
+		for _, b := range s.places() {
+			if err := do(b); !errors.Is(err, errAbsent) {
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
 	}
-	defer c.close()
-	if f.usesTable() {
-		defer e.lockShared()() // for who is filling a larger set at this moment
-	} else if wasRule && e.opts.Backend == Auto {
-		if exists, err := setOf(addr.Is6()).exists(c); err == nil && exists {
-			defer e.lock()()
+	err := all()
+	if s.fallBack(ctx, err) {
+		return all()
+	}
+	return err
+}
+
+// BlockAll implements enforcer.Enforcer.
+func (e *Firewall) BlockAll(ctx context.Context, addrs []netip.Addr) error {
+	return e.eachGroup(ctx, "blocking", addrs, func(ctx context.Context, s *side, addrs []netip.Addr) error {
+		if s.absent != nil {
+			return s.absent
+		}
+		err := s.used.addAll(ctx, addrs)
+		if s.fallBack(ctx, err) {
+			return s.used.addAll(ctx, addrs)
+		}
+		return err
+	})
+}
+
+// UnblockAll implements enforcer.Enforcer.
+func (e *Firewall) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
+	return e.eachGroup(ctx, "unblocking", addrs,
+		func(ctx context.Context, s *side, addrs []netip.Addr) error {
+			return s.everywhere(ctx, func(b backend) error { return b.removeAll(ctx, addrs) })
+		})
+}
+
+// eachGroup does something with the addresses of each family, each once.
+func (e *Firewall) eachGroup(ctx context.Context, gerund string, addrs []netip.Addr,
+	do func(context.Context, *side, []netip.Addr) error) error {
+	ctx, cancel := e.within(ctx, len(addrs))
+	defer cancel()
+	seen := make(map[netip.Addr]bool, len(addrs))
+	groups := map[bool][]netip.Addr{}
+	for _, addr := range addrs {
+		if !seen[addr] {
+			seen[addr] = true
+			groups[addr.Is6()] = append(groups[addr.Is6()], addr)
 		}
 	}
-	inSet, setErr := setOf(addr.Is6()).remove(c, addr)
-	inTable, tableErr := ourTable().remove(c, addr)
-	return inSet || inTable, inSet && !f.usesSet() || inTable && !f.usesTable(), errors.Join(setErr, tableErr)
+	var errs []error
+	for v6, group := range groups {
+		s := e.side(ctx, v6)
+		if err := do(ctx, s, group); err != nil {
+			errs = append(errs, fmt.Errorf("%s %d addresses: %w", gerund, len(group), err))
+		}
+		s.kernel.close()
+	}
+	return errors.Join(errs...)
+}
+
+// eachSide calls do for both families. What is wrong with one keeps nothing from the other; a
+// family that this host does not have is no error, unless it has none.
+func (e *Firewall) eachSide(ctx context.Context, do func(*side) error) (failed []error, err error) {
+	var absent []error
+	for _, v6 := range []bool{false, true} {
+		s := e.side(ctx, v6)
+		err := do(s)
+		if s.fallBack(ctx, err) {
+			err = do(s)
+		}
+		if err == nil {
+			err = s.absent
+		}
+		s.kernel.close()
+		if errors.Is(err, errAbsent) || errors.Is(err, exec.ErrNotFound) {
+			absent = append(absent, err)
+		} else if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	if len(failed)+len(absent) == 2 {
+		return nil, errors.Join(append(failed, absent...)...)
+	}
+	return failed, nil
+}
+
+// Mend implements enforcer.Enforcer.
+func (e *Firewall) Mend(ctx context.Context) (changes []string, err error) {
+	ctx, cancel := e.within(ctx, whole)
+	defer cancel()
+	failed, err := e.eachSide(ctx, func(s *side) error {
+		made, err := s.mend(ctx)
+		changes = append(changes, s.named(made)...)
+		return err
+	})
+	return changes, errors.Join(append(failed, err)...)
+}
+
+func (s *side) mend(ctx context.Context) (changes []string, err error) {
+	if s.used == nil {
+		return nil, nil
+	}
+	if changes, err = s.used.mend(ctx); err != nil {
+		return changes, err
+	}
+	for _, b := range s.left {
+		l, err := b.list(ctx)
+		if err != nil {
+			return changes, err
+		}
+		if len(l.Blocks) == 0 {
+			continue
+		}
+		addrs := addresses(l.Blocks)
+		if err = s.used.addAll(ctx, addrs); err == nil {
+			err = s.verify(ctx, addrs)
+		}
+		if err == nil {
+			err = b.removeAll(ctx, addrs)
+		}
+		if err == nil {
+			err = b.retire(ctx)
+		}
+		if err != nil {
+			return changes, fmt.Errorf("moving %d addresses from %s to %s: %w", len(addrs),
+				b.name(), s.used.name(), err)
+		}
+		changes = append(changes, fmt.Sprintf("moved %d addresses from %s to %s", len(addrs),
+			b.name(), s.used.name()))
+	}
+	return changes, nil
+}
+
+// Flush implements enforcer.Enforcer. The chain, the jumps and the sets stay.
+func (e *Firewall) Flush(ctx context.Context) error {
+	ctx, cancel := e.within(ctx, whole)
+	defer cancel()
+	failed, err := e.eachSide(ctx, func(s *side) error {
+		return s.everywhere(ctx, func(b backend) error { return b.flush(ctx) })
+	})
+	return errors.Join(append(failed, err)...)
 }
 
 // Describe implements enforcer.Enforcer.
 func (e *Firewall) Describe(addr netip.Addr) string {
-	f, err := e.family(addr.Is6())
-	bySet := e.opts.Backend == IPSet
-	if e.opts.Backend == Auto && err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), e.opts.Timeout)
-		defer cancel()
-		bySet = f.choose(ctx, addr, false).bySet
+	s := e.side(context.Background(), addr.Is6())
+	defer s.kernel.close()
+	if s.used == nil {
+		return fmt.Sprintf("nothing for %s: %v", addr, s.absent)
 	}
-	switch {
-	case e.opts.Backend == NFTables || e.standsInForIPTables(err):
-		return fmt.Sprintf("nft add element inet %s %s { %s }", nftTableName, nftSetName(addr.Is6()), addr)
-	case bySet:
-		return fmt.Sprintf("ipset add %s %s", setName(addr.Is6()), addr)
-	}
-	program := "iptables"
-	if addr.Is6() {
-		program = "ip6tables"
-	}
-	return fmt.Sprintf("%s -A %s -s %s -j %s", program, Chain, addr, e.opts.Target)
-}
-
-// lock keeps others from making chains, jumps and sets, and returns how to end that.
-// Without a lock two may make the same jump, which does no harm.
-func (e *Firewall) lock() (unlock func()) { return e.lockBy(filelock.Exclusive) }
-
-// lockShared keeps others from lock, and not from lockShared.
-func (e *Firewall) lockShared() (unlock func()) { return e.lockBy(filelock.Shared) }
-
-func (e *Firewall) lockBy(take func(path string, wait time.Duration) (*filelock.Lock, error)) (unlock func()) {
-	if e.opts.LockPath == "" {
-		return func() {}
-	}
-	lock, err := take(e.opts.LockPath, e.opts.Timeout/2)
-	if err != nil {
-		return func() {}
-	}
-	return lock.Release
+	return s.used.describe(addr)
 }

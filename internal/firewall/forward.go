@@ -9,36 +9,38 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// forwards reports whether packets of a family that the host passes on are to be dropped
-// too.
-func (e *Firewall) forwards(v6 bool) bool {
-	switch e.opts.Forward {
+// forwards reports whether packets of a family that the host passes on are dropped too.
+func (s *side) forwards() bool {
+	return s.hostForwards() || s.opts.Forward != "never" && interfaceForwards(s.v6)
+}
+
+// hostForwards is forwards without a question to the kernel about each interface: enough for a call
+// whose place stands, which is made and mended by forwards.
+func (s *side) hostForwards() bool {
+	switch s.opts.Forward {
 	case "always":
 		return true
 	case "never":
 		return false
 	}
 	sysctl := "sys/net/ipv4/ip_forward"
-	if v6 {
+	if s.v6 {
 		sysctl = "sys/net/ipv6/conf/all/forwarding"
 	}
-	value, err := plainfile.Read(filepath.Join(e.opts.Proc, sysctl), 64)
-	if err == nil && strings.TrimSpace(string(value)) != "0" {
-		return true
-	}
-	return !besideFakes && interfaceForwards(v6)
+	value, err := state.Read(filepath.Join(s.opts.Proc, sysctl), 64)
+	return err == nil && strings.TrimSpace(string(value)) != "0"
 }
 
-// interfaceForwards tells whether an interface forwards though the host as a whole does not,
+// interfaceForwards reports whether an interface forwards though the host as a whole does not,
 // as systemd-networkd's IPv4Forwarding= makes it. For IPv6 that is conf/*/force_forwarding
 // (Linux 6.17): conf/*/forwarding says other things there. One request is about all
 // interfaces, be they thousands; procfs takes three calls for each.
 func interfaceForwards(v6 bool) bool {
-	s, err := rtnetlink.Open(context.Background())
+	s, err := netlink.Open(context.Background())
 	if err != nil {
 		return false
 	}
@@ -62,13 +64,14 @@ func interfaceForwards(v6 bool) bool {
 func netconfForwards(message []byte) bool {
 	const header, index, forwarding = 4, 1, 2
 	attributes := message[min(header, len(message)):]
-	return int32At(find(attributes, index), 0) > 0 && int32At(find(attributes, forwarding), 0) != 0
+	return int32At(netlink.Find(attributes, index), 0) > 0 &&
+		int32At(netlink.Find(attributes, forwarding), 0) != 0
 }
 
 // linkForwards reads conf/*/force_forwarding of IPv6, of one interface: linux/ipv6.h.
 func linkForwards(message []byte) bool {
 	const conf, forceForwarding = 2, 59 // IFLA_INET6_CONF, DEVCONF_FORCE_FORWARDING
-	settings := path(message[min(unix.SizeofIfInfomsg, len(message)):], unix.IFLA_PROTINFO, conf)
+	settings := netlink.Find(message[min(unix.SizeofIfInfomsg, len(message)):], unix.IFLA_PROTINFO, conf)
 	return int32At(settings, forceForwarding) != 0
 }
 

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // The names of the ipsets, as `ipset list` shows them.
@@ -56,7 +58,6 @@ const (
 	ipsetDataMaxElem  = 19
 	ipsetDataNetmask  = 20
 	ipsetDataElements = 24
-	ipsetDataRefs     = 25
 	ipsetDataBytes    = 24
 	ipsetDataPackets  = 25
 
@@ -65,10 +66,11 @@ const (
 	// ipsetRevision is the first of hash:ip that counts packets: any later ipset(8) can
 	// show a set of it.
 	ipsetRevision = 1
+	ipsetType     = "hash:ip"
 
 	ipsetErrKind    = unix.Errno(4096 + 1) // the set takes no such element
 	ipsetErrBusy    = unix.Errno(4096 + 4)
-	ipsetErrAbsent  = unix.Errno(4096 + 7) // not in the set
+	ipsetErrAbsent  = unix.Errno(4096 + 7) // not in the set; of an add, in it already
 	ipsetErrFull    = unix.Errno(4352)     // of hash types
 	bigEndian       = unix.NLA_F_NET_BYTEORDER
 	ipsetSubsystem  = unix.NFNL_SUBSYS_IPSET << 8
@@ -86,75 +88,60 @@ type ipset struct {
 
 func setOf(v6 bool) ipset { return ipset{setName(v6), v6} }
 
-// request begins a request about the set.
-func (s ipset) request(r *requests, command, flags int) {
-	r.add(ipsetSubsystem|command, flags, unix.AF_INET)
-	r.uint8(ipsetAttrProtocol, ipsetProtocol)
-	r.text(ipsetAttrName, s.name)
-}
-
-// element adds an address to a request.
-func (s ipset) element(r *requests, addr netip.Addr) {
-	data := r.nest(ipsetAttrData)
-	ip := r.nest(ipsetDataIP)
-	if b := addr.As16(); s.v6 {
-		r.attr(2|bigEndian, b[:])
-	} else {
-		r.attr(1|bigEndian, b[12:])
+// request returns a request about the set; more appends to its attributes.
+func (s ipset) request(command, flags int, more func(*netlink.Attributes)) *nl.NetlinkRequest {
+	var a netlink.Attributes
+	a.Uint8(ipsetAttrProtocol, ipsetProtocol)
+	a.Text(ipsetAttrName, s.name)
+	if more != nil {
+		more(&a)
 	}
-	r.end(ip)
-	r.end(data)
+	return netlink.Netfilter(ipsetSubsystem|command, flags, unix.AF_INET, a)
 }
 
-// do carries a command on one address out. What an add finds there already, and a
-// delete does not find, is ipsetErrAbsent's business with NLM_F_EXCL only.
-func (s ipset) do(c *conn, command, flags int, addr netip.Addr) error {
-	var r requests
-	s.request(&r, command, unix.NLM_F_ACK|flags)
-	s.element(&r, addr)
-	return ipsetFault(c.askOne(&r))
+// element appends an address.
+func (s ipset) element(a *netlink.Attributes, addr netip.Addr) {
+	a.Nest(ipsetAttrData, func() {
+		a.Nest(ipsetDataIP, func() {
+			if b := addr.As16(); s.v6 {
+				a.Put(2|bigEndian, b[:])
+			} else {
+				a.Put(1|bigEndian, b[12:])
+			}
+		})
+	})
 }
 
-// add makes sure that addr is in the set.
-func (s ipset) add(c *conn, addr netip.Addr) error { return s.do(c, ipsetAdd, 0, addr) }
-
-// remove makes sure that addr is not in the set, and tells whether it was.
-func (s ipset) remove(c *conn, addr netip.Addr) (was bool, err error) {
-	return isIn(s.do(c, ipsetDel, unix.NLM_F_EXCL, addr))
+// do carries a command on one address out. With NLM_F_EXCL it fails by ipsetErrAbsent where a
+// delete does not find it, or an add does.
+func (s ipset) do(k socket, command, flags int, addr netip.Addr) error {
+	return ipsetError(k.AskOne(s.request(command, unix.NLM_F_ACK|flags,
+		func(a *netlink.Attributes) { s.element(a, addr) })))
 }
 
-// has tells whether addr is in the set.
-func (s ipset) has(c *conn, addr netip.Addr) (bool, error) {
-	return isIn(s.do(c, ipsetTest, 0, addr))
-}
-
-// isIn is found for an address: a set of another kind, which somebody gave our name, does
-// not have it.
-func isIn(err error) (bool, error) {
-	if errors.Is(err, ipsetErrKind) {
-		return false, nil
-	}
-	return found(err)
-}
-
-// exists tells whether there is such a set.
-func (s ipset) exists(c *conn) (bool, error) {
-	var r requests
-	s.request(&r, ipsetHead, 0)
-	return found(c.askOne(&r))
-}
-
-// found reads the answer to a question for an address: no set, and no sets at all in
-// this kernel, mean no.
-func found(err error) (bool, error) {
-	if errors.Is(err, ipsetErrAbsent) || noSet(err) {
+// has reports whether addr is in the set; no set has it, nor one of another kind.
+func (s ipset) has(k socket, addr netip.Addr) (bool, error) {
+	err := s.do(k, ipsetTest, 0, addr)
+	if errors.Is(err, ipsetErrAbsent) || errors.Is(err, ipsetErrKind) || noSet(err) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// noSet tells that there is no such set. A kernel without ipset knows no such
-// subsystem of netfilter, which it says as EINVAL.
+// errNoSets says that the kernel has no ipset.
+var errNoSets = errors.New("the kernel has no ipset")
+
+// known reports whether the kernel has ipset.
+func (s ipset) known(k socket) bool {
+	const protocol = 1 // which the kernel speaks
+	var a netlink.Attributes
+	a.Uint8(ipsetAttrProtocol, ipsetProtocol)
+	answers, err := k.Ask(netlink.Netfilter(ipsetSubsystem|protocol, 0, unix.AF_INET, a))
+	return err == nil && !errors.Is(answers[0].Err, unix.EINVAL)
+}
+
+// noSet reports whether err says that there is no such set. A kernel without ipset knows no
+// such subsystem of netfilter, which it says as EINVAL.
 func noSet(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) }
 
 // ipsetPlaces is the most places that the table of a set has from the start: 8 MiB. One
@@ -164,37 +151,34 @@ func noSet(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err
 // with 262,144 it is 3%.
 const ipsetPlaces = 1 << 20
 
-// create makes the set unless there is one of this name, and tells whether it did.
-func (s ipset) create(c *conn, size int) (made bool, err error) {
-	err = s.createWith(c, size, min(size, ipsetPlaces))
+// create makes the set.
+func (s ipset) create(k socket, size int) error {
+	err := s.createWith(k, size, min(size, ipsetPlaces))
 	if errors.Is(err, unix.ENOMEM) {
-		err = s.createWith(c, size, 0)
-	}
-	if errors.Is(err, unix.EEXIST) {
-		return false, nil
+		err = s.createWith(k, size, 0)
 	}
 	if err != nil {
-		return false, fmt.Errorf("making set %s: %w", s.name, ipsetFault(err))
+		return fmt.Errorf("making set %s: %w", s.name, ipsetError(err))
 	}
-	return true, nil
+	return nil
 }
 
 // createWith makes the set with so many places, rounded up to a power of two; 0 leaves
 // that to the kernel.
-func (s ipset) createWith(c *conn, size, places int) error {
-	var r requests
-	s.request(&r, ipsetCreate, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-	r.text(ipsetAttrType, "hash:ip")
-	r.uint8(ipsetAttrRevision, ipsetRevision)
-	r.uint8(ipsetAttrFamily, s.family())
-	data := r.nest(ipsetAttrData)
-	if places > 0 {
-		r.uint32(ipsetDataHashSize|bigEndian, uint32(places))
-	}
-	r.uint32(ipsetDataMaxElem|bigEndian, uint32(size))
-	r.uint32(ipsetDataFlags|bigEndian, ipsetWithCounters)
-	r.end(data)
-	return c.askOne(&r)
+func (s ipset) createWith(k socket, size, places int) error {
+	return k.AskOne(s.request(ipsetCreate, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL,
+		func(a *netlink.Attributes) {
+			a.Text(ipsetAttrType, ipsetType)
+			a.Uint8(ipsetAttrRevision, ipsetRevision)
+			a.Uint8(ipsetAttrFamily, s.family())
+			a.Nest(ipsetAttrData, func() {
+				if places > 0 {
+					a.Uint32(ipsetDataHashSize|bigEndian, uint32(places))
+				}
+				a.Uint32(ipsetDataMaxElem|bigEndian, uint32(size))
+				a.Uint32(ipsetDataFlags|bigEndian, ipsetWithCounters)
+			})
+		}))
 }
 
 func (s ipset) family() uint8 {
@@ -205,44 +189,59 @@ func (s ipset) family() uint8 {
 }
 
 // whole carries out a command on the whole set.
-func (s ipset) whole(c *conn, command int) error {
-	var r requests
-	s.request(&r, command, unix.NLM_F_ACK)
-	return ipsetFault(c.askOne(&r))
+func (s ipset) whole(k socket, command int) error {
+	return ipsetError(k.AskOne(s.request(command, unix.NLM_F_ACK, nil)))
 }
 
-// swap makes the two sets change their names: whatever refers to one by name or in a
-// rule then has the other's members.
-func (s ipset) swap(c *conn, other ipset) error {
-	var r requests
-	s.request(&r, ipsetSwap, unix.NLM_F_ACK)
-	r.text(ipsetAttrType, other.name)
-	return ipsetFault(c.askOne(&r))
+// check reports whether there is a set, and fails when it is somebody else's. The kernel says
+// quickly what kind it is. Its options take longer, so they are asked for only where somebody
+// else made the set: ipset(8) makes the newest revision that it knows, and this package an
+// early one.
+func (s ipset) check(k socket) (exists bool, err error) {
+	answers, err := k.Ask(s.request(ipsetHead, 0, nil))
+	switch {
+	case err == nil && noSet(answers[0].Err), noSet(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case answers[0].Err != nil:
+		return false, ipsetError(answers[0].Err)
+	}
+	attributes := netlink.NetfilterAttributes(answers[0].Message)
+	foreign := s.foreign(attributes, nil)
+	if revision := netlink.Find(attributes, ipsetAttrRevision); foreign == nil &&
+		(len(revision) != 1 || revision[0] != ipsetRevision) {
+		h, err := s.header(k)
+		if err != nil || h == nil {
+			return false, err
+		}
+		foreign = h.foreign
+	}
+	return true, foreign
 }
 
 // ipsetHeader is what the kernel knows of a set beside its members. It counts these for
 // the purpose, at 100,000 in 1.7 ms (Linux 6.18): nothing for the hot path.
 type ipsetHeader struct {
-	size, members, references int
-	foreign                   string // what makes it no set of ours, "" when it is one
+	size, members int
+	foreign       error // what makes it no set of ours
 }
 
 // header returns nil when there is no such set.
-func (s ipset) header(c *conn) (*ipsetHeader, error) {
-	var r requests
-	s.request(&r, ipsetList, unix.NLM_F_DUMP)
-	r.uint32(ipsetAttrFlags|bigEndian, ipsetOnlyHeader)
-	var h *ipsetHeader
-	err := c.list(&r, func(attributes []byte) error {
-		if data := find(attributes, ipsetAttrData); data != nil {
+func (s ipset) header(k socket) (h *ipsetHeader, err error) {
+	request := s.request(ipsetList, unix.NLM_F_DUMP, func(a *netlink.Attributes) {
+		a.Uint32(ipsetAttrFlags|bigEndian, ipsetOnlyHeader)
+	})
+	err = k.Dump(request, func(message []byte) (more bool) {
+		attributes := netlink.NetfilterAttributes(message)
+		if data := netlink.Find(attributes, ipsetAttrData); data != nil {
 			h = &ipsetHeader{
-				foreign:    s.foreign(attributes, data),
-				size:       int(uint32Of(find(data, ipsetDataMaxElem))),
-				members:    int(uint32Of(find(data, ipsetDataElements))),
-				references: int(uint32Of(find(data, ipsetDataRefs))),
+				foreign: s.foreign(attributes, data),
+				size:    int(netlink.Uint32(netlink.Find(data, ipsetDataMaxElem))),
+				members: int(netlink.Uint32(netlink.Find(data, ipsetDataElements))),
 			}
 		}
-		return nil
+		return true
 	})
 	if noSet(err) {
 		return nil, nil
@@ -250,141 +249,124 @@ func (s ipset) header(c *conn) (*ipsetHeader, error) {
 	return h, err
 }
 
-// foreign says what makes a set that somebody gave our name unfit for blocks.
-func (s ipset) foreign(attributes, data []byte) string {
-	family := find(attributes, ipsetAttrFamily)
+// errForeign says that somebody else made something of our name in another way.
+var errForeign = errors.New("somebody else made it")
+
+// foreign says what makes a set that has our name unfit for blocks. data are its options.
+func (s ipset) foreign(attributes, data []byte) error {
+	var why string
+	family := netlink.Find(attributes, ipsetAttrFamily)
 	switch {
-	case textOf(find(attributes, ipsetAttrType)) != "hash:ip", len(family) != 1 || family[0] != s.family():
-		return "it is of another kind"
-	case find(data, ipsetDataTimeout) != nil:
-		return "it has a timeout, by which blocks end by themselves"
-	case find(data, ipsetDataNetmask) != nil, find(data, ipsetDataBitmask) != nil:
-		return "it has a mask, by which it takes in neighbours"
+	case netlink.Text(netlink.Find(attributes, ipsetAttrType)) != ipsetType, len(family) != 1 ||
+		family[0] != s.family():
+		why = "it is of another kind"
+	case netlink.Find(data, ipsetDataTimeout) != nil:
+		why = "it has a timeout, by which blocks end by themselves"
+	case netlink.Find(data, ipsetDataNetmask) != nil, netlink.Find(data, ipsetDataBitmask) != nil:
+		why = "it has a mask, by which it takes in neighbours"
+	default:
+		return nil
 	}
-	return ""
+	return fmt.Errorf("set %s: %w (ipset destroy %s makes room for ours): %s", s.name,
+		errForeign, s.name, why)
 }
 
-// members calls do with every address in the set; no set has none, nor a foreign one.
-func (s ipset) members(c *conn, do func(enforcer.Block)) error {
-	var r requests
-	s.request(&r, ipsetList, unix.NLM_F_DUMP)
+// members returns all addresses in the set; no set has none, nor a foreign one.
+func (s ipset) members(k socket) ([]enforcer.Block, error) {
+	var blocks []enforcer.Block
 	foreign := false
-	err := c.list(&r, func(attributes []byte) error {
-		if data := find(attributes, ipsetAttrData); data != nil { // once, before the elements
-			foreign = s.foreign(attributes, data) != ""
+	err := k.Dump(s.request(ipsetList, unix.NLM_F_DUMP, nil), func(message []byte) (more bool) {
+		attributes := netlink.NetfilterAttributes(message)
+		if data := netlink.Find(attributes, ipsetAttrData); data != nil { // once, before the elements
+			foreign = s.foreign(attributes, data) != nil
 		}
-		elements := find(attributes, ipsetAttrMany)
-		for {
-			_, data, rest, ok := attribute(elements)
-			if !ok || foreign {
-				return nil
-			}
-			elements = rest
-			ip := find(data, ipsetDataIP)
-			_, raw, _, _ := attribute(ip)
-			addr, ok := netip.AddrFromSlice(raw)
-			if !ok {
-				continue
-			}
-			packets := find(data, ipsetDataPackets)
-			do(enforcer.Block{
-				Addr: addr, Counted: packets != nil,
-				Packets: uint64Of(packets), Bytes: uint64Of(find(data, ipsetDataBytes)),
-			})
+		if !foreign {
+			blocks = appendMembers(blocks, netlink.Find(attributes, ipsetAttrMany))
 		}
+		return true
 	})
 	if noSet(err) {
-		return nil
+		return nil, nil
+	}
+	return blocks, err
+}
+
+// appendMembers reads a list of members.
+func appendMembers(blocks []enforcer.Block, members []byte) []enforcer.Block {
+	for {
+		_, data, rest, ok := netlink.Next(members)
+		if !ok {
+			return blocks
+		}
+		members = rest
+		_, raw, _, _ := netlink.Next(netlink.Find(data, ipsetDataIP))
+		addr, ok := netip.AddrFromSlice(raw)
+		if !ok {
+			continue
+		}
+		packets := netlink.Find(data, ipsetDataPackets)
+		blocks = append(blocks, enforcer.Block{
+			Addr: addr, Counted: packets != nil,
+			Packets: netlink.Uint64(packets), Bytes: netlink.Uint64(netlink.Find(data, ipsetDataBytes)),
+		})
+	}
+}
+
+// doAll adds or deletes many; what is so already is fine.
+func (s ipset) doAll(ctx context.Context, k socket, command int, addrs []netip.Addr) error {
+	for len(addrs) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		request := s.request(command, unix.NLM_F_ACK, func(a *netlink.Attributes) {
+			a.Put(ipsetAttrLine, []byte{0, 0, 0, 0}) // asked for where there are many
+			a.Nest(ipsetAttrMany, func() {
+				for start := len(*a); len(addrs) > 0 && len(*a)-start < ipsetBatchBytes; addrs = addrs[1:] {
+					s.element(a, addrs[0])
+				}
+			})
+		})
+		if err := ipsetError(k.AskOne(request)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grow makes room for size members, in a new set that takes the place of the full one in all
+// rules at once. Counters begin anew. Who is taken out meanwhile may be back afterwards.
+func (s ipset) grow(ctx context.Context, k socket, size int) error {
+	next := ipset{s.name + "_new", s.v6}
+	if err := next.whole(k, ipsetDestroy); err != nil && !noSet(err) {
+		return fmt.Errorf("clearing set %s: %w", next.name, err)
+	}
+	members, err := s.members(k)
+	if err == nil {
+		err = next.create(k, size)
+	}
+	if err == nil {
+		err = next.doAll(ctx, k, ipsetAdd, addresses(members))
+	}
+	if err == nil { // the two change their names
+		err = ipsetError(k.AskOne(s.request(ipsetSwap, unix.NLM_F_ACK,
+			func(a *netlink.Attributes) { a.Text(ipsetAttrType, next.name) })))
+	}
+	if err == nil {
+		err = next.whole(k, ipsetDestroy)
 	}
 	return err
 }
 
-// doAll adds or deletes many; what is so already is fine.
-func (s ipset) doAll(ctx context.Context, c *conn, command int, addrs []netip.Addr, progress func(done int)) error {
-	for done := 0; done < len(addrs); {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var r requests
-		s.request(&r, command, unix.NLM_F_ACK)
-		r.attr(ipsetAttrLine, []byte{0, 0, 0, 0}) // asked for where there are many
-		many := r.nest(ipsetAttrMany)
-		start := len(r.bytes)
-		for done < len(addrs) && len(r.bytes)-start < ipsetBatchBytes {
-			s.element(&r, addrs[done])
-			done++
-		}
-		r.end(many)
-		if err := ipsetFault(c.askOne(&r)); err != nil {
-			return err
-		}
-		progress(done)
+func addresses(blocks []enforcer.Block) []netip.Addr {
+	addrs := make([]netip.Addr, len(blocks))
+	for i, b := range blocks {
+		addrs[i] = b.Addr
 	}
-	return nil
+	return addrs
 }
 
-// grow makes room for size members, in a new set that takes the place of the old one in
-// all rules at once.
-func (s ipset) grow(ctx context.Context, c *conn, size int) error {
-	next := ipset{s.name + "_new", s.v6}
-	if err := next.whole(c, ipsetDestroy); err != nil && !noSet(err) {
-		return fmt.Errorf("clearing set %s: %w", next.name, err)
-	}
-	if _, err := next.create(c, size); err != nil {
-		return err
-	}
-	// Counters begin anew.
-	before, err := s.addresses(c)
-	if err != nil {
-		return err
-	}
-	quiet := func(int) {}
-	if err := next.doAll(ctx, c, ipsetAdd, before, quiet); err != nil {
-		return fmt.Errorf("filling set %s: %w", next.name, err)
-	}
-	if err := s.swap(c, next); err != nil {
-		return fmt.Errorf("swapping set %s: %w", s.name, err)
-	}
-	// What others changed until the swap stands in the old set, now called next.
-	after, err := next.addresses(c)
-	if err != nil {
-		return err
-	}
-	if err := s.doAll(ctx, c, ipsetAdd, without(after, before), quiet); err != nil {
-		return fmt.Errorf("filling set %s: %w", s.name, err)
-	}
-	if err := s.doAll(ctx, c, ipsetDel, without(before, after), quiet); err != nil {
-		return fmt.Errorf("clearing set %s: %w", s.name, err)
-	}
-	if err := next.whole(c, ipsetDestroy); err != nil {
-		return fmt.Errorf("clearing set %s: %w", next.name, err)
-	}
-	return nil
-}
-
-func (s ipset) addresses(c *conn) ([]netip.Addr, error) {
-	var all []netip.Addr
-	err := s.members(c, func(b enforcer.Block) { all = append(all, b.Addr) })
-	return all, err
-}
-
-// without returns what is in list and not in other.
-func without(list, other []netip.Addr) []netip.Addr {
-	in := make(map[netip.Addr]bool, len(other))
-	for _, addr := range other {
-		in[addr] = true
-	}
-	var rest []netip.Addr
-	for _, addr := range list {
-		if !in[addr] {
-			rest = append(rest, addr)
-		}
-	}
-	return rest
-}
-
-// ipsetFault gives numbers a meaning that only ipset has.
-func ipsetFault(err error) error {
+// ipsetError gives numbers a meaning that only ipset has.
+func ipsetError(err error) error {
 	var errno unix.Errno
 	switch {
 	case err == nil || !errors.As(err, &errno):

@@ -4,190 +4,186 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"slices"
-	"strings"
 
-	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/run"
+	"github.com/coreos/go-iptables/iptables"
+
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
-// place is our chain and the ways to it, under repair. It is worked on through the
-// programs, by one process at a time: the caller holds the lock.
-type place struct {
-	f       family
-	tables  *tables
-	chains  []string // that jump to ours
-	outcome enforcer.Outcome
+// The place of rules and of the set is the chain OSSEC_AR and the jumps to it. It is made and
+// mended by one process at a time: the caller holds the lock.
+
+// entries are the chains that should jump to ours.
+func (s *side) entries(l look, forwards bool) []string {
+	if !forwards {
+		return []string{inputChain}
+	}
+	return []string{inputChain, l.forwardEntry()}
 }
 
-// openPlace makes the chain unless there is one.
-func (f family) openPlace(ctx context.Context) (*place, error) {
-	t, err := f.tables(ctx)
+// faults are what lets packets by our chain, a line each.
+func (s *side) faults(l look, forwards bool) (faults []string) {
+	for _, entry := range s.entries(l, forwards) {
+		if why := l.bypass(entry); why != "" {
+			faults = append(faults, why)
+		}
+	}
+	return faults
+}
+
+// likelyChecks are the commands of iptables-restore that fail where a jump is missing. Where
+// the one for forwarded packets stands is guessed; a wrong guess costs time, as then all is
+// looked at.
+func (s *side) likelyChecks() []string {
+	checks := []string{check(inputChain, Chain)}
+	if !s.hostForwards() {
+		return checks
+	}
+	if _, err := net.InterfaceByName("docker0"); err == nil {
+		return append(checks, check(forwardChain, dockerUserChain), check(dockerUserChain, Chain))
+	}
+	return append(checks, check(forwardChain, Chain))
+}
+
+func check(from, to string) string { return "-C " + from + " -j " + to }
+
+// setRule is the rule of our chain on the members of the set.
+func (s *side) setRule() []string {
+	return []string{"-m", "set", "--match-set", setName(s.v6), "src", "-j", s.opts.Target}
+}
+
+// tries is how often the place is mended before it is a failure: somebody may take away what was
+// just made, so that the next step fails.
+const tries = 3
+
+// isFinal reports whether another try would fail, too. The legacy iptables exits with 4 when it has
+// waited for its lock in vain, or may not do what it should; the one over nf_tables also when
+// somebody took away what it works on (1.8.9).
+func (t *tool) isFinal(ctx context.Context, err error) bool {
+	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) ||
+		errors.Is(err, errForeign) || t.variant != overNFT && exec.Status(err) == 4
+}
+
+// tryAgain calls work until it succeeds.
+func (t *tool) tryAgain(ctx context.Context, work func() error) (err error) {
+	for range tries {
+		if err = work(); t.isFinal(ctx, err) {
+			break
+		}
+	}
+	return err
+}
+
+// mendPlace makes the chain, and the jumps to it ahead of all that can accept; with bySet also
+// the rule that drops the set. It returns what it changed.
+func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err error) {
+	s.listed = nil
+	all, err := s.chains(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &place{f: f, tables: t, chains: []string{inputChain}}
-	made, err := t.ensureChain()
-	if err != nil {
-		return nil, err
+	family := iptables.ProtocolIPv4
+	if s.v6 {
+		family = iptables.ProtocolIPv6
 	}
-	p.outcome = enforcer.Outcome{Founded: made, Remade: made}
-	if f.forwards() {
-		chain, err := t.forwardChain()
-		if err != nil {
-			return nil, err
-		}
-		p.chains = append(p.chains, chain)
-	}
-	return p, nil
-}
-
-// ensure puts a rule into a chain unless the chain has it: at that position, or at the
-// end for -1.
-func (p *place) ensure(position int, chain string, rule ...string) (made bool, err error) {
-	if exists, err := p.tables.exists(chain, rule...); err != nil || exists {
-		return false, err
-	}
-	if position < 0 {
-		return true, p.tables.do(func() error { return p.tables.ipt.Append(table, chain, rule...) })
-	}
-	return true, p.tables.do(func() error { return p.tables.ipt.Insert(table, chain, position, rule...) })
-}
-
-// ensureJumps makes all jumps, with the match before them.
-func (p *place) ensureJumps(match ...string) error {
-	for _, chain := range p.chains {
-		made, err := p.ensure(1, chain, append(slices.Clone(match), "-j", Chain)...)
-		if err != nil {
-			return fmt.Errorf("jump from %s: %w", chain, err)
-		}
-		p.outcome.Remade = p.outcome.Remade || made
-	}
-	return nil
-}
-
-// dropJumps deletes all jumps with the match before them. The places where a jump may
-// have been put under another configuration are looked at too.
-func (p *place) dropJumps(match ...string) error {
-	rule := append(slices.Clone(match), "-j", Chain)
-	for _, chain := range []string{inputChain, forwardChain, dockerUserChain} {
-		if chain == dockerUserChain {
-			if docker, err := p.tables.chainExists(chain); err != nil || !docker {
-				return err
+	var ipt *iptables.IPTables
+	open := func() (err error) { // starts the program, so only where something is missing
+		if ipt == nil {
+			if path := s.otherLock(); path != "" {
+				_ = os.Setenv(lockVariable, path) // the library hands our environment down
 			}
+			ipt, err = iptables.New(iptables.IPFamily(family), iptables.Path(s.program),
+				iptables.Timeout(s.waitSeconds(ctx)))
 		}
-		for {
-			exists, err := p.tables.exists(chain, rule...)
-			if err != nil {
-				return err
-			}
-			if !exists {
-				break
-			}
-			if err := p.tables.do(func() error { return p.tables.ipt.Delete(table, chain, rule...) }); err != nil {
-				return fmt.Errorf("deleting the jump from %s: %w", chain, err)
-			}
-		}
-	}
-	return nil
-}
-
-// ensurePlace makes the chain and the jumps to it for rules, whichever is missing. The
-// caller holds the lock.
-func (f family) ensurePlace(ctx context.Context) (*place, error) {
-	if f.untilSet {
-		if exists, err := f.hasSet(ctx); err != nil || exists {
-			return nil, errors.Join(err, errCrossed)
-		}
-	}
-	p, err := f.openPlace(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.ensureJumps(); err != nil {
-		return nil, err
-	}
-	if p.outcome.Founded && f.looksEverywhere(f) {
-		// Blocks may stand in a set, so not all of them begin here.
-		p.outcome.Founded, err = f.setsEmpty(ctx)
-	}
-	return p, err
-}
-
-// setsEmpty tells that no set of this family blocks anybody.
-func (f family) setsEmpty(ctx context.Context) (bool, error) {
-	c, err := dial(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer c.close()
-	h, err := setOf(f.v6).header(c)
-	if err != nil || h != nil && h.members > 0 {
-		return false, err
-	}
-	empty, err := ourTable().empty(c, f.v6)
-	return empty, err
-}
-
-// bySet is the match of a jump for the members of the set. It counts their packets there.
-func (f family) bySet() []string {
-	return []string{"-m", "set", "--match-set", setName(f.v6), "src"}
-}
-
-// dropsSet is the rule of our chain on the members of the set. What comes to it has been
-// counted by the jump, and would count twice.
-func (f family) dropsSet(target string) []string {
-	return append(f.bySet(), "!", "--update-counters", "-j", target)
-}
-
-// ensureSetRule makes our chain drop the members of the set before all else, by this one
-// rule.
-func (p *place) ensureSetRule() error {
-	rule := p.f.dropsSet(p.f.opts.Target)
-	there, err := p.setRules()
-	if err != nil {
+		s.listed = nil
 		return err
 	}
-	if !slices.ContainsFunc(there, func(spec []string) bool { return begins(spec, rule) }) {
-		if err := p.tables.do(func() error { return p.tables.ipt.Insert(table, Chain, 1, rule...) }); err != nil {
-			return fmt.Errorf("rule on set %s: %w", setName(p.f.v6), err)
+	if _, exists := all[Chain]; !exists {
+		if err = open(); err == nil {
+			err = ipt.NewChain(filter, Chain)
 		}
-		p.outcome.Remade = true
-	}
-	return p.dropSetRules(there, rule)
-}
-
-// setRules lists the rules of our chain that block the members of the set, whatever their
-// target; earlier versions made them so that they counted again what the jump has counted.
-// `ip6tables -C` (legacy, 1.8.9) finds one for the other.
-func (p *place) setRules() (specs [][]string, err error) {
-	out, err := run.Command(p.tables.ctx, p.f.program, "", "-w", p.f.wait(), "-t", table, "-S", Chain)
-	if err != nil {
-		return nil, fmt.Errorf("listing chain %s: %w", Chain, err)
-	}
-	match := append([]string{"-A", Chain}, p.f.bySet()...)
-	for line := range strings.Lines(string(out)) {
-		words := strings.Fields(line)
-		if begins(words, match) && (slices.Contains(words, "DROP") || slices.Contains(words, "REJECT")) {
-			specs = append(specs, words[2:])
+		if err != nil {
+			return changes, fmt.Errorf("making chain %s: %w", Chain, err)
 		}
+		changes = append(changes, "made chain "+Chain)
 	}
-	return specs, nil
-}
-
-// dropSetRules deletes all of these rules but the one that begins as keep does.
-func (p *place) dropSetRules(specs [][]string, keep []string) error {
-	for _, spec := range specs {
-		if keep != nil && begins(spec, keep) {
+	inChain := s.mendPasses
+	if bySet {
+		inChain = s.mendSetRule
+	}
+	change, err := inChain(ctx, all.look)
+	if changes = append(changes, change...); err != nil {
+		return changes, err
+	}
+	for _, entry := range s.entries(all.look, s.forwards()) {
+		why := look(all.look).bypass(entry)
+		if why == "" {
 			continue
 		}
-		if err := p.tables.do(func() error { return p.tables.ipt.Delete(table, Chain, spec...) }); err != nil {
-			return fmt.Errorf("deleting the rule on set %s: %w", setName(p.f.v6), err)
+		if jumps := countJumps(all[entry]); jumps > 0 {
+			// One transaction, so that there is no moment without a jump.
+			commands := append(slices.Repeat([]string{"-D " + entry + " -j " + Chain}, jumps),
+				"-I "+entry+" 1 -j "+Chain)
+			err = s.commands(ctx, commands...)
+		} else if err = open(); err == nil {
+			err = ipt.Insert(filter, entry, 1, "-j", Chain)
 		}
+		if err != nil {
+			return changes, fmt.Errorf("jump from %s: %w", entry, err)
+		}
+		changes = append(changes, "made the jump in "+entry+" the first rule: "+why)
 	}
-	return nil
+	return changes, nil
 }
 
-func begins(words, with []string) bool {
-	return len(words) >= len(with) && slices.Equal(words[:len(with)], with)
+func countJumps(rules []rule) (n int) {
+	for _, r := range rules {
+		if r.isJump(Chain) {
+			n++
+		}
+	}
+	return n
+}
+
+// mendPasses deletes rules of our chain that let all packets by, for blocks are added behind
+// them.
+func (s *side) mendPasses(ctx context.Context, l look) (changes []string, err error) {
+	ours, _ := l(Chain)
+	var commands []string
+	for i, r := range ours {
+		if r.passes() {
+			commands = append(commands, "-D "+Chain+" "+joinWords(r.spec))
+			changes = append(changes, fmt.Sprintf("deleted rule %d of %s, which let all packets by", i+1,
+				Chain))
+		}
+	}
+	if len(commands) == 0 {
+		return nil, nil
+	}
+	if err := s.commands(ctx, commands...); err != nil {
+		return nil, fmt.Errorf("rules of %s that let all packets by: %w", Chain, err)
+	}
+	return changes, nil
+}
+
+// mendSetRule makes our chain drop the set before all else, by one rule.
+func (s *side) mendSetRule(ctx context.Context, l look) (changes []string, err error) {
+	name := setName(s.v6)
+	ours, _ := l(Chain)
+	var commands []string
+	for _, r := range ours {
+		if r.onSet(name) && r.drops() {
+			commands = append(commands, "-D "+Chain+" "+joinWords(r.spec))
+		}
+	}
+	if len(commands) == 1 && l.setRuleStands(ours, name, s.opts.Target) {
+		return nil, nil
+	}
+	if err := s.commands(ctx, append(commands, "-I "+Chain+" 1 "+joinWords(s.setRule()))...); err != nil {
+		return nil, fmt.Errorf("rule on set %s: %w", name, err)
+	}
+	return []string{"made " + Chain + " drop set " + name}, nil
 }

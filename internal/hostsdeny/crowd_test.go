@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
 // The test binary started with this in its environment is a process that edits
@@ -42,7 +44,7 @@ func play(role []string) error {
 		for _, text := range role[3:] {
 			addr := netip.MustParseAddr(text)
 			if role[0] != "unblock" {
-				if _, err := e.Block(ctx, addr, false); err != nil {
+				if _, err := e.Block(ctx, addr, enforcer.Unknown); err != nil {
 					return err
 				}
 			}
@@ -86,9 +88,9 @@ func TestProcessesAtOnce(t *testing.T) {
 				addrs = append(addrs, netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
 			}
 			runAtOnce(t, e, "block", addrs)
-			blocks, err := e.List(t.Context())
-			if err != nil || len(blocks) != len(addrs) {
-				t.Errorf("%d of %d entries stand (%v)", len(blocks), len(addrs), err)
+			listing, err := e.List(t.Context())
+			if err != nil || len(listing.Blocks) != len(addrs) {
+				t.Errorf("%d of %d entries stand (%v)", len(listing.Blocks), len(addrs), err)
 			}
 			runAtOnce(t, e, "unblock", addrs)
 			stop()
@@ -96,8 +98,8 @@ func TestProcessesAtOnce(t *testing.T) {
 				wantFile(t, path, plain)
 			}
 			wantAlone(t, path)
-			if blocks, err := e.List(t.Context()); err != nil || len(blocks) > 0 {
-				t.Errorf("%v (%v) are left over", blocks, err)
+			if listing, err := e.List(t.Context()); err != nil || len(listing.Blocks) > 0 {
+				t.Errorf("%v (%v) are left over", listing.Blocks, err)
 			}
 		})
 	}

@@ -8,11 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 const (
@@ -32,8 +33,9 @@ var (
 
 // edited is what an edit came to.
 type edited struct {
-	made  bool // the file was missing
-	notes []string
+	made    bool // the file was missing
+	nothing bool // there was nothing to do
+	notes   []string
 }
 
 // edit puts one plan into effect: it locks out other processes of ours, reads,
@@ -51,55 +53,51 @@ func (e *Enforcer) edit(ctx context.Context, decide func(content []byte) plan) (
 	if err != nil {
 		return done, err
 	}
-	defer func() { lock.Release() }()
+	// Others need not wait until the new file's name is on the disk.
+	unlock := sync.OnceFunc(lock.Release)
+	defer unlock()
 	done.notes = notes
 
 	for range maxTries {
 		if err := ctx.Err(); err != nil {
 			return done, err
 		}
-		var folder *os.File
-		folder, done.made, err = e.attempt(target, lock != nil, decide)
-		if errors.Is(err, errChanged) {
-			continue
+		made, err := e.attempt(target, lock != nil, decide, unlock)
+		done.made = done.made || made
+		if !errors.Is(err, errChanged) {
+			return done, err
 		}
-		if folder != nil {
-			// Others need not wait for this: the new file is in its place, and what
-			// is still to be written down is the name.
-			lock.Release()
-			lock = nil
-			err = syncAndClose(folder)
-		}
-		return done, err
 	}
 	return done, errChanged
 }
 
-// attempt reads, decides and writes once. A folder that it returns has got a
-// new file under the old name and is yet to be synced.
-func (e *Enforcer) attempt(target string, locked bool, decide func([]byte) plan) (folder *os.File, made bool, err error) {
+// attempt reads, decides and writes once, and calls placed as soon as another process may do
+// the same.
+func (e *Enforcer) attempt(
+	target string, locked bool, decide func([]byte) plan, placed func(),
+) (made bool, err error) {
 	before, err := load(target)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	defer before.close()
 	p := decide(before.content)
 	if p.nothing() {
-		return nil, false, nil
+		return false, nil
 	}
 	missing := before.file == nil
 	switch {
 	case missing && !locked:
-		return nil, false, makeEmpty(target)
+		return true, makeEmpty(target)
 	case !locked || before.stat.Nlink > 1:
 		err = errInPlace // unlocked, the temporary file might be another process's
 	default:
-		folder, err = e.replace(target, before, p)
+		err = e.replace(target, before, p, placed)
 	}
 	if errors.Is(err, errInPlace) && !missing {
-		return nil, false, e.writeInto(target, before, p, locked)
+		return false, e.writeInto(target, before, p, locked)
 	}
-	return folder, missing && err == nil, err
+	return missing && err == nil, err
 }
 
 // makeEmpty makes a missing file, to be edited in the next attempt.
@@ -126,7 +124,7 @@ func lockBeside(target string) string {
 // lock keeps other processes of ours out. Without a lock file it goes on with
 // notes, for an address that stays unblocked is worse; edits then go into the
 // file in place, where they are small writes that do not undo one another.
-func (e *Enforcer) lock(ctx context.Context, target string) (*filelock.Lock, []string, error) {
+func (e *Enforcer) lock(ctx context.Context, target string) (*state.Lock, []string, error) {
 	wait := e.lockWait
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
@@ -136,8 +134,8 @@ func (e *Enforcer) lock(ctx context.Context, target string) (*filelock.Lock, []s
 		if path == "" {
 			continue
 		}
-		lock, err := filelock.Exclusive(path, wait)
-		if err == nil || errors.Is(err, filelock.ErrTimeout) {
+		lock, err := state.Exclusive(path, wait)
+		if err == nil || errors.Is(err, state.ErrLocked) {
 			return lock, nil, err
 		}
 		notes = append(notes, fmt.Sprintf("lock file %s can't be used: %v", path, err))
@@ -171,6 +169,7 @@ func followLinks(path string) (string, error) {
 type snapshot struct {
 	file    *os.File
 	stat    unix.Stat_t
+	mode    os.FileMode
 	content []byte
 }
 
@@ -202,11 +201,17 @@ func (s *snapshot) read() error {
 	if err := unix.Fstat(int(s.file.Fd()), &s.stat); err != nil {
 		return &fs.PathError{Op: "fstat", Path: s.file.Name(), Err: err}
 	}
-	if s.stat.Mode&unix.S_IFMT != unix.S_IFREG {
+	info, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	s.mode = info.Mode()
+	if !s.mode.IsRegular() {
 		return fmt.Errorf("%s is not a regular file", s.file.Name())
 	}
 	if s.stat.Size > maxSize {
-		return fmt.Errorf("%s has %d bytes, more than the %d that are allowed", s.file.Name(), s.stat.Size, maxSize)
+		return fmt.Errorf("%s has %d bytes, more than the %d that are allowed",
+			s.file.Name(), s.stat.Size, maxSize)
 	}
 	s.content = make([]byte, s.stat.Size)
 	n, err := io.ReadFull(s.file, s.content)
@@ -217,7 +222,7 @@ func (s *snapshot) read() error {
 	return err
 }
 
-// unchanged tells whether target is still the file that was read.
+// unchanged reports whether target is still the file that was read.
 func (s *snapshot) unchanged(target string) (bool, error) {
 	var now unix.Stat_t
 	err := unix.Lstat(target, &now)

@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // newFile returns an enforcer for a file with that content in a folder of its own.
@@ -64,7 +64,7 @@ func wantAlone(t *testing.T, path string) {
 
 func block(t *testing.T, e *Enforcer, addr netip.Addr) {
 	t.Helper()
-	out, err := e.Block(t.Context(), addr, false)
+	out, err := e.Block(t.Context(), addr, enforcer.Unknown)
 	if err != nil {
 		t.Fatalf("Block(%s): %v", addr, err)
 	}
@@ -80,16 +80,6 @@ func unblock(t *testing.T, e *Enforcer, addr netip.Addr) {
 	}
 }
 
-func TestContract(t *testing.T) {
-	for _, options := range []Options{{}, {Allow: true}, {Daemons: "sshd, vsftpd"}} {
-		e, path := newFile(t, plain)
-		options.Path, options.LockPath = path, e.lockPath
-		enforcertest.Contract(t, New(options))
-		wantFile(t, path, plain)
-		wantAlone(t, path)
-	}
-}
-
 func TestMissingFile(t *testing.T) {
 	e, path := newFile(t, "")
 	if err := os.Remove(path); err != nil {
@@ -99,17 +89,17 @@ func TestMissingFile(t *testing.T) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("Unblock made the file: %v", err)
 	}
-	if blocks, err := e.List(t.Context()); err != nil || len(blocks) > 0 {
-		t.Errorf("List of a missing file: %v, %v", blocks, err)
+	if listing, err := e.List(t.Context()); err != nil || len(listing.Blocks)+len(listing.Faults) > 0 {
+		t.Errorf("List of a missing file: %+v, %v", listing, err)
 	}
 	umask := unix.Umask(0o077)
 	defer unix.Umask(umask)
-	out, err := e.Block(t.Context(), v4, false)
+	out, err := e.Block(t.Context(), v4, enforcer.Unknown)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !out.Founded {
-		t.Error("Block made the file and does not say so")
+	if !out.Made {
+		t.Error("Block made the file and does not report so")
 	}
 	wantFile(t, path, "ALL:1.2.3.4\n")
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o644 {
@@ -141,7 +131,7 @@ func TestSymlinksAreFollowed(t *testing.T) {
 	if err := os.Symlink("loop", loop); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Options{Path: loop}).Block(t.Context(), v4, false); !errors.Is(err, unix.ELOOP) {
+	if _, err := New(Options{Path: loop}).Block(t.Context(), v4, enforcer.Unknown); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("blocking through a link to itself: %v", err)
 	}
 }
@@ -182,8 +172,8 @@ func TestModeOwnerAndAttributesAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	attributes := map[string]string{
-		"user.note": strings.Repeat("kept ", 200),
-		accessACL:   "\x02\x00\x00\x00\x01\x00\x06\x00\xff\xff\xff\xff\x02\x00\x04\x00\x01\x00\x00\x00\x04\x00\x04\x00\xff\xff\xff\xff\x10\x00\x04\x00\xff\xff\xff\xff\x20\x00\x00\x00\xff\xff\xff\xff",
+		"user.note":               strings.Repeat("kept ", 200),
+		"system.posix_acl_access": "\x02\x00\x00\x00\x01\x00\x06\x00\xff\xff\xff\xff\x02\x00\x04\x00\x01\x00\x00\x00\x04\x00\x04\x00\xff\xff\xff\xff\x10\x00\x04\x00\xff\xff\xff\xff\x20\x00\x00\x00\xff\xff\xff\xff",
 	}
 	if os.Getuid() == 0 {
 		attributes["security.selinux"] = "system_u:object_r:etc_t:s0\x00"
@@ -229,7 +219,7 @@ func TestFolderDefaultACLIsNotTakenOver(t *testing.T) {
 		t.Skipf("this file system takes no default ACL: %v", err)
 	}
 	block(t, e, v4)
-	if _, err := unix.Getxattr(path, accessACL, make([]byte, 4096)); !errors.Is(err, unix.ENODATA) {
+	if _, err := unix.Getxattr(path, "system.posix_acl_access", make([]byte, 4096)); !errors.Is(err, unix.ENODATA) {
 		t.Errorf("the file has an ACL that it did not have: %v", err)
 	}
 	if mode := statFile(t, path).Mode & 0o777; mode != 0o644 {
@@ -286,7 +276,7 @@ func TestEditorInBetween(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, errChanged) {
+		if _, err := e.Block(t.Context(), v4, enforcer.Unknown); !errors.Is(err, errChanged) {
 			t.Errorf("got %v, want %v", err, errChanged)
 		}
 		wantFile(t, path, "sshd: ALL\n")
@@ -309,13 +299,13 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 		filepath.Join(folder, "missing", "hosts.deny"): "no such file",
 	} {
 		e := New(Options{Path: path, LockPath: filepath.Join(t.TempDir(), "lock")})
-		_, err := e.Block(t.Context(), v4, false)
+		_, err := e.Block(t.Context(), v4, enforcer.Unknown)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "adding entry for 1.2.3.4 to "+path) {
 			t.Errorf("Block on %s: %v, want %q", path, err, want)
 		}
 	}
 	e := New(Options{Path: filepath.Join(folder, "x"), Daemons: "sshd: ALL"})
-	if _, err := e.Block(t.Context(), v4, false); err == nil || !strings.Contains(err.Error(), `"sshd:,ALL"`) {
+	if _, err := e.Block(t.Context(), v4, enforcer.Unknown); err == nil || !strings.Contains(err.Error(), `"sshd:,ALL"`) {
 		t.Errorf("Block with a daemon list that ends early: %v", err)
 	}
 }
@@ -330,18 +320,18 @@ func TestLeftoversOfAKilledRunAreCleared(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	e, path := newFile(t, plain)
-	held, err := filelock.Exclusive(lockBeside(path), time.Minute)
+	held, err := state.Exclusive(lockBeside(path), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.lockWait = 10 * time.Millisecond
-	if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, filelock.ErrTimeout) {
+	if _, err := e.Block(t.Context(), v4, enforcer.Unknown); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("Block while locked: %v", err)
 	}
 	e.lockWait = time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if err := e.Unblock(ctx, v4); !errors.Is(err, filelock.ErrTimeout) {
+	if err := e.Unblock(ctx, v4); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("Unblock while locked: %v", err)
 	}
 	held.Release()
@@ -354,12 +344,12 @@ func TestWithoutUsableLockFile(t *testing.T) {
 	if err := os.Symlink("nowhere", lockBeside(path)); err != nil { // which filelock refuses
 		t.Fatal(err)
 	}
-	held, err := filelock.Exclusive(e.lockPath, time.Minute)
+	held, err := state.Exclusive(e.lockPath, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.lockWait = 10 * time.Millisecond
-	if _, err := e.Block(t.Context(), v4, false); !errors.Is(err, filelock.ErrTimeout) {
+	if _, err := e.Block(t.Context(), v4, enforcer.Unknown); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("Block while the other lock is held: %v", err)
 	}
 	held.Release()
@@ -367,7 +357,7 @@ func TestWithoutUsableLockFile(t *testing.T) {
 
 	e.lockPath = filepath.Join(t.TempDir(), "missing", "lock")
 	before := statFile(t, path)
-	out, err := e.Block(t.Context(), v6, false)
+	out, err := e.Block(t.Context(), v6, enforcer.Unknown)
 	if err != nil || !strings.Contains(fmt.Sprint(out.Notes), e.lockPath) || !slices.ContainsFunc(out.Notes, func(note string) bool { return strings.Contains(note, "without a lock") }) {
 		t.Errorf("Block without any lock: %q, %v", out.Notes, err)
 	}
@@ -381,7 +371,7 @@ func TestWithoutUsableLockFile(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = e.Block(t.Context(), v6, false); err != nil {
+	if _, err = e.Block(t.Context(), v6, enforcer.Unknown); err != nil {
 		t.Fatal(err)
 	}
 	wantFile(t, path, "ALL:[2001:db8::1]\n")

@@ -39,7 +39,7 @@ func (f form) check() error {
 }
 
 func splitDaemons(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == '\r' || r == '\n' })
+	return strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(" \t,\r\n", r) })
 }
 
 // line returns the entry for addr, without a line end. The two spacings are
@@ -121,21 +121,27 @@ type entry struct {
 }
 
 // entries returns all entries, in the order of the file.
-func (f form) entries(content []byte) []entry {
-	var found []entry
-	f.each(content, func(e entry) { found = append(found, e) })
-	return found
-}
-
-// each calls do with every entry, in the order of the file.
-func (f form) each(content []byte, do func(entry)) {
+func (f form) entries(content []byte) (found []entry) {
 	for start := 0; start < len(content); {
 		line := lineAt(content, start)
 		if addr, ok := f.parse(content[line.start:line.end]); ok && !continues(content, line.start) {
-			do(entry{line, addr})
+			found = append(found, entry{line, addr})
 		}
 		start = line.end
 	}
+	return found
+}
+
+// matching returns the entries for any of addrs.
+func (f form) matching(content []byte, addrs []netip.Addr) []entry {
+	if len(addrs) == 1 {
+		return f.find(content, addrs[0])
+	}
+	wanted := make(map[netip.Addr]bool, len(addrs))
+	for _, addr := range addrs {
+		wanted[addr] = true
+	}
+	return slices.DeleteFunc(f.entries(content), func(e entry) bool { return !wanted[e.addr] })
 }
 
 // find returns the entries for addr. It parses only lines in which a quick look
@@ -222,7 +228,7 @@ func lineAt(content []byte, place int) span {
 	return span{start, place + end + 1}
 }
 
-// continues tells whether libwrap reads the line at start as part of the line
+// continues reports whether libwrap reads the line at start as part of the line
 // before it. A backslash at the very end does that, also in a comment; so does
 // a NUL byte anywhere, since xgets() of libwrap then misses the line end.
 func continues(content []byte, start int) bool {

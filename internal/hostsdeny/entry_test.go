@@ -75,7 +75,7 @@ func TestRemoveTakesOutExactlyTheEntry(t *testing.T) {
 				test.want = ""
 			}
 			content := []byte(test.content)
-			got := newForm(test.daemons, test.allow).planRemove(content, test.addr).apply(content)
+			got := newForm(test.daemons, test.allow).planRemove(content, []netip.Addr{test.addr}).apply(content)
 			if string(got) != test.want {
 				t.Errorf("removing %s from %q:\n got %q\nwant %q", test.addr, test.content, got, test.want)
 			}
@@ -118,11 +118,11 @@ func TestAdd(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f, content := newForm(test.daemons, test.allow), []byte(test.content)
-			got := f.planAdd(content, test.addr).apply(content)
+			got := f.planAdd(content, []netip.Addr{test.addr}).apply(content)
 			if string(got) != test.want {
 				t.Errorf("adding %s to %q:\n got %q\nwant %q", test.addr, test.content, got, test.want)
 			}
-			if p := f.planAdd(got, test.addr); !p.nothing() {
+			if p := f.planAdd(got, []netip.Addr{test.addr}); !p.nothing() {
 				t.Errorf("adding %s once more is not nothing: %q", test.addr, p.apply(got))
 			}
 		})
@@ -149,7 +149,7 @@ func FuzzAddDelete(f *testing.F) {
 			t.Skip("stands there already")
 		}
 		before := bytes.Clone(content)
-		added := form.planAdd(content, addr).apply(content)
+		added := form.planAdd(content, []netip.Addr{addr}).apply(content)
 		if !bytes.Equal(content, before) {
 			t.Fatalf("planning changed what it read: %q", content)
 		}
@@ -160,14 +160,14 @@ func FuzzAddDelete(f *testing.F) {
 			t.Fatalf("last line not ended: %q", added)
 		}
 		want := append(bytes.Clone(content), missingEnd(content)...)
-		if got := form.planRemove(added, addr).apply(added); !bytes.Equal(got, want) {
+		if got := form.planRemove(added, []netip.Addr{addr}).apply(added); !bytes.Equal(got, want) {
 			t.Fatalf("add then delete:\n got %q\nwant %q\n via %q", got, want, added)
 		}
-		if many := form.planAddAll(content, []netip.Addr{addr, addr}).apply(content); !bytes.Equal(many, added) {
-			t.Fatalf("planAddAll makes\n%q\nof %q, planAdd\n%q", many, content, added)
+		if many := form.planAdd(content, []netip.Addr{addr, addr}).apply(content); !bytes.Equal(many, added) {
+			t.Fatalf("adding it twice makes\n%q\nof %q, once\n%q", many, content, added)
 		}
-		if got := form.planRemoveAll(added, []netip.Addr{addr}).apply(added); !bytes.Equal(got, want) {
-			t.Fatalf("planRemoveAll makes\n%q\nof %q, want\n%q", got, added, want)
+		if got := form.planRemove(added, []netip.Addr{addr, addr}).apply(added); !bytes.Equal(got, want) {
+			t.Fatalf("removing it twice makes\n%q\nof %q, want\n%q", got, added, want)
 		}
 		quick, slow := form.find(added, addr), form.entries(added)
 		for _, e := range slow {
@@ -184,8 +184,8 @@ func BenchmarkAddDelete(b *testing.B) {
 			form, content := newForm("", false), crowdedFile(10000)
 			b.SetBytes(int64(len(content)))
 			for b.Loop() {
-				added := form.planAdd(content, addr).apply(content)
-				form.planRemove(added, addr).apply(added)
+				added := form.planAdd(content, []netip.Addr{addr}).apply(content)
+				form.planRemove(added, []netip.Addr{addr}).apply(added)
 			}
 		})
 	}

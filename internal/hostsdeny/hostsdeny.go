@@ -7,18 +7,51 @@
 // addresses, entries with options, neighbours such as 1.2.3.40, line ends. Nor
 // does it touch a line that continues another one. A reader never meets a file
 // that is half-written, empty or missing. What the lines do is up to the
-// services that link libwrap, of which many systems have none: see Effective.
+// services that link libwrap, of which many systems have none: see internal/libwrap.
 package hostsdeny
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"path/filepath"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
+
+// Kind is host-deny.
+var Kind = enforcer.Kind{
+	Name:    "host-deny",
+	Summary: "deny attackers the services that use TCP wrappers, in hosts.deny",
+	InFile:  true,
+	New: func(c config.Config, stateDir string) (enforcer.Enforcer, error) {
+		lock := ""
+		if stateDir != "" {
+			lock = filepath.Join(stateDir, "hosts.deny.lock")
+		}
+		return New(Options{
+			Path: c.HostDeny.File, Daemons: c.HostDeny.Daemons, Allow: c.HostDeny.AllowForm,
+			LockPath: lock, LockWait: c.Lease.LockTimeout.Duration,
+		}), nil
+	},
+	Hint: hint,
+}
+
+// hint is Kind.Hint.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as root"
+	case errors.Is(err, state.ErrLocked), errors.Is(err, errChanged):
+		return "another program edits the file all the time: `fuser -v FILE` names it"
+	}
+	return ""
+}
 
 // Where the file is and how its lines look, when Options leaves it open.
 const (
@@ -61,6 +94,9 @@ type Enforcer struct {
 
 var _ enforcer.Enforcer = (*Enforcer)(nil)
 
+// Backend returns the file that addresses are blocked in.
+func (e *Enforcer) Backend(context.Context) string { return e.path }
+
 // New returns an enforcer for the file that options names.
 func New(options Options) *Enforcer {
 	e := &Enforcer{
@@ -81,83 +117,102 @@ func New(options Options) *Enforcer {
 // Block adds the entry for addr, unless a plain entry for all daemons or for
 // the configured ones denies it already. A missing file is made (0644), and a
 // last line without an end is ended: libwrap denies everyone on such a file.
-// fresh is not used: the file is read in any case.
-func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, _ bool) (enforcer.Outcome, error) {
-	done, err := e.edit(ctx, func(content []byte) plan { return e.form.planAdd(content, addr) })
+func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, _ enforcer.Known) (enforcer.Outcome, error) {
+	done, err := e.add(ctx, addr)
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding entry for %s to %s: %w", addr, e.path, err)
 	}
-	return enforcer.Outcome{Founded: done.made, Remade: done.made, Notes: done.notes}, nil
+	return enforcer.Outcome{Made: done.made, Already: done.nothing, Notes: done.notes}, nil
+}
+
+// BlockAll is Block for many, in one edit.
+func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr) error {
+	if _, err := e.add(ctx, addrs...); err != nil {
+		return fmt.Errorf("adding %d entries to %s: %w", len(addrs), e.path, err)
+	}
+	return nil
+}
+
+func (e *Enforcer) add(ctx context.Context, addrs ...netip.Addr) (edited, error) {
+	if len(addrs) == 0 {
+		return edited{}, nil
+	}
+	nothing := false
+	done, err := e.edit(ctx, func(content []byte) plan {
+		p := e.form.planAdd(content, addrs)
+		nothing = p.nothing()
+		return p
+	})
+	done.nothing = nothing && !done.made
+	return done, err
 }
 
 // Unblock takes out every plain entry for addr and the configured daemons, or ALL, in
 // whatever spelling. A missing file is not made.
 func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
-	if _, err := e.edit(ctx, func(content []byte) plan { return e.form.planRemove(content, addr) }); err != nil {
+	if err := e.remove(ctx, addr); err != nil {
 		return fmt.Errorf("removing entry for %s from %s: %w", addr, e.path, err)
 	}
 	return nil
 }
 
-// BlockAll is Block for many, in one edit.
-func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
-	if len(addrs) == 0 {
-		return nil
-	}
-	if _, err := e.edit(ctx, func(content []byte) plan { return e.form.planAddAll(content, addrs) }); err != nil {
-		return fmt.Errorf("adding %d entries to %s: %w", len(addrs), e.path, err)
-	}
-	if progress != nil {
-		progress(len(addrs))
+// UnblockAll is Unblock for many, in one edit.
+func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
+	if err := e.remove(ctx, addrs...); err != nil {
+		return fmt.Errorf("removing %d entries from %s: %w", len(addrs), e.path, err)
 	}
 	return nil
 }
 
-// UnblockAll is Unblock for many, in one edit.
-func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
+func (e *Enforcer) remove(ctx context.Context, addrs ...netip.Addr) error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	if _, err := e.edit(ctx, func(content []byte) plan { return e.form.planRemoveAll(content, addrs) }); err != nil {
-		return fmt.Errorf("removing %d entries from %s: %w", len(addrs), e.path, err)
-	}
-	if progress != nil {
-		progress(len(addrs))
-	}
-	return nil
+	_, err := e.edit(ctx, func(content []byte) plan { return e.form.planRemove(content, addrs) })
+	return err
 }
 
 // List returns the addresses of all plain entries for the configured daemons, or ALL,
-// whoever wrote them, each once.
-func (e *Enforcer) List(ctx context.Context) ([]enforcer.Block, error) {
+// whoever wrote them. With Options.Allow those behind a rule of another form are open.
+func (e *Enforcer) List(ctx context.Context) (enforcer.Listing, error) {
+	var listing enforcer.Listing
 	if err := errors.Join(ctx.Err(), e.form.check()); err != nil {
-		return nil, fmt.Errorf("listing entries of %s: %w", e.path, err)
+		return listing, fmt.Errorf("listing entries of %s: %w", e.path, err)
 	}
 	now, err := load(e.path)
 	if err != nil {
-		return nil, fmt.Errorf("listing entries of %s: %w", e.path, err)
+		return listing, fmt.Errorf("listing entries of %s: %w", e.path, err)
 	}
 	defer now.close()
-	var blocks []enforcer.Block
+	decided := e.form.decided(now.content)
 	seen := map[netip.Addr]bool{}
 	for _, entry := range e.form.entries(now.content) {
-		if !seen[entry.addr] {
-			seen[entry.addr] = true
-			blocks = append(blocks, enforcer.Block{Addr: entry.addr})
+		if seen[entry.addr] {
+			continue // the first one decides
 		}
+		seen[entry.addr] = true
+		block := enforcer.Block{Addr: entry.addr}
+		if entry.start >= decided {
+			block.Open = "a rule that stands before its entry decides"
+		}
+		listing.Blocks = append(listing.Blocks, block)
 	}
-	return blocks, nil
+	return listing, nil
 }
+
+// Mend has nothing to do: the file is the administrator's.
+func (e *Enforcer) Mend(context.Context) ([]string, error) { return nil, nil }
 
 // Flush takes out all that List returns.
 func (e *Enforcer) Flush(ctx context.Context) error {
-	if _, err := e.edit(ctx, func(content []byte) plan { return e.form.planFlush(content) }); err != nil {
+	if _, err := e.edit(ctx,
+		func(content []byte) plan { return planCut(e.form.entries(content)) }); err != nil {
 		return fmt.Errorf("removing all entries from %s: %w", e.path, err)
 	}
 	return nil
 }
 
-// Describe says what Block would add.
+// Describe returns what Block would add.
 func (e *Enforcer) Describe(addr netip.Addr) string {
 	return fmt.Sprintf("add the line %q to %s", e.form.line(addr), e.path)
 }

@@ -37,13 +37,8 @@ func (e *Enforcer) writeInto(target string, before *snapshot, p plan, locked boo
 			err = closeErr
 		}
 	}()
-	if e.beforeSwap != nil {
-		e.beforeSwap()
-	}
-	if same, err := before.unchanged(target); err != nil {
+	if err := e.changed(target, before); err != nil {
 		return err
-	} else if !same {
-		return errChanged
 	}
 	if len(p.cuts) > 0 {
 		err = blank(file, before.content, p.cuts)

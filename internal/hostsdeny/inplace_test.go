@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
-	"github.com/ossec-ar/ossec-ar/internal/mounttest"
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
 )
 
 // newInPlace returns an enforcer for a file that a second hard link keeps from
@@ -31,8 +31,8 @@ func TestInPlaceContract(t *testing.T) {
 		if after := statFile(t, path); after.Ino != before.Ino || after.Nlink != 2 {
 			t.Error("the file was replaced")
 		}
-		if blocks, err := e.List(t.Context()); err != nil || len(blocks) > 0 {
-			t.Errorf("%v (%v) are left over", blocks, err)
+		if listing, err := e.List(t.Context()); err != nil || len(listing.Blocks) > 0 {
+			t.Errorf("%v (%v) are left over", listing.Blocks, err)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func TestEditorInBetweenInPlace(t *testing.T) {
 // TestBindMount runs in a mount namespace of its own, where the file is a mount
 // point as in a container, and once more with a folder that is read-only.
 func TestBindMount(t *testing.T) {
-	if !mounttest.Own(t, func(reason string) { skipUnlessRequired(t, reason) }) {
+	if !isolate.Test(t) {
 		return
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {

@@ -11,20 +11,13 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// Inspect says whether the file can have an effect: whether libwrap reads it as it is
-// meant, whether any service below root reads it, and whether hosts.allow lets in
-// beforehand whom it denies. It changes nothing.
-func (e *Enforcer) Inspect(_ context.Context, root string) []enforcer.Finding {
+// Inspect returns whether the file can have an effect: whether libwrap reads it as it is
+// meant, and whether hosts.allow lets in beforehand whom it denies. It changes nothing.
+func (e *Enforcer) Inspect(context.Context, string) []enforcer.Finding {
 	found := []enforcer.Finding{e.inspectFile()}
-	works, which := Effective(root)
-	services := enforcer.Finding{What: "services", Verdict: enforcer.OK, Found: which}
-	if !works {
-		services.Verdict, services.Mend = enforcer.Fault, "let ossec.conf run firewall-drop.sh or route-null.sh in the place of host-deny.sh"
-	}
-	found = append(found, services)
 	if !e.form.allow {
 		found = append(found, inspectAllow(filepath.Join(filepath.Dir(e.path), "hosts.allow")))
 	}
@@ -48,15 +41,18 @@ func (e *Enforcer) inspectFile() enforcer.Finding {
 	}
 	defer now.close()
 	if missingEnd(now.content) != nil {
-		f.Found, f.Mend = e.path+": its last line has no end, by which libwrap denies everybody", "echo >> "+e.path
+		f.Found, f.Mend = e.path+": its last line has no end, by which libwrap denies everybody",
+			"echo >> "+e.path
 		return f
 	}
 	if n := longLine(now.content); n > 0 {
-		f.Found = fmt.Sprintf("%s:%d: the line, with those that continue it, has %d bytes or more, by which libwrap denies everybody", e.path, n, maxLibwrapLine)
+		f.Found = fmt.Sprintf("%s:%d: the line, with those that continue it, has %d bytes or more, by which libwrap denies everybody",
+			e.path, n, maxLibwrapLine)
 		f.Mend = fmt.Sprintf("divide line %d of %s", n, e.path)
 		return f
 	}
-	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read and has %d entries of the form %q", e.path, len(e.form.entries(now.content)), e.form.daemons+":ADDRESS")
+	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read and has %d entries of the form %q", e.path,
+		len(e.form.entries(now.content)), e.form.daemons+":ADDRESS")
 	return f
 }
 
@@ -84,14 +80,16 @@ func longLine(content []byte) int {
 // inspectAllow looks for a rule in hosts.allow, which libwrap asks first, that lets
 // everybody in.
 func inspectAllow(path string) enforcer.Finding {
-	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK, Found: path + " lets nobody in whom hosts.deny denies"}
-	content, err := plainfile.Read(path, maxSize)
+	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK, Found: path +
+		" lets nobody in whom hosts.deny denies"}
+	content, err := state.Read(path, maxSize)
 	if errors.Is(err, os.ErrNotExist) {
 		f.Found = "there is none"
 		return f
 	}
 	if err != nil {
-		return enforcer.Finding{What: f.What, Verdict: enforcer.Fault, Found: err.Error(), Mend: "make it a plain file that can be read"}
+		return enforcer.Finding{What: f.What, Verdict: enforcer.Fault, Found: err.Error(),
+			Mend: "make it a plain file that can be read"}
 	}
 	n := 0
 	for line := range bytes.Lines(content) {
@@ -103,7 +101,8 @@ func inspectAllow(path string) enforcer.Finding {
 		}
 		clients, option, _ := strings.Cut(clients, ":")
 		names := splitDaemons(clients)
-		if !slices.Contains(names, "ALL") || slices.Contains(names, "EXCEPT") || strings.EqualFold(strings.TrimSpace(option), "deny") {
+		denies := strings.EqualFold(strings.TrimSpace(option), "deny")
+		if !slices.Contains(names, "ALL") || slices.Contains(names, "EXCEPT") || denies {
 			continue
 		}
 		f.Found = fmt.Sprintf("%s:%d: %q lets everybody in before hosts.deny is asked", path, n, text)

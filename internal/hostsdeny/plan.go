@@ -34,28 +34,15 @@ func (p plan) apply(content []byte) []byte {
 	return append(out, content[from:]...)
 }
 
-// planAdd adds an entry for addr where none denies it, and ends the last line.
-func (f form) planAdd(content []byte, addr netip.Addr) plan {
-	for _, e := range f.find(content, addr) {
-		if !f.allow || !f.ruleBefore(content, e.start) {
-			return f.planInsert(content, nil)
-		}
-	}
-	return f.planInsert(content, []netip.Addr{addr})
-}
-
-// planAddAll adds entries for all addrs that none denies, each once.
-func (f form) planAddAll(content []byte, addrs []netip.Addr) plan {
-	decided := len(content) // where the first rule of another form stands
-	if f.allow {
-		decided = f.firstRule(content)
-	}
+// planAdd adds entries for all addrs that none denies, each once, and ends the last line.
+func (f form) planAdd(content []byte, addrs []netip.Addr) plan {
+	decided := f.decided(content)
 	denied := make(map[netip.Addr]bool, len(addrs))
-	f.each(content, func(e entry) {
+	for _, e := range f.matching(content, addrs) {
 		if e.start < decided {
 			denied[e.addr] = true
 		}
-	})
+	}
 	missing := make([]netip.Addr, 0, len(addrs))
 	for _, addr := range addrs {
 		if !denied[addr] {
@@ -83,28 +70,9 @@ func (f form) planInsert(content []byte, addrs []netip.Addr) plan {
 	return plan{at: len(content), insert: append(mend, lines...)}
 }
 
-// planRemove takes out the entries for addr.
-func (f form) planRemove(content []byte, addr netip.Addr) plan {
-	return planCut(f.find(content, addr))
-}
-
-// planRemoveAll takes out the entries for any of addrs.
-func (f form) planRemoveAll(content []byte, addrs []netip.Addr) plan {
-	gone := make(map[netip.Addr]bool, len(addrs))
-	for _, addr := range addrs {
-		gone[addr] = true
-	}
-	var entries []entry
-	for _, e := range f.entries(content) {
-		if gone[e.addr] {
-			entries = append(entries, e)
-		}
-	}
-	return planCut(entries)
-}
-
-func (f form) planFlush(content []byte) plan {
-	return planCut(f.entries(content))
+// planRemove takes out the entries for any of addrs.
+func (f form) planRemove(content []byte, addrs []netip.Addr) plan {
+	return planCut(f.matching(content, addrs))
 }
 
 func planCut(entries []entry) plan {
@@ -124,15 +92,12 @@ func (f form) place(content []byte) int {
 	return nextRule(content, 0)
 }
 
-// ruleBefore tells whether a rule that is not a plain entry stands before end
-// and so may decide first.
-func (f form) ruleBefore(content []byte, end int) bool {
-	return f.firstRule(content[:end]) < end
-}
-
-// firstRule returns the start of the first rule that is not a plain entry, or the
-// length of the content.
-func (f form) firstRule(content []byte) int {
+// decided returns from where on an entry has no effect in a file that allows as well as denies:
+// the start of the first rule that is not a plain entry. Elsewhere it is the length of the content.
+func (f form) decided(content []byte) int {
+	if !f.allow {
+		return len(content)
+	}
 	for start := nextRule(content, 0); start < len(content); {
 		line := lineAt(content, start)
 		if _, ok := f.parse(content[line.start:line.end]); !ok {

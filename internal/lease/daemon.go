@@ -3,12 +3,11 @@ package lease
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Daemon identifies the process that asked for a block, across reboots and reuse of
@@ -32,7 +31,7 @@ func FindDaemon(proc string, pid int) *Daemon {
 	}
 	for _, d := range daemons {
 		if name == d {
-			return &Daemon{Name: name, PID: pid, Start: start, Boot: Boot(proc)}
+			return &Daemon{Name: name, PID: pid, Start: start, Boot: bootID(proc)}
 		}
 	}
 	return nil
@@ -40,7 +39,7 @@ func FindDaemon(proc string, pid int) *Daemon {
 
 // Alive reports whether the daemon still runs.
 func (d *Daemon) Alive(proc string) bool {
-	if d.Boot != Boot(proc) {
+	if d.Boot != bootID(proc) {
 		return false
 	}
 	name, start, err := stat(proc, d.PID)
@@ -50,30 +49,19 @@ func (d *Daemon) Alive(proc string) bool {
 // maxProc bounds what is read of a file in procfs, in bytes.
 const maxProc = 64 << 10
 
-// Boot returns the boot id, "" when the kernel does not tell.
-func Boot(proc string) string {
-	id, err := plainfile.Read(filepath.Join(proc, "sys/kernel/random/boot_id"), maxProc)
+// bootID returns the id of this boot, "" when it cannot be read.
+func bootID(proc string) string {
+	id, err := state.Read(filepath.Join(proc, "sys/kernel/random/boot_id"), maxProc)
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(id))
 }
 
-// Kernel identifies the place that kernel blocks live in: one boot's network
-// namespace. It is "" when that cannot be told.
-func Kernel(proc string) string {
-	boot := Boot(proc)
-	ns, err := os.Readlink(filepath.Join(proc, "self/ns/net"))
-	if boot == "" || err != nil {
-		return ""
-	}
-	return boot + " " + ns
-}
-
 // stat reads the name and start time of a process that runs. The name is cut to 15 bytes
 // by the kernel and may hold blanks and brackets, so it ends at the last bracket.
 func stat(proc string, pid int) (name string, start uint64, err error) {
-	line, err := plainfile.Read(filepath.Join(proc, strconv.Itoa(pid), "stat"), maxProc)
+	line, err := state.Read(filepath.Join(proc, strconv.Itoa(pid), "stat"), maxProc)
 	if err != nil {
 		return "", 0, err
 	}

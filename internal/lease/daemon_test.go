@@ -82,29 +82,3 @@ func TestAlive(t *testing.T) {
 		})
 	}
 }
-
-func TestKernel(t *testing.T) {
-	proc := fakeProc(t, "b00t\n", "")
-	if got := lease.Kernel(proc); got != "" {
-		t.Errorf("without a network namespace: %q, want none", got)
-	}
-	link := filepath.Join(proc, "self/ns/net")
-	if err := os.MkdirAll(filepath.Dir(link), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("net:[1]", link); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := lease.Kernel(proc), "b00t net:[1]"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if err := os.Remove(filepath.Join(proc, "sys/kernel/random/boot_id")); err != nil {
-		t.Fatal(err)
-	}
-	if got := lease.Kernel(proc); got != "" {
-		t.Errorf("without a boot id: %q, want none", got)
-	}
-	if lease.Kernel("/proc") == "" || lease.Boot("/proc") == "" {
-		t.Errorf("here: %q and %q", lease.Kernel("/proc"), lease.Boot("/proc"))
-	}
-}

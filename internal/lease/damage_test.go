@@ -24,12 +24,10 @@ func soundFile(t *testing.T) []byte {
 	for i := range 24 {
 		l := taken(netip.AddrFrom4([4]byte{198, 18, 0, byte(i)}), "firewall-drop.sh", i)
 		l.User = strings.Repeat("u", 300)
-		acquire(t, s, l)
+		mustPut(t, s, l)
 	}
 	for i := range 12 { // which leaves free pages among the used ones
-		if err := s.Drop(netip.AddrFrom4([4]byte{198, 18, 0, byte(i * 2)})); err != nil {
-			t.Fatal(err)
-		}
+		mustEnd(t, s, taken(netip.AddrFrom4([4]byte{198, 18, 0, byte(i * 2)}), "firewall-drop.sh", i))
 	}
 	content, err := os.ReadFile(s.Path())
 	if err != nil {
@@ -74,7 +72,7 @@ func TestDamaged(t *testing.T) {
 	moved := 0
 	for name, content := range damages(sound) {
 		t.Run(name, func(t *testing.T) {
-			put := func() *lease.Store {
+			spoilt := func() *lease.Store {
 				s := newStore(t)
 				if err := os.MkdirAll(filepath.Dir(s.Path()), 0o700); err != nil {
 					t.Fatal(err)
@@ -85,34 +83,36 @@ func TestDamaged(t *testing.T) {
 				return s
 			}
 			mine := taken(v4, "a", 1)
-			s := put()
-			if _, settle := s.Acquire(mine, "kernel"); settle() != nil {
-				t.Fatalf("Acquire: %v", settle())
+			s := spoilt()
+			if err := put(s, mine); err != nil {
+				t.Fatalf("Put: %v", err)
 			}
 			checkMovedAside(t, s, content)
 			if len(s.Faults()) > 0 {
 				moved++
 				checkSaved(t, s, mine)
 			}
-			if held, err := lease.New(filepath.Dir(s.Path()), "firewall-drop").Holders(v4, "a"); err != nil || held.Mine == nil || held.Mine.AlertID != mine.AlertID {
-				t.Errorf("after Acquire: %+v, %v", held, err)
-			}
+			wantOn(t, s, v4, mine)
 
 			// The other ways in.
-			s = put()
-			if _, err := s.Release(netip.MustParseAddr("198.18.0.1"), "firewall-drop.sh"); err != nil {
-				t.Errorf("Release: %v", err)
+			s = spoilt()
+			if err := end(s, taken(netip.MustParseAddr("198.18.0.1"), "firewall-drop.sh", 1)); err != nil {
+				t.Errorf("Delete: %v", err)
 			}
 			checkMovedAside(t, s, content)
-			s = put()
-			if err := s.Clear(); err != nil {
-				t.Errorf("Clear: %v", err)
+			// Going through all finds damage of any kind.
+			s = spoilt()
+			if err := s.Update(func(tx *lease.Tx) error { return tx.All(func(lease.Lease) error { return nil }) }); err != nil {
+				t.Errorf("All in an Update: %v", err)
 			}
-			want(t, lease.New(filepath.Dir(s.Path()), "firewall-drop"))
-			// Reading either tells of it or gives sound leases, and changes nothing.
-			s = put()
-			if all, err := s.All(); err == nil {
-				for _, l := range all {
+			checkMovedAside(t, s, content)
+			if _, err := all(another(s)); err != nil {
+				t.Errorf("after all were gone through: %v", err)
+			}
+			// Reading either fails or gives sound leases, and changes nothing.
+			s = spoilt()
+			if leases, err := all(s); err == nil {
+				for _, l := range leases {
 					if l.Program != "firewall-drop.sh" || l.RuleID != "5712" {
 						t.Errorf("All: %+v", l)
 					}
@@ -122,7 +122,7 @@ func TestDamaged(t *testing.T) {
 				t.Errorf("reading changed the file (%v)", err)
 			}
 			// Having read it stands in nobody's way, within the same process either.
-			acquire(t, s, mine)
+			mustPut(t, s, mine)
 		})
 	}
 	if moved < 10 {
@@ -155,11 +155,11 @@ func checkMovedAside(t *testing.T, s *lease.Store, content []byte) {
 // checkSaved checks that mine is held, and beside it only leases of soundFile.
 func checkSaved(t *testing.T, s *lease.Store, mine lease.Lease) {
 	t.Helper()
-	all, err := s.All()
-	if err != nil || !slices.ContainsFunc(all, func(l lease.Lease) bool { return l.Addr == mine.Addr && l.AlertID == mine.AlertID }) {
-		t.Errorf("a new file holds %v, %v, want %v in it", all, err, mine)
+	leases, err := all(s)
+	if err != nil || !slices.ContainsFunc(leases, func(l lease.Lease) bool { return l.Addr == mine.Addr && l.AlertID == mine.AlertID }) {
+		t.Errorf("a new file holds %v, %v, want %v in it", leases, err, mine)
 	}
-	for _, l := range all {
+	for _, l := range leases {
 		if l.Addr != mine.Addr && (l.Program != "firewall-drop.sh" || l.RuleID != "5712") {
 			t.Errorf("a lease that nobody took: %+v", l)
 		}
@@ -183,15 +183,15 @@ func TestNotAFile(t *testing.T) {
 			if err := errors.Join(os.MkdirAll(filepath.Dir(s.Path()), 0o700), test.put(s.Path())); err != nil {
 				t.Fatal(err)
 			}
-			if all, err := s.All(); err == nil || !strings.Contains(err.Error(), "is no plain file") {
-				t.Errorf("All: %v, %v", all, err)
+			if leases, err := all(s); err == nil || !strings.Contains(err.Error(), "is no plain file") {
+				t.Errorf("All: %v, %v", leases, err)
 			}
 			mine := taken(v4, "a", 1)
-			acquire(t, s, mine)
+			mustPut(t, s, mine)
 			if faults := s.Faults(); len(faults) != 1 || !strings.Contains(faults[0].Error(), "is no plain file") {
 				t.Errorf("Faults: %q", faults)
 			}
-			want(t, lease.New(filepath.Dir(s.Path()), "firewall-drop"), mine)
+			want(t, another(s), mine)
 		})
 	}
 }
@@ -206,17 +206,17 @@ func TestForeignFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	mine := taken(v4, "a", 1)
-	acquire(t, s, mine)
+	mustPut(t, s, mine)
 	if faults := s.Faults(); len(faults) != 1 || !strings.Contains(faults[0].Error(), "it does not begin as one; it was moved to ") ||
 		!strings.HasSuffix(faults[0].Error(), "and the leases in it are forgotten") {
 		t.Errorf("Faults: %q", faults)
 	}
-	want(t, lease.New(filepath.Dir(s.Path()), "firewall-drop"), mine)
+	want(t, another(s), mine)
 }
 
 // TestSaved: of a damaged file, every lease that can still be read is kept.
 func TestSaved(t *testing.T) {
-	const count, at = 40, 4096 + 7*256 // the eighth slot
+	const count, at = 40, 4096 + 7*512 // the eighth slot
 	var leases []lease.Lease
 	for i := range count {
 		leases = append(leases, taken(netip.AddrFrom4([4]byte{198, 18, 0, byte(i)}), "a", i))
@@ -228,9 +228,9 @@ func TestSaved(t *testing.T) {
 		fault  string
 	}{
 		{"one byte", func(f []byte) []byte { f[at+30]++; return f }, 1, "1 places in it hold neither a lease nor nothing"},
-		{"a zeroed slot", func(f []byte) []byte { clear(f[at : at+256]); return f }, 1, "1 leases are gone from it"},
+		{"a zeroed slot", func(f []byte) []byte { clear(f[at : at+512]); return f }, 1, "1 leases are gone from it"},
 		{"noise from a slot on", func(f []byte) []byte {
-			for i := range f[at : at+3*256] {
+			for i := range f[at : at+3*512] {
 				f[at+i] = byte(i*i) | 1
 			}
 			return f
@@ -241,9 +241,7 @@ func TestSaved(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newStore(t)
-			if err := s.TakeAll(leases); err != nil {
-				t.Fatal(err)
-			}
+			mustPut(t, s, leases...)
 			file, err := os.ReadFile(s.Path())
 			if err == nil {
 				err = os.WriteFile(s.Path(), test.damage(file), 0o600)
@@ -252,16 +250,16 @@ func TestSaved(t *testing.T) {
 				t.Fatal(err)
 			}
 			later := taken(v6, "a", 1)
-			acquire(t, s, later)
+			mustPut(t, s, later)
 			kept := fmt.Sprintf("%d leases in it were still to be read and are kept", count-test.lost)
 			if faults := s.Faults(); len(faults) != 1 || !strings.Contains(faults[0].Error(), test.fault) || !strings.Contains(faults[0].Error(), kept) {
 				t.Errorf("Faults: %q, want %q and %q", faults, test.fault, kept)
 			}
-			all, err := s.All()
-			if err != nil || len(all) != count-test.lost+1 {
-				t.Errorf("%d leases, %v", len(all), err)
+			found, err := all(s)
+			if err != nil || len(found) != count-test.lost+1 {
+				t.Errorf("%d leases, %v", len(found), err)
 			}
-			for _, l := range all {
+			for _, l := range found {
 				if i := slices.IndexFunc(leases, func(o lease.Lease) bool { return o.Addr == l.Addr }); i >= 0 {
 					compare(t, "kept", leases[i], l)
 				} else {
@@ -278,12 +276,12 @@ func TestDamagedFilesAreFew(t *testing.T) {
 	minute := 0
 	s.Now = func() time.Time { minute++; return at(minute) }
 	for i := range 8 {
-		acquire(t, s, taken(v4, "a", i))
+		mustPut(t, s, taken(v4, "a", i))
 		if err := os.WriteFile(s.Path(), fmt.Appendf(nil, "damage %d", i), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	acquire(t, s, taken(v4, "a", 9))
+	mustPut(t, s, taken(v4, "a", 9))
 	aside, err := filepath.Glob(s.Path() + ".damaged-*")
 	if err != nil || len(aside) != 5 {
 		t.Fatalf("%q, %v, want five", aside, err)

@@ -11,15 +11,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
 // TestStateFolderRefused: where the folder is not ours alone, no lease is taken or read,
 // and the error says why.
 func TestStateFolderRefused(t *testing.T) {
 	s := newStore(t)
-	acquire(t, s, taken(v4, "a", 1))
+	mustPut(t, s, taken(v4, "a", 1))
 	dir := filepath.Dir(s.Path())
 	spoil := func() error { return os.Chmod(dir, 0o770) }
 	if os.Geteuid() == 0 {
@@ -32,19 +30,17 @@ func TestStateFolderRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, settle := s.Acquire(taken(v4, "b", 2), "kernel")
-	_, allErr := s.All()
-	_, releaseErr := s.Release(v4, "a")
+	_, allErr := all(s)
+	_, onErr := on(s, v4)
 	lock, lockErr := s.LockAddr(v4)
 	lock.Release()
 	for what, err := range map[string]error{
-		"Acquire": settle(), "All": allErr, "Release": releaseErr, "LockAddr": lockErr, "Clear": s.Clear(), "Drop": s.Drop(v4), "MarkComplete": mark(s, v4, "kernel"),
+		"Put": put(s, taken(v4, "b", 2)), "All": allErr, "On": onErr, "LockAddr": lockErr,
 	} {
 		if err == nil || !strings.Contains(err.Error(), "the state folder "+dir+" is not used") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	compare(t, "Acquire", lease.Held{}, held)
 	if after, err := os.ReadFile(s.Path()); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("the file was changed (%v)", err)
 	}
@@ -100,28 +96,28 @@ func TestDiskFull(t *testing.T) {
 	dir := filepath.Dir(s.Path())
 	mount(t, dir, "size=256k,mode=700")
 	free := fill(t, dir)
-	if _, settle := s.Acquire(taken(v6, "a", 1), "kernel"); !errors.Is(settle(), unix.ENOSPC) {
-		t.Errorf("no file and no room: %v, want ENOSPC", settle())
+	if err := put(s, taken(v6, "a", 1)); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("no file and no room: %v, want ENOSPC", err)
 	}
 	free()
 	standing := map[string]bool{}
 	take := func(i int) error {
 		l := taken(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), "a", i)
 		l.User = strings.Repeat("u", 500)
-		_, settle := s.Acquire(l, "kernel")
-		if settle() == nil {
+		err := put(s, l)
+		if err == nil {
 			standing[l.Addr.String()] = true
 		}
-		return settle()
+		return err
 	}
 	check := func(when string) {
 		t.Helper()
-		all, err := lease.New(dir, "firewall-drop").All()
+		leases, err := all(another(s))
 		if err != nil {
 			t.Fatalf("%s: %v", when, err)
 		}
 		found := map[string]bool{}
-		for _, l := range all {
+		for _, l := range leases {
 			found[l.Addr.String()] = true
 		}
 		for addr := range standing {
@@ -164,19 +160,13 @@ func TestReadOnly(t *testing.T) {
 	dir := filepath.Dir(s.Path())
 	mount(t, dir, "size=1m,mode=700")
 	mine := taken(v4, "a", 1)
-	acquire(t, s, mine)
+	mustPut(t, s, mine)
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
 	want(t, s, mine)
-	held, err := s.Holders(v4, "a")
-	if err != nil {
-		t.Error(err)
-	}
-	compare(t, "holders", lease.Held{Mine: &mine}, held)
-	_, settle := s.Acquire(taken(v4, "b", 2), "kernel")
-	_, releaseErr := s.Release(v4, "a")
-	for what, err := range map[string]error{"Acquire": settle(), "Release": releaseErr} {
+	wantOn(t, s, v4, mine)
+	for what, err := range map[string]error{"Put": put(s, taken(v4, "b", 2)), "Delete": end(s, mine)} {
 		if !errors.Is(err, unix.EROFS) {
 			t.Errorf("%s: %v, want EROFS", what, err)
 		}

@@ -7,17 +7,16 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// The index tells in which slots the leases on an address stand, and which slots are free,
+// The index holds in which slots the leases on an address stand, and which slots are free,
 // so that a call costs the same with a hundred thousand leases as with one. It is a file
-// beside the leases that holds nothing of its own: whenever there is any doubt about it, it
-// is made again from the slots. It is never synced, so it counts only within the boot
-// that it was written in. A process that is killed at its work leaves it marked unclean,
-// and whatever else changes the lease file changes that file's ctime.
+// beside the leases that can be made again from the slots, and is whenever there is doubt. It
+// is never synced, so it counts only within the boot that it was written in. A process that is
+// killed at its work leaves it marked unclean, and whatever else changes the lease file changes
+// that file's ctime.
 //
 // It is a header page, a hash table with linear probing, and a stack of free slots:
 //
@@ -29,34 +28,29 @@ type index struct {
 	header indexHeader
 	pages  map[int64][]byte
 	dirty  map[int64]bool
-	// built tells that the pages that are not in memory are empty, not to be read, and
-	// noted that the header was changed.
-	built, noted bool
-	err          error // of the first read that failed
+	built  bool  // the pages that are not in memory are empty, not to be read
+	err    error // of the first read that failed
 }
 
 // indexHeader is the first page.
 type indexHeader struct {
-	clean    bool
-	table    uint64 // the lease file's id
-	ctime    int64  // and its change time when this was written, in nanoseconds
-	seeds    [2]uint64
-	places   uint32    // a power of two
-	used     uint32    // places that are not empty
-	live     [2]uint32 // leases: IPv4, IPv6
-	free     uint32    // slots on the stack
-	next     uint32    // the first slot that was never used
-	boot     string
-	complete [2]string // see MarkComplete
+	clean  bool
+	table  uint64 // the lease file's id
+	ctime  int64  // and its change time when this was written, in nanoseconds
+	seeds  [2]uint64
+	places uint32    // a power of two
+	used   uint32    // places that are not empty
+	live   [2]uint32 // leases: IPv4, IPv6
+	free   uint32    // slots on the stack
+	next   uint32    // the first slot that was never used
+	boot   string
 }
 
 const (
 	pageSize    = 4096
-	indexMagic  = "ossec-ar index 1"
+	indexMagic  = "ossec-ar index 2"
 	tombstone   = 1<<32 - 1
 	leastPlaces = 1024
-	// maxText bounds a text in the header, in bytes.
-	maxText = 128
 )
 
 var errIndex = errors.New("the index is not to be trusted")
@@ -75,7 +69,6 @@ func openIndex(path string, flags int, t *table, boot string) (*index, error) {
 	}
 	h := &x.header
 	if boot == "" || h.boot != boot || h.table != t.id || h.clean && h.ctime != t.ctime {
-		h.complete = [2]string{} // somebody else may have been at the file
 		return x, errIndex
 	}
 	if !h.clean || h.places != placesFor(t.capacity) || h.used > h.places/4*3 || h.next > t.capacity {
@@ -89,9 +82,9 @@ func placesFor(slots uint32) uint32 {
 	return max(leastPlaces, uint32(1)<<bits.Len32(2*slots-1))
 }
 
-// reset makes the index an empty one for a lease file. What it knows of completeness stays.
+// reset makes the index an empty one for a lease file.
 func (x *index) reset(t *table, boot string) {
-	x.header = indexHeader{table: t.id, places: placesFor(t.capacity), boot: boot, complete: x.header.complete}
+	x.header = indexHeader{table: t.id, places: placesFor(t.capacity), boot: boot}
 	x.header.seeds = [2]uint64{rand.Uint64(), rand.Uint64()} // the runtime's ChaCha8: nobody can guess them
 	x.pages, x.dirty, x.built, x.err = map[int64][]byte{}, map[int64]bool{}, true, nil
 }
@@ -102,7 +95,8 @@ func (x *index) room(capacity uint32) int { return int(x.header.free + capacity 
 // hash mixes an address with seeds that nobody outside knows: attackers choose addresses.
 func (x *index) hash(addr netip.Addr) uint64 {
 	b := addr.As16()
-	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b[:])^x.header.seeds[0], binary.LittleEndian.Uint64(b[8:])^x.header.seeds[1]^0x9e3779b97f4a7c15)
+	first, last := binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])
+	hi, lo := bits.Mul64(first^x.header.seeds[0], last^x.header.seeds[1]^0x9e3779b97f4a7c15)
 	return (hi ^ lo) * 0xd6e8feb86659fd93
 }
 
@@ -125,7 +119,8 @@ func (x *index) at(offset int64, change bool) []byte {
 	if !ok {
 		page = make([]byte, pageSize)
 		if !x.built {
-			if got, err := unix.Pread(x.fd, page, n*pageSize); x.err == nil && (err != nil || got < pageSize) {
+			if got, err := unix.Pread(x.fd, page, n*pageSize); x.err == nil &&
+				(err != nil || got < pageSize) {
 				x.err = fmt.Errorf("%w: reading it: %w", errIndex, errors.Join(err, errShort(got < pageSize)))
 			}
 		}
@@ -177,7 +172,7 @@ func (x *index) add(addr netip.Addr, slot uint32) {
 		i = (i + 1) & mask
 	}
 	x.setPlace(i, slot+1, uint32(h>>32))
-	x.header.live[family(addr)]++
+	x.header.live[familyOf(addr.Is6())]++
 }
 
 // remove forgets the lease on addr that a place names and has its slot free.
@@ -189,7 +184,7 @@ func (x *index) remove(addr netip.Addr, place, slot uint32) {
 	} else {
 		x.setPlace(place, tombstone, 0)
 	}
-	x.header.live[family(addr)]--
+	x.header.live[familyOf(addr.Is6())]--
 	x.push(slot)
 }
 
@@ -277,9 +272,9 @@ func (x *index) close() {
 	}
 }
 
-// family tells in which place of two an address's family is counted.
-func family(addr netip.Addr) int {
-	if addr.Is6() {
+// familyOf returns in which place of two a family is counted.
+func familyOf(v6 bool) int {
+	if v6 {
 		return 1
 	}
 	return 0
@@ -294,7 +289,7 @@ func (h *indexHeader) counts() []*uint32 {
 	return []*uint32{&h.places, &h.used, &h.live[0], &h.live[1], &h.free, &h.next}
 }
 
-// encode makes the page. A kernel that is too long to be kept is not: it only saves looking.
+// encode makes the page.
 func (h *indexHeader) encode() (page [pageSize]byte) {
 	b := append(page[:0], indexMagic...)
 	b = binary.LittleEndian.AppendUint64(b, 0) // the checksum's place
@@ -310,12 +305,7 @@ func (h *indexHeader) encode() (page [pageSize]byte) {
 	for _, n := range h.counts() {
 		b = binary.LittleEndian.AppendUint32(b, *n)
 	}
-	for _, text := range []string{h.boot, h.complete[0], h.complete[1]} {
-		if len(text) > maxText {
-			text = ""
-		}
-		b = append(append(b, byte(len(text))), text...)
-	}
+	b = append(append(b, byte(len(h.boot))), h.boot...)
 	binary.LittleEndian.PutUint64(page[len(indexMagic):], checksum(b[len(indexMagic)+8:]))
 	binary.LittleEndian.PutUint16(page[pageSize-2:], uint16(len(b)))
 	return page
@@ -325,7 +315,7 @@ func (h *indexHeader) encode() (page [pageSize]byte) {
 func (h *indexHeader) decode(page []byte) bool {
 	const body = len(indexMagic) + 8
 	end := int(binary.LittleEndian.Uint16(page[pageSize-2:]))
-	least := body + 1 + 8 + 8*len(h.numbers()) + 4*len(h.counts()) + 3
+	least := body + 1 + 8 + 8*len(h.numbers()) + 4*len(h.counts()) + 1
 	if string(page[:len(indexMagic)]) != indexMagic || end < least || end > pageSize-2 ||
 		binary.LittleEndian.Uint64(page[len(indexMagic):]) != checksum(page[body:end]) {
 		return false
@@ -340,12 +330,10 @@ func (h *indexHeader) decode(page []byte) bool {
 	for _, n := range h.counts() {
 		*n, b = binary.LittleEndian.Uint32(b), b[4:]
 	}
-	for _, text := range []*string{&h.boot, &h.complete[0], &h.complete[1]} {
-		if len(b) == 0 || len(b) < 1+int(b[0]) {
-			return false
-		}
-		n := 1 + int(b[0])
-		*text, b = string(b[1:n]), b[n:]
+	if len(b) != 1+int(b[0]) {
+		return false
 	}
-	return h.places >= leastPlaces && bits.OnesCount32(h.places) == 1 && slices.Max([]uint32{h.used, 2 * (h.live[0] + h.live[1]), 2 * h.free}) <= h.places
+	h.boot = string(b[1:])
+	return h.places >= leastPlaces && bits.OnesCount32(h.places) == 1 &&
+		max(h.used, 2*(h.live[0]+h.live[1]), 2*h.free) <= h.places
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -54,7 +56,7 @@ func TestIndexSpoilt(t *testing.T) {
 			var leases []lease.Lease
 			for i := range 100 {
 				leases = append(leases, taken(numbered(0, i), "a", i))
-				acquire(t, s, leases[i])
+				mustPut(t, s, leases[i])
 				if i == 50 {
 					old, err := os.ReadFile(index)
 					if err := errors.Join(err, os.WriteFile(index+".old", old, 0o600)); err != nil {
@@ -66,22 +68,27 @@ func TestIndexSpoilt(t *testing.T) {
 				if err := spoil(index); err != nil {
 					t.Fatal(err)
 				}
-				return lease.New(filepath.Dir(s.Path()), "firewall-drop")
+				return another(s)
 			}
-			for i, l := range leases {
-				if held, err := again().Holders(l.Addr, "a"); err != nil || held.Mine == nil {
-					t.Fatalf("lease %d: %+v, %v", i, held, err)
-				}
+			for _, l := range leases {
+				wantOn(t, again(), l.Addr, l)
 			}
-			s = again()
-			compare(t, "release", lease.Held{Mine: &leases[7]}, release(t, s, leases[7].Addr, "a"))
-			if err := s.Lifted(leases[7].Addr); err != nil {
-				t.Fatal(err)
-			}
-			s = again()
+			mustEnd(t, again(), leases[7])
 			other := taken(v6, "b", 1)
-			compare(t, "another", lease.Held{}, acquire(t, s, other))
+			s = again()
+			mustPut(t, s, other)
+			wantOn(t, s, leases[7].Addr)
 			want(t, s, append(slices.Delete(leases, 7, 8), other)...)
+			again()
+			err := s.View(func(tx *lease.Tx) error {
+				if tx.Count(false) != 99 || tx.Count(true) != 1 {
+					t.Errorf("count is %d and %d, want 99 and 1", tx.Count(false), tx.Count(true))
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
@@ -93,7 +100,7 @@ func TestIndexNamesNothing(t *testing.T) {
 	var leases []lease.Lease
 	for i := range 60 {
 		leases = append(leases, taken(numbered(0, i), "a", i))
-		acquire(t, s, leases[i])
+		mustPut(t, s, leases[i])
 	}
 	index := s.Path() + ".index"
 	content, err := os.ReadFile(index)
@@ -108,17 +115,19 @@ func TestIndexNamesNothing(t *testing.T) {
 	if err := os.WriteFile(index, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if held, err := s.Holders(leases[3].Addr, "a"); err != nil || held.Mine == nil {
-		t.Errorf("reading: %+v, %v", held, err)
-	}
-	compare(t, "release", lease.Held{Mine: &leases[3]}, release(t, s, leases[3].Addr, "a"))
-	if err := s.Lifted(leases[3].Addr); err != nil {
+	wantOn(t, s, leases[3].Addr, leases[3])
+	added := taken(v6, "a", 1)
+	err = s.Update(func(tx *lease.Tx) error { // found out after a change, which counts all the same
+		return errors.Join(tx.Put(added), tx.Delete(leases[3].Addr, "a"))
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
+	leases = append(leases, added)
 	want(t, s, slices.Delete(leases, 3, 4)...)
 }
 
-// TestIndexCannotBeWritten: the leases do without, and that is told.
+// TestIndexCannotBeWritten: the leases do without, and that is a fault.
 func TestIndexCannotBeWritten(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
@@ -132,13 +141,14 @@ func TestIndexCannotBeWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			a, b := taken(v4, "a", 1), taken(v4, "b", 2)
-			acquire(t, s, a)
-			compare(t, "second", lease.Held{Others: []lease.Lease{a}}, acquire(t, s, b))
-			compare(t, "release", lease.Held{Mine: &a, Others: []lease.Lease{b}}, release(t, s, v4, "a"))
+			mustPut(t, s, a)
+			mustPut(t, s, b)
+			wantOn(t, s, v4, a, b)
+			mustEnd(t, s, a)
 			if len(s.Faults()) == 0 || !strings.Contains(s.Faults()[0].Error(), "slower") {
 				t.Errorf("Faults: %q", s.Faults())
 			}
-			want(t, lease.New(filepath.Dir(s.Path()), "firewall-drop"), b)
+			want(t, another(s), b)
 			if _, err := os.Lstat(filepath.Join(filepath.Dir(index), "elsewhere")); err == nil {
 				t.Error("a link was followed")
 			}
@@ -151,27 +161,20 @@ func TestIndexCannotBeWritten(t *testing.T) {
 func TestRestoredFromABackup(t *testing.T) {
 	s := newStore(t)
 	a, b := taken(numbered(0, 1), "a", 1), taken(numbered(0, 2), "a", 2)
-	acquire(t, s, a)
-	if err := mark(s, v4, "kernel"); err != nil {
-		t.Fatal(err)
-	}
+	mustPut(t, s, a)
 	backup, err := os.ReadFile(s.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
-	acquire(t, s, b)
-	release(t, s, a.Addr, "a")
-	if err := s.Lifted(a.Addr); err != nil {
-		t.Fatal(err)
-	}
+	mustPut(t, s, b)
+	mustEnd(t, s, a)
 	if err := os.WriteFile(s.Path(), backup, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = lease.New(filepath.Dir(s.Path()), "firewall-drop")
-	compare(t, "what was put back", lease.Held{Mine: &a}, acquire(t, s, a))
-	if held := acquire(t, s, b); held.Mine != nil || held.Complete {
-		t.Errorf("what was taken later: %+v; want nothing held, and not all known", held)
-	}
+	s = another(s)
+	wantOn(t, s, a.Addr, a)
+	wantOn(t, s, b.Addr)
+	mustPut(t, s, b)
 	want(t, s, a, b)
 }
 
@@ -193,90 +196,38 @@ func TestManyLeases(t *testing.T) {
 		return taken(numbered(0, random.IntN(300)), []string{"a", "b"}[random.IntN(2)], random.IntN(60))
 	}
 	for step := range 1500 {
-		switch l := some(); random.IntN(12) {
+		var changed []lease.Lease
+		for range []int{1, 1, 1, 5, 150}[random.IntN(5)] {
+			changed = append(changed, some())
+		}
+		switch random.IntN(8) {
 		case 0, 1, 2, 3:
-			held := acquire(t, s, l)
-			old, had := model[key(l)]
-			if had != (held.Mine != nil) {
-				t.Fatalf("step %d: held %+v, want %v", step, held.Mine, had)
+			mustPut(t, s, changed...)
+			for _, l := range changed {
+				model[key(l)] = l
 			}
-			if had && !old.Lifting {
-				l.Since = old.Since
-			}
-			model[key(l)] = l
-		case 4, 5, 6:
-			held := release(t, s, l.Addr, l.Program)
-			if old, had := model[key(l)]; had {
+		case 4, 5:
+			mustEnd(t, s, changed...)
+			for _, l := range changed {
 				delete(model, key(l))
-				if len(held.Others) == 0 {
-					old.Lifting = true
-					model[key(l)] = old
-				}
+			}
+		case 6: // those of even minutes of some addresses
+			err := s.Update(func(tx *lease.Tx) error {
+				return endEven(tx, changed, func(l lease.Lease) { delete(model, key(l)) })
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
 		case 7:
-			if err := s.Lifted(l.Addr); err != nil {
+			if err := spoilers[random.IntN(len(spoilers))](s.Path() + ".index"); err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)
 			}
-			for _, program := range []string{"a", "b"} {
-				if l.Program = program; model[key(l)].Lifting {
-					delete(model, key(l))
-				}
-			}
-		case 8:
-			if err := s.Drop(l.Addr); err != nil {
-				t.Fatal(err)
-			}
-			for _, program := range []string{"a", "b"} {
-				l.Program = program
-				delete(model, key(l))
-			}
-		case 9:
-			var many []lease.Lease
-			for range random.IntN(150) {
-				l := some()
-				l.Since = l.Renewed
-				if old, had := model[key(l)]; had && !old.Lifting {
-					l.Since = old.Since
-				}
-				model[key(l)] = l
-				many = append(many, l)
-			}
-			if err := s.TakeAll(many); err != nil {
-				t.Fatal(err)
-			}
-		case 10:
-			var many []lease.Lease
-			for range random.IntN(100) {
-				l := some()
-				delete(model, key(l))
-				many = append(many, l)
-			}
-			if err := giveBack(s, many); err != nil {
-				t.Fatal(err)
-			}
-			if random.IntN(20) == 0 {
-				clear(model)
-				if err := s.Clear(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		case 11:
-			if step > 0 {
-				if err := spoilers[random.IntN(len(spoilers))](s.Path() + ".index"); err != nil && !errors.Is(err, os.ErrNotExist) {
-					t.Fatal(err)
-				}
-			}
-			s = lease.New(filepath.Dir(s.Path()), "firewall-drop")
+			s = another(s)
 		}
 		if step%25 == 0 {
-			var all []lease.Lease
-			for _, l := range model {
-				all = append(all, l)
-			}
-			slices.SortFunc(all, func(a, b lease.Lease) int {
+			want(t, s, slices.SortedFunc(maps.Values(model), func(a, b lease.Lease) int {
 				return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Program, b.Program))
-			})
-			want(t, s, all...)
+			})...)
 			if t.Failed() {
 				t.Fatalf("after step %d", step)
 			}
@@ -284,43 +235,70 @@ func TestManyLeases(t *testing.T) {
 	}
 }
 
-// giveBack ends leases of several programs.
-func giveBack(s *lease.Store, leases []lease.Lease) (err error) {
-	addrs := map[string][]netip.Addr{}
-	for _, l := range leases {
-		addrs[l.Program] = append(addrs[l.Program], l.Addr)
+// endEven ends the leases of even minutes on the addresses of some.
+func endEven(tx *lease.Tx, some []lease.Lease, ended func(lease.Lease)) error {
+	for _, l := range some {
+		on, err := tx.On(l.Addr)
+		if err != nil {
+			return err
+		}
+		for _, l := range on {
+			if l.Renewed.Minute()%2 > 0 {
+				continue
+			}
+			if err := tx.Delete(l.Addr, l.Program); err != nil {
+				return err
+			}
+			ended(l)
+		}
 	}
-	for program, held := range addrs {
-		err = errors.Join(err, s.LiftAll(held, program), s.LiftedAll(held, program))
-	}
-	return err
+	return nil
 }
 
-// TestGrowth: tens of thousands of leases are each found, and each given back.
-func TestGrowth(t *testing.T) {
-	const count = 40_000
+// TestHundredThousand: that many are taken in one go, each is found, they are gone through in
+// order in a short time, and ended in one go.
+func TestHundredThousand(t *testing.T) {
+	const count = 100_000
 	s := newStore(t)
-	addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
-	for from := 0; from < count; from += 5000 {
-		var leases []lease.Lease
-		for i := range 5000 {
-			leases = append(leases, taken(addr(from+i), "a", i%60))
-		}
-		if err := s.TakeAll(leases); err != nil {
-			t.Fatal(err)
-		}
+	addr := func(i int) netip.Addr {
+		i = i * 7919 % count // out of order
+		return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 	}
+	var leases []lease.Lease
+	for i := range count {
+		leases = append(leases, taken(addr(i), "a", i%60))
+	}
+	start := time.Now()
+	step := func(name string) {
+		t.Logf("%s: %s", name, time.Since(start))
+		start = time.Now()
+	}
+	mustPut(t, s, leases...)
+	step("put")
 	for i := 0; i < count; i += 1 + i/50 {
-		if held, err := s.Holders(addr(i), "a"); err != nil || held.Mine == nil || held.Mine.AlertID != fmt.Sprint(i%5000%60) {
-			t.Fatalf("lease %d: %+v, %v", i, held.Mine, err)
+		wantOn(t, s, addr(i), leases[i])
+	}
+	step("each")
+	slices.SortFunc(leases, func(a, b lease.Lease) int { return a.Addr.Compare(b.Addr) })
+	step("sort")
+	i := 0
+	err := s.View(func(tx *lease.Tx) error {
+		if tx.Count(false) != count || tx.Count(true) != 0 {
+			t.Errorf("count is %d and %d", tx.Count(false), tx.Count(true))
 		}
+		return tx.All(func(l lease.Lease) error {
+			if i >= count || l != leases[i] {
+				return fmt.Errorf("lease %d is %+v", i, l)
+			}
+			i++
+			return nil
+		})
+	})
+	if err != nil || i != count {
+		t.Fatalf("%d leases, %v", i, err)
 	}
-	all, err := s.All()
-	if err != nil || len(all) != count {
-		t.Fatalf("%d leases, %v", len(all), err)
-	}
-	if err := giveBack(s, all[1:]); err != nil {
-		t.Fatal(err)
-	}
-	want(t, s, all[0])
+	step("view")
+	mustEnd(t, s, leases[1:]...)
+	step("end")
+	want(t, s, leases[0])
 }

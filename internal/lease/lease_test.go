@@ -29,35 +29,85 @@ func taken(addr netip.Addr, program string, minute int) lease.Lease {
 	return lease.Lease{Addr: addr, Program: program, RuleID: "5712", AlertID: fmt.Sprint(minute), User: "root", Since: at(minute), Renewed: at(minute)}
 }
 
-func acquire(t *testing.T, s *lease.Store, l lease.Lease) lease.Held {
-	t.Helper()
-	held, settle := s.Acquire(l, "kernel")
-	if err := settle(); err != nil {
-		t.Fatal(err)
-	}
-	return held
+func put(s *lease.Store, leases ...lease.Lease) error {
+	return s.Update(func(tx *lease.Tx) error {
+		for _, l := range leases {
+			if err := tx.Put(l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-func release(t *testing.T, s *lease.Store, addr netip.Addr, program string) lease.Held {
-	t.Helper()
-	held, err := s.Release(addr, program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return held
+func end(s *lease.Store, leases ...lease.Lease) error {
+	return s.Update(func(tx *lease.Tx) error {
+		for _, l := range leases {
+			if err := tx.Delete(l.Addr, l.Program); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// want compares what the file holds, read by another Store as another process would.
+func on(s *lease.Store, addr netip.Addr) (leases []lease.Lease, err error) {
+	err = s.View(func(tx *lease.Tx) error {
+		leases, err = tx.On(addr)
+		return err
+	})
+	return leases, err
+}
+
+func all(s *lease.Store) (leases []lease.Lease, err error) {
+	err = s.View(func(tx *lease.Tx) error {
+		return tx.All(func(l lease.Lease) error {
+			leases = append(leases, l)
+			return nil
+		})
+	})
+	return leases, err
+}
+
+func mustPut(t *testing.T, s *lease.Store, leases ...lease.Lease) {
+	t.Helper()
+	if err := put(s, leases...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustEnd(t *testing.T, s *lease.Store, leases ...lease.Lease) {
+	t.Helper()
+	if err := end(s, leases...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// another is a store of the same file, as another process has it.
+func another(s *lease.Store) *lease.Store {
+	return lease.New(filepath.Dir(s.Path()), strings.TrimSuffix(filepath.Base(s.Path()), ".db"))
+}
+
+// want compares what the file holds, read as another process would.
 func want(t *testing.T, s *lease.Store, leases ...lease.Lease) {
 	t.Helper()
-	all, err := lease.New(filepath.Dir(s.Path()), strings.TrimSuffix(filepath.Base(s.Path()), ".db")).All()
+	got, err := all(another(s))
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, "leases", leases, all)
+	compare(t, "leases", leases, got)
 	for _, err := range s.Faults() {
 		t.Errorf("fault: %v", err)
 	}
+}
+
+func wantOn(t *testing.T, s *lease.Store, addr netip.Addr, leases ...lease.Lease) {
+	t.Helper()
+	got, err := on(another(s), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, "on "+addr.String(), leases, got)
 }
 
 func compare(t *testing.T, what string, want, got any) {
@@ -75,152 +125,100 @@ func newStore(t *testing.T) *lease.Store {
 // TestTwoPrograms is what leases are for: the address is free when the last one is gone.
 func TestTwoPrograms(t *testing.T) {
 	s := newStore(t)
-	a, b := taken(v4, "firewall-drop.sh", 1), taken(v4, "web-attack-block", 2)
-	compare(t, "first", lease.Held{}, acquire(t, s, a))
-	compare(t, "second", lease.Held{Others: []lease.Lease{a}}, acquire(t, s, b))
-	neighbour := taken(netip.MustParseAddr("203.0.113.70"), "firewall-drop.sh", 3)
-	compare(t, "neighbour", lease.Held{Elsewhere: true, Witness: v4}, acquire(t, s, neighbour))
+	a, b := taken(v4, "firewall-drop", 1), taken(v4, "firewall-drop.sh", 2)
+	neighbour := taken(netip.MustParseAddr("203.0.113.70"), "firewall-drop", 3)
+	mustPut(t, s, b)
+	mustPut(t, s, neighbour)
+	mustPut(t, s, a)
+	wantOn(t, s, v4, a, b)
 	want(t, s, a, b, neighbour)
-
-	// The first gives it back: it is gone, the address is still held.
-	compare(t, "first release", lease.Held{Mine: &a, Others: []lease.Lease{b}}, release(t, s, v4, a.Program))
+	mustEnd(t, s, a)
+	wantOn(t, s, v4, b)
+	mustEnd(t, s, a) // again
 	want(t, s, b, neighbour)
-	compare(t, "first release again", lease.Held{Others: []lease.Lease{b}}, release(t, s, v4, a.Program))
-
-	// The last one gives it back: it is kept as being lifted until it is lifted.
-	lifting := b
-	lifting.Lifting = true
-	compare(t, "last release", lease.Held{Mine: &b}, release(t, s, v4, b.Program))
-	want(t, s, lifting, neighbour)
-	compare(t, "others do not count it", lease.Held{Lifting: []lease.Lease{lifting}}, release(t, s, v4, a.Program))
-	if err := s.Lifted(v4); err != nil {
-		t.Fatal(err)
-	}
-	want(t, s, neighbour)
-	if err := s.Lifted(v4); err != nil {
-		t.Errorf("lifted twice: %v", err)
-	}
-	compare(t, "release of nothing", lease.Held{}, release(t, s, v4, a.Program))
+	b.State, b.Reason = lease.Lifting, "iptables: exit status 4"
+	mustPut(t, s, b)
+	want(t, s, b, neighbour)
+	mustEnd(t, s, b)
+	wantOn(t, s, v4)
 	want(t, s, neighbour)
 }
 
-// TestReleaseSeen: a lease is given back only if it is still the one that was read.
-func TestReleaseSeen(t *testing.T) {
-	s := newStore(t)
-	seen, renewed := taken(v4, "a", 1), taken(v4, "a", 2)
-	renewed.Since = seen.Since
-	refused := func(what string, l lease.Lease) {
-		t.Helper()
-		if _, err := s.ReleaseSeen(l); !errors.Is(err, lease.ErrRenewed) {
-			t.Errorf("%s: %v, want ErrRenewed", what, err)
+// TestAllOfALease: every field is kept.
+func TestAllOfALease(t *testing.T) {
+	l := lease.Lease{
+		Addr: v6, Program: "block-ip", RuleID: "5763", AlertID: "1669818000.12345", User: "Jürgen", Reason: "scans again and again",
+		Since: at(1), Renewed: at(2), Until: at(3), State: lease.Waiting,
+		Daemon: &lease.Daemon{Name: "ossec-execd", PID: 7, Start: 1 << 60, Boot: "b"},
+	}
+	for _, durable := range []bool{false, true} {
+		s := newStore(t)
+		s.Durable = durable
+		mustPut(t, s, l)
+		want(t, s, l)
+		l.State = lease.Held
+		mustPut(t, s, l)
+		want(t, s, l)
+		wantOn(t, s, v6, l)
+	}
+}
+
+func TestStates(t *testing.T) {
+	for state, want := range map[lease.State]string{lease.Held: "held", lease.Waiting: "waiting", lease.Lifting: "lifting", 9: "state 9"} {
+		if got := state.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	refused("none", seen)
-	acquire(t, s, renewed)
-	refused("renewed", seen)
-	want(t, s, renewed)
-	if held, err := s.ReleaseSeen(renewed); err != nil {
-		t.Error(err)
-	} else {
-		compare(t, "the same", lease.Held{Mine: &renewed}, held)
-	}
-	refused("being lifted", renewed)
-	lifting := renewed
-	lifting.Lifting = true
-	want(t, s, lifting)
-	if held, err := s.ReleaseSeen(lifting); err != nil {
-		t.Error(err)
-	} else {
-		compare(t, "tried again", lease.Held{Mine: &lifting}, held)
-	}
 }
 
-func TestRenew(t *testing.T) {
+// TestWithinUpdate: what an Update does is seen within it at once and by others at its end,
+// or not at all when it returns an error.
+func TestWithinUpdate(t *testing.T) {
 	s := newStore(t)
-	first, second := taken(v6, "a", 1), taken(v6, "a", 5)
-	acquire(t, s, first)
-	compare(t, "renewing", lease.Held{Mine: &first}, acquire(t, s, second))
-	second.Since = first.Since
-	want(t, s, second)
-
-	// One that was being lifted begins anew.
-	release(t, s, v6, "a")
-	second.Lifting = true
-	third := taken(v6, "a", 9)
-	compare(t, "after a failed delete", lease.Held{Mine: &second}, acquire(t, s, third))
-	want(t, s, third)
-
-	// Another program's lease that was being lifted stays to be lifted.
-	release(t, s, v6, "a")
-	third.Lifting = true
-	other := taken(v6, "b", 10)
-	compare(t, "beside a failed delete", lease.Held{Lifting: []lease.Lease{third}}, acquire(t, s, other))
-	if err := s.Lifted(v6); err != nil {
-		t.Fatal(err)
-	}
-	want(t, s, other)
-}
-
-func TestWithdraw(t *testing.T) {
-	s := newStore(t)
-	other := taken(v4, "b", 1)
-	acquire(t, s, other)
-
-	// Nothing was held before: nothing is held after.
-	held := acquire(t, s, taken(v4, "a", 2))
-	if err := s.Withdraw(v4, "a", held); err != nil {
-		t.Fatal(err)
-	}
-	want(t, s, other)
-
-	// A renewal that failed leaves the lease as it was, one that was being lifted too.
-	before := taken(v4, "a", 3)
-	acquire(t, s, before)
-	for _, lifting := range []bool{false, true} {
-		if lifting {
-			if err := s.Drop(v4); err != nil {
-				t.Fatal(err)
+	old := taken(v4, "a", 1)
+	mustPut(t, s, old)
+	a, b, c := taken(v4, "a", 2), taken(v4, "b", 3), taken(v6, "a", 4)
+	boom := errors.New("boom")
+	change := func(result error) error {
+		return s.Update(func(tx *lease.Tx) error {
+			counts := func(n4, n6 int) {
+				t.Helper()
+				if got4, got6 := tx.Count(false), tx.Count(true); got4 != n4 || got6 != n6 {
+					t.Errorf("count is %d and %d, want %d and %d", got4, got6, n4, n6)
+				}
 			}
-			acquire(t, s, before)
-			release(t, s, v4, "a")
-			before.Lifting = true
-		}
-		held = acquire(t, s, taken(v4, "a", 4))
-		if err := s.Withdraw(v4, "a", held); err != nil {
-			t.Fatal(err)
-		}
-		if lifting {
-			want(t, s, before)
-		} else {
-			want(t, s, before, other)
-		}
+			counts(1, 0)
+			for _, l := range []lease.Lease{c, b, a} {
+				if err := tx.Put(l); err != nil {
+					return err
+				}
+			}
+			counts(2, 1)
+			got, err := tx.On(v4)
+			compare(t, "on", []lease.Lease{a, b}, got)
+			var seen []lease.Lease
+			err = errors.Join(err, tx.All(func(l lease.Lease) error {
+				seen = append(seen, l)
+				if l.Program == "a" && l.Addr == v4 {
+					return errors.Join(tx.Delete(v4, "a"), tx.Delete(v4, "b"))
+				}
+				return nil
+			}))
+			compare(t, "all", []lease.Lease{a, c}, seen) // b was gone before its turn
+			counts(0, 1)
+			return errors.Join(err, tx.Put(b), result)
+		})
 	}
-}
-
-func TestDropAndClear(t *testing.T) {
-	s := newStore(t)
-	a, b, c := taken(v4, "a", 1), taken(v4, "b", 2), taken(v6, "a", 3)
-	for _, l := range []lease.Lease{c, b, a} {
-		acquire(t, s, l)
+	if err := change(boom); !errors.Is(err, boom) {
+		t.Errorf("got %v, want boom", err)
 	}
-	want(t, s, a, b, c) // by address, then program
-	if err := s.Drop(v4); err != nil {
+	want(t, s, old)
+	if err := change(nil); err != nil {
 		t.Fatal(err)
 	}
-	want(t, s, c)
-	if err := s.Drop(v4); err != nil {
-		t.Errorf("dropping nothing: %v", err)
-	}
-	acquire(t, s, a)
-	if err := mark(s, v4, "kernel"); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Clear(); err != nil {
-		t.Fatal(err)
-	}
-	want(t, s)
-	if held := acquire(t, s, a); !held.Fresh() {
-		t.Errorf("after Clear %+v is not fresh: the mark is gone", held)
+	want(t, s, b, c)
+	if err := s.View(func(tx *lease.Tx) error { return tx.All(func(lease.Lease) error { return boom }) }); !errors.Is(err, boom) {
+		t.Errorf("All: %v, want boom", err)
 	}
 }
 
@@ -229,37 +227,47 @@ func TestResponses(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "active-response")
 	firewall, hosts := lease.New(dir, "firewall-drop"), lease.New(dir, "host-deny")
 	a := taken(v4, "x", 1)
-	acquire(t, firewall, a)
-	compare(t, "another response", lease.Held{}, acquire(t, hosts, a))
-	release(t, hosts, v4, "x")
+	mustPut(t, firewall, a)
+	mustEnd(t, hosts, a)
+	want(t, hosts)
 	want(t, firewall, a)
 }
 
-func TestHolders(t *testing.T) {
+// TestNoFile: there are no leases, looking makes nothing, and nothing can be changed by it.
+func TestNoFile(t *testing.T) {
 	s := newStore(t)
-	held, err := s.Holders(v4, "a")
-	compare(t, "no file", lease.Held{}, held)
-	all, err2 := s.All()
-	compare(t, "no file", []lease.Lease{}, all)
-	if err := errors.Join(err, err2); err != nil {
-		t.Error(err)
+	for range 2 {
+		want(t, s)
+		wantOn(t, s, v4)
+		err := s.View(func(tx *lease.Tx) error {
+			if n := tx.Count(false) + tx.Count(true); n != 0 {
+				t.Errorf("count is %d", n)
+			}
+			for _, err := range []error{tx.Put(taken(v4, "a", 1)), tx.Delete(v4, "a")} {
+				if err == nil || !strings.Contains(err.Error(), "only read") {
+					t.Errorf("a change in a View: %v", err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(filepath.Dir(s.Path())); err == nil {
+			t.Error("looking made the state folder")
+		}
 	}
-	if _, err := os.Lstat(filepath.Dir(s.Path())); err == nil {
-		t.Error("looking made the state folder")
-	}
-	a, b := taken(v4, "a", 1), taken(v4, "b", 2)
-	acquire(t, s, a)
-	acquire(t, s, b)
-	held, err = s.Holders(v4, "a")
-	if err != nil {
+	if err := s.Update(func(*lease.Tx) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	compare(t, "holders", lease.Held{Mine: &a, Others: []lease.Lease{b}}, held)
+	if left, _ := filepath.Glob(s.Path()); len(left) > 0 {
+		t.Errorf("changing nothing made %q", left)
+	}
 }
 
 func TestFileModes(t *testing.T) {
 	s := newStore(t)
-	acquire(t, s, taken(v4, "a", 1))
+	mustPut(t, s, taken(v4, "a", 1))
 	lock, err := s.LockAddr(v4)
 	if err != nil {
 		t.Fatal(err)
@@ -280,52 +288,27 @@ func TestFileModes(t *testing.T) {
 	compare(t, "files", []string{"firewall-drop.addr.lock", "firewall-drop.db", "firewall-drop.db.index", "firewall-drop.db.lock"}, names)
 }
 
-// TestHostileTexts: what an attacker chose comes back as it was. Of what is overlong the
-// beginning is kept, and it crowds out nothing that he did not choose.
-func TestHostileTexts(t *testing.T) {
+// TestOverlong: texts are cut off at a character, one does not crowd out the next, and what
+// cannot be a lease is refused.
+func TestOverlong(t *testing.T) {
 	s := newStore(t)
-	l := taken(v4, "x\x00\n\"", 1)
-	l.User, l.AlertID, l.RuleID = "a\x00b\n\"\\", strings.Repeat("9", 100), "é<>&"
-	acquire(t, s, l)
+	l := taken(v4, strings.Repeat("p", 100), 1)
+	l.User, l.RuleID, l.AlertID = strings.Repeat("ü", 500), strings.Repeat("1", 500), strings.Repeat("2", 500)
+	l.Reason = "x" + strings.Repeat("€", 500)
+	l.Until = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	mustPut(t, s, l)
+	l.User, l.RuleID, l.AlertID, l.Reason = l.User[:64], l.RuleID[:24], l.AlertID[:40], l.Reason[:160]
+	l.Until = time.Date(2262, 4, 11, 23, 47, 16, 854775807, time.UTC)
 	want(t, s, l)
-	compare(t, "release", lease.Held{Mine: &l}, release(t, s, v4, l.Program))
-
-	l = taken(v4, strings.Repeat("p", 100), 1)
-	l.User = strings.Repeat("u", 10_000)
-	l.Daemon = &lease.Daemon{Name: "ossec-execd", PID: 4194304, Start: 1 << 40, Boot: "0b5ea1e6-d4a8-4a62-9f9f-6f2b7bb1a1a1"}
-	acquire(t, s, l)
-	held, err := s.Holders(v4, l.Program)
-	if err != nil || held.Mine == nil || len(held.Mine.User) < 8 || !strings.HasPrefix(l.User, held.Mine.User) {
-		t.Fatalf("an overlong user: %+v, %v", held.Mine, err)
+	for name, bad := range map[string]lease.Lease{
+		"longer than 100 bytes": taken(v4, strings.Repeat("p", 101), 1),
+		"invalid IP":            taken(netip.Addr{}, "a", 1),
+		"%eth0":                 taken(netip.MustParseAddr("fe80::1%eth0"), "a", 1),
+		"::ffff:":               taken(netip.MustParseAddr("::ffff:203.0.113.7"), "a", 1),
+	} {
+		if err := put(s, bad); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
-	held.Mine.User = l.User
-	compare(t, "beside an overlong user", &l, held.Mine)
-
-	l.Program += "p"
-	if _, settle := s.Acquire(l, "kernel"); settle() == nil || !strings.Contains(settle().Error(), "longer than 100 bytes") {
-		t.Errorf("an overlong program: %v", settle())
-	}
-}
-
-// TestProgramsWithOneBeginning: neither name nor address is a prefix of another's.
-func TestProgramsWithOneBeginning(t *testing.T) {
-	s := newStore(t)
-	a, b := taken(v4, "firewall-drop", 1), taken(v4, "firewall-drop.sh", 2)
-	acquire(t, s, a)
-	acquire(t, s, b)
-	compare(t, "release", lease.Held{Mine: &a, Others: []lease.Lease{b}}, release(t, s, v4, a.Program))
-	want(t, s, b)
-}
-
-func TestDaemonIsKept(t *testing.T) {
-	s := newStore(t)
-	l := taken(v4, "a", 1)
-	l.Daemon = &lease.Daemon{Name: "ossec-execd", PID: 7, Start: 1 << 60, Boot: "b"}
-	acquire(t, s, l)
 	want(t, s, l)
-}
-
-func mark(s *lease.Store, addr netip.Addr, kernel string) error {
-	_, err := s.MarkComplete(addr, kernel)
-	return err
 }

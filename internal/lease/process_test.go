@@ -20,8 +20,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/filelock"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // The test binary started with this in its environment is a process of its own; see play.
@@ -43,14 +43,14 @@ func TestMain(m *testing.M) {
 //	wait           until standard input ends
 //	lock PATH      holds the lock, says so, and waits
 //	take DIR N     waits, and takes one lease
-//	forever DIR N  takes and gives back leases, and tells each that stands
+//	forever DIR N  takes and gives back leases, and prints each that stands
 func play(role []string) error {
 	wait := func() error { _, err := io.Copy(io.Discard, os.Stdin); return err }
 	switch role[0] {
 	case "wait":
 		return wait()
 	case "lock":
-		lock, err := filelock.Exclusive(role[1], time.Minute)
+		lock, err := state.Exclusive(role[1], time.Minute)
 		if err != nil {
 			return err
 		}
@@ -68,13 +68,13 @@ func play(role []string) error {
 		if err := wait(); err != nil {
 			return err
 		}
-		_, settle := s.Acquire(taken(numbered(n, 0), "a", 1), "kernel")
-		return errors.Join(append(s.Faults(), settle())...)
+		err := put(s, taken(numbered(n, 0), "a", 1))
+		return errors.Join(append(s.Faults(), err)...)
 	}
 	for i := 0; ; i++ {
 		addr := numbered(n, i)
-		_, settle := s.Acquire(taken(addr, "a", 1), "kernel")
-		if err := settle(); err != nil {
+		l := taken(addr, "a", 1)
+		if err := put(s, l); err != nil {
 			return err
 		}
 		if len(s.Faults()) > 0 {
@@ -84,10 +84,11 @@ func play(role []string) error {
 			fmt.Println(addr)
 			continue
 		}
-		if _, err := s.Release(addr, "a"); err != nil {
+		l.State = lease.Lifting
+		if err := put(s, l); err != nil {
 			return err
 		}
-		if err := s.Lifted(addr); err != nil {
+		if err := end(s, l); err != nil {
 			return err
 		}
 	}
@@ -128,11 +129,11 @@ func TestProcessesAtOnce(t *testing.T) {
 			t.Errorf("process %d: %v: %s", i, err, &stderr[i])
 		}
 	}
-	var all []lease.Lease
+	var leases []lease.Lease
 	for i := range count {
-		all = append(all, taken(numbered(i, 0), "a", 1))
+		leases = append(leases, taken(numbered(i, 0), "a", 1))
 	}
-	want(t, s, all...)
+	want(t, s, leases...)
 }
 
 // TestKilledAtAnyPoint: processes that take and give back leases without end are killed
@@ -145,9 +146,9 @@ func TestKilledAtAnyPoint(t *testing.T) {
 		var mu sync.Mutex
 		told := map[netip.Addr]bool{}
 		for wave := range 2 {
-			var all sync.WaitGroup
+			var processes sync.WaitGroup
 			for n := range 8 {
-				all.Go(func() {
+				processes.Go(func() {
 					life := time.Duration(rand.Int64N(int64(300 * time.Millisecond)))
 					ctx, cancel := context.WithTimeout(t.Context(), life)
 					defer cancel()
@@ -167,8 +168,8 @@ func TestKilledAtAnyPoint(t *testing.T) {
 					}
 				})
 			}
-			all.Wait()
-			leases, err := lease.New(dir, "firewall-drop").All()
+			processes.Wait()
+			leases, err := all(another(s))
 			if err != nil {
 				t.Fatalf("round %d: %v", round, err)
 			}
@@ -185,7 +186,7 @@ func TestKilledAtAnyPoint(t *testing.T) {
 		if aside, _ := filepath.Glob(s.Path() + ".damaged-*"); len(aside) > 0 {
 			t.Errorf("round %d: moved aside: %q", round, aside)
 		}
-		acquire(t, s, taken(v6, "a", 1))
+		mustPut(t, s, taken(v6, "a", 1))
 		t.Logf("round %d: %d leases told", round, len(told))
 	}
 }
@@ -193,7 +194,7 @@ func TestKilledAtAnyPoint(t *testing.T) {
 // TestLocked: a process that holds the file for too long costs the wait and no more.
 func TestLocked(t *testing.T) {
 	s := newStore(t)
-	acquire(t, s, taken(v4, "a", 1))
+	mustPut(t, s, taken(v4, "a", 1))
 	cmd := player(t.Context(), "lock", s.Path()+".lock")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -211,21 +212,16 @@ func TestLocked(t *testing.T) {
 	}
 	s.Wait = 50 * time.Millisecond
 	calls := map[string]func() error{
-		"Acquire":      func() error { _, settle := s.Acquire(taken(v4, "b", 1), "kernel"); return settle() },
-		"Release":      func() error { _, err := s.Release(v4, "a"); return err },
-		"Lifted":       func() error { return s.Lifted(v4) },
-		"Withdraw":     func() error { return s.Withdraw(v4, "a", lease.Held{}) },
-		"Drop":         func() error { return s.Drop(v4) },
-		"Clear":        s.Clear,
-		"MarkComplete": func() error { return mark(s, v4, "kernel") },
-		"Holders":      func() error { _, err := s.Holders(v4, "a"); return err },
-		"All":          func() error { _, err := s.All(); return err },
+		"Put":    func() error { return put(s, taken(v4, "b", 1)) },
+		"Delete": func() error { return end(s, taken(v4, "a", 1)) },
+		"On":     func() error { _, err := on(s, v4); return err },
+		"All":    func() error { _, err := all(s); return err },
 	}
 	for name, call := range calls {
 		start := time.Now()
 		err := call()
-		if !errors.Is(err, filelock.ErrTimeout) {
-			t.Errorf("%s: %v, want ErrTimeout", name, err)
+		if !errors.Is(err, state.ErrLocked) {
+			t.Errorf("%s: %v, want ErrLocked", name, err)
 		}
 		if took := time.Since(start); took < s.Wait || took > time.Minute {
 			t.Errorf("%s took %s, want about %s", name, took, s.Wait)
@@ -236,7 +232,7 @@ func TestLocked(t *testing.T) {
 	}
 	s.Wait = lease.DefaultWait
 	want(t, s, taken(v4, "a", 1)) // nothing of it was done later either
-	for _, name := range []string{"Acquire", "Holders", "All", "Clear"} {
+	for _, name := range []string{"Put", "On", "All"} {
 		if err := calls[name](); err != nil {
 			t.Errorf("%s after the release: %v", name, err)
 		}
@@ -253,11 +249,11 @@ func TestLockAddr(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l, err := other.LockAddr(v4); !errors.Is(err, filelock.ErrTimeout) {
-		t.Errorf("the same address: %v, %v, want ErrTimeout", l, err)
+	if l, err := other.LockAddr(v4); !errors.Is(err, state.ErrLocked) {
+		t.Errorf("the same address: %v, %v, want ErrLocked", l, err)
 	}
-	if l, err := other.LockAll(); !errors.Is(err, filelock.ErrTimeout) {
-		t.Errorf("all: %v, %v, want ErrTimeout", l, err)
+	if l, err := other.LockAll(); !errors.Is(err, state.ErrLocked) {
+		t.Errorf("all: %v, %v, want ErrLocked", l, err)
 	}
 	l, err := other.LockAddr(v6)
 	if err != nil {
@@ -273,8 +269,8 @@ func TestLockAddr(t *testing.T) {
 	if lock, err = s.LockAll(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := other.LockAddr(v4); !errors.Is(err, filelock.ErrTimeout) {
-		t.Errorf("while all are locked: %v, %v, want ErrTimeout", l, err)
+	if l, err := other.LockAddr(v4); !errors.Is(err, state.ErrLocked) {
+		t.Errorf("while all are locked: %v, %v, want ErrLocked", l, err)
 	}
 	lock.Release()
 	if l, err = other.LockAddr(v4); err != nil {

@@ -4,51 +4,52 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
+	"unicode/utf8"
 )
 
-// A lease stands in one slot of the file. Slots are half a sector and never straddle two,
-// and what a disk has begun to write of a sector it finishes or leaves as it was: after a
-// loss of power a slot holds the lease as it was or as it is, and no other lease suffers.
-// A free slot is all zeros.
-const slotSize = 256
+// A lease stands in one slot of the file. A slot is a sector, and what a disk has begun to
+// write of a sector it finishes or leaves as it was: after a loss of power a slot holds the
+// lease as it was or as it is, and no other lease suffers. A free slot is all zeros, and so
+// is what a lease leaves of one.
+const slotSize = 512
 
 // Where things stand in a slot. The texts follow one another.
 const (
-	atSum     = 0  // of all behind it
-	atFlags   = 8  // never zero in a used slot
-	atLengths = 9  // of the texts, a byte each
-	atPID     = 16 // of the daemon
-	atAddr    = 20
-	atSince   = 36 // nanoseconds since 1970
-	atRenewed = 44
-	atStart   = 52 // of the daemon, in clock ticks
-	atTexts   = 60
+	atSum     = 0 // of all behind it
+	atFlags   = 8 // never zero in a used slot
+	atState   = 9
+	atLengths = 10 // of the texts, a byte each
+	atPID     = 20 // of the daemon
+	atAddr    = 24
+	atSince   = 40 // nanoseconds since 1970
+	atRenewed = 48
+	atUntil   = 56
+	atStart   = 64 // of the daemon, in clock ticks
+	atTexts   = 72
 )
 
 const (
 	flagUsed = 1 << iota
-	flagLifting
 	flagDaemon
 )
 
-// maxName is the longest name of a program that can hold a lease, in bytes. What is left
-// of the slot beside it and the daemon is for rule, alert and user: of an overlong one the
-// beginning is kept.
+// maxName is the longest name of a program that can hold a lease, in bytes.
 const maxName = 100
 
-// encode puts a lease into a slot.
-func encode(l Lease) ([slotSize]byte, error) {
+// encode returns the bytes of a slot up to the zeros at its end.
+func encode(l Lease) ([]byte, error) {
+	switch {
+	case !l.Addr.IsValid() || l.Addr.Is4In6() || l.Addr.Zone() != "":
+		return nil, fmt.Errorf("%q is not an address that can be leased", l.Addr)
+	case len(l.Program) > maxName:
+		return nil, fmt.Errorf("the program's name is longer than %d bytes", maxName)
+	}
 	var s [slotSize]byte
-	if len(l.Program) > maxName {
-		return s, fmt.Errorf("the program's name is longer than %d bytes", maxName)
-	}
-	daemon := Daemon{}
-	s[atFlags] = flagUsed
-	if l.Lifting {
-		s[atFlags] |= flagLifting
-	}
+	var daemon Daemon
+	s[atFlags], s[atState] = flagUsed, byte(l.State)
 	if l.Daemon != nil {
 		s[atFlags] |= flagDaemon
 		daemon = *l.Daemon
@@ -59,37 +60,68 @@ func encode(l Lease) ([slotSize]byte, error) {
 	copy(s[atAddr:], addr[:])
 	putTime(s[atSince:], l.Since)
 	putTime(s[atRenewed:], l.Renewed)
-	rest := s[atTexts:]
-	// What comes from the log, the user, comes last: it cannot crowd out the others.
-	for i, text := range []string{l.Program, daemon.Name, daemon.Boot, l.RuleID, l.AlertID, l.User} {
-		n := copy(rest, text)
-		rest, s[atLengths+i] = rest[n:], byte(n)
+	putTime(s[atUntil:], l.Until)
+	end := atTexts
+	for i, text := range texts(&l, &daemon) {
+		n := copy(s[end:], cut(*text.text, text.most))
+		end, s[atLengths+i] = end+n, byte(n)
 	}
-	binary.LittleEndian.PutUint64(s[atSum:], checksum(s[atFlags:]))
-	return s, nil
+	binary.LittleEndian.PutUint64(s[atSum:], checksum(s[atFlags:end]))
+	return s[:end:end], nil
+}
+
+// textField is a text of a lease and how many bytes of it are kept.
+type textField struct {
+	text *string
+	most int
+}
+
+// texts are a lease's texts in the order in which they stand in a slot: all of them fit into
+// one. A reason has room for an error with its causes.
+func texts(l *Lease, d *Daemon) [7]textField {
+	return [...]textField{
+		{&l.Program, maxName}, {&d.Name, 16}, {&d.Boot, 36}, // a name has 15 bytes at most, a boot id 36
+		{&l.RuleID, 24}, {&l.AlertID, 40}, {&l.User, 64}, {&l.Reason, 160},
+	}
+}
+
+// cut returns the beginning of a text, of whole characters where it has them.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for n := most; n > most-utf8.UTFMax; n-- {
+		if utf8.RuneStart(text[n]) {
+			return text[:n]
+		}
+	}
+	return text[:most]
 }
 
 var errNoLease = errors.New("a slot holds no lease")
 
-// decode reads a slot. used is false for a free one.
+// decode reads a slot, or what encode returned. used is false for a free one.
 func decode(s []byte) (l Lease, used bool, err error) {
 	if allZero(s) {
 		return l, false, nil
 	}
-	if s[atFlags]&flagUsed == 0 || binary.LittleEndian.Uint64(s[atSum:]) != checksum(s[atFlags:]) {
+	end := atTexts
+	var daemon Daemon
+	fields := texts(&l, &daemon)
+	for i := range fields {
+		end += int(s[atLengths+i])
+	}
+	if end > len(s) || s[atFlags]&flagUsed == 0 || s[atState] > byte(Lifting) ||
+		binary.LittleEndian.Uint64(s) != checksum(s[atFlags:end]) || !allZero(s[end:]) {
 		return l, false, errNoLease
 	}
+	l.State = State(s[atState])
 	l.Addr = netip.AddrFrom16([16]byte(s[atAddr:])).Unmap()
-	l.Since, l.Renewed = getTime(s[atSince:]), getTime(s[atRenewed:])
-	l.Lifting = s[atFlags]&flagLifting != 0
-	var daemon Daemon
-	rest := s[atTexts:]
-	for i, text := range []*string{&l.Program, &daemon.Name, &daemon.Boot, &l.RuleID, &l.AlertID, &l.User} {
+	l.Since, l.Renewed, l.Until = getTime(s[atSince:]), getTime(s[atRenewed:]), getTime(s[atUntil:])
+	rest := string(s[atTexts:end]) // one piece of memory for all of them
+	for i, field := range fields {
 		n := int(s[atLengths+i])
-		if n > len(rest) {
-			return Lease{}, false, errNoLease
-		}
-		*text, rest = string(rest[:n]), rest[n:]
+		*field.text, rest = rest[:n], rest[n:]
 	}
 	if s[atFlags]&flagDaemon != 0 {
 		daemon.PID = int(int32(binary.LittleEndian.Uint32(s[atPID:])))
@@ -99,8 +131,16 @@ func decode(s []byte) (l Lease, used bool, err error) {
 	return l, true, nil
 }
 
+// lastTime is the latest that 64 bits of nanoseconds hold, in the year 2262: what is later
+// comes to the same.
+var lastTime = time.Unix(0, math.MaxInt64)
+
 func putTime(b []byte, t time.Time) {
-	if !t.IsZero() {
+	switch {
+	case t.IsZero():
+	case t.After(lastTime):
+		binary.LittleEndian.PutUint64(b, math.MaxInt64)
+	default:
 		binary.LittleEndian.PutUint64(b, uint64(t.UnixNano()))
 	}
 }

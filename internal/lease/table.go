@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"slices"
@@ -18,16 +19,16 @@ import (
 // the file is made and when it grows; a lease is one write of one slot.
 type table struct {
 	fd       int
-	id       uint64 // tells it from every other one
+	id       uint64 // of this file and no other
 	capacity uint32 // slots
 	ctime    int64  // nanoseconds
 	index    *index
-	pending  map[uint32][]byte // slots that are to be written
+	pending  map[uint32][]byte // slots not written yet; a free one is empty
 }
 
 const (
 	headerSize  = 4096 // a page, of which one sector is used
-	magic       = "OSSEC-AR leases 1\n"
+	magic       = "OSSEC-AR leases 2\n"
 	atID        = 24
 	atCapacity  = 32
 	atHeaderSum = 40
@@ -53,6 +54,24 @@ func openFile(path string, flags int) (int, error) {
 	return fd, nil
 }
 
+// createTable makes an empty file, to be moved into its place when it is written. The caller
+// holds the lock, so one that is there already was left by a killed process.
+func createTable(path string) (*table, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	fd, err := openFile(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL)
+	if err != nil {
+		return nil, err
+	}
+	t := &table{fd: fd, id: rand.Uint64(), pending: map[uint32][]byte{}}
+	if err := t.grow(); err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
 // openTable opens the file without its index. With ErrDamaged it may return what can still
 // be read from.
 func openTable(path string, flags int) (*table, error) {
@@ -75,7 +94,7 @@ func openTable(path string, flags int) (*table, error) {
 	}
 	t.ctime = stat.Ctim.Nano()
 	var header [headerSize]byte
-	n, err := unix.Pread(fd, header[:], 0)
+	n, err := pread(fd, header[:], 0)
 	switch {
 	case err != nil:
 		t.close()
@@ -89,7 +108,8 @@ func openTable(path string, flags int) (*table, error) {
 	case binary.LittleEndian.Uint64(header[atHeaderSum:]) != checksum(header[:atHeaderSum]):
 		return t, fmt.Errorf("%w: its header is", ErrDamaged)
 	}
-	t.id, t.capacity = binary.LittleEndian.Uint64(header[atID:]), binary.LittleEndian.Uint32(header[atCapacity:])
+	t.id, t.capacity = binary.LittleEndian.Uint64(header[atID:]),
+		binary.LittleEndian.Uint32(header[atCapacity:])
 	if stat.Size < offset(t.capacity) {
 		return t, fmt.Errorf("%w: it is cut off", ErrDamaged)
 	}
@@ -103,16 +123,29 @@ func (t *table) close() {
 	}
 }
 
-// placed is a lease and its slot.
-type placed struct {
-	Lease
-	slot uint32
+// grow makes room for more leases. The header counts the room only when that is on the
+// disk, lest a loss of power leaves a file that looks cut off.
+func (t *table) grow() error {
+	more := max(leastSlots, min(t.capacity, mostGrowth))
+	if err := pwrite(t.fd, make([]byte, more*slotSize), offset(t.capacity)); err != nil {
+		return err
+	}
+	if err := t.sync(); err != nil {
+		return err
+	}
+	t.capacity += more
+	var header [headerSize]byte
+	copy(header[:], magic)
+	binary.LittleEndian.PutUint64(header[atID:], t.id)
+	binary.LittleEndian.PutUint32(header[atCapacity:], t.capacity)
+	binary.LittleEndian.PutUint64(header[atHeaderSum:], checksum(header[:atHeaderSum]))
+	return pwrite(t.fd, header[:], 0)
 }
 
-// scan hands every lease there is to visit, of a damaged file too, and counts the slots that
-// are damaged. What lies beyond the capacity came from growing that was not finished.
+// scan calls visit with every lease, of a damaged file too, and counts the slots that are
+// damaged. What lies beyond the capacity came from growing that was not finished.
 func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) {
-	buf := make([]byte, 1024*slotSize)
+	buf := make([]byte, 512*slotSize)
 	for slot := uint32(0); ; {
 		n, err := pread(t.fd, buf, offset(slot))
 		if err != nil {
@@ -122,7 +155,11 @@ func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) 
 			if slot == t.capacity && t.capacity > 0 {
 				return damaged, nil
 			}
-			switch l, used, err := decode(b[:slotSize]); {
+			content := b[:slotSize]
+			if p, ok := t.pending[slot]; ok {
+				content = p
+			}
+			switch l, used, err := decode(content); {
 			case err != nil:
 				damaged++
 			case used:
@@ -136,57 +173,68 @@ func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) 
 	}
 }
 
-// sound is scan of a file in which nothing is damaged.
-func (t *table) sound(visit func(slot uint32, l Lease)) error {
-	damaged, err := t.scan(visit)
+// key is what is kept of each lease to put many in order: a tenth of it.
+type key struct {
+	addr    netip.Addr
+	program string
+	slot    uint32
+}
+
+// keys returns a key for every lease of a file in which nothing is damaged.
+func (t *table) keys() ([]key, error) {
+	keys := make([]key, 0, t.capacity)
+	programs := map[string]string{} // few, and each in memory once
+	damaged, err := t.scan(func(slot uint32, l Lease) {
+		program, ok := programs[l.Program]
+		if !ok {
+			program = l.Program
+			programs[program] = program
+		}
+		keys = append(keys, key{l.Addr, program, slot})
+	})
 	if err == nil && damaged > 0 {
 		err = fmt.Errorf("%w: %d places in it hold neither a lease nor nothing", ErrDamaged, damaged)
 	}
-	return err
-}
-
-// byAddr is the order of address, then program.
-func byAddr(a, b *Lease) int {
-	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Program, b.Program))
+	return keys, err
 }
 
 // buildIndex makes the index anew from the slots. Should a lease stand twice, the later one
 // counts.
 func (t *table) buildIndex(boot string) error {
-	// Of a hundred thousand, what the index needs is a third of all. Programs are few.
-	type hold struct {
-		addr    netip.Addr
-		program string
-		renewed time.Time
-		slot    uint32
-	}
-	var leases []hold
-	programs := map[string]string{}
-	err := t.sound(func(slot uint32, l Lease) {
-		leases = append(leases, hold{l.Addr, shared(programs, l.Program, l.Program), l.Renewed, slot})
-	})
+	keys, err := t.keys()
 	if err != nil {
 		return err
 	}
 	x := t.index
 	known := x.header.live[0] + x.header.live[1]
-	if x.header.clean && x.header.table == t.id && x.header.boot == boot && boot != "" && known > uint32(len(leases)) {
-		return fmt.Errorf("%w: %d leases are gone from it", ErrDamaged, known-uint32(len(leases)))
+	ofThisFile := x.header.clean && x.header.table == t.id && x.header.boot == boot && boot != ""
+	if ofThisFile && known > uint32(len(keys)) {
+		return fmt.Errorf("%w: %d leases are gone from it", ErrDamaged, known-uint32(len(keys)))
 	}
-	t.pending = map[uint32][]byte{}
 	x.reset(t, boot)
-	slices.SortFunc(leases, func(a, b hold) int {
-		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.program, b.program), b.renewed.Compare(a.renewed), cmp.Compare(a.slot, b.slot))
+	slices.SortFunc(keys, func(a, b key) int {
+		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.program, b.program), cmp.Compare(a.slot, b.slot))
 	})
+	renewed := func(k key) time.Time {
+		l, _, _ := t.read(k.slot) // it could be read just now
+		return l.Renewed
+	}
 	used := make([]bool, t.capacity)
-	for i, l := range leases {
-		x.header.next = max(x.header.next, l.slot+1)
-		if i > 0 && l.addr == leases[i-1].addr && l.program == leases[i-1].program {
-			t.pending[l.slot] = empty[:slotSize]
-			continue
+	for i, k := range keys {
+		x.header.next = max(x.header.next, k.slot+1)
+		if last := max(i-1, 0); last < i && k.addr == keys[last].addr && k.program == keys[last].program {
+			if renewed(k).Before(renewed(keys[last])) {
+				keys[i], keys[last] = keys[last], k
+			}
+			used[keys[last].slot] = false
+			t.pending[keys[last].slot] = nil
 		}
-		used[l.slot] = true
-		x.add(l.addr, l.slot)
+		used[keys[i].slot] = true
+	}
+	for _, k := range keys {
+		if used[k.slot] {
+			x.add(k.addr, k.slot)
+		}
 	}
 	for slot := x.header.next; slot > 0; slot-- {
 		if !used[slot-1] {
@@ -196,43 +244,54 @@ func (t *table) buildIndex(boot string) error {
 	return nil
 }
 
+// placed is a lease and where it stands: its slot, and the place of the index that names it.
+type placed struct {
+	Lease
+	slot, place uint32
+}
+
 // on returns all leases on addr, in order of program.
 func (t *table) on(addr netip.Addr) ([]placed, error) {
 	var leases []placed
 	var err error
-	t.index.slots(addr, func(slot, _ uint32) bool {
+	t.index.slots(addr, func(slot, place uint32) bool {
 		var l Lease
-		if l, err = t.read(slot); err == nil && l.Addr == addr {
-			leases = append(leases, placed{l, slot})
+		if l, err = t.named(slot); err == nil && l.Addr == addr {
+			leases = append(leases, placed{l, slot, place})
 		}
 		return err == nil
 	})
-	slices.SortFunc(leases, func(a, b placed) int { return byAddr(&a.Lease, &b.Lease) })
+	slices.SortFunc(leases, func(a, b placed) int { return cmp.Compare(a.Program, b.Program) })
 	return leases, errors.Join(err, t.index.err)
 }
 
-// read returns the lease in a slot that the index names.
-func (t *table) read(slot uint32) (Lease, error) {
-	b, ok := t.pending[slot]
-	if !ok {
-		if slot >= t.capacity {
-			return Lease{}, errIndex
-		}
-		b = make([]byte, slotSize)
-		if n, err := pread(t.fd, b, offset(slot)); err != nil || n < slotSize {
-			return Lease{}, errors.Join(errIndex, err)
-		}
+// named returns the lease in a slot that the index names.
+func (t *table) named(slot uint32) (Lease, error) {
+	if slot >= t.capacity {
+		return Lease{}, errIndex
 	}
-	l, used, err := decode(b)
+	l, used, err := t.read(slot)
 	if err != nil || !used {
-		return l, errIndex
+		return l, errors.Join(errIndex, err)
 	}
 	return l, nil
 }
 
+// read returns what is in a slot.
+func (t *table) read(slot uint32) (l Lease, used bool, err error) {
+	if b, ok := t.pending[slot]; ok {
+		return decode(b)
+	}
+	var b [slotSize]byte
+	if n, err := pread(t.fd, b[:], offset(slot)); err != nil || n < slotSize {
+		return l, false, errors.Join(errNoLease, err)
+	}
+	return decode(b[:])
+}
+
 // put takes or renews a lease.
-func (t *table) put(l Lease) error {
-	slot, err := encode(l)
+func (t *table) put(l Lease, boot string) error {
+	content, err := encode(l)
 	if err != nil {
 		return err
 	}
@@ -242,64 +301,63 @@ func (t *table) put(l Lease) error {
 	}
 	for _, old := range leases {
 		if old.Program == l.Program {
-			t.pending[old.slot] = slot[:]
+			t.pending[old.slot] = content
 			return nil
+		}
+	}
+	if t.index.room(t.capacity) == 0 {
+		if err := t.grow(); err != nil {
+			return err
+		}
+		if t.index.header.places != placesFor(t.capacity) {
+			if err := t.buildIndex(boot); err != nil {
+				return err
+			}
 		}
 	}
 	n := t.index.take()
 	if n >= t.capacity || t.index.err != nil {
 		return errors.Join(errIndex, t.index.err)
 	}
-	t.pending[n] = slot[:]
+	t.pending[n] = content
 	t.index.add(l.Addr, n)
+	return t.index.err
+}
+
+// end ends the lease of program on addr.
+func (t *table) end(addr netip.Addr, program string) error {
+	leases, err := t.on(addr)
+	if err != nil {
+		return err
+	}
+	for _, l := range leases {
+		if l.Program == program {
+			t.index.remove(addr, l.place, l.slot)
+			t.pending[l.slot] = nil
+		}
+	}
+	return t.index.err
+}
+
+// write writes the slots that were changed.
+func (t *table) write() error {
+	for _, slot := range slices.Sorted(maps.Keys(t.pending)) {
+		var b [slotSize]byte
+		copy(b[:], t.pending[slot])
+		if err := pwrite(t.fd, b[:], offset(slot)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// end ends the leases on addr that are chosen.
-func (t *table) end(addr netip.Addr, which func(Lease) bool) error {
-	var err error
-	t.index.slots(addr, func(slot, place uint32) bool {
-		var l Lease
-		if l, err = t.read(slot); err == nil && l.Addr == addr && which(l) {
-			t.index.remove(addr, place, slot)
-			t.pending[slot] = empty[:slotSize]
-		}
-		return err == nil
-	})
-	return errors.Join(err, t.index.err)
-}
-
-// commit writes what was changed, in the order that a kill at any point leaves no doubt:
-// the index says that it is unclean before the first slot changes. What goes wrong with the
-// index alone is told in fault, and costs the next call the time to make it anew.
-func (t *table) commit() (fault, err error) {
-	if x := t.index; len(t.pending) == 0 && len(x.dirty) == 0 && !x.built && !x.noted {
-		return nil, nil
-	}
-	fault = t.index.begin()
-	for _, slot := range slices.Sorted(maps.Keys(t.pending)) {
-		if err := pwrite(t.fd, t.pending[slot], offset(slot)); err != nil {
-			return fault, err
-		}
-	}
+func (t *table) changeTime() (int64, error) {
 	var stat unix.Stat_t
-	if err := unix.Fstat(t.fd, &stat); err != nil {
-		return fault, os.NewSyscallError("fstat", err)
-	}
-	if fault == nil {
-		fault = t.index.finish(stat.Ctim.Nano())
-	}
-	return fault, nil
+	err := os.NewSyscallError("fstat", unix.Fstat(t.fd, &stat))
+	return stat.Ctim.Nano(), err
 }
 
-// startSync has the kernel begin to write, without waiting.
-func (t *table) startSync() {
-	_ = unix.SyncFileRange(t.fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) // not every file system can; the sync that follows does
-}
-
-func (t *table) sync() error {
-	return os.NewSyscallError("fdatasync", unix.Fdatasync(t.fd))
-}
+func (t *table) sync() error { return os.NewSyscallError("fdatasync", unix.Fdatasync(t.fd)) }
 
 func pwrite(fd int, b []byte, at int64) error {
 	for len(b) > 0 {
@@ -324,21 +382,4 @@ func pread(fd int, b []byte, at int64) (int, error) {
 			return total, nil
 		}
 	}
-}
-
-// holders tells who holds addr, seen from program.
-func (t *table) holders(addr netip.Addr, program string) (Held, error) {
-	var h Held
-	leases, err := t.on(addr)
-	for _, l := range leases {
-		switch {
-		case l.Program == program:
-			h.Mine = &l.Lease
-		case l.Lifting:
-			h.Lifting = append(h.Lifting, l.Lease)
-		default:
-			h.Others = append(h.Others, l.Lease)
-		}
-	}
-	return h, err
 }

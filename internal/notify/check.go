@@ -2,59 +2,33 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"net/netip"
+	"time"
 
-	"github.com/urfave/cli/v2"
-
-	"github.com/ossec-ar/ossec-ar/internal/check"
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
-	"github.com/ossec-ar/ossec-ar/internal/config"
-	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 )
 
-// checkCommand looks at all that mail rests on, or at its settings only.
-func (c *call) checkCommand() *cli.Command {
-	command := check.Command(false, func(ctx context.Context, options check.Options) error {
-		return cmdline.Result(c.checkAll(ctx, options))
-	})
-	command.Flags = append(command.Flags, &cli.BoolFlag{Name: "settings", Usage: "look for faults in the settings only"})
-	all := command.Action
-	command.Action = func(x *cli.Context) error {
-		if x.Bool("settings") && !x.Args().Present() {
-			return cmdline.Result(c.check())
+// reachTime bounds the waiting for the mail server in a check.
+const reachTime = 5 * time.Second
+
+// Check returns what keeps mail from being sent: faults in the settings and the templates,
+// files that cannot be read, a server that does not answer. Without a fault, summary says how
+// mail goes. It sends nothing. The error joins all faults, a line each; see Hint.
+func Check(ctx context.Context, p *app.Program) (summary string, err error) {
+	o := newOffice(p)
+	_, fault := o.Configure()
+	faults := []error{fault, checkTemplates(o.settings, o.Now()), o.settings.Check()}
+	o.geo.lookup(netip.IPv6Loopback(), func(err error) { faults = append(faults, err) })
+	o.geo.close()
+	if err = errors.Join(faults...); err == nil {
+		ctx, cancel := context.WithTimeout(ctx, reachTime)
+		defer cancel()
+		if err = o.settings.Reach(ctx); err != nil {
+			err = fmt.Errorf("trying the mail server: %w", err)
 		}
-		return all(x)
 	}
-	return command
-}
-
-func (c *call) checkAll(ctx context.Context, options check.Options) int {
-	settings, faults := config.Load(c.Home.Settings())
-	return check.Run(ctx, c.Program, check.Subject{
-		Name: Name, Config: settings, Settings: faults, Logs: []string{c.Home.NotificationLog()},
-		Jobs: []check.Job{
-			{Command: "flush", When: "*/2 * * * *", Why: "mail that could not be sent at once waits for the next alert"},
-		},
-		Extra: func(context.Context) []check.Finding { return c.settingsFindings(settings.Mail) },
-	}, options)
-}
-
-// settingsFindings are the faults in the settings as rows.
-func (c *call) settingsFindings(settings config.Mail) []check.Finding {
-	const what = "mail settings"
-	s, fault := LoadSettings(c.Home, settings)
-	err := Check(s, fault, c.Now())
-	if err == nil {
-		return []check.Finding{{What: what, Verdict: enforcer.OK, Found: fmt.Sprintf("%d recipients and %d routes, at most %d mails an hour", len(s.To), len(s.Routes), s.MaxPerHour)}}
-	}
-	mend := Hint(err)
-	if mend == "" {
-		mend = "correct it in <global> of " + c.Home.Conf() + " or in [mail] of " + c.Home.Settings()
-	}
-	var found []check.Finding
-	for text := range strings.SplitSeq(err.Error(), "\n") {
-		found = append(found, check.Finding{What: what, Verdict: enforcer.Fault, Found: text, Mend: mend})
-	}
-	return found
+	return fmt.Sprintf("mail goes to %d recipients and %d routes by %s, at most %d an hour",
+		len(o.settings.To), len(o.settings.Routes), o.settings.Way(), o.settings.MaxPerHour), err
 }

@@ -1,7 +1,7 @@
 package notify
 
 import (
-	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,78 +9,55 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wneessen/go-mail"
+	"github.com/ossec-ar/ossec-ar/internal/mail"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
 )
 
-// composed is a mail that is ready to go.
-type composed struct {
-	subject string
-	html    string
-	text    string
-	raw     []byte // as it goes over the wire, line ends included
-}
-
-// compose makes one mail of notices. The error tells of broken templates too, and then
-// the mail is good all the same; without one to send, raw is nil.
-func compose(s Settings, notices []notice, to []string, now time.Time) (composed, error) {
-	return composeView(s, makeView(s, notices, now, time.Local), to, now, messageID(s, notices, to))
-}
-
-func composeView(s Settings, v View, to []string, now time.Time, id string) (composed, error) {
-	var c composed
+// Compose is outbox.Courier's.
+func (o *office) Compose(
+	ctx context.Context, to []string, topics []outbox.Topic, counted int,
+) ([]byte, error) {
+	entries := make([]entry, len(topics))
+	for i, topic := range topics {
+		entries[i] = open(topic)
+	}
 	var faults []error
-	for part, into := range map[string]*string{partSubject: &c.subject, partText: &c.text, partHTML: &c.html} {
-		out, err := s.render(part, v)
-		if err != nil {
-			faults = append(faults, err)
+	var m mail.Message
+	if e := entries[0]; e.Kind == notice.Report {
+		m = mail.Message{Subject: e.Subject, Text: e.Text, HTML: e.HTML}
+	} else {
+		o.describe(ctx, entries, func(err error) { faults = append(faults, err) })
+		v := makeView(o.settings, entries, o.Now(), time.Local)
+		v.Counted = counted
+		var err error
+		if m, err = write(o.settings, v); errors.Is(err, errNoPart) {
+			return nil, err
 		}
-		*into = out
+		faults = append(faults, err)
 	}
-	err := errors.Join(faults...)
-	if errors.Is(err, errNoPart) {
-		return c, err
-	}
-	return c, errors.Join(err, c.write(s, to, now, id))
+	raw, err := o.settings.Format(m, to, o.Now(), messageID(entries, to))
+	return raw, errors.Join(append(faults, err)...)
 }
 
-// write makes the mail of its parts.
-func (c *composed) write(s Settings, to []string, now time.Time, id string) error {
-	c.subject = cleanLine(strings.Join(strings.Fields(c.subject), " "))
-	c.text, c.html = strings.ToValidUTF8(c.text, "\uFFFD"), strings.ToValidUTF8(c.html, "\uFFFD")
-	m := mail.NewMsg(mail.WithNoDefaultUserAgent())
-	m.FromMailAddress(s.From)
-	if err := m.To(to...); err != nil {
-		return fmt.Errorf("composing the mail: %w", err)
-	}
-	if s.ReplyTo != nil {
-		m.ReplyToMailAddress(s.ReplyTo)
-	}
-	m.Subject(c.subject)
-	m.SetDateWithValue(now)
-	m.SetMessageIDWithValue(id)
-	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody's holiday answers it
-	if s.IDSName != "" {
-		m.SetGenHeader("X-IDS-OSSEC", cleanLine(s.IDSName))
-	}
-	m.SetBodyString(mail.TypeTextPlain, c.text)
-	if c.html != "" {
-		m.AddAlternativeString(mail.TypeTextHTML, c.html)
-	}
-	var raw bytes.Buffer
-	if _, err := m.WriteTo(&raw); err != nil {
-		return fmt.Errorf("composing the mail: %w", err)
-	}
-	c.raw = raw.Bytes()
-	return nil
+// write makes the mail of a view. The error is also that of a broken template of the
+// administrator's, and then the mail is good all the same; else it is errNoPart.
+func write(s *mail.Settings, v View) (m mail.Message, err error) {
+	var faults [3]error
+	m.Subject, faults[0] = render(s, partSubject, v)
+	m.Subject = strings.Join(strings.Fields(m.Subject), " ")
+	m.Text, faults[1] = render(s, partText, v)
+	m.HTML, faults[2] = render(s, partHTML, v)
+	return m, errors.Join(faults[:]...)
 }
 
 // messageID is the same whenever the same notices are sent to the same people, so that
-// a mail that goes twice because the process was killed can be told for the same.
-func messageID(s Settings, notices []notice, to []string) string {
+// a mail that goes twice because the process was killed can be recognised.
+func messageID(entries []entry, to []string) string {
 	sum := sha256.New()
-	for _, n := range notices {
-		fmt.Fprintf(sum, "%s %d %d\n", n.ID, n.First.UnixNano(), n.Count)
+	for _, e := range entries {
+		fmt.Fprintf(sum, "%s %d %d\n", e.id, e.First.UnixNano(), e.Count)
 	}
 	fmt.Fprintln(sum, to)
-	return hex.EncodeToString(sum.Sum(nil)[:16]) + "@" + s.Host
+	return hex.EncodeToString(sum.Sum(nil)[:16])
 }

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -8,17 +9,36 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/mail"
+	"github.com/ossec-ar/ossec-ar/internal/mail/mailtest"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-func testSettings(t testing.TB) Settings {
+func testSettings(t testing.TB) *mail.Settings {
 	t.Helper()
-	m := newMailConfig()
+	m := config.Default().Mail
 	m.Server, m.To, m.From = "mail.example.org", []string{"ops@example.org"}, "o@example.org"
-	s := Settings{Mail: m, Host: "web.example.org"}
-	s.To = mustAddresses(t, m.To...)
-	s.From = mustAddresses(t, m.From)[0]
+	s, err := mail.Load(ossec.Home(t.TempDir()), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Host = "web.example.org"
 	return s
+}
+
+// composed makes the mail of entries.
+func composed(t testing.TB, s *mail.Settings, entries []entry, now time.Time) (mail.Message, []byte, error) {
+	t.Helper()
+	m, err := write(s, makeView(s, entries, now, time.Local))
+	raw, ferr := s.Format(m, []string{"ops@example.org"}, now, messageID(entries, nil))
+	if ferr != nil {
+		t.Fatal(ferr)
+	}
+	return m, raw, err
 }
 
 // hostile is what an attacker gets into a log, and so into an alert, with luck.
@@ -28,24 +48,25 @@ func TestHostileText(t *testing.T) {
 	now := time.Now()
 	s := testSettings(t)
 	s.IDSName = hostile
-	e := newEvent(&arproto.Request{
+	n := notice.Of(&arproto.Request{
 		Dialect: arproto.Wazuh4, Action: arproto.Add, Addr: netip.MustParseAddr("203.0.113.7"), User: hostile, AlertID: hostile, RuleID: hostile,
 		Description: hostile, Groups: []string{hostile, hostile}, AgentName: hostile, FullLog: strings.Repeat(hostile, 8000), Location: hostile,
-	}, "/x", now)
-	n := notice{ID: "x", Kind: kindAlert, Addr: e.Addr, First: now, Last: now, Count: 2, Alert: *e.Alert, RuleID: e.RuleID, Reverse: hostile,
-		Rules: []ruleCount{{ID: e.RuleID, Description: hostile, Count: 2}}, Standing: standing{Whitelisted: hostile, Lifting: []string{hostile}}}
-	if !e.Alert.LogCut || len(e.Alert.Log) > 4*maxLog {
-		t.Errorf("the log is %d bytes, cut %v", len(e.Alert.Log), e.Alert.LogCut)
+	}, now)
+	n.Rules = []notice.RuleCount{{ID: n.RuleID, Description: n.Facts.Description, Count: 2}}
+	n.Standing = notice.Standing{Whitelisted: hostile, Lifting: []string{hostile}, Unknown: hostile}
+	if !n.Facts.LogCut || len(n.Facts.Log) > 4*notice.MaxLog {
+		t.Errorf("the log is %d bytes, cut %v", len(n.Facts.Log), n.Facts.LogCut)
 	}
-	other := n
+	one := entry{Notice: n, First: now, Last: now, Count: 2}
+	other := one
 	other.Addr = netip.MustParseAddr("2001:db8::1")
-	for _, notices := range [][]notice{{n}, {n, other}} {
-		c, err := compose(s, notices, []string{"ops@example.org"}, now)
+	for _, entries := range [][]entry{{one}, {one, other}} {
+		_, raw, err := composed(t, s, entries, now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := parseMail(t, received{raw: c.raw})
-		for name, values := range m.header {
+		m := mailtest.Parse(t, mailtest.Received{Raw: raw})
+		for name, values := range m.Header {
 			switch name {
 			case "Auto-Submitted", "Date", "Mime-Version", "Message-Id", "Subject", "From", "To", "Content-Type", "X-Ids-Ossec":
 				if len(values) != 1 {
@@ -55,15 +76,15 @@ func TestHostileText(t *testing.T) {
 				t.Errorf("header %s: %q", name, values)
 			}
 		}
-		for _, part := range []string{m.text, m.html} {
+		for _, part := range []string{m.Text, m.HTML} {
 			if strings.ContainsAny(part, "\x00\r\u202e") || !utf8.ValidString(part) {
 				t.Error("what cannot be seen got through")
 			}
 		}
-		if strings.Contains(m.html, "<script>") || strings.Contains(m.html, "</pre><h1>") || strings.Contains(m.html, "{{") && !strings.Contains(m.html, "{{.Log}}") {
+		if strings.Contains(m.HTML, "<script>") || strings.Contains(m.HTML, "</pre><h1>") || strings.Contains(m.HTML, "{{") && !strings.Contains(m.HTML, "{{.Log}}") {
 			t.Error("markup got through")
 		}
-		for line := range strings.Lines(m.text) {
+		for line := range strings.Lines(m.Text) {
 			if strings.HasPrefix(line, "Bcc:") || strings.HasPrefix(line, "QUIT") || line == ".\n" {
 				t.Errorf("the line %q stands at the margin", line)
 			}
@@ -78,68 +99,38 @@ func FuzzCompose(f *testing.F) {
 	s := testSettings(f)
 	f.Fuzz(func(t *testing.T, user, log, description string) {
 		now := time.Unix(1795422839, 0)
-		e := newEvent(&arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Add, Addr: netip.MustParseAddr("203.0.113.7"), User: user, FullLog: log, Description: description}, "/x", now)
-		n := notice{ID: "x", Kind: kindAlert, Addr: e.Addr, First: now, Last: now, Count: 1, Alert: *e.Alert}
-		c, err := compose(s, []notice{n}, []string{"ops@example.org"}, now)
+		n := notice.Of(&arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Add, Addr: netip.MustParseAddr("203.0.113.7"), User: user, FullLog: log, Description: description}, now)
+		_, raw, err := composed(t, s, []entry{{Notice: n, First: now, Last: now, Count: 1}}, now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := parseMail(t, received{raw: c.raw})
-		if len(m.header) != 8 || m.subject != "OSSEC Alert: Threat Detected - 203.0.113.7" {
-			t.Errorf("subject %q, header %v", m.subject, m.header)
+		m := mailtest.Parse(t, mailtest.Received{Raw: raw})
+		if len(m.Header) != 8 || m.Subject != "OSSEC Alert: Threat Detected - 203.0.113.7" {
+			t.Errorf("subject %q, header %v", m.Subject, m.Header)
 		}
-		if strings.Count(m.text, "\nAddress:     ") != 1 || strings.Count(m.text, "\nTime:        ") != 1 || strings.Count(m.html, "<h1>") != 1 {
-			t.Errorf("text\n%s\nHTML\n%s", m.text, m.html)
-		}
-	})
-}
-
-func FuzzClean(f *testing.F) {
-	f.Add(hostile)
-	f.Fuzz(func(t *testing.T, text string) {
-		line := cleanLine(text)
-		if strings.ContainsAny(line, "\n\r\x00\t") || !utf8.ValidString(line) {
-			t.Errorf("%q gives %q", text, line)
-		}
-		if len(text) <= maxWord && len(line) <= maxWord && cleanLine(line) != line {
-			t.Errorf("%q is not clean yet", line)
-		}
-		if log := cleanLog(text); !utf8.ValidString(log) || strings.ContainsAny(log, "\r\x00") {
-			t.Errorf("%q gives %q", text, log)
+		if strings.Count(m.Text, "\nAddress:     ") != 1 || strings.Count(m.Text, "\nTime:        ") != 1 || strings.Count(m.HTML, "<h1>") != 1 {
+			t.Errorf("text\n%s\nHTML\n%s", m.Text, m.HTML)
 		}
 	})
-}
-
-// What nobody can see is shown, so that no text looks like another.
-func TestInvisible(t *testing.T) {
-	for _, r := range "\u115f\u1160\uffa0\u17b4\u180b\u3164\u034f\ufe0f\u2800\u2003\u200b\u202e\U000e0041\U000e0101" {
-		if got, want := cleanLine("ad"+string(r)+"min"), fmt.Sprintf(`ad\u%04xmin`, r); got != want {
-			t.Errorf("%U: %q, want %q", r, got, want)
-		}
-	}
-	const seen = "Ŝtelo – 星 ★\u00a0é🙂" // and a blank that is one
-	if got := cleanLine(seen); got != seen {
-		t.Errorf("%q, want it as it is", got)
-	}
 }
 
 func TestSubjects(t *testing.T) {
 	now := time.Now()
 	n := sample(now)
-	for want, change := range map[string]func(*notice){
-		"OSSEC Alert: Threat Blocked - 203.0.113.7":      func(*notice) {},
-		"OSSEC Alert: Threat Detected - 203.0.113.7":     func(n *notice) { n.Standing = standing{} },
-		"OSSEC Alert: Threat Detected - 203.0.113.7 ":    func(n *notice) { n.Standing = standing{Unknown: "x"} },
-		"OSSEC Alert: Whitelisted Address - 203.0.113.7": func(n *notice) { n.Standing = standing{Whitelisted: "x"} },
-		"OSSEC Alert: Block Ended - 203.0.113.7":         func(n *notice) { n.Kind, n.Standing = kindEnd, standing{} },
-		"OSSEC Alert: Still Blocked - 203.0.113.7":       func(n *notice) { n.Kind = kindEnd },
-		"OSSEC Alert: Rule 5712 on web":                  func(n *notice) { n.Addr = netip.Addr{} },
+	for want, change := range map[string]func(*entry){
+		"OSSEC Alert: Threat Blocked - 203.0.113.7":      func(*entry) {},
+		"OSSEC Alert: Threat Detected - 203.0.113.7":     func(n *entry) { n.Standing = notice.Standing{} },
+		"OSSEC Alert: Threat Detected - 203.0.113.7 ":    func(n *entry) { n.Standing = notice.Standing{Unknown: "x"} },
+		"OSSEC Alert: Whitelisted Address - 203.0.113.7": func(n *entry) { n.Standing = notice.Standing{Whitelisted: "x"} },
+		"OSSEC Alert: Block Ended - 203.0.113.7":         func(n *entry) { n.Kind, n.Standing = notice.End, notice.Standing{} },
+		"OSSEC Alert: Still Blocked - 203.0.113.7":       func(n *entry) { n.Kind = notice.End },
+		"OSSEC Alert: Rule 5712 on web":                  func(n *entry) { n.Addr = netip.Addr{} },
 	} {
 		one := n
 		change(&one)
-		c, err := compose(testSettings(t), []notice{one}, []string{"ops@example.org"}, now)
-		if err != nil || c.subject != strings.TrimSpace(want) {
-			t.Errorf("%q, %v, want %q", c.subject, err, want)
+		m, _, err := composed(t, testSettings(t), []entry{one}, now)
+		if err != nil || m.Subject != strings.TrimSpace(want) {
+			t.Errorf("%q, %v, want %q", m.Subject, err, want)
 		}
 	}
 }
@@ -149,26 +140,26 @@ func TestDigestCounts(t *testing.T) {
 	now := time.Now()
 	blocked := sample(now)
 	still, ended, white, unknown, lifting, free := blocked, blocked, blocked, blocked, blocked, blocked
-	still.Kind = kindEnd
-	ended.Kind, ended.Standing = kindEnd, standing{}
-	white.Standing = standing{Whitelisted: "x"}
-	unknown.Standing = standing{Unknown: "x"}
-	lifting.Kind, lifting.Standing = kindEnd, standing{Lifting: []string{"firewall-drop"}}
-	free.Standing = standing{}
+	still.Kind = notice.End
+	ended.Kind, ended.Standing = notice.End, notice.Standing{}
+	white.Standing = notice.Standing{Whitelisted: "x"}
+	unknown.Standing = notice.Standing{Unknown: "x"}
+	lifting.Kind, lifting.Standing = notice.End, notice.Standing{Lifting: []string{"firewall-drop"}}
+	free.Standing = notice.Standing{}
 	for _, r := range []struct {
-		notices              []notice
+		entries              []entry
 		subject, text, color string
 	}{
-		{[]notice{ended, ended}, "2 addresses, 2 blocks ended", "Blocked: 0  Whitelisted: 0  Not blocked: 0  Block ended: 2\n", "green"},
-		{[]notice{unknown, lifting}, "2 addresses, state of 2 unknown", "Blocked: 0  Whitelisted: 0  Not blocked: 0  Unknown: 2\n", "red"},
-		{[]notice{blocked, still}, "2 addresses, 2 of them blocked", "Blocked: 2  Whitelisted: 0  Not blocked: 0\n", "green"},
-		{[]notice{blocked, ended}, "2 addresses, 1 of them blocked, 1 block ended", "Blocked: 1  Whitelisted: 0  Not blocked: 0  Block ended: 1\n", "green"},
-		{[]notice{white, white}, "2 addresses, 0 of them blocked", "Blocked: 0  Whitelisted: 2  Not blocked: 0\n", "amber"},
-		{[]notice{blocked, free, white, ended, unknown}, "5 addresses, 1 of them blocked, 1 block ended, state of 1 unknown", "Blocked: 1  Whitelisted: 1  Not blocked: 1  Block ended: 1  Unknown: 1\n", "red"},
+		{[]entry{ended, ended}, "2 addresses, 2 blocks ended", "Blocked: 0  Whitelisted: 0  Not blocked: 0  Block ended: 2\n", "green"},
+		{[]entry{unknown, lifting}, "2 addresses, state of 2 unknown", "Blocked: 0  Whitelisted: 0  Not blocked: 0  Unknown: 2\n", "red"},
+		{[]entry{blocked, still}, "2 addresses, 2 of them blocked", "Blocked: 2  Whitelisted: 0  Not blocked: 0\n", "green"},
+		{[]entry{blocked, ended}, "2 addresses, 1 of them blocked, 1 block ended", "Blocked: 1  Whitelisted: 0  Not blocked: 0  Block ended: 1\n", "green"},
+		{[]entry{white, white}, "2 addresses, 0 of them blocked", "Blocked: 0  Whitelisted: 2  Not blocked: 0\n", "amber"},
+		{[]entry{blocked, free, white, ended, unknown}, "5 addresses, 1 of them blocked, 1 block ended, state of 1 unknown", "Blocked: 1  Whitelisted: 1  Not blocked: 1  Block ended: 1  Unknown: 1\n", "red"},
 	} {
-		c, err := compose(testSettings(t), r.notices, []string{"ops@example.org"}, now)
-		if err != nil || c.subject != "OSSEC Alert: "+r.subject || !strings.Contains(c.text, "\n"+r.text) || !strings.Contains(c.html, `<div class="bar `+r.color+`">`) {
-			t.Errorf("%q, %v\n%s%s\nwant %q, %q, a bar in %s", c.subject, err, c.text, c.html, r.subject, r.text, r.color)
+		m, _, err := composed(t, testSettings(t), r.entries, now)
+		if err != nil || m.Subject != "OSSEC Alert: "+r.subject || !strings.Contains(m.Text, "\n"+r.text) || !strings.Contains(m.HTML, `<div class="bar `+r.color+`">`) {
+			t.Errorf("%q, %v\n%s%s\nwant %q, %q, a bar in %s", m.Subject, err, m.Text, m.HTML, r.subject, r.text, r.color)
 		}
 	}
 }
@@ -180,25 +171,25 @@ func TestOwnTemplates(t *testing.T) {
 	s := testSettings(t)
 	s.Mail.Subject = path
 	h.write(path, "[{{.Host}}]\n {{(index .Items 0).Address}}\r\nBcc: x@example.org")
-	c, err := compose(s, []notice{sample(now)}, []string{"ops@example.org"}, now)
-	if err != nil || c.subject != "[web.example.org] 203.0.113.7 Bcc: x@example.org" {
-		t.Errorf("%q, %v", c.subject, err)
+	m, _, err := composed(t, s, []entry{sample(now)}, now)
+	if err != nil || m.Subject != "[web.example.org] 203.0.113.7 Bcc: x@example.org" {
+		t.Errorf("%q, %v", m.Subject, err)
 	}
-	if err := s.CheckTemplates(now); err != nil {
+	if err := checkTemplates(s, now); err != nil {
 		t.Error(err)
 	}
 	for _, broken := range []string{"{{.Nothing}}", "{{", "{{index .Items 7}}", "{{range $x := .Items}}{{template \"none\"}}{{end}}"} {
 		h.write(path, broken)
-		c, err := compose(s, []notice{sample(now)}, []string{"ops@example.org"}, now)
-		if c.subject != "OSSEC Alert: Threat Blocked - 203.0.113.7" || err == nil || !strings.Contains(err.Error(), "broken template "+path) {
-			t.Errorf("%s: %q, %v", broken, c.subject, err)
+		m, _, err := composed(t, s, []entry{sample(now)}, now)
+		if m.Subject != "OSSEC Alert: Threat Blocked - 203.0.113.7" || err == nil || !strings.Contains(err.Error(), "broken template "+path) {
+			t.Errorf("%s: %q, %v", broken, m.Subject, err)
 		}
-		if err := s.CheckTemplates(now); err == nil {
+		if err := checkTemplates(s, now); err == nil {
 			t.Errorf("%s: check finds nothing", broken)
 		}
 	}
 	s.Mail.Subject = path + ".missing"
-	if c, err = compose(s, []notice{sample(now)}, []string{"ops@example.org"}, now); c.raw == nil || err == nil {
+	if _, _, err = composed(t, s, []entry{sample(now)}, now); err == nil || errors.Is(err, errNoPart) {
 		t.Errorf("missing template: %v", err)
 	}
 }
@@ -206,12 +197,12 @@ func TestOwnTemplates(t *testing.T) {
 func TestBuiltInTemplatesOnAllSamples(t *testing.T) {
 	now := time.Now()
 	s := testSettings(t)
-	for i, notices := range samples(now) {
-		c, err := compose(s, notices, []string{"ops@example.org"}, now)
+	for i, entries := range samples(now) {
+		m, _, err := composed(t, s, entries, now)
 		if err != nil {
 			t.Errorf("sample %d: %v", i, err)
 		}
-		for _, text := range []string{c.subject, c.text, c.html} {
+		for _, text := range []string{m.Subject, m.Text, m.HTML} {
 			if strings.Contains(text, "<no value>") || strings.Contains(text, "ZgotmplZ") || strings.Contains(text, "%!") {
 				t.Errorf("sample %d:\n%s", i, text)
 			}
@@ -221,12 +212,12 @@ func TestBuiltInTemplatesOnAllSamples(t *testing.T) {
 
 func TestMessageIDIsThatOfTheSameMail(t *testing.T) {
 	now := time.Now()
-	s, a := testSettings(t), sample(now)
+	a := sample(now)
 	again, b := a, a
 	b.Count++
 	to := []string{"ops@example.org"}
-	if messageID(s, []notice{a}, to) != messageID(s, []notice{again}, to) || messageID(s, []notice{a}, to) == messageID(s, []notice{b}, to) ||
-		messageID(s, []notice{a}, to) == messageID(s, []notice{a}, []string{"x@example.org"}) {
+	if messageID([]entry{a}, to) != messageID([]entry{again}, to) || messageID([]entry{a}, to) == messageID([]entry{b}, to) ||
+		messageID([]entry{a}, to) == messageID([]entry{a}, []string{"x@example.org"}) {
 		t.Error("the id is not that of the mail")
 	}
 }
@@ -236,5 +227,53 @@ func TestRoundDuration(t *testing.T) {
 		if got := roundDuration(d); got != want {
 			t.Errorf("%s: %s", d, got)
 		}
+	}
+}
+
+// A digest that gets too long to be one mail is refused as such, unless the administrator's own
+// template is to blame: then the built-in one serves.
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := testSettings(t)
+	var entries []entry
+	for i := range 900 {
+		e := sample(now)
+		e.Addr, e.Count, e.Rules = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), maxRules, nil
+		for r := range maxRules {
+			e.Rules = append(e.Rules, notice.RuleCount{ID: fmt.Sprint(5000 + r), Level: 10, Description: strings.Repeat("&", 512), Count: 1, Last: now})
+		}
+		entries = append(entries, e)
+	}
+	if _, err := write(s, makeView(s, entries, now, time.Local)); !errors.Is(err, outbox.ErrTooLong) || !errors.Is(err, errNoPart) {
+		t.Errorf("err = %v", err)
+	}
+	h := newHouse(t, onlyOps, "")
+	s.Text = string(h.home) + "/text.tmpl"
+	h.write(s.Text, `{{range 20000000}}too much{{end}}`)
+	if m, _, err := composed(t, s, entries[:2], now); err == nil || errors.Is(err, errNoPart) || !strings.Contains(m.Text, "10.0.0.1") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// Alerts on one address make one entry; what had no room is mentioned.
+func TestMergeAndCounted(t *testing.T) {
+	s, _ := mailtest.New(t, false, false)
+	h := newHouse(t, s.Conf(""), "")
+	c := newClock()
+	for range 5 {
+		h.queueUp(c, "203.0.113.7", "5712")
+		h.queueUp(c, "203.0.113.7", "5720")
+		c.add(100 * time.Millisecond)
+	}
+	h.write(h.home.MailQueue()+"/counted", "....")
+	h.step(h.office(c), c)
+	m := s.Next()
+	if !strings.Contains(m.Text, "Alerts:      10, from ") || !strings.Contains(m.Text, "rule 5720, 5 alerts") ||
+		!strings.Contains(m.Text, "\n4 more alerts came in than there was room for in the queue") || !strings.Contains(m.HTML, "4 more alerts") {
+		t.Errorf("the mail lacks some alerts:\n%s", m.Text)
+	}
+	if want := "Email notification sent for IP: 203.0.113.7 (not blocked) (10 alerts)"; !strings.Contains(h.log(), want) {
+		t.Errorf("the log lacks %q:\n%s", want, h.log())
 	}
 }

@@ -1,13 +1,56 @@
 package notify
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/oschwald/maxminddb-golang/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
+
+const (
+	// nameTime bounds the look-up of the names of the addresses in one mail.
+	nameTime = 500 * time.Millisecond
+	// fewNames is up to how many addresses in one mail their names are looked up.
+	fewNames = 16
+)
+
+// nameResolver is what is needed of *net.Resolver to find an address's name.
+type nameResolver interface {
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+}
+
+// describe looks up the names and networks of the addresses in one mail.
+func (o *office) describe(ctx context.Context, entries []entry, fault func(error)) {
+	var asked sync.WaitGroup
+	ctx, cancel := context.WithTimeout(ctx, nameTime)
+	defer cancel()
+	names, ok := o.Resolver.(nameResolver)
+	ok = ok && o.config.Mail.ReverseName && len(entries) <= fewNames
+	for i := range entries {
+		e := &entries[i]
+		if !e.Addr.IsValid() {
+			continue
+		}
+		e.country, e.network = o.geo.lookup(e.Addr, fault)
+		if !ok {
+			continue
+		}
+		asked.Go(func() {
+			if found, err := names.LookupAddr(ctx, e.Addr.String()); err == nil && len(found) > 0 {
+				e.name = printable.Line(strings.TrimSuffix(found[0], "."))
+			}
+		})
+	}
+	asked.Wait()
+}
 
 // geo looks addresses up in files in MaxMind's format, of countries, cities or networks.
 type geo struct {
@@ -29,7 +72,8 @@ type geoRecord struct {
 	ASName   string `maxminddb:"autonomous_system_organization"`
 }
 
-// lookup returns the country and the network of addr, "" for what is not known.
+// lookup returns the country and the network of addr, "" for what is not known. fault gets
+// what went wrong.
 func (g *geo) lookup(addr netip.Addr, fault func(error)) (country, network string) {
 	if !g.opened {
 		g.opened = true
@@ -49,16 +93,17 @@ func (g *geo) lookup(addr netip.Addr, fault func(error)) (country, network strin
 			continue
 		}
 		if record.Country.Code != "" && country == "" {
-			country = orElse(record.Country.Names["en"], record.Country.Code)
+			country = cmp.Or(record.Country.Names["en"], record.Country.Code)
 			if city := record.City.Names["en"]; city != "" {
 				country = city + ", " + country
 			}
 		}
 		if record.ASNumber != 0 && network == "" {
-			network = strings.TrimSpace(fmt.Sprintf("AS%d %s", record.ASNumber, record.ASName)) + " (" + prefix.String() + ")"
+			name := strings.TrimSpace(fmt.Sprintf("AS%d %s", record.ASNumber, record.ASName))
+			network = fmt.Sprintf("%s (%s)", name, prefix)
 		}
 	}
-	return cleanLine(country), cleanLine(network)
+	return printable.Line(country), printable.Line(network)
 }
 
 // lookupIn guards against a file that is cut off while it is mapped.

@@ -3,31 +3,49 @@ package notify
 import (
 	"bytes"
 	"context"
-	"net/mail"
+	"encoding/json"
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-// TestMain lets the test binary be the program, as it starts itself to deliver.
+// TestMain lets the test binary be email-notification, and the ossec-ar that this starts.
 func TestMain(m *testing.M) {
-	if os.Getenv("NOTIFY_TEST_PROGRAM") != "" || len(os.Args) > 1 && os.Args[1] == deliverCommand {
-		os.Exit(Main(program.OS()))
+	switch strings.TrimSuffix(filepath.Base(os.Args[0]), ".sh") {
+	case notice.Name:
+		os.Exit(notice.Main(app.OS()))
+	case "ossec-ar":
+		os.Exit(tool(app.OS()))
 	}
 	os.Exit(m.Run())
 }
 
-// house is a home in a folder of its own.
+// tool is an ossec-ar with the word mail alone.
+func tool(env app.Env) int {
+	p := app.New(env, "ossec-ar")
+	p.Hint = Hint
+	line := command.Line{Program: &p}
+	frame := line.App()
+	frame.Commands = []*cli.Command{Command(&p)}
+	return line.Run(context.Background(), frame, p.Arguments())
+}
+
+// house is a home in a folder of its own, with both programs.
 type house struct {
 	t    *testing.T
 	home ossec.Home
@@ -38,71 +56,81 @@ func newHouse(t *testing.T, conf, settings string) house {
 	h := house{t, ossec.Home(t.TempDir())}
 	h.write(h.home.Conf(), conf)
 	h.write(h.home.Settings(), settings)
+	self, err := os.Executable()
+	for _, path := range []string{h.invoked(), h.tool()} {
+		err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(self, path))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(h.idle)
 	return h
 }
 
-// queue is the house's.
-func (h house) queue() *queue {
+func (h house) invoked() string { return filepath.Join(h.home.Programs(), notice.Name+".sh") }
+func (h house) tool() string    { return filepath.Join(string(h.home), "bin/ossec-ar") }
+
+func (h house) write(path, text string) {
 	h.t.Helper()
-	q, err := makeQueue(h.home.MailQueue())
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h house) box() *outbox.Box {
+	h.t.Helper()
+	box, err := outbox.Make(h.home.MailQueue())
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return q
+	return box
+}
+
+func (h house) lock() *os.File {
+	h.t.Helper()
+	lock, err := h.box().Lock(time.Minute)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return lock
 }
 
 // idle waits until no deliverer is at work.
 func (h house) idle() {
 	h.t.Helper()
-	if _, err := os.Lstat(h.home.MailQueue()); err != nil {
-		return
+	if _, err := os.Lstat(h.home.MailQueue()); err == nil {
+		_ = h.lock().Close() // it is only a lock
 	}
-	lock, err := h.queue().waitLock(time.Minute)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	_ = lock.Close() // it is only a lock
 }
 
-// process is the program as a process of its own.
-func (h house) process(args ...string) *exec.Cmd {
-	h.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	cmd := exec.Command(self, args...)
-	cmd.Args[0] = h.invoked()
-	cmd.Env = append(os.Environ(), "NOTIFY_TEST_PROGRAM=1", "GORACE=atexit_sleep_ms=10")
+// process is a program of the house as a process of its own.
+func (h house) process(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=10", "OSSEC_HOME="+string(h.home))
 	return cmd
 }
 
-func (h house) write(path, text string) {
+// call runs email-notification, as a daemon does or a person.
+func (h house) call(args ...string) {
 	h.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		h.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		h.t.Fatal(err)
+	if out, err := h.process(h.invoked(), args...).CombinedOutput(); err != nil {
+		h.t.Fatalf("%v\n%s", err, out)
 	}
 }
 
-func (h house) invoked() string { return filepath.Join(h.home.Programs(), Name+".sh") }
-
-// env is an outside in which the program is called with args.
-func (h house) env(stdin string, args ...string) (program.Env, *bytes.Buffer, *bytes.Buffer) {
-	out, errs := new(bytes.Buffer), new(bytes.Buffer)
-	return program.Env{
-		Args: append([]string{h.invoked()}, args...), Stdin: strings.NewReader(stdin), Stdout: out, Stderr: errs,
-		Dir: "/", Now: time.Now, Proc: "/proc", ParentPID: 1,
-	}, out, errs
+// env is an outside in which a program of this process runs.
+func (h house) env(args ...string) (env app.Env, stdout, stderr *bytes.Buffer) {
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	return app.Env{
+		Args: args, Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr,
+		Dir: "/", OssecHome: string(h.home), Now: time.Now, Proc: "/proc", ParentPID: 1,
+	}, stdout, stderr
 }
 
-// run calls the program in this process.
-func (h house) run(stdin string, args ...string) (status int, stdout, stderr string) {
-	env, out, errs := h.env(stdin, args...)
-	status = Main(env)
+// mail runs a word of `ossec-ar mail` in this process.
+func (h house) mail(words ...string) (status int, stdout, stderr string) {
+	env, out, errs := h.env(append([]string{h.tool(), "mail"}, words...)...)
+	status = tool(env)
 	return status, out.String(), errs.String()
 }
 
@@ -112,117 +140,76 @@ func (h house) log() string {
 }
 
 // clock is a time that only the test moves.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
+type clock struct{ now time.Time }
 
 func newClock() *clock { return &clock{now: time.Now().Truncate(time.Second)} }
 
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
+func (c *clock) Now() time.Time      { return c.now }
+func (c *clock) add(d time.Duration) { c.now = c.now.Add(d) }
+
+// office works on the house's queue in this process by that clock.
+func (h house) office(c *clock) *office {
+	env, _, _ := h.env(h.invoked())
+	env.Now = c.Now
+	p := app.New(env, "x")
+	return newOffice(&p)
 }
 
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// deliverer works on the house's queue in this process by that clock.
-func (h house) deliverer(c *clock) *deliverer {
+// look has an office do what is due.
+func (h house) look(o *office) {
 	h.t.Helper()
-	d := &deliverer{
-		queue: h.queue(), home: h.home, now: c.Now, program: h.invoked(),
-		log: func(lines []byte) { appendFile(h.t, h.home.NotificationLog(), lines) },
-		send: func(ctx context.Context, s Settings, to []string, message []byte) (map[string]error, error) {
-			return send(ctx, s, to, message, nil)
-		},
+	if err := outbox.NewDeliverer(h.box(), o, o.Now).Run(h.t.Context(), h.lock(), 0); err != nil {
+		h.t.Fatal(err)
 	}
-	d.begin()
-	return d
 }
 
-func appendFile(t *testing.T, path string, data []byte) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if _, err := file.Write(data); err != nil {
-		t.Fatal(err)
-	}
+// step looks after the settle time has passed.
+func (h house) step(o *office, c *clock) {
+	h.t.Helper()
+	c.add(settleTime)
+	h.look(o)
 }
 
 // queueUp puts a call into the queue.
 func (h house) queueUp(c *clock, addr, rule string) {
 	h.t.Helper()
-	r := &arproto.Request{Action: arproto.Add, RuleID: rule}
+	r := arproto.Request{Action: arproto.Add, RuleID: rule}
 	if addr != "" {
 		r.Addr = netip.MustParseAddr(addr)
 	}
-	h.queueEvent(newEvent(r, h.invoked(), c.Now()))
+	h.queueRequest(c, r)
 }
 
-func (h house) queueEvent(e event) {
+func (h house) queueRequest(c *clock, r arproto.Request) {
 	h.t.Helper()
-	if err := h.queue().add(e); err != nil {
+	body, err := json.Marshal(notice.Of(&r, c.Now()))
+	if err == nil {
+		err = h.box().Add(outbox.Item{Program: h.invoked(), First: c.Now(), Body: body})
+	}
+	if err != nil {
 		h.t.Fatal(err)
 	}
-}
-
-// step makes one step after the settle time has passed, and returns when the next is due.
-func step(t *testing.T, d *deliverer, c *clock) time.Time {
-	t.Helper()
-	c.add(settleTime)
-	next, err := d.step(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return next
 }
 
 // hold takes a lease as a response does.
 func (h house) hold(response, name, addr string, since time.Time) {
 	h.t.Helper()
-	_, settle := lease.New(h.home.State(), response).Acquire(lease.Lease{
-		Addr: netip.MustParseAddr(addr), Program: name, RuleID: "5712", Since: since, Renewed: since,
-	}, "")
-	if err := settle(); err != nil {
+	if err := lease.New(h.home.State(), response).Update(func(tx *lease.Tx) error {
+		return tx.Put(lease.Lease{Addr: netip.MustParseAddr(addr), Program: name, RuleID: "5712", Since: since, Renewed: since})
+	}); err != nil {
 		h.t.Fatal(err)
 	}
 }
 
-// waiting counts the notices that wait.
-func (h house) waiting(state string) int {
+// left counts what is in the queue.
+func (h house) left() int {
 	h.t.Helper()
-	rows, _, err := h.queue().list()
+	rows, _, err := h.box().List(time.Now())
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	n := 0
-	for _, r := range rows {
-		if r.State == state {
-			n++
-		}
-	}
-	return n
+	return len(rows)
 }
 
-func mustAddresses(t testing.TB, texts ...string) []*mail.Address {
-	t.Helper()
-	var list []*mail.Address
-	for _, text := range texts {
-		a, err := mail.ParseAddress(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, a)
-	}
-	return list
-}
+// onlyOps mails to one, by a server that is not there.
+const onlyOps = "<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>192.0.2.1</smtp_server></global></ossec_config>"

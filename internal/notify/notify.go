@@ -1,194 +1,250 @@
-// Package notify tells people by mail of what the responses did: it takes the call of
-// OSSEC or Wazuh, finds the alert and how the address stands, writes the mail, and sends
-// it from a queue on disk that loses nothing and floods nobody.
+// Package notify turns the notices in the outbox into mail: it finds the alert and how the
+// address stands, writes the mail or the digest, and has it sent. It has the words of
+// `ossec-ar mail`, too.
 //
-// The call itself does no more than to put itself into the queue and to start a process
-// that does the rest, for the daemons wait, or start hundreds at once. That process, the
-// deliverer, is alone at its work: it holds a lock.
-//
-// The package refuses to say that an address is blocked unless a response holds it, to
-// show a password to anybody but the server that it belongs to, and to let anything from
-// an alert out of its place in a mail: all of it is text that an attacker chose.
+// It refuses to say that an address is blocked unless a response holds it, and to let
+// anything from an alert out of its place in a mail: all of it is text that an attacker
+// chose.
 package notify
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
+	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/config"
-	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
+	"github.com/ossec-ar/ossec-ar/internal/mail"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
-	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-const (
-	// Name is what the program is called.
-	Name = "email-notification"
-	// deliverCommand is what a program starts itself as to deliver.
-	deliverCommand = "deliver"
-)
-
-// call is one run of the program.
-type call struct {
-	program.Program
+// office is the outbox's courier for mail.
+type office struct {
+	*app.Program
 	config   config.Config
-	settings Settings
-	fault    error // in the settings; what is sound counts
-	about    arproto.Request
-	person   bool
-	dryRun   bool
-	onDelete bool
+	settings *mail.Settings
+	geo      geo
+	// nil for settings
+	sender func(ctx context.Context, to []string, message []byte) (map[string]error, error)
+
+	list *whitelist.List // nil until it is needed
 }
 
-// Main runs the program and returns its exit status.
-func Main(env program.Env) int {
-	c := &call{Program: program.New(env, Name)}
-	c.Hint = Hint
-	args := c.Arguments()
-	ctx := context.Background()
-	wazuh := len(args) == 0 && !env.StdinTerminal
-	if !wazuh && cmdline.ForPerson(args, personal...) {
-		c.person = true
-		return c.commandLine(ctx, args)
+func newOffice(p *app.Program) *office { return &office{Program: p} }
+
+// Configure is outbox.Courier's.
+func (o *office) Configure() (outbox.Limits, error) {
+	var cerr, serr error
+	o.config, cerr = config.Load(o.Home.Settings())
+	o.settings, serr = mail.Load(o.Home, o.config.Mail)
+	o.list = nil
+	if !slices.Equal(o.geo.paths, o.config.Mail.GeoFiles) {
+		o.geo.close()
+		o.geo.paths = o.config.Mail.GeoFiles
 	}
-	c.KeepWriting()
-	if wazuh {
-		return c.wazuhCall()
-	}
-	if err := cmdline.Misplaced(c.Name, args); err != nil && lease.FindDaemon(c.Proc, c.ParentPID) == nil {
-		c.Complain(err)
-		return program.ExitFailed
-	}
-	return c.ossecCall(args)
+	s := o.settings
+	limits := outbox.Limits{PerHour: s.MaxPerHour, Coalesce: s.Coalesce.Duration, Unset: s.Unset}
+	return limits, errors.Join(cerr, serr)
 }
 
-// setUp reads the configuration. Faults do not stop the notification: what is sound
-// counts, and the deliverer, which reads it too, logs them.
-func (c *call) setUp() {
-	var err error
-	if c.config, err = config.Load(c.Home.Settings()); err != nil {
-		c.Complain(err)
-	}
-	c.settings, c.fault = LoadSettings(c.Home, c.config.Mail)
+// entry is what a mail says of one topic: of one address, mostly.
+type entry struct {
+	notice.Notice // of all in it, the gravest, of equals the first
+	Program       string
+	First, Last   time.Time
+	Count         int
+	id            string
+	// What is looked up when the mail is composed.
+	name, country, network string
 }
 
-// ossecCall carries out a call with arguments, as ossec-execd makes it.
-func (c *call) ossecCall(args []string) int {
-	request, err := arproto.ParseArgs(args)
-	c.about = *request
-	if err != nil {
-		return c.fail(err)
-	}
-	c.setUp()
-	return c.notify()
-}
-
-// wazuhCall carries out a call by JSON on standard input, as wazuh-execd makes it.
-func (c *call) wazuhCall() int {
-	c.setUp()
-	conn := arproto.NewConn(c.Stdin, c.Stdout)
-	request, err := conn.ReadRequest(c.config.Wazuh.ReplyTimeout.Duration, c.config.Wazuh.AddressFields)
-	c.about = *request
-	if err != nil {
-		return c.fail(err)
-	}
-	c.onDelete = slices.Contains(request.ExtraArgs, "--on-delete")
-	if request.Action == arproto.Add && c.wantsEnd() {
-		// The daemon sends a delete only to who asks it about the add. Who wants none must
-		// not ask: the next alert on the address would be aborted.
-		goOn, err := conn.CheckKeys(Name, []string{request.Key()}, c.config.Wazuh.ReplyTimeout.Duration)
-		if err != nil {
-			c.logFault(fmt.Errorf("asking the daemon: %w (the mail is sent all the same)", err))
+// open returns the entry of a topic.
+func open(topic outbox.Topic) entry {
+	var e entry
+	for i, item := range topic {
+		var n notice.Notice
+		_ = json.Unmarshal(item.Body, &n) // what does not fit is missing in the mail
+		if i == 0 {
+			e = entry{Notice: n, Program: item.Program, First: item.First, id: item.ID}
+		} else {
+			e.merge(n)
 		}
-		if !goOn {
-			c.log(arlog.StatusSkip, arlog.Skipped(request.Addr, "the daemon already holds it"))
-			return program.ExitOK
-		}
+		e.Last = item.First
+		e.Count++
 	}
-	return c.notify()
+	return e
 }
 
-func (c *call) wantsEnd() bool { return c.onDelete || c.config.Mail.OnDelete }
+// maxRules bounds how many rules one entry lists; the rest is only counted.
+const maxRules = 20
 
-// notify puts the request at hand into the queue and starts its delivery.
-func (c *call) notify() int {
-	if c.about.Action == arproto.Delete && !c.wantsEnd() {
-		return program.ExitOK
+// merge adds a later notice.
+func (e *entry) merge(n notice.Notice) {
+	e.Standing = n.Standing
+	graver := n.Facts != nil && (e.Facts == nil || n.Facts.Level > e.Facts.Level ||
+		e.Facts.Missing != "" && n.Facts.Missing == "")
+	if graver {
+		e.Facts, e.RuleID = n.Facts, n.RuleID
 	}
-	if c.settings.notSet != nil {
-		return c.fail(c.fault)
+	for _, r := range n.Rules {
+		i := slices.IndexFunc(e.Rules, func(have notice.RuleCount) bool { return have.ID == r.ID })
+		switch {
+		case i >= 0:
+			have := &e.Rules[i]
+			have.Count += r.Count
+			have.Last, have.Level = r.Last, max(have.Level, r.Level)
+			have.Description = cmp.Or(have.Description, r.Description)
+		case len(e.Rules) < maxRules:
+			e.Rules = append(e.Rules, r)
+		}
 	}
-	if c.fault != nil {
-		c.Complain(c.fault)
+}
+
+// Settle is outbox.Courier's.
+func (o *office) Settle(ctx context.Context, item *outbox.Item) bool {
+	e := open(outbox.Topic{*item})
+	if e.Kind == notice.Report {
+		item.To, _ = o.settings.General() // it was asked for before the report was queued
+		return true
 	}
-	e := newEvent(&c.about, c.path(), c.Now())
-	if c.dryRun {
-		return c.show(e)
+	if !o.settle(ctx, &e) {
+		return false
 	}
-	q, err := makeQueue(c.Home.MailQueue())
+	about := e.Addr.String()
+	if !e.Addr.IsValid() {
+		about = "rule " + e.RuleID
+	}
+	item.Key = string(e.Kind) + "|" + about
+	item.To = o.settings.Recipients(e.RuleID, e.Facts.Level, e.Facts.Groups)
+	item.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
+	return true
+}
+
+// Send is outbox.Courier's.
+func (o *office) Send(ctx context.Context, to []string, message []byte) (map[string]error, error) {
+	if o.sender != nil {
+		return o.sender(ctx, to, message)
+	}
+	return o.settings.Send(ctx, to, message, nil)
+}
+
+// Sent is outbox.Courier's.
+func (o *office) Sent(topics []outbox.Topic) {
+	var lines []byte
+	for _, topic := range topics {
+		e := open(topic)
+		lines = append(lines, o.line(e, arlog.StatusAdd, sentMessage(e, len(topics)))...)
+	}
+	o.AppendLog(o.Home.NotificationLog(), lines)
+}
+
+// Skipped is outbox.Courier's.
+func (o *office) Skipped(item outbox.Item) {
+	e := open(outbox.Topic{item})
+	why := fmt.Sprintf("no recipient is set for rule %s", arlog.Word(e.RuleID))
+	message := "Skipped: " + why
+	if e.Addr.IsValid() {
+		message = arlog.Skipped(e.Addr, why)
+	}
+	o.AppendLog(o.Home.NotificationLog(), o.line(e, arlog.StatusSkip, message))
+}
+
+// Failed is outbox.Courier's.
+func (o *office) Failed(item *outbox.Item, err error) {
+	e := entry{Program: o.Path()}
+	if item != nil {
+		e = open(outbox.Topic{*item})
+	}
+	o.AppendLog(o.Home.NotificationLog(), o.line(e, arlog.StatusError, arlog.Failed(err)))
+}
+
+func (o *office) line(e entry, status arlog.Status, message string) []byte {
+	return arlog.Entry{
+		Time: o.Now(), Program: e.Program, Status: status, Addr: e.Addr,
+		AlertID: e.AlertID, RuleID: e.RuleID, Message: message,
+	}.Format()
+}
+
+// sentMessage is the message of the log line about an entry that was sent.
+func sentMessage(e entry, together int) string {
+	var text string
+	switch {
+	case e.Kind == notice.Report:
+		text = "Email sent: " + printable.Line(e.Subject)
+	case !e.Addr.IsValid():
+		text = "Email notification sent, of an alert without an address"
+	case e.Kind == notice.End:
+		text = fmt.Sprintf("Email notification sent for the end of the block of IP: %s", e.Addr)
+	case e.Standing.Blocked():
+		text = fmt.Sprintf("Email notification sent for blocked IP: %s", e.Addr)
+	default:
+		text = fmt.Sprintf("Email notification sent for IP: %s (%s)", e.Addr, stateOf(e.Notice))
+	}
+	if e.Count > 1 {
+		text += fmt.Sprintf(" (%d alerts)", e.Count)
+	}
+	if together > 1 {
+		text += fmt.Sprintf(" (in a mail of %d addresses)", together)
+	}
+	return text
+}
+
+// Deliver delivers what is due, for `ossec-ar maintain`. It does nothing while another process is
+// at it. The error is also that of an attempt to send, which is logged.
+func Deliver(ctx context.Context, p *app.Program) error { return deliver(ctx, p, false) }
+
+// deliver is Deliver, or the work of the process that notice.StartDelivery starts, which
+// inherits the lock and waits for what falls due later.
+func deliver(ctx context.Context, p *app.Program, locked bool) error {
+	if _, err := os.Lstat(p.Home.MailQueue()); errors.Is(err, os.ErrNotExist) {
+		return nil // nothing was ever queued
+	}
+	o := newOffice(p)
+	box, err := outbox.Make(p.Home.MailQueue())
 	if err == nil {
-		err = q.add(e)
+		err = o.deliver(ctx, box, locked)
+	}
+	if err != nil && !errors.Is(err, errAttempt) {
+		err = fmt.Errorf("delivering mail: %w", err)
+		o.Failed(nil, err)
+	}
+	return err
+}
+
+// errAttempt marks a failure that the deliverer has logged.
+var errAttempt = errors.New("delivering mail")
+
+func (o *office) deliver(ctx context.Context, box *outbox.Box, locked bool) error {
+	lock, err := box.Lock(100 * time.Millisecond)
+	linger := settleTime + time.Second
+	if locked {
+		lock, err = box.InheritedLock()
+		settings, _ := config.Load(o.Home.Settings()) // faults are logged in Configure
+		linger = max(linger, settings.Mail.Linger.Duration)
+	}
+	if errors.Is(err, outbox.ErrBusy) {
+		return nil
 	}
 	if err != nil {
-		return c.fail(err)
+		return err
 	}
-	if err := q.start(&c.Program); err != nil {
-		c.logFault(fmt.Errorf("%w (the mail waits for the next flush)", err))
+	d := outbox.NewDeliverer(box, o, o.Now)
+	defer o.geo.close()
+	if err := d.Run(ctx, lock, linger); err != nil {
+		return err
 	}
-	c.say("queued a mail about %s", c.about.Key())
-	if errors.Is(c.fault, errPassword) {
-		return program.ExitFailed // it waits until that has been mended
+	if err := d.Failure(); err != nil {
+		return fmt.Errorf("%w: %s", errAttempt, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	return program.ExitOK
-}
-
-// path is the program as it stands in log lines: OSSEC's decoder wants a whole path.
-func (c *call) path() string { return absolute(c.Invoked, c.Dir) }
-
-// fail logs an error line about the request at hand, prints the error, and returns the
-// exit status.
-func (c *call) fail(err error) int {
-	c.Complain(err)
-	c.log(arlog.StatusError, arlog.Failed(err))
-	return program.ExitFailed
-}
-
-// logFault tells of something that did not keep the program from its work.
-func (c *call) logFault(err error) {
-	c.Complain(err)
-	c.log(arlog.StatusError, arlog.Failed(fmt.Errorf("%w (the notification went on without it)", err)))
-}
-
-// say tells a person what was done.
-func (c *call) say(format string, args ...any) {
-	if c.person {
-		fmt.Fprintf(c.Stdout, format+"\n", args...)
-	}
-}
-
-// log adds a line about the request at hand to notifications.log.
-func (c *call) log(status arlog.Status, message string) {
-	if c.dryRun {
-		return
-	}
-	c.appendLog(arlog.Entry{
-		Time: c.Now(), Program: c.path(), Status: status, Addr: c.about.Addr,
-		AlertID: c.about.AlertID, RuleID: c.about.RuleID, Message: message,
-	}.Format())
-}
-
-func (c *call) appendLog(lines []byte) { c.AppendLog(c.Home.NotificationLog(), lines) }
-
-// deliverer returns one that works with the real outside.
-func (c *call) deliverer(q *queue) *deliverer {
-	return &deliverer{
-		queue: q, home: c.Home, now: c.Now, lookup: c.Resolver, program: c.path(), log: c.appendLog,
-		send: func(ctx context.Context, s Settings, to []string, message []byte) (map[string]error, error) {
-			return send(ctx, s, to, message, nil)
-		},
-	}
+	return nil
 }

@@ -7,12 +7,13 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"io"
-	"os"
 	"strings"
 	texttemplate "text/template"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/ossec-ar/ossec-ar/internal/mail"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 //go:embed templates/*.tmpl
@@ -25,27 +26,21 @@ const (
 	partHTML    = "html"
 )
 
-// Parts are the names of all templates.
-var Parts = []string{partSubject, partText, partHTML}
+// parts are the names of all templates.
+var parts = []string{partSubject, partText, partHTML}
 
-// BuiltIn returns the template of a part that the program brings along.
-func BuiltIn(part string) (string, error) {
+// builtInTemplate returns the template of a part that the program brings along.
+func builtInTemplate(part string) (string, error) {
 	data, err := builtIn.ReadFile("templates/" + part + ".tmpl")
 	if err != nil {
-		return "", fmt.Errorf("there is no template %.40q; there are %s", part, strings.Join(Parts, ", "))
+		return "", fmt.Errorf("there is no template %.40q; there are %s", part, strings.Join(parts, ", "))
 	}
 	return string(data), nil
 }
 
-// templateFile names the administrator's own template of a part, "" for none.
-func (s *Settings) templateFile(part string) string {
-	switch part {
-	case partSubject:
-		return s.Subject
-	case partText:
-		return s.Text
-	}
-	return s.HTML
+// ownTemplate returns the path of the administrator's own template of a part, "" for none.
+func ownTemplate(s *mail.Settings, part string) string {
+	return map[string]string{partSubject: s.Subject, partText: s.Text, partHTML: s.HTML}[part]
 }
 
 const (
@@ -53,8 +48,6 @@ const (
 	maxTemplate = 1 << 20
 	maxPart     = 16 << 20
 )
-
-var errTooLong = errors.New("the template makes too much")
 
 // bounded is a buffer that refuses more than max bytes.
 type bounded struct {
@@ -64,7 +57,7 @@ type bounded struct {
 
 func (b *bounded) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > b.max {
-		return 0, errTooLong
+		return 0, outbox.ErrTooLong
 	}
 	return b.Buffer.Write(p)
 }
@@ -99,22 +92,22 @@ var errTemplate = errors.New("broken template")
 // errNoPart says that not even the built-in template made a part.
 var errNoPart = errors.New("composing the mail")
 
-// render makes one part of a mail: by the administrator's template, or by the built-in
-// one when there is none or it fails, which the error tells. It is errNoPart when there is
-// no part.
-func (s *Settings) render(part string, v View) (string, error) {
+// render makes one part of a mail: by the administrator's template, or by the built-in one
+// when there is none or it fails, which is an error too. It is errNoPart when there is no
+// part.
+func render(s *mail.Settings, part string, v View) (string, error) {
 	var fault error
-	if path := s.templateFile(part); path != "" {
-		source, err := readTemplate(path)
+	if path := ownTemplate(s, part); path != "" {
+		source, err := state.Read(path, maxTemplate)
 		if err == nil {
 			var out string
-			if out, err = execute(part, source, v); err == nil {
+			if out, err = execute(part, string(source), v); err == nil {
 				return out, nil
 			}
 		}
 		fault = fmt.Errorf("%w %s: %w", errTemplate, path, err)
 	}
-	source, err := BuiltIn(part)
+	source, err := builtInTemplate(part)
 	if err != nil {
 		return "", err
 	}
@@ -125,28 +118,15 @@ func (s *Settings) render(part string, v View) (string, error) {
 	return out, errors.Join(fault, err)
 }
 
-func readTemplate(path string) (string, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close() // only read from
-	data, err := io.ReadAll(io.LimitReader(file, maxTemplate+1))
-	if err == nil && len(data) > maxTemplate {
-		err = fmt.Errorf("it is larger than %d bytes", maxTemplate)
-	}
-	return string(data), err
-}
-
-// CheckTemplates tries the administrator's templates on samples of every kind.
-func (s *Settings) CheckTemplates(now time.Time) error {
+// checkTemplates tries the administrator's templates on samples of every kind.
+func checkTemplates(s *mail.Settings, now time.Time) error {
 	var faults []error
-	for _, part := range Parts {
-		if s.templateFile(part) == "" {
+	for _, part := range parts {
+		if ownTemplate(s, part) == "" {
 			continue
 		}
 		for _, sample := range samples(now) {
-			if _, err := s.render(part, makeView(*s, sample, now, time.Local)); err != nil {
+			if _, err := render(s, part, makeView(s, sample, now, time.Local)); err != nil {
 				faults = append(faults, err)
 				break
 			}

@@ -5,7 +5,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/version"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/mail"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
 // timeLayout is how times stand in a mail.
@@ -22,10 +25,13 @@ type View struct {
 	Sample  bool   // made by test or preview
 	// Late is how long the first alert had to wait, "" when that was no time.
 	Late string
-	// Count is how many alerts the mail tells of. The others count the addresses, each in
+	// Counted is how many other alerts the queue had no room for.
+	Counted int
+	// Count is how many alerts are in the mail. The others count the addresses, each in
 	// one of them, by its State: Blocked those still blocked too, Free the not blocked.
 	Count, Blocked, Ended, Whitelisted, Free, Unknown int
-	Items                                             []Item // one for each address; exactly one when Digest is false
+	// Items has one for each address; exactly one when Digest is false.
+	Items []Item
 }
 
 // Item is one address, and what happened.
@@ -64,11 +70,14 @@ type Rule struct {
 	Level, Count          int
 }
 
-// makeView brings notices into the form that the templates get. zone is that of the times.
-func makeView(s Settings, notices []notice, now time.Time, zone *time.Location) View {
-	v := View{Kind: string(notices[0].Kind), Digest: len(notices) > 1, Host: s.Host, IDSName: cleanLine(s.IDSName), Version: version.Version}
+// makeView brings entries into the form that the templates get. zone is that of the times.
+func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Location) View {
+	v := View{
+		Kind: string(entries[0].Kind), Digest: len(entries) > 1,
+		Host: s.Host, IDSName: printable.Line(s.IDSName), Version: app.Version,
+	}
 	oldest := now
-	for _, n := range notices {
+	for _, n := range entries {
 		item := makeItem(n, zone)
 		v.Items = append(v.Items, item)
 		v.Count += n.Count
@@ -94,7 +103,7 @@ func makeView(s Settings, notices []notice, now time.Time, zone *time.Location) 
 	return v
 }
 
-// roundDuration tells a duration in the two largest units that matter.
+// roundDuration writes a duration in the two largest units that matter.
 func roundDuration(d time.Duration) string {
 	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60
 	unit := func(n int, name string) string {
@@ -112,42 +121,66 @@ func roundDuration(d time.Duration) string {
 	return unit(minutes, "minute")
 }
 
-func makeItem(n notice, zone *time.Location) Item {
-	a := n.Alert
+func makeItem(e entry, zone *time.Location) Item {
+	a := notice.Facts{}
+	if e.Facts != nil {
+		a = *e.Facts
+	}
+	blocked := e.Standing.Blocked()
 	i := Item{
-		Kind: string(n.Kind), Blocked: n.Standing.blocked(), Whitelisted: !n.Standing.blocked() && n.Standing.Whitelisted != "",
-		Reverse: cleanLine(n.Reverse), Country: cleanLine(n.Country), Network: cleanLine(n.Network),
-		AlertID: cleanLine(a.ID), RuleID: cleanLine(n.RuleID), Level: a.Level, Description: cleanLine(a.Description),
-		Time: stamp(a.Time, zone), First: stamp(n.First, zone), Last: stamp(n.Last, zone), Count: n.Count,
-		Host: cleanLine(a.Host), User: cleanLine(a.User), Location: cleanLine(a.Location),
-		LogCut: a.LogCut, Missing: cleanLine(a.Missing),
+		Kind: string(e.Kind), State: stateOf(e.Notice),
+		Blocked: blocked, Whitelisted: !blocked && e.Standing.Whitelisted != "",
+		Reverse: e.name, Country: e.country, Network: e.network,
+		AlertID: a.ID, RuleID: e.RuleID, Level: a.Level, Description: a.Description,
+		Groups: strings.Join(a.Groups, ", "), Count: e.Count,
+		Time: stamp(a.Time, zone), First: stamp(e.First, zone), Last: stamp(e.Last, zone),
+		Host: a.Host, User: a.User, Location: a.Location, Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
+		Standing: []string{"The alert has no address, so nothing is blocked"},
 	}
-	if n.Addr.IsValid() {
-		i.Address = n.Addr.String()
-		for _, line := range n.Standing.describe(zone) {
-			i.Standing = append(i.Standing, cleanLine(line))
-		}
-	} else {
-		i.Standing = []string{"The alert has no address, so nothing is blocked"}
+	if e.Addr.IsValid() {
+		i.Address = e.Addr.String()
+		i.Standing = describeStanding(e.Standing, zone)
 	}
-	for _, h := range n.Standing.Holders {
-		i.Holders = append(i.Holders, cleanLine(h.Program))
+	for _, h := range e.Standing.Holders {
+		i.Holders = append(i.Holders, h.Program)
 	}
-	i.State = state(n)
-	var groups []string
-	for _, g := range a.Groups {
-		groups = append(groups, cleanLine(g))
-	}
-	i.Groups = strings.Join(groups, ", ")
-	if i.Log = cleanLog(a.Log); i.Log != "" {
+	if i.Log != "" {
 		i.LogLines = strings.Split(i.Log, "\n")
 	}
-	if n.Count > 1 {
-		for _, r := range n.Rules {
-			i.Rules = append(i.Rules, Rule{cleanLine(r.ID), cleanLine(r.Description), stamp(r.Last, zone), r.Level, r.Count})
+	if e.Count > 1 {
+		for _, r := range e.Rules {
+			i.Rules = append(i.Rules, Rule{r.ID, r.Description, stamp(r.Last, zone), r.Level, r.Count})
 		}
 	}
 	return i
+}
+
+// describeStanding says in words how an address stands, one fact in each line.
+func describeStanding(s notice.Standing, zone *time.Location) []string {
+	var lines []string
+	add := func(format string, args ...any) {
+		lines = append(lines, printable.Line(fmt.Sprintf(format, args...)))
+	}
+	for _, h := range s.Holders {
+		rule := ""
+		if h.RuleID != "" {
+			rule = fmt.Sprintf(" (rule %s)", h.RuleID)
+		}
+		add("Blocked by %s since %s%s", h.Program, stamp(h.Since, zone), rule)
+	}
+	for _, name := range s.Lifting {
+		add("%s gave its block up, but could not lift it yet", name)
+	}
+	if s.Whitelisted != "" {
+		add("Not blocked: whitelisted by %s", s.Whitelisted)
+	}
+	if s.Unknown != "" {
+		add("Whether it is blocked is not known: %s", s.Unknown)
+	}
+	if len(lines) == 0 {
+		add("Not blocked: no response on this machine holds it")
+	}
+	return lines
 }
 
 func stamp(t time.Time, zone *time.Location) string {
@@ -167,15 +200,15 @@ const (
 	notBlocked    = "not blocked"
 )
 
-// state names how the address of a notice stands.
-func state(n notice) string {
+// stateOf names how the address of a notice stands.
+func stateOf(n notice.Notice) string {
 	s := n.Standing
 	switch {
-	case n.Kind == kindEnd && s.blocked():
+	case n.Kind == notice.End && s.Blocked():
 		return stillBlocked
-	case n.Kind == kindEnd && s.Unknown == "" && len(s.Lifting) == 0:
+	case n.Kind == notice.End && s.Unknown == "" && len(s.Lifting) == 0:
 		return blockEnded
-	case s.blocked():
+	case s.Blocked():
 		return isBlocked
 	case s.Whitelisted != "":
 		return isWhitelisted

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
-	"github.com/vishvananda/netlink"
+	vnl "github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // metricV6 is the best one that a route can be given: the kernel reads 0 as
@@ -21,41 +24,31 @@ var errPast = errors.New("it would have no effect")
 
 // errLinkLocal is known without a look-up, which would find the route: packets name the
 // interface that a link-local address is behind, and go by its own route.
-var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the main table's other routes; firewall-drop blocks it", errPast)
+var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the main table's other routes; firewall-drop blocks it",
+	errPast)
 
-func (e *Enforcer) block(ctx context.Context, addr netip.Addr, fresh bool) ([]string, error) {
-	s, err := rtnetlink.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	notes, err := e.blockBy(ctx, s, addr, fresh)
-	if err != nil {
-		return nil, err
-	}
-	return append(notes, waysPast(s, addr)...), nil
-}
-
-// blockBy adds the route and looks up where it leads, in one go.
-func (e *Enforcer) blockBy(ctx context.Context, s *rtnetlink.Socket, addr netip.Addr, fresh bool) ([]string, error) {
+// block adds the route and looks up where it leads, in one go.
+func (e *Enforcer) block(
+	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known,
+) (out enforcer.Outcome, err error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	switch err := answers[0].Err; {
 	case err == nil:
-		return nil, e.inForce(s, addr, answers[1])
+		return out, e.inForce(s, addr, answers[1])
 	case !errors.Is(err, unix.EEXIST):
-		return nil, err
+		return out, err
 	case addr.Is4():
 		return e.blockBesideV4(s, addr)
 	}
-	return e.blockBesideV6(ctx, s, addr, fresh, answers[1])
+	return e.blockBesideV6(ctx, s, addr, known, answers[1])
 }
 
 // inForce checks the answer to the look-up after a route was added, and takes
 // the route away again when it is of no use.
-func (e *Enforcer) inForce(s *rtnetlink.Socket, addr netip.Addr, looked rtnetlink.Answer) error {
+func (e *Enforcer) inForce(s *netlink.Socket, addr netip.Addr, looked netlink.Answer) error {
 	if err := checkDropped(addr, looked); err != nil {
 		return errors.Join(err, e.remove(s, addr))
 	}
@@ -66,27 +59,29 @@ func (e *Enforcer) inForce(s *rtnetlink.Socket, addr netip.Addr, looked rtnetlin
 // equals the first decides, and a route that is added without NLM_F_EXCL and
 // NLM_F_APPEND (`ip route prepend`) comes first; EEXIST then means that just
 // this route of ours is there.
-func (e *Enforcer) blockBesideV4(s *rtnetlink.Socket, addr netip.Addr) ([]string, error) {
+func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) (out enforcer.Outcome, err error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE), lookup(addr))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	if errors.Is(answers[0].Err, unix.EEXIST) {
 		if checkDropped(addr, answers[1]) == nil {
-			return nil, nil
+			out.Already = true
+			return out, nil
 		}
 		// Somebody put a route in front of ours: change places.
 		answers, err = s.Ask(e.del(addr, e.kind.number), e.add(addr, unix.NLM_F_CREATE), lookup(addr))
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		answers = answers[1:]
 	}
-	if err := answers[0].Err; err != nil && !errors.Is(err, unix.EEXIST) { // a second process of ours was first
-		return nil, err
+	// a second process of ours was first
+	if err := answers[0].Err; err != nil && !errors.Is(err, unix.EEXIST) {
+		return out, err
 	}
 	if err := e.inForce(s, addr, answers[1]); err != nil {
-		return nil, err
+		return out, err
 	}
 	replaced := false
 	for _, other := range kinds {
@@ -96,49 +91,53 @@ func (e *Enforcer) blockBesideV4(s *rtnetlink.Socket, addr netip.Addr) ([]string
 		if err := s.AskOne(e.del(addr, other.number)); err == nil {
 			replaced = true
 		} else if !errors.Is(err, unix.ESRCH) {
-			return nil, err
+			return out, err
 		}
 	}
 	if replaced {
-		return nil, nil
+		return out, nil
 	}
-	return []string{fmt.Sprintf("a route to %s that is not ours stays, behind ours", addr)}, nil
+	out.Notes = []string{fmt.Sprintf("a route to %s that is not ours stays, behind ours", addr)}
+	return out, nil
 }
 
 // blockBesideV6 is for an address that has a route of our metric already. IPv6
 // knows no order among equals, so one that is not ours either blocks as well as
 // ours would, or is in the way.
-func (e *Enforcer) blockBesideV6(ctx context.Context, s *rtnetlink.Socket, addr netip.Addr, fresh bool, looked rtnetlink.Answer) ([]string, error) {
+func (e *Enforcer) blockBesideV6(
+	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known, looked netlink.Answer,
+) (out enforcer.Outcome, err error) {
 	if !dropped(looked) {
-		return nil, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
+		return out, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
 	}
 	sameType := errors.Is(looked.Err, e.kind.errno)
-	if sameType && !fresh {
-		return nil, nil // ours, as a rule; to make sure takes a list of all
+	if out.Already = sameType; sameType && known.Leased {
+		return out, nil // ours, as a rule; to make sure takes a list of all
 	}
-	found := false
-	err := e.each(ctx, netlink.FAMILY_V6, func(ours netip.Addr) { found = found || ours == addr })
+	ours, err := e.dump(ctx, vnl.FAMILY_V6)
 	switch {
-	case err != nil && !errors.Is(err, netlink.ErrDumpInterrupted):
-		return nil, err
-	case !found:
-		return []string{fmt.Sprintf("a route to %s that is not ours blocks it already", addr)}, nil
+	case err != nil && !errors.Is(err, vnl.ErrDumpInterrupted):
+		return out, err
+	case !slices.Contains(ours, addr):
+		out.Already = true
+		out.Notes = []string{fmt.Sprintf("a route to %s that is not ours blocks it already", addr)}
+		return out, nil
 	case sameType:
-		return nil, nil
+		return out, nil
 	}
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_REPLACE), lookup(addr))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	if err := answers[0].Err; err != nil {
-		return nil, err
+		return out, err
 	}
-	return nil, checkDropped(addr, answers[1])
+	return out, checkDropped(addr, answers[1])
 }
 
 // remove deletes until there is nothing of ours: the kernel takes away one
 // matching route at a time. There is one, as a rule, so two are asked for.
-func (e *Enforcer) remove(s *rtnetlink.Socket, addr netip.Addr) error {
+func (e *Enforcer) remove(s *netlink.Socket, addr netip.Addr) error {
 	for {
 		answers, err := s.Ask(e.del(addr, 0), e.del(addr, 0))
 		if err != nil {
@@ -156,7 +155,7 @@ func (e *Enforcer) remove(s *rtnetlink.Socket, addr netip.Addr) error {
 }
 
 // checkDropped reads where the kernel says that a packet of ours to addr goes.
-func checkDropped(addr netip.Addr, looked rtnetlink.Answer) error {
+func checkDropped(addr netip.Addr, looked netlink.Answer) error {
 	switch {
 	case addr.Is6() && addr.IsLinkLocalUnicast():
 		return errLinkLocal
@@ -167,12 +166,13 @@ func checkDropped(addr netip.Addr, looked rtnetlink.Answer) error {
 	case routeType(looked) == unix.RTN_LOCAL:
 		return fmt.Errorf("%w: this is an address of this host", errPast)
 	}
-	return fmt.Errorf("%w: packets to it still have a way, look at `ip rule` and `ip route get %s`", errPast, addr)
+	return fmt.Errorf("%w: packets to it still have a way, look at `ip rule` and `ip route get %s`", errPast,
+		addr)
 }
 
-// dropped tells whether the answer is that of a route like ours, or that there
+// dropped reports whether the answer is that of a route like ours, or that there
 // is no route at all.
-func dropped(looked rtnetlink.Answer) bool {
+func dropped(looked netlink.Answer) bool {
 	for _, kind := range kinds {
 		if errors.Is(looked.Err, kind.errno) {
 			return true
@@ -181,9 +181,10 @@ func dropped(looked rtnetlink.Answer) bool {
 	return errors.Is(looked.Err, unix.ENETUNREACH)
 }
 
-// noIPv6 tells whether err is how a kernel without IPv6 (ipv6.disable=1) answers.
+// noIPv6 reports whether err is how a kernel without IPv6 (ipv6.disable=1) answers.
 func noIPv6(err error) bool {
-	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPFNOSUPPORT)
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) ||
+		errors.Is(err, unix.EPFNOSUPPORT)
 }
 
 // explain puts into words what the errno of a netlink answer does not say.
@@ -197,4 +198,53 @@ func explain(addr netip.Addr, err error) error {
 		return fmt.Errorf("%w (needs root or CAP_NET_ADMIN)", err)
 	}
 	return err
+}
+
+// routeType returns where the route that was looked up leads, 0 for no such answer.
+func routeType(looked netlink.Answer) uint8 {
+	if len(looked.Message) < unix.SizeofRtMsg {
+		return 0
+	}
+	return nl.DeserializeRtMsg(looked.Message).Type
+}
+
+// add is the request for a new route; flags are of NLM_F_CREATE and its like.
+func (e *Enforcer) add(addr netip.Addr, flags int) *nl.NetlinkRequest {
+	message := nl.NewRtMsg() // of the main table
+	message.Type, message.Protocol = uint8(e.kind.number), uint8(e.protocol)
+	request := toward(addr, unix.RTM_NEWROUTE, flags|unix.NLM_F_ACK, message)
+	if addr.Is6() {
+		request.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(metricV6)))
+	}
+	return request
+}
+
+// del is the request to delete one route of ours, of that type in IPv4 (the
+// kernel does not look at it in IPv6); 0 means any.
+func (e *Enforcer) del(addr netip.Addr, routeType int) *nl.NetlinkRequest {
+	message := nl.NewRtDelMsg() // of the main table, any scope
+	message.Type, message.Protocol = uint8(routeType), uint8(e.protocol)
+	return toward(addr, unix.RTM_DELROUTE, unix.NLM_F_ACK, message)
+}
+
+// lookup is the request to say where a packet to addr would go.
+func lookup(addr netip.Addr) *nl.NetlinkRequest {
+	return toward(addr, unix.RTM_GETROUTE, 0, &nl.RtMsg{})
+}
+
+// lookupFrom is lookup for a packet with that source.
+func lookupFrom(source, addr netip.Addr) *nl.NetlinkRequest {
+	request := toward(addr, unix.RTM_GETROUTE, 0,
+		&nl.RtMsg{RtMsg: unix.RtMsg{Src_len: uint8(source.BitLen())}})
+	request.AddData(nl.NewRtAttr(unix.RTA_SRC, source.AsSlice()))
+	return request
+}
+
+func toward(addr netip.Addr, what, flags int, message *nl.RtMsg) *nl.NetlinkRequest {
+	message.Family = netlink.Family(addr.Is6())
+	message.Dst_len = uint8(addr.BitLen())
+	request := nl.NewNetlinkRequest(what, flags)
+	request.AddData(message)
+	request.AddData(nl.NewRtAttr(unix.RTA_DST, addr.AsSlice()))
+	return request
 }

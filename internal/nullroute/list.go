@@ -5,63 +5,62 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
-	"github.com/vishvananda/netlink"
+	vnl "github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
 
 // dumpTries is how often a list is read anew that changed while it was read.
 const dumpTries = 5
 
 // addresses returns what our routes lead to, each address once.
-func (e *Enforcer) addresses(ctx context.Context) ([]netip.Addr, error) {
-	var err error
+func (e *Enforcer) addresses(ctx context.Context) (addrs []netip.Addr, err error) {
 	for range dumpTries {
-		var addrs []netip.Addr
-		seen := map[netip.Addr]bool{}
-		for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-			err = e.each(ctx, family, func(addr netip.Addr) {
-				if !seen[addr] {
-					seen[addr] = true
-					addrs = append(addrs, addr)
-				}
-			})
-			if family == netlink.FAMILY_V6 && noIPv6(err) || errors.Is(err, unix.ENOENT) {
+		addrs = addrs[:0]
+		for _, family := range []int{vnl.FAMILY_V4, vnl.FAMILY_V6} {
+			var some []netip.Addr
+			some, err = e.dump(ctx, family)
+			addrs = append(addrs, some...)
+			if family == vnl.FAMILY_V6 && noIPv6(err) || errors.Is(err, unix.ENOENT) {
 				err = nil // the latter: nothing was ever routed, so there is no table
 			}
 			if err != nil {
 				break
 			}
 		}
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return addrs, err
+		if !errors.Is(err, vnl.ErrDumpInterrupted) {
+			break
 		}
 	}
-	return nil, err
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs), err
 }
 
-// each calls f with the address of every route of ours to a single one.
-func (e *Enforcer) each(ctx context.Context, family int, f func(addr netip.Addr)) error {
-	wait, err := rtnetlink.Patience(ctx)
+// dump returns the address of every route of ours to a single one.
+func (e *Enforcer) dump(ctx context.Context, family int) (addrs []netip.Addr, err error) {
+	wait, err := netlink.Patience(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	table, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	table, err := vnl.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return fmt.Errorf("opening netlink socket: %w", err)
+		return nil, fmt.Errorf("opening netlink socket: %w", err)
 	}
 	defer table.Close()
 	if err := table.SetSocketTimeout(wait); err != nil {
-		return fmt.Errorf("setting netlink timeout: %w", err)
+		return nil, fmt.Errorf("setting netlink timeout: %w", err)
 	}
 	// With this the kernel itself leaves out the routes of others; one older than
 	// 4.20 does not know it and sends all of them.
 	_ = table.SetStrictCheck(true)
-	filter := &netlink.Route{Protocol: netlink.RouteProtocol(e.protocol), Table: unix.RT_TABLE_MAIN}
-	const fields = netlink.RT_FILTER_PROTOCOL | netlink.RT_FILTER_TABLE
-	return table.RouteListFilteredIter(family, filter, fields, func(route netlink.Route) bool {
+	filter := &vnl.Route{Protocol: vnl.RouteProtocol(e.protocol), Table: unix.RT_TABLE_MAIN}
+	const fields = vnl.RT_FILTER_PROTOCOL | vnl.RT_FILTER_TABLE
+	err = table.RouteListFilteredIter(family, filter, fields, func(route vnl.Route) bool {
 		if route.Dst == nil {
 			return true
 		}
@@ -71,9 +70,43 @@ func (e *Enforcer) each(ctx context.Context, family int, f func(addr netip.Addr)
 		}
 		for _, kind := range kinds {
 			if route.Type == kind.number {
-				f(addr)
+				addrs = append(addrs, addr)
 			}
 		}
 		return true
 	})
+	return addrs, err
+}
+
+// lookUpAtOnce is how many addresses are looked up by one message to the kernel. The answers
+// must fit into a socket's buffer: 212,992 bytes unless somebody changed it, of which each
+// takes about 800.
+const lookUpAtOnce = 128
+
+// lookUp asks where packets to our addresses go.
+func lookUp(ctx context.Context, addrs []netip.Addr) ([]enforcer.Block, error) {
+	s, err := netlink.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	blocks := make([]enforcer.Block, 0, len(addrs))
+	for some := range slices.Chunk(addrs, lookUpAtOnce) {
+		requests := make([]*nl.NetlinkRequest, len(some))
+		for i, addr := range some {
+			requests[i] = lookup(addr)
+		}
+		answers, err := s.Ask(requests...)
+		if err != nil {
+			return nil, err
+		}
+		for i, addr := range some {
+			block := enforcer.Block{Addr: addr}
+			if err := checkDropped(addr, answers[i]); err != nil {
+				block.Open = err.Error()
+			}
+			blocks = append(blocks, block)
+		}
+	}
+	return blocks, nil
 }

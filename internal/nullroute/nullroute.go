@@ -17,9 +17,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 )
+
+// Kind is route-null.
+var Kind = enforcer.Kind{
+	Name:    "route-null",
+	Summary: "route the way back to attackers into a blackhole",
+	New: func(c config.Config, _ string) (enforcer.Enforcer, error) {
+		return New(Options{Type: c.RouteNull.Type})
+	},
+	Hint: hint,
+}
 
 // DefaultProtocol marks the routes that are ours, as the kernel keeps it with
 // each route (rtm_protocol). Numbers from 5 up are for user space; iproute2's
@@ -70,10 +81,10 @@ type Enforcer struct {
 	protocol int
 }
 
-var (
-	_ enforcer.Enforcer = (*Enforcer)(nil)
-	_ enforcer.Prober   = (*Enforcer)(nil)
-)
+var _ enforcer.Enforcer = (*Enforcer)(nil)
+
+// Backend returns the type of the routes.
+func (e *Enforcer) Backend(context.Context) string { return e.typeName + " routes" }
 
 // New returns an enforcer, or what is wrong with the options.
 func New(options Options) (*Enforcer, error) {
@@ -85,7 +96,8 @@ func New(options Options) (*Enforcer, error) {
 	}
 	kind, ok := kinds[options.Type]
 	if !ok {
-		return nil, fmt.Errorf("route type %q is none of %s, %s, %s", options.Type, Blackhole, Unreachable, Prohibit)
+		return nil, fmt.Errorf("route type %q is none of %s, %s, %s", options.Type,
+			Blackhole, Unreachable, Prohibit)
 	}
 	if options.Protocol < firstProtocol || options.Protocol > 255 {
 		return nil, fmt.Errorf("route protocol %d is not from %d to 255", options.Protocol, firstProtocol)
@@ -97,67 +109,102 @@ func New(options Options) (*Enforcer, error) {
 // goes there: an address of this host, or policy routing (ip-rule(8)), would
 // lead past the main table, which is an error. Routes of others to addr stay;
 // ours goes in front of them. Policy routing by the source leads only some packets past,
-// which is a note. fresh is a promise that none of ours is there.
-func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, fresh bool) (enforcer.Outcome, error) {
-	notes, err := e.block(ctx, addr, fresh)
+// which is a note. Routes have no place that could be missing, so none is ever made.
+func (e *Enforcer) Block(ctx context.Context, addr netip.Addr,
+	known enforcer.Known) (enforcer.Outcome, error) {
+	s, err := netlink.Open(ctx)
 	if err != nil {
-		return enforcer.Outcome{}, fmt.Errorf("adding %s route for %s: %w", e.typeName, addr, explain(addr, err))
+		return enforcer.Outcome{}, e.adding(addr, err)
 	}
-	return enforcer.Outcome{Notes: notes}, nil
+	defer s.Close()
+	out, err := e.block(ctx, s, addr, known)
+	if err != nil {
+		return enforcer.Outcome{}, e.adding(addr, err)
+	}
+	out.Notes = append(out.Notes, waysPast(s, addr)...)
+	return out, nil
+}
+
+func (e *Enforcer) adding(addr netip.Addr, err error) error {
+	return fmt.Errorf("adding %s route for %s: %w", e.typeName, addr, explain(addr, err))
+}
+
+// BlockAll is Block for many, without notes. That one cannot be blocked, such as what has
+// become an address of this host, does not keep the others from it.
+func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr) error {
+	return each(ctx, addrs, func(s *netlink.Socket, addr netip.Addr) error {
+		if _, err := e.block(ctx, s, addr, enforcer.Unknown); err != nil {
+			return e.adding(addr, err)
+		}
+		return nil
+	})
 }
 
 // Unblock deletes our routes to addr, whatever their type and metric.
 func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
-	s, err := rtnetlink.Open(ctx)
-	if err == nil {
-		defer s.Close()
-		err = e.remove(s, addr)
-	}
-	if err != nil && !(addr.Is6() && noIPv6(err)) {
-		return fmt.Errorf("removing route for %s: %w", addr, explain(addr, err))
-	}
-	return nil
-}
-
-// Missing implements enforcer.Prober.
-func (e *Enforcer) Missing(ctx context.Context, addr netip.Addr) bool {
-	s, err := rtnetlink.Open(ctx)
+	s, err := netlink.Open(ctx)
 	if err != nil {
-		return false
+		return removing(addr, err)
 	}
 	defer s.Close()
-	answers, err := s.Ask(lookup(addr))
-	return err == nil && (answers[0].Err == nil || errors.Is(answers[0].Err, unix.ENETUNREACH))
+	return e.unblock(s, addr)
 }
 
-// BlockAll is Block for many. Notes on single addresses are not told.
-func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
-	if err := e.blockAll(ctx, addrs, progress); err != nil {
-		return fmt.Errorf("adding %s routes: %w", e.typeName, err)
+func (e *Enforcer) unblock(s *netlink.Socket, addr netip.Addr) error {
+	if err := e.remove(s, addr); err != nil && !(addr.Is6() && noIPv6(err)) {
+		return removing(addr, err)
 	}
 	return nil
+}
+
+func removing(addr netip.Addr, err error) error {
+	return fmt.Errorf("removing route for %s: %w", addr, explain(addr, err))
 }
 
 // UnblockAll is Unblock for many.
-func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr, progress func(done int)) error {
-	if err := e.unblockAll(ctx, addrs, progress); err != nil {
-		return fmt.Errorf("removing routes: %w", err)
-	}
-	return nil
+func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
+	return each(ctx, addrs, e.unblock)
 }
 
-// List returns the addresses that our routes lead to, each once.
-func (e *Enforcer) List(ctx context.Context) ([]enforcer.Block, error) {
+// each calls do with each address, and goes on with the next when it fails, but for the end
+// of ctx.
+func each(ctx context.Context, addrs []netip.Addr, do func(s *netlink.Socket, addr netip.Addr) error) error {
+	s, err := netlink.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var failed enforcer.Failures
+	for _, addr := range addrs {
+		err := do(s, addr)
+		failed.Add(err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+		if ctx.Err() != nil {
+			failed.Add(ctx.Err())
+			break
+		}
+	}
+	return failed.All()
+}
+
+// List returns the addresses that our routes lead to. One that the kernel routes another way
+// all the same, by a route that somebody put in front, is open.
+func (e *Enforcer) List(ctx context.Context) (enforcer.Listing, error) {
 	addrs, err := e.addresses(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing routes: %w", explain(netip.Addr{}, err))
+		return enforcer.Listing{}, fmt.Errorf("listing routes: %w", explain(netip.Addr{}, err))
 	}
-	blocks := make([]enforcer.Block, len(addrs))
-	for i, addr := range addrs {
-		blocks[i].Addr = addr
+	blocks, err := lookUp(ctx, addrs)
+	if err != nil {
+		return enforcer.Listing{}, fmt.Errorf("looking routes up: %w", explain(netip.Addr{}, err))
 	}
-	return blocks, nil
+	return enforcer.Listing{Blocks: blocks}, nil
 }
+
+// Mend has nothing to do: routes need no place.
+func (e *Enforcer) Mend(context.Context) ([]string, error) { return nil, nil }
 
 // Flush deletes all our routes.
 func (e *Enforcer) Flush(ctx context.Context) error {
@@ -165,13 +212,22 @@ func (e *Enforcer) Flush(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("removing all routes: %w", explain(netip.Addr{}, err))
 	}
-	if err := e.unblockAll(ctx, addrs, nil); err != nil {
-		return fmt.Errorf("removing all routes: %w", err)
-	}
-	return nil
+	return e.UnblockAll(ctx, addrs)
 }
 
-// Describe says which route Block would add.
+// Describe returns which route Block would add.
 func (e *Enforcer) Describe(addr netip.Addr) string {
-	return fmt.Sprintf("add the route %s %s/%d proto %d to the main table", e.typeName, addr, addr.BitLen(), e.protocol)
+	return fmt.Sprintf("add the route %s %s/%d proto %d to the main table", e.typeName, addr,
+		addr.BitLen(), e.protocol)
+}
+
+// hint is Kind.Hint.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, errPast):
+		return "firewall-drop blocks an address whatever way its packets take"
+	case errors.Is(err, unix.EPERM):
+		return "run it as root"
+	}
+	return ""
 }

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
 // What needs a kernel is in e2e/kernel.
@@ -48,7 +51,7 @@ func TestContextEndsFirst(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	addr := netip.MustParseAddr("203.0.113.7")
-	_, blockErr := e.Block(ctx, addr, false)
+	_, blockErr := e.Block(ctx, addr, enforcer.Unknown)
 	_, listErr := e.List(ctx)
 	for name, err := range map[string]error{
 		"Block": blockErr, "Unblock": e.Unblock(ctx, addr), "List": listErr, "Flush": e.Flush(ctx),
@@ -74,6 +77,18 @@ func TestErrorsForPeople(t *testing.T) {
 	} {
 		if got := explain(test.addr, test.err); !strings.Contains(got.Error(), test.want) {
 			t.Errorf("explain(%s, %v) = %v, want %q", test.addr, test.err, got, test.want)
+		}
+	}
+}
+
+func TestKind(t *testing.T) {
+	e, err := Kind.New(config.Default(), "")
+	if err != nil || e.(*Enforcer).typeName != Blackhole || Kind.InFile {
+		t.Errorf("New: %+v, %v", e, err)
+	}
+	for err, want := range map[error]string{errLinkLocal: "firewall-drop", explain(netip.Addr{}, unix.EPERM): "root", unix.ENOBUFS: ""} {
+		if got := Kind.Hint(err); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("the hint on %v is %q, want %q in it", err, got, want)
 		}
 	}
 }

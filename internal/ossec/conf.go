@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // maxConf bounds ossec.conf in bytes.
@@ -22,7 +22,7 @@ type Element struct {
 	Raw  string   // entities decoded, blanks around it as they stand
 	Line int      // of the opening tag, from 1
 	// Parent numbers the tag around this leaf, in the order in which such tags open, so
-	// that leaves of one block can be told from those of the next. Root numbers the
+	// that leaves of one block can be distinguished from those of the next. Root numbers the
 	// outermost tag in the same way.
 	Parent, Root int
 }
@@ -30,8 +30,8 @@ type Element struct {
 // ReadConf reads the file and hands every leaf to visit. A missing file is an error
 // that errors.Is os.ErrNotExist.
 func ReadConf(path string, visit func(Element)) error {
-	data, err := plainfile.Read(path, maxConf)
-	if errors.Is(err, plainfile.ErrLarge) {
+	data, err := state.Read(path, maxConf)
+	if errors.Is(err, state.ErrLarge) {
 		return fmt.Errorf("reading configuration %s: larger than %d MiB", path, maxConf>>20)
 	}
 	if err != nil {
@@ -43,7 +43,7 @@ func ReadConf(path string, visit func(Element)) error {
 	return nil
 }
 
-// ErrBrokenConf says that something in a configuration was passed over.
+// ErrBrokenConf says that something in a configuration was skipped.
 var ErrBrokenConf = errors.New("not well-formed")
 
 // maxDepth bounds how deep tags are followed; OSSEC's own files go to four.
@@ -52,7 +52,7 @@ const maxDepth = 32
 // WalkConf hands every leaf of an ossec.conf to visit. It is no XML parser on
 // purpose: the file may have several roots, bare ampersands and other things that a
 // strict one refuses, and one bad tag must not hide a whitelist. What is broken is
-// passed over and told once the rest has been read.
+// skipped and reported once the rest has been read.
 func WalkConf(data []byte, visit func(Element)) error {
 	w := walker{visit: visit}
 	return w.walk(data)
@@ -138,7 +138,7 @@ type walker struct {
 	text  []byte // since the last tag
 	// from and to are where the tag at hand begins and ends.
 	from, to int
-	// closed, when set, is told of the tag that the one at hand closes, which is still open.
+	// closed, when set, is called before the tag at hand closes the one that is still open.
 	closed func()
 
 	missing []string // ends of markup that the rest of the file does not hold
@@ -146,7 +146,7 @@ type walker struct {
 	faults []error
 }
 
-// maxFaults bounds how many faults of one file are told.
+// maxFaults bounds how many faults of one file are reported.
 const maxFaults = 5
 
 func (w *walker) broken(line int, what string) {
@@ -180,7 +180,7 @@ func (w *walker) tag(inside string, line int) {
 }
 
 // close ends the nearest open tag of that name, and with it all that were left open
-// inside; one that was never opened is passed over.
+// inside; one that was never opened is skipped.
 func (w *walker) close(name string, line int) {
 	at := len(w.stack) - 1
 	for at >= 0 && w.stack[at].name != name {

@@ -35,7 +35,8 @@ func ReadMail(path string) (Mail, error) {
 	err := ReadConf(path, func(e Element) {
 		if len(e.Path) >= 2 && e.Path[len(e.Path)-2] == "global" && e.Text != "" {
 			if err := m.set(e.Path[len(e.Path)-1], e.Text); err != nil {
-				m.Faults = append(m.Faults, fmt.Errorf("%s:%d: <%s>: %w", path, e.Line, e.Path[len(e.Path)-1], err))
+				m.Faults = append(m.Faults,
+					fmt.Errorf("%s:%d: <%s>: %w", path, e.Line, e.Path[len(e.Path)-1], err))
 			}
 		}
 	})
@@ -91,7 +92,8 @@ func MailProgram(server string) (path string, args []string, err error) {
 		return server, nil, nil
 	}
 	if i := strings.IndexAny(server, shellSigns); i >= 0 {
-		return "", nil, fmt.Errorf("the mail program %q: %q does nothing here, for no shell is used", clip(server), server[i:i+1])
+		return "", nil, fmt.Errorf("the mail program %q: %q does nothing here, for no shell is used",
+			clip(server), server[i:i+1])
 	}
 	words := strings.Fields(server)
 	for _, arg := range words[1:] {

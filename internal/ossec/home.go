@@ -4,11 +4,12 @@
 package ossec
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 )
 
-// DefaultHome is where OSSEC and Wazuh are installed unless told otherwise.
+// DefaultHome is where OSSEC and Wazuh are installed by default.
 const DefaultHome = "/var/ossec"
 
 // Home is the folder of an installation.
@@ -32,6 +33,35 @@ func FindHome(invoked, dir, override string) Home {
 	return DefaultHome
 }
 
+// FindToolHome derives the home that ossec-ar works on: override ($OSSEC_HOME, which a response
+// sets that runs it), else the folder above the bin that it was invoked in, else the one above the
+// bin that its executable, links resolved, is in, else DefaultHome. A folder is a home when it
+// holds active-response/bin, so that a copy in /usr/bin makes none of /usr.
+func FindToolHome(invoked, executable, dir, override string) Home {
+	if filepath.IsAbs(override) {
+		return Home(filepath.Clean(override))
+	}
+	if strings.Contains(invoked, "/") && !filepath.IsAbs(invoked) {
+		invoked = filepath.Join(dir, invoked)
+	}
+	for _, path := range []string{invoked, executable} {
+		if home, ok := homeAbove(path); ok {
+			return home
+		}
+	}
+	return DefaultHome
+}
+
+func homeAbove(path string) (Home, bool) {
+	bin := filepath.Dir(path)
+	home := Home(filepath.Dir(bin))
+	if filepath.Base(bin) != "bin" {
+		return "", false
+	}
+	info, err := os.Stat(home.Programs())
+	return home, err == nil && info.IsDir()
+}
+
 // The files under the home.
 func (h Home) Conf() string            { return h.join("etc/ossec.conf") }
 func (h Home) Settings() string        { return h.join("etc/active-response.toml") }
@@ -47,5 +77,6 @@ func (h Home) MailQueue() string       { return h.join("var/active-response/mail
 func (h Home) JSONLog() string         { return h.join("logs/active-responses.json") }
 func (h Home) State() string           { return h.join("var/active-response") }
 func (h Home) Programs() string        { return h.join("active-response/bin") }
+func (h Home) Tool() string            { return h.join("bin/ossec-ar") }
 
 func (h Home) join(name string) string { return filepath.Join(string(h), name) }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // ListedResponse is a line of ar.conf: what execd may be asked to run.
@@ -26,10 +26,10 @@ type ListedResponse struct {
 const maxResponseList = 1 << 20
 
 // ReadResponseList reads ar.conf, which has lines `NAME - EXECUTABLE - TIMEOUT`. Broken
-// lines are passed over and told together with what could be read. A missing file is an
+// lines are skipped and reported together with what could be read. A missing file is an
 // error that errors.Is os.ErrNotExist.
 func ReadResponseList(path string) ([]ListedResponse, error) {
-	text, err := plainfile.Read(path, maxResponseList)
+	text, err := state.Read(path, maxResponseList)
 	if err != nil {
 		return nil, fmt.Errorf("reading the list of responses: %w", err)
 	}
@@ -90,7 +90,7 @@ func RepeatedOffenders(conf string) (time.Duration, error) {
 	return longest, err
 }
 
-// Timeouts tells how long blocks of each executable may last.
+// Timeouts records how long blocks of each executable may last.
 type Timeouts struct {
 	longest map[string]time.Duration
 	forever map[string]bool

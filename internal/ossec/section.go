@@ -18,6 +18,6 @@ func Sections(data []byte, name string) []Section {
 			all = append(all, Section{top.line, top.end, w.from})
 		}
 	}
-	_ = w.walk(data) // what is broken is passed over, as by everybody who reads the file
+	_ = w.walk(data) // what is broken is skipped, as by everybody who reads the file
 	return all
 }

@@ -1,238 +1,290 @@
-// Package respond is the one flow that all blocking responses share: read the call,
-// ask the whitelist, take or give back the lease, put the block in force or lift it,
-// and log what is now true. It is also the command line of the same programs. What a
-// block is, it leaves to the enforcer.
+// Package respond carries out one call of a blocking response: it asks the whitelist, takes or
+// gives back the lease, has the block put in force or lifted (internal/hold), and logs what is
+// true then. What a block is, it leaves to the enforcer; what a person wants to know, to ossec-ar.
 //
-// Protection comes first: when configuration, leases, log or the daemon's answer fail,
-// the block is still made and still lifted, and the failure is told.
+// Protection comes first: when settings, leases, log or the daemon's answer fail, the block is
+// still made and still lifted, and the fault is logged.
 package respond
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"net/netip"
+	"strings"
+	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/cmdline"
-	"github.com/ossec-ar/ossec-ar/internal/config"
-	"github.com/ossec-ar/ossec-ar/internal/ecs"
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
-	"github.com/ossec-ar/ossec-ar/internal/program"
-	"github.com/ossec-ar/ossec-ar/internal/run"
-	"github.com/ossec-ar/ossec-ar/internal/statedir"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
-	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// Response is one blocking response.
-type Response struct {
-	Name    string   // "firewall-drop"
-	Summary string   // what it does, for the help text
-	Manual  []string // paragraphs of its own for the manual page
-	// Lasting tells that its blocks are in a file, which outlives a reboot and in which
-	// the administrator may have entries of his own that look the same.
-	Lasting bool
-	// New makes its enforcer. Nothing may be run or changed by it.
-	New func(Setup) (enforcer.Enforcer, error)
-	// Caveat, when set, says why a block may have no effect on this host, "" for none. It
-	// may take a while: only a person who blocks by hand is told.
-	Caveat func() string
-	// Hint, when set, gives advice on an error for a person, "" for none.
-	Hint func(error) string
+// deadline bounds a whole call, whatever hangs.
+const deadline = 2 * time.Minute
+
+// responder is one run of a response.
+type responder struct {
+	app.Program
+	app.Call
+	kind enforcer.Kind
+	hold *hold.Holder
+	log  record.Log
 }
 
-// Setup is what an enforcer is made from.
-type Setup struct {
-	Config config.Config
-	state  string // the state folder; "" when there is none that can be used
-}
-
-// StateFile returns the path of a file in the state folder, "" when there is no folder
-// that can be used.
-func (s Setup) StateFile(name string) string {
-	if s.state == "" {
-		return ""
+// Main runs the response that blocks in this way and returns its exit status.
+func Main(env app.Env, kind enforcer.Kind) int {
+	r := &responder{Program: app.New(env, kind.Name), kind: kind}
+	r.Hint = kind.Hint
+	call, asked, status := r.ReadCall("--response", kind.Name)
+	if !asked {
+		return status
 	}
-	return filepath.Join(s.state, name)
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	defer context.AfterFunc(ctx, killChildren)()
+	return r.handle(ctx, call)
 }
 
-// call is one run of a response.
-type call struct {
-	program.Program
-	response Response
-	config   config.Config
-	enforcer enforcer.Enforcer
-	store    *lease.Store
-	daemon   *lease.Daemon // that called, as it was in the beginning: it may end meanwhile
-	// told are the faults of the leases that have been logged.
-	told  map[string]bool
-	never *whitelist.Sieve // see neverBlocked
-	// about is the request at hand, for log lines.
-	about   arproto.Request
-	person  bool // a person called it, not a daemon
-	dryRun  bool
-	looking bool // nothing is to be changed
+// killChildren ends what a library still runs without a deadline, so that the library fails, until
+// the process ends.
+func killChildren() {
+	for {
+		exec.KillChildren()
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
-// Main runs the response and returns its exit status.
-func Main(env program.Env, response Response) int {
-	p := &call{Program: program.New(env, response.Name), response: response}
-	p.Hint = response.Hint
-	args := p.Arguments()
-	ctx := context.Background()
-	wazuh := len(args) == 0 && !env.StdinTerminal
-	if !wazuh && cmdline.ForPerson(args, personal...) {
-		p.person = true
-		return p.commandLine(ctx, args)
+// handle carries out a call.
+func (r *responder) handle(ctx context.Context, c app.Call) int {
+	r.Call = c
+	r.log = record.Log{Program: &r.Program, JSON: c.Settings.Log.JSON, Off: c.DryRun}
+	if c.Fault != nil {
+		return r.fail(c.Request, c.Fault)
 	}
-	p.KeepWriting()
-	p.daemon = lease.FindDaemon(p.Proc, p.ParentPID)
-	if wazuh {
-		return p.wazuhCall(ctx)
+	r.log.Warn(c.Request, c.SettingsFault)
+	var err error
+	r.hold, err = hold.Open(r.kind, hold.Options{
+		Home: r.Home, Settings: c.Settings, Now: r.Now, Proc: r.Proc, ReadOnly: c.DryRun,
+	})
+	switch {
+	case err != nil:
+		return r.fail(c.Request, err)
+	case !c.Request.Addr.IsValid():
+		return r.fail(c.Request, c.NoAddress())
+	case c.Request.Action == arproto.Delete:
+		return r.delete(ctx, c.Request)
 	}
-	if err := cmdline.Misplaced(p.Name, args); err != nil && p.daemon == nil {
-		p.Complain(err)
-		return program.ExitFailed
-	}
-	return p.ossecCall(ctx, args)
+	return r.add(ctx, c.Request)
 }
 
-// readConfig reads the configuration. Faults in it are logged: what is sound counts.
-func (p *call) readConfig() {
-	settings, err := config.Load(p.Home.Settings())
-	p.config = settings
+// add blocks the address of a request, unless it is on the whitelist.
+func (r *responder) add(ctx context.Context, request arproto.Request) int {
+	if entry, covered := r.whitelisted(request); covered {
+		return r.skip(request, "whitelisted by "+entry)
+	}
+	if r.DryRun {
+		r.say("would block %s: %s", request.Addr, r.hold.Enforcer.Describe(request.Addr))
+		return app.ExitOK
+	}
+	known := r.daemonHolds(request)
+	taken, err := r.hold.Take(ctx, r.newLease(request))
 	if err != nil {
-		p.logFault(err)
+		r.log.Warn(request, taken.LeaseErr)
+		return r.fail(request, err)
 	}
-}
-
-// setUp reads the configuration and makes what works on it.
-func (p *call) setUp() error {
-	p.readConfig()
-	return p.prepare()
-}
-
-// prepare makes what works on the configuration.
-func (p *call) prepare() (err error) {
-	settings := p.config
-	p.store = lease.New(p.Home.State(), p.response.Name)
-	p.store.Wait = settings.Lease.LockTimeout.Duration
-	p.store.Now = p.Now
-	setup := Setup{Config: settings}
-	ready := statedir.Make
-	if p.dryRun || p.looking {
-		ready = statedir.Check
+	if known && taken.Already {
+		r.skip(request, "the daemon already holds it")
+	} else {
+		r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: r.blocked(request), About: request})
+		r.say("Blocked IP: %s", request.Addr)
 	}
-	if ready(p.Home.State()) == nil { // the lease store tells why not
-		setup.state = p.Home.State()
+	r.afterAdd(ctx, request, taken)
+	return app.ExitOK
+}
+
+// afterAdd reports what is beside a block that stands, and has the others put back when this call
+// had to make the place that they live in.
+func (r *responder) afterAdd(ctx context.Context, request arproto.Request, taken hold.Taken) {
+	r.leaseFaults(request, taken.LeaseErr)
+	for _, note := range taken.Notes {
+		r.Advise(note)
 	}
-	p.enforcer, err = p.response.New(setup)
-	return err
-}
-
-// ossecCall carries out a call with arguments, as ossec-execd makes it.
-func (p *call) ossecCall(ctx context.Context, args []string) int {
-	request, err := arproto.ParseArgs(args)
-	p.about = *request
-	if err != nil {
-		p.readConfig() // it says how to log
-		return p.fail(err)
-	}
-	if err := p.setUp(); err != nil {
-		return p.fail(err)
-	}
-	return p.handle(ctx, nil)
-}
-
-// wazuhCall carries out a call by JSON on standard input, as wazuh-execd makes it.
-func (p *call) wazuhCall(ctx context.Context) int {
-	p.about.Dialect = arproto.Wazuh4 // for the log, until the request tells
-	if err := p.setUp(); err != nil {
-		return p.fail(err)
-	}
-	conn := arproto.NewConn(p.Stdin, p.Stdout)
-	request, err := conn.ReadRequest(p.config.Wazuh.ReplyTimeout.Duration, p.config.Wazuh.AddressFields)
-	p.about = *request
-	if err != nil {
-		return p.fail(err)
-	}
-	return p.handle(ctx, conn)
-}
-
-// fail logs an error line about the request at hand, prints the error, and returns the
-// exit status.
-func (p *call) fail(err error) int {
-	p.Complain(err)
-	p.log(arlog.StatusError, arlog.Failed(err))
-	return program.ExitFailed
-}
-
-// logFault tells of something that did not keep the response from its work.
-func (p *call) logFault(err error) {
-	p.Complain(err)
-	p.log(arlog.StatusError, arlog.Failed(fmt.Errorf("%w (the response went on without it)", err)))
-}
-
-// say tells a person what was done. The daemons read nothing, and standard output
-// belongs to the protocol there.
-func (p *call) say(format string, args ...any) {
-	if p.person {
-		fmt.Fprintf(p.Stdout, format+"\n", args...)
-	}
-}
-
-// entry makes the log entry for the request at hand.
-func (p *call) entry(status arlog.Status, message string) arlog.Entry {
-	return arlog.Entry{
-		Time: p.Now(), Program: p.Path(), Status: status,
-		Addr: p.about.Addr, AlertID: p.about.AlertID, RuleID: p.about.RuleID,
-		Message: message, Wazuh: p.about.Dialect.JSON(), JSON: p.about.JSON,
-	}
-}
-
-// log writes a line; when that fails it says so on standard error, and the response
-// goes on.
-func (p *call) log(status arlog.Status, message string) {
-	p.logEntries([]arlog.Entry{p.entry(status, message)})
-}
-
-// logEntries writes the lines of all entries with one write for each log.
-func (p *call) logEntries(entries []arlog.Entry) {
-	if p.dryRun || len(entries) == 0 {
+	if !taken.Made || taken.LeaseErr != nil {
 		return
 	}
-	var lines, documents []byte
-	host := ""
-	if p.config.Log.JSON {
-		host, _ = os.Hostname() // a document without its host is worth more than none
-	}
-	for _, e := range entries {
-		lines = append(lines, e.Format()...)
-		if !p.config.Log.JSON {
-			continue
-		}
-		about := p.about
-		about.Addr = e.Addr
-		document, err := ecs.Line(e, about, host)
-		if err != nil {
-			p.Complain(fmt.Errorf("writing the JSON log: %w", err))
-			continue
-		}
-		documents = append(documents, document...)
-	}
-	p.AppendLog(p.Home.ResponseLog(), lines)
-	if len(documents) > 0 {
-		p.AppendLog(p.Home.JSONLog(), documents)
+	if err := r.hold.PutBack(ctx); err != nil {
+		r.log.Warn(request, fmt.Errorf("blocking again what somebody removed: %w", err))
 	}
 }
 
-// InstallHint advises to install a program that was not found.
-func InstallHint(err error, what string) string {
-	if errors.Is(err, run.ErrNotFound) {
-		return "install " + what + " with the system's package manager"
+// daemonHolds asks the Wazuh daemon that called, and reports whether it holds the address already.
+// That is no proof that the block stands.
+func (r *responder) daemonHolds(request arproto.Request) bool {
+	if r.Conn == nil {
+		return false
+	}
+	goOn, err := r.Conn.CheckKeys(r.kind.Name, []string{request.Key()},
+		r.Settings.Wazuh.ReplyTimeout.Duration)
+	if err != nil {
+		r.Complain(fmt.Errorf("asking the daemon: %w (the address is blocked all the same)", err))
+	}
+	return !goOn
+}
+
+func (r *responder) newLease(request arproto.Request) lease.Lease {
+	now := r.Now().UTC()
+	l := lease.Lease{
+		Addr: request.Addr, Program: r.Name,
+		RuleID: request.RuleID, AlertID: request.AlertID, User: request.User,
+		Since: now, Renewed: now, Daemon: r.Daemon,
+	}
+	if request.Timeout > 0 {
+		l.Until = now.Add(request.Timeout)
+	}
+	return l
+}
+
+// delete gives the lease back and lifts the block if nobody else holds it.
+func (r *responder) delete(ctx context.Context, request arproto.Request) int {
+	if r.DryRun {
+		return r.dryDelete(request)
+	}
+	stood := !r.ByHand || r.stands(ctx, request.Addr)
+	released, err := r.hold.Release(ctx, request.Addr, r.Name)
+	switch {
+	case err != nil:
+		r.log.Warn(request, released.LeaseErr)
+		return r.fail(request, err)
+	case len(released.Others) > 0:
+		r.skip(request, "still held by "+Holders(released.Others))
+	case !stood && !released.Leased:
+		r.say("%s was not blocked", request.Addr)
+	default:
+		r.log.Write(record.Entry{Status: arlog.StatusDelete,
+			Message: arlog.Unblocked(request.Addr, request.User) + r.byHand(), About: request})
+		r.say("Unblocked IP: %s", request.Addr)
+	}
+	r.leaseFaults(request, released.LeaseErr)
+	return app.ExitOK
+}
+
+// stands reports whether an address is blocked, for a person; true when that cannot be found out.
+func (r *responder) stands(ctx context.Context, addr netip.Addr) bool {
+	listing, err := r.hold.Enforcer.List(ctx)
+	for _, b := range listing.Blocks {
+		if b.Addr == addr {
+			return true
+		}
+	}
+	return err != nil
+}
+
+func (r *responder) dryDelete(request arproto.Request) int {
+	on, err := r.hold.On(request.Addr)
+	if err != nil {
+		return r.fail(request, err)
+	}
+	var others []lease.Lease
+	for _, l := range on {
+		if l.Program != r.Name && l.State != lease.Lifting {
+			others = append(others, l)
+		}
+	}
+	if len(others) > 0 {
+		r.say("would not unblock %s: still held by %s", request.Addr, Holders(others))
+	} else {
+		r.say("would unblock %s", request.Addr)
+	}
+	return app.ExitOK
+}
+
+// Holders names who holds an address, for a message. The rule id came from outside once.
+func Holders(leases []lease.Lease) string {
+	var names []string
+	for _, l := range leases {
+		name := arlog.Word(l.Program)
+		if l.RuleID != "" {
+			name += " (Rule: " + arlog.Word(l.RuleID) + ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// whitelisted returns the whitelist entry that covers the address of a request. A broken entry is
+// reported to people and to `ossec-ar check`.
+func (r *responder) whitelisted(request arproto.Request) (entry string, covered bool) {
+	list, err := neverblock.List(r.Home, r.Settings.Whitelist, r.Now())
+	r.log.Warn(request, err)
+	if peer, ok := r.ownPeer(); ok {
+		list.AddPrefix(netip.PrefixFrom(peer, peer.BitLen()), "your SSH session from "+peer.String(), "built in")
+	}
+	match, covered := list.Match(request.Addr)
+	var few enforcer.Failures
+	for _, fault := range list.Faults() {
+		few.Add(fault)
+	}
+	if err := few.All(); err != nil {
+		r.log.Warn(request, fmt.Errorf("%w (the rest of the whitelist counts)", err))
+	}
+	return match.String(), covered
+}
+
+// ownPeer returns where the SSH session of the person who typed this comes from, which is not to
+// be cut off by mistake.
+func (r *responder) ownPeer() (netip.Addr, bool) {
+	if !r.ByHand || !r.Settings.Whitelist.AdminSession {
+		return netip.Addr{}, false
+	}
+	return r.SSHPeer()
+}
+
+func (r *responder) blocked(request arproto.Request) string {
+	return arlog.Blocked(request.Addr, request.RuleID, request.User) + r.byHand()
+}
+
+// byHand marks a message about what a person did.
+func (r *responder) byHand() string {
+	if r.ByHand {
+		return " (by hand)"
 	}
 	return ""
+}
+
+// fail reports why what was asked for does not hold, and returns the exit status. A person's
+// mistake in the words is not logged.
+func (r *responder) fail(request arproto.Request, err error) int {
+	r.Complain(err)
+	if r.Fault == nil || !r.ByHand {
+		r.log.Write(record.Entry{Status: arlog.StatusError, Message: arlog.Failed(err), About: request})
+	}
+	return app.ExitFailed
+}
+
+func (r *responder) skip(request arproto.Request, why string) int {
+	r.log.Write(record.Entry{Status: arlog.StatusSkip,
+		Message: arlog.Skipped(request.Addr, why), About: request})
+	r.say("Skipped IP: %s: %s", request.Addr, why)
+	return app.ExitOK
+}
+
+// say answers a person. The daemons read nothing, and standard output belongs to the protocol.
+func (r *responder) say(format string, args ...any) {
+	if r.ByHand {
+		fmt.Fprintf(r.Stdout, format+"\n", args...)
+	}
+}
+
+// leaseFaults reports what the leases suffered, now that the block is as it should be.
+func (r *responder) leaseFaults(request arproto.Request, err error) {
+	for _, fault := range append(r.hold.Leases.Faults(), err) {
+		if fault != nil {
+			r.log.Warn(request, fmt.Errorf("%w (the response went on without it)", fault))
+		}
+	}
 }

@@ -33,9 +33,11 @@ func split(data []byte) (document, error) {
 	if begin < 0 && end < 0 {
 		return d, nil
 	}
-	if begin < 0 || end < begin || bytes.Count(data, []byte(beginMark)) != 1 || bytes.Count(data, []byte(endMark)) != 1 {
+	if begin < 0 || end < begin || bytes.Count(data, []byte(beginMark)) != 1 ||
+		bytes.Count(data, []byte(endMark)) != 1 {
 		line := 1 + bytes.Count(data[:max(begin, end)], []byte{'\n'})
-		return d, fmt.Errorf("line %d: %w: there must be one %q and one %q behind it", line, errMarks, beginMark+" ...", endMark)
+		return d, fmt.Errorf("line %d: %w: there must be one %q and one %q behind it", line, errMarks,
+			beginMark+" ...", endMark)
 	}
 	end += len(endMark)
 	d.joined = begin > 0 && data[begin-1] != '\n'
@@ -71,10 +73,11 @@ func (d document) with(block string) []byte {
 }
 
 // marked puts the marks around the contents, with the names of the profiles, which the
-// next run keeps when it is not told others.
+// next run keeps when it is given no others.
 func marked(profiles []string, c contents, d Dialect) string {
 	names := strings.Join(profiles, ",")
-	return fmt.Sprintf("%s profiles=%s (written by install.sh, which also takes it out again) -->\n%s%s\n", beginMark, names, c.write(d), endMark)
+	return fmt.Sprintf("%s profiles=%s (written by install.sh, which also takes it out again) -->\n%s%s\n",
+		beginMark, names, c.write(d), endMark)
 }
 
 // profilesOf returns the profiles that a block was made of, nil when it does not say.
@@ -91,11 +94,14 @@ func profilesOf(block []byte) []string {
 // tag that is never closed it would not.
 func readable(data []byte, c contents) error {
 	before := data[:bytes.Index(data, []byte(beginMark))]
-	if open := bytes.LastIndex(before, []byte("<!--")); open >= 0 && !bytes.Contains(before[open:], []byte("-->")) {
-		return fmt.Errorf("line %d: the comment is never closed; mend the file first", 1+bytes.Count(before[:open], []byte{'\n'}))
+	if open := bytes.LastIndex(before, []byte("<!--")); open >= 0 &&
+		!bytes.Contains(before[open:], []byte("-->")) {
+		return fmt.Errorf("line %d: the comment is never closed; mend the file first",
+			1+bytes.Count(before[:open], []byte{'\n'}))
 	}
 	all, broken := blocks(data)
-	want := map[string]int{"command": len(c.commands), "localfile": len(c.localfile), "active-response": len(c.responses)}
+	want := map[string]int{"command": len(c.commands), "localfile": len(c.localfile),
+		"active-response": len(c.responses)}
 	begin := 1 + bytes.Count(before, []byte{'\n'})
 	end := 1 + bytes.Count(data[:bytes.Index(data, []byte(endMark))], []byte{'\n'})
 	for _, b := range all {
@@ -105,7 +111,8 @@ func readable(data []byte, c contents) error {
 	}
 	for name, n := range want {
 		if n > 0 {
-			return errors.Join(fmt.Errorf("the <%s> that would be added could not be read there; mend the file first", name), broken)
+			return errors.Join(fmt.Errorf("the <%s> that would be added could not be read there; mend the file first", name),
+				broken)
 		}
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// request is what is to be set up, in an ossec.conf that holds these things already.
+// request is what to set up, in an ossec.conf that holds these things already.
 type request struct {
 	home      string
 	dialect   Dialect
@@ -45,7 +45,8 @@ func (r request) compose(before, all found) (contents, []string) {
 		c.out.rules, c.out.joined = []string{r.rules}, c.all.hasRules
 	}
 	if c.all.rules.earlier > 0 && r.dialect == OSSEC {
-		c.note("warning: line %d: OSSEC forgets what this <rules> includes, for there is another at line %d: make them one", c.all.rules.earlier, c.all.rules.Line)
+		c.note("warning: line %d: OSSEC forgets what this <rules> includes, for there is another at line %d: make them one",
+			c.all.rules.earlier, c.all.rules.Line)
 	}
 	if all.agent() {
 		c.agent()
@@ -115,12 +116,14 @@ func (c *composer) response(want response) {
 		}
 		switch {
 		case want.level == 0:
-			want.rules = c.without(want.rules, there.rules, fmt.Sprintf("%s for rule %%s is there already (line %d)", name, there.line))
+			want.rules = c.without(want.rules, there.rules,
+				fmt.Sprintf("%s for rule %%s is there already (line %d)", name, there.line))
 		case there.level == want.level:
 			c.note("%s from level %d on is there already (line %d)", name, want.level, there.line)
 			return
 		case there.level > 0 && there.level < want.level:
-			c.note("warning: line %d: %s runs from level %d on already, and the daemon keeps to the first of two times", there.line, name, there.level)
+			c.note("warning: line %d: %s runs from level %d on already, and the daemon keeps to the first of two times",
+				there.line, name, there.level)
 		}
 	}
 	for _, ours := range c.out.responses {
@@ -147,7 +150,8 @@ func (c *composer) response(want response) {
 
 // joins reports whether two responses can be one: what fits both runs once then.
 func (r response) joins(other response) bool {
-	return r.command == other.command && r.timeout == other.timeout && r.repeat == other.repeat && (r.level == 0 || other.level == 0)
+	return r.command == other.command && r.timeout == other.timeout && r.repeat == other.repeat &&
+		(r.level == 0 || other.level == 0)
 }
 
 // without takes rules away, with a note about each where a format for it is given.
@@ -164,7 +168,7 @@ func (c *composer) without(rules, gone []string, format string) []string {
 	return rest
 }
 
-// summary tells what the contents add.
+// summary describes what the contents add.
 func (c contents) summary() []string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }

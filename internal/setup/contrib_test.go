@@ -60,8 +60,8 @@ func snippet(name string, d Dialect) (string, error) {
 	}
 	w := &writer{}
 	w.comment("", append(slices.Clone(p.summary),
-		"A <command> must stand before what uses it; leave out those that are there already.",
-		fmt.Sprintf("For %s's server; the option configure of install.sh puts it in for you.", d)))
+		"A <command> must come before what uses it; leave out those that you have already.",
+		fmt.Sprintf("For %s's server; the option configure of install.sh does this for you.", d)))
 	return w.String() + c.write(d), nil
 }
 
@@ -215,7 +215,7 @@ func TestRules(t *testing.T) {
 		want  map[string]string
 	}{
 		{OSSEC, stockOSSEC, map[string]string{}},
-		{Wazuh, stockWazuh, map[string]string{"json add": "651", "json add custom": "100612", "json delete custom": "100613", "json failed": "100610", "json skipped": "100603"}},
+		{Wazuh, stockWazuh, map[string]string{"json add": "651", "json add custom": "100612", "json delete custom": "100613", "json failed": "100610", "json skipped": "100603", "json warned": "100614"}},
 	} {
 		data, err := os.ReadFile(filepath.Join("../../contrib", strings.ToLower(side.d.String()), rulesName))
 		if err != nil {
@@ -239,6 +239,7 @@ func TestRules(t *testing.T) {
 			"firewall-drop.sh error":             "100600",
 			"custom-firewall-drop.sh error":      "100600",
 			"firewall-drop.sh skip":              "100602",
+			"firewall-drop.sh warn":              "100609",
 			"firewall-drop.sh skip, whitelisted": "100603",
 			"report":                             "100620",
 		} {
@@ -270,6 +271,8 @@ func line(name string) event {
 		switch verb {
 		case "failed":
 			e.fields, e.line = nil, "2026/11/23 03:27:57 active-response/bin/firewall-drop: Failed: adding rule for 203.0.113.7"
+		case "warned":
+			e.fields, e.line = nil, "2026/11/23 03:27:57 active-response/bin/firewall-drop: Warning: the leases cannot be written"
 		case "skipped":
 			e.fields, e.line = nil, "2026/11/23 03:27:57 active-response/bin/firewall-drop: Skipped IP: 127.0.0.1: whitelisted by loopback"
 		}
@@ -279,6 +282,7 @@ func line(name string) event {
 	status, more, _ := strings.Cut(what, ", ")
 	message := map[string]string{
 		"add": "Blocked IP: 203.0.113.7 (Rule: 5712)", "delete": "Unblocked IP: 203.0.113.7",
+		"warn":  "Warning: the leases cannot be written",
 		"error": "Failed: adding rule for 203.0.113.7: exit status 4", "skip": "Skipped IP: 203.0.113.7: still held by firewall-drop.sh (Rule: 5712)",
 	}[status]
 	if more != "" {

@@ -83,7 +83,7 @@ func (b *block) values(name string) []string {
 	return nil
 }
 
-// look reads what is there. Broken places are passed over: whether the file is good for
+// look reads what is there. Broken places are skipped: whether the file is good for
 // OSSEC is for OSSEC to say.
 func look(data []byte) found {
 	var f found
@@ -129,7 +129,8 @@ func (f *found) response(b *block) {
 	if ok && f.repeat == 0 {
 		f.repeat, f.offenders = b.line, repeat
 	}
-	r := foundResponse{command: b.leaves["command"], location: b.leaves["location"], timeout: b.leaves["timeout"], repeat: repeat, line: b.line}
+	r := foundResponse{command: b.leaves["command"], location: b.leaves["location"],
+		timeout: b.leaves["timeout"], repeat: repeat, line: b.line}
 	if r.command == "" || b.leaves["disabled"] == "yes" {
 		return
 	}
@@ -149,7 +150,9 @@ func (f found) contents() contents {
 		c.commands = append(c.commands, there.command)
 	}
 	for _, r := range f.responses {
-		c.responses = append(c.responses, response{command: command{name: r.command}, rules: r.rules, level: r.level, timeout: r.timeout, repeat: r.repeat})
+		c.responses = append(c.responses,
+			response{command: command{name: r.command}, rules: r.rules, level: r.level,
+				timeout: r.timeout, repeat: r.repeat})
 	}
 	if len(f.responses) == 0 {
 		c.repeat = f.offenders
@@ -170,7 +173,8 @@ func sameProgram(a, b string) bool {
 // use returns a command that is there already and can stand for the one that is wanted.
 func (f found) use(want command, d Dialect) (foundCommand, bool) {
 	for _, c := range f.commands {
-		if sameProgram(c.executable, want.executable) && (c.timeout || !want.timeout) && (c.address || d == Wazuh) {
+		if sameProgram(c.executable, want.executable) && (c.timeout || !want.timeout) &&
+			(c.address || d == Wazuh) {
 			return c, true
 		}
 	}

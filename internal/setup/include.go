@@ -25,9 +25,11 @@ func findInclude(data []byte) (span, bool, error) {
 	if begin < 0 && end < 0 {
 		return span{}, false, nil
 	}
-	if begin < 0 || end < begin || bytes.Count(data, []byte(includeBegin)) != 1 || bytes.Count(data, []byte(includeEnd)) != 1 {
+	if begin < 0 || end < begin || bytes.Count(data, []byte(includeBegin)) != 1 ||
+		bytes.Count(data, []byte(includeEnd)) != 1 {
 		line := 1 + bytes.Count(data[:max(begin, end)], []byte{'\n'})
-		return span{}, false, fmt.Errorf("line %d: %w: there must be one %q and one %q behind it", line, errMarks, includeBegin+" ...", includeEnd)
+		return span{}, false, fmt.Errorf("line %d: %w: there must be one %q and one %q behind it", line,
+			errMarks, includeBegin+" ...", includeEnd)
 	}
 	s := span{begin, end + len(includeEnd)}
 	start := lineStart(data, begin)
@@ -46,7 +48,7 @@ func blank(text []byte) bool { return len(bytes.Trim(text, " \t")) == 0 }
 func (s span) without(data []byte) []byte { return slices.Concat(data[:s.from], data[s.to:]) }
 
 // masked returns the document as it would be read without the include. Every line keeps its
-// number. Marks that are no pair are for load to tell.
+// number. Marks that are no pair are reported by load.
 func masked(data []byte) []byte {
 	s, there, err := findInclude(data)
 	if err != nil || !there {
@@ -135,7 +137,8 @@ func setInclude(data []byte, file string) ([]byte, error) {
 	}
 	next := slices.Concat(rest[:at], []byte(text), rest[at:])
 	if now, _ := rulesIn(next); !slices.Equal(now.includes, append(slices.Clone(place.includes), file)) {
-		return nil, fmt.Errorf("line %d: the <include> that would be added to this <rules> could not be read there; mend the file first", place.Line)
+		return nil, fmt.Errorf("line %d: the <include> that would be added to this <rules> could not be read there; mend the file first",
+			place.Line)
 	}
 	return next, nil
 }

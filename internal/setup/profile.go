@@ -60,13 +60,14 @@ var profiles = []profile{
 	{
 		name: "repeat",
 		summary: []string{
-			"Repeat offenders: who is blocked again stays blocked for longer.",
+			"Repeat offenders: an address that is blocked again stays blocked for longer.",
 			"The values are minutes, for the second, third and every later block; five at most,",
-			"and a 0 at the head turns it off. ossec-execd reads them from the first",
+			"and a 0 in the first place turns it off. ossec-execd reads them from the first",
 			"<active-response> of an <ossec_config> only, and on the host on which it runs: an",
 			"agent needs them in an ossec.conf of its own.",
 		},
-		responses: []response{{command: firewallDrop, rules: []string{"5712"}, timeout: "3600", repeat: "30,60,120"}},
+		responses: []response{{command: firewallDrop, rules: []string{"5712"},
+			timeout: "3600", repeat: "30,60,120"}},
 	},
 	{
 		name: "ssh",
@@ -84,24 +85,25 @@ var profiles = []profile{
 	{
 		name: "web",
 		summary: []string{
-			"Attacks on web servers: who scans is blocked for half an hour, who attacks for an",
+			"Attacks on web servers: a scan is blocked for half an hour, an attack for an",
 			"hour. Both are the same program under two names, so that each has blocks of its own.",
 		},
 		responses: []response{
 			{command: firewallDrop, rules: []string{"31151", "31152", "31153"}, timeout: "1800"},
-			{command: webAttackBlock, rules: []string{"31103", "31104", "31106", "31108", "31109"}, timeout: "3600"},
+			{command: webAttackBlock, rules: []string{"31103", "31104", "31106", "31108", "31109"},
+				timeout: "3600"},
 		},
 	},
 	{
 		name: "severity",
 		summary: []string{
-			"Responses by the level of the alert. A <level> is where a response begins: OSSEC",
-			"knows no lists of levels (8,9,10 is refused) and no end of a band. So the bands",
-			"are made by laying them over one another, and a higher one has all of the lower:",
+			"Responses by the level of the alert. A <level> is a minimum: OSSEC",
+			"has no lists of levels (8,9,10 is refused) and no upper bound. So the bands",
+			"overlap, and a higher one includes all lower ones:",
 			"  6 and 7     a mail",
 			"  8 to 11     a mail, and hosts.deny for half an hour",
 			"  12 and up   a mail, hosts.deny for half an hour, and the firewall for ever",
-			"For ever means until `firewall-drop unban ADDRESS`: think of the whitelist first.",
+			"For ever means until `ossec-ar unban ADDRESS`: set up the whitelist first.",
 		},
 		responses: []response{
 			{command: firewallDrop, level: 12, timeout: "0", comment: []string{"0: no end"}},
@@ -137,7 +139,8 @@ func ProfileNames() []string {
 func chosen(names []string) ([]profile, error) {
 	for _, name := range names {
 		if !slices.Contains(ProfileNames(), name) {
-			return nil, fmt.Errorf("there is no profile %q: choose from %s", name, strings.Join(ProfileNames(), ", "))
+			return nil, fmt.Errorf("there is no profile %q: choose from %s", name,
+				strings.Join(ProfileNames(), ", "))
 		}
 	}
 	var out []profile
@@ -163,7 +166,8 @@ type contents struct {
 
 // empty reports whether there is nothing for the block.
 func (c contents) empty() bool {
-	return (len(c.rules) == 0 || c.joined) && len(c.whitelist)+len(c.localfile)+len(c.commands)+len(c.responses) == 0 && c.repeat == ""
+	return (len(c.rules) == 0 || c.joined) &&
+		len(c.whitelist)+len(c.localfile)+len(c.commands)+len(c.responses) == 0 && c.repeat == ""
 }
 
 // writer writes elements.

@@ -33,10 +33,12 @@ func replace(path string, old, next []byte, now time.Time) (string, error) {
 		return "", fmt.Errorf("changing the configuration: %w", err)
 	}
 	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, old) {
-		return "", errors.Join(fmt.Errorf("%s was changed by somebody else just now: try again", path), err, os.Remove(temp), os.Remove(backup))
+		return "", errors.Join(fmt.Errorf("%s was changed by somebody else just now: try again", path), err,
+			os.Remove(temp), os.Remove(backup))
 	}
 	if err := os.Rename(temp, path); err != nil {
-		return "", errors.Join(fmt.Errorf("changing the configuration: %w", err), os.Remove(temp), os.Remove(backup))
+		return "", errors.Join(fmt.Errorf("changing the configuration: %w", err),
+			os.Remove(temp), os.Remove(backup))
 	}
 	return backup, syncFolder(filepath.Dir(path))
 }

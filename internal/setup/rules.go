@@ -20,12 +20,16 @@ func (d Dialect) rulesDir() string { return [...]string{"rules", "etc/rules"}[d]
 
 // Compiled when they are used: a response that the daemon calls must not wait for it.
 var (
-	ruleID  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<rule\s[^>]*\bid\s*=\s*"(\d+)"`) })
-	ruleSID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<if_(?:matched_)?sid>([\d, ]+)</`) })
+	ruleID = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`<rule\s[^>]*\bid\s*=\s*"(\d+)"`)
+	})
+	ruleSID = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`<if_(?:matched_)?sid>([\d, ]+)</`)
+	})
 	comment = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)<!--.*?-->`) })
 )
 
-// wantRules returns the rules file that is to be included: the one that is given, after
+// wantRules returns the rules file to include: the one that is given, after
 // it was installed, else that of last time, which is among those that were included then.
 func (j *job) wantRules(all found, last []string) (string, error) {
 	if j.Rules != "" {
@@ -76,7 +80,8 @@ func (j *job) rulesFit(f found, rules []byte) (include, obstacle string, err err
 		return "", "a rule_dir loads the folder rules in order of names, these before those that they build on", nil
 	case j.dialect == Wazuh && !listed:
 		return "", "no rule_dir in ossec.conf loads etc/rules", nil
-	case j.dialect == OSSEC && !slices.ContainsFunc(f.rules.includes, func(i string) bool { return filepath.Base(i) == "ossec_rules.xml" }):
+	case j.dialect == OSSEC && !slices.ContainsFunc(f.rules.includes,
+		func(i string) bool { return filepath.Base(i) == "ossec_rules.xml" }):
 		return "", "ossec.conf does not include ossec_rules.xml, on which they build, in the <rules> by which OSSEC goes", nil
 	}
 	included := slices.Clone(f.rules.includes)
@@ -124,7 +129,8 @@ func (j *job) rulesFit(f found, rules []byte) (include, obstacle string, err err
 // removeRules takes the rules away again, unless something still includes them.
 func (j *job) removeRules(rest found) error {
 	target := filepath.Join(j.path(j.dialect.rulesDir()), rulesName)
-	if !isThere(target) || slices.ContainsFunc(rest.includes, func(i string) bool { return filepath.Base(i) == rulesName }) {
+	if !isThere(target) || slices.ContainsFunc(rest.includes,
+		func(i string) bool { return filepath.Base(i) == rulesName }) {
 		return nil
 	}
 	j.did("removed", "remove", filepath.Join(j.dialect.rulesDir(), rulesName))

@@ -41,12 +41,7 @@ func TestCronFile(t *testing.T) {
 		command := entry.Command[strings.LastIndex(entry.Command, "/bin/")+len("/bin/"):]
 		jobs = append(jobs, entry.When+" "+strings.ReplaceAll(command, " >/dev/null", ""))
 	}
-	want := []string{
-		"59 23 * * * response-stats.sh",
-		"*/5 * * * * firewall-drop expire", "*/5 * * * * host-deny expire", "*/5 * * * * route-null expire",
-		"*/2 * * * * email-notification flush",
-		"@reboot firewall-drop restore", "@reboot host-deny restore", "@reboot route-null restore",
-	}
+	want := []string{"* * * * * ossec-ar maintain", "59 23 * * * response-stats.sh"}
 	if !slices.Equal(jobs, want) {
 		t.Errorf("jobs: %q, want %q", jobs, want)
 	}
@@ -87,17 +82,17 @@ func fillIn(t *testing.T, pattern, dir, home, group string) []string {
 func TestUnits(t *testing.T) {
 	verify := tool(t, "systemd-analyze")
 	dir := t.TempDir()
-	bin := filepath.Join(dir, "active-response/bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"firewall-drop", "host-deny", "route-null", "email-notification", "response-stats.sh"} {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+	for _, name := range []string{"bin/ossec-ar", "active-response/bin/response-stats.sh"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	units := fillIn(t, "systemd/*", dir, dir, "root")
-	if len(units) != 7 {
+	if len(units) != 5 {
 		t.Fatalf("found only %q", units)
 	}
 	cmd := exec.Command(verify, append([]string{"verify", "--man=no"}, units...)...)

@@ -83,7 +83,7 @@ func (j *job) path(name string) string { return filepath.Join(j.DestDir, j.Home,
 
 func (j *job) say(format string, args ...any) { fmt.Fprintf(j.Out, format+"\n", args...) }
 
-// did tells what was done, or would be.
+// did prints what was done, or would be.
 func (j *job) did(done, would, what string) {
 	if j.DryRun {
 		done = "would " + would
@@ -158,10 +158,11 @@ func (j *job) set() error {
 	}
 	old := look(d.block).contents()
 	if c.joined && slices.Contains(old.rules, include) {
-		j.did("moved", "move", fmt.Sprintf("rules %s into the <rules> at line %d: OSSEC goes by one only", include, all.rules.Line))
+		j.did("moved", "move", fmt.Sprintf("rules %s into the <rules> at line %d: OSSEC goes by one only",
+			include, all.rules.Line))
 	}
 	old.rules = last
-	j.tell(old, c, notes, bytes.Equal(next, data))
+	j.changes(old, c, notes, bytes.Equal(next, data))
 	return j.write(data, next)
 }
 
@@ -169,18 +170,19 @@ func (j *job) set() error {
 // that was there.
 func includedIn(data []byte, d document) []string {
 	files := look(d.block).includes
-	if s, there, _ := findInclude(data); there { // load has told of marks that are no pair
+	if s, there, _ := findInclude(data); there { // load has reported marks that are no pair
 		more, _ := includesIn(data[s.from:s.to])
 		files = append(files, more...)
 	}
 	return files
 }
 
-// tell prints in what the contents differ from those of last time.
-func (j *job) tell(old, c contents, notes []string, same bool) {
+// changes prints what differs between the contents and those of last time.
+func (j *job) changes(old, c contents, notes []string, same bool) {
 	if same {
 		j.say("%s is set up already", filepath.Base(j.conf))
-		notes = slices.DeleteFunc(notes, func(note string) bool { return !strings.HasPrefix(note, "warning: ") })
+		notes = slices.DeleteFunc(notes,
+			func(note string) bool { return !strings.HasPrefix(note, "warning: ") })
 	}
 	before, after := old.summary(), c.summary()
 	for _, line := range before {

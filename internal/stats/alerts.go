@@ -24,7 +24,7 @@ func alertLogs(home ossec.Home) (text, json family) {
 }
 
 // listAlerts returns the text files and the JSON files, which mostly hold the same alerts:
-// see told.
+// see coverage.
 func listAlerts(home ossec.Home) ([]logFile, []string, error) {
 	text, json := alertLogs(home)
 	files, notes, err := text.list()
@@ -57,18 +57,19 @@ type alertReader struct {
 	tally   *tally
 	want    want
 	known   map[string]bool // rules whose description is known
-	told    []told
+	covered []coverage
 	read    int64 // bytes
 }
 
-// collectAlerts asks the manager's alerts. Their time is the manager's.
-func (q *Query) collectAlerts(home ossec.Home) *collected {
-	c := &collected{tally: newTally(q.Period, q.Location)}
+// Alerts counts the manager's alerts. Their time is the manager's. The report has what
+// could be counted, also where there is an error.
+func (q *Query) Alerts() (*Report, error) {
+	c := &collected{tally: newTally(q.Period, q.Now.Location())}
 	w := q.want()
 	if q.LookBack < 0 { // all alerts of so many days are too much to read unasked
 		w.lookBack = w.from
 	}
-	files, notes, err := listAlerts(home)
+	files, notes, err := listAlerts(q.Home)
 	c.notes = notes
 	if err != nil {
 		c.failures = append(c.failures, fmt.Errorf("looking for the alerts: %w", err))
@@ -83,15 +84,15 @@ func (q *Query) collectAlerts(home ossec.Home) *collected {
 		if !w.thorough && f.mod.Unix() < minus(w.lookBack, slack) {
 			continue
 		}
-		_ = f.readFirst(alertTime) // what is wrong shows when it is read
+		_ = f.readFirst(alertTime) // a fault shows when it is read
 		if (w.thorough || f.first < minus(w.until, -slack)) && !packedCopy(&f, chosen) {
 			chosen = append(chosen, f)
 			all += f.size
 		}
 	}
-	inTurn(chosen, q.Location)
+	inTurn(chosen, q.Now.Location())
 	for _, f := range chosen {
-		if needless(&f, reader.told) {
+		if covered(&f, reader.covered) {
 			reader.read += f.size
 			continue
 		}
@@ -106,7 +107,7 @@ func (q *Query) collectAlerts(home ossec.Home) *collected {
 	}
 	c.tally.settle()
 	c.remarks(w)
-	return c
+	return c.report(q, SourceAlerts), errors.Join(c.failures...)
 }
 
 func (a *alertReader) file(f *logFile, q *Query, all int64) error {
@@ -114,13 +115,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close() // only read from
-	var others []told
-	for _, t := range a.told {
-		if t.json != f.json {
-			others = append(others, t)
-		}
-	}
+	defer file.Close()                                     // only read from
 	last, latest := int64(0), f.mod.Unix()+alerts.Disorder // what claims to be later is forged
 	scanner := alerts.NewScanner(r)
 	for n := 1; scanner.Scan(); n++ {
@@ -128,7 +123,8 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 		if when <= latest {
 			last = max(last, when)
 		}
-		if !slices.ContainsFunc(others, func(t told) bool { return t.from <= when && when <= t.to }) {
+		if !slices.ContainsFunc(a.covered,
+			func(c coverage) bool { return c.json != f.json && c.from <= when && when <= c.to }) {
 			a.alert(scanner.Alert(), &q.Filter)
 		}
 		if q.Progress != nil && n%4096 == 0 {
@@ -138,7 +134,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 	}
 	a.read += f.size
 	if f.first != 0 {
-		a.told = append(a.told, toldBy(f, last, scanner.Err() == nil))
+		a.covered = append(a.covered, coverageOf(f, last, scanner.Err() == nil))
 	}
 	return scanner.Err()
 }
@@ -171,18 +167,15 @@ func (a *alertReader) alert(alert *alerts.Alert, filter *Filter) {
 	// The first alone: the events before, below it, raised alerts of their own, and what was
 	// decoded from the line may hold any text.
 	ok := a.decoder.decode([]byte(alert.Log[0]), &e)
-	if e.kind == unreadable {
-		e.addr.Low = 1
-	}
 	if !ok {
 		return
 	}
-	// Steps of Wazuh's programs raise no alerts, so nothing more is told of a request.
-	e.doubt, e.when, e.agent = noDoubt, when, t.agents.of([]byte(agent))
+	// Steps of Wazuh's programs raise no alerts, so nothing more is known of a request.
+	e.open, e.when, e.agent = false, when, t.agents.of([]byte(agent))
 	t.add(&e)
 }
 
-// fromResponse tells whether the alert is about a line of a response log: by where the
+// fromResponse reports whether the alert is about a line of a response log: by where the
 // line comes from, or by OSSEC's and Wazuh's rules for them. Those match
 // email-notification's lines too, which have the same form: a mail is no block.
 func fromResponse(alert *alerts.Alert) bool {

@@ -29,8 +29,7 @@ const (
 // all lines before low are older than when (in seconds), all lines from high on are not.
 func bisect(log io.ReaderAt, size, when int64, p *arlog.Parser) (low, high int64, err error) {
 	high = size
-	// The line that is looked for begins in [low, high), and in [a, b) if it is to be
-	// found by probing.
+	// The line begins in [low, high), and in [a, b) if probing can find it.
 	for a, b := low, high; b-a > closeEnough; {
 		middle := a + (b-a)/2
 		start, t, ok, err := probe(log, middle, b, p)

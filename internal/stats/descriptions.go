@@ -12,7 +12,7 @@ import (
 const learnFrom = 4 << 20
 
 // learn looks for the descriptions of the rules that blocked something in the alert log.
-// A missing log is no error.
+// A missing log has none.
 func (n *names) learn(path string, blocks []uint64) error {
 	missing := map[string]uint16{}
 	for id, count := range blocks {

@@ -2,13 +2,13 @@ package stats
 
 import (
 	"bytes"
-	"encoding/binary"
+	"math"
 	"sync"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
-// kind is what an event tells.
+// kind is what an event is.
 type kind uint8
 
 const (
@@ -18,14 +18,15 @@ const (
 	stillHeld        // not unblocked: another response holds it
 	skipped          // nothing done for another reason
 	failed
-	unreadable // a line that tells nothing
+	warned     // what was asked for holds, something beside it is wrong
+	unreadable // lines without meaning: their number is in the address's low half
 	// Lines that Wazuh's programs log beside a request:
 	aborted  // the request before it, of the same program, was not carried out
 	dialogue // whether it is, is still open
 	boundary // a run of the program began or ended
 )
 
-// event is one line, boiled down. Names are numbers: see names.
+// event is one line. Names are numbers: see names.
 type event struct {
 	addr    key
 	when    int64 // seconds
@@ -33,20 +34,10 @@ type event struct {
 	agent   uint16
 	program uint16
 	kind    kind
-	doubt   doubt
+	// open is set for a request in Wazuh's dialect: the lines after it say whether it was
+	// carried out.
+	open bool
 }
-
-// doubt is what a line alone does not tell.
-type doubt uint8
-
-const (
-	noDoubt doubt = iota
-	// request is a request in Wazuh's dialect. Whether it was carried out, the lines
-	// after it tell.
-	request
-	// unchecked is a line whose address may be none: see check.
-	unchecked
-)
 
 func (e *event) holder() holder { return holder{e.program, e.agent} }
 
@@ -57,14 +48,15 @@ type names struct {
 	number map[string]uint16
 	texts  []string
 	most   int // how many, at most 65,535; what comes later is "(other)"
-	// about holds what is known beside: the descriptions of rules.
+	// about holds the descriptions of rules.
 	about map[uint16]string
 }
 
 const otherName = "(other)"
 
 func newNames(most int) *names {
-	return &names{number: map[string]uint16{"": 0}, texts: []string{""}, most: most, about: map[uint16]string{}}
+	return &names{number: map[string]uint16{"": 0}, texts: []string{""}, most: most,
+		about: map[uint16]string{}}
 }
 
 func (n *names) of(text []byte) uint16 {
@@ -109,41 +101,34 @@ func (n *names) description(id uint16) string {
 // cache spares most calls of names.of. It is one goroutine's own.
 type cache struct {
 	names *names
-	// name makes the name out of the text in the line; nil is the text itself.
-	name func([]byte) []byte
-	// wanted tells whether events of that name count; nil wants all.
+	// wanted reports whether events of that name count.
 	wanted func(string) bool
-	slots  [256]slot
+	known  [256]*known // by a few bytes of the text
 }
 
-type slot struct {
-	text  string
-	id    uint16
-	ok    bool // wanted
-	used  bool
-	about bool // a description has been noted
+type known struct {
+	text      string
+	id        uint16
+	wanted    bool
+	described bool
 }
 
-func (c *cache) of(text []byte) *slot {
-	var h uint64
-	if n := len(text); n >= 8 {
-		h = binary.LittleEndian.Uint64(text[n-8:]) + uint64(n)
-	} else {
-		for _, c := range text {
-			h = h<<8 | uint64(c)
-		}
+// of looks text up; name returns the part of it that is the name.
+func (c *cache) of(text []byte, name func([]byte) []byte) *known {
+	h := uint32(len(text))
+	if n := len(text); n >= 2 {
+		h = h*31 + uint32(text[n-1])*7 + uint32(text[n-2])*3 + uint32(text[n*3/4])
 	}
-	s := &c.slots[h*0x9e3779b97f4a7c15>>56]
-	if s.used && string(text) == s.text {
-		return s
+	k := &c.known[uint8(h)]
+	if *k == nil || (*k).text != string(text) {
+		n := name(text)
+		*k = &known{text: string(text), id: c.names.of(n), wanted: c.wanted(string(n))}
 	}
-	name := text
-	if c.name != nil {
-		name = c.name(text)
-	}
-	*s = slot{text: string(text), id: c.names.of(name), ok: c.wanted == nil || c.wanted(string(name)), used: true}
-	return s
+	return *k
 }
+
+func baseName(path []byte) []byte { return path[bytes.LastIndexByte(path, '/')+1:] }
+func whole(text []byte) []byte    { return text }
 
 // decoder makes events out of lines. It is one goroutine's own.
 type decoder struct {
@@ -152,17 +137,18 @@ type decoder struct {
 	programs cache
 	rules    cache
 	filter   *Filter
-	piece    piece
-	brief
+	// Chunks have no events before from or from until on, in seconds.
+	from, until int64
 }
 
-// newDecoder returns a decoder for the query, of whose names those are that are counted.
+// newDecoder returns a decoder for the query, whose names are those of t.
 func (q *Query) newDecoder(t *tally) *decoder {
 	return &decoder{
-		parser:   arlog.Parser{Location: q.Location, AddressFields: q.AddressFields},
+		parser:   arlog.Parser{Location: q.Now.Location(), AddressFields: q.AddressFields},
 		filter:   &q.Filter,
-		programs: cache{names: t.programs, name: baseName, wanted: q.Filter.wantsResponse},
+		programs: cache{names: t.programs, wanted: q.Filter.wantsResponse},
 		rules:    cache{names: t.rules, wanted: q.Filter.wantsRule},
+		from:     math.MinInt64, until: math.MaxInt64,
 	}
 }
 
@@ -172,25 +158,18 @@ var (
 	stillHeldBy   = []byte(": still held")
 )
 
-func unDash(rule []byte) []byte {
-	if len(rule) == 1 && rule[0] == '-' {
-		return nil
-	}
-	return rule
-}
-
 // decode reads one line into e, which is all zeros. It reports false for an event that
 // the filter does not want.
 func (d *decoder) decode(line []byte, e *event) bool {
 	f := &d.fields
 	err := d.parser.Parse(line, f)
 	e.when = f.Unix
-	program := d.programs.of(f.Program)
+	program := d.programs.of(f.Program, baseName)
 	e.program = program.id
 	if err != nil {
 		switch f.Step {
 		case "":
-			e.kind = unreadable
+			e.kind, e.addr.low = unreadable, 1
 			return true
 		case arlog.Aborted:
 			e.kind = aborted
@@ -199,35 +178,36 @@ func (d *decoder) decode(line []byte, e *event) bool {
 		default:
 			e.kind = boundary
 		}
-		return program.ok
+		return program.wanted
 	}
-	rule := d.rules.of(f.RuleID)
+	rule := d.rules.of(f.RuleID, whole)
 	e.rule = rule.id
-	if len(f.Description) > 0 && !rule.about {
-		rule.about = true
+	if len(f.Description) > 0 && !rule.described {
+		rule.described = true
 		d.rules.names.describe(rule.id, string(f.Description))
 	}
-	switch f.Status {
-	case arlog.StatusAdd:
-		e.kind = blocked
-	case arlog.StatusDelete:
-		e.kind = unblocked
-	case arlog.StatusError:
-		e.kind = failed
-	case arlog.StatusSkip:
-		e.kind = skipped
-		if bytes.Contains(f.Message, whitelistedBy) {
-			e.kind = whitelisted
-		} else if bytes.Contains(f.Message, stillHeldBy) {
-			e.kind = stillHeld
-		}
-	}
+	e.kind = kindOf(f)
 	e.addr = keyOf(f.Addr)
-	if f.Wazuh && len(f.JSON) > 0 {
-		e.doubt = request
-	}
-	return program.ok && rule.ok && d.filter.wantsAddr(f.Addr)
+	e.open = f.Wazuh && len(f.JSON) > 0
+	return program.wanted && rule.wanted && d.filter.wantsAddr(f.Addr)
 }
 
-// baseName is what stands after the last slash.
-func baseName(path []byte) []byte { return path[bytes.LastIndexByte(path, '/')+1:] }
+func kindOf(f *arlog.Fields) kind {
+	switch f.Status {
+	case arlog.StatusAdd:
+		return blocked
+	case arlog.StatusDelete:
+		return unblocked
+	case arlog.StatusError:
+		return failed
+	case arlog.StatusWarn:
+		return warned
+	}
+	switch {
+	case bytes.Contains(f.Message, whitelistedBy):
+		return whitelisted
+	case bytes.Contains(f.Message, stillHeldBy):
+		return stillHeld
+	}
+	return skipped
+}

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// family is a log and what became of it when it was rotated.
+// family is a log and its rotated ones.
 type family struct {
 	current string // the log that is written to
 	dated   string // folder with the dated ones in YYYY/Mon/, "" for none
@@ -46,8 +46,8 @@ type logFile struct {
 	first int64 // time of the first line that has one, in seconds; 0 when none was found
 }
 
-// fileID tells a file from all others, whatever its name is. Folders of rotated logs may
-// be on a file system of their own.
+// fileID identifies a file, whatever its name is. Folders of rotated logs may be on a file
+// system of their own.
 type fileID struct{ device, inode uint64 }
 
 func idOf(info os.FileInfo) fileID {
@@ -55,8 +55,8 @@ func idOf(info os.FileInfo) fileID {
 	return fileID{uint64(stat.Dev), stat.Ino} // 32 bits on some
 }
 
-// list returns the files of the family that exist, the current one first, and what was
-// passed over. A file that has two names counts once.
+// list returns the files of the family that exist, the current one first, and notes on
+// those that were skipped. A file that has two names counts once.
 func (f family) list() ([]logFile, []string, error) {
 	var files []logFile
 	var notes []string
@@ -71,14 +71,16 @@ func (f family) list() ([]logFile, []string, error) {
 			return fmt.Errorf("%s: %w", path, errNotPlain)
 		}
 		id := idOf(info)
-		if plain, ok := strings.CutSuffix(path, ".gz"); seen[id] || ok && slices.ContainsFunc(files, func(l logFile) bool { return l.path == plain }) {
+		if plain, ok := strings.CutSuffix(path, ".gz"); seen[id] || ok &&
+			slices.ContainsFunc(files, func(l logFile) bool { return l.path == plain }) {
 			return nil // the latter: it is being packed just now
 		}
 		seen[id] = true
-		files = append(files, logFile{path: path, gz: strings.HasSuffix(path, ".gz"), size: info.Size(), mod: info.ModTime(), id: id})
+		files = append(files, logFile{path: path, gz: strings.HasSuffix(path, ".gz"), size: info.Size(),
+			mod: info.ModTime(), id: id})
 		return nil
 	}
-	missing := add(f.current) // first of all: if it is rotated now, its id shows it
+	missing := add(f.current) // first of all: if it is rotated now, its id is known
 	dir, base := filepath.Split(f.current)
 	entries, err := os.ReadDir(filepath.Clean(dir))
 	if err != nil && missing == nil {
@@ -101,7 +103,8 @@ func (f family) list() ([]logFile, []string, error) {
 		}
 	}
 	if f.dated != "" {
-		paths, _ := filepath.Glob(f.dated + "/[0-9][0-9][0-9][0-9]/[A-Z][a-z][a-z]/*") // the pattern is well-formed
+		// the pattern is well-formed
+		paths, _ := filepath.Glob(f.dated + "/[0-9][0-9][0-9][0-9]/[A-Z][a-z][a-z]/*")
 		name := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(f.name) })
 		for _, path := range paths {
 			if name().MatchString(filepath.Base(path)) {
@@ -112,7 +115,7 @@ func (f family) list() ([]logFile, []string, error) {
 	return files, notes, missing
 }
 
-// open opens the file for reading what it holds, unpacked.
+// open returns the file, and a reader of what it holds, unpacked.
 func (l *logFile) open() (*os.File, io.Reader, error) {
 	file, err := openPlain(l.path)
 	if err != nil {
@@ -129,8 +132,8 @@ func (l *logFile) open() (*os.File, io.Reader, error) {
 	return file, unpacked, nil
 }
 
-// openPlain opens a plain file. Opening a pipe that stands in its place would wait for
-// ever: others than root can write in the log folder.
+// openPlain opens a plain file. Opening a pipe in its place would wait for ever: others
+// than root can write in the log folder.
 func openPlain(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -149,7 +152,7 @@ func openPlain(path string) (*os.File, error) {
 
 var errNotPlain = errors.New("not a plain file")
 
-// unpackedSize returns how many bytes a packed file holds, as it says itself.
+// unpackedSize returns how many bytes a packed file holds, by its own trailer.
 func (l *logFile) unpackedSize() int64 {
 	if !l.gz {
 		return l.size
@@ -185,7 +188,7 @@ func (l *logFile) readFirst(timeOf func(line []byte) (int64, bool)) error {
 		}
 		inLine = errors.Is(err, bufio.ErrBufferFull)
 		if err != nil && !inLine {
-			return nil // an empty one, or what is wrong shows when it is read
+			return nil // an empty one, or a fault shows when it is read
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Filter says which lines count. Within one list any may match; an empty list wants all.
+// Filter selects the lines that count. Of one list any may match; an empty list wants all.
 type Filter struct {
 	Responses []string // base names, with or without ".sh"
 	Rules     []string // rule ids
@@ -28,22 +28,15 @@ func (f *Filter) wantsRule(id string) bool {
 }
 
 func (f *Filter) wantsAddr(addr netip.Addr) bool {
-	if len(f.Networks) == 0 {
-		return true
-	}
-	for _, n := range f.Networks {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return len(f.Networks) == 0 || slices.ContainsFunc(f.Networks,
+		func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
 func (f *Filter) wantsAgent(name string) bool {
 	return len(f.Agents) == 0 || slices.Contains(f.Agents, name)
 }
 
-// String tells the filter in words, "" for none.
+// String returns the filter in words, "" for none.
 func (f *Filter) String() string {
 	var parts []string
 	add := func(what string, values []string) {
@@ -70,8 +63,8 @@ func networkText(n netip.Prefix) string {
 	return n.String()
 }
 
-// parseNetworks reads addresses and networks.
-func parseNetworks(texts []string) ([]netip.Prefix, error) {
+// ParseNetworks reads addresses and networks.
+func ParseNetworks(texts []string) ([]netip.Prefix, error) {
 	var networks []netip.Prefix
 	var errs []error
 	for _, text := range texts {
@@ -82,7 +75,8 @@ func parseNetworks(texts []string) ([]netip.Prefix, error) {
 		}
 		n, err := netip.ParsePrefix(text)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%q is neither an address nor a network such as 203.0.113.0/24", text))
+			errs = append(errs, fmt.Errorf("%q is neither an address nor a network such as 203.0.113.0/24",
+				text))
 			continue
 		}
 		if n.Addr().Is4In6() && n.Bits() >= 96 {

@@ -15,7 +15,7 @@ type follower struct {
 	offset int64
 	// partial is the beginning of a line whose end has not been written yet.
 	partial []byte
-	// tooLong is set while the rest of a line longer than maxLine is passed over.
+	// tooLong is set while the rest of a line longer than maxLine is skipped.
 	tooLong bool
 	buf     []byte
 }
@@ -35,8 +35,8 @@ func (f *follower) open() error {
 	return nil
 }
 
-// toEnd passes over what is in the log already and returns how much that is, in bytes,
-// and in which file.
+// toEnd skips what is in the log already and returns how much that is, in bytes, and in
+// which file.
 func (f *follower) toEnd() (id fileID, size int64, err error) {
 	if err := f.open(); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -57,8 +57,7 @@ func (f *follower) close() error {
 	return err
 }
 
-// poll hands every whole line that was added to each. A log that is missing just now is
-// no error.
+// poll calls each with every whole line that was added. A missing log has no lines.
 func (f *follower) poll(each func(line []byte)) error {
 	for {
 		if f.file == nil {

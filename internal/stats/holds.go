@@ -31,69 +31,51 @@ type heldBy struct {
 
 // hold notes that by blocks the address of e from now on, unless it does already.
 func (t *table) hold(e *entry, by holder, when uint32) {
-	if e.holds[0].since|e.holds[1].since|e.holds[2].since == 0 && len(t.holds.since) == 0 { // mostly
-		e.holds[0] = hold{when, by}
-		return
-	}
-	t.holdToo(e, by, when)
-}
-
-func (t *table) holdToo(e *entry, by holder, when uint32) {
-	free := -1
-	for i, h := range e.holds {
-		switch {
+	var free *hold
+	for i := range e.holds {
+		switch h := &e.holds[i]; {
 		case h.since == 0:
-			free = i
+			free = h
 		case h.holder == by:
 			return
 		}
 	}
 	more := &t.holds
-	if more.since[heldBy{e.key, by}] != 0 {
-		return
-	}
-	if free >= 0 {
-		e.holds[free] = hold{when, by}
-		return
-	}
-	if more.since == nil {
-		more.since = map[heldBy]uint32{}
-	}
-	if len(more.since) >= maxMoreHolds {
-		for some := range more.since { // so that those that are never lifted do not fill it
-			delete(more.since, some)
-			more.forgotten++
-			break
+	switch {
+	case more.since[heldBy{e.key, by}] != 0:
+	case free != nil:
+		*free = hold{when, by}
+	default:
+		if more.since == nil {
+			more.since = map[heldBy]uint32{}
 		}
+		if len(more.since) >= maxMoreHolds {
+			for some := range more.since { // so that those that are never lifted do not fill it
+				delete(more.since, some)
+				more.forgotten++
+				break
+			}
+		}
+		more.since[heldBy{e.key, by}] = when
 	}
-	more.since[heldBy{e.key, by}] = when
 }
 
 // release ends the hold of by on k and returns since when it was, 0 for unknown. e is nil
 // when the table does not have k.
-func (t *table) release(e *entry, k key, by holder) uint32 {
+func (t *table) release(e *entry, k key, by holder) (since uint32) {
 	if e != nil {
-		if since := e.release(by); since != 0 {
-			return since
+		for i := range e.holds {
+			if h := &e.holds[i]; h.since != 0 && h.holder == by {
+				since, h.since = h.since, 0
+				return since
+			}
 		}
 	}
-	if len(t.holds.since) == 0 {
-		return 0
+	if len(t.holds.since) > 0 {
+		since = t.holds.since[heldBy{k, by}]
+		delete(t.holds.since, heldBy{k, by})
 	}
-	since := t.holds.since[heldBy{k, by}]
-	delete(t.holds.since, heldBy{k, by})
 	return since
-}
-
-func (e *entry) release(by holder) uint32 {
-	for i := range e.holds {
-		if h := &e.holds[i]; h.since != 0 && h.holder == by {
-			since := h.since
-			*h = hold{}
-			return since
-		}
-	}
-	return 0
 }
 
 func (e *entry) held() (n uint64) {

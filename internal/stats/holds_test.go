@@ -1,16 +1,15 @@
 package stats
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 )
 
 func TestHolds(t *testing.T) {
-	tab := newTable(100, 0)
+	tab := newTable(100)
 	k := fourKey(1)
-	e := at(tab, k)
+	e := tab.at(k)
 	program := func(n uint16) holder { return holder{program: n} }
 	for n := range uint16(5) {
 		tab.hold(e, program(n), 100+uint32(n))
@@ -30,8 +29,8 @@ func TestHolds(t *testing.T) {
 
 // What is forgotten for want of room is counted, and the latest are not all forgotten.
 func TestHoldsAreBounded(t *testing.T) {
-	tab := newTable(100, 0)
-	e := at(tab, fourKey(1))
+	tab := newTable(100)
+	e := tab.at(fourKey(1))
 	const beyond = 1000
 	by := func(n int) holder { return holder{uint16(n), uint16(n >> 16)} }
 	for n := range holdsPerAddress + maxMoreHolds + beyond {
@@ -47,41 +46,17 @@ func TestHoldsAreBounded(t *testing.T) {
 		t.Errorf("%d known, %d forgotten", known, tab.holds.forgotten)
 	}
 	// Those of addresses that are forgotten too.
-	tab = newTable(100, 0)
+	tab = newTable(100)
 	for n := range uint32(101) {
-		tab.hold(at(tab, fourKey(n)), by(1), 1)
+		tab.hold(tab.at(fourKey(n)), by(1), 1)
 	}
 	if held := len(tab.entries); tab.holds.forgotten != uint64(101-held) || held > 100 {
 		t.Errorf("%d held, %d forgotten", held, tab.holds.forgotten)
 	}
 }
 
-// One address that many hold at once, by programs here or on agents.
-func TestManyHoldOneAddress(t *testing.T) {
-	h := newHost(t)
-	at := h.now.Add(-time.Hour)
-	unblock := strings.NewReplacer(" add - ", " delete - ", "Blocked IP", "Unblocked IP")
-	var log, alerts [2]string // blocks, unblocks
-	for n := range 20 {
-		from, until := at.Add(time.Duration(n)*time.Second), at.Add(time.Duration(10+n)*time.Minute)
-		program := strings.NewReplacer("/firewall-drop ", fmt.Sprintf("/block-%d ", n))
-		log[0] += program.Replace(line(from, "203.0.113.7"))
-		log[1] += program.Replace(unblock.Replace(line(until, "203.0.113.7")))
-		agent := fmt.Sprintf("agent%d", n)
-		alerts[0] += fromAgent(from, agent, "203.0.113.7")
-		alerts[1] += unblock.Replace(fromAgent(until, agent, "203.0.113.7"))
-	}
-	h.write("logs/active-responses.log", log[0]+log[1], h.now)
-	h.write("logs/alerts/alerts.log", alerts[0]+alerts[1], h.now)
-	for _, source := range []string{"--date=today", "--alerts"} {
-		if out := h.must(source); !strings.Contains(out, "Blocks that ended: 20, lasting 18m 51s in the median, 28m 41s at the longest (203.0.113.7)") {
-			t.Errorf("%s:\n%s", source, out)
-		}
-	}
-}
-
 // The report says so when beginnings were forgotten.
-func TestForgottenHoldsAreTold(t *testing.T) {
+func TestForgottenHoldsAreNoted(t *testing.T) {
 	c := &collected{tally: newTally(Period{}, time.UTC)}
 	c.tally.addrs.holds.forgotten = 7
 	c.remarks(want{})

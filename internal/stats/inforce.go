@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +12,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
-// InForce is what is blocked now, as the leases have it.
+// InForce is what is blocked now, by the leases.
 type InForce struct {
 	Addresses int      `json:"addresses"` // different ones
 	Leases    []Leased `json:"leases"`
@@ -31,33 +30,47 @@ type Leased struct {
 // leaseWait is how long to wait for a response that is at its leases.
 const leaseWait = 2 * time.Second
 
-// readInForce reads the leases of all responses. It returns what it could read even with
-// an error; a missing folder holds nothing.
-func readInForce(state string, f *Filter) (*InForce, error) {
-	files, err := filepath.Glob(filepath.Join(state, "*.db"))
-	if err == nil {
-		_, err = os.ReadDir(state) // Glob tells nothing of a folder that may not be read
-		if errors.Is(err, os.ErrNotExist) {
-			err = nil
-		}
-	}
+// leases returns the leases of one response that block something.
+func leases(state, response string) ([]Leased, error) {
+	store := lease.New(state, response)
+	store.Wait = leaseWait
+	var held []Leased
+	err := store.View(func(tx *lease.Tx) error {
+		held = held[:0]
+		return tx.All(func(l lease.Lease) error {
+			if l.State == lease.Held {
+				held = append(held, Leased{l.Addr, response, l.Program, l.RuleID, l.Since})
+			}
+			return nil
+		})
+	})
+	return held, err
+}
+
+// ReadInForce reads the leases of all responses in the folder state. It returns what it
+// could read also with an error; a missing folder holds nothing.
+func ReadInForce(state string, f *Filter) (*InForce, error) {
 	in := &InForce{Leases: []Leased{}}
-	errs := []error{err}
+	var errs []error
+	entries, err := os.ReadDir(state)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, err)
+	}
 	addrs := map[netip.Addr]bool{}
-	for _, file := range files {
-		response := strings.TrimSuffix(filepath.Base(file), ".db")
-		store := lease.New(state, response)
-		store.Wait = leaseWait
-		leases, err := store.All()
+	for _, entry := range entries {
+		response, ok := strings.CutSuffix(entry.Name(), ".db")
+		if !ok {
+			continue
+		}
+		held, err := leases(state, response)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", response, err))
 		}
-		for _, l := range leases {
-			if l.Lifting || !f.wantsResponse(l.Program) || !f.wantsRule(l.RuleID) || !f.wantsAddr(l.Addr) {
-				continue
+		for _, l := range held {
+			if f.wantsResponse(l.Program) && f.wantsRule(l.Rule) && f.wantsAddr(l.Address) {
+				addrs[l.Address] = true
+				in.Leases = append(in.Leases, l)
 			}
-			addrs[l.Addr] = true
-			in.Leases = append(in.Leases, Leased{l.Addr, response, l.Program, l.RuleID, l.Since})
 		}
 	}
 	in.Addresses = len(addrs)

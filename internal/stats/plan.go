@@ -8,14 +8,14 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
-// want is what is to be read.
+// want is what a query reads.
 type want struct {
 	from, until int64 // the period, in seconds
 	// lookBack is from when on what lies before the period is read too, if that is no
 	// more than lookBytes.
 	lookBack  int64
 	lookBytes int64
-	// thorough reads every log whole: the times in them are not trusted.
+	// thorough reads every log whole: the times in them may be wrong.
 	thorough bool
 }
 
@@ -36,14 +36,14 @@ func minus(t, seconds int64) int64 {
 }
 
 // plan chooses what to read of the files, in order of time. Files that cannot be read
-// stay in the plan: the reading will say why.
+// stay in the plan: reading them fails with the reason.
 func (w want) plan(files []logFile, p *arlog.Parser) []span {
 	var chosen []logFile
 	for _, f := range files {
 		if !w.thorough && f.mod.Unix() < minus(w.lookBack, slack) {
 			continue
 		}
-		_ = f.readFirst(p.Time) // what is wrong shows when it is read
+		_ = f.readFirst(p.Time) // a fault shows when it is read
 		if w.thorough || f.first < minus(w.until, -slack) {
 			chosen = append(chosen, f)
 		}

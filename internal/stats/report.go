@@ -2,10 +2,9 @@ package stats
 
 import (
 	"cmp"
-	"container/heap"
+	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -13,19 +12,24 @@ import (
 // or goes away, not when one is added.
 const Schema = 1
 
+// The sources of a report.
+const (
+	SourceResponses = "responses" // the log of this host
+	SourceAlerts    = "alerts"    // those of a manager
+)
+
 // Report is the answer to a Query. Its JSON form is described in
 // docs/response-stats-json.md; all texts in it that are no addresses or times may come
 // from outside.
 type Report struct {
-	Schema    int       `json:"schema"`
-	Generated time.Time `json:"generated"`
-	Host      string    `json:"host"`
-	// Source is "responses" for the log of this host, "alerts" for those of a manager.
-	Source string      `json:"source"`
-	Period PeriodInfo  `json:"period"`
-	Filter FilterInfo  `json:"filter"`
-	Totals counts      `json:"totals"`
-	Addrs  AddressInfo `json:"addresses"`
+	Schema    int         `json:"schema"`
+	Generated time.Time   `json:"generated"`
+	Host      string      `json:"host"`
+	Source    string      `json:"source"`
+	Period    PeriodInfo  `json:"period"`
+	Filter    FilterInfo  `json:"filter"`
+	Totals    Counts      `json:"totals"`
+	Addrs     AddressInfo `json:"addresses"`
 
 	TopAddresses []AddressCount `json:"top_addresses"`
 	TopNetworks  []NetworkCount `json:"top_networks"`
@@ -58,7 +62,7 @@ type FilterInfo struct {
 	Rules     []string       `json:"rules"`
 	Networks  []netip.Prefix `json:"networks"`
 	Agents    []string       `json:"agents"`
-	text      string
+	Text      string         `json:"-"` // the filter in words, "" for none
 }
 
 // AddressInfo is about all addresses that were blocked.
@@ -98,7 +102,7 @@ type NetworkCount struct {
 // NamedCounts is one response.
 type NamedCounts struct {
 	Name string `json:"name"`
-	counts
+	Counts
 }
 
 // RuleCount is one rule.
@@ -111,7 +115,7 @@ type RuleCount struct {
 // AgentCount is one agent of the fleet.
 type AgentCount struct {
 	Name string `json:"name"`
-	counts
+	Counts
 	Addresses    uint64         `json:"addresses"`
 	LastBlock    *time.Time     `json:"last_block"`
 	TopAddresses []AddressCount `json:"top_addresses"`
@@ -132,7 +136,7 @@ type Lengths struct {
 	Median  uint32     `json:"median_seconds"`
 	Longest uint32     `json:"longest_seconds"`
 	Of      netip.Addr `json:"longest_address"`
-	// Rounded tells that the median is rounded down to three digits.
+	// Rounded is set when the median is rounded down to three digits.
 	Rounded bool `json:"rounded"`
 }
 
@@ -144,27 +148,24 @@ type LogInfo struct {
 	Notes      []string `json:"notes"`
 }
 
-// setting is what the report needs to know beside what was collected.
-type setting struct {
-	now    time.Time
-	host   string
-	source string
-	period Period
-	filter Filter
-	top    int // how many of each list; 0 is all
+// Note adds a note for the reader of the report.
+func (r *Report) Note(format string, args ...any) {
+	r.Log.Notes = append(r.Log.Notes, fmt.Sprintf(format, args...))
 }
 
 // report makes the report.
-func (c *collected) report(s setting) *Report {
-	t := c.tally
-	loc := s.now.Location()
+func (c *collected) report(q *Query, source string) *Report {
+	t, f := c.tally, &q.Filter
+	loc := q.Now.Location()
 	r := &Report{
-		Schema: Schema, Generated: s.now.Truncate(time.Second), Host: s.host, Source: s.source,
-		Period: PeriodInfo{Label: s.period.Label, From: optional(s.period.From), Until: optional(s.period.Until)},
-		Filter: FilterInfo{list(s.filter.Responses), list(s.filter.Rules), list(s.filter.Networks), list(s.filter.Agents), s.filter.String()},
+		Schema: Schema, Generated: q.Now.Truncate(time.Second), Host: q.Host, Source: source,
+		Period: PeriodInfo{Label: q.Period.Label, From: optional(q.Period.From),
+			Until: optional(q.Period.Until)},
+		Filter: FilterInfo{list(f.Responses), list(f.Rules), list(f.Networks), list(f.Agents), f.String()},
 		Totals: t.total(),
-		Lasted: Lengths{Ended: t.lasted.count, Median: t.lasted.median(), Longest: t.lasted.longest, Rounded: t.lasted.rounded},
-		Log:    LogInfo{list(c.files), t.lines, t.unreadable, list(c.notes)},
+		Lasted: Lengths{Ended: t.lasted.count, Median: t.lasted.median(), Longest: t.lasted.longest,
+			Rounded: t.lasted.rounded},
+		Log: LogInfo{list(c.files), t.lines, t.unreadable, list(c.notes)},
 	}
 	if t.lasted.count > 0 {
 		r.Lasted.Of = t.lasted.of.addr()
@@ -173,13 +174,11 @@ func (c *collected) report(s setting) *Report {
 		first, last := time.Unix(t.first, 0).In(loc), time.Unix(t.last, 0).In(loc)
 		r.Period.First, r.Period.Last = &first, &last
 	}
-	r.addresses(c, s)
+	r.addresses(c, q)
 	r.Responses = t.responses()
-	r.Rules = top(t.ruleCounts(), s.top, func(a, b RuleCount) int {
-		return cmp.Or(cmp.Compare(b.Blocks, a.Blocks), cmp.Compare(a.ID, b.ID))
-	})
-	r.Agents = t.agentCounts(loc, s.top)
-	r.timeline(t, s.period, loc)
+	r.Rules = t.ruleCounts(q.Top)
+	r.Agents = t.agentCounts(loc, q.Top)
+	r.timeline(t, q.Period, loc)
 	return r
 }
 
@@ -193,28 +192,15 @@ func optional(t time.Time) *time.Time {
 // list is never nil, so that its JSON is [].
 func list[T any](l []T) []T { return append([]T{}, l...) }
 
-// top sorts and cuts; 0 keeps all.
-func top[T any](all []T, most int, order func(a, b T) int) []T {
-	slices.SortFunc(all, order)
-	if most > 0 && len(all) > most {
-		all = all[:most]
-	}
-	return list(all)
-}
-
-func (r *Report) addresses(c *collected, s setting) {
+func (r *Report) addresses(c *collected, q *Query) {
 	t := c.tally.addrs
-	loc := s.now.Location()
+	loc := q.Now.Location()
 	a := &r.Addrs
 	a.Different = t.blockedAddresses()
 	a.Exact, a.MaxError = t.under == 0, uint64(t.under)
-	topNetworks := make(chan []NetworkCount, 1)
-	go func() { // half of the work, and nothing else runs by now
-		n := networks{four: make([]uint64, 0, len(t.entries))}
-		t.each(n.add)
-		topNetworks <- n.top(s.top)
-	}()
-	best := newBest(s.top)
+	networks := make(chan []NetworkCount, 1)
+	go func() { networks <- t.topNetworks(q.Top) }() // half of the work
+	best := best{most: q.Top}
 	var returning uint64
 	t.each(func(e *entry) {
 		if e.blocks > 1 {
@@ -230,27 +216,35 @@ func (r *Report) addresses(c *collected, s setting) {
 		a.New, a.Returning, a.LookedBackTo = &fresh, &returning, &at
 	}
 	r.TopAddresses = best.addresses(c.tally.rules, loc)
-	r.TopNetworks = <-topNetworks
+	r.TopNetworks = <-networks
 }
 
 func (t *tally) responses() []NamedCounts {
-	var all []NamedCounts
+	all := []NamedCounts{}
 	for id, o := range t.byProgram {
 		if o != (outcomes{}) {
 			all = append(all, NamedCounts{t.programs.text(uint16(id)), o.counts()})
 		}
 	}
-	return top(all, 0, func(a, b NamedCounts) int {
-		return cmp.Or(cmp.Compare(b.Blocks, a.Blocks), strings.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(all, func(a, b NamedCounts) int { return byBlocks(a.Blocks, b.Blocks, a.Name, b.Name) })
+	return all
 }
 
-func (t *tally) ruleCounts() []RuleCount {
-	var all []RuleCount
+// byBlocks orders by blocks, the most first, then by name.
+func byBlocks(a, b uint64, aName, bName string) int {
+	return cmp.Or(cmp.Compare(b, a), cmp.Compare(aName, bName))
+}
+
+func (t *tally) ruleCounts(most int) []RuleCount {
+	all := []RuleCount{}
 	for id, blocks := range t.byRule {
 		if blocks > 0 {
 			all = append(all, RuleCount{t.rules.text(uint16(id)), t.rules.description(uint16(id)), blocks})
 		}
+	}
+	slices.SortFunc(all, func(a, b RuleCount) int { return byBlocks(a.Blocks, b.Blocks, a.ID, b.ID) })
+	if most > 0 && len(all) > most {
+		return all[:most]
 	}
 	return all
 }
@@ -261,61 +255,29 @@ func (t *tally) agentCounts(loc *time.Location, most int) []AgentCount {
 		if a == nil {
 			continue
 		}
-		count := AgentCount{Name: t.agents.text(uint16(id)), counts: a.outcomes.counts(), Addresses: a.addrs.blockedAddresses()}
+		count := AgentCount{Name: t.agents.text(uint16(id)), Counts: a.outcomes.counts(),
+			Addresses: a.addrs.blockedAddresses()}
 		if a.last != 0 {
 			last := time.Unix(a.last, 0).In(loc)
 			count.LastBlock = &last
 		}
-		best := newBest(most)
+		best := best{most: most}
 		a.addrs.each(best.offer)
 		count.TopAddresses = best.addresses(t.rules, loc)
 		all = append(all, count)
 	}
-	if all == nil {
-		return nil
-	}
-	return top(all, 0, func(a, b AgentCount) int {
-		return cmp.Or(cmp.Compare(b.Blocks, a.Blocks), strings.Compare(a.Name, b.Name))
-	})
-}
-
-// best keeps the most blocked addresses, those that are equal in order of address. It is
-// a heap with the least of them on top.
-type best struct {
-	most    int // 0 is all
-	entries []entry
-}
-
-func newBest(most int) *best { return &best{most: most} }
-
-func mostBlocked(a, b entry) int {
-	return cmp.Or(cmp.Compare(b.blocks, a.blocks), a.addr().Compare(b.addr()))
-}
-
-func (b *best) Len() int           { return len(b.entries) }
-func (b *best) Less(i, j int) bool { return mostBlocked(b.entries[i], b.entries[j]) > 0 }
-func (b *best) Swap(i, j int)      { b.entries[i], b.entries[j] = b.entries[j], b.entries[i] }
-func (b *best) Push(x any)         { b.entries = append(b.entries, x.(entry)) }
-func (b *best) Pop() any           { panic("not used") }
-
-func (b *best) offer(e *entry) {
-	switch {
-	case b.most <= 0:
-		b.entries = append(b.entries, *e)
-	case len(b.entries) < b.most:
-		heap.Push(b, *e)
-	case e.blocks >= b.entries[0].blocks && mostBlocked(*e, b.entries[0]) < 0:
-		b.entries[0] = *e
-		heap.Fix(b, 0)
-	}
+	slices.SortFunc(all, func(a, b AgentCount) int { return byBlocks(a.Blocks, b.Blocks, a.Name, b.Name) })
+	return all
 }
 
 func (b *best) addresses(rules *names, loc *time.Location) []AddressCount {
 	out := []AddressCount{}
-	for _, e := range top(b.entries, b.most, mostBlocked) {
+	for _, e := range b.sorted() {
 		out = append(out, AddressCount{
-			Address: e.addr(), Blocks: uint64(e.blocks), Unblocks: uint64(e.unblocks), Rule: rules.text(e.rule),
-			First: time.Unix(int64(e.first), 0).In(loc), Last: time.Unix(int64(e.last), 0).In(loc), Returning: e.before,
+			Address: e.addr(), Blocks: uint64(e.blocks), Unblocks: uint64(e.unblocks),
+			Rule:  rules.text(e.rule),
+			First: time.Unix(int64(e.first), 0).In(loc),
+			Last:  time.Unix(int64(e.last), 0).In(loc), Returning: e.before,
 		})
 	}
 	return out

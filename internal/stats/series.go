@@ -1,6 +1,8 @@
 package stats
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -15,7 +17,7 @@ type series struct {
 	// The hour of the last event.
 	from, until int64
 	at          *hourCount
-	beyond      hourCount // what is in no hour, beyond maxHours
+	beyond      hourCount // events in no hour, beyond maxHours
 }
 
 type hourCount struct {
@@ -55,7 +57,7 @@ func (s *series) find(when int64) {
 	}
 }
 
-// hour is the hour of the local clock that t lies in, in seconds. Where the clock jumps by
+// hour returns the hour of the local clock that t lies in, in seconds. Where the clock jumps by
 // half an hour, as on Lord Howe Island, it ends or begins with the jump.
 func hour(t time.Time) (from, until int64) {
 	from = t.Unix() - int64(t.Minute()*60+t.Second())
@@ -72,12 +74,8 @@ func hour(t time.Time) (from, until int64) {
 
 // sorted returns the hours in order.
 func (s *series) sorted() []*hourCount {
-	all := make([]*hourCount, 0, len(s.hours))
-	for _, h := range s.hours {
-		all = append(all, h)
-	}
-	slices.SortFunc(all, func(a, b *hourCount) int { return int(a.from - b.from) })
-	return all
+	return slices.SortedFunc(maps.Values(s.hours),
+		func(a, b *hourCount) int { return cmp.Compare(a.from, b.from) })
 }
 
 // lengths keeps how long blocks lasted, in whole seconds. Up to maxLengths different
@@ -134,12 +132,7 @@ func (l *lengths) median() uint32 {
 			return uint32(s)
 		}
 	}
-	all := make([]uint32, 0, len(l.times))
-	for s := range l.times {
-		all = append(all, s)
-	}
-	slices.Sort(all)
-	for _, s := range all {
+	for _, s := range slices.Sorted(maps.Keys(l.times)) {
 		if passed += uint64(l.times[s]); passed*2 >= l.count {
 			return s
 		}

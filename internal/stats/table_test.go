@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -13,30 +14,17 @@ func fourKey(n uint32) key {
 	return keyOf(netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}))
 }
 
-func where(t *table, k key) found { return found{hash: t.hash(k)} }
-
-// at returns the entry of k, made if need be.
-func at(t *table, k key) *entry {
-	if e := t.find(k, where(t, k)); e != nil {
-		return e
-	}
-	return t.insert(k, t.hash(k))
-}
-
-// Beyond its limit the table still has the most blocked addresses, and no count is off by
-// more than it says.
+// Beyond its limit the table still has the most blocked addresses, and no count is too low
+// by more than it says.
 func TestTableBeyondItsLimit(t *testing.T) {
 	const limit, others, rounds = 1000, 50_000, 200
-	tab := newTable(limit, 0)
+	tab := newTable(limit)
 	random := rand.New(rand.NewPCG(1, 2))
 	truth := map[key]uint32{}
 	block := func(n uint64) {
 		k := fourKey(uint32(n))
 		truth[k]++
-		e := at(tab, k)
-		if e.blocks++; e.blocks == 1 {
-			tab.seen(k)
-		}
+		tab.block(tab.at(k), &event{when: 1_800_000_000})
 	}
 	for range rounds {
 		for n := range uint64(20 * 20) { // these 20 are the worst
@@ -50,7 +38,7 @@ func TestTableBeyondItsLimit(t *testing.T) {
 		t.Fatalf("%d addresses, off by %d", len(tab.entries), tab.under)
 	}
 	for k, n := range truth {
-		e := tab.find(k, where(tab, k))
+		e := tab.find(k)
 		if e == nil {
 			e = &entry{} // forgotten
 		}
@@ -58,40 +46,15 @@ func TestTableBeyondItsLimit(t *testing.T) {
 			t.Fatalf("%v: counted %d, was %d, off by %d at most", k.addr(), e.blocks, n, tab.under)
 		}
 	}
-	b := newBest(20)
+	b := best{most: 20}
 	tab.each(b.offer)
-	for _, e := range b.entries {
+	for _, e := range b.sorted() {
 		if a := e.addr().As4(); a[0]|a[1]|a[2] != 0 || a[3] >= 20 {
 			t.Errorf("%v is among the first 20", e.addr())
 		}
 	}
 	if got, want := float64(tab.blockedAddresses()), float64(len(truth)); math.Abs(got-want) > want*0.05 {
 		t.Errorf("about %.0f addresses, are %.0f", got, want)
-	}
-}
-
-// Entries that move while a chunk is counted stay their addresses'.
-func TestChunkThatMovesEntries(t *testing.T) {
-	tally := newTally(Period{}, time.UTC)
-	tally.addrs = newTable(100, 0)
-	random := rand.New(rand.NewPCG(1, 2))
-	truth := map[key]uint32{}
-	for range 20 {
-		c := &chunk{low: 1_800_000_000, high: 1_800_000_000, current: 1_800_000_000}
-		for range 1000 {
-			k := fourKey(1 + random.Uint32N(300))
-			truth[k]++
-			c.events = append(c.events, event{addr: k, when: 1_800_000_000})
-		}
-		tally.addChunk(c)
-	}
-	if tally.addrs.moves == 0 {
-		t.Fatal("nothing moved")
-	}
-	for _, e := range tally.addrs.entries {
-		if n := truth[e.key]; e.blocks > n || e.blocks+tally.addrs.under < n {
-			t.Errorf("%v: counted %d, was %d, off by %d at most", e.addr(), e.blocks, n, tally.addrs.under)
-		}
 	}
 }
 
@@ -107,7 +70,7 @@ func TestClockBackBetweenChunks(t *testing.T) {
 }
 
 func TestTableExact(t *testing.T) {
-	tab := newTable(maxAddresses, 0)
+	tab := newTable(maxAddresses)
 	random := rand.New(rand.NewPCG(1, 2))
 	truth := map[key]uint32{}
 	for range 100_000 {
@@ -116,7 +79,7 @@ func TestTableExact(t *testing.T) {
 			continue
 		}
 		truth[k]++
-		at(tab, k).blocks++
+		tab.at(k).blocks++
 	}
 	n := 0
 	tab.each(func(e *entry) {
@@ -132,19 +95,19 @@ func TestTableExact(t *testing.T) {
 
 // What lies before the period does not take its room.
 func TestTableEarly(t *testing.T) {
-	tab := newTable(100, 0)
+	tab := newTable(100)
 	for n := range uint64(1000) {
-		k := key{Low: n + 1}
-		e := tab.insertEarly(k, tab.hash(k))
+		k := key{low: n + 1}
+		e := tab.early(k)
 		e.before, e.last = true, uint32(n+1)
 	}
 	if n := len(tab.entries); n > 50 || n < 20 || !tab.full {
 		t.Errorf("%d of 100", n)
 	}
 	for n := range uint64(20) {
-		k := key{Low: 1000 - n}
-		if e := tab.find(k, where(tab, k)); e == nil || !e.before {
-			t.Errorf("forgot %d, one of the last", k.Low)
+		k := key{low: 1000 - n}
+		if e := tab.find(k); e == nil || !e.before {
+			t.Errorf("forgot %d, one of the last", k.low)
 		}
 	}
 }
@@ -153,13 +116,13 @@ func TestTableEarly(t *testing.T) {
 func TestTablesShareRoom(t *testing.T) {
 	spare := 64
 	for range 50 {
-		tab := newTable(1000, 0)
+		tab := newTable(1000)
 		tab.spare = &spare
 		for n := range uint64(100) {
-			k := key{Low: n + 1}
-			at(tab, k).blocks++
+			k := key{low: n + 1}
+			tab.at(k).blocks++
 		}
-		if n := len(tab.entries); n > tab.room || tab.room > 64+leastRoom || cap(tab.entries) < n || len(tab.index) < n+n/4 {
+		if n := len(tab.entries); n > tab.room || tab.room > 64+leastRoom || cap(tab.entries) < n || len(tab.index) < 2*n {
 			t.Fatalf("%d in room for %d", n, tab.room)
 		}
 	}
@@ -171,25 +134,58 @@ func TestTablesShareRoom(t *testing.T) {
 func TestLengths(t *testing.T) {
 	var l lengths
 	for _, s := range []uint32{600, 600, 10, 3600, 100_000, 601, 90_000} {
-		l.add(s, key{Low: uint64(s)})
+		l.add(s, key{low: uint64(s)})
 	}
-	if l.median() != 601 || l.longest != 100_000 || l.of != (key{Low: 100_000}) || l.rounded {
+	if l.median() != 601 || l.longest != 100_000 || l.of != (key{low: 100_000}) || l.rounded {
 		t.Errorf("median %d, longest %d of %v", l.median(), l.longest, l.of)
 	}
 	for s := range uint32(3 * maxLengths) {
-		l.add(100_000+s, key{Low: 1})
+		l.add(100_000+s, key{low: 1})
 	}
 	if m := l.median(); !l.rounded || m > 130_000 || m < 129_000 {
 		t.Errorf("median %d", m)
 	}
 	var even lengths
 	for _, s := range []uint32{20_000, 10_000} {
-		even.add(s, key{Low: 1})
+		even.add(s, key{low: 1})
 	}
 	if even.median() != 10_000 {
 		t.Errorf("of two, the median is %d, want the lower one", even.median())
 	}
-	if text := length(93784); text != "1d 2h 3m 4s" {
-		t.Error(text)
+}
+
+// Very many agents and addresses stay within bounds.
+func TestFleetIsBounded(t *testing.T) {
+	tally := newTally(Period{}, time.UTC)
+	for n := range uint64(maxAgents + 10) {
+		id := tally.agents.of(fmt.Appendf(nil, "agent%d", n))
+		for a := range uint64(30) {
+			tally.add(&event{addr: fourKey(uint32(a)), when: 1_800_000_000, agent: id})
+		}
+	}
+	room := 0
+	for _, a := range tally.byAgent {
+		if a != nil {
+			room += a.addrs.room
+		}
+	}
+	if len(tally.byAgent) > maxAgents || room > agentRoom+leastRoom*maxAgents {
+		t.Errorf("%d agents, room for %d", len(tally.byAgent), room)
+	}
+	if total := tally.total(); total.Blocks != (maxAgents+10)*30 {
+		t.Errorf("%d blocks", total.Blocks)
+	}
+}
+
+// Every address has a key of its own, from which it comes back.
+func TestKeys(t *testing.T) {
+	for _, text := range []string{"0.0.0.0", "1.2.3.4", "255.255.255.255", "::1", "2001:db8::7", "fe80:1:2:3:4:5:6:7"} {
+		addr := netip.MustParseAddr(text)
+		if got := keyOf(addr).addr(); got != addr {
+			t.Errorf("%v has become %v", addr, got)
+		}
+	}
+	if k := keyOf(netip.Addr{}); k != (key{}) {
+		t.Errorf("no address has the key %v", k)
 	}
 }

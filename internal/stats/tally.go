@@ -2,31 +2,31 @@ package stats
 
 import (
 	"math"
-	"net/netip"
 	"time"
 )
 
-// counts is what happened, by outcome.
-type counts struct {
+// Counts is what happened, by outcome.
+type Counts struct {
 	Blocks      uint64 `json:"blocks"`
 	Unblocks    uint64 `json:"unblocks"`
 	Whitelisted uint64 `json:"whitelisted"`
 	StillHeld   uint64 `json:"still_held"`
 	Skipped     uint64 `json:"skipped_otherwise"`
 	Failed      uint64 `json:"failed"`
+	Warnings    uint64 `json:"warnings"`
 }
 
 // outcomes counts by kind.
 type outcomes [unreadable]uint64
 
-func (o *outcomes) counts() counts {
-	return counts{o[blocked], o[unblocked], o[whitelisted], o[stillHeld], o[skipped], o[failed]}
+func (o *outcomes) counts() Counts {
+	return Counts{o[blocked], o[unblocked], o[whitelisted], o[stillHeld], o[skipped], o[failed], o[warned]}
 }
 
-// skips is the sum of what was left alone on purpose.
-func (c *counts) skips() uint64 { return c.Whitelisted + c.StillHeld + c.Skipped }
+// Skips is the sum of what was left alone on purpose.
+func (c *Counts) Skips() uint64 { return c.Whitelisted + c.StillHeld + c.Skipped }
 
-// The bounds of the different names that are told apart.
+// The bounds of the different names that are counted apart.
 const (
 	maxPrograms = 1_000
 	maxRules    = 20_000
@@ -34,7 +34,7 @@ const (
 )
 
 // tally adds events up. They come in the order of the log; what comes before the period
-// only tells which addresses are not new and since when they are blocked.
+// only shows which addresses are not new and since when they are blocked.
 type tally struct {
 	from, until int64 // the period in seconds, half-open
 	programs    *names
@@ -59,14 +59,14 @@ type tally struct {
 	high, back int64
 	// waiting holds, by program, a request of Wazuh's until it is known not to be aborted.
 	waiting map[uint16]event
-	// counted, when set, is told of everything that counts in the period.
+	// counted, when set, is called with everything that counts in the period.
 	counted func(*event)
 	// agentRoom is by how much the agents' tables may still grow.
 	agentRoom int
 }
 
 // total is what all programs did.
-func (t *tally) total() counts {
+func (t *tally) total() Counts {
 	var sum outcomes
 	for i := range t.byProgram {
 		for kind, n := range t.byProgram[i] {
@@ -87,36 +87,22 @@ func newTally(p Period, loc *time.Location) *tally {
 	return &tally{
 		from: p.fromUnix(), until: p.untilUnix(),
 		programs: newNames(maxPrograms), rules: newNames(maxRules), agents: newNames(maxAgents),
-		addrs: newTable(maxAddresses, 0), hours: newSeries(loc),
+		addrs: newTable(maxAddresses), hours: newSeries(loc),
 		earliest: math.MaxInt64, high: math.MinInt64, waiting: map[uint16]event{}, agentRoom: agentRoom,
 	}
 }
 
 // addChunk counts the events of a chunk.
 func (t *tally) addChunk(c *chunk) {
-	var places [lookUps]found
-	for rest := c.events; len(rest) > 0; {
-		events := rest[:min(lookUps, len(rest))]
-		rest = rest[len(events):]
-		t.addrs.lookUp(events, &places)
-		moves := t.addrs.moves
-		for i := range events {
-			if t.addrs.moves != moves {
-				moves = t.addrs.moves
-				for j := range places[i:] {
-					places[i+j].number = 0 // is looked for again
-				}
-			}
-			e := &events[i]
-			if e.kind == unreadable && e.when == 0 {
-				e.when = t.current // of the chunk before
-			}
-			if n := places[i].number; n != 0 && e.kind <= unblocked && e.doubt != request && e.when >= t.from && e.when < t.until && len(t.waiting) == 0 {
-				t.countIn(e, &t.addrs.entries[n-1]) // mostly
-				continue
-			}
-			t.addAt(e, places[i])
+	for i := range c.events {
+		if i%warmed == 0 {
+			t.addrs.warm(c.events[i:min(i+warmed, len(c.events))])
 		}
+		e := &c.events[i]
+		if e.when == 0 {
+			e.when = t.current // of the chunk before
+		}
+		t.add(e)
 	}
 	t.lines += uint64(c.lines)
 	if c.low > c.high {
@@ -131,74 +117,48 @@ func (t *tally) addChunk(c *chunk) {
 	t.high = max(t.high, c.high)
 }
 
-// add counts an event.
-func (t *tally) add(e *event) { t.addAt(e, t.place(e)) }
-
-func (t *tally) place(e *event) found { return found{hash: t.addrs.hash(e.addr)} }
-
-// addAt counts an event whose address has been looked for. A request in Wazuh's dialect
-// first waits for the next line of its program, which may say that it was aborted.
-func (t *tally) addAt(e *event, at found) {
+// add counts an event. A request in Wazuh's dialect first waits for the next line of its
+// program, which may say that it was aborted.
+func (t *tally) add(e *event) {
 	if len(t.waiting) > 0 && e.kind != unreadable && e.kind != dialogue {
 		if before, ok := t.waiting[e.program]; ok {
 			delete(t.waiting, e.program)
 			if e.kind != aborted {
-				moves := t.addrs.moves
-				t.count(&before, t.place(&before))
-				if t.addrs.moves != moves {
-					at = t.place(e)
-				}
+				t.count(&before)
 			}
 		}
 	}
-	if e.doubt == request {
+	if e.open {
 		t.waiting[e.program] = *e
 		return
 	}
-	t.count(e, at)
+	t.count(e)
 }
 
-// settle counts what still waits: the log says nothing against it.
+// settle counts what still waits: no line says that it was aborted.
 func (t *tally) settle() {
 	for program, e := range t.waiting {
-		t.count(&e, t.place(&e))
+		t.count(&e)
 		delete(t.waiting, program)
 	}
 }
 
-func (t *tally) count(e *event, at found) {
-	var a *entry
-	var addr netip.Addr
-	if e.kind < unreadable {
-		if a = t.addrs.find(e.addr, at); a == nil {
-			var ok bool
-			if addr, ok = e.check(); !ok {
-				return
-			}
-		}
-	}
+func (t *tally) count(e *event) {
 	switch {
 	case e.kind == unreadable:
 		if e.when >= t.from && e.when < t.until {
-			t.unreadable += e.addr.Low
+			t.unreadable += e.addr.low
 		}
-		return
 	case e.kind >= aborted || e.when >= t.until:
-		return
 	case e.when < t.from:
-		t.countBefore(e, a, at)
-		return
+		t.countBefore(e)
+	default:
+		t.countIn(e)
 	}
-	if a == nil && e.kind == blocked {
-		a = t.addrs.insert(e.addr, at.hash)
-		a.know(addr)
-	}
-	t.countIn(e, a)
 }
 
-// countIn counts an event in the period. a is what is known of its address: it is nil only
-// if that is nothing and the event is no block.
-func (t *tally) countIn(e *event, a *entry) {
+// countIn counts an event in the period.
+func (t *tally) countIn(e *event) {
 	if t.counted != nil {
 		t.counted(e)
 	}
@@ -208,49 +168,39 @@ func (t *tally) countIn(e *event, a *entry) {
 	t.last = max(t.last, e.when)
 	element(&t.byProgram, e.program)[e.kind]++
 	t.hours.count(e.when, e.kind)
+	var a *entry
+	switch e.kind {
+	case blocked:
+		a = t.addrs.at(e.addr)
+		*element(&t.byRule, e.rule)++
+		t.addrs.block(a, e)
+		t.addrs.hold(a, e.holder(), clock(e.when))
+	case unblocked:
+		a = t.addrs.find(e.addr)
+		if a != nil {
+			a.unblocks++
+		}
+		since := t.addrs.release(a, e.addr, e.holder())
+		if when := clock(e.when); since != 0 && when >= since {
+			t.lasted.add(when-since, e.addr)
+		}
+	case stillHeld: // the block goes on: the length of this hold says nothing
+		t.addrs.release(t.addrs.find(e.addr), e.addr, e.holder())
+	}
 	if e.agent != 0 {
 		t.agent(e.agent).count(e, a)
 	}
-	switch e.kind {
-	case blocked:
-		*element(&t.byRule, e.rule)++
-		t.countBlock(e, a)
-	case unblocked, stillHeld:
-		t.countRelease(e, a)
-	}
 }
 
-func (t *tally) countBlock(e *event, a *entry) {
-	t.addrs.block(a, e)
-	t.addrs.hold(a, e.holder(), clock(e.when))
-}
-
-// countRelease ends a hold. Of one that ended because another response holds the
-// address, the length says nothing: the block went on.
-func (t *tally) countRelease(e *event, a *entry) {
-	since := t.addrs.release(a, e.addr, e.holder())
-	if e.kind != unblocked {
-		return
-	}
-	if a != nil {
-		a.unblocks++
-	}
-	if when := clock(e.when); since != 0 && when >= since {
-		t.lasted.add(when-since, e.addr)
-	}
-}
-
-func (t *tally) countBefore(e *event, a *entry, at found) {
+func (t *tally) countBefore(e *event) {
 	switch e.kind {
 	case blocked:
 		when := clock(e.when)
-		if a == nil {
-			a = t.addrs.insertEarly(e.addr, at.hash)
-		}
+		a := t.addrs.early(e.addr)
 		a.before, a.last = true, when
 		t.addrs.hold(a, e.holder(), when)
 	case unblocked, stillHeld:
-		t.addrs.release(a, e.addr, e.holder())
+		t.addrs.release(t.addrs.find(e.addr), e.addr, e.holder())
 	}
 }
 
@@ -275,7 +225,7 @@ const (
 func (t *tally) agent(id uint16) *agentTally {
 	a := element(&t.byAgent, id)
 	if *a == nil {
-		*a = &agentTally{addrs: newTable(addressesPerAgent, 0)}
+		*a = &agentTally{addrs: newTable(addressesPerAgent)}
 		(*a).addrs.spare = &t.agentRoom
 	}
 	return *a
@@ -285,20 +235,15 @@ func (t *tally) agent(id uint16) *agentTally {
 // if the event is a block.
 func (a *agentTally) count(e *event, all *entry) {
 	a.outcomes[e.kind]++
-	if e.kind != blocked && e.kind != unblocked {
-		return
-	}
-	hash := a.addrs.hash(e.addr)
-	here := a.addrs.search(e.addr, hash)
-	switch {
-	case e.kind == blocked:
-		if here == nil {
-			here = a.addrs.insert(e.addr, hash)
-		}
+	switch e.kind {
+	case blocked:
 		a.last = max(a.last, e.when)
+		here := a.addrs.at(e.addr)
 		here.before = all.before
 		a.addrs.block(here, e)
-	case here != nil:
-		here.unblocks++
+	case unblocked:
+		if here := a.addrs.find(e.addr); here != nil {
+			here.unblocks++
+		}
 	}
 }

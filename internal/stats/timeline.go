@@ -4,9 +4,9 @@ import "time"
 
 // The units of a timeline.
 const (
-	unitHour  = "hour"
-	unitDay   = "day"
-	unitMonth = "month"
+	UnitHour  = "hour"
+	UnitDay   = "day"
+	UnitMonth = "month"
 )
 
 // timeline fills the steps, also those in which nothing happened, from the beginning of
@@ -55,32 +55,32 @@ func unitFor(length time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case length <= 2*day+2*time.Hour:
-		return unitHour
+		return UnitHour
 	case length <= 400*day:
-		return unitDay
+		return UnitDay
 	}
-	return unitMonth
+	return UnitMonth
 }
 
 func floor(t time.Time, unit string) time.Time {
 	switch unit {
-	case unitHour:
+	case UnitHour:
 		from, _ := hour(t)
 		return time.Unix(from, 0).In(t.Location())
-	case unitDay:
-		return dayStart(t, 0)
+	case UnitDay:
+		return DayStart(t, 0)
 	}
-	return dayStart(t, 1-t.Day())
+	return DayStart(t, 1-t.Day())
 }
 
 func next(t time.Time, unit string) time.Time {
 	switch unit {
-	case unitHour:
+	case UnitHour:
 		_, until := hour(t)
 		return time.Unix(until, 0).In(t.Location())
-	case unitDay:
-		return dayStart(t, 1)
+	case UnitDay:
+		return DayStart(t, 1)
 	}
 	year, month, _ := t.Date()
-	return dayStart(time.Date(year, month+1, 1, 12, 0, 0, 0, t.Location()), 0)
+	return DayStart(time.Date(year, month+1, 1, 12, 0, 0, 0, t.Location()), 0)
 }

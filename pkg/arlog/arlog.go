@@ -1,6 +1,6 @@
 // Package arlog writes and reads the lines of logs/active-responses.log. A line
-// says what is now true, not what was tried: StatusAdd only when the block
-// stands, StatusDelete only when it is gone.
+// says what is now true, not what was tried: StatusAdd only when the block is in force,
+// StatusDelete only when it is gone.
 //
 // Lines come in two dialects. OSSEC's is
 //
@@ -25,16 +25,17 @@ import (
 	"time"
 )
 
-// Status is the outcome that a line tells.
+// Status is the outcome that a line logs.
 type Status string
 
-// The outcomes. A stock script's line only ever has the first two, and they mean
-// what it tried.
+// The outcomes. A stock script's line has only the first two, and they mean what it
+// tried.
 const (
 	StatusAdd    Status = "add"    // the block is in force
 	StatusDelete Status = "delete" // the block is gone
 	StatusSkip   Status = "skip"   // nothing was done, on purpose
 	StatusError  Status = "error"  // it failed; the message says why
+	StatusWarn   Status = "warn"   // what was asked for holds; something beside it is wrong
 )
 
 // MaxLine bounds a line in bytes, its newline included. The JSON of a Wazuh
@@ -44,7 +45,7 @@ const MaxLine = 4096
 // maxWord bounds an alert id, a rule id and a user name in bytes.
 const maxWord = 64
 
-// Entry is what one line tells.
+// Entry is one line.
 type Entry struct {
 	Time    time.Time
 	Program string // full path as invoked
@@ -52,7 +53,7 @@ type Entry struct {
 	Addr    netip.Addr // the zero Addr is written as "-"
 	AlertID string     // "" is written as "-"
 	RuleID  string     // "" is written as "-"
-	Message string     // Blocked, Unblocked, Skipped or Failed make it
+	Message string     // made by Blocked, Unblocked, Skipped, Failed or Warning
 
 	// Wazuh selects Wazuh's dialect.
 	Wazuh bool
@@ -76,9 +77,13 @@ func Skipped(addr netip.Addr, why string) string {
 }
 
 // Failed is the message of a StatusError line.
-func Failed(err error) string {
-	return "Failed: " + strings.ReplaceAll(err.Error(), "\n", "; ") // errors.Join puts each on a line
-}
+func Failed(err error) string { return "Failed: " + oneLine(err) }
+
+// Warning is the message of a StatusWarn line.
+func Warning(err error) string { return "Warning: " + oneLine(err) }
+
+// oneLine joins what errors.Join puts on lines of their own.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 func withUser(message, user string) string {
 	if user == "" {
@@ -98,7 +103,8 @@ func (e Entry) Format() []byte {
 	}
 	var b bytes.Buffer
 	b.WriteString(stamp(e.Time))
-	for _, s := range []string{path(e.Program), Word(string(e.Status)), "-", addr, Word(e.AlertID), Word(e.RuleID), "-"} {
+	for _, s := range []string{path(e.Program), Word(string(e.Status)), "-", addr,
+		Word(e.AlertID), Word(e.RuleID), "-"} {
 		b.WriteByte(' ')
 		b.WriteString(s)
 	}
@@ -133,7 +139,8 @@ func stamp(t time.Time) string {
 		return t.UTC().Format(ossecStamp)
 	}
 	for _, c := range zone {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '@' || c == '-') {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+			c == '_' || c == '@' || c == '-') {
 			return t.UTC().Format(ossecStamp)
 		}
 	}
@@ -175,7 +182,8 @@ func escape(s string, limit int, blanks bool) string {
 		if !(s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && blanks) {
 			piece = fmt.Sprintf(`\x%02x`, s[i])
 		}
-		if b.Len()+len(piece) > limit-len("...") && b.Len()+len(piece)+escapedLen(s[i+1:], limit, blanks) > limit {
+		if b.Len()+len(piece) > limit-len("...") &&
+			b.Len()+len(piece)+escapedLen(s[i+1:], limit, blanks) > limit {
 			b.WriteString("...")
 			break
 		}

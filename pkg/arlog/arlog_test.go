@@ -144,7 +144,7 @@ func TestWord(t *testing.T) {
 	}
 }
 
-var ossecLine = regexp.MustCompile(`^[A-Z][a-z]{2} [A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d ([A-Za-z0-9_@-]+) \d{4} \S+ (add|delete|skip|error) - \S+ \S+ \S+ - `)
+var ossecLine = regexp.MustCompile(`^[A-Z][a-z]{2} [A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d ([A-Za-z0-9_@-]+) \d{4} \S+ (add|delete|skip|error|warn) - \S+ \S+ \S+ - `)
 
 var zoneOfThree = regexp.MustCompile(`^[A-Z]{3}$`)
 
@@ -159,7 +159,7 @@ func FuzzFormat(f *testing.F) {
 			addr = addr.Unmap().WithZone(scope)
 		}
 		e := arlog.Entry{Time: noon(zone, offset%86400), Program: program, Addr: addr, AlertID: alert, RuleID: rule, Wazuh: wazuh}
-		switch status % 4 {
+		switch status % 5 {
 		case 0:
 			e.Status, e.Message = arlog.StatusAdd, arlog.Blocked(addr, rule, user)
 		case 1:
@@ -168,6 +168,8 @@ func FuzzFormat(f *testing.F) {
 			e.Status, e.Message = arlog.StatusSkip, arlog.Skipped(addr, user)
 		case 3:
 			e.Status, e.Message = arlog.StatusError, arlog.Failed(errors.New(user))
+		case 4:
+			e.Status, e.Message = arlog.StatusWarn, arlog.Warning(errors.New(user))
 		}
 		line := string(e.Format())
 		body, ended := strings.CutSuffix(line, "\n")
@@ -226,7 +228,7 @@ func BenchmarkLogFormat(b *testing.B) {
 	}
 }
 
-// TestReadsWhatWasAsked: the line tells the action and the address that arproto took from
+// TestReadsWhatWasAsked: the line has the action and the address that arproto took from
 // the same request, also where the request could be read in two ways.
 func TestReadsWhatWasAsked(t *testing.T) {
 	for _, test := range []struct{ name, request string }{

@@ -9,13 +9,13 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// ErrNoEntry says that a line tells of no outcome: it is empty, garbage, or one of
-// the steps that Wazuh's own programs log beside the request (Starting, Ended, the
-// check_keys dialogue).
+// ErrNoEntry says that a line has no outcome: it is empty, garbage, or one of the steps
+// that Wazuh's own programs log beside the request (Starting, Ended, the check_keys
+// dialogue).
 var ErrNoEntry = errors.New("no entry in this line")
 
-// Step is what a line without an outcome tells all the same, mostly those that Wazuh's
-// own programs log beside the request.
+// Step is what a known line without an outcome says, mostly one that Wazuh's own programs
+// log beside the request.
 type Step string
 
 // The steps. A request that is followed by Aborted was not carried out.
@@ -40,8 +40,8 @@ func Parse(line []byte) (Entry, error) {
 	return f.Entry(), err
 }
 
-// Fields is what one line tells, in pieces of that line: they hold as long as it does
-// and the Parser is not used again.
+// Fields is what one line says, in pieces of that line: they are valid as long as the line
+// is, and until the Parser is used again.
 type Fields struct {
 	Unix    int64  // seconds
 	Program []byte // as in the line
@@ -54,19 +54,8 @@ type Fields struct {
 	JSON    []byte // the request, where the line holds one
 	// Description is the rule's, as the alert in JSON has it.
 	Description []byte
-	// Step is set where Parse returns ErrNoEntry for a line that is known all the same.
+	// Step is set where Parse returns ErrNoEntry for a line that it knows.
 	Step Step
-}
-
-// reset empties the fields. It is written out because clearing all at once takes as long
-// as reading half a line.
-func (f *Fields) reset() {
-	f.Unix, f.Status, f.Step, f.Wazuh = 0, "", "", false
-	f.Program, f.AlertID, f.RuleID, f.Message = nil, nil, nil, nil
-	f.Addr = netip.Addr{}
-	if f.JSON != nil || f.Description != nil {
-		f.JSON, f.Description = nil, nil
-	}
 }
 
 // Entry copies the fields into an Entry, whose time is local.
@@ -78,8 +67,8 @@ func (f *Fields) Entry() Entry {
 	}
 }
 
-// Parser reads lines without allocating, in about 0.1 microseconds for one that is no
-// JSON. It is not safe for concurrent use.
+// Parser reads lines without allocating for nearly all of them. It is not safe for
+// concurrent use.
 type Parser struct {
 	// Location is where a time without a known zone is; nil is time.Local.
 	Location *time.Location
@@ -87,26 +76,20 @@ type Parser struct {
 	// them: nil is arproto's own list. They must not change once a line was read.
 	AddressFields []string
 
-	hours  [4]hour // the hours of the last stamps, in no order
-	oldest int
-	recent int // the last one of OSSEC's dialect that was found
-	known  known
+	hours  [2]hour // the last one of each dialect
 	fields *fields
 	json   fastjson.Parser
 }
 
-// Program is the path of a program that Brief knows by its number.
-func (p *Parser) Program(number int) []byte { return p.known.programs[number].path }
-
-// Parse reads one line, with or without its newline, into f. For a line that tells of
-// no outcome it returns ErrNoEntry, with f.Unix and f.Step set where it tells them.
+// Parse reads one line, with or without its newline, into f. For a line without an
+// outcome it returns ErrNoEntry, with f.Unix and f.Step set where the line has them.
 func (p *Parser) Parse(line []byte, f *Fields) error {
-	f.reset()
+	*f = Fields{}
 	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
 		line = line[:len(line)-1]
 	}
 	if len(line) > 0 && line[0] == 0 {
-		line = bytes.TrimLeft(line, "\x00") // a crash can leave a run of them before what comes next
+		line = bytes.TrimLeft(line, "\x00") // a crash can leave some before the next line
 	}
 	unix, rest, ok := p.stamp(line)
 	if !ok {
@@ -130,45 +113,46 @@ func (p *Parser) Time(line []byte) (int64, bool) {
 
 // parseOSSEC reads PATH STATUS USER ADDRESS [ALERT RULE [- MESSAGE]].
 func (p *Parser) parseOSSEC(line []byte, f *Fields) error {
-	var rest []byte
-	f.Program, rest = word(line)
-	switch {
-	case bytes.HasPrefix(rest, []byte("add - ")):
-		p.known.learn(f.Program, line)
-		f.Status, rest = StatusAdd, rest[len("add - "):]
-	case bytes.HasPrefix(rest, []byte("delete - ")):
-		p.known.learn(f.Program, line)
-		f.Status, rest = StatusDelete, rest[len("delete - "):]
-	default:
-		var status []byte
-		status, rest = word(rest)
-		if f.Status = knownStatus(status); f.Status == "" {
-			return ErrNoEntry
-		}
-		_, rest = word(rest) // the user's place
+	var status, addr []byte
+	f.Program, line = word(line)
+	status, line = word(line)
+	if f.Status = knownStatus(status); f.Status == "" {
+		return ErrNoEntry
 	}
-	if four, n, ok := parseAddr4(rest); ok {
-		f.Addr, rest = addrFrom4(four), rest[n:]
+	if bytes.HasPrefix(line, []byte("- ")) {
+		line = line[2:]
 	} else {
-		var text []byte
-		text, rest = word(rest)
-		f.Addr, _ = parseAddr(text)
+		_, line = word(line) // the user's place
+	}
+	if four, n := leadingAddr4(line); n > 0 && (n == len(line) || line[n] == ' ') {
+		f.Addr, line = four, line[min(n+1, len(line)):]
+	} else {
+		addr, line = word(line)
+		f.Addr = parseAddr(addr)
 	}
 	if !f.Addr.IsValid() && (f.Status == StatusAdd || f.Status == StatusDelete) {
 		f.Status, f.Step = "", NoAddress
 		return ErrNoEntry
 	}
-	f.AlertID, rest = word(rest)
-	f.RuleID, rest = word(rest)
+	f.AlertID, line = word(line)
+	f.RuleID, line = word(line)
 	f.AlertID, f.RuleID = unDash(f.AlertID), unDash(f.RuleID)
-	if len(rest) >= 2 && rest[0] == '-' && rest[1] == ' ' {
-		f.Message = rest[2:]
+	if len(line) >= 2 && line[0] == '-' && line[1] == ' ' {
+		f.Message = line[2:]
 	}
 	return nil
 }
 
+// word cuts off what stands before the first blank.
+func word(s []byte) (first, rest []byte) {
+	if i := bytes.IndexByte(s, ' '); i >= 0 {
+		return s[:i], s[i+1:]
+	}
+	return s, nil
+}
+
 func knownStatus(text []byte) Status {
-	for _, status := range []Status{StatusAdd, StatusDelete, StatusSkip, StatusError} {
+	for _, status := range []Status{StatusAdd, StatusDelete, StatusSkip, StatusError, StatusWarn} {
 		if string(text) == string(status) {
 			return status
 		}
@@ -183,31 +167,41 @@ func unDash(s []byte) []byte {
 	return s
 }
 
-// parseAddr reads an address as netip does.
-func parseAddr(s []byte) (netip.Addr, bool) {
-	if len(s) > maxAddr {
-		return netip.Addr{}, false
-	}
-	if len(s) <= len("255.255.255.255") {
-		var padded [24]byte
-		padded[copy(padded[:], s)] = ' '
-		if four, _, ok := parseAddr4(padded[:]); ok {
-			return addrFrom4(four), true
-		}
-	}
-	if six, ok := parseAddr6(s); ok {
-		return netip.AddrFrom16(six).Unmap(), true
-	}
-	addr, err := netip.ParseAddr(string(s))
-	return addr.Unmap().WithZone(""), err == nil
-}
-
-func addrFrom4(a uint32) netip.Addr {
-	return netip.AddrFrom4([4]byte{byte(a >> 24), byte(a >> 16), byte(a >> 8), byte(a)})
-}
-
-// maxAddr is the length of the longest address with a zone that is looked at, in bytes.
+// maxAddr is the length of the longest address with a zone that is read, in bytes.
 const maxAddr = 64
+
+// parseAddr reads an address as netip does. It returns the zero Addr for what is none.
+func parseAddr(s []byte) netip.Addr {
+	if addr, n := leadingAddr4(s); n == len(s) || len(s) > maxAddr {
+		return addr
+	}
+	addr, _ := netip.ParseAddr(string(s)) // the zero Addr says it
+	return addr.Unmap().WithZone("")
+}
+
+// leadingAddr4 reads the IPv4 address that s begins with, and returns its length; 0 for
+// none. netip would need a string.
+func leadingAddr4(s []byte) (netip.Addr, int) {
+	var octets [4]byte
+	at := 0
+	for i := range octets {
+		if i > 0 {
+			if at >= len(s) || s[at] != '.' {
+				return netip.Addr{}, 0
+			}
+			at++
+		}
+		begin, value := at, 0
+		for ; at < len(s) && at < begin+3 && s[at]-'0' <= 9; at++ {
+			value = value*10 + int(s[at]-'0')
+		}
+		if at == begin || value > 255 || s[begin] == '0' && at > begin+1 {
+			return netip.Addr{}, 0
+		}
+		octets[i] = byte(value)
+	}
+	return netip.AddrFrom4(octets), at
+}
 
 // parseWazuh reads PROGRAM: followed by a step, a message or JSON.
 func (p *Parser) parseWazuh(rest []byte, f *Fields) error {
@@ -230,26 +224,22 @@ func (p *Parser) parseWazuh(rest []byte, f *Fields) error {
 	return parseMessage(f)
 }
 
-// The beginnings of the messages that this package writes instead of a request.
-var (
-	failedHead    = []byte("Failed: ")
-	skippedHead   = []byte("Skipped IP: ")
-	blockedHead   = []byte("Blocked IP: ")
-	unblockedHead = []byte("Unblocked IP: ")
-)
-
+// parseMessage reads a message that stands in the place of a request.
 func parseMessage(f *Fields) error {
-	switch {
-	case bytes.HasPrefix(f.Message, failedHead):
+	kind, rest, _ := bytes.Cut(f.Message, []byte(": "))
+	switch string(kind) {
+	case "Failed":
 		f.Status = StatusError
-	case bytes.HasPrefix(f.Message, skippedHead):
+	case "Warning":
+		f.Status = StatusWarn
+	case "Skipped IP":
 		f.Status = StatusSkip
-		text, _, _ := bytes.Cut(f.Message[len(skippedHead):], []byte(": "))
-		f.Addr, _ = parseAddr(text)
-	case bytes.HasPrefix(f.Message, blockedHead):
-		return parseBlock(f, StatusAdd, f.Message[len(blockedHead):])
-	case bytes.HasPrefix(f.Message, unblockedHead):
-		return parseBlock(f, StatusDelete, f.Message[len(unblockedHead):])
+		text, _, _ := bytes.Cut(rest, []byte(": "))
+		f.Addr = parseAddr(text)
+	case "Blocked IP":
+		return parseBlock(f, StatusAdd, rest)
+	case "Unblocked IP":
+		return parseBlock(f, StatusDelete, rest)
 	default:
 		return ErrNoEntry
 	}
@@ -259,8 +249,8 @@ func parseMessage(f *Fields) error {
 // parseBlock reads ADDRESS [(Rule: ID)].
 func parseBlock(f *Fields, status Status, rest []byte) error {
 	text, rest := word(rest)
-	addr, ok := parseAddr(text)
-	if !ok {
+	addr := parseAddr(text)
+	if !addr.IsValid() {
 		return ErrNoEntry
 	}
 	f.Status, f.Addr = status, addr

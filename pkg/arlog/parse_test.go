@@ -61,6 +61,8 @@ func TestParse(t *testing.T) {
 			read{"2026-11-02T03:27:57Z", bin + "host-deny", "delete", "2001:db8::1", "", "", "Unblocked IP: 2001:db8::1", "", true}},
 		{"failed without an address", "Mon Nov  2 03:27:57 UTC 2026 " + bin + "host-deny error - - - - - Failed: no address",
 			read{"2026-11-02T03:27:57Z", bin + "host-deny", "error", "", "", "", "Failed: no address", "", true}},
+		{"a warning", "Mon Nov  2 03:27:57 UTC 2026 " + bin + "host-deny warn - 192.0.2.1 - - - Warning: reading the whitelist",
+			read{"2026-11-02T03:27:57Z", bin + "host-deny", "warn", "192.0.2.1", "", "", "Warning: reading the whitelist", "", true}},
 		{"a program by its bare name", "Mon Nov  2 03:27:57 UTC 2026 host-deny add - 192.0.2.1 - -",
 			read{"2026-11-02T03:27:57Z", "host-deny", "add", "192.0.2.1", "", "", "", "", true}},
 		{"stock script", "Mon Nov 23 04:27:57 CET 2026 " + bin + "host-deny.sh add root 203.0.113.7 1304756247.60385 5712",
@@ -89,6 +91,8 @@ func TestParse(t *testing.T) {
 			read{"2026-11-23T03:27:57Z", "active-response/bin/firewall-drop", "add", "203.0.113.7", "", "5712", "Blocked IP: 203.0.113.7 (Rule: 5712)", "", true}},
 		{"Wazuh, failed", "2026/11/23 04:27:57 active-response/bin/firewall-drop: Failed: no address",
 			read{"2026-11-23T03:27:57Z", "active-response/bin/firewall-drop", "error", "", "", "", "Failed: no address", "", true}},
+		{"Wazuh, a warning", "2026/11/23 04:27:57 active-response/bin/firewall-drop: Warning: reading the whitelist",
+			read{"2026-11-23T03:27:57Z", "active-response/bin/firewall-drop", "warn", "", "", "", "Warning: reading the whitelist", "", true}},
 		{"Wazuh, a step", "2026/11/23 04:27:57 active-response/bin/firewall-drop: Starting",
 			read{Time: "2026-11-23T03:27:57Z", Program: "active-response/bin/firewall-drop", Message: "Starting", Step: "Starting"}},
 		{"Wazuh, add", "2026/11/23 04:27:57 active-response/bin/firewall-drop: " + wazuh4,
@@ -121,7 +125,7 @@ func TestParse(t *testing.T) {
 
 const wazuh4 = `{"version":1,"origin":{"name":"node01","module":"wazuh-execd"},"command":"add","parameters":{"extra_args":[],"alert":{"timestamp":"2026-11-23T03:27:57.000+0000","rule":{"level":10,"description":"sshd: brute \"force\"","id":"5763"},"agent":{"id":"001","name":"web"},"id":"1669818000.12345","full_log":"x","data":{"srcip":"192.0.2.7"}},"program":"active-response/bin/firewall-drop"}}`
 
-// The last stamps that a Parser has in mind must not change what it reads.
+// The hours that a Parser remembers must not change what it reads.
 func TestParserRemembers(t *testing.T) {
 	for _, test := range []struct {
 		zone string
@@ -220,7 +224,7 @@ func FuzzWriteParse(f *testing.F) {
 		unix = 1e9 + unix&0x7fffffff // years of four digits
 		entry := arlog.Entry{
 			Time: time.Unix(unix, 0).UTC(), Program: program, AlertID: alert, RuleID: rule, Message: message,
-			Status: []arlog.Status{arlog.StatusAdd, arlog.StatusDelete, arlog.StatusSkip, arlog.StatusError}[status%4],
+			Status: []arlog.Status{arlog.StatusAdd, arlog.StatusDelete, arlog.StatusSkip, arlog.StatusError, arlog.StatusWarn}[status%5],
 		}
 		entry.Addr, _ = netip.AddrFromSlice(addr)
 		entry.Addr = entry.Addr.Unmap()
@@ -229,6 +233,9 @@ func FuzzWriteParse(f *testing.F) {
 		}
 		if wazuh {
 			entry.Wazuh, entry.Status, entry.Message = true, arlog.StatusError, "Failed: "+message
+			if status%2 == 0 {
+				entry.Status, entry.Message = arlog.StatusWarn, "Warning: "+message
+			}
 		}
 		line := entry.Format()
 		p := arlog.Parser{Location: time.UTC}
@@ -243,6 +250,23 @@ func FuzzWriteParse(f *testing.F) {
 		}
 		if again.Status != entry.Status || !again.Time.Equal(entry.Time) || !wazuh && again.Addr != entry.Addr {
 			t.Errorf("read %+v from %q", again, line)
+		}
+	})
+}
+
+// parseAddr4 reads what netip reads.
+func FuzzParseAddress(f *testing.F) {
+	for _, seed := range []string{"1.2.3.4", "255.255.255.255", "256.1.1.1", "01.2.3.4", "00.0.0.0", "0.0.0.0", "1..2.3", "1.2.3", "1.2.3.4.5", "1.2.3.4.", ".1.2.3.4", "1000.1.1.1", "::1", "::ffff:1.2.3.4", "fe80::1%eth0"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.ContainsAny(text, " \r\n") || len(text) > 64 {
+			return
+		}
+		want, err := netip.ParseAddr(text)
+		got, gotErr := arlog.Parse([]byte("Mon Nov 23 03:27:57 UTC 2026 x add - " + text + " - -"))
+		if (err == nil) != (gotErr == nil) || err == nil && got.Addr != want.Unmap().WithZone("") {
+			t.Errorf("%q: read %v %v, netip reads %v %v", text, got.Addr, gotErr, want, err)
 		}
 	})
 }
@@ -273,21 +297,6 @@ func BenchmarkParser(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		_ = p.Parse(lines[i%len(lines)], &f)
-	}
-}
-
-func BenchmarkParserBrief(b *testing.B) {
-	line := []byte("Mon Nov 23 03:27:57 UTC 2026 " + bin + "firewall-drop.sh add - 203.0.113.7 1304756247.60385 5712 - Blocked IP: 203.0.113.7 (Rule: 5712)")
-	p := arlog.Parser{Location: time.UTC}
-	var f arlog.Fields
-	_ = p.Parse(line, &f)
-	_ = p.Parse(line, &f)
-	var brief arlog.Brief
-	b.ReportAllocs()
-	for b.Loop() {
-		if !p.Brief(line, &brief) {
-			b.Fatal("refused")
-		}
 	}
 }
 

@@ -2,6 +2,7 @@ package arlog
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 
@@ -16,7 +17,7 @@ type fields struct {
 	// keys are what may stand in front of a dot in a key that is a path in itself, with the
 	// quotation mark before it: "source.ip".
 	keys [][]byte
-	// ends tells the last bytes of keys: most dots stand behind digits.
+	// ends marks the last bytes of keys: most dots stand behind digits.
 	ends [256]bool
 }
 
@@ -73,8 +74,8 @@ func (p *Parser) parseJSON(text []byte, f *Fields) error {
 		return ErrNoEntry
 	}
 	if !p.fields.address(alert, f) {
-		f.Status, f.Step = "", NoAddress
-		return ErrNoEntry
+		f.Status = ""
+		return parseOther(text, p.AddressFields, f) // names in another case, or none
 	}
 	f.RuleID = present(alert.Get("rule", "id"))
 	f.AlertID = present(alert.Get("id"))
@@ -82,28 +83,26 @@ func (p *Parser) parseJSON(text []byte, f *Fields) error {
 	return nil
 }
 
-// address takes the first field that holds a text, as arproto does.
+// address takes the first field that holds an address, as arproto does.
 func (a *fields) address(alert *fastjson.Value, f *Fields) bool {
 	for _, path := range a.paths {
-		value := alert.Get(path...)
-		if value == nil {
-			continue
-		}
-		if value.Type() != fastjson.TypeString {
-			return false
-		}
-		text := present(value)
+		text := alert.GetStringBytes(path...)
 		if len(text) == 0 {
 			continue
 		}
-		var ok bool
-		f.Addr, ok = parseAddr(text)
-		return ok && !f.Addr.IsUnspecified() && bytes.IndexByte(text, '%') < 0
+		f.Addr = parseAddr(text)
+		if f.Addr.IsValid() && !f.Addr.IsUnspecified() && bytes.IndexByte(text, '%') < 0 {
+			return true
+		}
+		var err error
+		if f.Addr, err = arproto.ParseAddr(string(text)); err == nil {
+			return true
+		}
 	}
 	return false
 }
 
-// dotted tells that a key may be a path in itself: arproto knows how.
+// dotted reports whether a key may be a path in itself, which arproto reads.
 func (a *fields) dotted(text []byte) bool {
 	for at := 0; ; at++ {
 		dot := bytes.IndexByte(text[at:], '.')
@@ -143,7 +142,8 @@ func present(v *fastjson.Value) []byte {
 // parseOther reads a request of a rarer shape.
 func parseOther(text []byte, addressFields []string, f *Fields) error {
 	r, err := arproto.ParseJSON(text, addressFields)
-	if err == nil && !r.Addr.IsValid() {
+	var refused *arproto.AddressError
+	if !r.Addr.IsValid() && (err == nil || errors.As(err, &refused)) {
 		f.Step = NoAddress
 	}
 	if err != nil || !r.Addr.IsValid() {

@@ -62,11 +62,12 @@ func takeBack(fd, n int) {
 }
 
 // open opens for appending without following a link or waiting for a pipe's reader, and
-// without the runtime's poller: see internal/plainfile.
+// without the runtime's poller: see internal/state.
 func open(path string) (fd int, made bool, err error) {
 	try := func(flags int) (fd int, err error) {
 		for {
-			fd, err = unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|flags, 0o660)
+			fd, err = unix.Open(path,
+				unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|flags, 0o660)
 			if !errors.Is(err, unix.EINTR) {
 				return fd, err
 			}

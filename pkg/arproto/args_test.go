@@ -2,6 +2,7 @@ package arproto_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -103,6 +104,26 @@ func TestParseAddr(t *testing.T) {
 		{"2001:0DB8:0000::0007", "2001:db8::7"},
 		{"::203.0.113.7", "::cb00:7107"}, // the compatible form of old is another address
 		{"::1", "::1"},
+		// what decoders leave around an address
+		{`203.0.113.7"`, "203.0.113.7"},
+		{`"203.0.113.7`, "203.0.113.7"},
+		{"'203.0.113.7'", "203.0.113.7"},
+		{"'2001:db8::8'", "2001:db8::8"},
+		{"203.0.113.7.", "203.0.113.7"},
+		{`"203.0.113.7."`, "203.0.113.7"},
+		{"2001:db8::8.", "2001:db8::8"},
+		{"203.0.113.7:5678", "203.0.113.7"},
+		{"203.0.113.7:65535", "203.0.113.7"},
+		{"::ffff:203.0.113.7:5678", "203.0.113.7"},
+		{"[2001:db8::8]:22", "2001:db8::8"},
+		{"[2001:db8::8]", "2001:db8::8"},
+		{"[::ffff:203.0.113.7]:22", "203.0.113.7"},
+		{"[203.0.113.7]", "203.0.113.7"},
+		{"[203.0.113.7]:25", "203.0.113.7"},
+		{`"[2001:db8::8]:22".`, "2001:db8::8"},
+		{" 203.0.113.7\t", "203.0.113.7"},
+		{"203.0.113.7\r\n", "203.0.113.7"},
+		{"2001:db8::8:22", "2001:db8::8:22"}, // an address, not one with a port
 	} {
 		got, err := arproto.ParseAddr(test.text)
 		if err != nil || got.String() != test.want {
@@ -125,9 +146,6 @@ func TestParseAddr(t *testing.T) {
 		{"option", "-j", "not an IPv4"},
 		{"shell", "203.0.113.7;reboot", "not an IPv4"},
 		{"substitution", "$(reboot)", "not an IPv4"},
-		{"line break", "203.0.113.7\n", "not an IPv4"},
-		{"line break before", "\n203.0.113.7", "not an IPv4"},
-		{"blank", " 203.0.113.7", "not an IPv4"},
 		{"NUL", "203.0.113.7\x00", "not an IPv4"},
 		{"two", "203.0.113.7,203.0.113.8", "not an IPv4"},
 		{"octal", "0313.0.113.7", "not an IPv4"},
@@ -137,9 +155,38 @@ func TestParseAddr(t *testing.T) {
 		{"three numbers", "203.0.113", "not an IPv4"},
 		{"five numbers", "203.0.113.7.1", "not an IPv4"},
 		{"too large", "203.0.113.256", "not an IPv4"},
-		{"port", "203.0.113.7:22", "not an IPv4"},
-		{"brackets", "[2001:db8::7]", "not an IPv4"},
 		{"two gaps", "2001::db8::7", "not an IPv4"},
+		{"two with a blank", "203.0.113.7 203.0.113.8", "not an IPv4"},
+		{"two in brackets", "[2001:db8::7][2001:db8::8]", "not an IPv4"},
+		{"two, the second as a port", "203.0.113.7:203.0.113.8", "not an IPv4"},
+		{"two in quotes", "'203.0.113.7' '203.0.113.8'", "not an IPv4"},
+		{"no port", "203.0.113.7:", "not an IPv4"},
+		{"no such port", "203.0.113.7:65536", "not an IPv4"},
+		{"a service", "203.0.113.7:ssh", "not an IPv4"},
+		{"a signed port", "203.0.113.7:+22", "not an IPv4"},
+		{"two ports", "203.0.113.7:22:22", "not an IPv4"},
+		{"a port behind IPv6 with dots", "2001:db8::203.0.113.7:22", "not an IPv4"},
+		{"a full port behind IPv6", "2001:db8:1:2:3:4:5:6:5678", "not an IPv4"},
+		{"no port behind brackets", "[2001:db8::8]:", "not an IPv4"},
+		{"something behind brackets", "[2001:db8::8]22", "not an IPv4"},
+		{"an open bracket", "[2001:db8::8", "not an IPv4"},
+		{"a closing bracket", "2001:db8::8]:22", "not an IPv4"},
+		{"nothing in brackets", "[]:22", "not an IPv4"},
+		{"two brackets", "[[2001:db8::8]]", "not an IPv4"},
+		{"two full stops", "203.0.113.7..", "not an IPv4"},
+		{"a full stop before", ".203.0.113.7", "not an IPv4"},
+		{"only a full stop", ".", "not an IPv4"},
+		{"only quotes", `""`, "not an IPv4"},
+		{"a name with a port", "evil.example.com:22", "not an IPv4"},
+		{"octal with a port", "010.0.0.1:22", "not an IPv4"},
+		{"hex in quotes", "'0xcb007107'", "not an IPv4"},
+		{"three numbers with a full stop", "203.0.113.", "not an IPv4"},
+		{"one number with a port", "3405803783:22", "not an IPv4"},
+		{"network in quotes", "'203.0.113.0/24'", "a network is never blocked"},
+		{"network in brackets", "[2001:db8::]/32", "a network is never blocked"},
+		{"zone in brackets", "[fe80::1%eth0]:22", "a zone"},
+		{"unspecified with a port", "0.0.0.0:80", "stands for every host"},
+		{"unspecified in brackets", "[::]:80", "stands for every host"},
 		{"digits of another script", "２03.0.113.7", "not an IPv4"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -222,6 +269,58 @@ func FuzzParseArgs(f *testing.F) {
 			t.Errorf("address %v from %q", r.Addr, args[2])
 		}
 	})
+}
+
+// FuzzParseAddr: each form of an address is that address, and a text with two is none.
+func FuzzParseAddr(f *testing.F) {
+	for _, text := range []string{
+		"203.0.113.7", "2001:db8::8", "::ffff:203.0.113.7:22", "[2001:db8::8]:22", "203.0.113.7:203.0.113.8", "2001:db8::8]:[22",
+		"[203.0.113.7]203.0.113.8", "'203.0.113.7'.\"", "203.0.113.7:0.0.0.1", "[::1][::2]:3", "1.2.3.4 5.6.7.8",
+	} {
+		f.Add(text, uint16(len(text)))
+	}
+	f.Fuzz(func(t *testing.T, text string, port uint16) {
+		got, err := arproto.ParseAddr(text)
+		if err != nil {
+			if got.IsValid() {
+				t.Errorf("%q: %s in spite of %v", text, got, err)
+			}
+			return
+		}
+		if n := addresses(text); n != 1 {
+			t.Errorf("%q holds %d addresses and became %s", text, n, got)
+		}
+		bracketed := "[" + got.String() + "]"
+		forms := []string{got.String(), bracketed, fmt.Sprintf("%s:%d", bracketed, port)}
+		if got.Is4() {
+			forms = append(forms, fmt.Sprintf("%s:%d", got, port), "::ffff:"+got.String())
+		}
+		for _, form := range forms {
+			for _, around := range []string{"%s", "%s.", "'%s'", `"%s"`, `%s"`, " %s\t"} {
+				written := fmt.Sprintf(around, form)
+				if again, err := arproto.ParseAddr(written); err != nil || again != got {
+					t.Errorf("%q: %v, %v, want %s", written, again, err, got)
+				}
+			}
+		}
+	})
+}
+
+// addresses counts the addresses that stand in a text side by side.
+func addresses(text string) (n int) {
+	for _, word := range strings.FieldsFunc(text, func(c rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF.:", c) }) {
+		_, err := netip.ParseAddr(word)
+		colon := strings.LastIndexByte(word, ':')
+		switch {
+		case err == nil:
+			n++
+		case strings.HasSuffix(word, "."):
+			n += addresses(word[:len(word)-1])
+		case colon >= 0:
+			n += addresses(word[:colon]) + addresses(word[colon+1:])
+		}
+	}
+	return n
 }
 
 func BenchmarkParseArgs(b *testing.B) {

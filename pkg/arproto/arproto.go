@@ -1,5 +1,5 @@
 // Package arproto reads the calls that OSSEC and Wazuh make to an active
-// response, and answers them. It knows three protocols and tells them apart by
+// response, and answers them. It knows three protocols and distinguishes them by
 // what arrives, not by configuration:
 //
 //   - OSSEC: arguments `add|delete USER IP ALERTID RULEID LOCATION FILENAME`;
@@ -71,7 +71,8 @@ type Request struct {
 	AgentName   string
 	FullLog     string
 	ExtraArgs   []string
-	Program     string // "active-response/bin/NAME" as the daemon wrote it
+	Timeout     time.Duration // for how long, where the request says so (Wazuh 5); else 0
+	Program     string        // "active-response/bin/NAME" as the daemon wrote it
 	// JSON is the request itself on one line, pure printable ASCII.
 	JSON []byte
 }
@@ -95,32 +96,6 @@ type AddressError struct {
 
 func (e *AddressError) Error() string {
 	return fmt.Sprintf("address %s: %s", Quote(e.Text), e.Reason)
-}
-
-// ParseAddr reads exactly one host's address. An IPv4-mapped IPv6 address becomes
-// the IPv4 address. Host names, networks, zones and the unspecified address are
-// refused with an *AddressError.
-func ParseAddr(text string) (netip.Addr, error) {
-	refuse := func(reason string) (netip.Addr, error) {
-		return netip.Addr{}, &AddressError{text, reason}
-	}
-	if text == "" {
-		return refuse("it is empty")
-	}
-	addr, err := netip.ParseAddr(text)
-	switch {
-	case err != nil && strings.Contains(text, "/"):
-		return refuse("a network is never blocked, only one address")
-	case err != nil:
-		return refuse("not an IPv4 or IPv6 address (names are never resolved)")
-	case addr.Zone() != "":
-		return refuse("an address with a zone is never blocked")
-	}
-	addr = addr.Unmap()
-	if addr.IsUnspecified() {
-		return refuse("the unspecified address stands for every host")
-	}
-	return addr, nil
 }
 
 // maxArg bounds one argument in bytes. Linux lets an argument be 128 KiB long.
@@ -152,7 +127,8 @@ func ParseArgs(args []string) (*Request, error) {
 	}
 	r.Action = action
 	if len(args) < 3 {
-		return r, fmt.Errorf("too few arguments (%d): want add|delete USER IP [ALERTID RULEID ...]", len(args))
+		return r, fmt.Errorf("too few arguments (%d): want add|delete USER IP [ALERTID RULEID ...]",
+			len(args))
 	}
 	for i, arg := range args {
 		if len(arg) > maxArg {

@@ -58,7 +58,7 @@ type parameters struct {
 // CheckKeys asks the daemon whether it already holds these keys, as a Wazuh
 // response must before it acts on an add, and returns whether to go on. program is
 // the response's own name. Without a clear answer within wait it returns true and
-// an error: the caller should act, for the attack is real, and tell the error.
+// an error: the caller should act, for the attack is real, and report the error.
 func (c *Conn) CheckKeys(program string, keys []string, wait time.Duration) (bool, error) {
 	question, err := json.Marshal(message{
 		Version: 1, Origin: origin{program, "active-response"},

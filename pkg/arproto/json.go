@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,18 +12,23 @@ import (
 )
 
 // DefaultAddressFields are the fields of a Wazuh alert that hold the address, in
-// the order in which they are tried. A path starts at the alert (Wazuh 4:
-// parameters.alert) or at the document (Wazuh 5).
+// the order in which they are tried: Wazuh's own programs ask Windows events first. A
+// path starts at the alert (Wazuh 4: parameters.alert) or at the document (Wazuh 5).
 func DefaultAddressFields() []string {
 	return []string{
-		"data.srcip",
 		"data.win.eventdata.ipAddress",
 		"data.win.eventdata.destinationIp",
-		"source.ip",
+		"data.srcip",
+		wazuh5Address,
 	}
 }
 
-// ParseJSON reads one Wazuh request. addressFields is DefaultAddressFields when nil.
+// wazuh5Address is where Wazuh 5 itself puts the address.
+const wazuh5Address = "source.ip"
+
+// ParseJSON reads one Wazuh request. addressFields is DefaultAddressFields when nil;
+// in a request of Wazuh 5 source.ip, where it is among them, goes first. Names of
+// fields are compared without regard to case, as cJSON does, which Wazuh uses.
 // On an error the Request holds what could be read all the same, for the log.
 func ParseJSON(line []byte, addressFields []string) (*Request, error) {
 	r := &Request{Dialect: Wazuh4}
@@ -74,6 +80,9 @@ func (r *Request) fromWazuh5(doc object, addressFields []string) error {
 	if extra := doc.text("wazuh.active_response.extra_arguments"); extra != "" {
 		r.ExtraArgs = []string{extra}
 	}
+	if kind := doc.text("wazuh.active_response.type"); kind == "" || kind == "stateful" {
+		r.Timeout = seconds(doc.text("wazuh.active_response.stateful_timeout"))
+	}
 	r.fromAlert(doc)
 	r.AgentID, r.AgentName = doc.text("wazuh.agent.id"), doc.text("wazuh.agent.name")
 	r.User = present(doc.text("user.name"))
@@ -85,7 +94,23 @@ func (r *Request) fromWazuh5(doc object, addressFields []string) error {
 	default:
 		return fmt.Errorf("unknown command %s: want enable or disable", Quote(command))
 	}
+	if at := slices.Index(addressFields, wazuh5Address); at > 0 {
+		addressFields = append([]string{wazuh5Address},
+			slices.Delete(slices.Clone(addressFields), at, at+1)...)
+	}
 	return r.address(doc, addressFields)
+}
+
+// maxTimeout bounds a timeout; what is longer is none that anybody waits for.
+const maxTimeout = 100 * 365 * 24 * time.Hour
+
+// seconds reads a timeout; 0 for none.
+func seconds(text string) time.Duration {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n <= 0 || n > int64(maxTimeout/time.Second) {
+		return 0
+	}
+	return time.Duration(n) * time.Second
 }
 
 // fromAlert reads what both shapes hold under the same names.
@@ -105,29 +130,30 @@ func (r *Request) fromAlert(alert object) {
 	}
 }
 
-// address takes the first field that holds a text. Only that one counts: going on
-// to the next when it is bad would let an attacker choose which one is read.
+// address takes the first field that holds an address. Where none does, the error is
+// about the first that holds something else; there is none when all are empty.
 func (r *Request) address(from object, fields []string) error {
+	var refused error
 	for _, path := range fields {
-		value, ok := from.find(path)
-		if !ok {
-			continue
-		}
+		value, _ := from.find(path)
 		text, isText := value.(string)
-		if isText && present(text) == "" {
+		if value == nil || isText && present(strings.TrimSpace(text)) == "" {
 			continue
-		}
-		if !isText {
-			return &AddressError{fmt.Sprint(value), "field " + path + " is not a text"}
 		}
 		addr, err := ParseAddr(text)
-		if err != nil {
-			return fmt.Errorf("field %s: %w", path, err)
+		switch {
+		case !isText:
+			err = &AddressError{fmt.Sprint(value), "it is not a text"}
+		case err == nil:
+			r.Addr = addr
+			return nil
 		}
-		r.Addr = addr
-		return nil
+		if refused == nil {
+			refused = fmt.Errorf("no address in the request: none of wazuh.address_fields holds one: field %s: %w",
+				path, err)
+		}
 	}
-	return nil
+	return refused
 }
 
 // present turns the ways of writing "none" into "".
@@ -139,10 +165,13 @@ func present(text string) string {
 }
 
 // object is a JSON object in which a path finds its value whether it is nested or
-// written with dots in the names ("source.ip").
+// written with dots in the names ("source.ip"). Its names are in lower case, and a
+// path may be in any.
 type object map[string]any
 
-func (o object) find(path string) (any, bool) {
+func (o object) find(path string) (any, bool) { return o.findLower(lower(path)) }
+
+func (o object) findLower(path string) (any, bool) {
 	if v, ok := o[path]; ok {
 		return v, true
 	}
@@ -151,7 +180,7 @@ func (o object) find(path string) (any, bool) {
 			continue
 		}
 		if inner, ok := o[path[:i]].(map[string]any); ok {
-			if v, ok := object(inner).find(path[i+1:]); ok {
+			if v, ok := object(inner).findLower(path[i+1:]); ok {
 				return v, true
 			}
 		}
@@ -159,7 +188,18 @@ func (o object) find(path string) (any, bool) {
 	return nil, false
 }
 
-// has reports whether anything stands at or, in dotted names, under path.
+// lower writes the letters of ASCII in lower case: other letters are those of no field,
+// and some of them become one of ASCII in lower case.
+func lower(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		return c
+	}, name)
+}
+
+// has reports whether anything stands at or, in dotted names, under path, which is in lower case.
 func (o object) has(path string) bool {
 	if _, ok := o.find(path); ok {
 		return true
@@ -168,7 +208,8 @@ func (o object) has(path string) bool {
 		if strings.HasPrefix(key, path+".") {
 			return true
 		}
-		if inner, ok := o[key].(map[string]any); ok && strings.HasPrefix(path, key+".") && object(inner).has(path[len(key)+1:]) {
+		if inner, ok := o[key].(map[string]any); ok && strings.HasPrefix(path, key+".") &&
+			object(inner).has(path[len(key)+1:]) {
 			return true
 		}
 	}
@@ -250,8 +291,9 @@ func firstWins(dec *json.Decoder) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if _, twice := o[name.(string)]; !twice {
-				o[name.(string)] = value
+			key := lower(name.(string))
+			if _, twice := o[key]; !twice {
+				o[key] = value
 			}
 		}
 		_, err = dec.Token()

@@ -33,7 +33,7 @@ func TestParseJSON(t *testing.T) {
 	}
 	full5 := arproto.Request{
 		Dialect: arproto.Wazuh5, Action: arproto.Add, Addr: addr, User: "root", RuleID: "5763", Level: 10, Time: moment.Add(time.Hour),
-		AgentID: "001", AgentName: "web", ExtraArgs: []string{"--deep 5"}, Program: "block-ip.sh",
+		AgentID: "001", AgentName: "web", ExtraArgs: []string{"--deep 5"}, Timeout: 10 * time.Minute, Program: "block-ip.sh",
 	}
 	add4 := func(alert string) string { return `{"command":"add","parameters":{"alert":` + alert + `}}` }
 	plain := func(user, rule string) arproto.Request {
@@ -48,10 +48,10 @@ func TestParseJSON(t *testing.T) {
 		{"Wazuh 4, with blanks and a line end", "  " + strings.ReplaceAll(wazuh4, `,"`, ` , "`) + "\r\n", nil, full4},
 		{"Wazuh 5, whole", wazuh5, nil, full5},
 		{"Wazuh 5, dotted",
-			`{"wazuh.active_response.executable":"block-ip.sh","wazuh.active_response.extra_arguments":"--deep 5","wazuh.agent.id":"001","wazuh.agent.name":"web",` +
+			`{"wazuh.active_response.executable":"block-ip.sh","wazuh.active_response.extra_arguments":"--deep 5","wazuh.active_response.stateful_timeout":"600","wazuh.agent.id":"001","wazuh.agent.name":"web",` +
 				`"source.ip":"192.0.2.7","user.name":"root","rule.id":5763,"rule.level":"10","@timestamp":"2026-11-23T03:27:57.123Z","command":"enable"}`, nil, full5},
 		{"Wazuh 5, half dotted",
-			`{"wazuh":{"active_response.executable":"block-ip.sh","active_response.extra_arguments":"--deep 5","agent":{"id":"001","name":"web"}},` +
+			`{"wazuh":{"active_response.executable":"block-ip.sh","active_response.extra_arguments":"--deep 5","active_response.stateful_timeout":600,"agent":{"id":"001","name":"web"}},` +
 				`"source.ip":"192.0.2.7","user":{"name":"root"},"rule":{"id":"5763","level":10},"@timestamp":"2026-11-23T04:27:57.123+01:00","command":"enable"}`, nil, full5},
 		{"Wazuh 5, disable", `{"wazuh":{"active_response":{}},"source":{"ip":"192.0.2.7"},"command":"disable"}`, nil,
 			arproto.Request{Dialect: arproto.Wazuh5, Action: arproto.Delete, Addr: addr}},
@@ -59,7 +59,26 @@ func TestParseJSON(t *testing.T) {
 			arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Delete, Addr: addr}},
 		{"Windows, the client", add4(`{"data":{"win":{"eventdata":{"ipAddress":"192.0.2.7","targetUserName":"bob"}}}}`), nil, plain("bob", "")},
 		{"Windows, the destination", add4(`{"rule":{"id":92000},"data":{"win":{"eventdata":{"ipAddress":"-","destinationIp":"192.0.2.7"}}}}`), nil, plain("", "92000")},
-		{"Windows, srcip first", add4(`{"data":{"srcip":"192.0.2.7","win":{"eventdata":{"ipAddress":"192.0.2.8"}}}}`), nil, plain("", "")},
+		{"Windows, before srcip", add4(`{"data":{"srcip":"198.51.100.1","win":{"eventdata":{"ipAddress":"192.0.2.7"}}}}`), nil, plain("", "")},
+		{"Windows, the destination before srcip", add4(`{"data":{"srcip":"198.51.100.1","win":{"eventdata":{"ipAddress":null,"destinationIp":"192.0.2.7"}}}}`), nil, plain("", "")},
+		{"Wazuh 4, source.ip last", add4(`{"source":{"ip":"198.51.100.1"},"data":{"srcip":"192.0.2.7"}}`), nil, plain("", "")},
+		{"Wazuh 5, source.ip first", `{"wazuh":{"active_response":{}},"data":{"srcip":"198.51.100.1"},"source":{"ip":"192.0.2.7"},"command":"enable"}`, nil,
+			arproto.Request{Dialect: arproto.Wazuh5, Action: arproto.Add, Addr: addr}},
+		{"Wazuh 5, source.ip without an address, then the next", `{"wazuh":{"active_response":{}},"data":{"srcip":"192.0.2.7"},"source":{"ip":null},"command":"enable"}`, nil,
+			arproto.Request{Dialect: arproto.Wazuh5, Action: arproto.Add, Addr: addr}},
+		{"Wazuh 5, a timeout that is none", `{"wazuh":{"active_response":{"stateful_timeout":-1}},"source":{"ip":"192.0.2.7"},"command":"enable"}`, nil,
+			arproto.Request{Dialect: arproto.Wazuh5, Action: arproto.Add, Addr: addr}},
+		{"Wazuh 5, an endless timeout", `{"wazuh":{"active_response":{"stateful_timeout":9223372036854775807}},"source":{"ip":"192.0.2.7"},"command":"enable"}`, nil,
+			arproto.Request{Dialect: arproto.Wazuh5, Action: arproto.Add, Addr: addr}},
+		{"null, then the next", add4(`{"data":{"srcip":"192.0.2.7","win":{"eventdata":{"ipAddress":null}}}}`), nil, plain("", "")},
+		{"a number, then the next", add4(`{"data":{"srcip":"192.0.2.7","win":{"eventdata":{"ipAddress":3221225991}}}}`), nil, plain("", "")},
+		{"a host name, then the next", add4(`{"data":{"srcip":"192.0.2.7","win":{"eventdata":{"ipAddress":"evil.example.com"}}}}`), nil, plain("", "")},
+		{"an empty text, then the next", add4(`{"data":{"srcip":"192.0.2.7","win":{"eventdata":{"ipAddress":""}}}}`), nil, plain("", "")},
+		{"a network, then the next", add4(`{"data":{"srcip":"192.0.2.7","win":{"eventdata":{"ipAddress":"198.51.100.0/24"}}}}`), nil, plain("", "")},
+		{"a list, then the next", add4(`{"data":{"srcip":"192.0.2.7","win":{"eventdata":{"ipAddress":["198.51.100.1"]}}}}`), nil, plain("", "")},
+		{"only null", add4(`{"data":{"srcip":null}}`), nil, arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Add}},
+		{"with a port", add4(`{"data":{"srcip":"192.0.2.7:5678"}}`), nil, plain("", "")},
+		{"in quotes", add4(`{"data":{"srcip":"\"192.0.2.7\""}}`), nil, plain("", "")},
 		{"dotted data", add4(`{"data.srcip":"192.0.2.7","data.srcuser":"bob"}`), nil, plain("bob", "")},
 		{"dotted within data", add4(`{"data":{"win.eventdata.ipAddress":"192.0.2.7"}}`), nil, plain("", "")},
 		{"mapped", add4(`{"data":{"srcip":"::ffff:192.0.2.7"}}`), nil, plain("", "")},
@@ -75,7 +94,10 @@ func TestParseJSON(t *testing.T) {
 			nil, func() arproto.Request { r := plain("", ""); r.Program = "5"; return r }()},
 		{"a name twice: the first counts, as for those who read the log", `{"command":"add","command":"delete","parameters":{"alert":{"data":{"srcip":"192.0.2.7","srcip":"198.51.100.1"}}}}`, nil, plain("", "")},
 		{"nested and dotted at once: the dotted one counts", add4(`{"data":{"srcip":"198.51.100.1"},"data.srcip":"192.0.2.7"}`), nil, plain("", "")},
-		{"names are case-sensitive", `{"COMMAND":"delete","command":"add","parameters":{"alert":{"data":{"SrcIP":"198.51.100.1","srcip":"192.0.2.7"}}}}`, nil, plain("", "")},
+		{"names in any case", `{"COMMAND":"add","Parameters":{"ALERT":{"Data":{"SrcIP":"192.0.2.7"},"RULE":{"Id":"1"}}}}`, nil, plain("", "1")},
+		{"a path in any case", add4(`{"data":{"aws":{"sourceipaddress":"192.0.2.7"}}}`), []string{"Data.AWS.sourceIPAddress"}, plain("", "")},
+		{"twice in other cases: the first counts", add4(`{"data":{"SRCIP":"192.0.2.7","srcip":"198.51.100.1"}}`), nil, plain("", "")},
+		{"what becomes a k in lower case is none", add4("{\"data\":{\"\u212aey\":\"198.51.100.1\",\"key\":\"192.0.2.7\"}}"), []string{"data.key"}, plain("", "")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := arproto.ParseJSON([]byte(test.line), test.fields)
@@ -129,12 +151,12 @@ func TestParseJSONRefuses(t *testing.T) {
 		{"a network", add4(`"data":{"srcip":"192.0.2.0/24"}`), "a network is never blocked", "5763"},
 		{"a zone", add4(`"data":{"win":{"eventdata":{"ipAddress":"fe80::1%12"}}}`), "field data.win.eventdata.ipAddress: address", "5763"},
 		{"unspecified", add4(`"data":{"srcip":"::ffff:0.0.0.0"}`), "stands for every host", "5763"},
-		{"a number", add4(`"data":{"srcip":3221225991}`), `address "3221225991": field data.srcip is not a text`, "5763"},
-		{"a list of addresses", add4(`"data":{"srcip":["192.0.2.7"]}`), "field data.srcip is not a text", "5763"},
-		{"an object", add4(`"data":{"srcip":{"x":"192.0.2.7"}}`), "field data.srcip is not a text", "5763"},
-		{"a bad first field and a good second", add4(`"data":{"srcip":"junk","win":{"eventdata":{"ipAddress":"192.0.2.7"}}}`), "field data.srcip", "5763"},
+		{"a number", add4(`"data":{"srcip":3221225991}`), `none of wazuh.address_fields holds one: field data.srcip: address "3221225991": it is not a text`, "5763"},
+		{"two bad fields: the first is told", add4(`"data":{"srcip":"evil.example.com","win":{"eventdata":{"ipAddress":7}}}`), `field data.win.eventdata.ipAddress: address "7"`, "5763"},
+		{"a list of addresses", add4(`"data":{"srcip":["192.0.2.7"]}`), "it is not a text", "5763"},
+		{"an object", add4(`"data":{"srcip":{"x":"192.0.2.7"}}`), "it is not a text", "5763"},
 		{"deep nesting", strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000), "exceeded max depth", ""},
-		{"deep nesting in an address", add4(`"data":{"srcip":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`), "is not a text", "5763"},
+		{"deep nesting in an address", add4(`"data":{"srcip":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`), "it is not a text", "5763"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, err := arproto.ParseJSON([]byte(test.line), nil)

@@ -66,7 +66,8 @@ func parseOne(s string) (value, error) {
 	case strings.HasPrefix(s, "!"):
 		return value{}, fmt.Errorf("%w: exceptions with ! are not known", ErrBadEntry)
 	case strings.HasPrefix(s, "^"):
-		return value{}, fmt.Errorf("%w: patterns are not known, write it as a network (10.0.0.0/8)", ErrBadEntry)
+		return value{}, fmt.Errorf("%w: patterns are not known, write it as a network (10.0.0.0/8)",
+			ErrBadEntry)
 	case strings.Contains(s, "/"):
 		p, err := parseNetwork(s)
 		return value{prefix: p}, err
@@ -111,7 +112,9 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	}
 	if addr.Is4In6() { // of which fewer than 96 bits would be all of IPv4, and more
 		if bits < 96 {
-			return netip.Prefix{}, fmt.Errorf("%w: a mask of %q bits does not fit an IPv4 address that is mapped into IPv6", ErrBadEntry, clip(right))
+			return netip.Prefix{},
+				fmt.Errorf("%w: a mask of %q bits does not fit an IPv4 address that is mapped into IPv6",
+					ErrBadEntry, clip(right))
 		}
 		addr, bits = addr.Unmap(), bits-96
 	}

@@ -1,7 +1,6 @@
 package whitelist_test
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 
@@ -15,7 +14,7 @@ func Example() {
 		fmt.Println(err)
 	}
 	for _, text := range []string{"192.168.7.7", "203.0.113.7"} {
-		match, covered := list.Match(context.Background(), netip.MustParseAddr(text))
+		match, covered := list.Match(netip.MustParseAddr(text))
 		fmt.Println(text, covered, match)
 	}
 	// Output:

@@ -2,17 +2,13 @@ package whitelist
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
-	"github.com/ossec-ar/ossec-ar/internal/rtnetlink"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // BuiltIn says which addresses of the host and its neighbourhood are never blocked,
@@ -25,23 +21,27 @@ type BuiltIn struct {
 	OwnAddresses bool // of all interfaces
 	Gateways     bool // of the default routes, in every routing table
 	DNSServers   bool // of the files in ResolvConf
+	Metadata     bool // the metadata service of a cloud: 169.254.169.254, fd00:ec2::254
+	DHCPServers  bool // that leases in the folders of LeaseFolders came from
 	// ResolvConf are the files that name DNS servers; nil means /etc/resolv.conf
 	// and, behind systemd-resolved's stub, /run/systemd/resolve/resolv.conf.
 	ResolvConf []string
+	// LeaseFolders are where DHCP clients keep their leases; nil means the usual places.
+	LeaseFolders []string
 }
 
 // AllBuiltIn switches everything on.
 func AllBuiltIn() BuiltIn {
 	return BuiltIn{
 		Loopback: true, Unspecified: true, Multicast: true, Broadcast: true,
-		OwnAddresses: true, Gateways: true, DNSServers: true,
+		OwnAddresses: true, Gateways: true, DNSServers: true, Metadata: true, DHCPServers: true,
 	}
 }
 
 const builtIn = "built in"
 
-// AddBuiltIn adds the chosen addresses as they are at this moment, but gateways, which
-// Match asks for when they matter.
+// AddBuiltIn adds the chosen addresses. The kernel is asked for the host's own and its gateways
+// when they matter, and then as they are at that moment.
 func (l *List) AddBuiltIn(b BuiltIn) {
 	fixed := func(on bool, what string, prefixes ...string) {
 		for _, p := range prefixes {
@@ -54,12 +54,13 @@ func (l *List) AddBuiltIn(b BuiltIn) {
 	fixed(b.Unspecified, "unspecified", "0.0.0.0/8", "::/128")
 	fixed(b.Multicast, "multicast", "224.0.0.0/4", "ff00::/8")
 	fixed(b.Broadcast, "broadcast", "255.255.255.255/32")
-	if b.OwnAddresses || b.Broadcast {
-		l.addInterfaces(b)
-	}
-	l.gateways = b.Gateways // looked up when an address is matched
+	fixed(b.Metadata, "metadata service", "169.254.169.254/32", "fd00:ec2::254/128")
+	l.unasked = b
 	if b.DNSServers {
 		l.addDNSServers(b.ResolvConf)
+	}
+	if b.DHCPServers {
+		l.addDHCPServers(b.LeaseFolders)
 	}
 }
 
@@ -68,43 +69,12 @@ func (l *List) addOne(addr netip.Addr, what string) {
 	l.AddPrefix(netip.PrefixFrom(addr, addr.BitLen()), what+" "+addr.String(), builtIn)
 }
 
-// addInterfaces adds the addresses of all interfaces, and the broadcast addresses of their
-// networks.
-func (l *List) addInterfaces(b BuiltIn) {
-	socket, err := rtnetlink.Open(context.Background())
-	if err == nil {
-		defer socket.Close()
-		err = socket.Addresses(unix.AF_UNSPEC, func(p netip.Prefix) { l.addInterface(p, b) })
-	}
-	if err != nil {
-		l.faults = append(l.faults, fmt.Errorf("reading the host's own addresses: %w", err))
-	}
-}
-
-func (l *List) addInterface(p netip.Prefix, b BuiltIn) {
-	if b.OwnAddresses {
-		l.addOne(p.Addr(), "own address")
-	}
-	if b.Broadcast && p.Addr().Is4() && p.IsValid() && p.Bits() < 31 { // RFC 3021: a /31 has none
-		l.addOne(lastOf(p), "broadcast")
-	}
-}
-
-// lastOf returns the highest address of an IPv4 network.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().As4()
-	for bit := p.Bits(); bit < 32; bit++ {
-		b[bit/8] |= 0x80 >> (bit % 8)
-	}
-	return netip.AddrFrom4(b)
-}
-
 func (l *List) addDNSServers(files []string) {
 	if files == nil {
 		files = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
 	}
 	for _, path := range files {
-		file, err := plainfile.Open(path)
+		file, err := state.Open(path)
 		if err != nil {
 			if !errors.Is(err, os.ErrNotExist) {
 				l.faults = append(l.faults, fmt.Errorf("reading DNS servers: %w", err))

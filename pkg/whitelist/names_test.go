@@ -1,48 +1,32 @@
 package whitelist_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/netip"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// resolver answers as a name server would.
-type resolver func(ctx context.Context, name string) ([]netip.Addr, error)
-
-func (r resolver) LookupNetIP(ctx context.Context, network, name string) ([]netip.Addr, error) {
-	if network != "ip" {
-		return nil, fmt.Errorf("asked for %s", network)
-	}
-	return r(ctx, name)
-}
-
-var zone = resolver(func(_ context.Context, name string) ([]netip.Addr, error) {
+// zone is what was found out about names before.
+func zone(name string) ([]netip.Addr, error) {
 	switch name {
 	case "office.example.com":
-		return []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("::ffff:203.0.113.5")}, nil
-	case "empty.example.com":
-		return nil, &net.AddrError{Err: "no suitable address found", Addr: name}
-	case "gone.example.com":
-		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+		return []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("203.0.113.5")}, nil
+	case "broken.example.com":
+		return nil, errors.New("reading names: broken")
 	}
-	return nil, errors.New("server misbehaving")
-})
+	return nil, nil
+}
 
 func TestHostNames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "list")
 	writeFile(t, file, "Office.Example.COM. # the office\n")
 	for name, list := range map[string]*whitelist.List{
-		"added":     {Resolver: zone},
-		"in a file": {Resolver: zone},
+		"added":     {Names: zone},
+		"in a file": {Names: zone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			source := "here:1"
@@ -52,89 +36,71 @@ func TestHostNames(t *testing.T) {
 				list.AddFile(file)
 				source = file + ":1"
 			}
-			_ = list.Add("empty.example.com, gone.example.com, broken.example.com", "here:2") // two without an address: no fault
+			_ = list.Add("empty.example.com, broken.example.com", "here:2") // the first has no address: no fault
+			if got, want := list.HostNames(), []string{"broken.example.com", "empty.example.com", "office.example.com"}; !slices.Equal(got, want) {
+				t.Errorf("names %q, want %q", got, want)
+			}
+			sieve := list.Sieve()
 			for _, text := range []string{"203.0.113.5", "::ffff:203.0.113.5", "2001:db8::5"} {
-				match, ok := list.Match(t.Context(), netip.MustParseAddr(text))
-				if want := (whitelist.Match{Entry: "office.example.com", Source: source}); !ok || match != want {
+				want := whitelist.Match{Entry: "office.example.com", Source: source}
+				if match, ok := list.Match(netip.MustParseAddr(text)); !ok || match != want {
 					t.Errorf("%s: got %v, %v, want %v", text, match, ok, want)
+				}
+				if match, ok := sieve.Match(netip.MustParseAddr(text)); !ok || match != want {
+					t.Errorf("%s: sieve says %v, %v, want %v", text, match, ok, want)
 				}
 			}
 			before := len(list.Faults())
-			if match, ok := list.Match(t.Context(), netip.MustParseAddr("203.0.113.6")); ok {
+			if match, ok := list.Match(netip.MustParseAddr("203.0.113.6")); ok {
 				t.Errorf("203.0.113.6 is covered by %v", match)
 			}
-			faults := list.Faults()[before:]
-			if want := `here:2: resolving whitelist entry "broken.example.com": server misbehaving`; len(faults) != 1 || faults[0].Error() != want {
-				t.Errorf("Faults: %q, want %s", faults, want)
+			if faults := list.Faults()[before:]; len(faults) != 1 || faults[0].Error() != "reading names: broken" {
+				t.Errorf("Faults: %q", faults)
+			}
+			list.Names = nil
+			if match, ok := list.Match(netip.MustParseAddr("203.0.113.5")); ok {
+				t.Errorf("without names: covered by %v", match)
 			}
 		})
 	}
 }
 
-// TestHostNamesAreAskedLast: no question is sent when a network covers the address, or
-// when no resolver is set.
-func TestHostNamesAreAskedLast(t *testing.T) {
-	asked := 0
-	list := whitelist.List{Resolver: resolver(func(context.Context, string) ([]netip.Addr, error) { asked++; return nil, nil })}
-	_ = list.Add("office.example.com", "here:1")
-	_ = list.Add("203.0.113.0/24", "here:2")
-	if _, ok := list.Match(t.Context(), netip.MustParseAddr("203.0.113.5")); !ok || asked > 0 {
-		t.Errorf("covered: %v, after %d questions; want true and none", ok, asked)
-	}
-	if _, ok := list.Match(t.Context(), netip.MustParseAddr("198.51.100.1")); ok || asked != 1 {
-		t.Errorf("covered: %v, after %d questions; want false and one", ok, asked)
-	}
-	list.Resolver = nil
-	if _, ok := list.Match(t.Context(), netip.MustParseAddr("198.51.100.1")); ok || len(list.Faults()) > 0 {
-		t.Errorf("without a resolver: covered %v, %q", ok, list.Faults())
+// TestByteOrderMark: it is no part of the first line.
+func TestByteOrderMark(t *testing.T) {
+	for name, first := range map[string]string{"an entry": "203.0.113.5", "a comment": "# ours\n203.0.113.5", "a name": "office.example.com"} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "list")
+			writeFile(t, file, "\ufeff"+first+"\r\n\ufeff203.0.113.6\n")
+			list := whitelist.List{Names: zone}
+			list.AddFile(file)
+			if _, ok := list.Match(netip.MustParseAddr("203.0.113.5")); !ok {
+				t.Errorf("the first line does not count: %q", list.Faults())
+			}
+			if _, ok := list.Match(netip.MustParseAddr("203.0.113.6")); ok || len(list.Faults()) == 0 {
+				t.Errorf("a mark in another line: covered %v, faults %q; want some", ok, list.Faults())
+			}
+		})
 	}
 }
 
-// TestSlowResolver: a name server that never answers, whatever it is told, costs the
-// deadline and no more, and hides no answer of another name.
-func TestSlowResolver(t *testing.T) {
-	for _, test := range []struct {
-		name    string
-		names   int
-		timeout time.Duration
-		addr    string
-		covered bool
-		took    time.Duration
-	}{
-		{"one name", 1, 0, "203.0.113.9", false, 500 * time.Millisecond},
-		{"many names", 500, 2 * time.Second, "203.0.113.9", false, 2 * time.Second},
-		{"beside one that answers", 3, time.Second, "203.0.113.5", true, 0},
-		{"beside one that answers with others", 3, time.Second, "203.0.113.9", false, time.Second},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // with a clock of its own
-				never := make(chan struct{})
-				defer close(never)
-				list := whitelist.List{ResolveTimeout: test.timeout, Resolver: resolver(func(ctx context.Context, name string) ([]netip.Addr, error) {
-					if strings.HasPrefix(name, "slow") {
-						<-never // not even when ctx is done
-					}
-					return zone(ctx, name)
-				})}
-				for i := range test.names {
-					_ = list.Add(fmt.Sprintf("slow%d.example.com", i), "here:1")
-				}
-				if strings.HasPrefix(test.name, "beside") {
-					_ = list.Add("office.example.com", "here:2")
-				}
-				start := time.Now()
-				_, covered := list.Match(t.Context(), netip.MustParseAddr(test.addr))
-				if took := time.Since(start); covered != test.covered || took != test.took {
-					t.Errorf("covered: %v after %s, want %v after %s", covered, took, test.covered, test.took)
-				}
-				faults := list.Faults()
-				if test.covered != (len(faults) == 0) {
-					t.Errorf("Faults: %q", faults)
-				}
-				if !test.covered && !strings.Contains(errors.Join(faults...).Error(), "not all answered within "+test.took.String()) {
-					t.Errorf("Faults: %q, want the deadline told", faults)
-				}
-			})
-		})
+// TestTranslated: NAT64 and 6to4 forms of an IPv4 address are that address, where it is asked for.
+func TestTranslated(t *testing.T) {
+	for _, translated := range []bool{true, false} {
+		list := whitelist.List{Translated: translated, Names: zone}
+		_ = list.Add("198.51.100.0/24, office.example.com", "here:1")
+		sieve := list.Sieve()
+		for text, want := range map[string]bool{
+			"64:ff9b::198.51.100.7": true, "64:ff9b::203.0.113.5": true,
+			"2002:c633:6407::1": true, "2002:cb00:7105:1:2:3:4:5": true,
+			"64:ff9b::198.51.101.7": false, "64:ff9b:1::198.51.100.7": false, "2002:c633:6507::1": false, "2003:c633:6407::1": false,
+		} {
+			want = want && translated
+			if match, ok := list.Match(netip.MustParseAddr(text)); ok != want {
+				t.Errorf("translated %v, %s: got %v, %v", translated, text, match, ok)
+			}
+			if match, ok := sieve.Match(netip.MustParseAddr(text)); ok != want {
+				t.Errorf("translated %v, %s: sieve says %v, %v", translated, text, match, ok)
+			}
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package whitelist
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 )
@@ -12,29 +11,21 @@ type Sieve struct {
 	entries map[netip.Prefix]Match
 	bits4   []int // the mask lengths that occur, in bits
 	bits6   []int
+	// translated is List.Translated.
+	translated bool
 }
 
-// Sieve reads all files and asks for all host names once.
-func (l *List) Sieve(ctx context.Context) *Sieve {
-	s := &Sieve{entries: map[netip.Prefix]Match{}}
-	if l.gateways {
-		l.addGateways()
-	}
+// Sieve reads all files and asks for the addresses of all host names once.
+func (l *List) Sieve() *Sieve {
+	s := &Sieve{entries: map[netip.Prefix]Match{}, translated: l.Translated}
+	l.addHost(netip.Addr{})
 	for _, n := range l.networks {
 		s.add(n)
 	}
-	hosts := slices.Clone(l.hosts)
-	for _, path := range l.files {
-		hosts = append(hosts, l.scanFile(path, func(n network) bool {
-			s.add(n)
-			return true
-		})...)
-	}
-	l.resolve(ctx, hosts, func(h host, addrs []netip.Addr) bool {
-		for _, a := range addrs {
+	l.eachHost(s.add, func(h host) {
+		for _, a := range l.addresses(h.name) {
 			s.add(network{netip.PrefixFrom(a, a.BitLen()), h.name, h.source, 0})
 		}
-		return true
 	})
 	return s
 }
@@ -56,7 +47,14 @@ func (s *Sieve) add(n network) {
 
 // Match returns an entry that covers addr.
 func (s *Sieve) Match(addr netip.Addr) (Match, bool) {
-	addr = addr.Unmap()
+	match, found := s.match(addr.Unmap())
+	if v4, translated := translatedFrom(addr); !found && s.translated && translated {
+		match, found = s.match(v4)
+	}
+	return match, found
+}
+
+func (s *Sieve) match(addr netip.Addr) (Match, bool) {
 	bits := s.bits6
 	if addr.Is4() {
 		bits = s.bits4

@@ -1,52 +1,44 @@
 // Package whitelist decides which addresses are never blocked. It gathers entries
 // from anywhere (a configuration, files, the host itself) and answers for one
 // address which entry covers it and where that entry stands. A broken entry or file
-// is reported and all others still count. A host name is asked of the resolver only
-// when nothing else matched, all names at once and with one short deadline, so that
-// a name server that is down, or owned by the attacker, cannot hold up a response.
+// is reported and all others still count. It asks no name server: what the addresses of
+// a host name are, its user has found out before, so that a name server that is down, or
+// owned by the attacker, cannot hold up a response.
 package whitelist
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/plainfile"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// List is a set of entries. The zero value is an empty one, with no names resolved.
+// List is a set of entries. The zero value is an empty one, with no addresses of names.
 type List struct {
-	// Resolver looks up host names; nil leaves them out. *net.Resolver is one.
-	Resolver Resolver
-	// ResolveTimeout bounds all look-ups of one Match together. Zero means 500 ms.
-	ResolveTimeout time.Duration
+	// Names returns the addresses of a host name; nil leaves names out.
+	Names func(name string) ([]netip.Addr, error)
+	// Translated makes the forms of an IPv4 address within IPv6 that lead to the same host,
+	// NAT64 (64:ff9b::/96) and 6to4 (2002::/16), that address.
+	Translated bool
 
 	networks []network
 	hosts    []host
 	files    []string
-	gateways bool // still to be added
+	unasked  BuiltIn // what the kernel has not been asked for yet
 	faults   []error
-}
-
-// Resolver is what List needs of *net.Resolver.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 type network struct {
 	prefix       netip.Prefix
 	text, source string
-	line         int // in the file source, 0 when source tells all
+	line         int // in the file source, 0 when source is enough
 }
 
 func (n network) match() Match {
@@ -66,8 +58,8 @@ type Match struct {
 
 func (m Match) String() string { return fmt.Sprintf("%s (%s)", m.Entry, m.Source) }
 
-// Add adds an entry in any of the forms of parseEntry. source tells a person where
-// it stands. A broken entry is also kept for Faults; what is sound in it counts.
+// Add adds an entry in any of the forms of parseEntry. source says where it
+// stands, in messages. A broken entry is also kept for Faults; what is sound in it counts.
 func (l *List) Add(text, source string) error {
 	text = strings.TrimSpace(text)
 	values, faults := parseEntry(text)
@@ -111,17 +103,41 @@ func (l *List) AddDir(dir string) {
 // maxFaults bounds how many faults are kept of one file.
 const maxFaults = 5
 
-// Faults returns what could not be read, understood or asked for so far. Files and host
-// names add theirs during Match. A host name without an address is no fault.
+// Faults returns what could not be read or understood so far. Files and host names add
+// theirs during Match. A host name without an address is no fault.
 func (l *List) Faults() []error { return slices.Clone(l.faults) }
 
 // Match returns the first entry that covers addr: networks first, then files, then
 // host names.
-func (l *List) Match(ctx context.Context, addr netip.Addr) (Match, bool) {
-	addr = addr.Unmap()
+func (l *List) Match(addr netip.Addr) (Match, bool) {
+	match, found := l.match(addr.Unmap())
+	if v4, translated := translatedFrom(addr); !found && l.Translated && translated {
+		match, found = l.match(v4)
+	}
+	return match, found
+}
+
+var (
+	nat64  = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
+	sixTo4 = netip.MustParsePrefix("2002::/16")    // RFC 3056
+)
+
+// translatedFrom returns the IPv4 address that addr is another form of.
+func translatedFrom(addr netip.Addr) (netip.Addr, bool) {
+	b := addr.As16()
+	switch {
+	case nat64.Contains(addr):
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	case sixTo4.Contains(addr):
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return netip.Addr{}, false
+}
+
+func (l *List) match(addr netip.Addr) (Match, bool) {
 	match, found := l.matchNetworks(0, addr)
-	if known := len(l.networks); !found && l.gateways && mayBeGateway(addr) {
-		l.addGateways()
+	if known := len(l.networks); !found {
+		l.addHost(addr)
 		match, found = l.matchNetworks(known, addr)
 	}
 	if found {
@@ -139,13 +155,24 @@ func (l *List) Match(ctx context.Context, addr netip.Addr) (Match, bool) {
 			return match, true
 		}
 	}
-	l.resolve(ctx, hosts, func(h host, addrs []netip.Addr) bool {
-		if found = slices.Contains(addrs, addr); found {
-			match = Match{h.name, h.source}
+	for _, h := range hosts {
+		if slices.Contains(l.addresses(h.name), addr) {
+			return Match{h.name, h.source}, true
 		}
-		return !found
-	})
-	return match, found
+	}
+	return Match{}, false
+}
+
+// addresses returns those of a host name.
+func (l *List) addresses(name string) []netip.Addr {
+	if l.Names == nil {
+		return nil
+	}
+	addrs, err := l.Names(name)
+	if err != nil {
+		l.faults = append(l.faults, err)
+	}
+	return addrs
 }
 
 func (l *List) matchNetworks(from int, addr netip.Addr) (Match, bool) {
@@ -163,10 +190,13 @@ const (
 	maxHosts = 1024     // names
 )
 
+// byteOrderMark is what some editors begin a file with.
+const byteOrderMark = "\ufeff"
+
 // scanFile hands the networks in a file to visit, until it returns false, and returns the
 // host names that it met.
 func (l *List) scanFile(path string, visit func(network) bool) []host {
-	file, err := plainfile.Open(path)
+	file, err := state.Open(path)
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("reading whitelist: %w", err))
 		return nil
@@ -190,6 +220,9 @@ func (l *List) scanFile(path string, visit func(network) bool) []host {
 		} else if err != nil {
 			l.faults = append(l.faults, fmt.Errorf("reading whitelist %s: %w", path, err))
 			break
+		}
+		if n == 1 {
+			text = strings.TrimPrefix(text, byteOrderMark)
 		}
 		text, _, _ = strings.Cut(text, "#")
 		if text = strings.TrimSpace(text); text == "" {
@@ -220,7 +253,7 @@ func (l *List) scanFile(path string, visit func(network) bool) []host {
 
 var errLongLine = errors.New("line is longer than 65536 bytes") // maxLine
 
-// readLine returns the next line. One that is too long is passed over with errLongLine.
+// readLine returns the next line. One that is too long is skipped with errLongLine.
 func readLine(r *bufio.Reader) (string, error) {
 	line, more, err := r.ReadLine()
 	if !more {
@@ -235,68 +268,33 @@ func readLine(r *bufio.Reader) (string, error) {
 	return "", errLongLine
 }
 
-// noAddress reports whether the resolver answered, and a name has no address. That is no
-// fault: the name protects nobody, now, and everything else is as it should be.
-func noAddress(err error) bool {
-	var dns *net.DNSError
-	var none *net.AddrError // what net.Resolver makes of an empty answer
-	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &none)
+// Entries hands every entry to visit, host names without what they resolve to.
+func (l *List) Entries(visit func(Match)) {
+	l.addHost(netip.Addr{})
+	for _, n := range l.networks {
+		visit(n.match())
+	}
+	l.eachHost(func(n network) { visit(n.match()) }, func(h host) { visit(Match{h.name, h.source}) })
 }
 
-// maxLookups bounds how many names are asked for at once.
-const maxLookups = 64
+// HostNames returns the names of all hosts on the list, each once.
+func (l *List) HostNames() []string {
+	var names []string
+	l.eachHost(func(network) {}, func(h host) { names = append(names, h.name) })
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
-// resolve asks for all names side by side and hands the answers to visit, until it returns
-// false or the time is up.
-func (l *List) resolve(ctx context.Context, hosts []host, visit func(host, []netip.Addr) bool) {
-	if l.Resolver == nil || len(hosts) == 0 {
-		return
+// eachHost reads all files, hands the networks in them on, and then the names from everywhere.
+func (l *List) eachHost(visitNetwork func(network), visit func(host)) {
+	hosts := slices.Clone(l.hosts)
+	for _, path := range l.files {
+		hosts = append(hosts, l.scanFile(path, func(n network) bool {
+			visitNetwork(n)
+			return true
+		})...)
 	}
-	timeout := l.ResolveTimeout
-	if timeout == 0 {
-		timeout = 500 * time.Millisecond
+	for _, h := range hosts {
+		visit(h)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	type answer struct {
-		host
-		addrs []netip.Addr
-		err   error
-	}
-	answers := make(chan answer, len(hosts)) // room for all: nobody waits on a Match that has returned
-	places := make(chan struct{}, maxLookups)
-	var started sync.WaitGroup
-	started.Go(func() {
-		for _, h := range hosts {
-			select {
-			case places <- struct{}{}:
-			case <-ctx.Done():
-				answers <- answer{h, nil, ctx.Err()}
-				continue
-			}
-			go func() {
-				addrs, err := l.Resolver.LookupNetIP(ctx, "ip", h.name)
-				for i, a := range addrs {
-					addrs[i] = a.Unmap().WithZone("")
-				}
-				<-places
-				answers <- answer{h, addrs, err}
-			}()
-		}
-	})
-	for range hosts {
-		select {
-		case a := <-answers:
-			if !visit(a.host, a.addrs) {
-				return
-			}
-			if a.err != nil && !noAddress(a.err) {
-				l.faults = append(l.faults, fmt.Errorf("%s: resolving whitelist entry %q: %w", a.source, a.name, a.err))
-			}
-		case <-ctx.Done():
-			l.faults = append(l.faults, fmt.Errorf("resolving whitelist host names: not all answered within %s", timeout))
-			return
-		}
-	}
-	started.Wait()
 }

@@ -1,11 +1,10 @@
-// Package enforcertest holds the contract of package enforcer as a test. The
-// fakes run it always and the kernel runs it in e2e/kernel, so that a fake
+// Package enforcertest holds the contract of package enforcer as a test, and a fake that
+// passes it. The fake runs it always and the kernel runs it in e2e/kernel, so that the fake
 // cannot drift from what it stands for.
 package enforcertest
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,136 +16,186 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
-// Contract checks all that Enforcer promises, on one that blocks nothing yet.
+var (
+	addr4 = netip.MustParseAddr("203.0.113.7")
+	near4 = netip.MustParseAddr("203.0.113.70")
+	addr6 = netip.MustParseAddr("2001:db8::7")
+)
+
+// Contract checks what Enforcer promises, on one that blocks nothing yet. It leaves it so.
 func Contract(t *testing.T, e enforcer.Enforcer) {
 	t.Helper()
-	ctx := t.Context()
-	v4 := netip.MustParseAddr("203.0.113.7")
-	near := netip.MustParseAddr("203.0.113.70")
-	v6 := netip.MustParseAddr("2001:db8::7")
-
-	want := func(step string, addrs ...netip.Addr) {
-		t.Helper()
-		blocks, err := e.List(ctx)
-		if err != nil {
-			t.Fatalf("%s: List: %v", step, err)
-		}
-		var got []netip.Addr
-		for _, b := range blocks {
-			got = append(got, b.Addr)
-			if b.Idle != "" {
-				t.Fatalf("%s: %s is idle: %s", step, b.Addr, b.Idle)
-			}
-		}
-		slices.SortFunc(got, netip.Addr.Compare)
-		slices.SortFunc(addrs, netip.Addr.Compare)
-		if d := cmp.Diff(addrs, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); d != "" {
-			t.Fatalf("%s: in force (-want +got):\n%s", step, d)
-		}
-		if prober, ok := e.(enforcer.Prober); ok {
-			missing := func(addr netip.Addr) bool { return prober.Missing(ctx, addr) }
-			if i := slices.IndexFunc(got, missing); i >= 0 {
-				t.Fatalf("%s: %s is in force, and Missing says it is not", step, got[i])
-			}
-		}
-	}
-	block := func(addr netip.Addr, fresh bool) enforcer.Outcome {
-		t.Helper()
-		out, err := e.Block(ctx, addr, fresh)
-		if err != nil {
-			t.Fatalf("Block(%s): %v", addr, err)
-		}
-		return out
-	}
-	unblock := func(addr netip.Addr) {
-		t.Helper()
-		if err := e.Unblock(ctx, addr); err != nil {
-			t.Fatalf("Unblock(%s): %v", addr, err)
-		}
-	}
-
-	want("at the start")
-	unblock(v4)
-	want("unblocking what was never blocked")
-	block(v4, false)
-	want("first block", v4)
-	if out := block(v4, false); out.Founded {
-		t.Error("a second Block says that it founded the place of the first")
-	}
-	want("blocking twice", v4)
-	block(near, true)
-	block(v6, true)
-	want("neighbour and IPv6", v4, near, v6)
-	unblock(v4)
-	want("unblocking one", near, v6)
-	unblock(v4)
-	want("unblocking it again", near, v6)
-	unblock(v6)
-	want("unblocking IPv6", near)
-	block(v4, true)
-	block(v6, false)
-	if err := e.Flush(ctx); err != nil {
-		t.Fatalf("Flush: %v", err)
-	}
-	want("flush")
-	block(v4, false)
-	want("block after flush", v4)
-	unblock(v4)
-	want("the end")
-
-	bulk(t, e, want)
-
-	if line := e.Describe(v4); !strings.Contains(line, v4.String()) || strings.Contains(line, "\n") {
-		t.Errorf("Describe(%s) = %q, want one line that names it", v4, line)
+	c := contract{t, e}
+	c.one()
+	c.stale()
+	c.many()
+	if line := e.Describe(addr4); !strings.Contains(line, addr4.String()) || strings.Contains(line, "\n") {
+		t.Errorf("Describe(%s) = %q, want one line that names it", addr4, line)
 	}
 }
 
-// bulk checks BlockAll and UnblockAll on an enforcer that blocks nothing, and leaves
-// it so.
-func bulk(t *testing.T, e enforcer.Enforcer, want func(step string, addrs ...netip.Addr)) {
-	t.Helper()
-	ctx := t.Context()
+type contract struct {
+	t *testing.T
+	e enforcer.Enforcer
+}
+
+// one checks blocks that are made and lifted one at a time.
+func (c contract) one() {
+	c.t.Helper()
+	c.want("at the start")
+	c.sound("mending what was never made")
+	c.want("mending what was never made")
+	c.unblock(addr4)
+	c.want("unblocking what was never blocked")
+	if out := c.block(addr4, enforcer.Known{}); out.Already {
+		c.t.Error("the first Block reports that the address was in force already")
+	}
+	c.want("first block", addr4)
+	if out := c.block(addr4, enforcer.Known{Leased: true}); out.Made {
+		c.t.Error("a second Block reports that it made the place of the first")
+	}
+	c.want("blocking twice", addr4)
+	if out := c.block(near4, enforcer.Known{Others: 1}); out.Made {
+		c.t.Error("Block of a second address reports that it made the place of the first")
+	}
+	c.block(addr6, enforcer.Unknown)
+	c.want("neighbour and IPv6", addr4, near4, addr6)
+	c.sound("mending what is sound")
+	c.want("mending what is sound", addr4, near4, addr6)
+	c.unblock(addr4)
+	c.want("unblocking one", near4, addr6)
+	c.unblock(addr4)
+	c.want("unblocking it again", near4, addr6)
+	c.unblock(addr6)
+	c.want("unblocking IPv6", near4)
+	c.block(addr4, enforcer.Known{Others: 1})
+	c.block(addr6, enforcer.Known{Leased: true})
+	c.flush()
+	c.want("flush")
+	c.sound("mending after a flush")
+	c.flush()
+	c.want("flushing again")
+	if out := c.block(addr4, enforcer.Known{Leased: true}); out.Already {
+		c.t.Error("Block after a flush reports that the address was in force already")
+	}
+	c.want("block after flush", addr4)
+	c.unblock(addr4)
+	c.want("the end")
+}
+
+// stale checks that what the leases say may be wrong: other processes and people are about.
+func (c contract) stale() {
+	c.t.Helper()
+	c.block(addr4, enforcer.Known{Leased: true, Others: 1000})
+	c.block(addr4, enforcer.Known{})
+	c.block(addr6, enforcer.Known{Others: 1000})
+	c.block(addr6, enforcer.Known{})
+	c.want("blocked though the leases know it not", addr4, addr6)
+	c.unblock(addr4)
+	c.want("unblocking what may stand twice", addr6)
+	c.unblock(addr6)
+	c.want("the end")
+}
+
+// many checks BlockAll and UnblockAll.
+func (c contract) many() {
+	c.t.Helper()
 	var all []netip.Addr
 	for i := range 20 {
 		all = append(all,
-			netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}),
+			netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)}),
 			netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i + 1)}))
 	}
-	do := func(name string, f func(context.Context, []netip.Addr, func(int)) error, addrs []netip.Addr) {
-		t.Helper()
-		last := 0
-		progress := func(done int) {
-			if done < last || done > len(addrs) {
-				t.Errorf("%s of %d: progress tells %d after %d", name, len(addrs), done, last)
-			}
-			last = done
-		}
-		if err := f(ctx, addrs, progress); err != nil {
-			t.Fatalf("%s of %d: %v", name, len(addrs), err)
-		}
-		if last != len(addrs) {
-			t.Errorf("%s of %d: progress ends with %d", name, len(addrs), last)
+	blockAll := func(addrs ...netip.Addr) {
+		c.t.Helper()
+		if err := c.e.BlockAll(c.t.Context(), slices.Clone(addrs)); err != nil {
+			c.t.Fatalf("BlockAll of %d: %v", len(addrs), err)
 		}
 	}
-	do("BlockAll", e.BlockAll, nil)
-	do("UnblockAll", e.UnblockAll, nil)
-	do("UnblockAll", e.UnblockAll, all)
-	want("unblocking many that were never blocked")
-	if _, err := e.Block(ctx, all[0], true); err != nil {
-		t.Fatal(err)
+	unblockAll := func(addrs ...netip.Addr) {
+		c.t.Helper()
+		if err := c.e.UnblockAll(c.t.Context(), slices.Clone(addrs)); err != nil {
+			c.t.Fatalf("UnblockAll of %d: %v", len(addrs), err)
+		}
 	}
-	do("BlockAll", e.BlockAll, all[:30])
-	want("many, one of them blocked already", slices.Clone(all[:30])...)
-	do("BlockAll", e.BlockAll, append(slices.Clone(all), all...))
-	want("more, all of them twice", slices.Clone(all)...)
-	if err := e.Unblock(ctx, all[1]); err != nil {
-		t.Fatal(err)
+	blockAll()
+	unblockAll()
+	unblockAll(all...)
+	c.want("unblocking many that were never blocked")
+	c.block(all[0], enforcer.Known{})
+	blockAll(all[:30]...)
+	c.want("many, one of them blocked already", all[:30]...)
+	blockAll(append(slices.Clone(all), all...)...)
+	c.want("more, all of them twice", all...)
+	c.sound("mending many")
+	c.want("mending many", all...)
+	c.unblock(all[1])
+	c.want("one of many unblocked", append(slices.Clone(all[:1]), all[2:]...)...)
+	unblockAll(append(slices.Clone(all[:10]), all[:10]...)...)
+	c.want("some of many unblocked", all[10:]...)
+	blockAll(all...)
+	unblockAll(all...)
+	c.want("all unblocked")
+	blockAll(all...)
+	c.flush()
+	c.want("many flushed")
+}
+
+// want checks that just these addresses are in force and nothing is wrong.
+func (c contract) want(step string, addrs ...netip.Addr) {
+	c.t.Helper()
+	listing, err := c.e.List(c.t.Context())
+	if err != nil {
+		c.t.Fatalf("%s: List: %v", step, err)
 	}
-	want("one of many unblocked", append(slices.Clone(all[:1]), all[2:]...)...)
-	do("UnblockAll", e.UnblockAll, append(slices.Clone(all[:10]), all[:10]...))
-	want("some of many unblocked", slices.Clone(all[10:])...)
-	if err := errors.Join(e.BlockAll(ctx, all, nil), e.UnblockAll(ctx, all, nil)); err != nil {
-		t.Fatalf("without progress: %v", err)
+	if len(listing.Faults) > 0 {
+		c.t.Errorf("%s: faults %q, want none", step, listing.Faults)
 	}
-	want("all unblocked")
+	var got []netip.Addr
+	for _, b := range listing.Blocks {
+		got = append(got, b.Addr)
+		if b.Open != "" {
+			c.t.Errorf("%s: %s is open: %s", step, b.Addr, b.Open)
+		}
+	}
+	addrs = slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare)
+	slices.SortFunc(got, netip.Addr.Compare)
+	if d := cmp.Diff(addrs, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); d != "" {
+		c.t.Fatalf("%s: stands (-want +got):\n%s", step, d)
+	}
+}
+
+// sound checks that Mend finds nothing to change.
+func (c contract) sound(step string) {
+	c.t.Helper()
+	changes, err := c.e.Mend(c.t.Context())
+	if err != nil {
+		c.t.Fatalf("%s: Mend: %v", step, err)
+	}
+	if len(changes) > 0 {
+		c.t.Errorf("%s: Mend changed %q, want nothing", step, changes)
+	}
+}
+
+func (c contract) block(addr netip.Addr, known enforcer.Known) enforcer.Outcome {
+	c.t.Helper()
+	out, err := c.e.Block(c.t.Context(), addr, known)
+	if err != nil {
+		c.t.Fatalf("Block(%s, %+v): %v", addr, known, err)
+	}
+	return out
+}
+
+func (c contract) unblock(addr netip.Addr) {
+	c.t.Helper()
+	c.call("Unblock", func(ctx context.Context) error { return c.e.Unblock(ctx, addr) })
+}
+
+func (c contract) flush() { c.t.Helper(); c.call("Flush", c.e.Flush) }
+
+func (c contract) call(name string, f func(context.Context) error) {
+	c.t.Helper()
+	if err := f(c.t.Context()); err != nil {
+		c.t.Fatalf("%s: %v", name, err)
+	}
 }

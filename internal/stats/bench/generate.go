@@ -71,8 +71,9 @@ func generate(path string, s shape) (err error) {
 }
 
 var (
-	programs = []string{"firewall-drop.sh", "firewall-drop.sh", "firewall-drop.sh", "host-deny.sh", "custom-firewall-drop.sh"}
-	rules    = []string{"5712", "5712", "5712", "5720", "31151", "31152", "31153", "31103", "5711"}
+	programs = []string{"firewall-drop.sh", "firewall-drop.sh", "firewall-drop.sh", "host-deny.sh",
+		"custom-firewall-drop.sh"}
+	rules = []string{"5712", "5712", "5712", "5720", "31151", "31152", "31153", "31103", "5711"}
 )
 
 func block(random *rand.Rand, s shape, now time.Time, n int) arlog.Entry {
@@ -87,7 +88,8 @@ func block(random *rand.Rand, s shape, now time.Time, n int) arlog.Entry {
 	case 0:
 		e.Status, e.Message = arlog.StatusSkip, arlog.Skipped(addr, "whitelisted by 10.0.0.0/8 (ossec.conf)")
 	case 1:
-		e.Status, e.Message = arlog.StatusError, arlog.Failed(errors.New("adding drop rule: iptables: exit status 4"))
+		e.Status, e.Message = arlog.StatusError,
+			arlog.Failed(errors.New("adding drop rule: iptables: exit status 4"))
 	default:
 		if e.Wazuh = random.Float64() < s.wazuh; e.Wazuh {
 			e.JSON = request(e, "add")
@@ -100,13 +102,15 @@ func block(random *rand.Rand, s shape, now time.Time, n int) arlog.Entry {
 func attacker(n int) netip.Addr {
 	r := rand.New(rand.NewPCG(3, uint64(n)))
 	if n%20 == 19 {
-		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(r.Uint32()), byte(r.Uint32()), 0, byte(n), 15: 1})
+		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(r.Uint32()),
+			byte(r.Uint32()), 0, byte(n), 15: 1})
 	}
 	v := r.Uint32()
 	return netip.AddrFrom4([4]byte{byte(1 + v>>24%223), byte(v >> 16), byte(v >> 8), byte(v)})
 }
 
 func request(e arlog.Entry, command string) []byte {
-	return fmt.Appendf(nil, `{"version":1,"origin":{"name":"node01","module":"wazuh-execd"},"command":"%s","parameters":{"extra_args":[],"alert":{"timestamp":"%s","rule":{"level":10,"description":"sshd: brute force trying to get access to the system. Non existent user.","id":"%s","mitre":{"id":["T1110"],"tactic":["Credential Access"],"technique":["Brute Force"]},"frequency":8,"firedtimes":1,"mail":false,"groups":["syslog","sshd","authentication_failures"]},"agent":{"id":"001","name":"web","ip":"10.0.0.5"},"manager":{"name":"node01"},"id":"%s","full_log":"Nov 23 03:27:57 web sshd[1234]: Failed password for invalid user admin from %s port 4242 ssh2","data":{"srcip":"%s","srcport":"4242","srcuser":"admin"},"location":"/var/log/auth.log"},"program":"active-response/bin/firewall-drop"}}`,
+	return fmt.Appendf(nil,
+		`{"version":1,"origin":{"name":"node01","module":"wazuh-execd"},"command":"%s","parameters":{"extra_args":[],"alert":{"timestamp":"%s","rule":{"level":10,"description":"sshd: brute force trying to get access to the system. Non existent user.","id":"%s","mitre":{"id":["T1110"],"tactic":["Credential Access"],"technique":["Brute Force"]},"frequency":8,"firedtimes":1,"mail":false,"groups":["syslog","sshd","authentication_failures"]},"agent":{"id":"001","name":"web","ip":"10.0.0.5"},"manager":{"name":"node01"},"id":"%s","full_log":"Nov 23 03:27:57 web sshd[1234]: Failed password for invalid user admin from %s port 4242 ssh2","data":{"srcip":"%s","srcport":"4242","srcuser":"admin"},"location":"/var/log/auth.log"},"program":"active-response/bin/firewall-drop"}}`,
 		command, e.Time.Format("2006-01-02T15:04:05.000-0700"), e.RuleID, e.AlertID, e.Addr, e.Addr)
 }

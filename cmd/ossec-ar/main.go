@@ -1,0 +1,22 @@
+// Command ossec-ar is the administrator's tool over all blocking responses: who is blocked and
+// why, blocking and freeing by hand, upkeep, checks.
+package main
+
+import (
+	"os"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/control"
+	"github.com/ossec-ar/ossec-ar/internal/firewall"
+	"github.com/ossec-ar/ossec-ar/internal/hostsdeny"
+	"github.com/ossec-ar/ossec-ar/internal/libwrap"
+	"github.com/ossec-ar/ossec-ar/internal/nullroute"
+)
+
+func main() {
+	env := app.OS()
+	env.Executable, _ = os.Executable() // one of several ways to find the home
+	hostDeny := hostsdeny.Kind
+	hostDeny.Effect = libwrap.Effect
+	os.Exit(control.Main(env, firewall.Kind, hostDeny, nullroute.Kind))
+}

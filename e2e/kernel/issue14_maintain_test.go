@@ -1,0 +1,108 @@
+package kernel
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+)
+
+// TestMaintainIdle: where nothing differs, the job of each minute takes 20 ms with 1,000 leases
+// and 1 s with 100,000. What is measured is logged; the bounds here leave room for a busy machine.
+func TestMaintainIdle(t *testing.T) {
+	for _, tt := range []struct {
+		backend string
+		n       int
+		most    time.Duration
+	}{
+		{"", 1000, 200 * time.Millisecond},
+		{"backend = \"nftables\"", 1000, 200 * time.Millisecond},
+		{"", 100_000, 5 * time.Second},
+	} {
+		t.Run(fmt.Sprintf("%d leases/%s", tt.n, tt.backend), func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			needSets(t)
+			bin := buildPrograms(t)
+			configure(t, bin, "[firewall]\n"+tt.backend+"\n")
+			program := filepath.Join(bin, "firewall-drop.sh")
+			now := time.Now()
+			var all []lease.Lease
+			for _, addr := range manyAddresses(tt.n) {
+				all = append(all, lease.Lease{Addr: addr, Program: "firewall-drop.sh", RuleID: "5712", AlertID: "1.1", Since: now, Renewed: now})
+			}
+			must(t, os.MkdirAll(filepath.Join(home(bin), "var/active-response"), 0o700))
+			must(t, os.Chmod(filepath.Join(home(bin), "var/active-response"), 0o700))
+			put(t, program, all...)
+			maintain(t, program)
+			var took []time.Duration
+			for range 7 {
+				began := time.Now()
+				maintain(t, program)
+				took = append(took, time.Since(began))
+			}
+			slices.Sort(took)
+			t.Logf("%d leases, nothing differs: median %s, least %s", tt.n, took[3], took[0])
+			if took[0] > tt.most {
+				t.Errorf("it takes %s, want %s", took[0], tt.most)
+			}
+		})
+	}
+}
+
+// TestMaintainTwice: two at once do not fight: all is in force afterwards, each thing once.
+func TestMaintainTwice(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	needSets(t)
+	bin := buildPrograms(t)
+	configure(t, bin, "[firewall]\nmax_rules = 5\n")
+	program := filepath.Join(bin, "firewall-drop.sh")
+	waitForAll(t, startAdds(t, program, "203.0.113.", 30), nil)
+	for range 5 {
+		shell(t, "iptables -F; iptables -X; ipset destroy")
+		var both []*exec.Cmd
+		for range 4 {
+			both = append(both, start(t, filepath.Join(home(bin), "bin/ossec-ar"), "maintain"))
+		}
+		waitForAll(t, both, nil)
+		if got := inForce(t, program); got != 30 {
+			t.Errorf("%d are in force, want 30", got)
+		}
+		if got := shell(t, "iptables -S INPUT"); strings.Count(got, "-j OSSEC_AR") != 1 {
+			t.Errorf("the jump does not stand once:\n%s", got)
+		}
+		agrees(t, program)
+	}
+}
+
+// TestUFWReload: ufw sets its rules up, reloads and is switched off and on, and one maintain has
+// all in force again each time.
+func TestUFWReload(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	Program(t, "ufw")
+	bin := buildPrograms(t)
+	attacker, victim := Hosts(t)
+	program := filepath.Join(bin, "firewall-drop.sh")
+	respond(t, program, "add", "-", attacker.V4.String(), "1.1", "5712")
+	for _, step := range []string{"ufw --force enable", "ufw allow proto tcp from any to any port 22", "ufw reload", "ufw --force disable", "ufw --force enable", "ufw --force reset"} {
+		if out, err := exec.Command("/bin/sh", "-c", path+step).CombinedOutput(); err != nil {
+			needKernel(t, step+": "+string(out))
+		}
+		maintain(t, program)
+		answers(t, step, attacker, victim.V4, false)
+		agrees(t, program)
+	}
+	respond(t, program, "delete", "-", attacker.V4.String(), "1.1", "5712")
+	answers(t, "deleted", attacker, victim.V4, true)
+}

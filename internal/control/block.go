@@ -1,0 +1,196 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/record"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// byHand are the commands block and unban.
+type byHand struct{ *tool }
+
+// block blocks addresses by hand.
+func (t byHand) block(c *cli.Context) int {
+	requests, err := addresses(c)
+	if err != nil {
+		return t.usage(err)
+	}
+	limit, err := duration(c)
+	if err != nil {
+		return t.usage(err)
+	}
+	r, err := t.open(t.chosen[0], false)
+	if err != nil {
+		return t.fail(err)
+	}
+	never, faults := t.whitelist()
+	t.warn(r, faults)
+	status, done := app.ExitOK, false
+	for _, request := range requests {
+		if isOwnPeer(t.tool, request.Addr) && !c.Bool("force") {
+			t.Complain(fmt.Errorf("%s is not blocked: your SSH session comes from it", request.Addr))
+			t.Advise("--force blocks it all the same")
+			status = app.ExitFailed
+			continue
+		}
+		if match, covered := never.Match(request.Addr); covered {
+			t.Complain(fmt.Errorf("%s is not blocked: whitelisted by %s", request.Addr, match))
+			r.log.Write(record.Entry{Status: arlog.StatusSkip,
+				Message: arlog.Skipped(request.Addr, "whitelisted by "+match.String()), About: request})
+			status = app.ExitFailed
+			continue
+		}
+		if t.dryRun {
+			t.say("would block %s: %s", request.Addr, r.Enforcer.Describe(request.Addr))
+			continue
+		}
+		if err := t.blockOne(c.Context, r, request, limit, c.String("reason")); err != nil {
+			status = t.fail(r.about(err))
+			r.log.Write(record.Entry{Status: arlog.StatusError, Message: arlog.Failed(err), About: request})
+			continue
+		}
+		done = true
+	}
+	if done && r.Kind.Effect != nil {
+		_, text := r.Kind.Effect("/")
+		t.Advise(text)
+	}
+	return status
+}
+
+// isOwnPeer reports whether the SSH session that this is typed in comes from addr.
+func isOwnPeer(t *tool, addr netip.Addr) bool {
+	peer, ok := t.SSHPeer()
+	return ok && peer == addr && t.settings.Whitelist.AdminSession
+}
+
+func (t byHand) blockOne(ctx context.Context, r *response, request arproto.Request,
+	limit time.Duration, reason string) error {
+	now := t.Now().UTC()
+	l := lease.Lease{Addr: request.Addr, Program: Name, Since: now, Renewed: now, Reason: reason}
+	until := ""
+	if limit > 0 {
+		l.Until = now.Add(limit)
+		until = ", until " + t.when(l.Until)
+	}
+	taken, err := r.Take(ctx, l)
+	if err != nil {
+		return errors.Join(err, taken.LeaseErr)
+	}
+	r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: arlog.Blocked(request.Addr, "", "") +
+		" (by hand)", About: request})
+	t.say("Blocked IP: %s (%s%s)", request.Addr, r.Kind.Name, until)
+	for _, note := range taken.Notes {
+		t.Advise(note)
+	}
+	r.leaseFaults(request, taken.LeaseErr)
+	if taken.Made {
+		if err := r.PutBack(ctx); err != nil {
+			r.log.Warn(request, fmt.Errorf("blocking again what somebody removed: %w", err))
+		}
+	}
+	return nil
+}
+
+// leaseFaults reports what the leases suffered, now that the block is as it should be.
+func (r *response) leaseFaults(request arproto.Request, err error) {
+	for _, fault := range append(r.Leases.Faults(), err) {
+		r.log.Warn(request, r.about(fault))
+	}
+}
+
+// warn reports faults in settings and whitelist, in the log once a day.
+func (t *tool) warn(r *response, faults []error) {
+	for _, fault := range append(faults, t.settingsFault) {
+		r.log.Warn(arproto.Request{}, fault)
+	}
+}
+
+// unban frees addresses in all chosen responses, whoever holds them.
+func (t byHand) unban(c *cli.Context) int {
+	requests, err := addresses(c)
+	if err != nil {
+		return t.usage(err)
+	}
+	opened, failed := t.openAll(false)
+	standing := map[*response]map[netip.Addr]bool{}
+	for _, r := range opened {
+		standing[r] = r.standing(c.Context)
+	}
+	for _, request := range requests {
+		if err := t.unbanOne(c.Context, request, opened, standing); err != nil {
+			t.Complain(fmt.Errorf("%s could not be freed: %w", request.Addr, err))
+			failed = true
+		}
+	}
+	if failed {
+		return app.ExitFailed
+	}
+	return app.ExitOK
+}
+
+// standing returns what stands, nil when that cannot be found out.
+func (r *response) standing(ctx context.Context) map[netip.Addr]bool {
+	listing, err := r.Enforcer.List(ctx)
+	if err != nil && !absent(err) {
+		return nil
+	}
+	stands := make(map[netip.Addr]bool, len(listing.Blocks))
+	for _, b := range listing.Blocks {
+		stands[b.Addr] = true
+	}
+	return stands
+}
+
+func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []*response,
+	standing map[*response]map[netip.Addr]bool) error {
+	var freed []string
+	var failed error
+	for _, r := range opened {
+		stands, known := standing[r][request.Addr], standing[r] != nil
+		if on, err := r.On(request.Addr); err == nil && len(on) == 0 && known && !stands {
+			continue // it neither stands nor is leased
+		}
+		if t.dryRun {
+			freed = append(freed, r.Kind.Name)
+			continue
+		}
+		released, err := r.Free(ctx, request.Addr)
+		if err != nil {
+			failed = errors.Join(failed, r.about(err))
+			r.log.Write(record.Entry{Status: arlog.StatusError, Message: arlog.Failed(err), About: request})
+			continue
+		}
+		r.leaseFaults(request, released.LeaseErr)
+		if released.StillLeased {
+			failed = errors.Join(failed,
+				fmt.Errorf("%s: it is still leased and will be blocked again: %w",
+					r.Kind.Name, released.LeaseErr))
+		}
+		if stands || released.Leased {
+			freed = append(freed, r.Kind.Name)
+			r.log.Write(record.Entry{Status: arlog.StatusDelete, Message: arlog.Unblocked(request.Addr, "") +
+				" (by hand)", About: request})
+		}
+	}
+	switch {
+	case len(freed) > 0 && t.dryRun:
+		t.say("would unblock %s (%s)", request.Addr, strings.Join(freed, ", "))
+	case len(freed) > 0:
+		t.say("Unblocked IP: %s (%s)", request.Addr, strings.Join(freed, ", "))
+	case failed == nil:
+		t.say("%s was not blocked", request.Addr)
+	}
+	return failed
+}

@@ -1,0 +1,79 @@
+package control
+
+import (
+	"context"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/check"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/notify"
+)
+
+// checking is the command check.
+type checking struct{ *tool }
+
+func (t checking) command() *cli.Command {
+	return t.word("check", "", "say why it is not blocking, and what mends it; exit status 1 on a fault", 0,
+		0, t.check,
+		&cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`"},
+		&cli.BoolFlag{Name: "live",
+			Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"},
+		&cli.BoolFlag{Name: "json", Usage: "as JSON"},
+		&cli.StringFlag{Name: "root", Usage: "look for the system's files under `DIR`, as of an image",
+			Value: "/"})
+}
+
+// The other programs of the suite, and what has to run now and then.
+const (
+	mailer   = "email-notification"
+	reporter = "response-stats"
+)
+
+func (t checking) check(c *cli.Context) int {
+	var subjects []check.Subject
+	for _, kind := range t.chosen {
+		s := check.Subject{Name: kind.Name}
+		if r, err := t.open(kind, !c.Bool("live")); err != nil {
+			s.Failure = err
+		} else {
+			s.Hold = r.Holder
+		}
+		subjects = append(subjects, s)
+	}
+	if t.only == "" {
+		subjects = append(subjects, check.Subject{Name: mailer,
+			Logs: []string{t.Home.NotificationLog()}, Extra: t.checkMail},
+			check.Subject{Name: reporter, FromCron: true,
+				Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made"}}})
+	}
+	subjects = append(subjects, check.Subject{Name: Name, Path: t.Tool(), FromCron: true, Jobs: []check.Job{
+		{Command: "maintain", When: "* * * * *",
+			Why: "what somebody flushes stays open, and what is over stays blocked"},
+	}})
+	o := check.Options{JSON: c.Bool("json"), Live: c.Bool("live"), Width: t.width(), Settings: t.settings,
+		SettingsFault: t.settingsFault}
+	if root := c.String("root"); root != "/" {
+		o.Root = root
+	}
+	return check.Run(c.Context, t.Program, o, subjects...)
+}
+
+// checkMail looks at the settings of mail.
+func (t checking) checkMail(ctx context.Context) []check.Finding {
+	const what = "settings"
+	summary, err := notify.Check(ctx, &t.Program)
+	if err == nil {
+		return []check.Finding{{What: what, Verdict: enforcer.OK, Found: summary}}
+	}
+	mend := notify.Hint(err)
+	if mend == "" {
+		mend = "correct it in <global> of " + t.Home.Conf() + " or in [mail] of " + t.Home.Settings()
+	}
+	var found []check.Finding
+	for text := range strings.SplitSeq(err.Error(), "\n") {
+		found = append(found, check.Finding{What: what, Verdict: enforcer.Fault, Found: text, Mend: mend})
+	}
+	return found
+}

@@ -1,0 +1,99 @@
+package control
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
+)
+
+// listing is the command list.
+type listing struct{ *tool }
+
+// list shows who is blocked.
+func (t listing) list(c *cli.Context) int {
+	f := filter{program: c.String("program")}
+	if text := c.Args().First(); text != "" {
+		request, err := address(text)
+		if err != nil {
+			return t.usage(command.Mistaken(t.Name+" list shows all", "%v", err))
+		}
+		f.addr = request.Addr
+	}
+	snapshots, never, failed := t.snapshots(c.Context, f)
+	all := rows(snapshots, never, f)
+	var err error
+	if c.Bool("json") {
+		err = t.printJSON(all)
+	} else {
+		err = t.printTable(all, t.width())
+	}
+	if err != nil {
+		return t.fail(fmt.Errorf("writing the list: %w", err))
+	}
+	if failed {
+		return app.ExitFailed
+	}
+	return app.ExitOK
+}
+
+// The JSON of list, as docs/list-json.md describes it.
+type (
+	jsonRow struct {
+		Address  string      `json:"address"`
+		Response string      `json:"response"`
+		State    condition   `json:"state"`
+		Why      string      `json:"why,omitempty"`
+		Packets  *uint64     `json:"packets,omitempty"`
+		Bytes    *uint64     `json:"bytes,omitempty"`
+		Leases   []jsonLease `json:"leases"`
+	}
+	jsonLease struct {
+		Program string    `json:"program"`
+		State   string    `json:"state"`
+		Rule    string    `json:"rule,omitempty"`
+		Alert   string    `json:"alert,omitempty"`
+		Since   time.Time `json:"since,omitzero"`
+		Until   time.Time `json:"until,omitzero"`
+		Reason  string    `json:"reason,omitempty"`
+	}
+)
+
+// printJSON writes one row a line, so that no more than one is held in memory.
+func (t listing) printJSON(all iter.Seq[row]) error {
+	out := bufio.NewWriter(t.Stdout)
+	fmt.Fprintf(out, `{"version":1,"addresses":[`)
+	separator := "\n"
+	for r := range all {
+		line, err := json.Marshal(r.json())
+		if err != nil {
+			return err
+		}
+		out.WriteString(separator)
+		out.Write(line)
+		separator = ",\n"
+	}
+	out.WriteString("\n]}\n")
+	return out.Flush() // it keeps the first error
+}
+
+func (r *row) json() jsonRow {
+	j := jsonRow{Address: r.Addr.String(), Response: r.Response, State: r.State,
+		Why: r.Why, Leases: []jsonLease{}}
+	if r.Counted {
+		j.Packets, j.Bytes = &r.Packets, &r.Bytes
+	}
+	for _, h := range r.Holds {
+		j.Leases = append(j.Leases, jsonLease{
+			Program: h.program, State: h.state.String(), Rule: h.rule, Alert: h.alert,
+			Since: moment(h.since).UTC(), Until: moment(h.until).UTC(), Reason: h.reason,
+		})
+	}
+	return j
+}

@@ -1,0 +1,235 @@
+package control_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/control"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+)
+
+func crowd(h *host) {
+	h.hold("firewall-drop", "203.0.113.7", nil)
+	h.hold("firewall-drop", "203.0.113.7", func(l *lease.Lease) {
+		l.Program, l.RuleID, l.Until = "custom-firewall-drop.sh", "31103", noon.Add(30*time.Minute)
+	})
+	h.hold("host-deny", "203.0.113.7", nil)
+	h.hold("firewall-drop", "203.0.113.8", func(l *lease.Lease) { l.State, l.Reason = lease.Waiting, "iptables: resource temporarily unavailable" })
+	h.hold("host-deny", "2001:db8::7", func(l *lease.Lease) {
+		l.Program, l.Since, l.Reason = "ossec-ar", noon.AddDate(0, 0, -3), "scans\x1b[2J us"
+	})
+	h.drop.Put(addr("198.51.100.9"))
+}
+
+func TestListTerminal(t *testing.T) {
+	h := newHost(t)
+	crowd(h)
+	h.terminal = true
+	h.does("list", app.ExitOK, `ADDRESS       STATE              RESPONSE       SINCE         HELD BY
+198.51.100.9  not leased         firewall-drop  -             -
+203.0.113.7   blocked            firewall-drop  11:00:00      custom-firewall-..
+203.0.113.7   blocked            firewall-drop  11:00:00      firewall-drop.sh
+203.0.113.7   blocked            host-deny      11:00:00      host-deny.sh
+203.0.113.8   waiting: iptabl..  firewall-drop  11:00:00      firewall-drop.sh
+2001:db8::7   blocked            host-deny      Nov 20 12:00  ossec-ar
+`, "")
+	for line := range strings.Lines(h.out.String()) {
+		if n := len(line) - 1; n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+func TestListJSON(t *testing.T) {
+	h := newHost(t)
+	crowd(h)
+	if got := h.run("list --json"); got != app.ExitOK {
+		t.Errorf("exit status %d", got)
+	}
+	const want = `{"version":1,"addresses":[
+{"address":"198.51.100.9","response":"firewall-drop","state":"not leased","leases":[]},
+{"address":"203.0.113.7","response":"firewall-drop","state":"blocked","leases":[{"program":"custom-firewall-drop.sh","state":"held","rule":"31103","alert":"1795422839.8","since":"2026-11-23T11:00:00Z","until":"2026-11-23T12:30:00Z"},{"program":"firewall-drop.sh","state":"held","rule":"5712","alert":"1795422839.8","since":"2026-11-23T11:00:00Z"}]},
+{"address":"203.0.113.7","response":"host-deny","state":"blocked","leases":[{"program":"host-deny.sh","state":"held","rule":"5712","alert":"1795422839.8","since":"2026-11-23T11:00:00Z"}]},
+{"address":"203.0.113.8","response":"firewall-drop","state":"waiting","why":"iptables: resource temporarily unavailable","leases":[{"program":"firewall-drop.sh","state":"waiting","rule":"5712","alert":"1795422839.8","since":"2026-11-23T11:00:00Z","reason":"iptables: resource temporarily unavailable"}]},
+{"address":"2001:db8::7","response":"host-deny","state":"blocked","leases":[{"program":"ossec-ar","state":"held","rule":"5712","alert":"1795422839.8","since":"2026-11-20T12:00:00Z","reason":"scans\u001b[2J us"}]}
+]}
+`
+	if h.out.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", h.out.String(), want)
+	}
+	if !json.Valid(h.out.Bytes()) {
+		t.Error("it is no JSON")
+	}
+	h.run("list --json --program nobody")
+	if !json.Valid(h.out.Bytes()) {
+		t.Errorf("an empty list is no JSON: %s", h.out.String())
+	}
+}
+
+func TestShow(t *testing.T) {
+	h := newHost(t)
+	crowd(h)
+	h.write("logs/alerts/alerts.log", "** Alert 1795422839.8: mail  - syslog,sshd,\n2026 Nov 23 08:33:59 web->/var/log/auth.log\nRule: 5712 (level 10) -> 'SSHD brute force'\nSrc IP: 203.0.113.7\nUser: ro\x1bot\nNov 23 08:33:58 web sshd[1]: Failed\n\n")
+	h.write("logs/active-responses.log", "Mon Nov 23 08:33:59 UTC 2026 /var/ossec/active-response/bin/firewall-drop.sh add - 203.0.113.7 1795422839.8 5712 - Blocked IP: 203.0.113.7 (Rule: 5712)\n")
+	h.run("show 203.0.113.7")
+	for _, want := range []string{
+		"203.0.113.7\n  firewall-drop: blocked\n    held by custom-firewall-drop.sh since 11:00:00, until 12:30:00, rule 31103, alert 1795422839.8\n",
+		"  host-deny: blocked\n    held by host-deny.sh since 11:00:00, rule 5712, alert 1795422839.8\n  not whitelisted\n",
+		"  rule 5712 (level 10): SSHD brute force\n  from web /var/log/auth.log\n  user ro\\x1bot\n  | Nov 23 08:33:58 web sshd[1]: Failed\n",
+		"log\n  08:33:59  firewall-drop.sh add  Blocked IP: 203.0.113.7 (Rule: 5712)\n",
+	} {
+		if !strings.Contains(h.out.String(), want) {
+			t.Errorf("got:\n%s\nwant in it:\n%s", h.out.String(), want)
+		}
+	}
+	h.run("show 203.0.113.99")
+	if want := "203.0.113.99\n  not blocked\n  not whitelisted\n"; !strings.HasPrefix(h.out.String(), want) {
+		t.Errorf("got:\n%s\nwant at its head:\n%s", h.out.String(), want)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	h := newHost(t)
+	h.does("status", app.ExitOK, "ossec-ar devel, home "+h.home+`
+daemons: none runs
+
+firewall-drop  nothing blocked
+host-deny      nothing blocked
+
+mail:         nothing waits
+maintain:     never ran: see ossec-ar check
+last failure: none
+health:       nothing found; ossec-ar check looks closer
+`, "")
+	crowd(h)
+	h.write("proc/1/comm", "ossec-execd\n")
+	h.write("logs/active-responses.log", "Mon Nov 23 08:33:59 UTC 2026 /var/ossec/active-response/bin/firewall-drop.sh error - 203.0.113.7 1795422839.8 5712 - Failed: no room\n")
+	h.does("status", app.ExitFailed, "ossec-ar devel, home "+h.home+`
+daemons: ossec-execd
+
+firewall-drop  1 blocked, held by firewall-drop.sh 2, custom-firewall-drop.sh 1
+               1 could not be blocked and wait for the next maintain
+               1 blocked but leased by nobody: ossec-ar repair
+host-deny      2 blocked, held by host-deny.sh 1, ossec-ar 1
+
+mail:         nothing waits
+maintain:     never ran: see ossec-ar check
+last failure: 08:33:59  firewall-drop.sh error  Failed: no room (203.0.113.7)
+health:       maintain never ran: what is flushed stays open; cron or a timer should run it each minute
+`, "")
+}
+
+// TestListMany: a hundred thousand addresses are listed in little memory and time.
+func TestListMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is long")
+	}
+	h := newHost(t)
+	const many = 100_000
+	addrs := make([]netip.Addr, many)
+	a := addr("198.18.0.0")
+	err := h.store("firewall-drop").Update(func(tx *lease.Tx) error {
+		for i := range addrs {
+			addrs[i] = a
+			l := lease.Lease{Addr: a, Program: "firewall-drop.sh", RuleID: "5712", AlertID: fmt.Sprintf("1795422839.%d", i), Since: noon, Renewed: noon}
+			if err := tx.Put(l); err != nil {
+				return err
+			}
+			a = a.Next()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.drop.Put(addrs...)
+	runtime.GC()
+	began := time.Now()
+	if got := h.run("list"); got != app.ExitOK {
+		t.Errorf("exit status %d, %s", got, h.err.String())
+	}
+	t.Logf("%d lines in %s", strings.Count(h.out.String(), "\n"), time.Since(began))
+	if got := strings.Count(h.out.String(), "\n"); got != many+1 {
+		t.Errorf("%d lines, want %d", got, many+1)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	h := newHost(t)
+	crowd(h)
+	for _, test := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"un"}, "unban unimport"},
+		{[]string{"unban", "203.0.113.7", "2"}, "203.0.113.7 203.0.113.8 2001:db8::7"},
+		{[]string{"unban", "--response", "h"}, "host-deny"},
+		{[]string{"list", "--response", "host-deny", "--p"}, "--program"},
+		{[]string{"whitelist", "rem"}, "remove"},
+		{[]string{"completion", ""}, "bash zsh fish"},
+		{[]string{"man", "o"}, "ossec-ar"},
+		{[]string{"nonsense", ""}, ""},
+	} {
+		h.runArgs(append([]string{"__complete"}, test.words...)...)
+		if got := strings.Join(strings.Fields(h.out.String()), " "); got != test.want {
+			t.Errorf("%q: %s, want %s", test.words, got, test.want)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if got := h.run("completion " + shell); got != app.ExitOK || !strings.Contains(h.out.String(), "__complete") {
+			t.Errorf("%s: exit status %d, %q", shell, got, h.out.String())
+		}
+	}
+}
+
+func TestMan(t *testing.T) {
+	h := newHost(t)
+	for _, page := range []string{"", "ossec-ar", "firewall-drop", "host-deny"} {
+		if got := h.run("man " + page); got != app.ExitOK || !strings.HasPrefix(h.out.String(), ".TH ") || !strings.Contains(h.out.String(), ".SH DESCRIPTION\n") {
+			t.Errorf("%q: exit status %d, %q", page, got, h.out.String())
+		}
+	}
+	h.run("man")
+	for _, want := range []string{`\fBwhitelist add ENTRY\fR`, `\fB\-\-for VALUE\fR`} {
+		if !strings.Contains(h.out.String(), want) {
+			t.Errorf("no %s in %s", want, h.out.String())
+		}
+	}
+}
+
+// TestHome: where the tool finds its home.
+func TestHome(t *testing.T) {
+	h := newHost(t)
+	h.hold("firewall-drop", "203.0.113.7", nil)
+	tool := filepath.Join(h.home, "bin/ossec-ar")
+	for _, test := range []struct {
+		name string
+		env  app.Env
+		args []string
+	}{
+		{"invoked in its place", app.Env{Args: []string{tool}}, nil},
+		{"relative", app.Env{Args: []string{"bin/ossec-ar"}, Dir: h.home}, nil},
+		{"by way of a link in PATH", app.Env{Args: []string{"ossec-ar"}, Executable: tool}, nil},
+		{"by way of the link", app.Env{Args: []string{"/usr/sbin/ossec-ar"}, Executable: tool}, nil},
+		{"OSSEC_HOME", app.Env{Args: []string{"ossec-ar"}, Executable: "/usr/bin/ossec-ar", OssecHome: h.home}, nil},
+		{"--home", app.Env{Args: []string{"/usr/bin/ossec-ar"}, OssecHome: "/nowhere"}, []string{"--home", h.home}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var out strings.Builder
+			env := test.env
+			env.Args = append(append(env.Args, test.args...), "export")
+			env.Stdout, env.Stderr, env.Now, env.Proc = &out, io.Discard, func() time.Time { return noon }, "/proc"
+			if got := control.Main(env, h.kinds...); got != app.ExitOK || out.String() != "203.0.113.7\n" {
+				t.Errorf("exit status %d, %q", got, out.String())
+			}
+		})
+	}
+}

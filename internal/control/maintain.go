@@ -1,0 +1,190 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/hold"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/notify"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/record"
+	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// maintainLimit bounds a whole run: cron starts the next one in a minute.
+const maintainLimit = 10 * time.Minute
+
+// maintained is what the last run of maintain did, as it is kept for status.
+type maintained struct {
+	At      time.Time `json:"at"`
+	Blocked int       `json:"blocked"` // again
+	Freed   int       `json:"freed"`   // that nobody leased, or that are whitelisted
+	Ended   int       `json:"ended"`   // leases that were over
+	Failed  string    `json:"failed,omitempty"`
+}
+
+// maintain makes the host match what is wanted, ends what is over and delivers what waits. It
+// prints nothing but what failed, so that cron mails only that. Of two at once the second does
+// nothing.
+func (t upkeep) maintain(c *cli.Context) int {
+	ctx, cancel := context.WithTimeout(c.Context, maintainLimit)
+	defer cancel()
+	dir := t.Home.State()
+	if err := state.MakeDir(dir); err != nil {
+		return t.fail(err)
+	}
+	lock, err := state.Exclusive(filepath.Join(dir, "maintain.lock"), 0)
+	if errors.Is(err, state.ErrLocked) {
+		return app.ExitOK
+	}
+	if err != nil {
+		return t.fail(err)
+	}
+	defer lock.Release()
+	done := maintained{At: t.Now().UTC()}
+	_, failed := neverblock.Refresh(ctx, t.Home, t.settings.Whitelist, t.Resolver, t.Now())
+	if failed != nil {
+		t.Complain(failed)
+	}
+	warned := false
+	for _, kind := range t.chosen {
+		r, err := t.open(kind, false)
+		if err != nil {
+			t.Complain(err)
+			failed = errors.Join(failed, err)
+			continue
+		}
+		if !warned {
+			t.warn(r, nil)
+			warned = true
+		}
+		if !r.used() {
+			continue
+		}
+		if err := t.maintainOne(ctx, r, &done); err != nil {
+			r.log.Warn(arproto.Request{}, r.about(err))
+			failed = errors.Join(failed, r.about(err))
+		}
+	}
+	record.ForgetWarnings(dir, t.Now())
+	if err := notify.Deliver(ctx, &t.Program); err != nil {
+		t.Complain(err)
+		failed = errors.Join(failed, err)
+	}
+	if failed != nil {
+		done.Failed = failed.Error()
+	}
+	if err := done.write(t.Home); err != nil {
+		failed = errors.Join(failed, err)
+		t.Complain(err)
+	}
+	if failed != nil {
+		return app.ExitFailed
+	}
+	return app.ExitOK
+}
+
+// preparer is an enforcer for whose blocks others may have saved rules that name sets or chains,
+// which Prepare makes, empty.
+type preparer interface {
+	Prepare(ctx context.Context) error
+}
+
+// prepare is for the boot, before saved firewall rules are loaded.
+func (t upkeep) prepare(c *cli.Context) int {
+	status := app.ExitOK
+	opened, failed := t.openAll(true)
+	if failed {
+		status = app.ExitFailed
+	}
+	for _, r := range opened {
+		p, is := r.Enforcer.(preparer)
+		if !is || !r.used() {
+			continue
+		}
+		if err := p.Prepare(c.Context); err != nil {
+			status = t.fail(r.about(err))
+		}
+	}
+	return status
+}
+
+// maintainOne ends what is over first, so that it is not blocked again.
+func (t upkeep) maintainOne(ctx context.Context, r *response, done *maintained) error {
+	if err := r.Salvage(); err != nil {
+		return err
+	}
+	over, _, err := r.Ended()
+	r.log.Warn(arproto.Request{}, err)
+	var failed error
+	for _, o := range over {
+		ended, err := r.end(ctx, o)
+		failed = errors.Join(failed, err)
+		if ended {
+			done.Ended++
+		}
+	}
+	never := t.never(func(faults []error) {
+		for _, fault := range faults {
+			r.log.Warn(arproto.Request{}, fault)
+		}
+	})
+	repaired, err := r.Repair(ctx, never)
+	if errors.Is(err, hold.ErrBusy) {
+		err = nil
+	}
+	r.logRepaired(repaired)
+	done.Blocked += len(repaired.Blocked)
+	done.Freed += len(repaired.Lifted) + len(repaired.Never)
+	r.leaseFaults(arproto.Request{}, nil)
+	return errors.Join(failed, err)
+}
+
+// end ends a lease that is over, and reports whether it did: others may have renewed it meanwhile.
+func (r *response) end(ctx context.Context, o hold.Over) (bool, error) {
+	released, err := r.ReleaseSeen(ctx, o.Lease)
+	switch {
+	case errors.Is(err, hold.ErrRenewed):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("ending the lease of %s on %s: %w", o.Program, o.Addr, err)
+	case len(released.Others) > 0:
+		return true, nil
+	}
+	r.log.Write(record.Entry{
+		Status: arlog.StatusDelete, Message: arlog.Unblocked(o.Addr, "") + " (" + o.Why + ")",
+		About: arproto.Request{Action: arproto.Delete, Addr: o.Addr, AlertID: o.AlertID, RuleID: o.RuleID},
+	})
+	return true, nil
+}
+
+func maintainFile(home ossec.Home) string { return filepath.Join(home.State(), "maintain.last") }
+
+func (done maintained) write(home ossec.Home) error {
+	text, err := json.Marshal(done)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(maintainFile(home), append(text, '\n'), 0o600) // in a folder of root's alone
+}
+
+// readMaintained returns what the last run did; the zero value when there was none.
+func readMaintained(home ossec.Home) (done maintained) {
+	const most = 64 << 10
+	text, err := state.Read(maintainFile(home), most)
+	if err == nil {
+		_ = json.Unmarshal(text, &done) // what cannot be read was never run
+	}
+	return done
+}

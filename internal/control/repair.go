@@ -1,0 +1,140 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/hold"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/record"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
+)
+
+// upkeep are the commands repair and maintain.
+type upkeep struct{ *tool }
+
+// never answers whether an address is whitelisted, and reads the whitelist when it is first asked.
+func (t upkeep) never(report func([]error)) hold.Whitelisted {
+	var sieve *whitelist.Sieve
+	return func(addr netip.Addr) (string, bool) {
+		if sieve == nil {
+			var faults []error
+			sieve, faults = t.whitelist()
+			report(faults)
+		}
+		match, covered := sieve.Match(addr)
+		return match.String(), covered
+	}
+}
+
+// repair shows what differs between what is wanted and what is in force, and mends it. A dry run
+// is exit status 1 when anything does.
+func (t upkeep) repair(c *cli.Context) int {
+	opened, failed := t.openAll(t.dryRun)
+	never := t.never(func(faults []error) {
+		for _, fault := range faults {
+			t.Complain(fault)
+		}
+	})
+	differs := false
+	for _, r := range opened {
+		if !r.used() {
+			if _, err := r.Enforcer.List(c.Context); absent(err) {
+				continue
+			}
+		}
+		some, err := t.repairOne(c.Context, r, never)
+		if err != nil {
+			t.failed(r, err)
+			failed = true
+		}
+		differs = differs || some
+	}
+	switch {
+	case failed, differs && t.dryRun:
+		return app.ExitFailed
+	case !differs:
+		t.say("nothing differs")
+	}
+	return app.ExitOK
+}
+
+func (t upkeep) repairOne(ctx context.Context, r *response,
+	never hold.Whitelisted) (differs bool, err error) {
+	if !t.dryRun {
+		if err := r.Salvage(); err != nil {
+			return false, err
+		}
+	}
+	d, err := r.Compare(ctx, never)
+	if err != nil {
+		return false, err
+	}
+	t.sayDifference(r.Kind.Name, d)
+	if t.dryRun || d.None() {
+		return !d.None(), nil
+	}
+	repaired, err := r.Repair(ctx, never)
+	if errors.Is(err, hold.ErrBusy) {
+		t.say("%s: %v", r.Kind.Name, err)
+		return true, nil
+	}
+	r.logRepaired(repaired)
+	r.leaseFaults(record.Entry{}.About, nil)
+	for _, change := range repaired.Place {
+		t.say("%s: %s", r.Kind.Name, printable.Line(change))
+	}
+	t.say("%s: blocked %d again, freed %d", r.Kind.Name, len(repaired.Blocked),
+		len(repaired.Lifted)+len(repaired.Never))
+	return true, err
+}
+
+// mostShown is how many addresses of one kind of difference are named.
+const mostShown = 20
+
+func (t upkeep) sayDifference(name string, d hold.Difference) {
+	for _, fault := range d.Place {
+		t.say("%s: %s", name, printable.Line(fault))
+	}
+	several := func(addrs []netip.Addr, what string) {
+		for _, addr := range addrs[:min(len(addrs), mostShown)] {
+			t.say("%s: %s %s", name, addr, what)
+		}
+		if more := len(addrs) - mostShown; more > 0 {
+			t.say("%s: and %d more", name, more)
+		}
+	}
+	several(d.Missing, "is leased but not in force")
+	several(d.Extra, "is blocked but leased by nobody")
+	for _, n := range d.Never {
+		t.say("%s: %s is leased but whitelisted by %s", name, n.Addr, printable.Line(n.By))
+	}
+}
+
+// logRepaired logs what a repair changed.
+func (r *response) logRepaired(done hold.Repaired) {
+	for _, change := range done.Place {
+		r.log.Write(record.Entry{Status: arlog.StatusWarn,
+			Message: arlog.Warning(errors.New("mended: " + change))})
+	}
+	r.logEach(arlog.StatusAdd, done.Blocked, func(a netip.Addr) string {
+		return "Blocked IP: " + a.String() + " (again: it was not in force)"
+	})
+	r.logUnblocked(done.Lifted, "(nobody leases it)")
+	var whitelisted []netip.Addr
+	by := map[netip.Addr]string{}
+	for _, n := range done.Never {
+		whitelisted = append(whitelisted, n.Addr)
+		by[n.Addr] = n.By
+	}
+	r.logEach(arlog.StatusDelete, whitelisted, func(a netip.Addr) string {
+		return arlog.Unblocked(a, "") + " (whitelisted by now: " +
+			strings.TrimSpace(printable.Line(by[a])) + ")"
+	})
+}

@@ -1,0 +1,150 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/alerts"
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+)
+
+// alertWait bounds the search for one alert: a packed file of a whole day is read through.
+const alertWait = 10 * time.Second
+
+// inquiry is the command show.
+type inquiry struct{ *tool }
+
+// show shows everything about one address.
+func (t inquiry) show(c *cli.Context) int {
+	request, err := address(c.Args().First())
+	if err != nil {
+		return t.usage(command.Mistaken(t.Name+" list shows all", "%v", err))
+	}
+	f := filter{addr: request.Addr}
+	snapshots, never, failed := t.snapshots(c.Context, f)
+	t.say("%s", t.colour(bold, request.Addr.String()))
+	found := false
+	ids := map[string]bool{}
+	for r := range rows(snapshots, never, f) {
+		found = true
+		t.showRow(r, ids)
+	}
+	if !found && !failed {
+		t.say("  not blocked")
+	}
+	t.say("  %s", t.verdict(c.Context, request.Addr))
+	for id := range ids {
+		t.showAlert(c.Context, id)
+	}
+	t.showLog(request.Addr)
+	if failed {
+		return app.ExitFailed
+	}
+	return app.ExitOK
+}
+
+func (t inquiry) showRow(r row, ids map[string]bool) {
+	t.say("  %s: %s", r.Response, t.colour(r.colour(), r.state()))
+	if r.Counted {
+		t.say("    dropped %s, %s", count(int(r.Packets), "packet"), count(int(r.Bytes), "byte"))
+	}
+	for _, h := range r.Holds {
+		text := "held by " + arlog.Word(h.program) + " since " + t.when(moment(h.since))
+		if h.until != 0 {
+			text += ", until " + t.when(moment(h.until))
+		}
+		if h.rule != "" {
+			text += ", rule " + arlog.Word(h.rule)
+		}
+		if h.alert != "" {
+			text += ", alert " + arlog.Word(h.alert)
+			ids[h.alert] = true
+		}
+		if h.reason != "" {
+			text += ": " + printable.Line(h.reason)
+		}
+		t.say("    %s", text)
+	}
+}
+
+// verdict says whether the whitelist covers an address.
+func (t inquiry) verdict(ctx context.Context, addr netip.Addr) string {
+	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Now())
+	match, covered := list.Match(addr)
+	switch {
+	case covered:
+		return t.colour(alert, "whitelisted by "+printable.Line(match.String()))
+	case err != nil:
+		return "not whitelisted, as far as the whitelist can be read: " + printable.Error(err)
+	}
+	return "not whitelisted"
+}
+
+func (t inquiry) showAlert(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, alertWait)
+	defer cancel()
+	a, err := alerts.Find(ctx, t.Home.Alerts(), id)
+	t.say("")
+	switch {
+	case errors.Is(err, alerts.ErrNoAlert):
+		t.say("alert %s: not in %s any more, or never written", arlog.Word(id), t.Home.Alerts())
+		return
+	case err != nil:
+		t.say("alert %s: %s", arlog.Word(id), printable.Error(err))
+		return
+	}
+	t.say("%s", t.colour(bold, fmt.Sprintf("alert %s of %s", arlog.Word(id),
+		a.Time.In(t.Now().Location()).Format(time.DateTime))))
+	t.say("  rule %s (level %d): %s", arlog.Word(a.RuleID), a.Level, printable.Line(a.Description))
+	t.say("  from %s", printable.Line(strings.TrimSpace(a.Host+" "+a.Location)))
+	if a.User != "" {
+		t.say("  user %s", printable.Line(a.User))
+	}
+	const most = 12
+	for _, line := range a.Log[:min(len(a.Log), most)] {
+		t.say("  | %s", printable.Line(line))
+	}
+	if more := len(a.Log) - most; more > 0 {
+		t.say("  | and %d more lines", more)
+	}
+}
+
+// maxEntries is how many entries of the log are shown.
+const maxEntries = 10
+
+// showLog shows what the log last said about an address.
+func (t inquiry) showLog(addr netip.Addr) {
+	var last []arlog.Entry
+	err := t.log().each(func(e arlog.Entry) {
+		if e.Addr != addr {
+			return
+		}
+		if len(last) == maxEntries {
+			last = append(last[:0], last[1:]...)
+		}
+		last = append(last, e)
+	})
+	t.say("")
+	switch {
+	case err != nil:
+		t.say("log: %s", printable.Error(err))
+		return
+	case len(last) == 0:
+		t.say("log: nothing about it in the last %d MiB of %s", maxTail>>20, t.Home.ResponseLog())
+		return
+	}
+	t.say("%s", t.colour(bold, "log"))
+	for _, e := range last {
+		t.say("  %s", t.log().text(e))
+	}
+}

@@ -1,0 +1,267 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+)
+
+// summary is one response in status.
+type summary struct {
+	name, backend           string
+	blocked                 int            // addresses
+	by                      map[string]int // addresses by program
+	open, waiting, lifting  int
+	unleased, nowWhitelised int
+	faults                  []string
+	err                     error
+}
+
+// overview is the command status.
+type overview struct{ *tool }
+
+// status shows the whole on one screen. It is exit status 1 when something is not in force.
+func (t overview) status(c *cli.Context) int {
+	all, failed := t.summaries(c.Context)
+	t.say("%s %s, home %s", t.Name, app.Version, t.Home)
+	t.say("daemons: %s", cmp.Or(strings.Join(t.daemons(), ", "), t.colour(bad, "none runs")))
+	t.say("")
+	wide := 0
+	for _, s := range all {
+		wide = max(wide, len(s.name))
+	}
+	for _, s := range all {
+		t.say("%s  %s", t.colour(bold, fmt.Sprintf("%-*s", wide, s.name)), s.text())
+		for _, wrong := range s.wrong() {
+			t.say("%*s  %s", wide, "", t.colour(bad, wrong))
+			failed = true
+		}
+	}
+	t.say("")
+	t.say("mail:         %s", t.mailStatus())
+	t.say("maintain:     %s", t.maintainStatus())
+	t.say("last failure: %s", t.log().lastFailure())
+	if wrong := t.health(); len(wrong) > 0 {
+		for _, line := range wrong {
+			t.say("health:       %s", t.colour(bad, printable.Line(line)))
+		}
+		failed = true
+	} else {
+		t.say("health:       %s", t.colour(good, "nothing found; "+t.Name+" check looks closer"))
+	}
+	if failed {
+		return app.ExitFailed
+	}
+	return app.ExitOK
+}
+
+// summaries looks at all chosen responses.
+func (t overview) summaries(ctx context.Context) (all []summary, failed bool) {
+	opened, failed := t.openAll(true)
+	never, _ := t.whitelist() // check reports the faults
+	for _, r := range opened {
+		s := summary{name: r.Kind.Name, by: map[string]int{}}
+		if b, ok := r.Enforcer.(interface{ Backend(context.Context) string }); ok {
+			s.backend = b.Backend(ctx)
+		}
+		var snap snapshot
+		snap, s.err = r.snapshot(ctx, filter{})
+		s.faults = snap.faults
+		for row := range rows([]snapshot{snap}, never, filter{}) {
+			s.add(row, r.Kind.InFile)
+		}
+		all = append(all, s)
+	}
+	return all, failed
+}
+
+func (s *summary) add(r row, inFile bool) {
+	switch r.State {
+	case blocked:
+		s.blocked++
+	case notInForce:
+		s.open++
+	case waiting:
+		s.waiting++
+	case lifting:
+		s.lifting++
+	case whitelisted:
+		s.nowWhitelised++
+	case notLeased:
+		if !inFile { // else they may be the administrator's own
+			s.unleased++
+		}
+	}
+	for _, h := range r.Holds {
+		if h.state != lease.Lifting {
+			s.by[h.program]++
+		}
+	}
+}
+
+// mostPrograms is how many programs are named.
+const mostPrograms = 4
+
+func (s *summary) text() string {
+	with := ""
+	if s.backend != "" {
+		with = " (" + s.backend + ")"
+	}
+	if s.blocked == 0 && len(s.by) == 0 {
+		return "nothing blocked" + with
+	}
+	var programs []string
+	for name := range s.by {
+		programs = append(programs, name)
+	}
+	slices.SortFunc(programs, func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.by[b], s.by[a]), cmp.Compare(a, b))
+	})
+	var by []string
+	for _, name := range programs[:min(len(programs), mostPrograms)] {
+		by = append(by, fmt.Sprintf("%s %d", arlog.Word(name), s.by[name]))
+	}
+	if more := len(programs) - mostPrograms; more > 0 {
+		by = append(by, fmt.Sprintf("%d more", more))
+	}
+	return fmt.Sprintf("%d blocked, held by %s%s", s.blocked, strings.Join(by, ", "), with)
+}
+
+// wrong is what is not as it should be, a line each.
+func (s *summary) wrong() []string {
+	var out []string
+	some := func(n int, what string) {
+		if n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	some(s.open, "leased but not in force: ossec-ar repair")
+	some(s.waiting, "could not be blocked and wait for the next maintain")
+	some(s.lifting, "could not be lifted and wait for the next maintain")
+	some(s.unleased, "blocked but leased by nobody: ossec-ar repair")
+	some(s.nowWhitelised, "whitelisted by now: ossec-ar repair")
+	for _, fault := range s.faults {
+		out = append(out, printable.Line(fault))
+	}
+	if s.err != nil {
+		out = append(out, printable.Line(s.err.Error()))
+	}
+	return out
+}
+
+// daemons are the processes of this home's OSSEC or Wazuh that run.
+func (t overview) daemons() []string {
+	paths, _ := filepath.Glob(filepath.Join(t.Proc, "[0-9]*", "comm")) // the pattern is well-formed
+	var found []string
+	for _, path := range paths {
+		comm, err := state.Read(path, 64)
+		name := strings.TrimSpace(string(comm))
+		if err == nil && (strings.HasPrefix(name, "ossec-") || strings.HasPrefix(name, "wazuh-")) &&
+			name != t.Name && !slices.Contains(found, printable.Line(name)) && !t.elsewhere(path) {
+			found = append(found, printable.Line(name))
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func (t overview) elsewhere(comm string) bool {
+	pid, err := strconv.Atoi(filepath.Base(filepath.Dir(comm)))
+	return err == nil && t.Home.Elsewhere(t.Proc, pid)
+}
+
+// overdue is how old the last run of maintain may be.
+const overdue = 10 * time.Minute
+
+func (t overview) maintainStatus() string {
+	done := readMaintained(t.Home)
+	if done.At.IsZero() {
+		return t.colour(alert, "never ran: see "+t.Name+" check")
+	}
+	text := fmt.Sprintf("%s; blocked %d again, freed %d, ended %d", t.when(done.At),
+		done.Blocked, done.Freed, done.Ended)
+	if done.Failed != "" {
+		text += "; " + t.colour(bad, "failed: "+printable.Line(strings.ReplaceAll(done.Failed, "\n", "; ")))
+	}
+	return text
+}
+
+// health is what keeps the suite from its work.
+func (t overview) health() []string {
+	var wrong []string
+	if t.settingsFault != nil {
+		wrong = append(wrong, strings.Split(t.settingsFault.Error(), "\n")...)
+	}
+	dir := t.Home.State()
+	if err := state.CheckDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		wrong = append(wrong, err.Error())
+	}
+	// the pattern is well-formed
+	if damaged, _ := filepath.Glob(filepath.Join(dir, "*.damaged*")); len(damaged) > 0 {
+		wrong = append(wrong, fmt.Sprintf("%s was damaged and moved aside", damaged[0]))
+	}
+	done := readMaintained(t.Home)
+	leased := slices.ContainsFunc(t.all, func(k enforcer.Kind) bool {
+		_, err := os.Lstat(lease.New(dir, k.Name).Path())
+		return err == nil
+	})
+	switch {
+	case done.At.IsZero() && leased:
+		wrong = append(wrong,
+			"maintain never ran: what is flushed stays open; cron or a timer should run it each minute")
+	case !done.At.IsZero() && t.Now().Sub(done.At) > overdue:
+		wrong = append(wrong,
+			"maintain has not run since "+t.when(done.At)+": cron or a timer should run it each minute")
+	}
+	return wrong
+}
+
+// mailStatus is what waits in the mail queue.
+func (t overview) mailStatus() string {
+	box, err := outbox.Open(t.Home.MailQueue())
+	if errors.Is(err, os.ErrNotExist) {
+		return "nothing waits" // nothing was ever queued
+	}
+	var rows []outbox.Row
+	var progress outbox.Progress
+	if err == nil {
+		rows, progress, err = box.List(t.Now())
+	}
+	if err != nil {
+		return t.colour(bad, printable.Error(err))
+	}
+	counts := map[outbox.State]int{}
+	for _, row := range rows {
+		counts[row.State] += len(row.Topic)
+	}
+	var parts []string
+	for _, state := range []outbox.State{outbox.Arrived, outbox.Waiting, outbox.Refused} {
+		if n := counts[state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"nothing waits"}
+	}
+	if progress.Error != "" {
+		parts = append(parts, t.colour(bad, "the last attempt failed: "+printable.Line(progress.Error)))
+	}
+	return strings.Join(parts, ", ")
+}

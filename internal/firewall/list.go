@@ -1,0 +1,103 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+)
+
+// List implements enforcer.Enforcer: what stands anywhere, each address once.
+func (e *Firewall) List(ctx context.Context) (enforcer.Listing, error) {
+	ctx, cancel := e.within(ctx, whole)
+	defer cancel()
+	var l enforcer.Listing
+	failed, err := e.eachSide(ctx, func(s *side) error {
+		one, err := s.list(ctx)
+		if s.fallBack(ctx, err) {
+			one, err = s.list(ctx)
+		}
+		one.Faults = s.named(one.Faults)
+		l = merge(l, one)
+		return err
+	})
+	for _, err := range failed {
+		l.Faults = append(l.Faults, err.Error())
+	}
+	return l, err
+}
+
+func (s *side) list(ctx context.Context) (l enforcer.Listing, err error) {
+	for _, b := range s.places() {
+		one, oneErr := b.list(ctx)
+		if n := len(one.Blocks); b != s.used {
+			if one.Faults = nil; n > 0 {
+				one.Faults = []string{fmt.Sprintf("%d addresses stand in %s, where this configuration puts none", n, b.name())}
+			}
+		}
+		l, err = merge(l, one), errors.Join(err, oneErr)
+	}
+	return l, err
+}
+
+// named says of lines about IPv6 that they are.
+func (s *side) named(lines []string) []string {
+	if s.v6 {
+		for i := range lines {
+			lines[i] = "IPv6: " + lines[i]
+		}
+	}
+	return lines
+}
+
+// merge joins two listings. An address that stands twice is in force if one of the two is.
+func merge(a, b enforcer.Listing) enforcer.Listing {
+	if len(a.Blocks) == 0 && len(a.Faults) == 0 {
+		return b
+	}
+	at := make(map[netip.Addr]int, len(a.Blocks))
+	for i, block := range a.Blocks {
+		at[block.Addr] = i
+	}
+	for _, block := range b.Blocks {
+		i, twice := at[block.Addr]
+		if !twice {
+			a.Blocks = append(a.Blocks, block)
+			continue
+		}
+		have := &a.Blocks[i]
+		have.Counted = have.Counted || block.Counted
+		have.Packets += block.Packets
+		have.Bytes += block.Bytes
+		if block.Open == "" {
+			have.Open = ""
+		}
+	}
+	for _, fault := range b.Faults {
+		if !slices.Contains(a.Faults, fault) {
+			a.Faults = append(a.Faults, fault)
+		}
+	}
+	return a
+}
+
+// verify returns an error unless all addresses are in force in the place that is used.
+func (s *side) verify(ctx context.Context, addrs []netip.Addr) error {
+	l, err := s.used.list(ctx)
+	if err != nil {
+		return err
+	}
+	stands := make(map[netip.Addr]string, len(l.Blocks))
+	for _, b := range l.Blocks {
+		stands[b.Addr] = b.Open
+	}
+	for _, addr := range addrs {
+		if open, is := stands[addr]; !is || open != "" {
+			return fmt.Errorf("%s is not in force in %s %s", addr, s.used.name(), open)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,308 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/state"
+)
+
+// errAbsent says that the kernel filters no packets of a family: nothing is blocked there, and
+// nothing can be.
+var errAbsent = errors.New("this host filters no IPv6 packets")
+
+// variant is which of the two kinds of iptables a program is.
+type variant int
+
+const (
+	unknownVariant variant = iota // asked through its command line only
+	overNFT                       // keeps its rules in nf_tables
+	legacy                        // in tables of its own
+)
+
+// side is one address family of this host for the time of one call.
+type side struct {
+	opts Options
+	v6   bool
+	tool
+	kernel *kernel
+	listed chains // what iptables listed last, nil when something was changed since
+
+	used   backend   // where addresses go, nil where absent says why they cannot
+	left   []backend // where another configuration may have put some
+	absent error
+	// instead is why iptables is not used though it is there, and what mends that.
+	instead     error
+	insteadMend string
+}
+
+// tool is iptables or ip6tables.
+type tool struct {
+	program string // absolute path, "" when it is not installed
+	restore string // of the iptables-restore beside it
+	variant variant
+}
+
+// side finds out what there is and what is used. The caller closes its kernel.
+func (e *Firewall) side(ctx context.Context, v6 bool) *side {
+	s := &side{opts: e.opts, v6: v6, kernel: &kernel{e.socket}}
+	var err error
+	s.tool, err = findTool(familyName(s.v6, ""), s.opts.ToolDirs)
+	byRules, bySet, byTable := rules{s}, set{s}, table{s}
+	if s.program != "" {
+		s.left = []backend{byRules, bySet, byTable}
+	} else {
+		s.left = []backend{bySet, byTable}
+	}
+	switch backend := e.opts.Backend; {
+	case v6 && !kernelHasIPv6(s.opts.Proc):
+		s.absent = fmt.Errorf("%w: the kernel has no IPv6", errAbsent)
+	case backend == NFTables, backend == Auto && errors.Is(err, exec.ErrNotFound):
+		s.use(byTable)
+	case err != nil:
+		s.absent = err
+	case backend == IPTables:
+		s.use(byRules)
+	case backend == IPSet:
+		s.use(bySet)
+	default:
+		s.use(auto{byRules, bySet}, byRules, bySet)
+	}
+	if stray := s.stray(ctx); stray != nil {
+		s.left = append(s.left, rules{stray})
+	}
+	return s
+}
+
+// use makes b the place for addresses, of which parts, b itself when none are given, are not
+// left over from another configuration then.
+func (s *side) use(b backend, parts ...backend) {
+	s.used = b
+	s.left = slices.DeleteFunc(s.left, func(left backend) bool {
+		return left == b || slices.Contains(parts, left)
+	})
+}
+
+// places are all in which addresses may stand, the used one first.
+func (s *side) places() []backend {
+	if s.used == nil {
+		return s.left
+	}
+	return append([]backend{s.used}, s.left...)
+}
+
+// familyName returns the name of the family's program: "iptables-legacy" for "-legacy".
+func familyName(v6 bool, suffix string) string {
+	if v6 {
+		return "ip6tables" + suffix
+	}
+	return "iptables" + suffix
+}
+
+func findTool(name string, dirs []string) (tool, error) {
+	program, err := exec.Find(name, dirs)
+	if err != nil {
+		return tool{}, err
+	}
+	dir := []string{filepath.Dir(program)}
+	restore, err := exec.Find(name+"-restore", dir)
+	found := tool{program, restore, variantOf(program)}
+	if other := variantOf(restore); err != nil || found.variant == other || found.variant == unknownVariant || other == unknownVariant {
+		return found, err
+	}
+	// update-alternatives(1) was used for one of the two only.
+	suffix := map[variant]string{overNFT: "-nft-restore", legacy: "-legacy-restore"}[found.variant]
+	if found.restore, err = exec.Find(name+suffix, dir); err != nil {
+		err = fmt.Errorf("%w: %s and %s are not of one kind, nf_tables or legacy", errMixed, program, restore)
+	}
+	return found, err
+}
+
+// errMixed says that iptables and iptables-restore would work in different tables.
+var errMixed = errors.New("iptables is installed in part")
+
+// variantOf goes by the file that the program's name leads to.
+func variantOf(program string) variant {
+	path, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return unknownVariant
+	}
+	switch filepath.Base(path) {
+	case "xtables-nft-multi":
+		return overNFT
+	case "xtables-legacy-multi", "xtables-multi": // the latter up to iptables 1.6
+		return legacy
+	}
+	return unknownVariant
+}
+
+// stray returns the side of the other variant of iptables, whose rules go on blocking after
+// update-alternatives(1) gave its name to this one, or it was uninstalled in part; nil when the
+// kernel has no rules of it or its program is not there.
+func (s *side) stray(ctx context.Context) *side {
+	other := &side{opts: s.opts, v6: s.v6, kernel: s.kernel}
+	if s.variant != legacy && kernelHasLegacyTable(s.opts.Proc, s.v6) {
+		other.tool, _ = findTool(familyName(s.v6, "-legacy"), s.opts.ToolDirs)
+	}
+	if s.variant != overNFT && other.program == "" && s.kernelHasNFTChain(ctx) {
+		other.tool, _ = findTool(familyName(s.v6, "-nft"), s.opts.ToolDirs)
+	}
+	if other.program == "" || other.restore == "" || other.variant == unknownVariant {
+		return nil
+	}
+	return other
+}
+
+// kernelHasLegacyTable reports whether there is one, for the program would make it.
+func kernelHasLegacyTable(proc string, v6 bool) bool {
+	name := "thread-self/net/ip_tables_names" // of the network that the tables are asked for in
+	if v6 {
+		name = "thread-self/net/ip6_tables_names"
+	}
+	tables, err := state.Read(filepath.Join(proc, name), 4096)
+	return err == nil && slices.Contains(strings.Fields(string(tables)), filter)
+}
+
+func (s *side) kernelHasNFTChain(ctx context.Context) bool {
+	k, err := s.kernel.dial(ctx)
+	if err != nil {
+		return false
+	}
+	chain, err := s.nftFilter().chain(k, Chain)
+	return err == nil && chain != nil
+}
+
+func kernelHasIPv6(proc string) bool {
+	_, err := os.Stat(filepath.Join(proc, "net/if_inet6"))
+	return err == nil
+}
+
+// socket is a netlink.Socket to netfilter.
+type socket interface {
+	Ask(requests ...*nl.NetlinkRequest) ([]netlink.Answer, error)
+	AskOne(request *nl.NetlinkRequest) error
+	Dump(request *nl.NetlinkRequest, visit func(message []byte) (more bool)) error
+	Torn() bool
+	Transact(requests ...*nl.NetlinkRequest) error
+	Close()
+}
+
+// kernel is the socket of one call, opened by the first who needs it.
+type kernel struct{ socket socket }
+
+func (k *kernel) dial(ctx context.Context) (socket, error) {
+	if k.socket == nil {
+		s, err := netlink.OpenNetfilter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.socket = s
+	}
+	return k.socket, nil
+}
+
+func (k *kernel) close() {
+	if k.socket != nil {
+		k.socket.Close()
+	}
+}
+
+// waitSeconds is how long iptables may wait for the xtables lock: somewhat less than there is
+// time, so that it can say what it waited for, and in a call that may last longer no longer than
+// in one about one address.
+func (s *side) waitSeconds(ctx context.Context) int {
+	left := s.opts.Timeout
+	if deadline, limited := ctx.Deadline(); limited {
+		left = min(left, time.Until(deadline))
+	}
+	return max(1, int(left.Seconds()*3/4))
+}
+
+// lockVariable names another file than lockFile to iptables.
+const lockVariable = "XTABLES_LOCKFILE"
+
+// run runs iptables or iptables-restore.
+func (s *side) run(ctx context.Context, program, stdin string, args ...string) ([]byte, error) {
+	args = append([]string{"-w", strconv.Itoa(s.waitSeconds(ctx))}, args...)
+	var env []string
+	if path := s.otherLock(); path != "" {
+		env = append(env, lockVariable+"="+path)
+	}
+	out, err := exec.CommandWith(ctx, env, program, stdin, args...)
+	if s.v6 && exec.Status(err) == statusNoTable && s.capable(unix.CAP_NET_ADMIN) {
+		err = fmt.Errorf("%w: %w", errAbsent, err)
+	}
+	return out, err
+}
+
+// commands carries out commands of iptables-restore as one transaction: all or none.
+func (s *side) commands(ctx context.Context, lines ...string) error {
+	s.listed = nil
+	_, err := s.run(ctx, s.restore, "*"+filter+"\n"+strings.Join(lines, "\n")+"\nCOMMIT\n", "--noflush")
+	return err
+}
+
+// inChunks carries out many commands, some in each transaction: the variant over nf_tables sends
+// one in one message, which the kernel refuses where it is larger than a socket's buffer and the
+// sender is not root of the first user namespace (1.8.9: at about 1,000 rules).
+func (s *side) inChunks(ctx context.Context, lines []string) error {
+	for chunk := range slices.Chunk(lines, 500) {
+		if err := s.commands(ctx, chunk...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chains lists the whole table, with counters. iptables exits with 1 both for a chain that is
+// not there and for a table that it cannot read; listing the whole table distinguishes them.
+func (s *side) chains(ctx context.Context) (chains, error) {
+	if s.listed != nil {
+		return s.listed, nil
+	}
+	out, err := s.run(ctx, s.program, "", "-t", filter, "-v", "-S")
+	if err != nil {
+		return nil, fmt.Errorf("listing rules: %w", err)
+	}
+	s.listed, err = parseChains(string(out))
+	return s.listed, err
+}
+
+// ourRules lists the rules of our chain, none when there is no chain.
+func (s *side) ourRules(ctx context.Context) ([]rule, error) {
+	out, err := s.run(ctx, s.program, "", "-t", filter, "-S", Chain)
+	if exec.Status(err) == 1 {
+		all, err := s.chains(ctx)
+		return all[Chain], err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing chain %s: %w", Chain, err)
+	}
+	all, err := parseChains(string(out))
+	return all[Chain], err
+}
+
+// lock keeps others from making chains, jumps and sets, and returns how to end that. Without a
+// lock two may make the same jump, which does no harm.
+func (s *side) lock() (unlock func()) {
+	if s.opts.LockPath == "" {
+		return func() {}
+	}
+	lock, err := state.Exclusive(s.opts.LockPath, s.opts.Timeout/2)
+	if err != nil {
+		return func() {}
+	}
+	return lock.Release
+}

@@ -1,0 +1,147 @@
+package hold
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"slices"
+
+	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/state"
+)
+
+// Difference is what differs between what is wanted and what is in force.
+type Difference struct {
+	Place   []string     // what is wrong with the place that the blocks live in
+	Missing []netip.Addr // leased, not in force
+	Extra   []netip.Addr // in force, leased by nobody
+	Never   []Never      // leased, and on the whitelist by now
+}
+
+// Never is a leased address that is on the whitelist.
+type Never struct {
+	Addr netip.Addr
+	By   string // the entry
+}
+
+// None reports whether nothing differs.
+func (d Difference) None() bool {
+	return len(d.Place)+len(d.Missing)+len(d.Extra)+len(d.Never) == 0
+}
+
+// Whitelisted returns the whitelist entry that covers an address.
+type Whitelisted func(netip.Addr) (entry string, covered bool)
+
+// Compare returns what differs. It changes nothing.
+func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, error) {
+	var d Difference
+	listing, err := h.Enforcer.List(ctx)
+	if err != nil {
+		return d, err
+	}
+	d.Place = listing.Faults
+	inForce := make(map[netip.Addr]bool, len(listing.Blocks)) // of those that nobody leases, in the end
+	for _, b := range listing.Blocks {
+		inForce[b.Addr] = b.Open == ""
+	}
+	var last netip.Addr
+	err = h.Each(func(l lease.Lease) error { // in order of address
+		if l.Addr == last || l.State == lease.Lifting {
+			return nil
+		}
+		last = l.Addr
+		if entry, covered := never(l.Addr); covered {
+			d.Never = append(d.Never, Never{l.Addr, entry})
+		} else if !inForce[l.Addr] {
+			d.Missing = append(d.Missing, l.Addr)
+		}
+		delete(inForce, l.Addr)
+		return nil
+	})
+	if err != nil || h.Kind.InFile { // there a line that nobody leases may be the administrator's own
+		return d, err
+	}
+	d.Extra = slices.SortedFunc(maps.Keys(inForce), netip.Addr.Compare)
+	return d, nil
+}
+
+// Repaired is what Repair changed.
+type Repaired struct {
+	Place   []string
+	Blocked []netip.Addr
+	Lifted  []netip.Addr // that nobody leased
+	Never   []Never      // that are on the whitelist
+	// Found is what differed before.
+	Found Difference
+}
+
+// ErrBusy says that another process repairs this response.
+var ErrBusy = errors.New("another process is repairing it")
+
+// Repair makes the host match what is wanted. One address that cannot be blocked does not keep
+// the others from it. Of two at once the second returns ErrBusy.
+func (h *Holder) Repair(ctx context.Context, never Whitelisted) (Repaired, error) {
+	var r Repaired
+	lock, err := h.lockRepair()
+	if err != nil {
+		return r, err
+	}
+	defer lock.Release()
+	d, err := h.Compare(ctx, never)
+	r.Found = d
+	if err != nil || d.None() {
+		return r, err
+	}
+	b := batch{Holder: h, ctx: ctx}
+	if len(d.Place) > 0 {
+		if r.Place, err = h.Enforcer.Mend(ctx); err != nil {
+			b.failed.Add(err)
+		} else if d, err = h.Compare(ctx, never); err != nil {
+			return r, err
+		}
+	}
+	for _, n := range d.Never {
+		released, err := h.Free(ctx, n.Addr)
+		b.failed.Add(errors.Join(err, released.LeaseErr))
+		if err == nil {
+			r.Never = append(r.Never, n)
+		}
+	}
+	r.Blocked = b.blockLeased(d.Missing)
+	r.Lifted = b.liftUnleased(d.Extra)
+	return r, b.failed.All()
+}
+
+// PutBack blocks again what is leased and not in force, after a call found that its place was
+// gone. Another process that is at it does the same.
+func (h *Holder) PutBack(ctx context.Context) error {
+	lock, err := h.lockRepair()
+	if errors.Is(err, ErrBusy) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	d, err := h.Compare(ctx, func(netip.Addr) (string, bool) { return "", false })
+	if err != nil {
+		return err
+	}
+	b := batch{Holder: h, ctx: ctx}
+	b.blockLeased(d.Missing)
+	return b.failed.All()
+}
+
+// lockRepair takes the lock of the one process that compares and mends, without waiting.
+func (h *Holder) lockRepair() (*state.Lock, error) {
+	if err := state.MakeDir(h.Home.State()); err != nil {
+		return nil, err
+	}
+	lock, err := state.Exclusive(filepath.Join(h.Home.State(), h.Kind.Name+".repair.lock"), 0)
+	if errors.Is(err, state.ErrLocked) {
+		err = ErrBusy
+	}
+	return lock, err
+}

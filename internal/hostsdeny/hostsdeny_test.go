@@ -1,0 +1,70 @@
+package hostsdeny
+
+import (
+	"io"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
+)
+
+func TestContract(t *testing.T) {
+	for _, options := range []Options{{}, {Allow: true}, {Daemons: "sshd, vsftpd"}} {
+		e, path := newFile(t, plain)
+		options.Path, options.LockPath = path, e.lockPath
+		enforcertest.Contract(t, New(options))
+		wantFile(t, path, plain)
+		wantAlone(t, path)
+	}
+}
+
+// TestBehindARule: in a file that allows as well, an entry behind another rule is open, and
+// blocking again puts one where it counts.
+func TestBehindARule(t *testing.T) {
+	e, path := newFile(t, "ALL : 1.2.3.5 : deny\nALL : ALL : allow\nALL : 1.2.3.4 : deny\n")
+	e.form = newForm("", true)
+	open := func() (open []netip.Addr) {
+		listing, err := e.List(t.Context())
+		if err != nil || len(listing.Blocks) != 2 {
+			t.Errorf("listed are %+v, %v; want two", listing, err)
+		}
+		for _, b := range listing.Blocks {
+			if b.Open != "" {
+				open = append(open, b.Addr)
+			}
+		}
+		return open
+	}
+	if got := open(); !slices.Equal(got, []netip.Addr{v4}) {
+		t.Errorf("open are %v, want %s", got, v4)
+	}
+	if err := e.BlockAll(t.Context(), []netip.Addr{v4, v4}); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, "ALL : 1.2.3.4 : deny\nALL : 1.2.3.5 : deny\nALL : ALL : allow\nALL : 1.2.3.4 : deny\n")
+	if got := open(); len(got) > 0 {
+		t.Errorf("open are %v, want none", got)
+	}
+}
+
+func TestKind(t *testing.T) {
+	settings := config.Default()
+	settings.HostDeny.Daemons = "sshd"
+	made, err := Kind.New(settings, "/state")
+	e := made.(*Enforcer)
+	if err != nil || e.path != DefaultPath || e.lockPath != "/state/hosts.deny.lock" || e.form.daemons != "sshd" || !Kind.InFile {
+		t.Errorf("New: %+v, %v", e, err)
+	}
+	if made, err := Kind.New(settings, ""); err != nil || made.(*Enforcer).lockPath != "" {
+		t.Errorf("New without a folder: %+v, %v", made, err)
+	}
+	for err, want := range map[error]string{fs.ErrPermission: "root", errChanged: "another program", io.EOF: ""} {
+		if got := Kind.Hint(err); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("the hint on %v is %q, want %q in it", err, got, want)
+		}
+	}
+}

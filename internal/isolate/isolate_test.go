@@ -1,0 +1,55 @@
+package isolate
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// TestIsolated: the network and what is written to are the test's own.
+func TestIsolated(t *testing.T) {
+	if !Test(t) {
+		if _, err := os.Stat("/etc/of-the-test"); err == nil {
+			t.Error("the host has the file of the test")
+		}
+		return
+	}
+	if err := os.WriteFile("/etc/of-the-test", nil, 0o600); err != nil {
+		t.Error(err)
+	}
+	if found, err := net.Interfaces(); err != nil || len(found) != 1 || found[0].Flags&net.FlagUp == 0 {
+		t.Errorf("interfaces %v, %v: want one that is up", found, err)
+	}
+}
+
+// TestPrograms: a program is replaced, taken away and put back.
+func TestPrograms(t *testing.T) {
+	if !Test(t) {
+		return
+	}
+	const name = "env" // anywhere, and on all systems
+	says := func(want string) {
+		t.Helper()
+		out, err := exec.Command(name, "echo", "real").CombinedOutput()
+		if err != nil || string(out) != want {
+			t.Errorf("%q, %v; want %q", out, err, want)
+		}
+	}
+	t.Setenv("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+	says("real\n")
+	if err := Replace(name, []byte("#!/bin/sh\necho fake\n")); err != nil {
+		t.Fatal(err)
+	}
+	says("fake\n")
+	if err := Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if path, err := exec.LookPath(name); err == nil {
+		t.Errorf("still at %s", path)
+	}
+	if err := Restore(name); err != nil {
+		t.Fatal(err)
+	}
+	says("real\n")
+}

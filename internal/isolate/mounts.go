@@ -1,0 +1,130 @@
+package isolate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// aside is where private files lie, on the /run of the test.
+const aside = "/run/isolate"
+
+// prepare makes the new namespaces usable: a /run of its own, since lock files there are for
+// one network only; a copy of /etc, which belongs to the user of the test and may be written
+// to; no /var/ossec; and a loopback interface that is up.
+func prepare() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	if !Root() {
+		if err := ownRoot(); err != nil {
+			return fmt.Errorf("making a root folder: %w", err)
+		}
+	}
+	if err := unix.Mount("run", "/run", "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mounting /run: %w", err)
+	}
+	if err := errors.Join(copyTree("/etc", aside+"/etc"), bind(aside+"/etc", "/etc")); err != nil {
+		return fmt.Errorf("copying /etc: %w", err)
+	}
+	if _, err := os.Stat("/var/ossec"); err == nil {
+		if err := unix.Mount("home", "/var/ossec", "tmpfs", 0, "mode=755"); err != nil {
+			return fmt.Errorf("mounting /var/ossec: %w", err)
+		}
+	}
+	return LoopbackUp()
+}
+
+// ownRoot gives a process in a user namespace a root folder that is its own, for the host's
+// belongs to nobody there. The host's folders are in it, and temporary files.
+func ownRoot() error {
+	const root = "/run"
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("root", root, "tmpfs", 0, "mode=755"); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir("/")
+	for _, e := range entries {
+		from, to := "/"+e.Name(), root+"/"+e.Name()
+		if e.Type() == fs.ModeSymlink {
+			link, lerr := os.Readlink(from)
+			err = errors.Join(err, lerr, os.Symlink(link, to))
+		} else if e.IsDir() {
+			err = errors.Join(err, os.Mkdir(to, 0o755))
+			if from != root {
+				err = errors.Join(err, bind(from, to))
+			}
+		}
+	}
+	const old = "/old-root"
+	if err := errors.Join(err, os.Mkdir(root+old, 0o755), os.Mkdir(root+"/temporary", 0o755)); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(root, root+old); err != nil {
+		return err
+	}
+	return errors.Join(os.Chdir(here), unix.Unmount(old, unix.MNT_DETACH), os.Remove(old),
+		os.Setenv("TMPDIR", "/temporary"))
+}
+
+func bind(from, to string) error {
+	if err := unix.Mount(from, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("mounting %s on %s: %w", from, to, err)
+	}
+	return nil
+}
+
+// LoopbackUp sets the loopback interface of the calling thread's network up.
+func LoopbackUp() error {
+	lo, err := netlink.LinkByName("lo")
+	if err == nil {
+		err = netlink.LinkSetUp(lo)
+	}
+	if err != nil {
+		return fmt.Errorf("setting up lo: %w", err)
+	}
+	return nil
+}
+
+// copyTree copies what this user can read.
+func copyTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		target := to + path[len(from):]
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return nil
+		case err != nil:
+			return err
+		case entry.IsDir():
+			return os.MkdirAll(target, 0o755)
+		case entry.Type() == fs.ModeSymlink:
+			link, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(link, target)
+		case !entry.Type().IsRegular():
+			return nil
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, content, info.Mode().Perm())
+	})
+}

@@ -1,0 +1,261 @@
+package lease
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/state"
+)
+
+// Tx is the leases during one View or Update, which see and change them by it.
+type Tx struct {
+	store  *Store
+	lock   *state.Lock
+	table  *table // nil where there is no file to read
+	writes bool
+
+	fresh  bool  // the table is a new file, not in its place yet
+	damage error // what is wrong with the old one, which is moved aside
+	saved  int   // leases of the old one
+}
+
+var errReadOnly = errors.New("the leases are only read here")
+
+// On returns the leases on addr, in order of program.
+func (tx *Tx) On(addr netip.Addr) (leases []Lease, err error) {
+	if tx.table == nil {
+		return nil, nil
+	}
+	err = tx.mended(func() error {
+		on, err := tx.table.on(addr)
+		leases = make([]Lease, len(on))
+		for i, p := range on {
+			leases[i] = p.Lease
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the leases on %s: %w", addr, err)
+	}
+	return leases, nil
+}
+
+// Put takes a lease, or changes the one that its program has on its address.
+func (tx *Tx) Put(l Lease) error {
+	err := errReadOnly
+	if tx.writes {
+		err = tx.mended(func() error { return tx.table.put(l, tx.store.boot()) })
+	}
+	if err != nil {
+		return fmt.Errorf("taking the lease on %s: %w", l.Addr, err)
+	}
+	return nil
+}
+
+// Delete ends the lease of program on addr. None is no error.
+func (tx *Tx) Delete(addr netip.Addr, program string) error {
+	err := errReadOnly
+	if tx.writes {
+		err = tx.mended(func() error { return tx.table.end(addr, program) })
+	}
+	if err != nil {
+		return fmt.Errorf("ending the lease on %s: %w", addr, err)
+	}
+	return nil
+}
+
+// Count returns how many leases there are on IPv4 or IPv6 addresses. It looks at none.
+func (tx *Tx) Count(v6 bool) int {
+	if tx.table == nil {
+		return 0
+	}
+	return int(tx.table.index.header.live[familyOf(v6)])
+}
+
+// All calls yield with each lease, in order of address and program, until it returns an
+// error, which is returned. In an Update yield may Put and Delete: what it deletes is not
+// visited any more, what it puts on other addresses may not be.
+func (tx *Tx) All(yield func(Lease) error) error {
+	if tx.table == nil {
+		return nil
+	}
+	var keys []key
+	err := tx.mended(func() (err error) {
+		keys, err = tx.table.keys()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("reading the leases: %w", err)
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.program, b.program))
+	})
+	for _, k := range keys {
+		l, used, err := tx.table.read(k.slot)
+		if err != nil {
+			return fmt.Errorf("reading the leases: %w", err)
+		}
+		if !used || l.Addr != k.addr || l.Program != k.program {
+			continue // yield deleted it
+		}
+		if err := yield(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mended runs work, and once more where the index or the file was found to be wrong and
+// could be mended.
+func (tx *Tx) mended(work func() error) error {
+	err := work()
+	if errors.Is(err, errIndex) {
+		if err = tx.table.buildIndex(tx.store.boot()); err == nil {
+			return work()
+		}
+	}
+	if !errors.Is(err, ErrDamaged) || !tx.writes {
+		return err
+	}
+	if err := tx.salvage(err); err != nil {
+		return err
+	}
+	return work()
+}
+
+// begin has tx go on with an empty new file.
+func (tx *Tx) begin() error {
+	fresh, err := createTable(tx.store.freshPath())
+	if err != nil {
+		return err
+	}
+	if old := tx.table; old != nil {
+		fresh.index, old.index = old.index, nil
+		old.close()
+	}
+	tx.table, tx.fresh = fresh, true
+	if fresh.index != nil {
+		fresh.index.reset(fresh, tx.store.boot())
+	}
+	return nil
+}
+
+// salvage has tx go on with a new file that holds what can still be read of the damaged one.
+func (tx *Tx) salvage(cause error) error {
+	var saved []Lease
+	if tx.table != nil {
+		if _, err := tx.table.scan(func(_ uint32, l Lease) { saved = append(saved, l) }); err != nil {
+			saved = nil // what a failing disk does not give is lost
+		}
+	}
+	if err := tx.begin(); err != nil {
+		return err
+	}
+	if tx.table.index == nil {
+		if err := tx.openIndex(unix.O_RDWR | unix.O_CREAT); err != nil {
+			return err
+		}
+	}
+	// Should a lease stand twice, the later one counts.
+	slices.SortStableFunc(saved, func(a, b Lease) int { return a.Renewed.Compare(b.Renewed) })
+	for _, l := range saved {
+		if err := tx.table.put(l, tx.store.boot()); err != nil {
+			return err
+		}
+	}
+	tx.damage, tx.saved = cause, len(saved)
+	return nil
+}
+
+// commit writes what was changed, lets other processes go on, and syncs.
+func (tx *Tx) commit() error {
+	t := tx.table
+	changed := len(t.pending) > 0 || tx.damage != nil
+	if !changed && (tx.fresh || !t.index.built) {
+		return nil
+	}
+	fault := t.index.begin()
+	if err := t.write(); err != nil {
+		return err
+	}
+	if tx.fresh {
+		if err := tx.place(); err != nil {
+			return err
+		}
+		tx.fresh = false
+	}
+	ctime, err := t.changeTime()
+	if err != nil {
+		return err
+	}
+	if fault == nil {
+		fault = t.index.finish(ctime)
+	}
+	if s := tx.store; fault != nil {
+		s.note(fmt.Errorf("writing %s, which only makes calls slower: %w", s.indexPath(), fault))
+	}
+	tx.unlock()
+	if changed && tx.store.Durable {
+		return t.sync()
+	}
+	return nil
+}
+
+// place moves a new file into its place.
+func (tx *Tx) place() error {
+	if err := tx.table.sync(); err != nil {
+		return err
+	}
+	if tx.damage != nil {
+		if err := tx.moveAside(); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(tx.store.freshPath(), tx.store.Path()); err != nil {
+		return err
+	}
+	return state.SyncDir(tx.store.dir)
+}
+
+// moveAside keeps the damaged file for somebody to look at.
+func (tx *Tx) moveAside() error {
+	s := tx.store
+	aside := fmt.Sprintf("%s.damaged-%s", s.Path(), s.Now().UTC().Format("20060102T150405.000000000"))
+	if err := os.Rename(s.Path(), aside); err != nil {
+		return fmt.Errorf("moving the damaged lease file aside: %w (it is damaged: %w)", err, tx.damage)
+	}
+	fate := "the leases in it are forgotten"
+	if tx.saved > 0 {
+		fate = fmt.Sprintf("%d leases in it were still to be read and are kept, any others are forgotten",
+			tx.saved)
+	}
+	s.note(fmt.Errorf("%w; it was moved to %s and %s", tx.damage, aside, fate))
+	const most = 5
+	old, _ := filepath.Glob(s.Path() + ".damaged-*") // the pattern is well-formed
+	for ; len(old) > most; old = old[1:] {
+		if err := os.RemoveAll(old[0]); err != nil {
+			s.note(fmt.Errorf("removing an old damaged lease file: %w", err))
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) unlock() {
+	tx.lock.Release()
+	tx.lock = nil
+}
+
+func (tx *Tx) close() {
+	tx.table.close()
+	if tx.fresh {
+		_ = os.Remove(tx.store.freshPath()) // else the next one does
+	}
+	tx.unlock()
+}

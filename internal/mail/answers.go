@@ -1,0 +1,95 @@
+package mail
+
+import (
+	"encoding/base64"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/printable"
+)
+
+// maxAnswers bounds what a server may say in one dialogue, in bytes, those of encryption
+// counted too.
+const maxAnswers = 2 << 20
+
+var errTalkative = errors.New("the server says too much")
+
+// boundedConn lets no more than left bytes in.
+type boundedConn struct {
+	net.Conn
+	left int
+}
+
+func (c *boundedConn) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errTalkative
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// presentable returns err as people may see it and a log may hold it: servers put into their
+// answers what they like, also what they were sent.
+func (s *session) presentable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return presentableError{err, printable.Lines(s.withoutSecret(err.Error()))}
+}
+
+type presentableError struct {
+	error
+	text string
+}
+
+func (e presentableError) Error() string { return e.text }
+func (e presentableError) Unwrap() error { return e.error }
+
+// maxAnswer bounds what is kept of an answer, in bytes.
+const maxAnswer = 16 << 10
+
+// withoutSecret takes the password out of a text from the server: on its own, and as LOGIN and
+// PLAIN send it. Nobody can read it in what the other mechanisms send.
+func (s *session) withoutSecret(text string) string {
+	text = printable.Clip(text, maxAnswer)
+	if s.secret == "" {
+		return text
+	}
+	encode := base64.StdEncoding.EncodeToString
+	text = without(text, encode([]byte("\x00"+s.User+"\x00"+s.secret)))
+	text = without(text, encode([]byte(s.secret)))
+	quoted := strconv.Quote(s.secret) // as textproto.Error has it
+	text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], hiddenSecret)
+	return strings.ReplaceAll(text, s.secret, hiddenSecret)
+}
+
+const (
+	// hiddenSecret stands in the place of a secret.
+	hiddenSecret = "[...]"
+	// secretStart is how many characters at its beginning identify an encoded secret. An
+	// answer may hold no more of it: servers cut what they repeat.
+	secretStart = 8
+)
+
+// without hides an encoded secret in text, and each beginning of it.
+func without(text, secret string) string {
+	start := secret[:min(secretStart, len(secret))]
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(text, start)
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteString(hiddenSecret)
+		rest := secret[len(start):]
+		n := 0
+		for n < len(rest) && n < len(after) && rest[n] == after[n] {
+			n++
+		}
+		text = after[n:]
+	}
+}

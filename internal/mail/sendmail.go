@@ -1,0 +1,50 @@
+package mail
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
+)
+
+// The exit statuses of a sendmail program that mean that trying again is of no use
+// (sysexits.h): EX_USAGE, EX_DATAERR, EX_NOUSER, EX_NOHOST.
+var sendmailFinal = map[int]bool{64: true, 65: true, 67: true, 68: true}
+
+// sendProgram hands one message to a sendmail program. See Send for what it returns.
+func (s *Settings) sendProgram(
+	ctx context.Context, to []string, message []byte, trace func(line string),
+) (map[string]error, error) {
+	ctx, cancel := context.WithTimeout(ctx, dataFactor*s.Timeout.Duration)
+	defer cancel()
+	// -i: a line with a dot alone does not end the mail. It wants the line ends of the
+	// system.
+	args := slices.Concat(s.arguments, []string{"-i", "-f", s.Sender.Address, "--"}, to)
+	text := strings.ReplaceAll(string(message), "\r\n", "\n")
+	_, err := exec.Command(ctx, s.Server, text, args...)
+	switch {
+	case err == nil:
+		trace(s.Server + " took the mail")
+		return all(to, nil), nil
+	case sendmailFinal[exec.Status(err)]:
+		trace(s.Server + " refused the mail: " + printable.Error(err))
+		return all(to, refusedError{err}), nil
+	}
+	return nil, err
+}
+
+// executable returns what keeps the program at path from being run.
+func executable(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && (!info.Mode().IsRegular() || info.Mode()&0o111 == 0) {
+		err = fmt.Errorf("%s is no program", path)
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the mail program: %w", err)
+	}
+	return nil
+}

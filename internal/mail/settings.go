@@ -1,0 +1,292 @@
+package mail
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	netmail "net/mail"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
+)
+
+// defaultPerHour is OSSEC's own, when email_maxperhour is unset.
+const defaultPerHour = 12
+
+// Settings is how mail is sent: [mail] of active-response.toml, filled from <global> of
+// ossec.conf. Its recipients are bare addresses.
+type Settings struct {
+	config.Mail
+	Sender *netmail.Address
+	Reply  *netmail.Address // nil for none
+	Host   string           // of this machine
+	Unset  error            // config.ErrMailUnset when nothing can be sent
+
+	arguments []string // of the program that is the server
+	password  string   // ossec.conf's; the file that config.Mail names stands before it
+	strict    bool     // the server's certificate must be good
+}
+
+// Load reads ossec.conf and puts c above it. The Settings are usable even when there is an
+// error: what is broken counts as not set.
+func Load(home ossec.Home, c config.Mail) (*Settings, error) {
+	s := &Settings{Mail: c, Host: hostName()}
+	var faults []error
+	base, err := ossec.ReadMail(home.Conf())
+	if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, ossec.ErrBrokenConf) {
+		faults = append(faults, err)
+	}
+	faults = append(faults, base.Faults...)
+	s.fill(base)
+	faults = append(faults, s.addresses(), s.server())
+	s.Unset = config.MailUnset(s.Server, len(s.To)+len(s.Routes))
+	s.defaults()
+	_, err = s.readPassword()
+	return s, errors.Join(append(faults, s.Unset, err)...)
+}
+
+// fill takes from ossec.conf what [mail] leaves open.
+func (s *Settings) fill(base ossec.Mail) {
+	if len(s.To) == 0 {
+		s.To = base.To
+	}
+	s.From = cmp.Or(s.From, base.From)
+	s.ReplyTo = cmp.Or(s.ReplyTo, base.ReplyTo)
+	s.IDSName = cmp.Or(s.IDSName, base.IDSName)
+	s.HELO = cmp.Or(s.HELO, base.HELO)
+	s.Server = cmp.Or(s.Server, base.Server)
+	s.Port = cmp.Or(s.Port, base.Port)
+	s.MaxPerHour = cmp.Or(s.MaxPerHour, base.MaxPerHour, defaultPerHour)
+	s.password = base.Password
+	if base.Auth {
+		s.User = cmp.Or(s.User, base.User)
+	}
+	if s.Auth == "none" {
+		s.User = ""
+	}
+	if s.TLS == "auto" && base.Secure {
+		s.TLS = "starttls"
+		if s.Port == portImplicit {
+			s.TLS = "implicit"
+		}
+	}
+	if s.Verify == "" && base.Verify != nil {
+		s.Verify = "no"
+		if *base.Verify {
+			s.Verify = "yes"
+		}
+	}
+}
+
+// addresses parses all mail addresses and drops the broken ones.
+func (s *Settings) addresses() error {
+	var faults []error
+	parse := func(what, text string) *netmail.Address {
+		a, err := ParseAddress(text)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", what, err))
+		}
+		return a
+	}
+	bare := func(list []string) (to []string) {
+		for _, text := range list {
+			if a := parse("recipient", text); a != nil {
+				to = append(to, a.Address)
+			}
+		}
+		return to
+	}
+	s.To = bare(s.To)
+	routes := s.Routes
+	s.Routes = nil
+	for _, r := range routes {
+		if r.To = bare(r.To); len(r.To) > 0 {
+			s.Routes = append(s.Routes, r)
+		}
+	}
+	if s.ReplyTo != "" {
+		s.Reply = parse("address to reply to", s.ReplyTo)
+	}
+	if s.From != "" {
+		s.Sender = parse("sender", s.From)
+	}
+	if s.Sender == nil {
+		s.Sender = &netmail.Address{Name: "OSSEC", Address: "ossec@" + s.Host}
+	}
+	return errors.Join(faults...)
+}
+
+// ParseAddress reads one mail address. It is stricter than net/mail: what could be taken
+// for an option, or for more than one line, by a mail program is refused.
+func ParseAddress(text string) (*netmail.Address, error) {
+	quoted := clip(text)
+	a, err := netmail.ParseAddress(text)
+	if err != nil {
+		return nil, fmt.Errorf("%q is no mail address: %w", quoted, err)
+	}
+	for _, c := range a.Address {
+		if c <= ' ' || c == 0x7f || strings.ContainsRune(`"<>,;|`, c) {
+			return nil, fmt.Errorf("%q is no mail address that can be used: %q in it", quoted, c)
+		}
+	}
+	if strings.HasPrefix(a.Address, "-") {
+		return nil, fmt.Errorf("%q is no mail address that can be used: it begins with '-'", quoted)
+	}
+	return a, nil
+}
+
+const (
+	portRelay    = 25
+	portSubmit   = 587
+	portImplicit = 465 // RFC 8314
+)
+
+// server takes the server apart: a program and its arguments, or a host and its port.
+func (s *Settings) server() (err error) {
+	if s.program() {
+		s.Server, s.arguments, err = ossec.MailProgram(s.Server)
+		return err
+	}
+	if strings.ContainsFunc(s.Server, func(r rune) bool { return notInHost(r) || r == '/' || r == '@' }) {
+		err = fmt.Errorf("the mail server %q is neither a host nor the absolute path of a program",
+			clip(s.Server))
+		s.Server = ""
+	}
+	if host, port, ok := strings.Cut(s.Server, ":"); ok && !strings.Contains(port, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
+			s.Server, s.Port = host, int(n)
+		}
+	}
+	if strings.ContainsFunc(s.HELO, notInHost) {
+		err = errors.Join(err, fmt.Errorf("the name for HELO %q has characters that no host name has",
+			clip(s.HELO)))
+		s.HELO = ""
+	}
+	return err
+}
+
+// defaults derives what follows from the rest.
+func (s *Settings) defaults() {
+	s.HELO = cmp.Or(s.HELO, s.Host)
+	if s.TLS == "auto" && s.Port == portImplicit {
+		s.TLS = "implicit"
+	}
+	if s.Port == 0 {
+		switch {
+		case s.TLS == "implicit":
+			s.Port = portImplicit
+		case s.User != "":
+			s.Port = portSubmit
+		default:
+			s.Port = portRelay
+		}
+	}
+	s.strict = s.Verify == "yes" ||
+		s.Verify == "" && (s.User != "" && !s.loopback() || s.TLS == "starttls" || s.TLS == "implicit")
+}
+
+// program reports whether the server is a program.
+func (s *Settings) program() bool { return strings.HasPrefix(s.Server, "/") }
+
+// Way returns by what mail goes, for people.
+func (s *Settings) Way() string {
+	if s.program() {
+		return s.Server
+	}
+	return fmt.Sprintf("%s, port %d", s.Server, s.Port)
+}
+
+// Check returns what keeps mail from being sent though the settings are well formed: files
+// that cannot be read, a program that is missing. It connects to nothing.
+func (s *Settings) Check() error {
+	_, err := (&session{Settings: s}).tlsConfig()
+	if s.program() {
+		err = errors.Join(err, executable(s.Server))
+	}
+	return err
+}
+
+// loopback reports whether the server is on this machine, so that nobody stands between.
+func (s *Settings) loopback() bool {
+	addr, err := netip.ParseAddr(s.Server)
+	return err == nil && addr.Unmap().IsLoopback() || strings.EqualFold(s.Server, "localhost")
+}
+
+// errPassword says that the password cannot be used.
+var errPassword = errors.New("the password cannot be used")
+
+// maxPassword bounds the password file in bytes.
+const maxPassword = 4096
+
+// readPassword returns the password: from password_file, which nobody but its owner may be able
+// to read, or ossec.conf's.
+func (s *Settings) readPassword() (string, error) {
+	path := s.Mail.Password
+	if path == "" {
+		return s.password, nil
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
+	}
+	defer file.Close() // only read from
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("password file %s is no plain file: %w", path, errPassword)
+	case !slices.Contains([]int{os.Geteuid(), 0}, int(info.Sys().(*syscall.Stat_t).Uid)):
+		return "", fmt.Errorf("password file %s belongs to another user: %w", path, errPassword)
+	case info.Mode().Perm()&0o077 != 0:
+		return "", fmt.Errorf("password file %s can be read by others (mode %04o): %w",
+			path, info.Mode().Perm(), errPassword)
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
+	if err != nil {
+		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
+	}
+	secret := strings.TrimRight(string(data), "\r\n")
+	if len(data) > maxPassword || secret == "" || strings.ContainsAny(secret, "\r\n\x00") {
+		return "", fmt.Errorf("password file %s does not hold one line: %w", path, errPassword)
+	}
+	return secret, nil
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" || strings.ContainsFunc(name, notInHost) ||
+		strings.ContainsAny(name, `"<>,;@()`) {
+		return "localhost"
+	}
+	return name
+}
+
+// notInHost reports characters that stand in no host name, however it is written.
+func notInHost(r rune) bool { return r <= ' ' || r >= 0x7f }
+
+func clip(text string) string { return printable.Clip(text, 80) }
+
+// Hint returns advice on an error, "" for none.
+func Hint(err error) string {
+	switch {
+	case errors.Is(err, errPassword):
+		return "make it readable by its owner alone: chown root FILE && chmod 0600 FILE"
+	case errors.Is(err, errCertificate):
+		return "set ca_file in [mail] to the certificate of who signed it, or smtp_tls_verify to no when the way " +
+			"to the server is safe"
+	case errors.Is(err, errNoTLS):
+		return "set secure_smtp to no, or tls = \"none\" in [mail], only when the way to the server is safe"
+	}
+	return config.MailHint(err)
+}

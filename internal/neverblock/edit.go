@@ -1,0 +1,117 @@
+package neverblock
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/state"
+)
+
+// OwnName is the file in etc/whitelist.d that Add and Remove edit; no other is ever changed.
+const OwnName = "ossec-ar.list"
+
+// OwnFile returns the path of that file.
+func OwnFile(home ossec.Home) string { return filepath.Join(home.Whitelists(), OwnName) }
+
+// Editor edits the suite's own whitelist file.
+type Editor struct {
+	Home   ossec.Home
+	Wait   time.Duration // for the lock, which one editor holds
+	DryRun bool          // report what would change, and change nothing
+}
+
+// Add adds an entry and reports whether it was missing.
+func (e Editor) Add(entry string) (added bool, err error) {
+	err = e.edit(func(lines []string) []string {
+		if slices.ContainsFunc(lines, func(l string) bool { return entryOf(l) == entry }) {
+			return lines
+		}
+		added = true
+		return append(lines, entry+"\n")
+	})
+	return added, err
+}
+
+// Remove removes an entry and reports whether it was there.
+func (e Editor) Remove(entry string) (removed bool, err error) {
+	err = e.edit(func(lines []string) []string {
+		kept := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return entryOf(l) == entry })
+		removed = len(kept) < len(lines)
+		return kept
+	})
+	return removed, err
+}
+
+// byteOrderMark is what some editors begin a file with.
+const byteOrderMark = "\ufeff"
+
+// entryOf returns what a line of a whitelist file says.
+func entryOf(line string) string {
+	entry, _, _ := strings.Cut(line, "#")
+	return strings.TrimSpace(entry)
+}
+
+// maxOwn bounds the file, in bytes.
+const maxOwn = 16 << 20
+
+// edit changes the lines of the file, each with its end. Who may write in the folder above must not
+// lead the edit elsewhere, so it works by the folder's descriptor.
+func (e Editor) edit(change func(lines []string) []string) error {
+	path := OwnFile(e.Home)
+	dir := filepath.Dir(path)
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("making the whitelist folder: %w", err)
+	}
+	root, err := state.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close() // nothing is lost
+	if err := state.MakeDir(e.Home.State()); err != nil {
+		return err
+	}
+	lock, err := state.Exclusive(filepath.Join(e.Home.State(), "whitelist.lock"), e.Wait)
+	if err != nil {
+		return fmt.Errorf("editing %s: %w", path, err)
+	}
+	defer lock.Release()
+	old, err := state.Read(path, maxOwn)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	lines := slices.Collect(strings.Lines(strings.TrimPrefix(string(old), byteOrderMark)))
+	if n := len(lines); n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
+		lines[n-1] += "\n"
+	}
+	changed := change(lines)
+	if slices.Equal(changed, lines) || e.DryRun {
+		return nil
+	}
+	if err := replaceOwn(root, strings.Join(changed, "")); err != nil {
+		return fmt.Errorf("editing %s: %w", path, err)
+	}
+	return nil
+}
+
+// replaceOwn replaces the file in its open folder, all at once.
+func replaceOwn(root *os.Root, text string) error {
+	const fresh = "." + OwnName + ".new" // in a folder of root's alone, under a lock
+	if err := root.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	file, err := root.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, root.Remove(fresh))
+	}
+	return root.Rename(fresh, OwnName)
+}

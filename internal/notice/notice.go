@@ -1,0 +1,179 @@
+// Package notice is what the notifying programs leave in the outbox: what a notice is, the
+// flow of a daemon's call, and reports. It only queues, and starts the deliverer in a process
+// of its own, for the daemons wait, or start hundreds at once; so it links neither templates
+// nor anything that sends. Package notify has the rest.
+package notice
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// Kind is what a notice is about.
+type Kind string
+
+// The kinds.
+const (
+	Alert  Kind = "alert"  // an address attacked
+	End    Kind = "end"    // the block on it was to end
+	Report Kind = "report" // a mail that was made elsewhere
+)
+
+// Notice is one thing to report to people. All its texts are printable. What stands below
+// Report is found out when it is delivered.
+type Notice struct {
+	Kind    Kind       `json:"kind"`
+	Addr    netip.Addr `json:"address"` // not valid when the alert has none
+	AlertID string     `json:"alert,omitempty"`
+	RuleID  string     `json:"rule,omitempty"`
+	User    string     `json:"user,omitempty"`
+	Where   string     `json:"location,omitempty"`
+	// Facts came with the call, or were looked up; nil when they have to be.
+	Facts *Facts `json:"facts,omitempty"`
+	// Subject, Text and HTML are those of a report.
+	Subject string `json:"subject,omitempty"`
+	Text    string `json:"text,omitempty"`
+	HTML    string `json:"html,omitempty"`
+
+	Rules    []RuleCount `json:"rules,omitempty"`
+	Standing Standing    `json:"standing,omitzero"` // at the last alert
+}
+
+// Facts is what is known of an alert.
+type Facts struct {
+	ID          string    `json:"id,omitempty"`
+	Time        time.Time `json:"time"`
+	RuleID      string    `json:"rule,omitempty"`
+	Level       int       `json:"level,omitempty"`
+	Description string    `json:"description,omitempty"`
+	Groups      []string  `json:"groups,omitempty"`
+	Host        string    `json:"host,omitempty"`
+	User        string    `json:"user,omitempty"`
+	Location    string    `json:"location,omitempty"`
+	Log         string    `json:"log,omitempty"`     // lines
+	LogCut      bool      `json:"log_cut,omitempty"` // Log lost its end
+	// Missing is why there is no more than the call said, "" when the alert was found.
+	Missing string `json:"missing,omitempty"`
+}
+
+// RuleCount is one rule among the alerts of a notice.
+type RuleCount struct {
+	ID          string    `json:"id"`
+	Level       int       `json:"level,omitempty"`
+	Description string    `json:"description,omitempty"`
+	Count       int       `json:"count"`
+	Last        time.Time `json:"last"`
+}
+
+// Standing is how an address stood when its notice was settled.
+type Standing struct {
+	Holders     []Holder `json:"holders,omitempty"`
+	Lifting     []string `json:"lifting,omitempty"`     // programs that failed to lift their block
+	Whitelisted string   `json:"whitelisted,omitempty"` // the entry and its place
+	Unknown     string   `json:"unknown,omitempty"`     // why the leases could not be read
+}
+
+// Holder is a program that holds the address.
+type Holder struct {
+	Program string    `json:"program"`
+	RuleID  string    `json:"rule,omitempty"`
+	Since   time.Time `json:"since"`
+}
+
+// Blocked reports whether the address is blocked.
+func (s Standing) Blocked() bool { return len(s.Holders) > 0 }
+
+const (
+	// MaxLog bounds the log lines of an alert, in bytes, before escaping.
+	MaxLog = 16 << 10
+	// maxGroups bounds how many groups of a rule are kept.
+	maxGroups = 32
+)
+
+// Clean makes the texts of facts printable and bounds them.
+func (f Facts) Clean() Facts {
+	for _, text := range []*string{&f.ID, &f.RuleID, &f.Description, &f.Host, &f.User,
+		&f.Location, &f.Missing} {
+		*text = printable.Line(*text)
+	}
+	groups := f.Groups[:min(len(f.Groups), maxGroups)]
+	f.Groups = nil
+	for _, g := range groups {
+		f.Groups = append(f.Groups, printable.Line(g))
+	}
+	f.LogCut = f.LogCut || len(f.Log) > MaxLog
+	f.Log = printable.Lines(printable.Clip(f.Log, MaxLog))
+	return f
+}
+
+// Of makes a notice of a call.
+func Of(r *arproto.Request, now time.Time) Notice {
+	n := Notice{
+		Kind: Alert, Addr: r.Addr, AlertID: printable.Line(r.AlertID), RuleID: printable.Line(r.RuleID),
+		User: printable.Line(r.User), Where: printable.Line(r.Location),
+	}
+	if r.Action == arproto.Delete {
+		n.Kind = End
+	}
+	if r.Dialect.JSON() {
+		facts := Facts{
+			ID: r.AlertID, Time: r.Time, RuleID: r.RuleID, Level: r.Level, Description: r.Description,
+			Groups: r.Groups, Host: r.AgentName, User: r.User, Location: r.Location, Log: r.FullLog,
+		}.Clean()
+		if facts.Time.IsZero() {
+			facts.Time = now
+		}
+		n.Facts = &facts
+	}
+	return n
+}
+
+// enqueue puts a notice into the outbox and starts the deliverer. The
+// notice is safe on disk when box is not nil.
+func enqueue(p *app.Program, n Notice) (box *outbox.Box, err error) {
+	body, err := json.Marshal(n)
+	if err != nil {
+		return nil, err
+	}
+	if box, err = outbox.Make(p.Home.MailQueue()); err != nil {
+		return nil, err
+	}
+	item := outbox.Item{Program: p.Path(), First: p.Now().UTC(), Alone: n.Kind == Report, Body: body}
+	if err := box.Add(item); err != nil {
+		return nil, err
+	}
+	return box, StartDelivery(p, box)
+}
+
+// DeliverWords are the words that make ossec-ar deliver, with the lock that it inherits.
+var DeliverWords = []string{"mail", "deliver", "--locked"}
+
+// StartDelivery starts the deliverer, unless one is at work.
+func StartDelivery(p *app.Program, box *outbox.Box) error {
+	tool := p.Tool()
+	err := app.CheckTool(tool)
+	if err == nil {
+		env := p.ToolEnv(exec.Environment())
+		if zone, ok := os.LookupEnv("TZ"); ok {
+			env = append(env, "TZ="+zone)
+		}
+		err = box.Start(env, tool, DeliverWords...)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%s is missing", tool)
+	}
+	if err != nil {
+		return fmt.Errorf("starting the delivery: %w (the mail waits until `ossec-ar maintain` runs)", err)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package notify
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/mail"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+// Hint returns advice on an error of this package, "" for none.
+func Hint(err error) string { return mail.Hint(err) }
+
+// Command is the word `mail` of ossec-ar. Its actions return errors that are still to be printed.
+func Command(p *app.Program) *cli.Command {
+	o := newOffice(p)
+	work := word("deliver", "", "deliver the queue; who adds to it starts this", func(x *cli.Context) error {
+		return deliver(x.Context, p, x.Bool("locked"))
+	}, &cli.BoolFlag{Name: "locked", Usage: "take over the lock that is handed down"})
+	work.Hidden = true
+	words := []*cli.Command{
+		word("queue", "", "show what waits and what was refused", func(x *cli.Context) error {
+			return o.queue(x.String("retry"), x.String("drop"), x.Bool("json"))
+		},
+			&cli.StringFlag{Name: "retry", Usage: "try the notice `ID` again, or all, at once"},
+			&cli.StringFlag{Name: "drop", Usage: "throw the notice `ID` away, or all"},
+			&cli.BoolFlag{Name: "json", Usage: "as JSON"}),
+		word("flush", "", "send what is due (maintain does)", func(x *cli.Context) error {
+			return Deliver(x.Context, p)
+		}),
+		word("test", "", "send a sample and show what the server says", func(x *cli.Context) error {
+			return o.test(x.Context, x.StringSlice("to"))
+		}, &cli.StringSliceFlag{Name: "to", Usage: "send to this `ADDRESS` instead"}),
+		word("preview", "[ADDRESS]", "print a sample, or the mail about an address now",
+			func(x *cli.Context) error {
+				return o.preview(x.Context, x.Args().Slice(), x.Bool("html"), x.Bool("digest"))
+			},
+			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"},
+			&cli.BoolFlag{Name: "digest", Usage: "a sample of several addresses"}),
+		word("template", "PART", "print a built-in template: subject, text or html",
+			func(x *cli.Context) error {
+				if x.NArg() != 1 {
+					return errors.New("mail template takes one part: subject, text or html")
+				}
+				text, err := builtInTemplate(x.Args().First())
+				return errors.Join(err, o.print(text))
+			}),
+		work,
+	}
+	return &cli.Command{
+		Name: "mail", ArgsUsage: "WORD", Usage: "the mail queue, samples and templates",
+		HideHelpCommand: true, Subcommands: words,
+		Action: func(x *cli.Context) error {
+			if !x.Args().Present() {
+				return cli.ShowSubcommandHelp(x)
+			}
+			return fmt.Errorf("unknown word %s after mail. %s",
+				arproto.Quote(x.Args().First()), cli.SuggestCommand(words, x.Args().First()))
+		},
+	}
+}
+
+// word is one word behind `mail`. One whose arguments are "" takes none.
+func word(name, arguments, usage string, run func(x *cli.Context) error, flags ...cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: name, ArgsUsage: arguments, Usage: usage, Flags: flags, HideHelpCommand: true,
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return err },
+		Action: func(x *cli.Context) error {
+			if arguments == "" && x.Args().Present() {
+				return fmt.Errorf("mail %s takes no arguments, found %s", name,
+					arproto.Quote(x.Args().First()))
+			}
+			return run(x)
+		},
+	}
+}
+
+func (o *office) print(text string) error {
+	if _, err := fmt.Fprint(o.Stdout, text); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
+}
+
+// test sends a sample at once and prints each step. It goes round the queue and its limit.
+func (o *office) test(ctx context.Context, recipients []string) error {
+	_, fault := o.Configure()
+	if fault != nil {
+		o.Complain(fault) // what is sound counts
+	}
+	to, err := o.settings.General()
+	if len(recipients) > 0 {
+		to, err = nil, nil
+		for _, text := range recipients {
+			a, aerr := mail.ParseAddress(text)
+			if aerr != nil {
+				return aerr
+			}
+			to = append(to, a.Address)
+		}
+	}
+	switch {
+	case fault != nil && (o.settings.Server == "" || len(to) == 0):
+		return command.ErrReported
+	case err != nil:
+		return fmt.Errorf("%w; name one with --to", err)
+	}
+	now := o.Now()
+	v := makeView(o.settings, []entry{sample(now)}, now, time.Local)
+	v.Sample = true
+	m, err := write(o.settings, v)
+	if errors.Is(err, errNoPart) {
+		return err
+	}
+	if err != nil {
+		o.Complain(err)
+	}
+	raw, err := o.settings.Format(m, to, now, rand.Text())
+	if err != nil {
+		return err
+	}
+	result, err := o.settings.Send(ctx, to, raw, func(line string) { fmt.Fprintln(o.Stdout, line) })
+	for _, recipient := range to {
+		err = errors.Join(err, result[recipient])
+	}
+	if err != nil {
+		return fmt.Errorf("sending a sample: %w", err)
+	}
+	return o.print(fmt.Sprintf("sent a sample to %d\n", len(to)))
+}
+
+// preview prints what a mail looks like: a sample, or the one that a call about an address
+// would make now, with all that a daemon passes or with the address alone.
+func (o *office) preview(ctx context.Context, args []string, html, digest bool) error {
+	if _, err := o.Configure(); err != nil && !errors.Is(err, config.ErrMailUnset) {
+		o.Complain(err) // what is sound counts
+	}
+	now := o.Now()
+	entries := []entry{sample(now)}
+	if digest {
+		all := samples(now)
+		entries = all[len(all)-1]
+	}
+	if len(args) > 0 {
+		e, err := o.wouldBe(ctx, args)
+		if err != nil {
+			return err
+		}
+		entries = []entry{e}
+		o.describe(ctx, entries, o.Complain)
+		o.geo.close()
+	}
+	v := makeView(o.settings, entries, now, time.Local)
+	v.Sample = len(args) == 0
+	m, err := write(o.settings, v)
+	if err != nil {
+		o.Complain(err)
+	}
+	if html {
+		return o.print(m.HTML)
+	}
+	return o.print("Subject: " + m.Subject + "\n\n" + m.Text)
+}
+
+// wouldBe makes the entry of a call now, waiting for its facts as long as they may be coming.
+func (o *office) wouldBe(ctx context.Context, args []string) (entry, error) {
+	switch {
+	case len(args) == 1:
+		args = []string{string(arproto.Add), "-", args[0]}
+	case len(args) == 2:
+		args = []string{args[0], "-", args[1]}
+	}
+	request, err := arproto.ParseArgs(args)
+	if err != nil {
+		return entry{}, err
+	}
+	begin := o.Now()
+	e := entry{Notice: notice.Of(request, begin), First: begin, Last: begin, Count: 1}
+	for !o.settle(ctx, &e) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	for _, to := range o.settings.Recipients(e.RuleID, e.Facts.Level, e.Facts.Groups) {
+		if err := o.print("To: " + printable.Line(to) + "\n"); err != nil {
+			return e, err
+		}
+	}
+	return e, nil
+}

@@ -1,0 +1,252 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// settleTime is how long after it was added the fake takes to settle an item.
+const settleTime = 2 * time.Second
+
+// courier is a fake: the body of an item is its key, who gets a message is the same for all,
+// and the server answers as say and down have it.
+type courier struct {
+	limits  Limits
+	to      []string
+	say     map[string]error // by recipient
+	down    error            // of the server as a whole
+	onSend  func()
+	tooLong int // topics in a message, 0 for no limit
+	now     func() time.Time
+
+	got  []sent
+	log  []string
+	told int // how many are only counted, in all messages
+}
+
+// sent is a message that somebody accepted.
+type sent struct {
+	to     []string
+	topics []string // "KEY xCOUNT"
+}
+
+type refusal struct{ error }
+
+func (refusal) Permanent() bool { return true }
+
+var (
+	errGreylisted = errors.New("450 greylisted")
+	errNoUser     = refusal{errors.New("550 no such user")}
+	errDown       = errors.New("connection refused")
+)
+
+func (c *courier) Configure() (Limits, error) { return c.limits, nil }
+
+func (c *courier) Settle(_ context.Context, item *Item) bool {
+	_ = json.Unmarshal(item.Body, &item.Key)
+	item.To = c.to
+	age := c.now().Sub(item.First)
+	return age >= settleTime || age < 0
+}
+
+func (c *courier) Compose(_ context.Context, to []string, topics []Topic, counted int) ([]byte, error) {
+	if c.tooLong > 0 && len(topics) > c.tooLong {
+		return nil, ErrTooLong
+	}
+	c.told += counted
+	m := sent{to: to}
+	for _, t := range topics {
+		m.topics = append(m.topics, fmt.Sprintf("%s x%d", t[0].Key, len(t)))
+	}
+	return []byte(strings.Join(m.topics, ", ")), nil
+}
+
+func (c *courier) Send(_ context.Context, to []string, raw []byte) (map[string]error, error) {
+	if c.onSend != nil {
+		c.onSend()
+	}
+	if c.down != nil {
+		return nil, c.down
+	}
+	m := sent{topics: strings.Split(string(raw), ", ")}
+	result := map[string]error{}
+	for _, r := range to {
+		if result[r] = c.say[r]; c.say[r] == nil {
+			m.to = append(m.to, r)
+		}
+	}
+	if len(m.to) > 0 {
+		c.got = append(c.got, m)
+	}
+	return result, nil
+}
+
+func (c *courier) Sent(topics []Topic) { c.log = append(c.log, fmt.Sprintf("sent %d", len(topics))) }
+func (c *courier) Skipped(Item)        { c.log = append(c.log, "skipped") }
+
+func (c *courier) Failed(_ *Item, err error) { c.log = append(c.log, "failed: "+err.Error()) }
+
+// logged counts the lines of the log that hold text.
+func (c *courier) logged(text string) int { return strings.Count(strings.Join(c.log, "\n"), text) }
+
+// take returns the messages since the last take, each as "TO: TOPICS".
+func (c *courier) take() []string {
+	var all []string
+	for _, m := range c.got {
+		all = append(all, strings.Join(m.to, "+")+": "+strings.Join(m.topics, ", "))
+	}
+	c.got = nil
+	return all
+}
+
+// named is how often each key was in a message for a recipient.
+func (c *courier) named(to string) map[string]int {
+	named := map[string]int{}
+	for _, m := range c.got {
+		for _, topic := range m.topics {
+			for _, r := range m.to {
+				if r == to {
+					key, _, _ := strings.Cut(topic, " ")
+					named[key]++
+				}
+			}
+		}
+	}
+	return named
+}
+
+// office is a queue, its deliverer, its courier, and a clock that only the test moves.
+type office struct {
+	*courier
+	t   *testing.T
+	box *Box
+	d   *Deliverer
+
+	mu   sync.Mutex
+	time time.Time
+}
+
+func newOffice(t *testing.T) *office {
+	t.Helper()
+	o := &office{t: t, time: time.Now().Truncate(time.Second)}
+	o.courier = &courier{limits: Limits{PerHour: 12}, to: []string{"ops"}, say: map[string]error{}, now: o.clock}
+	dir, err := os.MkdirTemp("/dev/shm", "outbox") // nothing is synced there, which takes its time elsewhere
+	if err != nil {
+		dir = t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // as far as it goes
+	box, err := Make(filepath.Join(dir, "state/mail"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.box = box
+	o.restart()
+	return o
+}
+
+// restart has another deliverer go on.
+func (o *office) restart() {
+	o.d = NewDeliverer(o.box, o.courier, o.clock)
+	o.d.begin()
+}
+
+func (o *office) clock() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.time
+}
+
+func (o *office) pass(d time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.time = o.time.Add(d)
+}
+
+func (o *office) add(key string) { o.addItem(Item{}, key) }
+
+func (o *office) addItem(item Item, key string) {
+	o.t.Helper()
+	item.First = o.clock()
+	item.Body, _ = json.Marshal(key)
+	if err := o.box.Add(item); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// step makes one step after the settle time, and returns how long it is until the next is due.
+func (o *office) step() time.Duration {
+	o.t.Helper()
+	o.pass(settleTime)
+	return o.stepNow()
+}
+
+func (o *office) stepNow() time.Duration {
+	o.t.Helper()
+	next, err := o.d.step(context.Background())
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if next.IsZero() {
+		return 0
+	}
+	return next.Sub(o.clock())
+}
+
+// want checks the messages since the last look.
+func (o *office) want(messages ...string) {
+	o.t.Helper()
+	if got := o.take(); strings.Join(got, "\n") != strings.Join(messages, "\n") {
+		o.t.Errorf("got %q, want %q", got, messages)
+	}
+}
+
+func (o *office) rows() []Row {
+	o.t.Helper()
+	rows, _, err := o.box.List(o.clock())
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return rows
+}
+
+// count counts the rows in a state.
+func (o *office) count(state State) int {
+	n := 0
+	for _, r := range o.rows() {
+		if r.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// putAllBack puts back what was refused.
+func (o *office) putAllBack() {
+	o.t.Helper()
+	for _, r := range o.rows() {
+		if err := o.box.PutBack(r); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+}
+
+// once checks that each key is named once to a recipient.
+func (o *office) once(to string, keys ...string) {
+	o.t.Helper()
+	want := map[string]int{}
+	for _, key := range keys {
+		want[key] = 1
+	}
+	if got := o.named(to); !maps.Equal(got, want) {
+		o.t.Errorf("%s is told of %v, want %v", to, got, want)
+	}
+}

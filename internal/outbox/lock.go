@@ -1,0 +1,94 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockFD is where a detached deliverer finds the lock that it inherits.
+const lockFD = 3
+
+// ErrBusy says that another process is delivering.
+var ErrBusy = errors.New("another process is delivering")
+
+const lockFile = "deliver.lock"
+
+// Lock takes the deliverer's lock, waiting for it that long. Unlike a state.Lock it can be
+// handed down: it belongs to the open file.
+func (b *Box) Lock(wait time.Duration) (*os.File, error) {
+	const pause = 10 * time.Millisecond
+	for end := time.Now().Add(wait); ; time.Sleep(pause) {
+		file, err := b.tryLock()
+		if !errors.Is(err, ErrBusy) || !time.Now().Before(end) {
+			return file, err
+		}
+	}
+}
+
+func (b *Box) tryLock() (*os.File, error) {
+	file, err := b.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening lock file: %w", err)
+	}
+	for {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err == nil {
+		return file, nil
+	}
+	_ = file.Close() // nothing was written
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, ErrBusy
+	}
+	return nil, fmt.Errorf("locking %s: %w", filepath.Join(b.dir, lockFile), err)
+}
+
+// InheritedLock takes over the lock that Start handed down.
+func (b *Box) InheritedLock() (*os.File, error) {
+	unix.CloseOnExec(lockFD)
+	file := os.NewFile(lockFD, filepath.Join(b.dir, lockFile))
+	here, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("taking over the lock: %w", err)
+	}
+	there, err := b.root.Lstat(lockFile)
+	if err != nil || !os.SameFile(here, there) {
+		return nil, errors.New("taking over the lock: it is another file")
+	}
+	if err := unix.Flock(lockFD, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, fmt.Errorf("taking over the lock: %w", err)
+	}
+	return file, nil
+}
+
+// Start starts the deliverer, a program with its arguments, in a session of its own, and
+// hands the lock down to it. It starts nothing when a deliverer is at work: that one looks for
+// new items until after it has given up its lock, so it misses none.
+func (b *Box) Start(env []string, program string, args ...string) error {
+	lock, err := b.tryLock()
+	if errors.Is(err, ErrBusy) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // the child has its own copy
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = "/", env
+	cmd.ExtraFiles = []*os.File{lock}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil { // its standard files are /dev/null
+		return fmt.Errorf("starting the delivery: %w", err)
+	}
+	return cmd.Process.Release()
+}

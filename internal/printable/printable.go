@@ -1,0 +1,71 @@
+// Package printable makes text from outside safe to show: on a terminal, in a log, in a mail.
+// Control characters, bytes that are no UTF-8, and characters that change the direction of
+// writing or take up no room, with which one text can look like another, become escapes.
+package printable
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxLine bounds what Line keeps of a text, in bytes, before escaping.
+const MaxLine = 512
+
+// Line makes one printable line of s, no longer than MaxLine.
+func Line(s string) string {
+	if len(s) > MaxLine {
+		return escape(s[:MaxLine], false) + "..."
+	}
+	return escape(s, false)
+}
+
+// Error returns the text of err on one printable line.
+func Error(err error) string { return Line(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+
+// Lines makes printable lines of s.
+func Lines(s string) string { return escape(strings.TrimRight(s, "\r\n"), true) }
+
+// escape escapes line breaks, too, unless lines is set.
+func escape(s string, lines bool) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r == '\n' && lines, r == ' ':
+			b.WriteRune(r)
+		case r == '\t':
+			b.WriteString("    ")
+		case r == '\r' && lines && strings.HasPrefix(s[i+1:], "\n"):
+		case r < 0x80 && (r < ' ' || r == 0x7f):
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case !unicode.IsGraphic(r) || invisible(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// invisible reports characters that IsGraphic accepts though nobody can see them.
+func invisible(r rune) bool {
+	const blankBraille = 0x2800 // it takes up room, and is empty
+	return unicode.Is(unicode.Zs, r) && r != ' ' && r != '\u00a0' || r == blankBraille ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// Clip cuts s to at most n bytes, not within a character.
+func Clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

@@ -1,0 +1,52 @@
+package printable
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// hostile is what an attacker may get into a log.
+const hostile = "root\r\nBcc: victim@example.org\r\n\r\n<script>alert(1)</script>\x00\xff\xfe\u202e{{.Log}}\n.\nQUIT\n"
+
+func FuzzPrintable(f *testing.F) {
+	f.Add(hostile)
+	f.Fuzz(func(t *testing.T, text string) {
+		line := Line(text)
+		if strings.ContainsAny(line, "\n\r\x00\t") || !utf8.ValidString(line) {
+			t.Errorf("%q gives %q", text, line)
+		}
+		if len(text) <= MaxLine && len(line) <= MaxLine && Line(line) != line {
+			t.Errorf("%q is not printable yet", line)
+		}
+		if lines := Lines(text); !utf8.ValidString(lines) || strings.ContainsAny(lines, "\r\x00") {
+			t.Errorf("%q gives %q", text, lines)
+		}
+	})
+}
+
+// What nobody can see is shown, so that no text looks like another.
+func TestInvisible(t *testing.T) {
+	for _, r := range "\u115f\u1160\uffa0\u17b4\u180b\u3164\u034f\ufe0f\u2800\u2003\u200b\u202e\U000e0041\U000e0101" {
+		if got, want := Line("ad"+string(r)+"min"), fmt.Sprintf(`ad\u%04xmin`, r); got != want {
+			t.Errorf("%U: %q, want %q", r, got, want)
+		}
+	}
+	const seen = "Ŝtelo – 星 ★\u00a0é🙂" // and a blank that is one
+	if got := Line(seen); got != seen {
+		t.Errorf("%q, want it unchanged", got)
+	}
+}
+
+func TestClip(t *testing.T) {
+	for _, r := range []struct {
+		text string
+		n    int
+		want string
+	}{{"abc", 3, "abc"}, {"abc", 2, "ab"}, {"aé", 2, "a"}, {"é", 1, ""}} {
+		if got := Clip(r.text, r.n); got != r.want {
+			t.Errorf("Clip(%q, %d) = %q, want %q", r.text, r.n, got, r.want)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package record
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+)
+
+var when = time.Date(2026, 11, 23, 3, 27, 57, 0, time.UTC)
+
+func TestLine(t *testing.T) {
+	addr := netip.MustParseAddr("203.0.113.7")
+	got, err := Line(arlog.Entry{
+		Time: when, Program: "/var/ossec/active-response/bin/firewall-drop.sh", Status: arlog.StatusAdd,
+		Addr: addr, AlertID: "1304756247.60385", RuleID: "5712", Message: arlog.Blocked(addr, "5712", "root"),
+	}, arproto.Request{User: "root"}, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"@timestamp":"2026-11-23T03:27:57Z","ecs":{"version":"8.17.0"},` +
+		`"event":{"kind":"event","category":["intrusion_detection","network"],"type":["denied"],"action":"block","outcome":"success","module":"ossec","dataset":"ossec.active_response"},` +
+		`"message":"Blocked IP: 203.0.113.7 (Rule: 5712) user=root","host":{"name":"web"},` +
+		`"process":{"name":"firewall-drop.sh","executable":"/var/ossec/active-response/bin/firewall-drop.sh"},` +
+		`"rule":{"id":"5712"},"source":{"ip":"203.0.113.7"},"related":{"ip":["203.0.113.7"]},"user":{"name":"root"},` +
+		`"ossec":{"status":"add","alert_id":"1304756247.60385","dialect":"ossec"}}` + "\n"
+	if d := cmp.Diff(want, string(got)); d != "" {
+		t.Errorf("document (-want +got):\n%s", d)
+	}
+}
+
+func TestLineOfHostileRequest(t *testing.T) {
+	got, err := Line(arlog.Entry{Time: when, Status: arlog.StatusError, Message: "Failed: x\n\"}\xff", RuleID: strings.Repeat("r", 1<<20)},
+		arproto.Request{User: "a\"},\n{\"forged\":1", Description: "\x00\xfe"}, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(string(got), "\n") != 1 || len(got) > 8192 || !json.Valid(got) {
+		t.Errorf("not one bounded line of JSON: %d bytes %.200q", len(got), got)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(got, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc["forged"] != nil || doc["source"] != nil {
+		t.Errorf("forged or made-up fields in %v", doc)
+	}
+}

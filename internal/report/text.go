@@ -1,0 +1,323 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ossec-ar/ossec-ar/internal/stats"
+)
+
+// headStamp is what date(1) prints in the C locale, as in the response log.
+const headStamp = "Mon Jan _2 15:04:05 MST 2006"
+
+// barWidth is the length of the longest bar, in characters.
+const barWidth = 40
+
+// text returns the report as plain text. Its first lines, up to the empty one, are fixed:
+// people's scripts read them.
+func text(r *stats.Report) []byte {
+	w := &textWriter{}
+	p := r.Period.Label
+	w.line("=== Active Response Statistics - %s ===", r.Generated.Format(headStamp))
+	w.line("Total blocks %s: %d", p, r.Totals.Blocks)
+	w.line("Total unblocks %s: %d", p, r.Totals.Unblocks)
+	w.line("Most blocked IPs %s:", p)
+	for _, a := range r.TopAddresses {
+		w.line("%7d %s", a.Blocks, a.Address)
+	}
+	w.line("")
+	length := w.Len()
+	w.about(r)
+	w.outcomes(r)
+	w.responses(r)
+	w.rules(r)
+	w.networks(r)
+	w.timeline(r)
+	w.lengths(r)
+	w.inForce(r)
+	w.agents(r)
+	w.log(r)
+	if w.Len() > length {
+		w.line("")
+	}
+	return w.Bytes()
+}
+
+type textWriter struct{ bytes.Buffer }
+
+func (w *textWriter) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+
+// part is a number in a list of them.
+type part struct {
+	n    uint64
+	what string
+}
+
+// join returns "3 this, 4 that" of the parts that are not zero.
+func join(parts ...part) string {
+	var texts []string
+	for _, p := range parts {
+		if p.n > 0 {
+			texts = append(texts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (w *textWriter) about(r *stats.Report) {
+	if f := r.Filter.Text; f != "" {
+		w.line("Only: %s", printable(f, 200))
+	}
+	a := r.Addrs
+	if a.Different == 0 {
+		return
+	}
+	about := ""
+	if !a.Exact {
+		about = "about "
+	}
+	parts := []string{fmt.Sprintf("%s%d different", about, a.Different)}
+	if a.New != nil {
+		parts = append(parts, fmt.Sprintf("%s%d new", about, *a.New),
+			fmt.Sprintf("%d returning (blocked since %s too)", *a.Returning,
+				a.LookedBackTo.Format("Jan _2 15:04")))
+	}
+	if a.Repeated > 0 {
+		least := ""
+		if !a.Exact {
+			least = "at least "
+		}
+		parts = append(parts, fmt.Sprintf("%s%d blocked more than once", least, a.Repeated))
+	}
+	w.line("Addresses: %s", strings.Join(parts, ", "))
+	if !a.Exact {
+		w.line("  There were too many addresses to count each: a count above may be up to %d too low.",
+			a.MaxError)
+	}
+}
+
+func (w *textWriter) outcomes(r *stats.Report) {
+	t := r.Totals
+	if n := t.Skips(); n > 0 {
+		w.line("Skipped: %d (%s)", n, join(part{t.Whitelisted, "whitelisted"},
+			part{t.StillHeld, "still held by another response"},
+			part{t.Skipped, "already held by the daemon"}))
+	}
+	if t.Failed > 0 {
+		w.line("Failed: %d", t.Failed)
+	}
+	if t.Warnings > 0 {
+		w.line("Warnings: %d", t.Warnings)
+	}
+}
+
+func (w *textWriter) responses(r *stats.Report) {
+	if len(r.Responses) == 0 {
+		return
+	}
+	w.line("By response:")
+	for _, c := range r.Responses {
+		more := join(part{c.Unblocks, "unblocked"}, part{c.Skips(), "skipped"}, part{c.Failed, "failed"},
+			part{c.Warnings, "warned"})
+		if more != "" {
+			more = " (" + more + ")"
+		}
+		w.line("%7d %s%s", c.Blocks, printable(c.Name, 64), more)
+	}
+}
+
+func (w *textWriter) rules(r *stats.Report) {
+	if len(r.Rules) == 0 {
+		return
+	}
+	w.line("By rule:")
+	for _, c := range r.Rules {
+		id := printable(c.ID, 64)
+		if c.ID == "" {
+			id = "(none)"
+		}
+		w.line("%s", strings.TrimRight(fmt.Sprintf("%7d %s %s", c.Blocks, id, printable(c.Description, 120)),
+			" "))
+	}
+}
+
+// networks lists those that have more than one address: of the others, the list of
+// addresses says it all.
+func (w *textWriter) networks(r *stats.Report) {
+	begun := false
+	for _, n := range r.TopNetworks {
+		if n.Addresses < 2 {
+			continue
+		}
+		if !begun {
+			w.line("By network:")
+			begun = true
+		}
+		w.line("%7d %s (%d addresses)", n.Blocks, n.Network, n.Addresses)
+	}
+}
+
+func (w *textWriter) timeline(r *stats.Report) {
+	if r.Totals.Blocks == 0 {
+		return
+	}
+	steps, unit := r.Timeline, r.Unit
+	if unit == stats.UnitDay && len(steps) > 62 {
+		steps, unit = byMonth(steps), stats.UnitMonth
+	}
+	var most uint64
+	twice := map[string]int{}
+	for _, s := range steps {
+		most = max(most, s.Blocks)
+		twice[stepName(s.From, unit)]++
+	}
+	w.line("By %s:", unit)
+	for _, s := range steps {
+		name := stepName(s.From, unit)
+		if unit == stats.UnitHour && twice[name] > 1 { // the clock was set back
+			name += s.From.Format(" MST")
+		}
+		w.bar(name, s.Blocks, most)
+	}
+	if unit == stats.UnitHour {
+		return
+	}
+	most = 0
+	for _, n := range r.HoursOfDay {
+		most = max(most, n)
+	}
+	w.line("By hour of the day:")
+	for hour, n := range r.HoursOfDay {
+		w.bar(fmt.Sprintf("%02d:00", hour), n, most)
+	}
+}
+
+func (w *textWriter) bar(name string, n, most uint64) {
+	length := 0
+	if most > 0 {
+		length = int((n*barWidth + most - 1) / most) // whatever is not zero shows
+	}
+	w.line("%s", strings.TrimRight(fmt.Sprintf("  %s %7d %s", name, n, strings.Repeat("#", length)), " "))
+}
+
+func stepName(t time.Time, unit string) string {
+	switch unit {
+	case stats.UnitHour:
+		return t.Format("Mon 15:04")
+	case stats.UnitDay:
+		return t.Format("Mon 2006-01-02")
+	}
+	return t.Format("2006-01")
+}
+
+func byMonth(days []stats.Step) []stats.Step {
+	var months []stats.Step
+	for _, d := range days {
+		if n := len(months); n == 0 || months[n-1].From.Month() != d.From.Month() ||
+			months[n-1].From.Year() != d.From.Year() {
+			months = append(months, stats.Step{From: d.From})
+		}
+		months[len(months)-1].Blocks += d.Blocks
+	}
+	return months
+}
+
+func (w *textWriter) lengths(r *stats.Report) {
+	if l := r.Lasted; l.Ended > 0 {
+		w.line("Blocks that ended: %d, lasting %s in the median, %s at the longest (%s)",
+			l.Ended, length(l.Median), length(l.Longest), l.Of)
+	}
+}
+
+// length writes seconds as "1d 2h 3m 4s" without the zeros.
+func length(seconds uint32) string {
+	var b strings.Builder
+	for _, unit := range []struct {
+		seconds uint32
+		name    string
+	}{{86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}} {
+		if n := seconds / unit.seconds; n > 0 {
+			fmt.Fprintf(&b, " %d%s", n, unit.name)
+		}
+		seconds %= unit.seconds
+	}
+	if b.Len() == 0 {
+		return "0s"
+	}
+	return b.String()[1:]
+}
+
+func (w *textWriter) inForce(r *stats.Report) {
+	if r.InForce == nil {
+		return
+	}
+	held := map[string]int{}
+	var order []string
+	for _, l := range r.InForce.Leases {
+		if held[l.Program] == 0 {
+			order = append(order, l.Program)
+		}
+		held[l.Program]++
+	}
+	w.line("In force now: %s", plural(r.InForce.Addresses, "address", "addresses"))
+	for _, program := range order {
+		w.line("%7d %s", held[program], printable(program, 64))
+	}
+}
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
+func (w *textWriter) agents(r *stats.Report) {
+	if len(r.Agents) == 0 {
+		return
+	}
+	w.line("By agent:")
+	for _, a := range r.Agents {
+		best := ""
+		if len(a.TopAddresses) > 0 {
+			best = fmt.Sprintf(", most of all %s (%d)", a.TopAddresses[0].Address, a.TopAddresses[0].Blocks)
+		}
+		w.line("%7d %s (%d unblocked, %s%s)", a.Blocks, printable(a.Name, 64), a.Unblocks,
+			plural(int(a.Addresses), "address", "addresses"), best)
+	}
+}
+
+func (w *textWriter) log(r *stats.Report) {
+	if r.Log.Unreadable > 0 {
+		w.line("Lines that could not be read: %d", r.Log.Unreadable)
+	}
+	for _, note := range r.Log.Notes {
+		w.line("Note: %s", printable(note, 400))
+	}
+}
+
+// printable makes a text from outside safe to print on one line, and short: at most most
+// bytes. What is not printable becomes \xNN.
+func printable(s string, most int) string {
+	var b strings.Builder
+	for i, c := range s {
+		piece := string(c)
+		if !unicode.IsPrint(c) || c == utf8.RuneError {
+			_, size := utf8.DecodeRuneInString(s[i:])
+			piece = ""
+			for _, raw := range []byte(s[i : i+size]) {
+				piece += fmt.Sprintf(`\x%02x`, raw)
+			}
+		}
+		if b.Len()+len(piece) > most {
+			b.WriteString("...")
+			break
+		}
+		b.WriteString(piece)
+	}
+	return b.String()
+}

@@ -1,0 +1,242 @@
+package report
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/stats"
+)
+
+// watching runs watch in the background; tick makes it look once and returns what it
+// printed since.
+type watching struct {
+	t     *testing.T
+	h     *host
+	ticks chan time.Time
+	out   lockedBuffer
+	ended chan int
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.Reset()
+	return b.String()
+}
+
+func (h *host) watch(args ...string) *watching {
+	h.t.Helper()
+	w := &watching{t: h.t, h: h, ticks: make(chan time.Time), ended: make(chan int, 1)}
+	ready := make(chan struct{})
+	tick := func(time.Duration) (<-chan time.Time, func()) {
+		close(ready)
+		return w.ticks, func() {}
+	}
+	env := h.env(&w.out, append([]string{"watch"}, args...)...)
+	go func() { w.ended <- run(app.New(env, Name), nil, tick, "web") }()
+	<-ready
+	return w
+}
+
+// tick looks twice: when the second tick is taken, the first look is over.
+func (w *watching) tick() string {
+	w.ticks <- time.Time{}
+	w.ticks <- time.Time{}
+	return w.out.take()
+}
+
+func (w *watching) end() {
+	w.t.Helper()
+	close(w.ticks)
+	if status := <-w.ended; status != 0 {
+		w.t.Errorf("status %d, %s", status, w.h.stderr.String())
+	}
+}
+
+func (h *host) appendTo(name, text string) {
+	h.t.Helper()
+	file, err := os.OpenFile(h.home+"/"+name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := file.WriteString(text); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestWatchPlain(t *testing.T) {
+	const log = "logs/active-responses.log"
+	h := newHost(t)
+	path := h.write(log, line(h.now.Add(-time.Hour), "203.0.113.1"), time.Time{})
+	w := h.watch()
+	expect := func(what, want string) {
+		t.Helper()
+		if got := w.tick(); got != want {
+			t.Errorf("%s: printed %q, want %q", what, got, want)
+		}
+	}
+	event := func(address string) string {
+		return "2026-11-23 23:59:00  blocked      " + address + "      firewall-drop  rule 5712\n"
+	}
+	expect("at first", "today: 1 block, 0 unblocks, 0 skipped, 0 failed, 1 address\n")
+	h.appendTo(log, line(h.now, "203.0.113.2"))
+	expect("one more", event("203.0.113.2"))
+	half := line(h.now, "203.0.113.3")
+	h.appendTo(log, half[:40])
+	expect("half a line", "")
+	h.appendTo(log, half[40:])
+	expect("its other half", event("203.0.113.3"))
+	// Rotated while more is written to the old one.
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	expect("none there", "")
+	h.appendTo(log+".1", line(h.now, "203.0.113.4"))
+	h.appendTo(log, line(h.now, "203.0.113.5"))
+	expect("a new one", event("203.0.113.4")+event("203.0.113.5"))
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	expect("truncated", "")
+	h.appendTo(log, line(h.now, "203.0.113.6"))
+	expect("anew", event("203.0.113.6"))
+	// Of Wazuh's programs: shown when it is known to be carried out.
+	const head = "2026/11/23 23:59:00 active-response/bin/firewall-drop: "
+	h.appendTo(log, head+"Starting\n"+head+`{"version":1,"command":"add","parameters":{"alert":{"rule":{"id":"5712"},"data":{"srcip":"203.0.113.7"}}}}`+"\n"+head+`{"command":"abort"}`+"\n"+head+"Aborted\n")
+	expect("aborted", "")
+	h.appendTo(log, strings.Repeat("x", 2<<20))
+	expect("a line without end", "")
+	h.appendTo(log, "\n"+line(h.now, "203.0.113.8"))
+	expect("after it", event("203.0.113.8"))
+	w.end()
+}
+
+func TestWatchFilters(t *testing.T) {
+	h := newHost(t)
+	h.write("logs/active-responses.log", line(h.now, "203.0.113.1")+line(h.now, "198.51.100.1"), time.Time{})
+	w := h.watch("--address", "203.0.113.0/24")
+	if got := w.tick(); got != "today: 1 block, 0 unblocks, 0 skipped, 0 failed, 1 address\n" {
+		t.Errorf("%q", got)
+	}
+	h.appendTo("logs/active-responses.log", line(h.now, "198.51.100.1"))
+	if got := w.tick(); got != "" {
+		t.Errorf("%q", got)
+	}
+	w.end()
+}
+
+func TestWatchWithoutLog(t *testing.T) {
+	h := newHost(t)
+	h.write("logs/x", "", time.Time{})
+	w := h.watch()
+	if got := w.tick(); got != "today: 0 blocks, 0 unblocks, 0 skipped, 0 failed, 0 addresses\n" {
+		t.Errorf("%q", got)
+	}
+	h.appendTo("logs/active-responses.log", line(h.now, "203.0.113.9"))
+	if got := w.tick(); !strings.Contains(got, "203.0.113.9") {
+		t.Errorf("%q", got)
+	}
+	w.end()
+}
+
+// On a terminal the screen is drawn from its corner each time, and given back at the end.
+func TestWatchScreen(t *testing.T) {
+	h := newHost(t)
+	h.terminal = true
+	h.write("logs/active-responses.log", line(h.now, "203.0.113.1"), time.Time{})
+	w := h.watch()
+	w.tick()
+	h.appendTo("logs/active-responses.log", line(h.now, "203.0.113.2")+strings.Repeat("garbage\n", 3))
+	out := w.tick()
+	screen := out[strings.LastIndex(out, goHome)+len(goHome):]
+	for _, want := range []string{
+		"Active responses on web - Mon Nov 23 23:59:00 UTC 2026" + clearLine,
+		"today: 2 blocks, 0 unblocks, 0 skipped, 0 failed, 2 addresses, 3 lines not readable; 0 i" + clearLine,
+		"      1 203.0.113.2      last 23:59:00  rule 5712" + clearLine,
+		"2026-11-23 23:59:00  blocked      203.0.113.2      firewall-drop  rule 5712" + clearLine,
+	} {
+		if !strings.Contains(screen, want) && !strings.Contains(want, "3 lines") {
+			t.Errorf("no %q in %q", want, screen)
+		}
+	}
+	if strings.Count(screen, "\r\n") >= 24 || !strings.HasSuffix(screen, clearRest) {
+		t.Errorf("%q", screen)
+	}
+	w.end()
+	if rest := w.out.take(); !strings.HasSuffix(rest, leaveScreen) {
+		t.Errorf("ended with %q", rest)
+	}
+}
+
+// A new day begins with nothing, and what happened at the end of the one before is shown,
+// whether its lines are read with the first of the new day or after them.
+func TestWatchMidnight(t *testing.T) {
+	const log = "logs/active-responses.log"
+	h := newHost(t)
+	h.write(log, line(h.now, "203.0.113.1"), time.Time{})
+	now := h.now
+	c := &program{}
+	c.Env.Stdout = &h.stdout
+	w := &watcher{c: c}
+	live, err := stats.Follow(stats.Query{Log: h.home + "/" + log}, func() time.Time { return now }, w.event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	w.live = live
+	before := w.summary()
+	look := func(what string, lines string, want ...string) {
+		t.Helper()
+		h.stdout.Reset()
+		h.appendTo(log, lines)
+		if err := live.Look(); err != nil {
+			t.Error(err)
+		}
+		var got []string
+		for shown := range strings.Lines(h.stdout.String()) {
+			got = append(got, strings.Fields(shown)[3])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: shown %q, want %q", what, got, want)
+		}
+	}
+	midnight := stats.DayStart(h.now, 1)
+	second := midnight.Add(-time.Second)
+	head := func(at time.Time) string {
+		return at.Format("2006/01/02 15:04:05") + " active-response/bin/firewall-drop: "
+	}
+	request := `{"version":1,"command":"add","parameters":{"alert":{"rule":{"id":"5712"},"data":{"srcip":"198.51.100.7"}}}}` + "\n"
+	now = second
+	look("a request that is open", head(second)+"Starting\n"+head(second)+request)
+	now = midnight
+	look("the first look of the day", head(midnight)+"Aborted\n"+line(second, "203.0.113.2")+line(midnight, "203.0.113.3")+line(second, "203.0.113.4"),
+		"203.0.113.2", "203.0.113.3", "203.0.113.4")
+	look("nothing new", "")
+	look("late", line(second, "203.0.113.5")+line(midnight, "203.0.113.6"), "203.0.113.5", "203.0.113.6")
+	if after := w.summary(); !strings.HasPrefix(before, "today: 1 block,") || !strings.HasPrefix(after, "today: 2 blocks, 0 unblocks, 0 skipped, 0 failed, 2 addresses") {
+		t.Errorf("before %s, after %s", before, after)
+	}
+	// Nobody looked for days.
+	now = midnight.AddDate(0, 0, 3)
+	look("after days", line(midnight.AddDate(0, 0, 1), "203.0.113.8")+line(now, "203.0.113.9"), "203.0.113.8", "203.0.113.9")
+}

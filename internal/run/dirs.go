@@ -1,6 +1,0 @@
-//go:build !artest
-
-package run
-
-// Dirs are the folders that Find looks through, in order.
-var Dirs = []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin"}

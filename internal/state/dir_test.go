@@ -1,0 +1,148 @@
+package state_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/state"
+)
+
+func TestMake(t *testing.T) {
+	for _, umask := range []int{0, 0o022, 0o077} {
+		home := t.TempDir()
+		dir := filepath.Join(home, "var/active-response")
+		if err := state.CheckDir(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("Check of a folder that is not there: %v, want ErrNotExist", err)
+		}
+		before := syscall.Umask(umask)
+		err := state.MakeDir(dir)
+		syscall.Umask(before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Lstat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode(); got != os.ModeDir|0o700 {
+			t.Errorf("umask %03o: mode is %s, want drwx------", umask, got)
+		}
+		if info, err = os.Lstat(filepath.Dir(dir)); err != nil || info.Mode().Perm()&0o027 != 0 {
+			t.Errorf("umask %03o: the folder above is %s (%v), want nothing for others", umask, info.Mode(), err)
+		}
+		if err := state.MakeDir(dir); err != nil {
+			t.Errorf("a second time: %v", err)
+		}
+	}
+}
+
+func TestCheckRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		put  func(t *testing.T, dir string) error
+		ok   bool
+	}{
+		{"ours", func(_ *testing.T, dir string) error { return mkdir(dir, 0o700) }, true},
+		{"ours, readable for all", func(_ *testing.T, dir string) error { return mkdir(dir, 0o755) }, true},
+		{"writable for the group", func(_ *testing.T, dir string) error { return mkdir(dir, 0o770) }, false},
+		{"writable for all", func(_ *testing.T, dir string) error { return mkdir(dir, 0o702) }, false},
+		{"sticky and writable for all", func(_ *testing.T, dir string) error { return mkdir(dir, os.ModeSticky|0o777) }, false},
+		{"of another user", func(t *testing.T, dir string) error {
+			if os.Geteuid() != 0 {
+				t.Skip("only root can give a folder away")
+			}
+			return errors.Join(mkdir(dir, 0o700), os.Chown(dir, 54321, -1))
+		}, false},
+		{"a link to one of ours", func(t *testing.T, dir string) error { return os.Symlink(t.TempDir(), dir) }, false},
+		{"a link to nothing", func(_ *testing.T, dir string) error { return os.Symlink(dir+".none", dir) }, false},
+		{"a file", func(_ *testing.T, dir string) error { return os.WriteFile(dir, nil, 0o600) }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "active-response")
+			if err := test.put(t, dir); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.Lstat(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, call := range map[string]func(string) error{"Make": state.MakeDir, "Check": state.CheckDir, "Open": open} {
+				err := call(dir)
+				if test.ok && err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				if !test.ok && (err == nil || errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "the state folder "+dir+" is not used")) {
+					t.Errorf("%s: %v, want it refused", name, err)
+				}
+			}
+			if after, err := os.Lstat(dir); err != nil || after.Mode() != before.Mode() {
+				t.Errorf("it is now %v (%v), and was %s", after, err, before.Mode())
+			}
+			if _, err := os.Lstat(dir + ".none"); err == nil {
+				t.Error("what the link names was made")
+			}
+		})
+	}
+}
+
+// mkdir makes a folder with just that mode.
+func mkdir(dir string, mode os.FileMode) error {
+	return errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode))
+}
+
+// TestMakeBelowAFile: the error tells what is in the way.
+func TestMakeBelowAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "var")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := state.MakeDir(filepath.Join(file, "active-response")); !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), file) {
+		t.Errorf("got %v, want ENOTDIR for %s", err, file)
+	}
+}
+
+// TestOpen: what is opened is what Check looked at, and it stays so.
+func TestOpen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "active-response")
+	if _, err := state.OpenDir(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing one: %v, want ErrNotExist", err)
+	}
+	if err := state.MakeDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	root, err := state.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if _, err := state.OpenDirIn(root, "mail"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing one within: %v, want ErrNotExist", err)
+	}
+	if err := root.Mkdir("mail", 0o770); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "mail"), 0o770); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.OpenDirIn(root, "mail"); err == nil || !strings.Contains(err.Error(), "the state folder "+dir+"/mail is not used") {
+		t.Errorf("one within that others may write in: %v, want it refused", err)
+	}
+	if err := errors.Join(os.Rename(dir, dir+".moved"), os.Mkdir(dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := root.Lstat("mail"); err != nil {
+		t.Errorf("another was put in its place: %v", err)
+	}
+}
+
+func open(dir string) error {
+	root, err := state.OpenDir(dir)
+	if err == nil {
+		err = root.Close()
+	}
+	return err
+}

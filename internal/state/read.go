@@ -1,0 +1,101 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
+
+// File is a plain file that is read from its beginning. It goes past the runtime's poller,
+// which is of no use for plain files and costs a response, which lives for 2 ms, six more
+// system calls a file and a thread.
+type File struct{ fd int }
+
+// Open opens the file at path, following links. What is no plain file is an error; the other
+// end of a pipe is not waited for.
+func Open(path string) (*File, error) {
+	fd, err := retry(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		_ = unix.Close(fd)
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	switch stat.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return &File{fd}, nil
+	case unix.S_IFDIR:
+		err = &fs.PathError{Op: "read", Path: path, Err: unix.EISDIR}
+	default:
+		err = fmt.Errorf("%s is no plain file", path)
+	}
+	_ = unix.Close(fd)
+	return nil, err
+}
+
+// Read is io.Reader's.
+func (f *File) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n, err := retry(func() (int, error) { return unix.Read(f.fd, b) })
+	switch {
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Seek is io.Seeker's.
+func (f *File) Seek(offset int64, whence int) (int64, error) {
+	return unix.Seek(f.fd, offset, whence)
+}
+
+// Close gives the file up. There is nothing to lose.
+func (f *File) Close() { _ = unix.Close(f.fd) }
+
+// ErrLarge says that a file is larger than what is read of it.
+var ErrLarge = errors.New("file too large")
+
+// Read reads the whole file at path, which may be up to most bytes long.
+func Read(path string, most int) ([]byte, error) {
+	file, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data := make([]byte, 0, min(most+1, 4<<10))
+	for {
+		n, err := file.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return data, nil
+		case err != nil:
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		case len(data) > most:
+			return nil, fmt.Errorf("%s is larger than %d bytes: %w", path, most, ErrLarge)
+		case len(data) == cap(data):
+			data = append(data, 0)[:len(data)]
+		}
+	}
+}
+
+// retry calls again what a signal interrupted.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
