@@ -90,8 +90,9 @@ func (h whiteList) hostName(name string, n neverblock.Name, a neverblock.Answer)
 	case len(counts) == 0:
 		return Finding{}, errors.New("the name server knows none")
 	case a.Err != nil:
-		return warn("look after the name server", "the host name %s gets no answer (%v); %s counts, %s",
-			quote(name), a.Err, list(counts), ago), nil //nolint:nilerr // the fault is what is found
+		return warn("look after the name server", //nolint:nilerr // the fault is what is found
+			"the host name %s gets no answer (%v); %s counts, %s",
+			quote(name), a.Err, list(counts), ago), nil
 	}
 	return ok("the host name %s is %s, %s", quote(name), list(counts), ago), nil
 }

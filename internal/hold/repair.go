@@ -60,11 +60,31 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 		delete(inForce, l.Addr)
 		return nil
 	})
+	if err == nil {
+		err = h.lookAgain(ctx, &d)
+	}
 	if err != nil || h.Kind.InFile { // there a line that nobody leases may be the administrator's own
 		return d, err
 	}
 	d.Extra = slices.SortedFunc(maps.Keys(inForce), netip.Addr.Compare)
 	return d, nil
+}
+
+// lookAgain takes out of what is missing what calls have blocked since it was listed.
+func (h *Holder) lookAgain(ctx context.Context, d *Difference) error {
+	if len(d.Missing) == 0 {
+		return nil
+	}
+	listing, err := h.Enforcer.List(ctx)
+	if err != nil {
+		return err
+	}
+	inForce := make(map[netip.Addr]bool, len(listing.Blocks))
+	for _, b := range listing.Blocks {
+		inForce[b.Addr] = b.Open == ""
+	}
+	d.Missing = slices.DeleteFunc(d.Missing, func(addr netip.Addr) bool { return inForce[addr] })
+	return nil
 }
 
 // Repaired is what Repair changed.
