@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
 )
 
 // leaseFault is what can happen to the file that remembers the leases, or to its folder.
@@ -50,15 +52,24 @@ func leaseFaults() []leaseFault {
 			return must(t, errors.Join(os.Remove(file), os.Mkdir(file, 0o700)))
 		}, "damaged"},
 		// The folder is nobody else's, so the file is still what was written there.
-		{"wrong owner", func(t *testing.T, file string) func() { return must(t, os.Chown(file, 12345, 12345)) }, ""},
+		{"wrong owner", func(t *testing.T, file string) func() { return must(t, giveAway(t, file)) }, ""},
 		{"folder of another owner", func(t *testing.T, file string) func() {
 			dir := filepath.Dir(file)
-			must(t, os.Chown(dir, 12345, 12345))
+			must(t, giveAway(t, dir))
 			return func() { must(t, os.Chown(dir, 0, 0)) }
 		}, "is not used"},
 		{"read-only", readOnly, "read-only file system"},
 		{"locked", lockedAll, "still locked by another process"},
 	}
+}
+
+// giveAway makes a file somebody else's.
+func giveAway(t *testing.T, path string) error {
+	t.Helper()
+	if !isolate.Root() {
+		t.Skip("only root gives a file away")
+	}
+	return os.Chown(path, 12345, 12345)
 }
 
 func must(t *testing.T, err error) func() {

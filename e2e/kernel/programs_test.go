@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
@@ -34,7 +36,7 @@ func buildPrograms(t *testing.T) string {
 		if e.Name() == "ossec-ar" {
 			to = filepath.Join(home(bin), "bin")
 		}
-		err = errors.Join(err, os.Link(filepath.Join(programs, e.Name()), filepath.Join(to, e.Name())))
+		err = errors.Join(err, link(filepath.Join(programs, e.Name()), filepath.Join(to, e.Name())))
 		for _, alias := range aliases[e.Name()] {
 			err = errors.Join(err, os.Symlink(e.Name(), filepath.Join(bin, alias)))
 		}
@@ -44,6 +46,16 @@ func buildPrograms(t *testing.T) string {
 	}
 	configure(t, bin, "")
 	return bin
+}
+
+// link makes a second name, or a symbolic link where that is on another file system, as in a user
+// namespace.
+func link(from, to string) error {
+	err := os.Link(from, to)
+	if errors.Is(err, unix.EXDEV) {
+		err = os.Symlink(from, to)
+	}
+	return err
 }
 
 // configure writes active-response.toml into the home that bin belongs to. How long the
