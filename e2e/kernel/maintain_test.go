@@ -104,7 +104,8 @@ func TestMaintainKilled(t *testing.T) {
 			maintain(t, program)
 			span := time.Since(began)
 			killed := 0
-			for range rounds {
+			// On a busy machine most end before their moment comes: then it takes more rounds.
+			for round := 0; round < rounds || killed < rounds/4 && round < 40*rounds; round++ {
 				shell(t, b.emptied())
 				cmd := job(t, program)
 				timer := time.AfterFunc(rand.N(span), func() { _ = cmd.Process.Kill() })
@@ -114,7 +115,7 @@ func TestMaintainKilled(t *testing.T) {
 					killed++
 				}
 			}
-			if t.Logf("%d of %d were killed", killed, rounds); killed < rounds/4 {
+			if t.Logf("%d were killed", killed); killed < rounds/4 {
 				t.Errorf("only %d were killed", killed)
 			}
 			heals(t, program)
