@@ -139,7 +139,7 @@ func TestHealedInAMinute(t *testing.T) {
 	}
 }
 
-// answers sends a ping, which is to be answered, or not.
+// answers sends a ping, and checks whether an answer comes as wanted.
 func answers(t *testing.T, step string, from *Host, to netip.Addr, want bool) {
 	t.Helper()
 	wait := 100 * time.Millisecond // long enough for an answer over a veth pair

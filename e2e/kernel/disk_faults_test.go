@@ -44,7 +44,7 @@ func TestFullDisk(t *testing.T) {
 		if err != nil || !strings.Contains(out, "no space left on device") {
 			t.Errorf("add: %v, %q; want that it blocks and tells the fault", err, out)
 		}
-		_, _ = here.Try(t, exec.Command(filepath.Join(home, "bin/ossec-ar"), "maintain")) // it tells of the disk
+		_, _ = here.Try(t, exec.Command(filepath.Join(home, "bin/ossec-ar"), "maintain")) // it reports the disk
 		if got := states(t, program); got["203.0.113.7"] != "not leased" {
 			t.Errorf("not blocked: %q", got)
 		}

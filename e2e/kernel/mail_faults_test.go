@@ -173,7 +173,7 @@ func TestMailFullDisk(t *testing.T) {
 	h.ends(0)
 	h.retry()
 	for range 3 {
-		_, _ = h.mail("flush") // it may tell of the disk
+		_, _ = h.mail("flush") // it may report the disk
 	}
 	for addr, count := range h.mails() {
 		if count != 1 {

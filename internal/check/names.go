@@ -17,7 +17,7 @@ type named struct {
 	place string
 }
 
-// nobody tells the names that protect nobody.
+// nobody returns a finding for each name that protects nobody.
 func (n named) nobody(dead map[string]error) []Finding {
 	var found findings
 	for _, name := range n.names {

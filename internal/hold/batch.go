@@ -57,25 +57,21 @@ func (b *batch) inForce(addrs []netip.Addr) ([]netip.Addr, error) {
 	if len(addrs) == 0 {
 		return nil, nil
 	}
-	listing, err := b.Enforcer.List(b.ctx)
+	stands, _, err := b.standing(b.ctx)
 	if err != nil {
 		return nil, err
 	}
-	open := make(map[netip.Addr]string, len(listing.Blocks))
-	for _, block := range listing.Blocks {
-		open[block.Addr] = block.Open
-	}
 	var not []netip.Addr
 	addrs = slices.DeleteFunc(addrs, func(addr netip.Addr) bool {
-		why, stands := open[addr]
-		if !stands || why != "" {
-			not = append(not, addr)
+		if stands.inForce(addr) {
+			return false
 		}
-		return !stands || why != ""
+		not = append(not, addr)
+		return true
 	})
 	not, err = b.leased(not, true, nil) // a call may have lifted one meanwhile
 	for _, addr := range not {
-		why := open[addr]
+		why := stands[addr]
 		if why == "" {
 			why = "somebody removed it"
 		}

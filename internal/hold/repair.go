@@ -37,15 +37,11 @@ type Whitelisted func(netip.Addr) (entry string, covered bool)
 // Compare returns what differs. It changes nothing.
 func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, error) {
 	var d Difference
-	listing, err := h.Enforcer.List(ctx)
+	stands, faults, err := h.standing(ctx) // those that nobody leases, in the end
 	if err != nil {
 		return d, err
 	}
-	d.Place = listing.Faults
-	inForce := make(map[netip.Addr]bool, len(listing.Blocks)) // of those that nobody leases, in the end
-	for _, b := range listing.Blocks {
-		inForce[b.Addr] = b.Open == ""
-	}
+	d.Place = faults
 	var last netip.Addr
 	err = h.Each(func(l lease.Lease) error { // in order of address
 		if l.Addr == last || l.State == lease.Lifting {
@@ -54,10 +50,10 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 		last = l.Addr
 		if entry, covered := never(l.Addr); covered {
 			d.Never = append(d.Never, Never{l.Addr, entry})
-		} else if !inForce[l.Addr] {
+		} else if !stands.inForce(l.Addr) {
 			d.Missing = append(d.Missing, l.Addr)
 		}
-		delete(inForce, l.Addr)
+		delete(stands, l.Addr)
 		return nil
 	})
 	if err == nil {
@@ -66,7 +62,7 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 	if err != nil || h.Kind.InFile { // there a line that nobody leases may be the administrator's own
 		return d, err
 	}
-	d.Extra = slices.SortedFunc(maps.Keys(inForce), netip.Addr.Compare)
+	d.Extra = slices.SortedFunc(maps.Keys(stands), netip.Addr.Compare)
 	return d, nil
 }
 
@@ -75,16 +71,31 @@ func (h *Holder) lookAgain(ctx context.Context, d *Difference) error {
 	if len(d.Missing) == 0 {
 		return nil
 	}
-	listing, err := h.Enforcer.List(ctx)
+	stands, _, err := h.standing(ctx)
 	if err != nil {
 		return err
 	}
-	inForce := make(map[netip.Addr]bool, len(listing.Blocks))
-	for _, b := range listing.Blocks {
-		inForce[b.Addr] = b.Open == ""
-	}
-	d.Missing = slices.DeleteFunc(d.Missing, func(addr netip.Addr) bool { return inForce[addr] })
+	d.Missing = slices.DeleteFunc(d.Missing, stands.inForce)
 	return nil
+}
+
+// standing is what stands, each address with why packets come by, "" where none does.
+type standing map[netip.Addr]string
+
+// inForce reports whether an address stands and no packet comes by.
+func (s standing) inForce(addr netip.Addr) bool {
+	open, stands := s[addr]
+	return stands && open == ""
+}
+
+// standing returns what stands and what is wrong with its place.
+func (h *Holder) standing(ctx context.Context) (standing, []string, error) {
+	listing, err := h.Enforcer.List(ctx)
+	stands := make(standing, len(listing.Blocks))
+	for _, b := range listing.Blocks {
+		stands[b.Addr] = b.Open
+	}
+	return stands, listing.Faults, err
 }
 
 // Repaired is what Repair changed.
