@@ -22,14 +22,9 @@ const (
 	maxLinks = 40       // symbolic links in a row, as the kernel has it
 )
 
-var (
-	// errChanged means that somebody without our lock changed the file between
-	// our reading and our writing.
-	errChanged = errors.New("it keeps being changed by another program")
-	// errInPlace means that the file can't be replaced by another one of the same
-	// owner, mode and labels, though it may be possible to write into it.
-	errInPlace = errors.New("it can't be replaced")
-)
+// errChanged means that somebody without our lock changed the file between
+// our reading and our writing.
+var errChanged = errors.New("it keeps being changed by another program")
 
 // edited is what an edit came to.
 type edited struct {
@@ -38,10 +33,9 @@ type edited struct {
 	notes   []string
 }
 
-// edit puts one plan into effect: it locks out other processes of ours, reads,
-// asks decide, and replaces the file or, where that can't be, writes into it.
-func (e *Enforcer) edit(ctx context.Context, decide func(content []byte) plan) (edited, error) {
-	var done edited
+// edit puts one plan into effect: it locks out other processes of ours, reads, asks decide, and
+// adds to the file, replaces it or, where that can't be, writes into it.
+func (e *Enforcer) edit(ctx context.Context, decide func(content []byte) plan) (done edited, err error) {
 	if err := e.form.check(); err != nil {
 		return done, err
 	}
@@ -62,8 +56,7 @@ func (e *Enforcer) edit(ctx context.Context, decide func(content []byte) plan) (
 		if err := ctx.Err(); err != nil {
 			return done, err
 		}
-		made, err := e.attempt(target, lock != nil, decide, unlock)
-		done.made = done.made || made
+		err := e.attempt(target, lock != nil, decide, unlock, &done)
 		if !errors.Is(err, errChanged) {
 			return done, err
 		}
@@ -73,46 +66,41 @@ func (e *Enforcer) edit(ctx context.Context, decide func(content []byte) plan) (
 
 // attempt reads, decides and writes once, and calls placed as soon as another process may do
 // the same.
-func (e *Enforcer) attempt(
-	target string, locked bool, decide func([]byte) plan, placed func(),
-) (made bool, err error) {
+func (e *Enforcer) attempt(target string, locked bool, decide func([]byte) plan, placed func(),
+	done *edited) error {
 	before, err := load(target)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer before.close()
 	p := decide(before.content)
-	if p.nothing() {
-		return false, nil
-	}
-	missing := before.file == nil
+	done.nothing = p.nothing() && !done.made
 	switch {
-	case missing && !locked:
-		return true, makeEmpty(target)
-	case !locked || before.stat.Nlink > 1:
-		err = errInPlace // unlocked, the temporary file might be another process's
-	default:
-		err = e.replace(target, before, p, placed)
+	case p.nothing():
+		return nil
+	case before.file == nil:
+		done.made = true
+		return makeEmpty(target)
+	case locked && before.stat.Nlink == 1 && !p.fitsBehind(before.content):
+		// Unlocked, the temporary file might be another process's.
+		err := e.replace(target, before, p, placed)
+		if !errors.Is(err, errInPlace) {
+			return err
+		}
 	}
-	if errors.Is(err, errInPlace) && !missing {
-		return false, e.writeInto(target, before, p, locked)
-	}
-	return missing && err == nil, err
+	return e.writeInto(target, before, p, locked)
 }
 
 // makeEmpty makes a missing file, to be edited in the next attempt.
 func makeEmpty(target string) error {
 	file, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
+	if err == nil {
+		err = errors.Join(file.Chmod(0o644), file.Close())
+	}
+	if err == nil || errors.Is(err, fs.ErrExist) {
 		return errChanged
 	}
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(file.Chmod(0o644), file.Close()); err != nil {
-		return err
-	}
-	return errChanged
+	return err
 }
 
 // lockBeside returns the lock file for target, beside it as /etc/.pwd.lock is beside
@@ -167,72 +155,61 @@ func followLinks(path string) (string, error) {
 
 // snapshot is the file as it was read. A missing one is empty and has no file.
 type snapshot struct {
-	file    *os.File
+	file    *state.File
 	stat    unix.Stat_t
-	mode    os.FileMode
 	content []byte
 }
 
 func (s *snapshot) close() {
 	if s.file != nil {
-		_ = s.file.Close() // only read from
+		s.file.Close()
 	}
 }
 
-// load reads the file at path, which must be a regular one of bounded size.
+// load reads the file at path, which must be a plain one of bounded size.
 func load(path string) (*snapshot, error) {
-	// O_NONBLOCK: a named pipe must not make us wait for its writer.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	file, err := state.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &snapshot{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{file: file}
-	if err := s.read(); err != nil {
+	s := &snapshot{file: file, stat: file.Stat()}
+	if s.stat.Size > maxSize {
+		err = fmt.Errorf("%s has %d bytes, more than the %d that are allowed", path, s.stat.Size, maxSize)
+	} else {
+		s.content = make([]byte, s.stat.Size)
+		var n int
+		n, err = io.ReadFull(file, s.content)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = nil // empty, or shortened while being read; the write will notice
+		}
+		s.content = s.content[:n]
+	}
+	if err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *snapshot) read() error {
-	if err := unix.Fstat(int(s.file.Fd()), &s.stat); err != nil {
-		return &fs.PathError{Op: "fstat", Path: s.file.Name(), Err: err}
+// changed returns errChanged when target is not the file that was read any more.
+func (e *Enforcer) changed(target string, before *snapshot) error {
+	if e.beforeSwap != nil {
+		e.beforeSwap()
 	}
-	info, err := s.file.Stat()
-	if err != nil {
-		return err
-	}
-	s.mode = info.Mode()
-	if !s.mode.IsRegular() {
-		return fmt.Errorf("%s is not a regular file", s.file.Name())
-	}
-	if s.stat.Size > maxSize {
-		return fmt.Errorf("%s has %d bytes, more than the %d that are allowed",
-			s.file.Name(), s.stat.Size, maxSize)
-	}
-	s.content = make([]byte, s.stat.Size)
-	n, err := io.ReadFull(s.file, s.content)
-	if errors.Is(err, io.ErrUnexpectedEOF) || (errors.Is(err, io.EOF) && s.stat.Size > 0) {
-		err = nil // shortened while being read; the write will notice
-	}
-	s.content = s.content[:n]
-	return err
-}
-
-// unchanged reports whether target is still the file that was read.
-func (s *snapshot) unchanged(target string) (bool, error) {
 	var now unix.Stat_t
 	err := unix.Lstat(target, &now)
-	if errors.Is(err, unix.ENOENT) {
-		return s.file == nil, nil
+	was := &before.stat
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return errChanged
+	case err != nil:
+		return &fs.PathError{Op: "lstat", Path: target, Err: err}
+	case now.Dev != was.Dev || now.Ino != was.Ino || now.Size != was.Size ||
+		int64(len(before.content)) != was.Size || now.Mtim != was.Mtim || now.Ctim != was.Ctim:
+		return errChanged
 	}
-	if err != nil {
-		return false, &fs.PathError{Op: "lstat", Path: target, Err: err}
-	}
-	was := &s.stat
-	return s.file != nil && now.Dev == was.Dev && now.Ino == was.Ino && now.Size == was.Size &&
-		int64(len(s.content)) == was.Size && now.Mtim == was.Mtim && now.Ctim == was.Ctim, nil
+	return nil
 }

@@ -137,14 +137,7 @@ func (e *Enforcer) add(ctx context.Context, addrs ...netip.Addr) (edited, error)
 	if len(addrs) == 0 {
 		return edited{}, nil
 	}
-	nothing := false
-	done, err := e.edit(ctx, func(content []byte) plan {
-		p := e.form.planAdd(content, addrs)
-		nothing = p.nothing()
-		return p
-	})
-	done.nothing = nothing && !done.made
-	return done, err
+	return e.edit(ctx, func(content []byte) plan { return e.form.planAdd(content, addrs) })
 }
 
 // Unblock takes out every plain entry for addr and the configured daemons, or ALL, in

@@ -46,8 +46,8 @@ func (e *Enforcer) inspectFile() enforcer.Finding {
 		return f
 	}
 	if n := longLine(now.content); n > 0 {
-		f.Found = fmt.Sprintf("%s:%d: the line, with those that continue it, has %d bytes or more, by which libwrap denies everybody",
-			e.path, n, maxLibwrapLine)
+		f.Found = fmt.Sprintf("%s:%d: the line, with those that continue it, has %d bytes or more, "+
+			"by which libwrap denies everybody", e.path, n, maxLibwrapLine)
 		f.Mend = fmt.Sprintf("divide line %d of %s", n, e.path)
 		return f
 	}

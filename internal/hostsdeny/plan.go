@@ -3,39 +3,46 @@ package hostsdeny
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 )
 
 // plan is what an edit does to the bytes of a file. The zero plan does nothing.
 type plan struct {
-	cuts   []span // lines to take out, in order
-	at     int    // where insert goes
-	insert []byte // whole lines; behind the last byte also what ends the last line
-	tail   []byte // what ends the last line, where insert goes elsewhere
+	cuts  []span // lines to take out, in order; with them nothing is added
+	at    int    // where lines go
+	lines []byte // whole entries
+	mend  []byte // what ends the last line of the file as it is, before lines that go behind it
 }
 
 func (p plan) nothing() bool {
-	return len(p.cuts) == 0 && len(p.insert) == 0 && len(p.tail) == 0
+	return len(p.cuts) == 0 && len(p.lines) == 0 && len(p.mend) == 0
 }
 
 // apply returns the content after the edit.
 func (p plan) apply(content []byte) []byte {
-	out := make([]byte, 0, len(content)+len(p.insert)+len(p.tail))
-	if len(p.insert) > 0 || len(p.tail) > 0 {
-		out = append(out, content[:p.at]...)
-		out = append(out, p.insert...)
-		out = append(out, content[p.at:]...)
-		return append(out, p.tail...)
+	switch {
+	case len(p.cuts) > 0:
+		out := make([]byte, 0, len(content))
+		from := 0
+		for _, cut := range p.cuts {
+			out = append(out, content[from:cut.start]...)
+			from = cut.end
+		}
+		return append(out, content[from:]...)
+	case p.at < len(content):
+		return slices.Concat(content[:p.at], p.lines, content[p.at:], p.mend)
 	}
-	from := 0
-	for _, cut := range p.cuts {
-		out = append(out, content[from:cut.start]...)
-		from = cut.end
-	}
-	return append(out, content[from:]...)
+	return slices.Concat(content, p.mend, p.lines)
 }
 
-// planAdd adds entries for all addrs that none denies, each once, and ends the last line.
+// planAdd adds entries for all addrs that none denies, each once, and ends the last line. They go
+// behind everything, as the stock script puts them, or before the first rule in a file that allows
+// as well as denies.
 func (f form) planAdd(content []byte, addrs []netip.Addr) plan {
+	p := plan{at: len(content), mend: missingEnd(content)}
+	if f.allow {
+		p.at = nextRule(content, 0)
+	}
 	decided := f.decided(content)
 	denied := make(map[netip.Addr]bool, len(addrs))
 	for _, e := range f.matching(content, addrs) {
@@ -43,31 +50,14 @@ func (f form) planAdd(content []byte, addrs []netip.Addr) plan {
 			denied[e.addr] = true
 		}
 	}
-	missing := make([]netip.Addr, 0, len(addrs))
+	end := lineEnd(content)
 	for _, addr := range addrs {
 		if !denied[addr] {
 			denied[addr] = true
-			missing = append(missing, addr)
+			p.lines = append(append(p.lines, f.line(addr)...), end...)
 		}
 	}
-	return f.planInsert(content, missing)
-}
-
-// planInsert adds entries and ends the last line.
-func (f form) planInsert(content []byte, addrs []netip.Addr) plan {
-	mend := missingEnd(content)
-	if len(addrs) == 0 {
-		return plan{at: len(content), insert: mend}
-	}
-	end := lineEnd(content)
-	var lines []byte
-	for _, addr := range addrs {
-		lines = append(append(lines, f.line(addr)...), end...)
-	}
-	if at := f.place(content); at < len(content) {
-		return plan{at: at, insert: lines, tail: mend}
-	}
-	return plan{at: len(content), insert: append(mend, lines...)}
+	return p
 }
 
 // planRemove takes out the entries for any of addrs.
@@ -83,29 +73,21 @@ func planCut(entries []entry) plan {
 	return p
 }
 
-// place returns where a new entry goes: behind everything, as the stock script
-// puts it, or before the first rule in a file that allows as well as denies.
-func (f form) place(content []byte) int {
-	if !f.allow {
-		return len(content)
-	}
-	return nextRule(content, 0)
-}
-
 // decided returns from where on an entry has no effect in a file that allows as well as denies:
 // the start of the first rule that is not a plain entry. Elsewhere it is the length of the content.
 func (f form) decided(content []byte) int {
 	if !f.allow {
 		return len(content)
 	}
-	for start := nextRule(content, 0); start < len(content); {
+	start := nextRule(content, 0)
+	for start < len(content) {
 		line := lineAt(content, start)
 		if _, ok := f.parse(content[line.start:line.end]); !ok {
-			return line.start
+			break
 		}
 		start = nextRule(content, line.end)
 	}
-	return len(content)
+	return start
 }
 
 // nextRule returns the start of the first line at or after start that is
@@ -140,14 +122,13 @@ func missingEnd(content []byte) []byte {
 		return nil
 	}
 	last := content[lineAt(content, len(content)-1).start:]
-	if last[len(last)-1] == '\n' && !continues(content, len(content)) {
-		return nil
-	}
 	end := lineEnd(content)
-	if last[len(last)-1] == '\n' {
+	switch {
+	case last[len(last)-1] == '\n' && !continues(content, len(content)):
+		return nil
+	case last[len(last)-1] == '\n':
 		return end
-	}
-	if bytes.IndexByte(last, 0) >= 0 || (last[len(last)-1] == '\\' && len(end) == 1) {
+	case bytes.IndexByte(last, 0) >= 0 || (last[len(last)-1] == '\\' && len(end) == 1):
 		return append(end, end...)
 	}
 	return end

@@ -12,16 +12,12 @@ import (
 
 // Like returns a ReplaceOptions.Prepare that gives a new file the owner and the extended
 // attributes of an old one: ACL, SELinux label, capabilities, users' own.
-func Like(old *os.File) func(file *os.File) error {
+func Like(old *File) func(file *os.File) error {
 	return func(file *os.File) error {
-		var stat unix.Stat_t
-		if err := unix.Fstat(int(old.Fd()), &stat); err != nil {
-			return &os.PathError{Op: "fstat", Path: old.Name(), Err: err}
-		}
-		if err := file.Chown(int(stat.Uid), int(stat.Gid)); err != nil {
+		if err := file.Chown(int(old.stat.Uid), int(old.stat.Gid)); err != nil {
 			return fmt.Errorf("keeping its owner: %w", err)
 		}
-		return copyAttributes(int(file.Fd()), int(old.Fd()))
+		return copyAttributes(int(file.Fd()), old.fd)
 	}
 }
 
