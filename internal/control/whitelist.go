@@ -57,7 +57,7 @@ func (t whitelisting) list(*cli.Context) int {
 	list := t.read()
 	out := bufio.NewWriter(t.Stdout)
 	last := whitelist.Match{}
-	list.Entries(func(m whitelist.Match) {
+	list.Entries(func(m whitelist.Match, _ netip.Prefix) {
 		if m != last { // an entry of several networks
 			fmt.Fprintf(out, "%-30s  %s\n", printable.Line(m.Entry), printable.Line(m.Source))
 			last = m
@@ -197,7 +197,7 @@ func (t whitelisting) remove(c *cli.Context) int {
 		return t.fail(err)
 	}
 	elsewhere := ""
-	t.read().Entries(func(m whitelist.Match) {
+	t.read().Entries(func(m whitelist.Match, _ netip.Prefix) {
 		if m.Entry == entry && !strings.HasPrefix(m.Source, neverblock.OwnFile(t.Home)+":") {
 			elsewhere = m.Source
 		}

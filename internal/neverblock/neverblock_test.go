@@ -54,7 +54,7 @@ func newHome(t *testing.T, files map[string]string) ossec.Home {
 const sound = `<ossec_config>
   <global>
     <white_list>198.51.100.1</white_list>
-    <white_list>^198.51.100.2</white_list>
+    <white_list>^198.51.100.300</white_list>
     <allow_list>198.51.100.16/28</allow_list>
     <white_list></white_list>
     <!-- <white_list>203.0.113.9</white_list> -->

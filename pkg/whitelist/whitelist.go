@@ -268,13 +268,14 @@ func readLine(r *bufio.Reader) (string, error) {
 	return "", errLongLine
 }
 
-// Entries hands every entry to visit, host names without what they resolve to.
-func (l *List) Entries(visit func(Match)) {
+// Entries hands every network to visit, and every host name with the zero prefix.
+func (l *List) Entries(visit func(Match, netip.Prefix)) {
 	l.addHost(netip.Addr{})
 	for _, n := range l.networks {
-		visit(n.match())
+		visit(n.match(), n.prefix)
 	}
-	l.eachHost(func(n network) { visit(n.match()) }, func(h host) { visit(Match{h.name, h.source}) })
+	l.eachHost(func(n network) { visit(n.match(), n.prefix) },
+		func(h host) { visit(Match{h.name, h.source}, netip.Prefix{}) })
 }
 
 // HostNames returns the names of all hosts on the list, each once.
