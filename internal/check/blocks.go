@@ -19,17 +19,18 @@ import (
 type enforcement struct{ *host }
 
 // inspect lets the enforcer look itself over.
-func (h enforcement) inspect(ctx context.Context) []Finding {
+func (h enforcement) inspect(ctx context.Context, s *sheet) {
 	if h.subject.Failure != nil {
-		return []Finding{fault("see active-response.toml above", "%v", h.subject.Failure)}
+		s.fault("see active-response.toml above", "%v", h.subject.Failure)
+		return
 	}
 	if i, ok := h.subject.Hold.Enforcer.(Inspector); ok {
-		return append(i.Inspect(ctx, h.root), h.effect()...)
+		s.add(i.Inspect(ctx, h.root)...)
+		s.add(h.effect()...)
+	} else if _, err := h.subject.Hold.Enforcer.List(ctx); err != nil {
+		h.cannotList(s, err)
 	}
-	if _, err := h.subject.Hold.Enforcer.List(ctx); err != nil {
-		return []Finding{h.cannotList(err)}
-	}
-	return []Finding{ok("what is blocked can be listed")}
+	s.ok("what is blocked can be listed")
 }
 
 // effect looks for what makes blocks have an effect on this host.
@@ -37,15 +38,16 @@ func (h enforcement) effect() []Finding {
 	if h.subject.Hold.Kind.Effect == nil {
 		return nil
 	}
+	f := Finding{What: "services", Verdict: enforcer.OK}
 	works, text := h.subject.Hold.Kind.Effect(h.root)
-	if works {
-		return []Finding{{What: "services", Verdict: enforcer.OK, Found: text}}
+	if f.Found = text; !works {
+		f.Verdict = enforcer.Fault
+		f.Mend = "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name
 	}
-	return []Finding{{What: "services", Verdict: enforcer.Fault, Found: text,
-		Mend: "let ossec.conf run another response in the place of " + h.subject.Hold.Kind.Name}}
+	return []Finding{f}
 }
 
-func (h enforcement) cannotList(err error) Finding {
+func (h enforcement) cannotList(s *sheet, err error) {
 	mend := "see the message; " + h.Name + " block --dry-run 192.0.2.1 shows the command that is used"
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
@@ -53,75 +55,76 @@ func (h enforcement) cannotList(err error) Finding {
 	case h.user != 0:
 		mend = "run it as root"
 	}
-	return fault(mend, "what is blocked cannot be listed: %v", err)
+	s.fault(mend, "what is blocked cannot be listed: %v", err)
 }
 
 // minRoom is how much room the state needs, in bytes.
 const minRoom = 1 << 20
 
 // leases looks at the state folder, and for what differs between leases and host.
-func (h enforcement) leases(ctx context.Context) []Finding {
+func (h enforcement) leases(ctx context.Context, s *sheet) {
 	dir := h.Home.State()
-	err := state.CheckDir(dir)
-	switch {
+	switch err := state.CheckDir(dir); {
 	case errors.Is(err, os.ErrNotExist):
 		if err := writable(existing(dir)); err != nil {
-			return []Finding{fault("see the message", "%s cannot be made: %v", dir, err)}
+			s.fault("see the message", "%s cannot be made: %v", dir, err)
 		}
-		return []Finding{ok("none yet: the first block makes %s", dir)}
+		s.ok("none yet: the first block makes %s", dir)
+		return
 	case err != nil:
-		return []Finding{fault("chown root "+dir+" && chmod 0700 "+dir, "%v", err)}
+		s.fault("chown root "+dir+" && chmod 0700 "+dir, "%v", err)
+		return
 	}
-	var found findings
 	if err := writable(dir); err != nil {
-		found.fault("see the message", "%s: %v: leases cannot be written", dir, err)
+		s.fault("see the message", "%s: %v: leases cannot be written", dir, err)
 	}
 	var room unix.Statfs_t
 	if err := unix.Statfs(dir, &room); err == nil && room.Bavail*uint64(room.Bsize) < minRoom {
-		found.fault("make room on that disk", "the disk of %s is full: leases cannot be written", dir)
+		s.fault("make room on that disk", "the disk of %s is full: leases cannot be written", dir)
 	}
 	if h.subject.Hold == nil {
-		return found
+		return
 	}
 	damaged, _ := filepath.Glob(h.subject.Hold.Leases.Path() + ".damaged*") // the pattern is well-formed
 	for _, path := range damaged {
-		found.warn("see what it holds, then rm "+path,
+		s.warn("see what it holds, then rm "+path,
 			"%s was damaged and moved aside: who held what then is not known", path)
 	}
-	return orOK(append(found, h.drift(ctx)...), "what is leased and what is in force agree")
+	h.drift(ctx, s)
+	s.ok("what is leased and what is in force agree")
 }
 
 // drift looks for what differs between leases and what is in force. What a response in a file has
 // no lease for is the administrator's.
-func (h enforcement) drift(ctx context.Context) []Finding {
+func (h enforcement) drift(ctx context.Context, s *sheet) {
 	if _, err := h.subject.Hold.All(); err != nil {
-		return []Finding{fault(h.Name+" maintain", "%v", err)}
+		s.fault(h.Name+" maintain", "%v", err)
+		return
 	}
 	d, err := h.subject.Hold.Compare(ctx, func(netip.Addr) (string, bool) { return "", false })
 	if err != nil {
-		return []Finding{h.cannotList(err)}
+		h.cannotList(s, err)
+		return
 	}
-	var found findings
 	repair := h.Name + " repair"
 	for _, f := range d.Place {
-		found.fault(repair, "%s", f)
+		s.fault(repair, "%s", f)
 	}
 	if len(d.Missing) > 0 {
-		found.fault(repair, "leased but not in force: %s", some(texts(d.Missing)))
+		s.fault(repair, "leased but not in force: %s", list(d.Missing))
 	}
 	if len(d.Extra) > 0 {
-		found.warn(repair, "blocked but leased by nobody: %s", some(texts(d.Extra)))
+		s.warn(repair, "blocked but leased by nobody: %s", list(d.Extra))
 	}
-	return found
 }
 
-func texts(addrs []netip.Addr) []string {
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	var out []string
-	for _, a := range addrs {
-		out = append(out, a.String())
+// list writes addresses, in order.
+func list(addrs []netip.Addr) string {
+	var texts []string
+	for _, addr := range slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare) {
+		texts = append(texts, addr.String())
 	}
-	return out
+	return some(texts)
 }
 
 // existing returns the nearest folder above that is there.

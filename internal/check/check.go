@@ -5,6 +5,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -38,7 +39,7 @@ type Subject struct {
 	Failure error
 	// FromCron is set when no daemon calls it.
 	FromCron bool
-	// Jobs are what has to run now and then.
+	// Jobs are what cron has to run of it.
 	Jobs []Job
 	// Logs are what it writes beside the log of all responses.
 	Logs []string
@@ -67,7 +68,7 @@ const timeLimit = 2 * time.Minute
 // Run looks at everything that the subjects rest on, prints what it found, and returns the exit
 // status: ExitFailed when there is a fault. Of several responses, those that nothing on this host
 // uses are skipped.
-func Run(ctx context.Context, p app.Program, o Options, subjects ...Subject) int {
+func Run(ctx context.Context, p app.Program, o Options, subjects ...*Subject) int {
 	return newHost(p, o, subjects).run(ctx)
 }
 
@@ -85,115 +86,104 @@ func (h *host) run(ctx context.Context) int {
 	return app.ExitOK
 }
 
-// topic is one thing to look at, and on which hosts.
+// topic is one thing to look at.
 type topic struct {
-	what string
-	on   scope
-	look func(context.Context) []Finding
+	what       string
+	serverOnly bool // agents do not have what is looked at
+	look       func(context.Context, *sheet)
 }
 
-type scope int
-
-const (
-	everywhere scope = iota
-	servers          // agents do not have what is looked at
-	called           // responses that a daemon calls
-	calledOnServers
-	blocking // responses that block
-)
-
-// shared are what all subjects have in common.
+// shared are the topics that all subjects have in common.
 func (h *host) shared() []topic {
 	conf, blocks, log := configuration{h}, responses{h}, logs{h}
 	return []topic{
-		{"rights", everywhere, h.rights},
-		{"ossec.conf", everywhere, conf.confFile},
-		{"active-response.toml", everywhere, conf.settingsFile},
-		{"active response", everywhere, blocks.disabled},
-		{"rules", servers, conf.ruleSections},
-		{"blocks", servers, blocks.responseBlocks},
-		{"order", servers, blocks.order},
-		{"level", servers, blocks.levels},
-		{"rules_id", servers, blocks.ruleLists},
-		{"timeout", servers, blocks.timeouts},
-		{"repeated_offenders", everywhere, blocks.repeats},
-		{"daemons", everywhere, daemons{h}.running},
-		{"white_list", everywhere, whiteList{h}.entries},
-		{"own addresses", everywhere, whiteList{h}.ownAddresses},
-		{"log", everywhere, log.writable},
-		{"localfile", everywhere, log.localFiles},
-		{"clock", everywhere, log.clock},
+		{"rights", false, h.rights},
+		{"ossec.conf", false, conf.confFile},
+		{"active-response.toml", false, conf.settingsFile},
+		{"active response", false, blocks.disabled},
+		{"rules", true, conf.ruleSections},
+		{"blocks", true, blocks.responseBlocks},
+		{"order", true, blocks.order},
+		{"level", true, blocks.levels},
+		{"rules_id", true, blocks.ruleLists},
+		{"timeout", true, blocks.timeouts},
+		{"repeated_offenders", false, blocks.repeats},
+		{"daemons", false, daemons{h}.running},
+		{"white_list", false, whiteList{h}.entries},
+		{"own addresses", false, whiteList{h}.ownAddresses},
+		{"log", false, log.writable},
+		{"localfile", false, log.localFiles},
+		{"clock", false, log.clock},
 	}
 }
 
-// single are what each subject has for itself.
-func (h *host) single() []topic {
-	return []topic{
-		{"commands", calledOnServers, responses{h}.commands},
-		{"executable", everywhere, executables{h}.all},
-		{"ar.conf", called, daemons{h}.responseList},
-		{"enforcer", blocking, enforcement{h}.inspect},
-		{"leases", blocking, enforcement{h}.leases},
-		{"cron", everywhere, schedule{h}.jobs},
+// single are the topics of the subject.
+func (h *host) single(byHand bool) []topic {
+	commands, list := responses{h}.commands, daemons{h}.responseList
+	if byHand {
+		commands = func(_ context.Context, s *sheet) { s.skip("no daemon calls it: people use it by hand") }
+		list = commands
 	}
+	topics := []topic{
+		{"commands", true, commands},
+		{"executable", false, executables{h}.all},
+		{"ar.conf", false, list},
+	}
+	if h.subject.FromCron {
+		return []topic{{"executable", false, executables{h}.fromCron}, {"cron", false, schedule{h}.jobs}}
+	}
+	if h.subject.blocks() {
+		topics = append(topics, topic{"enforcer", false, enforcement{h}.inspect},
+			topic{"leases", false, enforcement{h}.leases})
+	}
+	if h.subject.Extra != nil {
+		topics = append(topics, topic{"settings", false, func(ctx context.Context, s *sheet) {
+			s.add(h.subject.Extra(ctx)...)
+		}})
+	}
+	if h.Live && h.subject.blocks() {
+		topics = append(topics, topic{"live", false, enforcement{h}.live})
+	}
+	return topics
 }
 
 func (h *host) findings(ctx context.Context) []Finding {
-	rows := h.look(ctx, h.shared())
-	responses, used, calls := 0, 0, 0
-	for i := range h.subjects {
-		if h.subject = &h.subjects[i]; h.subject.FromCron {
-			continue
-		}
-		if responses++; h.inUse() {
-			used++
-		}
-		if h.calledByDaemon() {
-			calls++
-		}
-	}
-	for i := range h.subjects {
-		h.subject = &h.subjects[i]
-		h.byHand = calls > 0 && !h.calledByDaemon()
-		name := h.subject.Name + " "
+	s := &sheet{}
+	h.look(ctx, s, h.shared())
+	responses := slices.DeleteFunc(slices.Clone(h.subjects), func(s *Subject) bool { return s.FromCron })
+	used := slices.ContainsFunc(responses, h.inUse)
+	called := slices.ContainsFunc(responses, h.calledByDaemon)
+	for _, subject := range h.subjects {
+		h.subject = subject
+		s.prefix = subject.Name + " "
 		switch {
-		case h.subject.FromCron:
-		case responses == 1:
-			name = ""
-		case used > 0 && !h.inUse():
-			rows = append(rows, Finding{What: h.subject.Name, Verdict: enforcer.Skip,
-				Found: "nothing on this host uses it"})
+		case subject.FromCron:
+		case len(responses) == 1:
+			s.prefix = ""
+		case used && !h.inUse(subject):
+			s.prefix = ""
+			s.begin(subject.Name)
+			s.skip("nothing on this host uses it")
 			continue
 		}
-		found := h.look(ctx, h.single())
-		if h.subject.Extra != nil {
-			found = append(found, h.subject.Extra(ctx)...)
-		}
-		if h.Live && h.subject.blocks() {
-			found = append(found, enforcement{h}.live(ctx)...)
-		}
-		for _, f := range found {
-			if !strings.HasPrefix(f.What, "cron: ") {
-				f.What = name + f.What
-			}
-			rows = append(rows, f)
-		}
+		h.look(ctx, s, h.single(called && !h.calledByDaemon(subject)))
 	}
-	return rows
+	return s.rows
 }
 
 // inUse reports whether a daemon may call the response, or somebody used it.
-func (h *host) inUse() bool {
-	if s := h.subject; s.Hold != nil {
+func (h *host) inUse(s *Subject) bool {
+	if s.Hold != nil {
 		if _, err := os.Lstat(s.Hold.Leases.Path()); err == nil {
 			return true
 		}
 	}
-	return h.calledByDaemon()
+	return h.calledByDaemon(s)
 }
 
 // calledByDaemon reports whether ossec.conf, or ar.conf on an agent, has the response called.
-func (h *host) calledByDaemon() bool {
+func (h *host) calledByDaemon(s *Subject) bool {
+	h.subject = s
 	if slices.ContainsFunc(h.ownCommands(),
 		func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 }) {
 		return true
@@ -202,46 +192,55 @@ func (h *host) calledByDaemon() bool {
 	return slices.ContainsFunc(list, func(r ossec.ListedResponse) bool { return h.own(r.Executable) })
 }
 
-func (h *host) look(ctx context.Context, topics []topic) []Finding {
-	var rows []Finding
+func (h *host) look(ctx context.Context, s *sheet, topics []topic) {
 	for _, t := range topics {
-		found := h.excuse(t.on)
-		if found == nil {
-			found = t.look(ctx)
-		}
-		for _, f := range found {
-			if f.What == "" {
-				f.What = t.what
-			}
-			rows = append(rows, f)
+		s.begin(t.what)
+		switch {
+		case t.serverOnly && h.conf.agent():
+			s.skip("only a server has it, this is an agent")
+		case t.serverOnly && h.conf.unread:
+			s.skip("ossec.conf could not be read")
+		default:
+			t.look(ctx, s)
 		}
 	}
-	return rows
 }
 
-// excuse returns why a topic is skipped, nil when it is not.
-func (h *host) excuse(on scope) []Finding {
-	switch {
-	case (on == called || on == calledOnServers) && h.subject.FromCron:
-		return []Finding{} // no row at all: the question makes no sense
-	case (on == called || on == calledOnServers) && h.byHand:
-		return []Finding{skip("no daemon calls it: people use it by hand")}
-	case on == blocking && !h.subject.blocks():
-		return []Finding{}
-	case (on == servers || on == calledOnServers) && h.conf.agent():
-		return []Finding{skip("only a server has it, this is an agent")}
-	case (on == servers || on == calledOnServers) && h.conf.unread:
-		return []Finding{skip("ossec.conf could not be read")}
-	}
-	return nil
+// sheet gathers rows, one topic after the other.
+type sheet struct {
+	prefix string // of the topics, when there are several subjects
+	topic  string
+	first  int // row of the topic
+	rows   []Finding
 }
+
+func (s *sheet) begin(topic string) { s.topic, s.first = topic, len(s.rows) }
+
+// add adds rows, of the topic unless they say of what.
+func (s *sheet) add(found ...Finding) {
+	for _, f := range found {
+		f.What = s.prefix + cmp.Or(f.What, s.topic)
+		s.rows = append(s.rows, f)
+	}
+}
+
+// ok says that all is well with the topic, unless it has a row already.
+func (s *sheet) ok(format string, args ...any) {
+	if len(s.rows) == s.first {
+		s.add(ok(format, args...))
+	}
+}
+
+func (s *sheet) skip(format string, args ...any) {
+	s.add(Finding{Verdict: enforcer.Skip, Found: fmt.Sprintf(format, args...)})
+}
+
+func (s *sheet) warn(mend, format string, args ...any) { s.add(warn(mend, format, args...)) }
+
+func (s *sheet) fault(mend, format string, args ...any) { s.add(fault(mend, format, args...)) }
 
 func ok(format string, args ...any) Finding {
 	return Finding{Verdict: enforcer.OK, Found: fmt.Sprintf(format, args...)}
-}
-
-func skip(format string, args ...any) Finding {
-	return Finding{Verdict: enforcer.Skip, Found: fmt.Sprintf(format, args...)}
 }
 
 func warn(mend, format string, args ...any) Finding {
@@ -250,25 +249,6 @@ func warn(mend, format string, args ...any) Finding {
 
 func fault(mend, format string, args ...any) Finding {
 	return Finding{Verdict: enforcer.Fault, Found: fmt.Sprintf(format, args...), Mend: mend}
-}
-
-// findings are rows of one topic.
-type findings []Finding
-
-func (f *findings) warn(mend, format string, args ...any) {
-	*f = append(*f, warn(mend, format, args...))
-}
-
-func (f *findings) fault(mend, format string, args ...any) {
-	*f = append(*f, fault(mend, format, args...))
-}
-
-// orOK returns the findings, or that all is well when there is none.
-func orOK(found []Finding, format string, args ...any) []Finding {
-	if len(found) == 0 {
-		return []Finding{ok(format, args...)}
-	}
-	return found
 }
 
 // some joins a few of many, and says how many more there are.

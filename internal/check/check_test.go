@@ -127,7 +127,7 @@ func TestFromCron(t *testing.T) {
 	p.chmod("var/ossec/active-response/bin/response-stats", 0o755)
 	p.link("response-stats", "var/ossec/active-response/bin/response-stats.sh")
 	p.write("etc/cron.d/response-stats", "59 23 * * * root "+p.home+"/active-response/bin/response-stats.sh\n")
-	p.tool = Subject{Name: "response-stats", FromCron: true, Jobs: []Job{{When: "59 23 * * *", Why: "no report is made", Vital: true}}}
+	p.tool = Subject{Name: "response-stats", FromCron: true, Jobs: []Job{{When: "59 23 * * *", Why: "no report is made"}}}
 	rows := p.look()
 	want(t, rows, enforcer.OK, "cron: response-stats", "etc/cron.d/response-stats", "")
 	for _, f := range rows {
@@ -136,14 +136,14 @@ func TestFromCron(t *testing.T) {
 		}
 	}
 	p.remove("etc/cron.d/response-stats")
-	want(t, p.look(), enforcer.Fault, "cron: response-stats", "no report is made", "59 23 * * * root")
+	want(t, p.look(), enforcer.Warn, "cron: response-stats", "no report is made", "59 23 * * * root")
 }
 
 // TestSeveral: of several responses, those that nothing uses are passed over.
 func TestSeveral(t *testing.T) {
 	p := newPlace(t)
 	h := p.made()
-	h.subjects = append(h.subjects, Subject{Name: "host-deny", Failure: errors.New("no file")}, Subject{Name: "email-notification"})
+	h.subjects = append(h.subjects, &Subject{Name: "host-deny", Failure: errors.New("no file")}, &Subject{Name: "email-notification"})
 	rows := h.findings(t.Context())
 	for _, what := range []string{"host-deny", "email-notification"} {
 		want(t, rows, enforcer.Skip, what, "nothing on this host uses it", "")
@@ -162,7 +162,7 @@ func TestSeveral(t *testing.T) {
 	p.check(byHand.Leases.Update(func(tx *lease.Tx) error {
 		return tx.Put(lease.Lease{Addr: netip.MustParseAddr("203.0.113.7"), Program: "ossec-ar", Since: now, Renewed: now})
 	}))
-	h.subjects = append(h.subjects, Subject{Name: "route-null", Hold: &byHand})
+	h.subjects = append(h.subjects, &Subject{Name: "route-null", Hold: &byHand})
 	for _, f := range h.findings(t.Context()) {
 		if f.What == "route-null ar.conf" && f.Verdict != enforcer.Skip {
 			t.Errorf("used by hand: %s %s: %s", f.Verdict, f.What, f.Found)

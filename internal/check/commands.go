@@ -39,15 +39,17 @@ func (c *conf) users(name string) []*block {
 
 // commands looks for commands of this response that are never used, or called without
 // an address.
-func (h responses) commands(context.Context) []Finding {
+func (h responses) commands(_ context.Context, s *sheet) {
 	own := h.ownCommands()
 	if len(own) == 0 {
 		name := h.subject.Name
-		return []Finding{fault(fmt.Sprintf("add to %s: <command><name>%s</name><executable>%s.sh</executable><expect>srcip</expect><timeout_allowed>yes</timeout_allowed></command> and below it an <active-response> that uses it",
-			h.conf.path, name, name), "%s has no <command> that runs %s", h.conf.path, name)}
+		s.fault(fmt.Sprintf("add to %s: <command><name>%s</name><executable>%s.sh</executable>"+
+			"<expect>srcip</expect><timeout_allowed>yes</timeout_allowed></command> and below it an "+
+			"<active-response> that uses it", h.conf.path, name, name),
+			"%s has no <command> that runs %s", h.conf.path, name)
+		return
 	}
 	used := slices.ContainsFunc(own, func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 })
-	var found findings
 	var names []string
 	for _, c := range own {
 		name, at := c.text("name"), h.conf.at(c.line)
@@ -58,13 +60,13 @@ func (h responses) commands(context.Context) []Finding {
 			if !used {
 				unused.Verdict = enforcer.Fault
 			}
-			found = append(found, unused)
+			s.add(unused)
 		}
 		if !h.wazuh() && !strings.Contains(c.text("expect"), "srcip") {
-			found.fault("write <expect>srcip</expect> at "+at,
+			s.fault("write <expect>srcip</expect> at "+at,
 				"%s: the <command> %s does not expect srcip: it is called without an address", at,
 				quote(name))
 		}
 	}
-	return orOK(found, "%s is run by the <command> %s", h.subject.Name, some(names))
+	s.ok("%s is run by the <command> %s", h.subject.Name, some(names))
 }

@@ -119,63 +119,51 @@ func (b *block) yes(name string) bool { return strings.EqualFold(b.text(name), "
 type configuration struct{ *host }
 
 // confFile reports whether the file can be read at all.
-func (h configuration) confFile(context.Context) []Finding {
-	var found findings
+func (h configuration) confFile(_ context.Context, s *sheet) {
 	switch c := h.conf; {
 	case errors.Is(c.err, os.ErrNotExist):
-		return []Finding{fault("set OSSEC_HOME to the folder of OSSEC or Wazuh, or call this program by its path there, or install OSSEC or Wazuh",
-			"there is no %s", c.path)}
+		s.fault("set OSSEC_HOME to the folder of OSSEC or Wazuh, or call this program by its path there, "+
+			"or install OSSEC or Wazuh", "there is no %s", c.path)
 	case errors.Is(c.err, ossec.ErrBrokenConf):
 		for text := range strings.SplitSeq(errors.Unwrap(c.err).Error(), "\n") {
 			place := c.path
 			if number, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
 				place, text = c.path+":"+number, rest
 			}
-			found.fault("mend the tags in "+place, "%s: %s", place, text)
+			s.fault("mend the tags in "+place, "%s: %s", place, text)
 		}
-		return found
 	case c.err != nil:
-		return []Finding{fault("make it a plain file that can be read", "%v", c.err)}
+		s.fault("make it a plain file that can be read", "%v", c.err)
 	case c.unread:
-		return []Finding{fault("write it anew", "%s has nothing in it", c.path)}
+		s.fault("write it anew", "%s has nothing in it", c.path)
+	case c.agent():
+		s.ok("%s can be read; it is an agent's", c.path)
+	default:
+		s.ok("%s can be read; it is a server's", c.path)
 	}
-	role := "a server's"
-	if h.conf.agent() {
-		role = "an agent's"
-	}
-	return []Finding{ok("%s can be read; it is %s", h.conf.path, role)}
 }
 
 // settingsFile reports the faults in active-response.toml, each with its place.
-func (h configuration) settingsFile(context.Context) []Finding {
+func (h configuration) settingsFile(_ context.Context, s *sheet) {
 	path := h.Home.Settings()
 	if h.SettingsFault == nil {
 		if _, err := os.Stat(path); err != nil {
-			return []Finding{ok("there is none, which is fine: all is at its default")}
+			s.ok("there is none, which is fine: all is at its default")
 		}
-		return []Finding{ok("%s can be read and has no unknown key", path)}
+		s.ok("%s can be read and has no unknown key", path)
+		return
 	}
-	var found findings
 	for text := range strings.SplitSeq(h.SettingsFault.Error(), "\n") {
-		place, _, hasLine := lineIn(text, path)
+		place := path
+		if line, _, ok := strings.Cut(strings.TrimPrefix(text, path+":"), ":"); ok && digits(line) {
+			place = path + ":" + line
+		}
 		mend := "mend " + place
-		if _, nearest, ok := strings.Cut(text, "did you mean "); ok && hasLine {
+		if _, nearest, ok := strings.Cut(text, "did you mean "); ok {
 			mend = fmt.Sprintf("write %s in %s", strings.TrimSuffix(nearest, "?"), place)
 		}
-		found.fault(mend, "%s", text)
+		s.fault(mend, "%s", text)
 	}
-	return found
-}
-
-// lineIn reads "PATH:LINE: what" and returns PATH:LINE.
-func lineIn(text, path string) (place string, line int, found bool) {
-	rest, ok := strings.CutPrefix(text, path+":")
-	number, _, more := strings.Cut(rest, ":")
-	line, err := strconv.Atoi(number)
-	if !ok || !more || err != nil {
-		return path, 0, false
-	}
-	return fmt.Sprintf("%s:%d", path, line), line, true
 }
 
 // quote shows text from a configuration.

@@ -11,7 +11,7 @@ import (
 func TestContrib(t *testing.T) {
 	subjects := []Subject{
 		{Name: "ossec-ar", FromCron: true, Jobs: []Job{{Command: "maintain"}}},
-		{Name: "response-stats", FromCron: true, Jobs: []Job{{Vital: true}}},
+		{Name: "response-stats", FromCron: true, Jobs: []Job{{}}},
 	}
 	for _, with := range []string{"cron", "systemd"} {
 		t.Run(with, func(t *testing.T) {
@@ -42,7 +42,9 @@ func TestContrib(t *testing.T) {
 				}
 				h := p.made()
 				h.subject = &s
-				for _, f := range (schedule{h}).jobs(t.Context()) {
+				var rows sheet
+				schedule{h}.jobs(t.Context(), &rows)
+				for _, f := range rows.rows {
 					if f.Verdict != isOK {
 						t.Errorf("%s %s: %s", f.Verdict, f.What, f.Found)
 					}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
@@ -99,34 +98,28 @@ func (p processes) named(pid int, names []string) bool {
 type daemons struct{ *host }
 
 // running looks for those that a response is called by.
-func (h daemons) running(context.Context) []Finding {
+func (h daemons) running(_ context.Context, s *sheet) {
 	execd := h.processes().execd()
 	if execd == nil {
-		return []Finding{fault(h.control("start"),
-			"neither ossec-execd nor wazuh-execd runs: nothing is ever called")}
+		s.fault(h.control("start"), "neither ossec-execd nor wazuh-execd runs: nothing is ever called")
+		return
 	}
-	others := []string{"analysisd"}
+	other := "analysisd"
 	if h.conf.agent() {
-		others = []string{"agentd"}
+		other = "agentd"
 	}
-	var found findings
-	for _, name := range others {
-		if !h.processes().daemon("ossec-"+name, "wazuh-"+name) {
-			found.fault(h.control("restart"),
-				"neither ossec-%s nor wazuh-%s runs: no alert leads to a call", name, name)
-		}
-	}
-	if len(found) > 0 {
-		return found
+	if !h.processes().daemon("ossec-"+other, "wazuh-"+other) {
+		s.fault(h.control("restart"), "neither ossec-%s nor wazuh-%s runs: no alert leads to a call", other,
+			other)
 	}
 	if execd.started.IsZero() {
-		return []Finding{ok("%s runs", execd.Name)}
+		s.ok("%s runs", execd.Name)
 	}
-	return []Finding{ok("%s runs since %s", execd.Name, stamp(execd.started))}
+	s.ok("%s runs since %s", execd.Name, stamp(execd.started))
 }
 
 // responseList checks whether execd knows this response.
-func (h daemons) responseList(context.Context) []Finding {
+func (h daemons) responseList(_ context.Context, s *sheet) {
 	path := h.Home.ResponseList()
 	mend := h.control("restart") + " (ossec-analysisd then writes it from ossec.conf)"
 	if h.conf.agent() {
@@ -134,11 +127,11 @@ func (h daemons) responseList(context.Context) []Finding {
 	}
 	list, err := ossec.ReadResponseList(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return []Finding{fault(mend, "%s is not there: execd knows no response", path)}
+		s.fault(mend, "%s is not there: execd knows no response", path)
+		return
 	}
-	var found findings
 	if err != nil {
-		found.fault(mend, "%v", err)
+		s.fault(mend, "%v", err)
 	}
 	var names []string
 	for _, r := range list {
@@ -146,38 +139,33 @@ func (h daemons) responseList(context.Context) []Finding {
 			names = append(names, quote(r.Name))
 		}
 	}
-	if len(names) == 0 {
-		return append(found, fault(mend,
-			"%s has no line for %s: execd cannot be asked to run it", path, h.subject.Name))
+	switch {
+	case len(names) == 0:
+		s.fault(mend, "%s has no line for %s: execd cannot be asked to run it", path, h.subject.Name)
+	case !h.conf.agent():
+		h.unlisted(s, list, mend)
 	}
-	if !h.conf.agent() {
-		found = append(found, h.unlisted(list, mend)...)
-	}
-	return orOK(found, "lists %s", some(names))
+	s.ok("lists %s", some(names))
 }
 
 // unlisted looks for responses in ossec.conf that the list does not have as they stand.
-func (h daemons) unlisted(list []ossec.ListedResponse, mend string) []Finding {
-	var found []Finding
+func (h daemons) unlisted(s *sheet, list []ossec.ListedResponse, mend string) {
 	for _, c := range h.ownCommands() {
 		executable := c.text("executable")
 		for _, b := range h.conf.users(c.text("name")) {
-			if text := b.text("timeout"); text != "" && !digits(text) {
+			seconds, whole := leadingNumber(b.text("timeout"))
+			if !whole && b.text("timeout") != "" {
 				continue // timeouts reports that
 			}
-			timeout := time.Duration(leadingNumber(b.text("timeout"))) * time.Second
 			if !c.yes("timeout_allowed") {
-				timeout = 0
+				seconds = 0
 			}
-			if slices.ContainsFunc(list,
-				func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }) {
-				continue
+			timeout := time.Duration(seconds) * time.Second
+			listed := func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }
+			if !slices.ContainsFunc(list, listed) {
+				s.fault(mend, "%s does not have %s with a timeout of %d s, as %s wants it: "+
+					"ossec.conf was changed since", h.Home.ResponseList(), quote(executable), seconds, h.conf.at(b.line))
 			}
-			found = append(found, Finding{Verdict: enforcer.Fault, Mend: mend,
-				Found: h.Home.ResponseList() + " does not have " + quote(executable) + " with a timeout of " +
-					strconv.Itoa(int(timeout.Seconds())) + " s, as " + h.conf.at(b.line) +
-					" wants it: ossec.conf was changed since"})
 		}
 	}
-	return found
 }

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"net"
@@ -9,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 )
@@ -19,9 +16,8 @@ import (
 type host struct {
 	app.Program
 	Options
-	subjects []Subject
+	subjects []*Subject
 	subject  *Subject // the one that is looked at
-	byHand   bool     // no daemon calls it, but others
 	conf     conf
 
 	root  string // what "/" stands for
@@ -31,9 +27,9 @@ type host struct {
 	addresses func() ([]netip.Addr, error)
 }
 
-func newHost(p app.Program, o Options, subjects []Subject) *host {
+func newHost(p app.Program, o Options, subjects []*Subject) *host {
 	h := &host{
-		Program: p, Options: o, subjects: subjects, subject: &subjects[0],
+		Program: p, Options: o, subjects: subjects, subject: subjects[0],
 		root: cmp.Or(o.Root, "/"), user: os.Geteuid(),
 		addresses: interfaceAddresses,
 	}
@@ -61,57 +57,27 @@ func (h *host) path(name string) string { return filepath.Join(h.root, name) }
 func (h *host) processes() processes { return processes{h.Proc, h.Home} }
 
 // rights reports when much cannot be seen.
-func (h *host) rights(context.Context) []Finding {
+func (h *host) rights(_ context.Context, s *sheet) {
 	if h.user != h.owner {
-		return []Finding{warn("sudo "+h.Name+" check",
-			"not run as root: some of what follows may be wrong, for it cannot be seen")}
+		s.warn("sudo "+h.Name+" check",
+			"not run as root: some of what follows may be wrong, for it cannot be seen")
 	}
-	return []Finding{ok("run as user %d", h.user)}
+	s.ok("run as user %d", h.user)
 }
 
 // control is the command that starts, stops and restarts the daemons.
 func (h *host) control(action string) string {
-	for _, name := range []string{"wazuh-control", "ossec-control"} {
-		path := filepath.Join(string(h.Home), "bin", name)
-		if _, err := os.Stat(path); err == nil {
-			return path + " " + action
-		}
+	name := "bin/ossec-control"
+	if h.wazuh() {
+		name = "bin/wazuh-control"
 	}
-	return filepath.Join(string(h.Home), "bin/ossec-control") + " " + action
+	return filepath.Join(string(h.Home), name) + " " + action
 }
 
 // wazuh reports whether the home is Wazuh's.
 func (h *host) wazuh() bool {
-	for _, name := range []string{"bin/wazuh-control", "bin/wazuh-execd"} {
-		if _, err := os.Stat(filepath.Join(string(h.Home), name)); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// group looks up the group that the daemons run as; false when there is none.
-func (h *host) group() (name string, id int, found bool) {
-	groups := []string{"ossec", "wazuh"}
-	if h.wazuh() {
-		slices.Reverse(groups)
-	}
-	file, err := os.Open(h.path("etc/group"))
-	if err != nil {
-		return "", 0, false
-	}
-	defer file.Close() // only read from
-	best := len(groups)
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		fields := strings.Split(lines.Text(), ":")
-		at := slices.Index(groups, fields[0])
-		if at < 0 || at >= best || len(fields) < 3 {
-			continue
-		}
-		if n, err := strconv.Atoi(fields[2]); err == nil {
-			name, id, best = fields[0], n, at
-		}
-	}
-	return name, id, best < len(groups)
+	return slices.ContainsFunc([]string{"bin/wazuh-control", "bin/wazuh-execd"}, func(name string) bool {
+		_, err := os.Stat(filepath.Join(string(h.Home), name))
+		return err == nil
+	})
 }

@@ -54,11 +54,6 @@ func TestExecutables(t *testing.T) {
 			p.check(os.MkdirAll(p.path("var/spool/cron"), 0o755))
 			p.check(os.Rename(p.path("etc/cron.d/ossec-ar"), p.path("var/spool/cron/root")))
 		}, isFault, "executable", "belongs to user ", "chown root "},
-		{"wrong group", func(p *place) { p.write("etc/group", "root:x:0:\nwazuh:x:123:\nossec:x:54321:\n") }, isWarn, "executable", "not ossec", "chown root:ossec "},
-		{"wrong group of Wazuh", func(p *place) {
-			p.write("etc/group", "ossec:x:1:\nwazuh:x:54321:\n")
-			p.write("var/ossec/bin/wazuh-execd", "")
-		}, isWarn, "executable", "not wazuh", "chown root:wazuh "},
 		{"another program of that name", func(p *place) {
 			p.remove(bin + "firewall-drop.sh")
 			p.write(bin+"firewall-drop.sh", "#!/bin/sh\n")

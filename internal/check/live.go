@@ -28,31 +28,25 @@ const freeLimit = 30 * time.Second
 
 // live blocks an address that is nobody's, checks whether it is blocked, frees it, and
 // checks whether it is free. It writes no line in the log: OSSEC would raise an alert.
-func (h enforcement) live(ctx context.Context) []Finding {
+func (h enforcement) live(ctx context.Context, s *sheet) {
 	if h.subject.Hold == nil {
-		f := fault("see the rows above", "nothing can be blocked: %v", h.subject.Failure)
-		f.What = "live"
-		return []Finding{f}
+		s.fault("see the rows above", "nothing can be blocked: %v", h.subject.Failure)
+		return
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	networks := []netip.Addr{testNet4}
+	h.liveOne(ctx, s, "live IPv4", testNet4)
 	if _, err := os.Stat(filepath.Join(h.Proc, "net/if_inet6")); err == nil {
-		networks = append(networks, testNet6)
+		h.liveOne(ctx, s, "live IPv6", testNet6)
 	}
-	var found []Finding
-	for i, network := range networks {
-		f := h.liveOne(ctx, network)
-		f.What = []string{"live IPv4", "live IPv6"}[i]
-		found = append(found, f)
-	}
-	return found
 }
 
-func (h enforcement) liveOne(ctx context.Context, network netip.Addr) Finding {
+func (h enforcement) liveOne(ctx context.Context, s *sheet, topic string, network netip.Addr) {
+	s.begin(topic)
 	addr, err := h.unused(ctx, network)
 	if err != nil {
-		return fault("see leases and white_list above", "no address to try: %v", err)
+		s.fault("see leases and white_list above", "no address to try: %v", err)
+		return
 	}
 	now := h.Now().UTC()
 	// With a lease nobody takes the block for one that is left over; should this process be
@@ -71,15 +65,15 @@ func (h enforcement) liveOne(ctx context.Context, network netip.Addr) Finding {
 	}
 	switch leaseErr := errors.Join(taken.LeaseErr, released.LeaseErr); {
 	case blockErr != nil && freeErr != nil:
-		return fault("see the rows above", "%v", errors.Join(blockErr, freeErr))
+		s.fault("see the rows above", "%v", errors.Join(blockErr, freeErr))
 	case blockErr != nil:
-		return fault("see the rows above", "%v", blockErr)
+		s.fault("see the rows above", "%v", blockErr)
 	case freeErr != nil:
-		return fault(h.Name+" unban "+addr.String(), "%v", freeErr)
+		s.fault(h.Name+" unban "+addr.String(), "%v", freeErr)
 	case leaseErr != nil:
-		return warn("see leases above", "%s was blocked and freed, but: %v", addr, leaseErr)
+		s.warn("see leases above", "%s was blocked and freed, but: %v", addr, leaseErr)
 	}
-	return ok("%s was blocked, seen to be, freed, and seen to be free", addr)
+	s.ok("%s was blocked, seen to be, freed, and seen to be free", addr)
 }
 
 // listed returns an error unless the address is listed as blocked, or with want false as free.

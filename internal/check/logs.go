@@ -30,53 +30,52 @@ func (h *host) logFiles() []string {
 }
 
 // writable checks whether the logs can be written, without writing.
-func (h logs) writable(context.Context) []Finding {
+func (h logs) writable(_ context.Context, s *sheet) {
 	files := h.logFiles()
 	if h.Settings.Log.JSON {
 		files = append(files, h.Home.JSONLog())
 	}
-	var found []Finding
 	for _, path := range files {
-		found = append(found, logFile(path)...)
+		h.file(s, path)
 	}
-	return orOK(found, "can be written: %s", some(files))
+	s.ok("can be written: %s", some(files))
 }
 
-func logFile(path string) []Finding {
+func (h logs) file(s *sheet, path string) {
 	info, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) { // the first line makes it
 		dir := existing(filepath.Dir(path))
 		if err := writable(dir); err != nil {
-			return []Finding{fault("see the message", "%s cannot be made: %s: %v", path, dir, err)}
+			s.fault("see the message", "%s cannot be made: %s: %v", path, dir, err)
 		}
-		return nil // the first line makes it
+		return
 	}
 	if err != nil {
-		return []Finding{fault("see the message", "%v", err)}
+		s.fault("see the message", "%v", err)
+		return
 	}
 	links := info.Sys().(*syscall.Stat_t).Nlink
+	aside := "mv " + path + " " + path + ".old"
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
-		return []Finding{fault("rm "+path,
-			"%s is a symbolic link: nothing is written to it, for it could lead anywhere", path)}
+		s.fault("rm "+path, "%s is a symbolic link: nothing is written to it, for it could lead anywhere",
+			path)
+		return
 	case !mode.IsRegular():
-		return []Finding{fault("mv "+path+" "+path+".old",
-			"%s is no plain file: nothing is written to it", path)}
+		s.fault(aside, "%s is no plain file: nothing is written to it", path)
+		return
 	case links > 1:
-		return []Finding{fault("mv "+path+" "+path+".old",
-			"%s has %d names: nothing is written to it, for it may be another file's", path, links)}
+		s.fault(aside, "%s has %d names: nothing is written to it, for it may be another file's", path, links)
+		return
 	}
-	var found findings
 	if err := writable(path); err != nil {
-		found.fault("chown root "+path+" && chmod 0660 "+path+" (and see `lsattr` and `mount` when that does not help)",
-			"%s cannot be written to: %v", path, err)
+		s.fault("chown root "+path+" && chmod 0660 "+path+
+			" (and see `lsattr` and `mount` when that does not help)", "%s cannot be written to: %v", path, err)
 	}
 	if mode := info.Mode().Perm(); mode&0o006 != 0 {
-		found.warn("chmod o-rw "+path,
-			"%s is open to everybody (mode %04o): who may write to it can make up blocks that OSSEC believes",
-			path, mode)
+		s.warn("chmod o-rw "+path, "%s is open to everybody (mode %04o): who may write to it can make up "+
+			"blocks that OSSEC believes", path, mode)
 	}
-	return found
 }
 
 // maxTail is how much of the end of the log is looked through, in bytes.
@@ -96,30 +95,29 @@ func (h logs) logged(path string) bool {
 }
 
 // localFiles checks whether OSSEC is configured to read the logs.
-func (h logs) localFiles(context.Context) []Finding {
+func (h logs) localFiles(_ context.Context, s *sheet) {
 	if h.conf.unread {
-		return []Finding{skip("ossec.conf could not be read")}
+		s.skip("ossec.conf could not be read")
+		return
 	}
 	sources := h.conf.all("localfile")
-	shared := filepath.Join(string(h.Home), "etc/shared/agent.conf")
 	if h.conf.agent() {
-		c := readConf(shared)
-		sources = append(sources, c.all("localfile")...)
+		shared := readConf(filepath.Join(string(h.Home), "etc/shared/agent.conf"))
+		sources = append(sources, shared.all("localfile")...)
 	}
-	var found findings
 	for _, path := range h.logFiles() {
 		at := slices.IndexFunc(sources, func(b *block) bool { return h.names(b.text("location"), path) })
-		mend := fmt.Sprintf("add to %s: <localfile><log_format>syslog</log_format><location>%s</location></localfile>, then %s",
-			h.conf.path, path, h.control("restart"))
 		switch {
 		case at < 0:
-			found.warn(mend, "no <localfile> names %s: OSSEC raises no alerts from it", path)
+			s.warn(fmt.Sprintf("add to %s: <localfile><log_format>syslog</log_format><location>%s</location>"+
+				"</localfile>, then %s", h.conf.path, path, h.control("restart")),
+				"no <localfile> names %s: OSSEC raises no alerts from it", path)
 		case sources[at].text("log_format") != "syslog":
-			found.warn("write <log_format>syslog</log_format> there",
+			s.warn("write <log_format>syslog</log_format> there",
 				"the <localfile> of %s has the format %s", path, quote(sources[at].text("log_format")))
 		}
 	}
-	return orOK(found, "OSSEC reads %s", some(h.logFiles()))
+	s.ok("OSSEC reads %s", some(h.logFiles()))
 }
 
 // names reports whether the location of a <localfile> means path. It may have stars in
@@ -142,16 +140,15 @@ var tooEarly = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
 const tolerance = 5 * time.Minute
 
 // clock looks for times that OSSEC's decoder or a reader of the log stumbles over.
-func (h logs) clock(context.Context) []Finding {
+func (h logs) clock(_ context.Context, s *sheet) {
 	const set = "set the clock: timedatectl set-ntp true"
-	var found findings
 	now := h.Now()
 	if now.Before(tooEarly) {
-		found.fault(set, "the clock says %s", now.Format(time.RFC3339))
+		s.fault(set, "the clock says %s", now.Format(time.RFC3339))
 	}
 	if info, err := os.Lstat(h.Home.ResponseLog()); err == nil && info.Mode().IsRegular() &&
 		info.ModTime().After(now.Add(tolerance)) {
-		found.fault(set,
+		s.fault(set,
 			"the clock says %s, but the log was written on %s: the clock was set back, or was wrong then",
 			stamp(now), stamp(info.ModTime()))
 	}
@@ -160,9 +157,9 @@ func (h logs) clock(context.Context) []Finding {
 		Status: arlog.StatusSkip}.Format()))
 	const zoneField = 4
 	if written := line[zoneField]; written != zone {
-		found.warn("nothing needs to be done; with a zone whose abbreviation is of letters the lines would be in local time",
-			"the time zone is called %s, which OSSEC's decoder cannot read: log lines are in %s", quote(zone),
-			written)
+		s.warn("nothing needs to be done; with a zone whose abbreviation is of letters the lines would be "+
+			"in local time", "the time zone is called %s, which OSSEC's decoder cannot read: log lines are in %s",
+			quote(zone), written)
 	}
-	return orOK(found, "%s, zone %s", stamp(now), zone)
+	s.ok("%s, zone %s", stamp(now), zone)
 }

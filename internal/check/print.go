@@ -7,6 +7,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
 // report is the whole as JSON.
@@ -20,14 +21,13 @@ type report struct {
 	Rows      []Finding `json:"rows"`
 }
 
-// words are the verdicts as a person reads them.
-var words = map[enforcer.Verdict]string{
-	enforcer.OK: "ok", enforcer.Skip: "skip", enforcer.Warn: "warn", enforcer.Fault: "FAULT",
-}
-
-// colours are those of the verdicts on a terminal, as ANSI codes.
-var colours = map[enforcer.Verdict]string{enforcer.OK: "32", enforcer.Skip: "90",
-	enforcer.Warn: "33", enforcer.Fault: "31"}
+// words are the verdicts as a person reads them, and colours as ANSI codes for a terminal.
+var (
+	words = map[enforcer.Verdict]string{
+		enforcer.OK: "ok", enforcer.Skip: "skip", enforcer.Warn: "warn", enforcer.Fault: "FAULT"}
+	colours = map[enforcer.Verdict]string{
+		enforcer.OK: "32", enforcer.Skip: "90", enforcer.Warn: "33", enforcer.Fault: "31"}
+)
 
 func (h *host) print(rows []Finding, asJSON bool) error {
 	r := report{Home: string(h.Home), Role: "server", Version: app.Version, Rows: rows}
@@ -63,7 +63,7 @@ func (h *host) print(rows []Finding, asJSON bool) error {
 		}
 		found := clean(f.Found)
 		if whole := len("FAULT  ") + width + len("  -  ") + len(found); h.Width > 0 && whole > h.Width {
-			found = fold(found, h.Width, foldIndent)
+			found = fold(found, h.Width)
 		}
 		fmt.Fprintf(&b, "%s  %-*s  -  %s\n", word, width, clean(f.What), found)
 		if f.Mend != "" {
@@ -75,18 +75,17 @@ func (h *host) print(rows []Finding, asJSON bool) error {
 	return err
 }
 
-// foldIndent is how far the lines of a text are indented that does not fit behind its subject.
-const foldIndent = 7
-
-// fold puts a text on lines of its own that fit into width. What has no blank in it is not cut, and
-// neither are the commands that mend: people copy them.
-func fold(text string, width, indent int) string {
+// fold puts a text that does not fit behind its subject on indented lines of its own, of at most
+// width bytes. What has no blank in it is not cut, and neither are the commands that mend: people
+// copy them.
+func fold(text string, width int) string {
+	const indent = "\n      "
 	var b strings.Builder
 	column := width
 	for word := range strings.FieldsSeq(text) {
 		if column+1+len(word) > width {
-			b.WriteString("\n" + strings.Repeat(" ", indent-1))
-			column = indent - 1
+			b.WriteString(indent)
+			column = len(indent) - 1
 		}
 		b.WriteString(" " + word)
 		column += 1 + len(word)
@@ -102,23 +101,10 @@ func count(n int, what string) string {
 	case 1:
 		return "1 " + what
 	}
-	if strings.HasSuffix(what, "s") {
-		what += "e"
-	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// clean keeps text from outside from moving a terminal's cursor or making lines of its
-// own: a byte that is not printable ASCII becomes \xNN.
+// clean keeps text from outside from moving a terminal's cursor or making lines of its own.
 func clean(s string) string {
-	s = strings.ReplaceAll(s, "\n", "; ") // errors.Join puts each on a line
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c >= ' ' && c < 0x7f {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, `\x%02x`, c)
-		}
-	}
-	return b.String()
+	return printable.Lines(strings.ReplaceAll(s, "\n", "; ")) // errors.Join puts each on a line
 }

@@ -39,33 +39,32 @@ func (c *conf) settings(name string) iter.Seq2[*block, field] {
 }
 
 // disabled looks for what switches active response off, or does not though it seems to.
-func (h responses) disabled(context.Context) []Finding {
+func (h responses) disabled(_ context.Context, s *sheet) {
 	if h.conf.unread {
-		return []Finding{skip("ossec.conf could not be read")}
+		s.skip("ossec.conf could not be read")
+		return
 	}
-	var found findings
 	first := h.conf.firstOfRoots()
 	off := slices.ContainsFunc(first, func(b *block) bool { return b.yes("disabled") })
 	for b, f := range h.conf.settings("disabled") {
-		at, isYes, isNo := h.conf.at(f.line), strings.EqualFold(f.text, "yes"),
-			strings.EqualFold(f.text, "no")
-		restart := "write <disabled>no</disabled> in " + at + ", then " + h.control("restart")
+		at, word := h.conf.at(f.line), strings.ToLower(f.text)
+		mend := "write <disabled>no</disabled> in " + at + ", then " + h.control("restart")
 		switch isFirst := slices.Contains(first, b); {
-		case !isYes && !isNo:
-			found.fault(restart, "%s: <disabled> says %s, which is neither yes nor no", at, quote(f.text))
-		case isFirst && isYes:
-			found.fault(restart, "%s: active response is disabled on this host", at)
-		case !isFirst && (isYes || off): // a "no" that is the case anyway misleads nobody
-			found.warn("move <disabled> to the first <active-response> of that <ossec_config>",
-				"%s: <disabled>%s</disabled> has no effect there: execd reads it from the first <active-response> only", at, strings.ToLower(f.text))
+		case word != "yes" && word != "no":
+			s.fault(mend, "%s: <disabled> says %s, which is neither yes nor no", at, quote(f.text))
+		case isFirst && word == "yes":
+			s.fault(mend, "%s: active response is disabled on this host", at)
+		case !isFirst && (word == "yes" || off): // a "no" that is the case anyway misleads nobody
+			s.warn("move <disabled> to the first <active-response> of that <ossec_config>",
+				"%s: <disabled>%s</disabled> has no effect there: execd reads it from the first "+
+					"<active-response> only", at, word)
 		}
 	}
-	return orOK(found, "not disabled in %s", h.conf.path)
+	s.ok("not disabled in %s", h.conf.path)
 }
 
 // responseBlocks looks for <active-response> blocks that OSSEC refuses as they stand.
-func (h responses) responseBlocks(context.Context) []Finding {
-	var found findings
+func (h responses) responseBlocks(_ context.Context, s *sheet) {
 	all := h.conf.all("active-response")
 	for _, b := range all {
 		at := h.conf.at(b.line)
@@ -74,104 +73,82 @@ func (h responses) responseBlocks(context.Context) []Finding {
 		case b.text("command") == "" && b.yes("disabled"):
 			// disabled reports it
 		case b.text("command") == "" && len(b.fields) == 1 && b.fields[0].name == "disabled":
-			found.fault("take the block out of "+at+": active response is on unless <disabled> says yes",
+			s.fault("take the block out of "+at+": active response is on unless <disabled> says yes",
 				"%s: a lone <disabled>no</disabled> is refused on a server, which then does not start", at)
 		case b.text("command") == "":
-			found.fault("add <command>NAME</command> at "+at,
+			s.fault("add <command>NAME</command> at "+at,
 				"%s: <active-response> without <command> is refused", at)
 		case location == "":
-			found.fault("add <location>local</location> at "+at,
+			s.fault("add <location>local</location> at "+at,
 				"%s: <active-response> without <location> is refused", at)
 		case !slices.ContainsFunc([]string{"local", "server", "defined-agent", "all", "any", "analysisd",
 			"as"}, func(l string) bool { return strings.Contains(location, l) }):
-			found.fault("write local, server, defined-agent or all",
+			s.fault("write local, server, defined-agent or all",
 				"%s: <location> says %s", at, quote(location))
 		case location == "defined-agent" && b.text("agent_id") == "":
-			found.fault("add <agent_id>001</agent_id> at "+at,
+			s.fault("add <agent_id>001</agent_id> at "+at,
 				"%s: <location>defined-agent</location> without <agent_id> is refused", at)
 		}
 	}
 	if len(all) == 0 {
-		return []Finding{fault(h.snippet(h.subject.Name+".sh"),
-			"%s has no <active-response>: nothing is ever called", h.conf.path)}
+		s.fault(h.snippet(h.subject.Name+".sh"),
+			"%s has no <active-response>: nothing is ever called", h.conf.path)
 	}
-	return orOK(found, "%s with all that OSSEC wants", count(len(all), "<active-response> block"))
+	s.ok("%s with all that OSSEC wants", count(len(all), "<active-response> block"))
 }
 
 // snippet is an <active-response> that would run a command.
 func (h responses) snippet(command string) string {
-	return fmt.Sprintf("add to %s, behind its <command>: <active-response><command>%s</command><location>local</location><rules_id>5712</rules_id></active-response>",
-		h.conf.path, command)
+	return fmt.Sprintf("add to %s, behind its <command>: <active-response><command>%s</command>"+
+		"<location>local</location><rules_id>5712</rules_id></active-response>", h.conf.path, command)
 }
 
 // order looks for an <active-response> whose <command> is missing or stands behind it.
-func (h responses) order(context.Context) []Finding {
-	var found findings
+func (h responses) order(_ context.Context, s *sheet) {
 	for _, b := range h.conf.all("active-response") {
 		name := b.text("command")
-		if name == "" {
-			continue
-		}
-		var later *block
-		before := false
-		for _, c := range h.conf.all("command") {
-			if c.text("name") != name {
-				continue
-			}
-			before = before || c.place < b.place
-			if later == nil && c.place > b.place {
-				later = c
-			}
-		}
+		c := h.conf.command(name) // the first of that name
 		switch {
-		case before:
-		case later != nil:
-			found.fault(fmt.Sprintf("move the <command> at line %d above line %d of %s", later.line, b.line,
+		case name == "":
+		case c == nil:
+			s.fault(fmt.Sprintf("add a <command> with <name>%s</name> above line %d, or correct the name",
+				name, b.line), "%s: there is no <command> %s", h.conf.at(b.line), quote(name))
+		case c.place > b.place:
+			s.fault(fmt.Sprintf("move the <command> at line %d above line %d of %s", c.line, b.line,
 				h.conf.path), "%s: the <command> %s stands behind its <active-response>: OSSEC refuses that",
 				h.conf.at(b.line), quote(name))
-		default:
-			found.fault(fmt.Sprintf("add a <command> with <name>%s</name> above line %d, or correct the name",
-				name, b.line), "%s: there is no <command> %s", h.conf.at(b.line), quote(name))
 		}
 	}
-	return orOK(found, "every <command> stands before the <active-response> that uses it")
+	s.ok("every <command> stands before the <active-response> that uses it")
 }
 
 // maxLevel is the highest level that OSSEC takes.
 const maxLevel = 20
 
 // levels looks for levels that OSSEC refuses, or that mean more than they seem to.
-func (h responses) levels(context.Context) []Finding {
-	var found findings
+func (h responses) levels(_ context.Context, s *sheet) {
 	for b, f := range h.conf.settings("level") {
 		at := h.conf.at(f.line)
-		level, err := strconv.Atoi(f.text)
-		if err != nil || !digits(f.text) || level > maxLevel {
-			lowest := ""
-			for _, r := range f.text {
-				if r < '0' || r > '9' {
-					break
-				}
-				lowest += string(r)
-			}
+		lowest, whole := leadingNumber(f.text)
+		if !whole || lowest > maxLevel {
 			mend := "write one number, the lowest level: <level>8</level>"
-			if n, err := strconv.Atoi(lowest); err == nil && n <= maxLevel {
-				mend = fmt.Sprintf("write one number, the lowest level: <level>%d</level>; for an upper bound name the rules in <rules_id> instead",
-					n)
+			if f.text != "" && digits(f.text[:1]) && lowest <= maxLevel {
+				mend = fmt.Sprintf("write one number, the lowest level: <level>%d</level>; "+
+					"for an upper bound name the rules in <rules_id> instead", lowest)
 			}
-			found.fault(mend, "%s: <level> says %s: OSSEC takes one number from 0 to %d, and refuses this",
+			s.fault(mend, "%s: <level> says %s: OSSEC takes one number from 0 to %d, and refuses this",
 				at, quote(f.text), maxLevel)
 			continue
 		}
 		for _, other := range []string{"rules_id", "rules_group"} {
 			if b.text(other) != "" {
-				found.warn("take one of the two out of the block at "+at+", if both were meant to hold at once",
-					"%s: <level>%d</level> or <%s>: either is enough for this response to run", at, level,
+				s.warn("take one of the two out of the block at "+at+", if both were meant to hold at once",
+					"%s: <level>%d</level> or <%s>: either is enough for this response to run", at, lowest,
 					other)
 			}
 		}
 	}
-	return orOK(found, "no level that OSSEC refuses")
+	s.ok("no level that OSSEC refuses")
 }
 
 func digits(text string) bool {
@@ -179,13 +156,12 @@ func digits(text string) bool {
 }
 
 // ruleLists looks for lists of rules that OSSEC refuses or reads the head of only.
-func (h responses) ruleLists(context.Context) []Finding {
-	var found findings
+func (h responses) ruleLists(_ context.Context, s *sheet) {
 	for _, f := range h.conf.settings("rules_id") {
 		at := h.conf.at(f.line)
 		if end := strings.IndexAny(f.raw, "\t\r\n"); end >= 0 && strings.TrimSpace(f.raw[end:]) != "" {
 			words := strings.FieldsFunc(f.raw, func(r rune) bool { return r == ',' || r <= ' ' })
-			found.fault("write the list on one line with blanks at most: <rules_id>"+strings.Join(words,
+			s.fault("write the list on one line with blanks at most: <rules_id>"+strings.Join(words,
 				",")+"</rules_id>",
 				"%s: <rules_id> has a tab or a line break in it, which ends the list: %s is not read", at,
 				quote(strings.TrimSpace(f.raw[end:])))
@@ -193,35 +169,33 @@ func (h responses) ruleLists(context.Context) []Finding {
 		}
 		for word := range strings.SplitSeq(f.text, ",") {
 			if word = strings.TrimSpace(word); !digits(word) {
-				found.fault("name the rules by their numbers, with commas between them",
+				s.fault("name the rules by their numbers, with commas between them",
 					"%s: <rules_id> has %s in it, which is no rule's number", at, quote(word))
 			}
 		}
 	}
-	return orOK(found, "every list of rules is read to its end")
+	s.ok("every list of rules is read to its end")
 }
 
 // timeouts looks for timeouts that OSSEC refuses or misreads.
-func (h responses) timeouts(context.Context) []Finding {
-	var found findings
+func (h responses) timeouts(_ context.Context, s *sheet) {
 	for b, f := range h.conf.settings("timeout") {
 		at := h.conf.at(f.line)
-		if !digits(f.text) {
+		if seconds, whole := leadingNumber(f.text); !whole {
 			mend := "write it in seconds: <timeout>600</timeout>"
 			if d, err := time.ParseDuration(f.text); err == nil && d > 0 {
 				mend = fmt.Sprintf("write it in seconds: <timeout>%d</timeout>", int(d.Seconds()))
 			}
-			found.fault(mend, "%s: <timeout> says %s, which OSSEC reads as %d s", at,
-				quote(f.text), leadingNumber(f.text))
+			s.fault(mend, "%s: <timeout> says %s, which OSSEC reads as %d s", at, quote(f.text), seconds)
 		}
 		name := b.text("command")
 		if c := h.conf.command(name); c != nil && !c.yes("timeout_allowed") {
-			found.fault("add <timeout_allowed>yes</timeout_allowed> at "+h.conf.at(c.line)+", or take <timeout> out",
+			s.fault("add <timeout_allowed>yes</timeout_allowed> at "+h.conf.at(c.line)+", or take <timeout> out",
 				"%s: <timeout>, but the <command> %s does not allow one: OSSEC refuses that (error 1305)", at,
 				quote(name))
 		}
 	}
-	return orOK(found, "every timeout is a number of seconds, and allowed")
+	s.ok("every timeout is a number of seconds, and allowed")
 }
 
 // command returns the <command> of that name, nil when there is none.
@@ -234,56 +208,47 @@ func (c *conf) command(name string) *block {
 	return nil
 }
 
-// leadingNumber reads as C's atoi does.
-func leadingNumber(text string) int {
-	end := 0
-	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
-		end++
-	}
-	n, err := strconv.Atoi(text[:end])
-	if err != nil {
-		return 0
-	}
-	return n
+// leadingNumber reads as C's atoi does, and reports whether the text is nothing but the number.
+func leadingNumber(text string) (n int, whole bool) {
+	rest := strings.TrimLeft(text, "0123456789")
+	n, err := strconv.Atoi(strings.TrimSuffix(text, rest))
+	return n, err == nil && rest == ""
 }
 
 // maxRepeats is how many values of <repeated_offenders> execd reads.
 const maxRepeats = 5
 
 // repeats looks for <repeated_offenders> that have no effect, or another than meant.
-func (h responses) repeats(context.Context) []Finding {
-	if h.conf.unread {
-		return []Finding{skip("ossec.conf could not be read")}
-	}
-	var found findings
+func (h responses) repeats(_ context.Context, s *sheet) {
 	first := h.conf.firstOfRoots()
-	inForce := ""
+	inForce := "not set"
 	for b, f := range h.conf.settings("repeated_offenders") {
 		at := h.conf.at(f.line)
 		if !slices.Contains(first, b) {
-			found.fault("move it to the first <active-response> of that <ossec_config>, then "+h.control("restart"),
-				"%s: <repeated_offenders> has no effect there: execd reads it from the first <active-response> only", at)
+			s.fault("move it to the first <active-response> of that <ossec_config>, then "+
+				h.control("restart"),
+				"%s: <repeated_offenders> has no effect there: execd reads it from the first "+
+					"<active-response> only", at)
 			continue
 		}
 		values := strings.Split(f.text, ",")
 		for i, value := range values {
-			switch value = strings.TrimSpace(value); {
-			case !digits(value):
-				found.fault("write minutes, with commas between them: <repeated_offenders>30,60,120</repeated_offenders>",
-					"%s: <repeated_offenders> has %s in it, which is no number of minutes", at, quote(value))
-			case leadingNumber(value) == 0 && i == 0:
-				found.warn("begin with a number of minutes above 0",
+			switch minutes, whole := leadingNumber(strings.TrimSpace(value)); {
+			case !whole:
+				s.fault("write minutes, with commas between them: "+
+					"<repeated_offenders>30,60,120</repeated_offenders>",
+					"%s: <repeated_offenders> has %s in it, which is no number of minutes", at,
+					quote(strings.TrimSpace(value)))
+			case minutes == 0 && i == 0:
+				s.warn("begin with a number of minutes above 0",
 					"%s: <repeated_offenders> begins with 0, which turns it off", at)
 			case i == maxRepeats:
-				found.warn("leave five values",
-					"%s: <repeated_offenders> has %d values: execd reads the first %d", at,
-					len(values), maxRepeats)
+				s.warn("leave five values", "%s: <repeated_offenders> has %d values: execd reads the first %d",
+					at, len(values), maxRepeats)
 			}
 		}
-		inForce = ": " + strings.Join(values[:min(len(values), maxRepeats)], ", ") + " minutes on this host"
+		inForce = "set where execd reads it: " +
+			strings.Join(values[:min(len(values), maxRepeats)], ", ") + " minutes on this host"
 	}
-	if inForce == "" {
-		return orOK(found, "not set")
-	}
-	return orOK(found, "set where execd reads it%s", inForce)
+	s.ok("%s", inForce)
 }

@@ -9,9 +9,8 @@ import (
 // include on, over what those before include: its analysisd then misses rules that others
 // build on ("Signature ID '600' not found") and does not start, nor does the rest of OSSEC.
 // Wazuh has <ruleset>, of which there may be several.
-func (h configuration) ruleSections(context.Context) []Finding {
+func (h configuration) ruleSections(_ context.Context, s *sheet) {
 	var first *block
-	var found findings
 	for _, b := range h.conf.all("rules") {
 		switch includes := b.includes(); {
 		case includes == nil:
@@ -24,12 +23,12 @@ func (h configuration) ruleSections(context.Context) []Finding {
 				mend = "run `install.sh --configure` again, which moves it into the <rules> at " +
 					h.conf.at(first.line)
 			}
-			found.fault(mend,
+			s.fault(mend,
 				"%s: a second <rules>: OSSEC forgets what the one at line %d includes, and does not start",
 				h.conf.at(b.line), first.line)
 		}
 	}
-	return orOK(found, "no second <rules>")
+	s.ok("no second <rules>")
 }
 
 // includes returns what a <rules> makes OSSEC read, nil for nothing.

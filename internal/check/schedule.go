@@ -17,29 +17,23 @@ type Job struct {
 	Command string // of the program, "" for it alone
 	When    string // in the form of crontab(5)
 	Why     string // what it is for
-	Vital   bool   // nothing happens without
 }
 
 // schedule looks at cron and the timers of systemd.
 type schedule struct{ *host }
 
 // jobs checks whether cron or systemd run what has to run now and then.
-func (h schedule) jobs(context.Context) []Finding {
-	var found []Finding
+func (h schedule) jobs(_ context.Context, s *sheet) {
+	s.prefix = ""
 	for _, job := range h.subject.Jobs {
 		what := strings.TrimSpace(h.subject.Name + " " + job.Command)
 		f := h.job(job)
 		if f.Verdict == "" {
-			f = warn(h.addJob(job, what),
-				"no line of cron and no timer of systemd runs %s: %s", what, job.Why)
-			if job.Vital {
-				f.Verdict = enforcer.Fault
-			}
+			f = warn(h.addJob(job, what), "no line of cron and no timer of systemd runs %s: %s", what, job.Why)
 		}
 		f.What = "cron: " + what
-		found = append(found, f)
+		s.add(f)
 	}
-	return found
 }
 
 // addJob is the command that has the job run from now on.
@@ -184,7 +178,8 @@ func (h schedule) cronIgnores(path, text string) (reason, mend string) {
 	case err != nil:
 		return "", ""
 	case strings.Contains(filepath.Dir(path), "cron.") && strings.Trim(name, good) != "":
-		return "its name has a character other than a letter, digit, _ or - in it", "mv " + path + " " + filepath.Join(filepath.Dir(path), strings.ReplaceAll(name, ".", "-"))
+		return "its name has a character other than a letter, digit, _ or - in it",
+			"mv " + path + " " + filepath.Join(filepath.Dir(path), strings.ReplaceAll(name, ".", "-"))
 	case int(info.Sys().(*syscall.Stat_t).Uid) != h.owner:
 		return "it does not belong to root", "chown root " + path
 	case info.Mode().Perm()&0o022 != 0:
@@ -195,7 +190,9 @@ func (h schedule) cronIgnores(path, text string) (reason, mend string) {
 	return "", ""
 }
 
-var unitFolders = []string{"etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
+var unitFolders = []string{
+	"etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system",
+}
 
 // timer looks for a unit of systemd that runs the job, and whether it is enabled.
 func (h schedule) timer(job Job) Finding {

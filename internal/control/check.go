@@ -32,9 +32,9 @@ const (
 )
 
 func (t checking) check(c *cli.Context) int {
-	var subjects []check.Subject
+	var subjects []*check.Subject
 	for _, kind := range t.chosen {
-		s := check.Subject{Name: kind.Name}
+		s := &check.Subject{Name: kind.Name}
 		if r, err := t.open(kind, !c.Bool("live")); err != nil {
 			s.Failure = err
 		} else {
@@ -43,12 +43,12 @@ func (t checking) check(c *cli.Context) int {
 		subjects = append(subjects, s)
 	}
 	if t.only == "" {
-		subjects = append(subjects, check.Subject{Name: mailer,
+		subjects = append(subjects, &check.Subject{Name: mailer,
 			Logs: []string{t.Home.NotificationLog()}, Extra: t.checkMail},
-			check.Subject{Name: reporter, FromCron: true,
+			&check.Subject{Name: reporter, FromCron: true,
 				Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made"}}})
 	}
-	subjects = append(subjects, check.Subject{Name: Name, Path: t.Tool(), FromCron: true, Jobs: []check.Job{
+	subjects = append(subjects, &check.Subject{Name: Name, Path: t.Tool(), FromCron: true, Jobs: []check.Job{
 		{Command: "maintain", When: "* * * * *",
 			Why: "what somebody flushes stays open, and what is over stays blocked"},
 	}})
