@@ -125,9 +125,16 @@ func (p *Program) Advise(hint string) {
 	}
 }
 
-// AppendLog adds whole lines to a log under the home, whose folder is made when it is
-// missing. A failure is printed, and the program goes on.
+// AppendLog is WriteLog for a log that stops no program: a failure is printed.
 func (p *Program) AppendLog(path string, lines []byte) {
+	if err := p.WriteLog(path, lines); err != nil {
+		p.Complain(err)
+	}
+}
+
+// WriteLog adds whole lines, with one write, to a log under the home, whose folder is made when
+// it is missing.
+func (p *Program) WriteLog(path string, lines []byte) error {
 	group := arlog.Group(string(p.Home))
 	err := arlog.AppendLines(path, group, lines)
 	if errors.Is(err, os.ErrNotExist) {
@@ -137,7 +144,5 @@ func (p *Program) AppendLog(path string, lines []byte) {
 			err = arlog.AppendLines(path, group, lines)
 		}
 	}
-	if err != nil {
-		p.Complain(err)
-	}
+	return err
 }

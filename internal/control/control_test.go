@@ -279,7 +279,7 @@ func TestImport(t *testing.T) {
 	if len(lines) != 1 || lines[0] != "firewall-drop add - - - - - Imported 3 addresses (by hand)" {
 		t.Errorf("log: %q", lines)
 	}
-	if _, err := arlog.Parse([]byte("Mon Nov 23 12:00:00 UTC 2026 /var/ossec/active-response/bin/" + lines[0])); !errors.Is(err, arlog.ErrNoEntry) {
+	if _, err := arlog.Parse("Mon Nov 23 12:00:00 UTC 2026 /var/ossec/active-response/bin/" + lines[0]); !errors.Is(err, arlog.ErrNoEntry) {
 		t.Errorf("the line of an import is an entry: %v", err)
 	}
 	h.does("export", app.ExitOK, "203.0.113.7\n203.0.113.8\n2001:db8::1\n", "")

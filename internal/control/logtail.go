@@ -1,7 +1,6 @@
 package control
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -50,10 +49,9 @@ func (l logTail) each(visit func(arlog.Entry)) error {
 		return err
 	}
 	p := arlog.Parser{Location: l.Now().Location(), AddressFields: l.settings.Wazuh.AddressFields}
-	var fields arlog.Fields
-	for line := range bytes.Lines(text) {
-		if p.Parse(line, &fields) == nil {
-			visit(fields.Entry())
+	for line := range strings.Lines(string(text)) {
+		if e, err := p.Parse(line); err == nil {
+			visit(e)
 		}
 	}
 	return nil

@@ -14,9 +14,12 @@ import (
 const MaxLine = 512
 
 // Line makes one printable line of s, no longer than MaxLine.
-func Line(s string) string {
-	if len(s) > MaxLine {
-		return escape(s[:MaxLine], false) + "..."
+func Line(s string) string { return Short(s, MaxLine) }
+
+// Short makes one printable line of at most so many bytes of s.
+func Short(s string, most int) string {
+	if len(s) > most {
+		return escape(Clip(s, most), false) + "..."
 	}
 	return escape(s, false)
 }

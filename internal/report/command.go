@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -109,38 +108,39 @@ func (c *program) usageError(err error) error { return c.line().UsageError(err) 
 
 func (c *program) periodFlags() []cli.Flag {
 	const category = "Which lines count:"
+	text := func(to *string, name, usage string) cli.Flag {
+		return &cli.StringFlag{Category: category, Name: name, Usage: usage, Destination: to}
+	}
+	yes := func(to *bool, name, usage string) cli.Flag {
+		return &cli.BoolFlag{Category: category, Name: name, Usage: usage, Destination: to}
+	}
 	b := &c.bounds
+	return append([]cli.Flag{
+		text(&b.date, "date", "the day `DAY`: 2026-11-23, today or yesterday"),
+		text(&b.since, "since", "from `TIME`: a day, \"2026-11-23 08:30\", or 36h or 7d ago"),
+		text(&b.until, "until", "up to `TIME`, a day included"),
+		yes(&b.yesterday, "yesterday", "the day before"),
+		yes(&b.week, "week", "the last seven days, today included"),
+		yes(&b.month, "month", "the last thirty days, today included"),
+		yes(&b.all, "all", "all that the logs hold, rotated ones too"),
+	}, append(filterFlags(category),
+		&cli.StringSliceFlag{Category: category, Name: "agent",
+			Usage: "only the agent `NAME` (with --alerts)"},
+		yes(&c.alerts, "alerts", "read the manager's alerts: what all agents did"),
+		text(&c.query.Log, "log", "read `FILE` and its rotated ones instead of the installation's log"),
+		text(&c.lookBack, "look-back", "how far before the period to look for addresses that come back: "+
+			"`TIME` as 48h or 90d, 0 for not at all (default: 30d, or 2 MiB of the log if that is less)"),
+		yes(&c.query.Thorough, "thorough",
+			"read all logs whole: for a clock that jumped by more than two hours"))...)
+}
+
+func filterFlags(category string) []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Category: category, Name: "date",
-			Usage: "the day `DAY`: 2026-11-23, today or yesterday", Destination: &b.date},
-		&cli.StringFlag{Category: category, Name: "since",
-			Usage: "from `TIME`: a day, \"2026-11-23 08:30\", or 36h or 7d ago", Destination: &b.since},
-		&cli.StringFlag{Category: category, Name: "until",
-			Usage: "up to `TIME`, a day included", Destination: &b.until},
-		&cli.BoolFlag{Category: category, Name: "yesterday", Usage: "the day before",
-			Destination: &b.yesterday},
-		&cli.BoolFlag{Category: category, Name: "week",
-			Usage: "the last seven days, today included", Destination: &b.week},
-		&cli.BoolFlag{Category: category, Name: "month",
-			Usage: "the last thirty days, today included", Destination: &b.month},
-		&cli.BoolFlag{Category: category, Name: "all",
-			Usage: "all that the logs hold, rotated ones too", Destination: &b.all},
 		&cli.StringSliceFlag{Category: category, Name: "response",
 			Usage: "only the response `NAME`; may be repeated, as those below"},
 		&cli.StringSliceFlag{Category: category, Name: "rule", Usage: "only rule `ID`"},
 		&cli.StringSliceFlag{Category: category, Name: "address", Aliases: []string{"network"},
 			Usage: "only `ADDRESS`, or a network such as 203.0.113.0/24"},
-		&cli.StringSliceFlag{Category: category, Name: "agent",
-			Usage: "only the agent `NAME` (with --alerts)"},
-		&cli.BoolFlag{Category: category, Name: "alerts",
-			Usage: "read the manager's alerts: what all agents did", Destination: &c.alerts},
-		&cli.StringFlag{Category: category, Name: "log",
-			Usage: "read `FILE` and its rotated ones instead of the installation's log"},
-		&cli.StringFlag{Category: category, Name: "look-back",
-			Usage: "how far before the period to look for addresses that come back: `TIME` as 48h or 90d, 0 for not at all (default: 30d, or 2 MiB of the log if that is less)", Destination: &c.lookBack},
-		&cli.BoolFlag{Category: category, Name: "thorough",
-			Usage:       "read all logs whole: for a clock that jumped by more than two hours",
-			Destination: &c.query.Thorough},
 	}
 }
 
@@ -192,7 +192,10 @@ func (c *program) finish(ctx *cli.Context) error {
 	}
 	var err, lookErr error
 	c.query.Period, err = c.bounds.period(c.Now())
-	c.query.LookBack, lookErr = parseLookBack(c.lookBack)
+	var isLength bool
+	if c.query.LookBack, isLength = parseLength(c.lookBack); !isLength {
+		lookErr = fmt.Errorf("--look-back: %q is no length of time such as 48h or 90d", c.lookBack)
+	}
 	if len(c.Arguments()) == 0 { // as cron calls it
 		c.append = true
 	}
@@ -206,23 +209,8 @@ func (c *program) filter(ctx *cli.Context) (err error) {
 	q.Filter = stats.Filter{Responses: ctx.StringSlice("response"), Rules: ctx.StringSlice("rule"),
 		Agents: ctx.StringSlice("agent")}
 	q.Filter.Networks, err = stats.ParseNetworks(ctx.StringSlice("address"))
-	if q.Log = ctx.String("log"); q.Log == "" {
+	if q.Log == "" {
 		q.Log = c.Home.ResponseLog()
 	}
 	return err
-}
-
-func parseLookBack(text string) (time.Duration, error) {
-	if text == "" {
-		return -1, nil
-	}
-	zero := time.Unix(0, 0).UTC()
-	from, until, err := parseWhen(text, zero)
-	if text == "0" {
-		from, until, err = zero, zero, nil
-	}
-	if err != nil || !from.Equal(until) || from.After(zero) {
-		return 0, fmt.Errorf("--look-back: %q is no length of time such as 48h or 90d", text)
-	}
-	return zero.Sub(from), nil
 }

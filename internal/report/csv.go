@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
@@ -23,7 +24,7 @@ func table(r *stats.Report) ([]byte, error) {
 	}
 	_ = w.Write([]string{"section", "key", "description", "blocks", "unblocks", "skipped",
 		"failed", "first", "last"})
-	row("total", r.Period.Label, r.Filter.Text, r.Totals, r.Period.First, r.Period.Last)
+	row("total", r.Period.Label, r.Filter.String(), r.Totals, r.Period.First, r.Period.Last)
 	for _, a := range r.TopAddresses {
 		row("address", a.Address.String(), "rule "+a.Rule,
 			stats.Counts{Blocks: a.Blocks, Unblocks: a.Unblocks}, &a.First, &a.Last)
@@ -52,7 +53,7 @@ func table(r *stats.Report) ([]byte, error) {
 
 // cell keeps a spreadsheet from taking a text from outside for a formula.
 func cell(text string) string {
-	text = printable(text, 1000)
+	text = printable.Short(text, 1000)
 	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
 		return "'" + text
 	}

@@ -7,39 +7,43 @@ import (
 	"html/template"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
 //go:embed templates/report.html.tmpl
 var pageText string
 
-// pageTemplate is a whole web page in one file. Nothing is fetched and no script runs; its
-// own policy has the browser enforce that, whatever came from a log. It is parsed only when
-// it is needed: that takes as long as the report of a day.
-var pageTemplate = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("report").Funcs(template.FuncMap{
-		"share":  func(part, whole uint64) string { return percent(float64(part), float64(whole)) },
-		"number": groupDigits,
-		"length": length,
-		"time":   func(t time.Time) string { return t.Format("2006-01-02 15:04:05") },
-		"minute": func(t time.Time) string { return t.Format("2006-01-02 15:04") },
-		"text":   func(s string) string { return printable(s, 300) },
-		"whole":  func(s string) string { return strings.ReplaceAll(s, "-", "\u2011") }, // dates do not break
-	}).Parse(pageText))
-})
-
-// page returns the report as a web page.
+// page returns the report as a whole web page in one file. Nothing is fetched and no script
+// runs; its own policy has the browser enforce that, whatever came from a log.
 func page(r *stats.Report) ([]byte, error) {
 	data := newPageData(r)
 	data.Charts = append(data.Charts, timelineChart(r))
 	if r.Unit != stats.UnitHour {
 		data.Charts = append(data.Charts, hoursChart(r))
 	}
+	return fill(pageText, data)
+}
+
+// fill returns a template with the data. It is parsed only here: that takes as long as the
+// report of a day.
+func fill(text string, data pageData) ([]byte, error) {
+	t, err := template.New("report").Funcs(template.FuncMap{
+		"share":  func(part, whole uint64) string { return percent(float64(part), float64(whole)) },
+		"width":  func(part, whole uint64) uint64 { return max(part*100/max(whole, 1), 1) },
+		"number": groupDigits,
+		"length": length,
+		"minute": func(t time.Time) string { return t.Format("2006-01-02 15:04") },
+		"text":   func(s string) string { return printable.Short(s, 300) },
+		"whole":  func(s string) string { return strings.ReplaceAll(s, "-", "\u2011") }, // dates do not break
+	}).Parse(text)
+	if err != nil {
+		return nil, err
+	}
 	var b bytes.Buffer
-	err := pageTemplate().Execute(&b, data)
+	err = t.Execute(&b, data)
 	return b.Bytes(), err
 }
 
@@ -159,7 +163,7 @@ type barRow struct {
 
 func (l *barList) add(blocks uint64, cells ...string) {
 	for i := range cells {
-		cells[i] = printable(cells[i], 300)
+		cells[i] = printable.Short(cells[i], 300)
 	}
 	l.Rows = append(l.Rows, barRow{cells, blocks})
 	l.Most = max(l.Most, blocks)

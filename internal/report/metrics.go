@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
@@ -101,7 +102,7 @@ func (m *metricsWriter) value(v uint64, labels ...string) {
 	m.WriteString(m.name)
 	for i := 0; i+1 < len(labels); i += 2 {
 		m.WriteByte("{,"[min(i, 1)])
-		fmt.Fprintf(m, `%s="%s"`, labels[i], labelEscape.Replace(printable(labels[i+1], 200)))
+		fmt.Fprintf(m, `%s="%s"`, labels[i], labelEscape.Replace(printable.Short(labels[i+1], 200)))
 	}
 	if len(labels) > 0 {
 		m.WriteByte('}')

@@ -38,7 +38,8 @@ func (b bounds) period(now time.Time) (stats.Period, error) {
 	switch {
 	case len(asked) > 1:
 		return stats.Period{},
-			errors.New("only one period can be asked for: one of --date, --yesterday, --week, --month, --all, or --since with --until")
+			errors.New("only one period can be asked for: one of --date, --yesterday, --week, --month, " +
+				"--all, or --since with --until")
 	case b.all:
 		return stats.Period{Label: "in all logs"}, nil
 	case b.yesterday:
@@ -132,15 +133,22 @@ func parseWhen(text string, now time.Time) (from, until time.Time, err error) {
 			return t, t, nil
 		}
 	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			t := now.AddDate(0, 0, -int(n))
-			return t, t, nil
-		}
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+	if ago, ok := parseLength(text); ok && text != "" {
 		return now.Add(-ago), now.Add(-ago), nil
 	}
 	return now, now, fmt.Errorf(`%q is no time such as 2026-11-23, "2026-11-23 08:30", yesterday, 36h or 7d`,
 		text)
+}
+
+// parseLength reads a length of time such as 48h or 90d, negative for "".
+func parseLength(text string) (time.Duration, bool) {
+	if text == "" {
+		return -1, true
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err == nil
+	}
+	length, err := time.ParseDuration(text)
+	return length, err == nil && length >= 0
 }

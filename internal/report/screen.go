@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
@@ -32,6 +33,7 @@ const shownAddresses = 5
 // flickers.
 func (w *watcher) draw() {
 	width, height := w.screenSize()
+	report := w.live.Report()
 	now := w.c.Now()
 	if now.Sub(w.checked) >= leasesEvery {
 		w.checked = now
@@ -43,20 +45,20 @@ func (w *watcher) draw() {
 	}
 	head := "Active responses"
 	if w.c.query.Host != "" {
-		head += " on " + printable(w.c.query.Host, 64)
+		head += " on " + printable.Short(w.c.query.Host, 64)
 	}
-	lines := []string{head + " - " + now.Format(headStamp), w.summary()}
+	lines := []string{head + " - " + now.Format(headStamp), summary(report)}
 	if w.inForce >= 0 {
 		lines[1] += fmt.Sprintf("; %d in force now", w.inForce)
 	}
 	if only := w.c.query.Filter.String(); only != "" {
-		lines = append(lines, "Only: "+printable(only, 200))
+		lines = append(lines, "Only: "+printable.Short(only, 200))
 	}
 	if w.fault != nil {
-		lines = append(lines, "The log cannot be read: "+printable(w.fault.Error(), 200))
+		lines = append(lines, "The log cannot be read: "+printable.Short(w.fault.Error(), 200))
 	}
 	lines = append(lines, "", "Most blocked today:")
-	lines = append(lines, w.mostBlocked()...)
+	lines = append(lines, mostBlocked(report)...)
 	lines = append(lines, "", "Last events (Ctrl-C ends):")
 	if room := height - len(lines); room > 0 {
 		for _, e := range w.events[max(len(w.events)-room, 0):] {
@@ -77,11 +79,11 @@ func (w *watcher) draw() {
 }
 
 // mostBlocked lists addresses, always as many lines so that the screen stands still.
-func (w *watcher) mostBlocked() []string {
+func mostBlocked(r *stats.Report) []string {
 	lines := make([]string, shownAddresses)
-	for i, a := range w.live.MostBlocked(shownAddresses) {
+	for i, a := range r.TopAddresses {
 		lines[i] = fmt.Sprintf("%7d %-15s  last %s  rule %s", a.Blocks, a.Address,
-			a.Last.Format(time.TimeOnly), cmp.Or(printable(a.Rule, 64), "-"))
+			a.Last.Format(time.TimeOnly), cmp.Or(printable.Short(a.Rule, 64), "-"))
 	}
 	return lines
 }

@@ -2,10 +2,10 @@ package report
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,11 +42,12 @@ func (h *host) start(args ...string) (cmd *exec.Cmd, stdout, stderr *bufio.Reade
 func TestReportEndsAtSignal(t *testing.T) {
 	h := newHost(t)
 	h.write("logs/active-responses.log/x", "", h.now) // it complains of a folder before it writes
-	pipe := filepath.Join(h.home, "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
+	var many strings.Builder                          // more than a pipe holds
+	for n := range 3000 {
+		many.WriteString(line(h.now, fmt.Sprintf("10.0.%d.%d", n>>8, n&255)))
 	}
-	cmd, _, stderr := h.start("--date", "today", "-o", pipe)
+	h.write("logs/active-responses.log.1", many.String(), h.now)
+	cmd, _, stderr := h.start("--date", "today", "--json", "--top", "0")
 	if line, err := stderr.ReadString('\n'); err != nil || !strings.Contains(line, "not a plain file") {
 		t.Errorf("%v, %q", err, line)
 	}

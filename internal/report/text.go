@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
@@ -69,8 +68,8 @@ func join(parts ...part) string {
 }
 
 func (w *textWriter) about(r *stats.Report) {
-	if f := r.Filter.Text; f != "" {
-		w.line("Only: %s", printable(f, 200))
+	if f := r.Filter.String(); f != "" {
+		w.line("Only: %s", printable.Short(f, 200))
 	}
 	a := r.Addrs
 	if a.Different == 0 {
@@ -126,7 +125,7 @@ func (w *textWriter) responses(r *stats.Report) {
 		if more != "" {
 			more = " (" + more + ")"
 		}
-		w.line("%7d %s%s", c.Blocks, printable(c.Name, 64), more)
+		w.line("%7d %s%s", c.Blocks, printable.Short(c.Name, 64), more)
 	}
 }
 
@@ -136,11 +135,11 @@ func (w *textWriter) rules(r *stats.Report) {
 	}
 	w.line("By rule:")
 	for _, c := range r.Rules {
-		id := printable(c.ID, 64)
+		id := printable.Short(c.ID, 64)
 		if c.ID == "" {
 			id = "(none)"
 		}
-		w.line("%s", strings.TrimRight(fmt.Sprintf("%7d %s %s", c.Blocks, id, printable(c.Description, 120)),
+		w.line("%s", strings.TrimRight(fmt.Sprintf("%7d %s %s", c.Blocks, id, printable.Short(c.Description, 120)),
 			" "))
 	}
 }
@@ -265,7 +264,7 @@ func (w *textWriter) inForce(r *stats.Report) {
 	}
 	w.line("In force now: %s", plural(r.InForce.Addresses, "address", "addresses"))
 	for _, program := range order {
-		w.line("%7d %s", held[program], printable(program, 64))
+		w.line("%7d %s", held[program], printable.Short(program, 64))
 	}
 }
 
@@ -286,7 +285,7 @@ func (w *textWriter) agents(r *stats.Report) {
 		if len(a.TopAddresses) > 0 {
 			best = fmt.Sprintf(", most of all %s (%d)", a.TopAddresses[0].Address, a.TopAddresses[0].Blocks)
 		}
-		w.line("%7d %s (%d unblocked, %s%s)", a.Blocks, printable(a.Name, 64), a.Unblocks,
+		w.line("%7d %s (%d unblocked, %s%s)", a.Blocks, printable.Short(a.Name, 64), a.Unblocks,
 			plural(int(a.Addresses), "address", "addresses"), best)
 	}
 }
@@ -296,28 +295,6 @@ func (w *textWriter) log(r *stats.Report) {
 		w.line("Lines that could not be read: %d", r.Log.Unreadable)
 	}
 	for _, note := range r.Log.Notes {
-		w.line("Note: %s", printable(note, 400))
+		w.line("Note: %s", printable.Short(note, 400))
 	}
-}
-
-// printable makes a text from outside safe to print on one line, and short: at most most
-// bytes. What is not printable becomes \xNN.
-func printable(s string, most int) string {
-	var b strings.Builder
-	for i, c := range s {
-		piece := string(c)
-		if !unicode.IsPrint(c) || c == utf8.RuneError {
-			_, size := utf8.DecodeRuneInString(s[i:])
-			piece = ""
-			for _, raw := range []byte(s[i : i+size]) {
-				piece += fmt.Sprintf(`\x%02x`, raw)
-			}
-		}
-		if b.Len()+len(piece) > most {
-			b.WriteString("...")
-			break
-		}
-		b.WriteString(piece)
-	}
-	return b.String()
 }

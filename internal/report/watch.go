@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
@@ -29,16 +30,11 @@ func (c *program) watchCommand() *cli.Command {
 		Name:            "watch",
 		Usage:           "follow the log: today's counts and the last events; plain lines when not on a terminal",
 		HideHelpCommand: true,
-		Flags: []cli.Flag{
+		Flags: append(filterFlags(""),
 			&cli.DurationFlag{Name: "interval", Usage: "look every `TIME`", Value: interval,
 				Destination: &interval},
-			&cli.StringSliceFlag{Name: "response",
-				Usage: "only the response `NAME`; may be repeated, as those below"},
-			&cli.StringSliceFlag{Name: "rule", Usage: "only rule `ID`"},
-			&cli.StringSliceFlag{Name: "address", Aliases: []string{"network"},
-				Usage: "only `ADDRESS`, or a network"},
-			&cli.StringFlag{Name: "log", Usage: "follow `FILE` instead of the installation's log"},
-		},
+			&cli.StringFlag{Name: "log", Usage: "follow `FILE` instead of the installation's log",
+				Destination: &c.query.Log}),
 		Action: func(ctx *cli.Context) error {
 			if ctx.Args().Present() {
 				return c.usageError(fmt.Errorf("watch takes no argument such as %q", ctx.Args().First()))
@@ -79,6 +75,7 @@ const keptEvents = 500
 func (c *program) watch(ctx context.Context, interval time.Duration) error {
 	debug.SetGCPercent(100) // main turns it off for short runs; this one may go on for days
 	w := &watcher{c: c, inForce: -1}
+	c.query.Top = shownAddresses
 	live, err := stats.Follow(c.query, c.Now, w.event)
 	if err != nil {
 		return err
@@ -89,7 +86,7 @@ func (c *program) watch(ctx context.Context, interval time.Duration) error {
 		fmt.Fprint(c.Stdout, enterScreen)
 		defer fmt.Fprint(c.Stdout, leaveScreen)
 	} else {
-		fmt.Fprintln(c.Stdout, w.summary())
+		fmt.Fprintln(c.Stdout, summary(live.Report()))
 	}
 	ticks, stop := c.tick(interval)
 	defer stop()
@@ -125,21 +122,21 @@ func eventLine(e stats.Event) string {
 		addr = e.Address.String()
 	}
 	if e.Rule != "" {
-		rule = "  rule " + printable(e.Rule, 64)
+		rule = "  rule " + printable.Short(e.Rule, 64)
 	}
 	return fmt.Sprintf("%s  %-11s  %-15s  %s%s", e.When.Format(time.DateTime), e.Outcome, addr,
-		printable(e.Program, 64), rule)
+		printable.Short(e.Program, 64), rule)
 }
 
-func (w *watcher) summary() string {
-	t := w.live.Totals()
+func summary(r *stats.Report) string {
+	t := r.Totals
 	s := fmt.Sprintf("today: %s, %s, %d skipped, %d failed, %s", plural(int(t.Blocks), "block", "blocks"),
 		plural(int(t.Unblocks), "unblock", "unblocks"), t.Skips(), t.Failed,
-		plural(int(w.live.Addresses()), "address", "addresses"))
+		plural(int(r.Addrs.Different), "address", "addresses"))
 	if t.Warnings > 0 {
 		s += ", " + plural(int(t.Warnings), "warning", "warnings")
 	}
-	if n := w.live.Unreadable(); n > 0 {
+	if n := r.Log.Unreadable; n > 0 {
 		s += fmt.Sprintf(", %s not readable", plural(int(n), "line", "lines"))
 	}
 	return s

@@ -204,7 +204,7 @@ func TestWatchMidnight(t *testing.T) {
 	}
 	defer live.Close()
 	w.live = live
-	before := w.summary()
+	before := summary(live.Report())
 	look := func(what string, lines string, want ...string) {
 		t.Helper()
 		h.stdout.Reset()
@@ -233,7 +233,7 @@ func TestWatchMidnight(t *testing.T) {
 		"203.0.113.2", "203.0.113.3", "203.0.113.4")
 	look("nothing new", "")
 	look("late", line(second, "203.0.113.5")+line(midnight, "203.0.113.6"), "203.0.113.5", "203.0.113.6")
-	if after := w.summary(); !strings.HasPrefix(before, "today: 1 block,") || !strings.HasPrefix(after, "today: 2 blocks, 0 unblocks, 0 skipped, 0 failed, 2 addresses") {
+	if after := summary(live.Report()); !strings.HasPrefix(before, "today: 1 block,") || !strings.HasPrefix(after, "today: 2 blocks, 0 unblocks, 0 skipped, 0 failed, 2 addresses") {
 		t.Errorf("before %s, after %s", before, after)
 	}
 	// Nobody looked for days.

@@ -1,14 +1,15 @@
 package stats
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
@@ -28,27 +29,27 @@ func alertLogs(home ossec.Home) (text, json family) {
 func listAlerts(home ossec.Home) ([]logFile, []string, error) {
 	text, json := alertLogs(home)
 	files, notes, err := text.list()
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return files, notes, err
-	}
 	more, moreNotes, jsonErr := json.list()
-	for _, f := range more {
-		f.json = true
-		files = append(files, f)
+	for i := range more {
+		more[i].json = true
 	}
-	if len(files) == 0 {
-		return nil, notes, errors.Join(err, jsonErr)
+	files, notes = append(files, more...), append(notes, moreNotes...)
+	if len(files) > 0 && errors.Is(err, os.ErrNotExist) {
+		err = nil
 	}
-	return files, append(notes, moreNotes...), nil
+	if len(files) > 0 && errors.Is(jsonErr, os.ErrNotExist) {
+		jsonErr = nil
+	}
+	return files, notes, errors.Join(err, jsonErr)
 }
 
 // alertTime reads the time of an alert's first line.
-func alertTime(line []byte) (int64, bool) {
-	scanner := alerts.NewScanner(strings.NewReader(string(line)))
-	if len(line) == 0 || line[0] != '*' && line[0] != '{' || !scanner.Scan() {
-		return 0, false
+func alertTime(line string) (time.Time, bool) {
+	scanner := alerts.NewScanner(strings.NewReader(line))
+	if line == "" || line[0] != '*' && line[0] != '{' || !scanner.Scan() {
+		return time.Time{}, false
 	}
-	return scanner.Alert().Time.Unix(), true
+	return scanner.Alert().Time, true
 }
 
 // alertReader makes events out of the alerts that responses' log lines raised.
@@ -56,9 +57,7 @@ type alertReader struct {
 	decoder *decoder
 	tally   *tally
 	want    want
-	known   map[string]bool // rules whose description is known
 	covered []coverage
-	read    int64 // bytes
 }
 
 // Alerts counts the manager's alerts. Their time is the manager's. The report has what
@@ -76,41 +75,24 @@ func (q *Query) Alerts() (*Report, error) {
 	}
 	reader := &alertReader{
 		decoder: q.newDecoder(c.tally),
-		tally:   c.tally, want: w, known: map[string]bool{},
+		tally:   c.tally, want: w,
 	}
-	var all int64
-	var chosen []logFile
-	for _, f := range files {
-		if !w.thorough && f.mod.Unix() < minus(w.lookBack, slack) {
-			continue
-		}
-		_ = f.readFirst(alertTime) // a fault shows when it is read
-		if (w.thorough || f.first < minus(w.until, -slack)) && !packedCopy(&f, chosen) {
-			chosen = append(chosen, f)
-			all += f.size
-		}
-	}
-	inTurn(chosen, q.Now.Location())
-	for _, f := range chosen {
+	for _, f := range inTurn(w.choose(files, alertTime)) {
 		if covered(&f, reader.covered) {
-			reader.read += f.size
 			continue
 		}
-		if err := reader.file(&f, q, all); err != nil {
+		if err := reader.file(&f, q); err != nil {
 			c.failures = append(c.failures, fmt.Errorf("reading %s: %w", f.path, err))
 			continue
 		}
 		c.files = append(c.files, f.path)
-	}
-	if q.Progress != nil {
-		q.Progress(all, all)
 	}
 	c.tally.settle()
 	c.remarks(w)
 	return c.report(q, SourceAlerts), errors.Join(c.failures...)
 }
 
-func (a *alertReader) file(f *logFile, q *Query, all int64) error {
+func (a *alertReader) file(f *logFile, q *Query) error {
 	file, r, err := f.open()
 	if err != nil {
 		return err
@@ -118,7 +100,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 	defer file.Close()                                     // only read from
 	last, latest := int64(0), f.mod.Unix()+alerts.Disorder // what claims to be later is forged
 	scanner := alerts.NewScanner(r)
-	for n := 1; scanner.Scan(); n++ {
+	for scanner.Scan() {
 		when := scanner.Alert().Time.Unix()
 		if when <= latest {
 			last = max(last, when)
@@ -127,12 +109,7 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 			func(c coverage) bool { return c.json != f.json && c.from <= when && when <= c.to }) {
 			a.alert(scanner.Alert(), &q.Filter)
 		}
-		if q.Progress != nil && n%4096 == 0 {
-			at, _ := file.Seek(0, io.SeekCurrent) // no more than a bar depends on it
-			q.Progress(a.read+at, all)
-		}
 	}
-	a.read += f.size
 	if f.first != 0 {
 		a.covered = append(a.covered, coverageOf(f, last, scanner.Err() == nil))
 	}
@@ -141,10 +118,8 @@ func (a *alertReader) file(f *logFile, q *Query, all int64) error {
 
 // alert counts the events in an alert, if it is about a response's log line.
 func (a *alertReader) alert(alert *alerts.Alert, filter *Filter) {
-	if alert.Description != "" && !a.known[alert.RuleID] && len(a.known) < maxRules {
-		id := strings.Clone(alert.RuleID)
-		a.known[id] = true
-		a.tally.rules.describe(a.tally.rules.of([]byte(id)), strings.Clone(alert.Description))
+	if alert.Description != "" {
+		a.tally.rules.describe(a.tally.rules.of(alert.RuleID), alert.Description)
 	}
 	if !fromResponse(alert) {
 		return
@@ -155,23 +130,19 @@ func (a *alertReader) alert(alert *alerts.Alert, filter *Filter) {
 	if when < a.want.lookBack || when >= a.want.until {
 		return
 	}
-	agent := agentName(alert)
-	if !filter.wantsAgent(agent) {
-		return
-	}
-	if len(alert.Log) == 0 {
+	agent := cmp.Or(alert.Agent, alert.Host, "(unknown)")
+	if !filter.wantsAgent(agent) || len(alert.Log) == 0 {
 		return
 	}
 	t.lines++
 	var e event
 	// The first alone: the events before, below it, raised alerts of their own, and what was
 	// decoded from the line may hold any text.
-	ok := a.decoder.decode([]byte(alert.Log[0]), &e)
-	if !ok {
+	if !a.decoder.decode(alert.Log[0], &e) {
 		return
 	}
 	// Steps of Wazuh's programs raise no alerts, so nothing more is known of a request.
-	e.open, e.when, e.agent = false, when, t.agents.of([]byte(agent))
+	e.open, e.when, e.agent = false, when, t.agents.of(agent)
 	t.add(&e)
 }
 
@@ -187,13 +158,4 @@ func fromResponse(alert *alerts.Alert) bool {
 	}
 	rule, err := strconv.Atoi(alert.RuleID)
 	return err == nil && (rule >= 601 && rule <= 607 || rule >= 651 && rule <= 659)
-}
-
-func agentName(alert *alerts.Alert) string {
-	for _, name := range []string{alert.Agent, alert.Host} {
-		if name != "" {
-			return strings.Clone(name)
-		}
-	}
-	return "(unknown)"
 }

@@ -3,7 +3,6 @@ package stats
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
 )
@@ -40,40 +39,24 @@ func covered(f *logFile, all []coverage) bool {
 	})
 }
 
-// packedCopy reports whether f is one of the files, packed. When the text is switched off,
-// alerts.log stays behind, and its dated name is packed all the same.
-func packedCopy(f *logFile, files []logFile) bool {
-	return f.gz && f.first != 0 && slices.ContainsFunc(files, func(plain logFile) bool {
-		return plain.json == f.json && !plain.gz && plain.first == f.first && plain.size == f.unpackedSize()
-	})
+// inTurn sorts by time, and leaves out files that are packed beside the plain one: when the
+// text is switched off, alerts.log stays behind, and its dated name is packed all the same. Of
+// files that begin together the text comes first, since it is read several times as fast.
+func inTurn(files []logFile) (turns []logFile) {
+	for _, f := range files {
+		if !f.gz || f.first == 0 || !slices.ContainsFunc(files, func(plain logFile) bool {
+			return plain.json == f.json && !plain.gz && plain.first == f.first
+		}) {
+			turns = append(turns, f)
+		}
+	}
+	slices.SortStableFunc(turns, func(a, b logFile) int { return cmp.Compare(a.turn(), b.turn()) })
+	return turns
 }
 
-// inTurn sorts by day, and within one the text before the JSON, since it is read several
-// times as fast; a JSON that began earlier comes first, as holds go by the order of time.
-func inTurn(files []logFile, loc *time.Location) {
-	day := func(f *logFile) int {
-		t := time.Unix(f.begin(), 0).In(loc)
-		return t.Year()*1000 + t.YearDay()
+func (l *logFile) turn() int64 {
+	if l.json {
+		return l.begin() + alerts.Disorder
 	}
-	text := map[int]int64{} // when the text of a day begins
-	for i := range files {
-		if f := &files[i]; !f.json {
-			if at, ok := text[day(f)]; !ok || f.begin() < at {
-				text[day(f)] = f.begin()
-			}
-		}
-	}
-	turn := func(f *logFile) int {
-		switch {
-		case f.json && f.begin() < text[day(f)]:
-			return 0
-		case f.json:
-			return 2
-		}
-		return 1
-	}
-	slices.SortStableFunc(files, func(a, b logFile) int {
-		return cmp.Or(cmp.Compare(day(&a), day(&b)), cmp.Compare(turn(&a), turn(&b)),
-			cmp.Compare(a.begin(), b.begin()))
-	})
+	return l.begin()
 }

@@ -1,8 +1,8 @@
 package stats
 
 import (
-	"bytes"
 	"math"
+	"strings"
 	"sync"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
@@ -47,34 +47,29 @@ type names struct {
 	mu     sync.Mutex
 	number map[string]uint16
 	texts  []string
-	most   int // how many, at most 65,535; what comes later is "(other)"
-	// about holds the descriptions of rules.
-	about map[uint16]string
+	about  []string // descriptions, "" for none
+	most   int      // how many, at most 65,535; what comes later is "(other)"
 }
-
-const otherName = "(other)"
 
 func newNames(most int) *names {
-	return &names{number: map[string]uint16{"": 0}, texts: []string{""}, most: most,
-		about: map[uint16]string{}}
+	return &names{number: map[string]uint16{"": 0}, texts: []string{""}, about: []string{""}, most: most}
 }
 
-func (n *names) of(text []byte) uint16 {
+func (n *names) of(text string) uint16 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if id, ok := n.number[string(text)]; ok {
+	id, ok := n.number[text]
+	if !ok && len(n.texts) >= n.most-1 {
+		text = "(other)"
+		id, ok = n.number[text]
+	}
+	if ok {
 		return id
 	}
-	name := string(text)
-	if len(n.texts) >= n.most-1 {
-		name = otherName
-		if id, ok := n.number[name]; ok {
-			return id
-		}
-	}
-	id := uint16(len(n.texts))
-	n.texts = append(n.texts, name)
-	n.number[name] = id
+	text = strings.Clone(text)
+	id = uint16(len(n.texts))
+	n.texts, n.about = append(n.texts, text), append(n.about, "")
+	n.number[text] = id
 	return id
 }
 
@@ -84,21 +79,25 @@ func (n *names) text(id uint16) string {
 	return n.texts[id]
 }
 
+// describe keeps the first description of a name.
 func (n *names) describe(id uint16, text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.about[id] == "" {
-		n.about[id] = text
+		n.about[id] = strings.Clone(text)
 	}
 }
 
-func (n *names) description(id uint16) string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.about[id]
+// decoder makes events out of lines. It is one goroutine's own.
+type decoder struct {
+	parser          arlog.Parser
+	programs, rules cache
+	filter          *Filter
+	// Chunks have no events before from or from until on, in seconds.
+	from, until int64
 }
 
-// cache spares most calls of names.of. It is one goroutine's own.
+// cache spares most calls of names.of.
 type cache struct {
 	names *names
 	// wanted reports whether events of that name count.
@@ -107,38 +106,23 @@ type cache struct {
 }
 
 type known struct {
-	text      string
-	id        uint16
-	wanted    bool
-	described bool
+	text   string
+	id     uint16
+	wanted bool
 }
 
-// of looks text up; name returns the part of it that is the name.
-func (c *cache) of(text []byte, name func([]byte) []byte) *known {
-	h := uint32(len(text))
+// of looks up the name that the text, a path or a word, ends with.
+func (c *cache) of(text string) *known {
+	h := len(text)
 	if n := len(text); n >= 2 {
-		h = h*31 + uint32(text[n-1])*7 + uint32(text[n-2])*3 + uint32(text[n*3/4])
+		h = h*31 + int(text[n-1])*7 + int(text[n-2])*3 + int(text[n*3/4])
 	}
 	k := &c.known[uint8(h)]
-	if *k == nil || (*k).text != string(text) {
-		n := name(text)
-		*k = &known{text: string(text), id: c.names.of(n), wanted: c.wanted(string(n))}
+	if *k == nil || (*k).text != text {
+		name := text[strings.LastIndexByte(text, '/')+1:]
+		*k = &known{text: strings.Clone(text), id: c.names.of(name), wanted: c.wanted(name)}
 	}
 	return *k
-}
-
-func baseName(path []byte) []byte { return path[bytes.LastIndexByte(path, '/')+1:] }
-func whole(text []byte) []byte    { return text }
-
-// decoder makes events out of lines. It is one goroutine's own.
-type decoder struct {
-	parser   arlog.Parser
-	fields   arlog.Fields
-	programs cache
-	rules    cache
-	filter   *Filter
-	// Chunks have no events before from or from until on, in seconds.
-	from, until int64
 }
 
 // newDecoder returns a decoder for the query, whose names are those of t.
@@ -152,19 +136,14 @@ func (q *Query) newDecoder(t *tally) *decoder {
 	}
 }
 
-// The beginnings of what a skip line's message says after the address.
-var (
-	whitelistedBy = []byte(": whitelisted")
-	stillHeldBy   = []byte(": still held")
-)
-
 // decode reads one line into e, which is all zeros. It reports false for an event that
 // the filter does not want.
-func (d *decoder) decode(line []byte, e *event) bool {
-	f := &d.fields
-	err := d.parser.Parse(line, f)
-	e.when = f.Unix
-	program := d.programs.of(f.Program, baseName)
+func (d *decoder) decode(line string, e *event) bool {
+	f, err := d.parser.Parse(line)
+	if !f.Time.IsZero() {
+		e.when = f.Time.Unix()
+	}
+	program := d.programs.of(f.Program)
 	e.program = program.id
 	if err != nil {
 		switch f.Step {
@@ -180,19 +159,18 @@ func (d *decoder) decode(line []byte, e *event) bool {
 		}
 		return program.wanted
 	}
-	rule := d.rules.of(f.RuleID, whole)
+	rule := d.rules.of(f.RuleID)
 	e.rule = rule.id
-	if len(f.Description) > 0 && !rule.described {
-		rule.described = true
-		d.rules.names.describe(rule.id, string(f.Description))
+	if f.Description != "" {
+		d.rules.names.describe(rule.id, f.Description)
 	}
-	e.kind = kindOf(f)
+	e.kind = kindOf(&f)
 	e.addr = keyOf(f.Addr)
 	e.open = f.Wazuh && len(f.JSON) > 0
 	return program.wanted && rule.wanted && d.filter.wantsAddr(f.Addr)
 }
 
-func kindOf(f *arlog.Fields) kind {
+func kindOf(f *arlog.Entry) kind {
 	switch f.Status {
 	case arlog.StatusAdd:
 		return blocked
@@ -204,9 +182,9 @@ func kindOf(f *arlog.Fields) kind {
 		return warned
 	}
 	switch {
-	case bytes.Contains(f.Message, whitelistedBy):
+	case strings.Contains(f.Message, ": whitelisted"):
 		return whitelisted
-	case bytes.Contains(f.Message, stillHeldBy):
+	case strings.Contains(f.Message, ": still held"):
 		return stillHeld
 	}
 	return skipped

@@ -2,9 +2,7 @@ package stats
 
 import (
 	"bufio"
-	"cmp"
 	"compress/gzip"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +10,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -21,7 +19,7 @@ import (
 // family is a log and its rotated ones.
 type family struct {
 	current string // the log that is written to
-	dated   string // folder with the dated ones in YYYY/Mon/, "" for none
+	dated   string // folder with the dated ones in YYYY/Mon/
 	name    string // of a dated one, a regular expression
 }
 
@@ -57,62 +55,55 @@ func idOf(info os.FileInfo) fileID {
 
 // list returns the files of the family that exist, the current one first, and notes on
 // those that were skipped. A file that has two names counts once.
-func (f family) list() ([]logFile, []string, error) {
-	var files []logFile
-	var notes []string
-	var rotated *regexp.Regexp
-	seen := map[fileID]bool{}
-	add := func(path string) error {
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%s: %w", path, errNotPlain)
-		}
-		id := idOf(info)
-		if plain, ok := strings.CutSuffix(path, ".gz"); seen[id] || ok &&
-			slices.ContainsFunc(files, func(l logFile) bool { return l.path == plain }) {
-			return nil // the latter: it is being packed just now
-		}
-		seen[id] = true
-		files = append(files, logFile{path: path, gz: strings.HasSuffix(path, ".gz"), size: info.Size(),
-			mod: info.ModTime(), id: id})
-		return nil
-	}
-	missing := add(f.current) // first of all: if it is rotated now, its id is known
+func (f family) list() (files []logFile, notes []string, err error) {
+	missing := add(&files, f.current) // first of all: if it is rotated now, its id is known
 	dir, base := filepath.Split(f.current)
 	entries, err := os.ReadDir(filepath.Clean(dir))
 	if err != nil && missing == nil {
 		notes = append(notes, fmt.Sprintf("rotated logs were not looked for: %v", err))
 	}
+	rotated := regexp.MustCompile(suffix)
 	for _, entry := range entries { // in order of names: "x.1" is before "x.1.gz"
 		end, ok := strings.CutPrefix(entry.Name(), base)
-		if !ok || end == "" {
+		if !ok {
 			continue
-		}
-		if rotated == nil {
-			rotated = regexp.MustCompile(suffix)
 		}
 		switch match := rotated.FindStringSubmatch(end); {
 		case match == nil:
 		case match[3] == "" || match[3] == ".gz":
-			_ = add(dir + entry.Name()) // gone since: rotated again
+			_ = add(&files, dir+entry.Name()) // gone since: rotated again
 		default:
 			notes = append(notes, fmt.Sprintf("%s is not read: only .gz can be unpacked", dir+entry.Name()))
 		}
 	}
-	if f.dated != "" {
-		// the pattern is well-formed
-		paths, _ := filepath.Glob(f.dated + "/[0-9][0-9][0-9][0-9]/[A-Z][a-z][a-z]/*")
-		name := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(f.name) })
-		for _, path := range paths {
-			if name().MatchString(filepath.Base(path)) {
-				_ = add(path)
-			}
+	name := regexp.MustCompile(f.name)
+	// the pattern is well-formed
+	paths, _ := filepath.Glob(f.dated + "/[0-9][0-9][0-9][0-9]/[A-Z][a-z][a-z]/*")
+	for _, path := range paths {
+		if name.MatchString(filepath.Base(path)) {
+			_ = add(&files, path)
 		}
 	}
 	return files, notes, missing
+}
+
+// add adds the file at path, unless it is there under another name.
+func add(files *[]logFile, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w", path, errNotPlain)
+	}
+	plain, gz := strings.CutSuffix(path, ".gz")
+	id := idOf(info)
+	if !slices.ContainsFunc(*files, func(l logFile) bool {
+		return l.id == id || gz && l.path == plain // the latter: it is being packed just now
+	}) {
+		*files = append(*files, logFile{path: path, gz: gz, size: info.Size(), mod: info.ModTime(), id: id})
+	}
+	return nil
 }
 
 // open returns the file, and a reader of what it holds, unpacked.
@@ -152,55 +143,71 @@ func openPlain(path string) (*os.File, error) {
 
 var errNotPlain = errors.New("not a plain file")
 
-// unpackedSize returns how many bytes a packed file holds, by its own trailer.
-func (l *logFile) unpackedSize() int64 {
-	if !l.gz {
-		return l.size
-	}
-	file, err := openPlain(l.path)
-	if err != nil {
-		return l.size
-	}
-	defer file.Close() // only read from
-	var tail [4]byte   // RFC 1952, 2.3.1: ISIZE
-	if _, err := file.ReadAt(tail[:], l.size-4); err != nil {
-		return l.size
-	}
-	return max(int64(binary.LittleEndian.Uint32(tail[:])), l.size)
-}
-
-// maxHead bounds how far the first time is looked for, in bytes.
+// maxHead bounds how far a time is looked for, in bytes.
 const maxHead = 4 << 20
 
-// readFirst finds the time of the first line that has one. timeOf reads a line's.
-func (l *logFile) readFirst(timeOf func(line []byte) (int64, bool)) error {
-	file, r, err := l.open()
-	if err != nil {
-		return err
-	}
-	defer file.Close() // only read from
-	in := bufio.NewReaderSize(io.LimitReader(r, maxHead), 16<<10)
-	for inLine := false; ; {
+// firstTime finds the first line that has a time, which timeOf reads, and returns where it
+// begins. inLine is set when r begins in the middle of a line.
+func firstTime(r io.Reader, inLine bool, timeOf func(string) (time.Time, bool)) (at, when int64, ok bool) {
+	in := bufio.NewReaderSize(io.LimitReader(r, maxHead), 4<<10)
+	for {
 		piece, err := in.ReadSlice('\n')
-		if t, ok := timeOf(piece); ok && !inLine {
-			l.first = t
-			return nil
+		if t, ok := timeOf(string(piece)); ok && !inLine {
+			return at, t.Unix(), true
 		}
+		at += int64(len(piece))
 		inLine = errors.Is(err, bufio.ErrBufferFull)
 		if err != nil && !inLine {
-			return nil // an empty one, or a fault shows when it is read
+			return 0, 0, false // a fault shows when it is read
 		}
 	}
 }
 
-// inOrder sorts by the first time, or where there is none by that of the last change.
-func inOrder(files []logFile) {
-	slices.SortStableFunc(files, func(a, b logFile) int { return cmp.Compare(a.begin(), b.begin()) })
+// readFirst finds the time of the file's first line that has one.
+func (l *logFile) readFirst(timeOf func(string) (time.Time, bool)) {
+	if file, r, err := l.open(); err == nil {
+		_, l.first, _ = firstTime(r, false, timeOf)
+		_ = file.Close() // only read from
+	}
 }
 
+// begin is the first time, or where there is none that of the last change.
 func (l *logFile) begin() int64 {
 	if l.first != 0 {
 		return l.first
 	}
 	return l.mod.Unix()
+}
+
+// slack is by how many seconds a line may be older than one before it for a period
+// still to be found whole: the repeated hour when summer time ends, and as much again
+// for a clock that was set back. Lines of a clock that went back further may be missed
+// in a log that is large enough to be bisected; the report says so where it sees it.
+const slack = 2 * 3600
+
+const (
+	// bisectFrom is the size from which on a log is bisected, in bytes: a smaller one is
+	// read whole within a few milliseconds.
+	bisectFrom = 1 << 20
+	// bisectStep is how close a bisection comes, in bytes.
+	bisectStep = 64 << 10
+)
+
+// bisect returns beginnings of lines in a log of size bytes that is ordered by time:
+// all lines before low are older than when (in seconds), all lines from high on are not.
+func bisect(log io.ReaderAt, size, when int64, timeOf func(string) (time.Time, bool)) (low, high int64) {
+	high = size
+	sort.Search(int(size/bisectStep), func(step int) bool {
+		from := int64(step) * bisectStep
+		at, t, ok := firstTime(io.NewSectionReader(log, from, high-from), step > 0, timeOf)
+		switch {
+		case ok && t < when:
+			low = from + at
+			return false
+		case ok:
+			high = from + at
+		}
+		return true
+	})
+	return low, high
 }

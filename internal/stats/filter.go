@@ -10,10 +10,10 @@ import (
 
 // Filter selects the lines that count. Of one list any may match; an empty list wants all.
 type Filter struct {
-	Responses []string // base names, with or without ".sh"
-	Rules     []string // rule ids
-	Networks  []netip.Prefix
-	Agents    []string // names, for the fleet
+	Responses []string       `json:"responses"` // base names, with or without ".sh"
+	Rules     []string       `json:"rules"`     // ids
+	Networks  []netip.Prefix `json:"networks"`
+	Agents    []string       `json:"agents"` // names, for the fleet
 }
 
 // wantsResponse compares without ".sh", since one program has both names.

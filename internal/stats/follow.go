@@ -1,9 +1,10 @@
 package stats
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"io"
+	"math"
 	"os"
 )
 
@@ -12,12 +13,9 @@ type follower struct {
 	path   string
 	file   *os.File // nil while there is none
 	id     fileID
-	offset int64
-	// partial is the beginning of a line whose end has not been written yet.
-	partial []byte
-	// tooLong is set while the rest of a line longer than maxLine is skipped.
-	tooLong bool
-	buf     []byte
+	offset int64 // of the first line that was not read
+	in     *bufio.Reader
+	inLine bool // offset is in the middle of a line longer than maxLine
 }
 
 // open opens the log, if there is one.
@@ -30,13 +28,12 @@ func (f *follower) open() error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	f.file, f.id, f.offset = file, idOf(info), 0
-	f.partial, f.tooLong = nil, false
+	f.file, f.id, f.offset, f.inLine = file, idOf(info), 0, false
 	return nil
 }
 
 // toEnd skips what is in the log already and returns how much that is, in bytes, and in
-// which file.
+// which file. It may end in a line that is being written: half of it is no line for either.
 func (f *follower) toEnd() (id fileID, size int64, err error) {
 	if err := f.open(); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -58,7 +55,7 @@ func (f *follower) close() error {
 }
 
 // poll calls each with every whole line that was added. A missing log has no lines.
-func (f *follower) poll(each func(line []byte)) error {
+func (f *follower) poll(each func(line string)) error {
 	for {
 		if f.file == nil {
 			if err := f.open(); errors.Is(err, os.ErrNotExist) {
@@ -73,54 +70,38 @@ func (f *follower) poll(each func(line []byte)) error {
 		if err := f.read(each); err != nil || !replaced {
 			return err
 		}
-		if len(f.partial) > 0 { // nobody will end it
-			each(f.partial)
-		}
 		if err := f.close(); err != nil {
 			return err
 		}
 	}
 }
 
-// read reads up to the end of the file at hand.
-func (f *follower) read(each func([]byte)) error {
+// read reads the whole lines of the file at hand.
+func (f *follower) read(each func(string)) error {
 	info, err := f.file.Stat()
 	if err != nil {
 		return err
 	}
 	if info.Size() < f.offset { // truncated: it begins anew
-		f.offset, f.partial, f.tooLong = 0, nil, false
+		f.offset, f.inLine = 0, false
 	}
-	if f.buf == nil {
-		f.buf = make([]byte, 64<<10)
+	section := io.NewSectionReader(f.file, f.offset, math.MaxInt64-f.offset)
+	if f.in == nil {
+		f.in = bufio.NewReaderSize(section, maxLine)
 	}
+	f.in.Reset(section)
 	for {
-		n, err := f.file.ReadAt(f.buf, f.offset)
-		f.offset += int64(n)
-		f.lines(f.buf[:n], each)
+		line, err := f.in.ReadSlice('\n')
+		tooLong := errors.Is(err, bufio.ErrBufferFull)
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
+			return nil // the rest of the line is yet to come
+		case err != nil && !tooLong:
 			return err
+		case !tooLong && !f.inLine:
+			each(string(line))
 		}
-	}
-}
-
-func (f *follower) lines(data []byte, each func([]byte)) {
-	for len(data) > 0 {
-		line, rest, whole := bytes.Cut(data, []byte("\n"))
-		data = rest
-		f.partial = append(f.partial, line...)
-		if len(f.partial) > maxLine {
-			f.partial, f.tooLong = f.partial[:0], true
-		}
-		if !whole {
-			return
-		}
-		if !f.tooLong {
-			each(f.partial)
-		}
-		f.partial, f.tooLong = f.partial[:0], false
+		f.offset += int64(len(line))
+		f.inLine = tooLong
 	}
 }

@@ -45,16 +45,11 @@ func (t *table) hold(e *entry, by holder, when uint32) {
 	case more.since[heldBy{e.key, by}] != 0:
 	case free != nil:
 		*free = hold{when, by}
+	case len(more.since) >= maxMoreHolds:
+		more.forgotten++
 	default:
 		if more.since == nil {
 			more.since = map[heldBy]uint32{}
-		}
-		if len(more.since) >= maxMoreHolds {
-			for some := range more.since { // so that those that are never lifted do not fill it
-				delete(more.since, some)
-				more.forgotten++
-				break
-			}
 		}
 		more.since[heldBy{e.key, by}] = when
 	}
@@ -71,10 +66,8 @@ func (t *table) release(e *entry, k key, by holder) (since uint32) {
 			}
 		}
 	}
-	if len(t.holds.since) > 0 {
-		since = t.holds.since[heldBy{k, by}]
-		delete(t.holds.since, heldBy{k, by})
-	}
+	since = t.holds.since[heldBy{k, by}]
+	delete(t.holds.since, heldBy{k, by})
 	return since
 }
 

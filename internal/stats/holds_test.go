@@ -27,7 +27,7 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// What is forgotten for want of room is counted, and the latest are not all forgotten.
+// What is forgotten for want of room is counted.
 func TestHoldsAreBounded(t *testing.T) {
 	tab := newTable(100)
 	e := tab.at(fourKey(1))

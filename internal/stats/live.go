@@ -9,13 +9,11 @@ import (
 
 // Live counts today's lines, and goes on with those that are added to the log.
 type Live struct {
-	query Query
-	now   func() time.Time
-	each  func(Event)
-	log   follower
-	today *tally
-	// last is the day before, whose last lines come when it is over; nil at first.
-	last    *tally
+	query   Query
+	now     func() time.Time
+	each    func(Event)
+	log     follower
+	today   *tally
 	decoder *decoder
 }
 
@@ -70,57 +68,37 @@ func (l *Live) newDay() {
 		l.each(out)
 	}
 	if l.today != nil { // events that wait have the numbers of these names
-		t.programs, t.rules = l.today.programs, l.today.rules
+		t.programs, t.rules, t.waiting = l.today.programs, l.today.rules, l.today.waiting
 	}
-	l.last, l.today = l.today, t
-	l.decoder = l.query.newDecoder(t)
+	l.today, l.decoder = t, l.query.newDecoder(t)
 }
 
-// Look counts what was added, and begins a new day when there is one.
+// Look counts what was added, and begins a new day when there is one. Late lines of the day
+// before are events, and count no more.
 func (l *Live) Look() error {
 	if now := l.now(); now.Unix() >= l.today.until {
 		l.query.Now, l.query.Period = now, Today(now)
 		l.newDay()
-		l.last.until = l.today.from // it may be days since the last look
-	}
-	days := []*tally{l.today}
-	if l.last != nil {
-		days = []*tally{l.last, l.today}
 	}
 	lines := 0
-	err := l.log.poll(func(line []byte) {
+	err := l.log.poll(func(line string) {
 		lines++
 		var e event
-		if len(line) == 0 || !l.decoder.decode(line, &e) {
+		if line == "\n" || !l.decoder.decode(line, &e) {
 			return
 		}
 		if e.kind == unreadable {
 			e.when = l.now().Unix()
 		}
-		for _, day := range days { // each counts what is its own
-			day.add(&e)
-		}
+		l.today.add(&e)
 	})
 	if lines == 0 { // nothing more will come of what waits
-		for _, day := range days {
-			day.settle()
-		}
+		l.today.settle()
 	}
 	return err
 }
 
-// Totals is what happened today.
-func (l *Live) Totals() Counts { return l.today.total() }
-
-// Addresses returns how many different addresses were blocked today.
-func (l *Live) Addresses() uint64 { return l.today.addrs.blockedAddresses() }
-
-// Unreadable returns how many lines of today could not be read.
-func (l *Live) Unreadable() uint64 { return l.today.unreadable }
-
-// MostBlocked returns the n most blocked addresses of today.
-func (l *Live) MostBlocked(n int) []AddressCount {
-	best := best{most: n}
-	l.today.addrs.each(best.offer)
-	return best.addresses(l.today.rules, l.query.Now.Location())
+// Report reports what happened today so far.
+func (l *Live) Report() *Report {
+	return (&collected{tally: l.today}).report(&l.query, SourceResponses)
 }

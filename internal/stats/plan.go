@@ -1,9 +1,10 @@
 package stats
 
 import (
-	"bytes"
-	"io"
+	"cmp"
 	"math"
+	"slices"
+	"time"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
@@ -35,30 +36,38 @@ func minus(t, seconds int64) int64 {
 	return t - seconds
 }
 
-// plan chooses what to read of the files, in order of time. Files that cannot be read
-// stay in the plan: reading them fails with the reason.
-func (w want) plan(files []logFile, p *arlog.Parser) []span {
-	var chosen []logFile
+// choose chooses what to read of the files. timeOf reads the time of a line. Files that cannot
+// be read stay: reading them fails with the reason.
+func (w want) choose(files []logFile, timeOf func(string) (time.Time, bool)) (chosen []logFile) {
 	for _, f := range files {
 		if !w.thorough && f.mod.Unix() < minus(w.lookBack, slack) {
 			continue
 		}
-		_ = f.readFirst(p.Time) // a fault shows when it is read
+		f.readFirst(timeOf)
 		if w.thorough || f.first < minus(w.until, -slack) {
 			chosen = append(chosen, f)
 		}
 	}
-	inOrder(chosen)
-	spans := make([]span, len(chosen))
-	for i, f := range chosen {
+	return chosen
+}
+
+// plan chooses what to read of the response logs, in order of time.
+func (w want) plan(files []logFile, p *arlog.Parser) []span {
+	files = w.choose(files, p.Time)
+	slices.SortStableFunc(files, func(a, b logFile) int { return cmp.Compare(a.begin(), b.begin()) })
+	spans := make([]span, len(files))
+	for i, f := range files {
 		spans[i] = w.span(f, p)
 	}
-	return w.withinBudget(spans, p)
+	return w.withinBudget(spans)
 }
 
 // span finds the part of one file that the period and the look back need.
 func (w want) span(f logFile, p *arlog.Parser) span {
-	s := span{file: f, to: f.unpackedSize()}
+	s := span{file: f, to: f.size}
+	if f.gz {
+		s.to *= 10 // about: no more than the bound of the look back depends on it
+	}
 	if w.thorough {
 		return s
 	}
@@ -77,62 +86,30 @@ func (w want) span(f logFile, p *arlog.Parser) span {
 		if when == math.MinInt64 || when == math.MaxInt64 {
 			return 0, f.size
 		}
-		low, high, err := bisect(log, f.size, when, p)
-		if err != nil {
-			return 0, f.size
-		}
-		return low, high
+		return bisect(log, f.size, when, p.Time)
 	}
 	s.from, _ = at(minus(w.lookBack, slack))
-	s.period = s.from
-	if w.lookBack < w.from {
-		s.period, _ = at(minus(w.from, slack))
-	}
+	s.period, _ = at(minus(w.from, slack))
 	_, s.to = at(minus(w.until, -slack))
 	return s
 }
 
 // withinBudget shortens the look back, the oldest first.
-func (w want) withinBudget(spans []span, p *arlog.Parser) []span {
-	if w.thorough {
-		return spans
-	}
+func (w want) withinBudget(spans []span) []span {
 	left := w.lookBytes
 	for i := len(spans) - 1; i >= 0; i-- {
 		s := &spans[i]
-		back := s.period - s.from
-		if back <= left {
+		if back := s.period - s.from; back <= left {
 			left -= back
 			continue
 		}
-		// What is older than this has no room.
-		if s.file.gz || left == 0 {
-			s.from = s.period
-		} else {
-			s.from = nextLine(s.file.path, s.period-left, s.period)
+		// What is older than this has no room. It may begin within a line: then that one is garbage
+		// before the period, which is not counted.
+		s.from = s.period
+		if !s.file.gz {
+			s.from -= left
 		}
 		left = 0
 	}
-	var needed []span
-	for _, s := range spans {
-		if s.from < s.to {
-			needed = append(needed, s)
-		}
-	}
-	return needed
-}
-
-// nextLine returns where the first line begins in [from, until), or until.
-func nextLine(path string, from, until int64) int64 {
-	file, err := openPlain(path)
-	if err != nil {
-		return until
-	}
-	defer file.Close() // only read from
-	buf := make([]byte, min(64<<10, until-from))
-	n, _ := io.ReadFull(io.NewSectionReader(file, from, until-from), buf) // what there is
-	if end := bytes.IndexByte(buf[:n], '\n'); end >= 0 {
-		return from + int64(end) + 1
-	}
-	return until
+	return slices.DeleteFunc(spans, func(s span) bool { return s.from >= s.to })
 }

@@ -36,8 +36,6 @@ type Query struct {
 	Now           time.Time // its zone's days and hours count
 	Host          string    // name of this host, for the report
 	Top           int       // how many of each list; 0 is all
-	// Progress, when set, is called now and then with how many bytes of how many are read.
-	Progress func(done, all int64)
 	// upTo bounds what is read of files, in bytes.
 	upTo map[fileID]int64
 }
@@ -120,19 +118,14 @@ func (q *Query) collect(t *tally) *collected {
 }
 
 func (c *collected) read(spans []span, w want, q *Query) {
-	var done, all int64
+	var all int64
 	for _, s := range spans {
 		all += s.to - s.from
 	}
 	// about half of the lines have an address of their own
 	c.tally.addrs.resize(int(max(leastRoom, min(all>>8, maxAddresses))))
-	progress := func(n int64) {
-		if done += n; q.Progress != nil {
-			q.Progress(min(done, all), all)
-		}
-	}
 	for _, s := range spans {
-		err := s.read(c.tally, w, q, progress)
+		err := s.read(c.tally, w, q)
 		switch {
 		case errors.Is(err, errShrunk):
 			c.note("%s: %v", s.file.path, err)
@@ -142,14 +135,13 @@ func (c *collected) read(spans []span, w want, q *Query) {
 		}
 		c.files = append(c.files, s.file.path)
 	}
-	progress(all)
 }
 
 // errShrunk says that a log was cut while it was read.
 var errShrunk = errors.New("it became shorter while it was read: what was cut off is not counted")
 
 // read counts the span.
-func (s *span) read(t *tally, w want, q *Query, progress func(int64)) error {
+func (s *span) read(t *tally, w want, q *Query) error {
 	file, r, err := s.file.open()
 	if err != nil {
 		return err
@@ -165,7 +157,6 @@ func (s *span) read(t *tally, w want, q *Query, progress func(int64)) error {
 	}
 	n, err := scan(r, newDecoder, func(c *chunk) bool {
 		t.addChunk(c)
-		progress(int64(len(c.data)))
 		late := c.low <= c.high && c.low >= minus(w.until, -slack)
 		return !late || w.thorough || !s.file.gz
 	})
@@ -182,7 +173,8 @@ func (c *collected) remarks(w want) {
 		c.lookedTo = max(t.earliest, w.lookBack)
 	}
 	if t.addrs.full && c.lookedTo != 0 {
-		c.note("there were too many addresses before the period to remember all: some that count as new may be returning")
+		c.note("there were too many addresses before the period to remember all: " +
+			"some that count as new may be returning")
 	}
 	if n := t.addrs.holds.forgotten; n > 0 {
 		c.note("the beginnings of %d blocks were forgotten for want of room: they are not among those that ended",
@@ -192,7 +184,7 @@ func (c *collected) remarks(w want) {
 		c.note("the clock went back by %s in the log: if lines are missing here, --thorough finds them",
 			time.Duration(t.back)*time.Second)
 	}
-	if lost := t.hours.lost(); lost > 0 {
-		c.note("%d events are in no hour: the log has more than %d different hours", lost, maxHours)
+	if beyond := t.hours.beyond.counts(); beyond != (Counts{}) {
+		c.note("some events are in no hour: the log has more than %d different hours", maxHours)
 	}
 }

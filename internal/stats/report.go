@@ -27,7 +27,7 @@ type Report struct {
 	Host      string      `json:"host"`
 	Source    string      `json:"source"`
 	Period    PeriodInfo  `json:"period"`
-	Filter    FilterInfo  `json:"filter"`
+	Filter    Filter      `json:"filter"`
 	Totals    Counts      `json:"totals"`
 	Addrs     AddressInfo `json:"addresses"`
 
@@ -54,15 +54,6 @@ type PeriodInfo struct {
 	// The first and last thing that was counted.
 	First *time.Time `json:"first_event"`
 	Last  *time.Time `json:"last_event"`
-}
-
-// FilterInfo is what was asked for; empty lists are all.
-type FilterInfo struct {
-	Responses []string       `json:"responses"`
-	Rules     []string       `json:"rules"`
-	Networks  []netip.Prefix `json:"networks"`
-	Agents    []string       `json:"agents"`
-	Text      string         `json:"-"` // the filter in words, "" for none
 }
 
 // AddressInfo is about all addresses that were blocked.
@@ -136,8 +127,6 @@ type Lengths struct {
 	Median  uint32     `json:"median_seconds"`
 	Longest uint32     `json:"longest_seconds"`
 	Of      netip.Addr `json:"longest_address"`
-	// Rounded is set when the median is rounded down to three digits.
-	Rounded bool `json:"rounded"`
 }
 
 // LogInfo is what was read.
@@ -161,11 +150,10 @@ func (c *collected) report(q *Query, source string) *Report {
 		Schema: Schema, Generated: q.Now.Truncate(time.Second), Host: q.Host, Source: source,
 		Period: PeriodInfo{Label: q.Period.Label, From: optional(q.Period.From),
 			Until: optional(q.Period.Until)},
-		Filter: FilterInfo{list(f.Responses), list(f.Rules), list(f.Networks), list(f.Agents), f.String()},
+		Filter: Filter{list(f.Responses), list(f.Rules), list(f.Networks), list(f.Agents)},
 		Totals: t.total(),
-		Lasted: Lengths{Ended: t.lasted.count, Median: t.lasted.median(), Longest: t.lasted.longest,
-			Rounded: t.lasted.rounded},
-		Log: LogInfo{list(c.files), t.lines, t.unreadable, list(c.notes)},
+		Lasted: Lengths{Ended: t.lasted.count, Median: t.lasted.median(), Longest: t.lasted.longest},
+		Log:    LogInfo{list(c.files), t.lines, t.unreadable, list(c.notes)},
 	}
 	if t.lasted.count > 0 {
 		r.Lasted.Of = t.lasted.of.addr()
@@ -239,7 +227,7 @@ func (t *tally) ruleCounts(most int) []RuleCount {
 	all := []RuleCount{}
 	for id, blocks := range t.byRule {
 		if blocks > 0 {
-			all = append(all, RuleCount{t.rules.text(uint16(id)), t.rules.description(uint16(id)), blocks})
+			all = append(all, RuleCount{t.rules.text(uint16(id)), t.rules.about[id], blocks})
 		}
 	}
 	slices.SortFunc(all, func(a, b RuleCount) int { return byBlocks(a.Blocks, b.Blocks, a.ID, b.ID) })

@@ -1,11 +1,14 @@
 package stats
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"io"
 	"math"
 	"runtime"
+	"slices"
+	"strings"
+	"unsafe"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -13,19 +16,15 @@ import (
 const (
 	// chunkSize is how much is decoded at once, in bytes.
 	chunkSize = 256 << 10
-	// usualLine is a little less than the length of most lines, in bytes.
-	usualLine = 100
 	// maxLine is the longest line that is decoded, in bytes: a request of Wazuh's and what
 	// stands before it.
 	maxLine = arproto.MaxLine + 8<<10
 )
 
-// chunk is some lines of a log, and the events in them.
+// chunk is some whole lines of a log, and the events in them.
 type chunk struct {
-	buf      []byte
-	data     []byte // of buf: whole lines
-	overlong int    // lines left out before data
-	decoded  chan struct{}
+	data    []byte
+	decoded chan struct{}
 
 	events []event
 	lines  int
@@ -45,7 +44,7 @@ func scan(r io.Reader, newDecoder func() *decoder, take func(*chunk) (more bool)
 		free <- &chunk{decoded: make(chan struct{}, 1)}
 	}
 	enough := make(chan struct{})
-	lines := cutter{r: r}
+	lines := cutter{in: bufio.NewReaderSize(r, 64<<10)}
 	go func() {
 		defer close(inOrder)
 		defer close(read)
@@ -80,88 +79,65 @@ func scan(r io.Reader, newDecoder func() *decoder, take func(*chunk) (more bool)
 		}
 		free <- c
 	}
+	if errors.Is(lines.err, io.EOF) {
+		lines.err = nil
+	}
 	return lines.total, lines.err
 }
 
 // cutter cuts a log into chunks of whole lines.
 type cutter struct {
-	r     io.Reader
-	total int64  // bytes read
-	rest  []byte // the beginning of a line whose end is not read yet
-	// overlong is set in the middle of a line that is longer than maxLine.
-	overlong bool
-	ended    bool
-	err      error
+	in    *bufio.Reader
+	total int64 // bytes read
+	err   error // that ended it
 }
 
-// next reads the next lines into c, and reports whether there are any.
+// next reads the next lines into c, and reports whether there are any. Of a line that is
+// longer than maxLine it keeps no more than shows that.
 func (l *cutter) next(c *chunk) bool {
-	if l.ended {
+	if l.err != nil {
 		return false
 	}
-	if size := max(chunkSize, min(2*len(l.rest), maxLine+1)); len(c.buf) < size {
-		c.buf = make([]byte, size)
+	c.data = slices.Grow(c.data[:0], chunkSize+4<<10)[:chunkSize]
+	n, err := 0, error(nil)
+	for n < chunkSize && err == nil {
+		var more int
+		more, err = l.in.Read(c.data[n:])
+		n += more
 	}
-	c.overlong = 0
-	fill := copy(c.buf, l.rest)
-	for {
-		n, err := l.r.Read(c.buf[fill:])
-		fill += n
-		l.total += int64(n)
-		if l.overlong {
-			fill = l.skip(c.buf[:fill])
+	c.data = c.data[:n]
+	for inLine := true; inLine && err == nil; {
+		var piece []byte
+		piece, err = l.in.ReadSlice('\n')
+		n += len(piece)
+		if len(c.data) <= chunkSize+maxLine {
+			c.data = append(c.data, piece...)
 		}
-		if err != nil {
-			l.ended = true
-			if !errors.Is(err, io.EOF) {
-				l.err = err
-			}
-			c.data = c.buf[:fill] // the last line may have no end
-			return true
-		}
-		if fill < len(c.buf) {
-			continue
-		}
-		end := bytes.LastIndexByte(c.buf, '\n') + 1
-		switch {
-		case end > 0:
-			l.rest = append(l.rest[:0], c.buf[end:]...)
-			c.data = c.buf[:end]
-			return true
-		case fill <= maxLine:
-			c.buf = append(c.buf, make([]byte, min(fill, maxLine+1-fill))...)
-		default:
-			fill, l.overlong = 0, true
-			c.overlong++
+		if inLine = errors.Is(err, bufio.ErrBufferFull); inLine {
+			err = nil
 		}
 	}
-}
-
-// skip leaves out what belongs to an overlong line and returns how much is left.
-func (l *cutter) skip(data []byte) int {
-	end := bytes.IndexByte(data, '\n')
-	if end < 0 {
-		return 0
-	}
-	l.overlong = false
-	return copy(data, data[end+1:])
+	l.total += int64(n)
+	l.err = err
+	return n > 0
 }
 
 // decode makes the events of the chunk's lines.
 func (c *chunk) decode(d *decoder) {
-	if c.events == nil {
-		c.events = make([]event, 0, chunkSize/usualLine)
-	}
-	c.events, c.lines = c.events[:0], c.overlong
+	c.events, c.lines = c.events[:0], 0
 	c.low, c.high, c.current, c.back = math.MaxInt64, math.MinInt64, 0, 0
-	for range c.overlong {
-		c.add(event{kind: unreadable, addr: key{low: 1}})
-	}
-	for rest := c.data; len(rest) > 0; c.lines++ {
-		var line []byte
-		line, rest, _ = bytes.Cut(rest, []byte("\n"))
+	text := unsafe.String(unsafe.SliceData(c.data), len(c.data)) // not to copy it: no event keeps a piece
+	for line := range strings.Lines(text) {
+		c.lines++
 		var e event
-		switch wanted := len(line) > 0 && d.decode(line, &e); {
+		wanted := line != "\n"
+		switch {
+		case len(line) > maxLine:
+			e = event{kind: unreadable, addr: key{low: 1}}
+		case wanted:
+			wanted = d.decode(line, &e)
+		}
+		switch {
 		case wanted && (e.kind >= unreadable || d.from <= e.when && e.when < d.until):
 			c.add(e)
 		case e.when != 0:

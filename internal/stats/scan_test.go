@@ -66,10 +66,10 @@ func messyLog(random *rand.Rand, from time.Time, size int) []byte {
 func (q *Query) plainly(text []byte) *tally {
 	t := newTally(q.Period, q.Now.Location())
 	d := q.newDecoder(t)
-	for line := range bytes.SplitSeq(text, []byte("\n")) {
+	for line := range strings.Lines(string(text)) {
 		t.lines++
 		var e event
-		ok := len(line) > 0
+		ok := line != "\n"
 		switch {
 		case len(line) > maxLine:
 			e.kind, e.addr.low = unreadable, 1

@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -13,48 +12,31 @@ const maxHours = 200_000
 // series counts by hours of the local clock.
 type series struct {
 	loc   *time.Location
-	hours map[int64]*hourCount // by the second at which the hour begins
+	hours map[int64]*outcomes // by the second at which the hour begins
 	// The hour of the last event.
 	from, until int64
-	at          *hourCount
-	beyond      hourCount // events in no hour, beyond maxHours
-}
-
-type hourCount struct {
-	from int64
-	outcomes
+	at          *outcomes
+	beyond      outcomes // events in no hour, beyond maxHours
 }
 
 func newSeries(loc *time.Location) *series {
-	return &series{loc: loc, hours: map[int64]*hourCount{}}
+	return &series{loc: loc, hours: map[int64]*outcomes{}}
 }
 
 // count counts what happened at when.
 func (s *series) count(when int64, k kind) {
 	if when < s.from || when >= s.until {
-		s.find(when)
+		s.from, s.until = hour(time.Unix(when, 0).In(s.loc))
+		s.at = s.hours[s.from]
+		switch {
+		case s.at == nil && len(s.hours) < maxHours:
+			s.at = &outcomes{}
+			s.hours[s.from] = s.at
+		case s.at == nil:
+			s.at = &s.beyond
+		}
 	}
-	s.at.outcomes[k]++
-}
-
-// lost is how many events are in no hour.
-func (s *series) lost() (sum uint64) {
-	for _, n := range s.beyond.outcomes {
-		sum += n
-	}
-	return sum
-}
-
-// find makes the hour of a time the one at hand.
-func (s *series) find(when int64) {
-	s.from, s.until = hour(time.Unix(when, 0).In(s.loc))
-	s.at = s.hours[s.from]
-	if s.at == nil && len(s.hours) < maxHours {
-		s.at = &hourCount{from: s.from}
-		s.hours[s.from] = s.at
-	} else if s.at == nil {
-		s.at = &s.beyond
-	}
+	s.at[k]++
 }
 
 // hour returns the hour of the local clock that t lies in, in seconds. Where the clock jumps by
@@ -72,29 +54,17 @@ func hour(t time.Time) (from, until int64) {
 	return from, until
 }
 
-// sorted returns the hours in order.
-func (s *series) sorted() []*hourCount {
-	return slices.SortedFunc(maps.Values(s.hours),
-		func(a, b *hourCount) int { return cmp.Compare(a.from, b.from) })
-}
-
-// lengths keeps how long blocks lasted, in whole seconds. Up to maxLengths different
-// ones are exact; then they are rounded down to three digits.
+// lengths keeps how long blocks lasted, in seconds: exactly up to two hours, which nearly all
+// last, and rounded down to three digits beyond.
 type lengths struct {
-	short   [2 * 3600]uint32  // by seconds: nearly all
-	times   map[uint32]uint32 // the others
+	short   [2 * 3600]uint32
+	long    map[uint32]uint32
 	count   uint64
 	longest uint32
 	of      key // the address of the longest
-	rounded bool
 }
 
-const maxLengths = 20_000
-
 func (l *lengths) add(seconds uint32, addr key) {
-	if l.times == nil {
-		l.times = map[uint32]uint32{}
-	}
 	if l.count++; l.count == 1 || seconds > l.longest {
 		l.longest, l.of = seconds, addr
 	}
@@ -102,26 +72,14 @@ func (l *lengths) add(seconds uint32, addr key) {
 		l.short[seconds]++
 		return
 	}
-	if l.rounded {
-		seconds = threeDigits(seconds)
+	if l.long == nil {
+		l.long = map[uint32]uint32{}
 	}
-	l.times[seconds]++
-	if len(l.times) > maxLengths && !l.rounded {
-		l.rounded = true
-		coarse := map[uint32]uint32{}
-		for s, n := range l.times {
-			coarse[threeDigits(s)] += n
-		}
-		l.times = coarse
-	}
-}
-
-func threeDigits(n uint32) uint32 {
 	scale := uint32(1)
-	for n/scale >= 1000 {
+	for seconds/scale >= 1000 {
 		scale *= 10
 	}
-	return n / scale * scale
+	l.long[seconds/scale*scale]++
 }
 
 // median returns the middle one, the lower of two.
@@ -132,8 +90,8 @@ func (l *lengths) median() uint32 {
 			return uint32(s)
 		}
 	}
-	for _, s := range slices.Sorted(maps.Keys(l.times)) {
-		if passed += uint64(l.times[s]); passed*2 >= l.count {
+	for _, s := range slices.Sorted(maps.Keys(l.long)) {
+		if passed += uint64(l.long[s]); passed*2 >= l.count {
 			return s
 		}
 	}

@@ -59,7 +59,7 @@ type tally struct {
 	high, back int64
 	// waiting holds, by program, a request of Wazuh's until it is known not to be aborted.
 	waiting map[uint16]event
-	// counted, when set, is called with everything that counts in the period.
+	// counted, when set, is called with everything that counts, before the period too.
 	counted func(*event)
 	// agentRoom is by how much the agents' tables may still grow.
 	agentRoom int
@@ -149,7 +149,14 @@ func (t *tally) count(e *event) {
 		if e.when >= t.from && e.when < t.until {
 			t.unreadable += e.addr.low
 		}
-	case e.kind >= aborted || e.when >= t.until:
+		return
+	case e.kind >= aborted:
+		return
+	case t.counted != nil:
+		t.counted(e)
+	}
+	switch {
+	case e.when >= t.until:
 	case e.when < t.from:
 		t.countBefore(e)
 	default:
@@ -159,9 +166,6 @@ func (t *tally) count(e *event) {
 
 // countIn counts an event in the period.
 func (t *tally) countIn(e *event) {
-	if t.counted != nil {
-		t.counted(e)
-	}
 	if t.first == 0 || e.when < t.first {
 		t.first = e.when
 	}

@@ -1,6 +1,10 @@
 package stats
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // The units of a timeline.
 const (
@@ -23,30 +27,29 @@ func (r *Report) timeline(t *tally, p Period, loc *time.Location) {
 	if p.Until.IsZero() || until.After(end) && !r.Generated.Before(p.From) {
 		until = end
 	}
-	hours := t.hours.sorted()
 	r.Unit = unitFor(until.Sub(from))
 	r.Timeline = []Step{}
 	if t.first == 0 && p.From.IsZero() {
 		return
 	}
-	for at := floor(from, r.Unit); at.Before(until); at = next(at, r.Unit) {
+	for at := begin(from, r.Unit, 0); at.Before(until); at = begin(at, r.Unit, 1) {
 		r.Timeline = append(r.Timeline, Step{From: at})
 	}
 	i := 0
-	for _, h := range hours {
-		begin := time.Unix(h.from, 0).In(loc)
-		r.HoursOfDay[begin.Hour()] += h.outcomes[blocked]
-		for i+1 < len(r.Timeline) && !begin.Before(r.Timeline[i+1].From) {
+	for _, second := range slices.Sorted(maps.Keys(t.hours.hours)) {
+		at, h := time.Unix(second, 0).In(loc), t.hours.hours[second]
+		r.HoursOfDay[at.Hour()] += h[blocked]
+		for i+1 < len(r.Timeline) && !at.Before(r.Timeline[i+1].From) {
 			i++
 		}
 		if i >= len(r.Timeline) {
 			continue
 		}
 		s := &r.Timeline[i]
-		s.Blocks += h.outcomes[blocked]
-		s.Unblocks += h.outcomes[unblocked]
-		s.Whitelisted += h.outcomes[whitelisted]
-		s.Failed += h.outcomes[failed]
+		s.Blocks += h[blocked]
+		s.Unblocks += h[unblocked]
+		s.Whitelisted += h[whitelisted]
+		s.Failed += h[failed]
 	}
 }
 
@@ -62,25 +65,15 @@ func unitFor(length time.Duration) string {
 	return UnitMonth
 }
 
-func floor(t time.Time, unit string) time.Time {
+// begin returns when the unit that t lies in begins, or with n = 1 the one after it.
+func begin(t time.Time, unit string, n int) time.Time {
 	switch unit {
 	case UnitHour:
-		from, _ := hour(t)
-		return time.Unix(from, 0).In(t.Location())
+		from, until := hour(t)
+		return time.Unix([]int64{from, until}[n], 0).In(t.Location())
 	case UnitDay:
-		return DayStart(t, 0)
-	}
-	return DayStart(t, 1-t.Day())
-}
-
-func next(t time.Time, unit string) time.Time {
-	switch unit {
-	case UnitHour:
-		_, until := hour(t)
-		return time.Unix(until, 0).In(t.Location())
-	case UnitDay:
-		return DayStart(t, 1)
+		return DayStart(t, n)
 	}
 	year, month, _ := t.Date()
-	return DayStart(time.Date(year, month+1, 1, 12, 0, 0, 0, t.Location()), 0)
+	return DayStart(time.Date(year, month+time.Month(n), 1, 12, 0, 0, 0, t.Location()), 0)
 }

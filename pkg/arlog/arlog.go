@@ -42,8 +42,11 @@ const (
 // request is not bounded by it.
 const MaxLine = 4096
 
-// maxWord bounds an alert id, a rule id and a user name in bytes.
-const maxWord = 64
+// Bounds in bytes: of an alert id, a rule id and a user name, and of a program.
+const (
+	maxWord = 64
+	maxPath = 1024
+)
 
 // Entry is one line.
 type Entry struct {
@@ -59,6 +62,10 @@ type Entry struct {
 	Wazuh bool
 	// JSON is the request on one line of printable ASCII (Wazuh's dialect, when it succeeded).
 	JSON []byte
+
+	// Parse sets these too. Description is that of the rule, as a request in JSON has it.
+	Description string
+	Step        Step
 }
 
 // Blocked is the message of a StatusAdd line. user may be "".
@@ -103,13 +110,13 @@ func (e Entry) Format() []byte {
 	}
 	var b bytes.Buffer
 	b.WriteString(stamp(e.Time))
-	for _, s := range []string{path(e.Program), Word(string(e.Status)), "-", addr,
+	for _, s := range []string{word(e.Program, maxPath), Word(string(e.Status)), "-", addr,
 		Word(e.AlertID), Word(e.RuleID), "-"} {
 		b.WriteByte(' ')
 		b.WriteString(s)
 	}
 	b.WriteByte(' ')
-	b.WriteString(text(e.Message, MaxLine-1-b.Len()))
+	b.WriteString(escape(e.Message, MaxLine-1-b.Len(), true))
 	b.WriteByte('\n')
 	return b.Bytes()
 }
@@ -118,11 +125,11 @@ func (e Entry) Format() []byte {
 // it was called as.
 func (e Entry) formatWazuh() []byte {
 	name := e.Program[strings.LastIndexByte(e.Program, '/')+1:]
-	head := e.Time.Format(wazuhStamp) + " active-response/bin/" + path(name) + ": "
+	head := e.Time.Format(wazuhStamp) + " active-response/bin/" + word(name, maxPath) + ": "
 	if len(e.JSON) > 0 && (e.Status == StatusAdd || e.Status == StatusDelete) {
 		return append(append([]byte(head), e.JSON...), '\n')
 	}
-	return []byte(head + text(e.Message, MaxLine-1-len(head)) + "\n")
+	return []byte(head + escape(e.Message, MaxLine-1-len(head), true) + "\n")
 }
 
 const (
@@ -149,58 +156,32 @@ func stamp(t time.Time) string {
 
 // Word makes one short printable word out of a text from outside, as it stands in a
 // log line: "-" for an empty one.
-func Word(s string) string {
+func Word(s string) string { return word(s, maxWord) }
+
+func word(s string, limit int) string {
 	if s == "" {
 		return "-"
 	}
-	return escape(s, maxWord, false)
+	return escape(s, limit, false)
 }
-
-func path(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return escape(s, 1024, false)
-}
-
-// text makes a message safe: blanks stay, all else that is not printable ASCII is escaped.
-func text(s string, limit int) string { return escape(s, limit, true) }
 
 // escape keeps printable ASCII, and blanks if allowed, and writes any other byte as
 // \xNN. What would go beyond limit bytes is replaced by "...".
 func escape(s string, limit int, blanks bool) string {
-	clean := len(s) <= limit
-	for i := 0; clean && i < len(s); i++ {
-		clean = s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && blanks
-	}
-	if clean {
-		return s
-	}
 	var b strings.Builder
+	fits := 0 // bytes before "..."
 	for i := range len(s) {
-		piece := s[i : i+1]
-		if !(s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && blanks) {
-			piece = fmt.Sprintf(`\x%02x`, s[i])
+		if s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && blanks {
+			b.WriteByte(s[i])
+		} else {
+			fmt.Fprintf(&b, `\x%02x`, s[i])
 		}
-		if b.Len()+len(piece) > limit-len("...") &&
-			b.Len()+len(piece)+escapedLen(s[i+1:], limit, blanks) > limit {
-			b.WriteString("...")
-			break
+		switch {
+		case b.Len() > limit:
+			return b.String()[:fits] + "..."
+		case b.Len() <= limit-len("..."):
+			fits = b.Len()
 		}
-		b.WriteString(piece)
 	}
 	return b.String()
-}
-
-// escapedLen is how long escape would make s, counted no further than limit.
-func escapedLen(s string, limit int, blanks bool) int {
-	n := 0
-	for i := 0; i < len(s) && n <= limit; i++ {
-		if s[i] > ' ' && s[i] < 0x7f || s[i] == ' ' && blanks {
-			n++
-		} else {
-			n += len(`\xNN`)
-		}
-	}
-	return n
 }

@@ -23,7 +23,7 @@ func Example() {
 	}
 	os.Stdout.Write(entry.Format())
 
-	read, err := arlog.Parse(entry.Format())
+	read, err := arlog.Parse(string(entry.Format()))
 	fmt.Println(read.Status, read.Addr, read.RuleID, err)
 	// Output:
 	// Mon Nov 23 03:27:57 UTC 2026 /var/ossec/active-response/bin/my-response add - 203.0.113.7 1304756247.60385 5712 - Blocked IP: 203.0.113.7 (Rule: 5712) user=root\x0aforged
@@ -191,7 +191,7 @@ func FuzzFormat(f *testing.F) {
 		if !zoneOfThree.MatchString(parts[1]) {
 			return // no zone in use, as far as Go knows
 		}
-		got, err := arlog.Parse([]byte(line))
+		got, err := arlog.Parse(string(line))
 		if !addr.IsValid() && (e.Status == arlog.StatusAdd || e.Status == arlog.StatusDelete) {
 			return // no such line is ever written, and none is read
 		}
@@ -246,7 +246,7 @@ func TestReadsWhatWasAsked(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := arlog.Entry{Time: noon("UTC", 0), Program: "x", Status: arlog.Status(r.Action), Addr: r.Addr, Wazuh: true, JSON: r.JSON}
-			got, err := arlog.Parse(e.Format())
+			got, err := arlog.Parse(string(e.Format()))
 			if err != nil || got.Status != e.Status || got.Addr != e.Addr {
 				t.Errorf("read %s %s, %v; it was %s %s", got.Status, got.Addr, err, e.Status, e.Addr)
 			}

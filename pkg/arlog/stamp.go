@@ -1,7 +1,6 @@
 package arlog
 
 import (
-	"bytes"
 	"strings"
 	"time"
 )
@@ -19,53 +18,40 @@ const (
 	clockLen = len("27:57")
 )
 
-// stamp reads the time that the line begins with and returns what follows it.
-func (p *Parser) stamp(line []byte) (unix int64, rest []byte, ok bool) {
+// stamp reads the time that the line begins with, in seconds, and returns what follows it.
+func (p *Parser) stamp(line string) (unix int64, rest string, ok bool) {
 	if len(line) < headLen+clockLen+1 {
-		return 0, nil, false
+		return 0, "", false
 	}
-	within, ok := seconds(line[headLen : headLen+clockLen])
-	if !ok {
-		return p.otherStamp(line)
-	}
+	within, isClock := minutes(line[headLen : headLen+clockLen])
 	after := line[headLen+clockLen:]
-	last := &p.hours[0]
-	if line[4] == '/' {
-		last = &p.hours[1]
-	}
-	if string(line[:headLen]) == last.head && len(after) >= len(last.tail) &&
-		string(after[:len(last.tail)]) == last.tail {
+	if last := &p.last; isClock && line[:headLen] == last.head && strings.HasPrefix(after, last.tail) {
 		return last.start + within, after[len(last.tail):], true
 	}
-	tail := len(" ")
-	layout := wazuhStamp
+	layout, tail := wazuhStamp, 1
 	if line[4] != '/' {
-		layout = ossecStamp
-		tail = bytes.IndexByte(after[1:], ' ') + len("  2006 ")
+		layout, tail = ossecStamp, strings.IndexByte(after[1:], ' ')+len("  2006 ")
 	}
-	if tail > len(after) || after[0] != ' ' || after[tail-1] != ' ' {
+	if !isClock || tail > len(after) || after[0] != ' ' || after[tail-1] != ' ' {
 		return p.otherStamp(line)
 	}
-	t, ok := p.inZone(layout, string(line[:headLen+clockLen+tail-1]))
+	t, ok := p.inZone(layout, line[:headLen+clockLen+tail-1])
 	if !ok {
 		return p.otherStamp(line)
 	}
 	unix = t.Unix()
 	if p.steady(unix) {
-		*last = hour{string(line[:headLen]), string(after[:tail]), unix - within}
+		p.last = hour{strings.Clone(line[:headLen]), strings.Clone(after[:tail]), unix - within}
 	}
 	return unix, after[tail:], true
 }
 
-// seconds reads MM:SS.
-func seconds(clock []byte) (int64, bool) {
+// minutes reads MM:SS, in seconds.
+func minutes(clock string) (int64, bool) {
 	_ = clock[clockLen-1]
 	m1, m2, s1, s2 := clock[0]-'0', clock[1]-'0', clock[3]-'0', clock[4]-'0'
-	if m1 > 5 || m2 > 9 || clock[2] != ':' || s1 > 6 || s2 > 9 {
-		return 0, false
-	}
 	s := int64(s1)*10 + int64(s2)
-	return (int64(m1)*10+int64(m2))*60 + s, s <= 60
+	return (int64(m1)*10+int64(m2))*60 + s, m1 <= 5 && m2 <= 9 && clock[2] == ':' && s2 <= 9 && s <= 60
 }
 
 // steady reports whether the location's clock does not change in the hours around a time:
@@ -84,8 +70,8 @@ func (p *Parser) location() *time.Location {
 	return p.Location
 }
 
-// The forms that date(1) prints in the locales that servers run in, beside C, POSIX and
-// en_US up to coreutils 8.30.
+// The forms that date(1) prints in English, beside that of C, POSIX and en_US up to
+// coreutils 8.30.
 var otherStamps = []string{
 	"Mon Jan 2 15:04:05 MST 2006",    // with other blanks
 	"Mon 2 Jan 15:04:05 MST 2006",    // en_GB
@@ -99,18 +85,18 @@ const maxStamp = 64
 
 // otherStamp reads a date that a stock script wrote in its locale's form. The path that
 // follows, the first word that begins with a slash, ends it.
-func (p *Parser) otherStamp(line []byte) (int64, []byte, bool) {
-	cut := bytes.Index(line[:min(len(line), maxStamp)], []byte(" /"))
+func (p *Parser) otherStamp(line string) (int64, string, bool) {
+	cut := strings.Index(line[:min(len(line), maxStamp)], " /")
 	if cut < 0 {
-		return 0, nil, false
+		return 0, "", false
 	}
-	text := string(bytes.Join(bytes.Fields(line[:cut]), []byte(" ")))
+	text := strings.Join(strings.Fields(line[:cut]), " ")
 	for _, layout := range otherStamps {
 		if t, ok := p.inZone(layout, text); ok {
 			return t.Unix(), line[cut+1:], true
 		}
 	}
-	return 0, nil, false
+	return 0, "", false
 }
 
 // inZone parses a time. A zone that neither the location nor the world knows by its
