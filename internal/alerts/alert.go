@@ -20,7 +20,6 @@ import (
 type Alert struct {
 	ID          string // "SECONDS.NUMBER"
 	Time        time.Time
-	Mail        bool     // OSSEC itself mails it
 	Groups      []string // of the rule
 	Host        string   // of the log: the agent's name, or the host's own
 	Agent       string   // its name when it came from one, else ""
@@ -114,7 +113,10 @@ func (s *Scanner) collect() {
 			err = nil
 		}
 		s.err = err
-		begins := !s.midLine && isHeader(piece)
+		begins := false
+		if !s.midLine {
+			_, begins = headerID(piece)
+		}
 		s.midLine = len(piece) > 0 && piece[len(piece)-1] != '\n'
 		if begins {
 			if len(s.raw) > 0 {
@@ -133,12 +135,6 @@ func (s *Scanner) keep(piece []byte) {
 		piece, s.cut = piece[:room], true
 	}
 	s.raw = append(s.raw, piece...)
-}
-
-// isHeader reports whether a line begins an alert.
-func isHeader(line []byte) bool {
-	_, ok := headerID(line)
-	return ok
 }
 
 // headerID returns the id in an alert's first line.
@@ -168,15 +164,14 @@ func validID(text []byte) bool {
 	return dots == 1
 }
 
-// splitID returns the second and the number of an id.
-func splitID(id string) (second, number int64, ok bool) {
+// idSecond returns the second in an id.
+func idSecond(id string) (second int64, ok bool) {
 	if len(id) > maxID || !validID([]byte(id)) {
-		return 0, 0, false
+		return 0, false
 	}
-	left, right, _ := strings.Cut(id, ".")
+	left, _, _ := strings.Cut(id, ".")
 	second, err := strconv.ParseInt(left, 10, 64)
-	number, nerr := strconv.ParseInt(right, 10, 64)
-	return second, number, err == nil && nerr == nil
+	return second, err == nil
 }
 
 // parse reads the text of one alert, which begins with its header.
@@ -188,13 +183,12 @@ func (a *Alert) parse(text string) bool {
 		return false
 	}
 	a.ID = header[len(alertMark) : len(alertMark)+len(id)]
-	second, _, ok := splitID(a.ID)
+	second, ok := idSecond(a.ID)
 	if !ok {
 		return false
 	}
 	a.Time = time.Unix(second, 0)
-	flags, groups, _ := strings.Cut(header[len(alertMark)+len(id)+1:], "-")
-	a.Mail = strings.Contains(flags, "mail")
+	_, groups, _ := strings.Cut(header, "-")
 	a.Groups = appendGroups(a.Groups, groups)
 	origin, rest, _ := strings.Cut(rest, "\n")
 	a.origin(origin)

@@ -38,20 +38,29 @@ func scanAll(t *testing.T, text string) []Alert {
 
 func TestScanText(t *testing.T) {
 	want := Alert{
-		ID: "1795422839.8", Time: time.Unix(1795422839, 0), Mail: true,
+		ID: "1795422839.8", Time: time.Unix(1795422839, 0),
 		Groups: []string{"syslog", "sshd", "authentication_failures"},
 		Host:   "web", Agent: "web", Location: "/var/log/auth.log",
 		RuleID: "5712", Level: 10, Description: "SSHD brute force trying to get access to the system.",
 		SrcIP: "203.0.113.7", User: "root",
-		Log: []string{"Nov 23 08:33:59 web sshd[9]: Failed password for root from 203.0.113.7", "User: not a field but a log line"},
+		Log: []string{
+			"Nov 23 08:33:59 web sshd[9]: Failed password for root from 203.0.113.7",
+			"User: not a field but a log line",
+		},
 	}
 	local := want
-	local.ID, local.Mail, local.Agent, local.Host = "1795422840.9", false, "", "manager"
+	local.ID, local.Agent, local.Host = "1795422840.9", "", "manager"
 	local.Time, local.User, local.SrcIP = time.Unix(1795422840, 0), "", ""
 	local.Log = []string{"one", "", "two"}
 	text := "torn end of an alert\n\n" + sshAlert + "\n" +
-		strings.NewReplacer("1795422839.8: mail  -", "1795422840.9: -", "(web) 192.0.2.5", "manager",
-			"Src IP: 203.0.113.7\nUser: root\n", "User: (none)\n").Replace(sshAlert[:strings.Index(sshAlert, "Nov 23 08:33:59 web sshd")]) +
+		strings.NewReplacer(
+			"1795422839.8: mail  -",
+			"1795422840.9: -",
+			"(web) 192.0.2.5",
+			"manager",
+			"Src IP: 203.0.113.7\nUser: root\n",
+			"User: (none)\n",
+		).Replace(sshAlert[:strings.Index(sshAlert, "Nov 23 08:33:59 web sshd")]) +
 		"one\n\ntwo\n\n"
 	got := scanAll(t, text)
 	if diff := cmp.Diff([]Alert{want, local}, got); diff != "" {
@@ -62,7 +71,10 @@ func TestScanText(t *testing.T) {
 // Wazuh writes the labels of the agent before the rule.
 func TestScanLabels(t *testing.T) {
 	want := scanAll(t, sshAlert)
-	got := scanAll(t, strings.Replace(sshAlert, "Rule: ", "environment: production\nUser: of the label\nRule: ", 1))
+	got := scanAll(
+		t,
+		strings.Replace(sshAlert, "Rule: ", "environment: production\nUser: of the label\nRule: ", 1),
+	)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -78,7 +90,7 @@ no JSON
 		ID: "1795422839.1", Time: time.Unix(1795422839, 0), Groups: []string{"syslog", "sshd"}, Host: "web", Agent: "web",
 		Location: "/var/log/auth.log", RuleID: "5701", Level: 7, Description: "Login rejected", SrcIP: "203.0.113.7", User: "root", Log: []string{"a", "b"},
 	}, {
-		ID: "1795422840.2", Time: time.Unix(1795422840, 123e6), Mail: true, Groups: []string{"sshd"}, Host: "web", Agent: "web",
+		ID: "1795422840.2", Time: time.Unix(1795422840, 123e6), Groups: []string{"sshd"}, Host: "web", Agent: "web",
 		Location: "/var/log/auth.log", RuleID: "5712", Level: 10, Description: "Brute force", SrcIP: "203.0.113.8", User: "admin", Log: []string{"c"},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -89,7 +101,8 @@ no JSON
 func TestScanBoundsOneAlert(t *testing.T) {
 	text := strings.Replace(sshAlert, "Failed password", strings.Repeat("x", 3*maxAlert), 1) + sshAlert
 	got := scanAll(t, text)
-	if len(got) != 2 || !got[0].Truncated || got[1].Truncated || len(strings.Join(got[0].Log, "\n")) > maxAlert {
+	if len(got) != 2 || !got[0].Truncated || got[1].Truncated ||
+		len(strings.Join(got[0].Log, "\n")) > maxAlert {
 		t.Fatalf("%d alerts, truncated %v", len(got), got[0].Truncated)
 	}
 	if got[0].Partial || got[1].Partial {

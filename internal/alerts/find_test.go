@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,7 +67,13 @@ func TestFind(t *testing.T) {
 		past, oldIDs := alertText(old, 3000, offsets)
 		var lines bytes.Buffer
 		for _, id := range nowIDs {
-			fmt.Fprintf(&lines, `{"rule":{"level":7,"sidid":5712},"id":%q,"user":%q,"full_log":"x \"%s\""}`+"\n", id, nowIDs[1], nowIDs[2])
+			fmt.Fprintf(
+				&lines,
+				`{"rule":{"level":7,"sidid":5712},"id":%q,"user":%q,"full_log":"x \"%s\""}`+"\n",
+				id,
+				nowIDs[1],
+				nowIDs[2],
+			)
 		}
 		for _, layout := range []struct {
 			name string
@@ -81,16 +88,25 @@ func TestFind(t *testing.T) {
 				layout.put(dir)
 				for _, i := range []int{0, 1, 2, 1500, 2998, 2999} {
 					for _, id := range []string{nowIDs[i], oldIDs[i]} {
-						a, err := Find(context.Background(), dir, id)
-						if err != nil || a.ID != id || a.Partial {
+						found, err := Find(context.Background(), dir, id)
+						if a := found[id]; err != nil || a == nil || a.ID != id || a.Partial {
 							t.Errorf("Find(%s) = %+v, %v", id, a, err)
 						}
 					}
 				}
 				for _, id := range []string{fmt.Sprintf("%d.999999", now+5), "1.1", "x", "", "1.2.3", nowIDs[0] + "0", "99999999999999999999.1"} {
-					if a, err := Find(context.Background(), dir, id); a != nil || !errors.Is(err, ErrNoAlert) {
-						t.Errorf("Find(%q) = %+v, %v", id, a, err)
+					if found, err := Find(context.Background(), dir, id); len(found) > 0 || err != nil {
+						t.Errorf("Find(%q) = %+v, %v", id, found, err)
 					}
+				}
+				all := append(slices.Clone(nowIDs), oldIDs...)
+				if found, err := Find(context.Background(), dir, append(all, "1.1")...); len(
+					found,
+				) != len(
+					all,
+				) ||
+					err != nil {
+					t.Errorf("%d of %d found together, %v", len(found), len(all), err)
 				}
 			})
 		}
@@ -103,17 +119,13 @@ func TestFindOutOfOrder(t *testing.T) {
 	for i := 10; i+3 < len(alerts); i += 7 {
 		alerts[i], alerts[i+3] = alerts[i+3], alerts[i]
 	}
-	file := bytes.NewReader(bytes.Join(alerts, nil))
+	dir := t.TempDir()
+	put(t, dir, "alerts.log", bytes.Join(alerts, nil))
 	for i, id := range ids {
 		if i%31 != 0 && i < len(ids)-50 {
 			continue
 		}
-		second, number, _ := splitID(id)
-		at, err := wanted{id, second, number}.halving(file, file.Size())
-		if back, _, berr := (wanted{id, second, number}).backwards(file, file.Size()); i >= len(ids)-50 && back != at || berr != nil {
-			t.Fatalf("%s: backwards finds %d, halving %d (%v)", id, back, at, berr)
-		}
-		if at < 0 || err != nil {
+		if found, err := Find(context.Background(), dir, id); found[id] == nil || err != nil {
 			t.Fatalf("%s is not found: %v", id, err)
 		}
 	}
@@ -126,8 +138,8 @@ func TestFindForged(t *testing.T) {
 	id := fmt.Sprintf("%d.77", firstSecond)
 	forged := strings.Replace(sshAlert, "Failed password", alertMark+id+": - forged,", 1)
 	put(t, dir, "alerts.log", []byte(forged))
-	if a, err := Find(context.Background(), dir, id); a != nil || !errors.Is(err, ErrNoAlert) {
-		t.Errorf("got %+v, %v", a, err)
+	if found, err := Find(context.Background(), dir, id); len(found) > 0 || err != nil {
+		t.Errorf("got %+v, %v", found, err)
 	}
 }
 
@@ -140,18 +152,31 @@ func TestFindPipeDoesNotHang(t *testing.T) {
 	if err := mkfifo(filepath.Join(dir, "alerts.log")); err != nil {
 		t.Skip(err)
 	}
-	if _, err := Find(context.Background(), dir, "1795422839.8"); !errors.Is(err, ErrNoAlert) || !strings.Contains(err.Error(), "no plain file") {
+	if _, err := Find(context.Background(), dir, "1795422839.8"); err == nil ||
+		!strings.Contains(err.Error(), "no plain file") {
 		t.Errorf("err = %v", err)
 	}
 }
 
-func BenchmarkFindHalving(b *testing.B) {
-	text, ids := alertText(firstSecond, 200000, false)
+// A place in the middle of a line begins none, whatever stands there.
+func TestPositionForged(t *testing.T) {
+	text, _ := alertText(firstSecond, 3000, false)
+	forged := bytes.ReplaceAll(text, []byte("Failed password"), []byte(alertMark+"9999999999.1: - forged, "))
+	for second := int64(firstSecond); second < firstSecond+3000; second += 17 {
+		at := position(bytes.NewReader(forged), int64(len(forged)), second)
+		want := fmt.Sprintf("%s%d.", alertMark, second)
+		if i := bytes.Index(forged, []byte(want)); i < int(at) || i > int(at)+2*block {
+			t.Fatalf("second %d stands at %d, found %d", second, i, at)
+		}
+	}
+}
+
+func BenchmarkPosition(b *testing.B) {
+	text, _ := alertText(firstSecond, 200000, false)
 	file := bytes.NewReader(text)
-	second, number, _ := splitID(ids[777])
 	for b.Loop() {
-		if at, err := (wanted{ids[777], second, number}).halving(file, file.Size()); at < 0 || err != nil {
-			b.Fatal(at, err)
+		if at := position(file, file.Size(), firstSecond+777); at == 0 {
+			b.Fatal(at)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package alerts
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -50,7 +51,6 @@ type jsonAlert struct {
 		Comment     string   `json:"comment"`     // OSSEC
 		Group       string   `json:"group"`       // OSSEC: "syslog,sshd,"
 		Groups      []string `json:"groups"`
-		Mail        bool     `json:"mail"`
 	} `json:"rule"`
 	Time  string `json:"timestamp"` // Wazuh: RFC 3339 with a zone without a colon
 	Agent struct {
@@ -95,31 +95,31 @@ func (a *Alert) parseJSON(line []byte) bool {
 	if err != nil && !errors.As(err, &kind) {
 		return false
 	}
-	second, _, ok := splitID(string(j.ID))
+	second, ok := idSecond(string(j.ID))
 	if !ok {
 		return false
 	}
 	*a = Alert{Groups: a.Groups[:0], Log: a.Log[:0]}
-	a.ID, a.Time, a.Mail = string(j.ID), time.Unix(second, 0), j.Rule.Mail
+	a.ID, a.Time = string(j.ID), time.Unix(second, 0)
 	if t, err := time.Parse("2006-01-02T15:04:05.999-0700", j.Time); err == nil {
 		a.Time = t
 	}
-	a.RuleID = first(string(j.Rule.ID), string(j.Rule.SIDID))
-	a.Level, a.Description = j.Rule.Level, first(j.Rule.Description, j.Rule.Comment)
+	a.RuleID = cmp.Or(string(j.Rule.ID), string(j.Rule.SIDID))
+	a.Level, a.Description = j.Rule.Level, cmp.Or(j.Rule.Description, j.Rule.Comment)
 	a.Groups = append(a.Groups, j.Rule.Groups...)
 	if len(a.Groups) == 0 {
 		a.Groups = appendGroups(a.Groups, j.Rule.Group)
 	}
-	a.place(first(j.Location, j.LogFile))
-	if name := first(j.Agent.Name, j.AgentName); name != "" {
+	a.place(cmp.Or(j.Location, j.LogFile))
+	if name := cmp.Or(j.Agent.Name, j.AgentName); name != "" {
 		a.Host = name
 		if j.Agent.ID != "000" { // Wazuh's manager is agent 000 of itself
 			a.Agent = name
 		}
 	}
-	a.Host = first(a.Host, j.Hostname)
-	a.SrcIP = presentText(first(j.SrcIP, j.Data.SrcIP))
-	a.User = presentText(first(j.DstUser, j.Data.DstUser, j.SrcUser, j.Data.SrcUser))
+	a.Host = cmp.Or(a.Host, j.Hostname)
+	a.SrcIP = presentText(cmp.Or(j.SrcIP, j.Data.SrcIP))
+	a.User = presentText(cmp.Or(j.DstUser, j.Data.DstUser, j.SrcUser, j.Data.SrcUser))
 	log := j.FullLog
 	if len(log) > maxAlert {
 		log, a.Truncated = log[:maxAlert], true
@@ -128,14 +128,4 @@ func (a *Alert) parseJSON(line []byte) bool {
 		a.Log = append(a.Log, strings.Split(log, "\n")...)
 	}
 	return true
-}
-
-// first returns the first text that is not empty.
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

@@ -83,7 +83,8 @@ max_addresses = 0
 			t.Errorf("faults lack %q in:\n%v", want, err)
 		}
 	}
-	if len(c.Whitelist.Entries) != 1 || !c.Whitelist.Loopback || c.Firewall.Target != "DROP" || c.Firewall.MaxRules != 32 {
+	if len(c.Whitelist.Entries) != 1 || !c.Whitelist.Loopback || c.Firewall.Target != "DROP" ||
+		c.Firewall.MaxRules != 32 {
 		t.Errorf("sound values and defaults do not hold: %+v", c)
 	}
 }
@@ -110,7 +111,9 @@ func TestWhatIsNoTOMLIsPassedOver(t *testing.T) {
 		{broken: "[wazuh]\naddress_fields = [\n \"a\"\n\n[firewall]\nbackend = \"ipset\"\n", lines: []int{4}, kept: "ipset"},
 	} {
 		c, path, err := load(t, before+test.broken+after)
-		if len(c.Whitelist.Entries) != 1 || c.Whitelist.Entries[0] != "192.0.2.1" || c.HostDeny.File != "/srv/hosts.deny" || c.Firewall.Backend != test.kept {
+		if len(c.Whitelist.Entries) != 1 || c.Whitelist.Entries[0] != "192.0.2.1" ||
+			c.HostDeny.File != "/srv/hosts.deny" ||
+			c.Firewall.Backend != test.kept {
 			t.Errorf("of %q there is left: %+v", test.broken, c)
 		}
 		if told := strings.Split(fmt.Sprint(err), "\n"); len(told) != len(test.lines) {
@@ -131,7 +134,9 @@ func TestTooMuchIsWrong(t *testing.T) {
 		"[firewall]\nbackend = \"ipset\"\n" + strings.Repeat("x = y\n", 100_000),
 	} {
 		c, path, err := load(t, text)
-		if c.Firewall.Backend != "auto" || err == nil || !strings.Contains(err.Error(), path+": too much of it is wrong: nothing in it counts") || strings.Count(err.Error(), "\n") > 50 {
+		if c.Firewall.Backend != "auto" || err == nil ||
+			!strings.Contains(err.Error(), path+": too much of it is wrong: nothing in it counts") ||
+			strings.Count(err.Error(), "\n") > 50 {
 			t.Errorf("%+v, %v", c, err)
 		}
 	}
@@ -156,7 +161,8 @@ func FuzzParse(f *testing.F) {
 		if c.Firewall.Target != "DROP" && c.Firewall.Target != "REJECT" {
 			t.Errorf("target %q", c.Firewall.Target)
 		}
-		if c.Firewall.Timeout.Duration <= 0 || c.Lease.LockTimeout.Duration <= 0 || c.Wazuh.ReplyTimeout.Duration <= 0 {
+		if c.Firewall.Timeout.Duration <= 0 || c.Lease.LockTimeout.Duration <= 0 ||
+			c.Wazuh.ReplyTimeout.Duration <= 0 {
 			t.Errorf("no time to work in: %+v", c)
 		}
 		if !strings.HasPrefix(c.HostDeny.File, "/") || c.HostDeny.Daemons == "" {

@@ -109,6 +109,8 @@ active\-response.toml \- configuration of the active\-response suite
 	if len(comment) > 0 {
 		fmt.Fprintf(&b, ".PP\n.nf\n%s\n.fi\n", escape(strings.Join(comment, "\n")))
 	}
-	b.WriteString(".SH SEE ALSO\nossec\\-ar(8), firewall\\-drop(8), host\\-deny(8), route\\-null(8), email\\-notification(8), response\\-stats(8)\n")
+	b.WriteString(
+		".SH SEE ALSO\nossec\\-ar(8), firewall\\-drop(8), host\\-deny(8), route\\-null(8), email\\-notification(8), response\\-stats(8)\n",
+	)
 	return b.String()
 }

@@ -24,7 +24,11 @@ only = true
 		t.Fatal(err)
 	}
 	m := c.Mail
-	if len(m.To) != 2 || m.Coalesce.Duration != 0 || m.Verify != "no" || len(m.Routes) != 1 || m.Routes[0].Level != 12 || !m.Routes[0].Only || m.Auth != "auto" || m.Linger.Duration != 2*time.Minute {
+	if len(m.To) != 2 || m.Coalesce.Duration != 0 || m.Verify != "no" || len(m.Routes) != 1 ||
+		m.Routes[0].Level != 12 ||
+		!m.Routes[0].Only ||
+		m.Auth != "auto" ||
+		m.Linger.Duration != 2*time.Minute {
 		t.Errorf("got %+v", m)
 	}
 }

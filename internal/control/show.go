@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -93,13 +92,14 @@ func (t inquiry) verdict(ctx context.Context, addr netip.Addr) string {
 func (t inquiry) showAlert(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, alertWait)
 	defer cancel()
-	a, err := alerts.Find(ctx, t.Home.Alerts(), id)
+	found, err := alerts.Find(ctx, t.Home.Alerts(), id)
+	a := found[id]
 	t.say("")
 	switch {
-	case errors.Is(err, alerts.ErrNoAlert):
+	case a == nil && err == nil:
 		t.say("alert %s: not in %s any more, or never written", arlog.Word(id), t.Home.Alerts())
 		return
-	case err != nil:
+	case a == nil:
 		t.say("alert %s: %s", arlog.Word(id), printable.Error(err))
 		return
 	}

@@ -59,24 +59,21 @@ func (s *session) withoutSecret(text string) string {
 		return text
 	}
 	encode := base64.StdEncoding.EncodeToString
-	text = without(text, encode([]byte("\x00"+s.User+"\x00"+s.secret)))
-	text = without(text, encode([]byte(s.secret)))
 	quoted := strconv.Quote(s.secret) // as textproto.Error has it
-	text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], hiddenSecret)
-	return strings.ReplaceAll(text, s.secret, hiddenSecret)
+	for _, secret := range []string{
+		encode([]byte("\x00" + s.User + "\x00" + s.secret)), encode([]byte(s.secret)),
+		quoted[1 : len(quoted)-1], s.secret,
+	} {
+		text = without(text, secret)
+	}
+	return text
 }
 
-const (
-	// hiddenSecret stands in the place of a secret.
-	hiddenSecret = "[...]"
-	// secretStart is how many characters at its beginning identify an encoded secret. An
-	// answer may hold no more of it: servers cut what they repeat.
-	secretStart = 8
-)
-
-// without hides an encoded secret in text, and each beginning of it.
+// without hides a secret in text, and each beginning of it that is long enough to be one: servers
+// cut what they repeat.
 func without(text, secret string) string {
-	start := secret[:min(secretStart, len(secret))]
+	const enough, hidden = 8, "[...]"
+	start, rest := secret[:min(enough, len(secret))], secret[min(enough, len(secret)):]
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(text, start)
@@ -84,10 +81,9 @@ func without(text, secret string) string {
 		if !found {
 			return b.String()
 		}
-		b.WriteString(hiddenSecret)
-		rest := secret[len(start):]
+		b.WriteString(hidden)
 		n := 0
-		for n < len(rest) && n < len(after) && rest[n] == after[n] {
+		for n < min(len(rest), len(after)) && rest[n] == after[n] {
 			n++
 		}
 		text = after[n:]

@@ -163,13 +163,23 @@ func TestServerRepeatsThePassword(t *testing.T) {
 				_, err := io.WriteString(w, r.answer(line)+"\r\n")
 				return err
 			}
-			conf := confOf(serve(t, nil, answer), fmt.Sprintf("<auth_smtp>yes</auth_smtp><smtp_user>%s</smtp_user><smtp_password>%s</smtp_password>", user, password))
+			conf := confOf(
+				serve(t, nil, answer),
+				fmt.Sprintf(
+					"<auth_smtp>yes</auth_smtp><smtp_user>%s</smtp_user><smtp_password>%s</smtp_password>",
+					user,
+					password,
+				),
+			)
 			dialogue, err := mustLoad(t, conf, fmt.Sprintf("[mail]\nauth = %q\n", r.mech)).sendAll(t)
 			if err == nil {
 				t.Fatal("it was sent")
 			}
 			text := dialogue + err.Error()
-			if !strings.Contains(text, r.want) || strings.Contains(text, password) || strings.Contains(text, plain[8:20]) || strings.Contains(text, login[8:20]) || strings.ContainsRune(text, 0x1b) {
+			if !strings.Contains(text, r.want) || strings.Contains(text, password) ||
+				strings.Contains(text, plain[8:20]) ||
+				strings.Contains(text, login[8:20]) ||
+				strings.ContainsRune(text, 0x1b) {
 				t.Errorf("want %q in\n%s", r.want, text)
 			}
 		})
@@ -178,13 +188,19 @@ func TestServerRepeatsThePassword(t *testing.T) {
 
 // confOf is an ossec.conf that names a server on that port.
 func confOf(port int, more string) string {
-	return fmt.Sprintf("<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>127.0.0.1</smtp_server><smtp_port>%d</smtp_port>%s</global></ossec_config>", port, more)
+	return fmt.Sprintf(
+		"<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>127.0.0.1</smtp_server><smtp_port>%d</smtp_port>%s</global></ossec_config>",
+		port,
+		more,
+	)
 }
 
 // Errors that are made printable keep their kind.
 func TestPresentable(t *testing.T) {
 	s := &session{Settings: &Settings{}}
-	if err := s.presentable(refusedError{errNoTLS}); !errors.As(err, new(refusedError)) || !errors.Is(err, errNoTLS) || s.presentable(nil) != nil {
+	if err := s.presentable(refusedError{errNoTLS}); !errors.As(err, new(refusedError)) ||
+		!errors.Is(err, errNoTLS) ||
+		s.presentable(nil) != nil {
 		t.Errorf("%v", err)
 	}
 }

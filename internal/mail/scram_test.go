@@ -43,7 +43,9 @@ func TestScramCount(t *testing.T) {
 					})
 					return
 				}
-				if err == nil || !strings.Contains(err.Error(), `logging in as "mailer" with SCRAM-SHA-256: `) || !strings.Contains(err.Error(), r.want) {
+				if err == nil ||
+					!strings.Contains(err.Error(), `logging in as "mailer" with SCRAM-SHA-256: `) ||
+					!strings.Contains(err.Error(), r.want) {
 					t.Errorf("%v\n%s", err, dialogue)
 				}
 				s.None()

@@ -38,7 +38,8 @@ func TestSendmailProgram(t *testing.T) {
 			t.Errorf("arguments %q, %v", args, err)
 		}
 		mail, err := os.ReadFile(filepath.Join(dir, "mail"))
-		if err != nil || strings.Contains(string(mail), "\r") || !strings.Contains(string(mail), "\nSubject: x\n") {
+		if err != nil || strings.Contains(string(mail), "\r") ||
+			!strings.Contains(string(mail), "\nSubject: x\n") {
 			t.Errorf("mail %v\n%s", err, mail)
 		}
 	}
@@ -71,7 +72,8 @@ func TestSendmailAsOSSECCallsIt(t *testing.T) {
 		})
 	}
 	for _, after := range []string{" -t | tee x", " -t >/dev/null", " \"-t\"", " -t; true", " `x`", " -f $USER", " -t &amp;"} {
-		if _, err := load(t, sendmailConf("/usr/sbin/sendmail"+after), ""); err == nil || !strings.Contains(err.Error(), "no shell is used") {
+		if _, err := load(t, sendmailConf("/usr/sbin/sendmail"+after), ""); err == nil ||
+			!strings.Contains(err.Error(), "no shell is used") {
 			t.Errorf("%s: %v", after, err)
 		}
 	}

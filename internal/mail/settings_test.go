@@ -19,7 +19,10 @@ func TestSettings(t *testing.T) {
 </global></ossec_config>`
 	s := mustLoad(t, conf, "")
 	secret, _ := s.readPassword()
-	if len(s.To) != 2 || s.Port != 587 || s.User != "u" || secret != "p" || s.HELO != "helo.example.org" || s.MaxPerHour != 12 || !s.strict || s.Sender.Address != "ossec@"+s.Host {
+	if len(s.To) != 2 || s.Port != 587 || s.User != "u" || secret != "p" || s.HELO != "helo.example.org" ||
+		s.MaxPerHour != 12 ||
+		!s.strict ||
+		s.Sender.Address != "ossec@"+s.Host {
 		t.Errorf("got %+v", s)
 	}
 	s = mustLoad(t, conf, `[mail]
@@ -30,7 +33,10 @@ tls = "implicit"
 max_per_hour = 3
 helo = "x"
 `)
-	if len(s.To) != 1 || s.To[0] != "c@example.org" || s.Server != "other.example.org" || s.Port != 465 || s.MaxPerHour != 3 || s.HELO != "x" || s.User != "u" {
+	if len(s.To) != 1 || s.To[0] != "c@example.org" || s.Server != "other.example.org" || s.Port != 465 ||
+		s.MaxPerHour != 3 ||
+		s.HELO != "x" ||
+		s.User != "u" {
 		t.Errorf("got %+v", s)
 	}
 }
@@ -51,7 +57,11 @@ func TestSettingsFaults(t *testing.T) {
 			t.Errorf("%q: %v, want %q", conf, err, want)
 		}
 	}
-	s, err := load(t, "", "[mail]\nsmtp_server = \"m\"\n[[mail.route]]\nto = [\"x\", \"a@e.org\"]\n[[mail.route]]\nto = [\"y\"]\n")
+	s, err := load(
+		t,
+		"",
+		"[mail]\nsmtp_server = \"m\"\n[[mail.route]]\nto = [\"x\", \"a@e.org\"]\n[[mail.route]]\nto = [\"y\"]\n",
+	)
 	if err == nil || len(s.Routes) != 1 || len(s.Routes[0].To) != 1 || s.Unset != nil {
 		t.Errorf("%v, %+v", err, s.Routes)
 	}
@@ -72,7 +82,9 @@ func TestPasswordFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Load(home, m)
-		if !errors.Is(err, errPassword) || !strings.Contains(err.Error(), "can be read by others") || !strings.Contains(Hint(err), "chmod 0600") || strings.Contains(err.Error(), "secret one") {
+		if !errors.Is(err, errPassword) || !strings.Contains(err.Error(), "can be read by others") ||
+			!strings.Contains(Hint(err), "chmod 0600") ||
+			strings.Contains(err.Error(), "secret one") {
 			t.Errorf("mode %o: %v", mode, err)
 		}
 	}

@@ -58,12 +58,20 @@ func TestDialogue(t *testing.T) {
 				s.Next()
 				s.Set(func(s *mailtest.Server) {
 					if s.Encrypted != r.encrypted || s.Mech != r.mech {
-						t.Errorf("encrypted %v, logged in by %q; want %v, %q", s.Encrypted, s.Mech, r.encrypted, r.mech)
+						t.Errorf(
+							"encrypted %v, logged in by %q; want %v, %q",
+							s.Encrypted,
+							s.Mech,
+							r.encrypted,
+							r.mech,
+						)
 					}
 				})
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), r.wantText) || r.want != nil && !errors.Is(err, r.want) || strings.Contains(dialogue+err.Error(), mailtest.Password) {
+			if err == nil || !strings.Contains(err.Error(), r.wantText) ||
+				r.want != nil && !errors.Is(err, r.want) ||
+				strings.Contains(dialogue+err.Error(), mailtest.Password) {
 				t.Errorf("%v\n%s", err, dialogue)
 			}
 			s.None()
@@ -96,7 +104,8 @@ func TestSendStopsWithItsContext(t *testing.T) {
 		}
 	})
 	settings := mustLoad(t, s.Conf(""), "")
-	if _, err := settings.Send(ctx, []string{"ops@example.org"}, []byte("Subject: x\r\n\r\nx\r\n"), nil); err == nil || !errors.Is(ctx.Err(), context.Canceled) {
+	if _, err := settings.Send(ctx, []string{"ops@example.org"}, []byte("Subject: x\r\n\r\nx\r\n"), nil); err == nil ||
+		!errors.Is(ctx.Err(), context.Canceled) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -135,7 +144,12 @@ func TestAnswers(t *testing.T) {
 			s, _ := mailtest.New(t, false, false)
 			s.Set(r.set)
 			settings := mustLoad(t, s.Conf("<email_to>second@example.org</email_to>"), "")
-			result, err := settings.Send(t.Context(), settings.To, []byte("Subject: x\r\n\r\nxxxxxxxxxxxxxxxxxxxx\r\n"), nil)
+			result, err := settings.Send(
+				t.Context(),
+				settings.To,
+				[]byte("Subject: x\r\n\r\nxxxxxxxxxxxxxxxxxxxx\r\n"),
+				nil,
+			)
 			if (err != nil) != r.whole {
 				t.Fatal(err)
 			}

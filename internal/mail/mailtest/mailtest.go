@@ -290,6 +290,8 @@ func unquote(t *testing.T, r io.Reader) string {
 // Conf returns an ossec.conf that names the server; more goes into its <global>.
 func (s *Server) Conf(more string) string {
 	return "<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>127.0.0.1</smtp_server><smtp_port>" +
-		strconv.Itoa(s.port) + "</smtp_port><email_from>ossec@web.example.org</email_from>" + more +
+		strconv.Itoa(
+			s.port,
+		) + "</smtp_port><email_from>ossec@web.example.org</email_from>" + more +
 		"</global></ossec_config>\n"
 }
