@@ -239,17 +239,17 @@ func (t overview) mailStatus() string {
 	if errors.Is(err, os.ErrNotExist) {
 		return "nothing waits" // nothing was ever queued
 	}
-	var rows []outbox.Row
+	var items []*outbox.Item
 	var progress outbox.Progress
 	if err == nil {
-		rows, progress, err = box.List(t.Now())
+		items, progress, err = box.List(t.Now())
 	}
 	if err != nil {
 		return t.colour(bad, printable.Error(err))
 	}
 	counts := map[outbox.State]int{}
-	for _, row := range rows {
-		counts[row.State] += len(row.Topic)
+	for _, item := range items {
+		counts[item.State()] += item.Count
 	}
 	var parts []string
 	for _, state := range []outbox.State{outbox.Arrived, outbox.Waiting, outbox.Refused} {

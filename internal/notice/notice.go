@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
@@ -138,18 +139,51 @@ func Of(r *arproto.Request, now time.Time) Notice {
 	return n
 }
 
+// About returns what a notice is about in a word: its address, or its rule.
+func (n *Notice) About() string {
+	switch {
+	case n.Kind == Report:
+		return "report"
+	case n.Addr.IsValid():
+		return n.Addr.String()
+	}
+	return "rule " + n.RuleID
+}
+
+// Shorten returns the body of an item without the log of its alert.
+func Shorten(body json.RawMessage) json.RawMessage {
+	var n Notice
+	if json.Unmarshal(body, &n) != nil || n.Facts == nil || n.Facts.Log == "" {
+		return body
+	}
+	n.Facts.Log, n.Facts.LogCut, n.Facts.Missing = "", false, "too much waited to be sent"
+	short, err := json.Marshal(n)
+	if err != nil {
+		return body
+	}
+	return short
+}
+
+// Item returns a notice as it goes into the outbox.
+func (n *Notice) Item(program string, now time.Time) (outbox.Item, error) {
+	body, err := json.Marshal(n)
+	return outbox.Item{
+		Program: program, First: now.UTC(), About: n.About(), Alone: n.Kind == Report, Body: body,
+		Key: strings.Join([]string{string(n.Kind), n.About(), n.RuleID}, "|"),
+	}, err
+}
+
 // enqueue puts a notice into the outbox and starts the deliverer. The
 // notice is safe on disk when box is not nil.
 func enqueue(p *app.Program, n Notice) (box *outbox.Box, err error) {
-	body, err := json.Marshal(n)
+	item, err := n.Item(p.Path(), p.Now())
 	if err != nil {
 		return nil, err
 	}
 	if box, err = outbox.Make(p.Home.MailQueue()); err != nil {
 		return nil, err
 	}
-	item := outbox.Item{Program: p.Path(), First: p.Now().UTC(), Alone: n.Kind == Report, Body: body}
-	if err := box.Add(item); err != nil {
+	if err := box.Add(item, Shorten); err != nil {
 		return nil, err
 	}
 	return box, StartDelivery(p, box)

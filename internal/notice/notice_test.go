@@ -62,13 +62,13 @@ func (p place) queued() (all []Notice) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	rows, _, err := box.List(time.Now())
+	items, _, err := box.List(time.Now())
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	for _, r := range rows {
+	for _, i := range items {
 		var n Notice
-		if err := json.Unmarshal(r.Topic[0].Body, &n); err != nil {
+		if err := json.Unmarshal(i.Body, &n); err != nil {
 			p.t.Fatal(err)
 		}
 		all = append(all, n)
@@ -81,34 +81,54 @@ func TestWithoutTool(t *testing.T) {
 	p := newPlace(t, onlyOps, "")
 	const why = "starting the delivery: "
 	for range 2 {
-		status, stdout, stderr := p.run("", "add", "root", "203.0.113.7", "1795422839.8", "5712", "(web)", "192.0.2.5->/var/log/auth.log", "-")
-		if status != 0 || stdout != "" || !strings.HasPrefix(stderr, Name+".sh: "+why) || !strings.Contains(stderr, "(the mail waits until `ossec-ar maintain` runs)") {
+		status, stdout, stderr := p.run(
+			"",
+			"add",
+			"root",
+			"203.0.113.7",
+			"1795422839.8",
+			"5712",
+			"(web)",
+			"192.0.2.5->/var/log/auth.log",
+			"-",
+		)
+		if status != 0 || stdout != "" || !strings.HasPrefix(stderr, Name+".sh: "+why) ||
+			!strings.Contains(stderr, "(the mail waits until `ossec-ar maintain` runs)") {
 			t.Errorf("status %d, %q, %q", status, stdout, stderr)
 		}
 	}
-	if n := strings.Count(p.log(), " warn - 203.0.113.7 1795422839.8 5712 - Warning: "+why); n != 1 || strings.Count(p.log(), "\n") != 1 {
+	if n := strings.Count(p.log(), " warn - 203.0.113.7 1795422839.8 5712 - Warning: "+why); n != 1 ||
+		strings.Count(p.log(), "\n") != 1 {
 		t.Errorf("log\n%s", p.log())
 	}
 	queued := p.queued()
 	if len(queued) != 2 || queued[0].Addr != netip.MustParseAddr("203.0.113.7") || queued[0].RuleID != "5712" ||
-		queued[0].User != "root" || queued[0].Where != "(web) 192.0.2.5->/var/log/auth.log" || queued[0].Facts != nil || queued[0].Kind != Alert {
+		queued[0].User != "root" ||
+		queued[0].Where != "(web) 192.0.2.5->/var/log/auth.log" ||
+		queued[0].Facts != nil ||
+		queued[0].Kind != Alert {
 		t.Errorf("%+v", queued)
 	}
 	tool := filepath.Join(string(p.home), "bin/ossec-ar")
 	if err := errors.Join(os.Mkdir(filepath.Dir(tool), 0o755), os.WriteFile(tool, []byte("#!/bin/false"), 0o755), os.Chmod(tool, 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, stderr := p.run("", "add", "-", "203.0.113.7"); !strings.Contains(stderr, "could be changed by others") {
+	if _, _, stderr := p.run("", "add", "-", "203.0.113.7"); !strings.Contains(
+		stderr,
+		"could be changed by others",
+	) {
 		t.Errorf("%q", stderr)
 	}
 }
 
 func TestByHand(t *testing.T) {
 	p := newPlace(t, onlyOps, "")
-	if status, stdout, _ := p.run("", "add", "203.0.113.7"); status != 0 || stdout != "queued a mail about 203.0.113.7\n" {
+	if status, stdout, _ := p.run("", "add", "203.0.113.7"); status != 0 ||
+		stdout != "queued a mail about 203.0.113.7\n" {
 		t.Errorf("%d, %q", status, stdout)
 	}
-	if status, stdout, _ := p.run("", "delete", "203.0.113.7"); status != 0 || !strings.Contains(stdout, "see --on-delete") {
+	if status, stdout, _ := p.run("", "delete", "203.0.113.7"); status != 0 ||
+		!strings.Contains(stdout, "see --on-delete") {
 		t.Errorf("%d, %q", status, stdout)
 	}
 	if status, _, _ := p.run("", "--on-delete", "delete", "203.0.113.7"); status != 0 {
@@ -120,12 +140,14 @@ func TestByHand(t *testing.T) {
 	for args, want := range map[string]string{
 		"add --dry-run 203.0.113.7": "options stand before", "add 203.0.113.7 203.0.113.8": "takes one address", "add x": "not an IPv4", "add": "takes an address",
 	} {
-		if status, _, stderr := p.run("", strings.Fields(args)...); status != 1 || !strings.Contains(stderr, want) {
+		if status, _, stderr := p.run("", strings.Fields(args)...); status != 1 ||
+			!strings.Contains(stderr, want) {
 			t.Errorf("%s: %d, %q", args, status, stderr)
 		}
 	}
 	for _, args := range []string{"queue", "test", "frobnicate", "--frob", "--dry-run add 203.0.113.7"} {
-		if status, stdout, stderr := p.run("", strings.Fields(args)...); status != 1 || stdout != "" || !strings.Contains(stderr, "is not installed in "+string(p.home)+"/bin") {
+		if status, stdout, stderr := p.run("", strings.Fields(args)...); status != 1 || stdout != "" ||
+			!strings.Contains(stderr, "is not installed in "+string(p.home)+"/bin") {
 			t.Errorf("%s: %d, %q, %q", args, status, stdout, stderr)
 		}
 	}
@@ -143,16 +165,22 @@ const wazuhRequest = `{"version":1,"origin":{"name":"node01","module":"wazuh-exe
 
 func TestWazuhCall(t *testing.T) {
 	p := newPlace(t, onlyOps, "")
-	if status, stdout, _ := p.run(strings.Replace(wazuhRequest, "EXTRA", "", 1)); status != 0 || stdout != "" {
+	if status, stdout, _ := p.run(strings.Replace(wazuhRequest, "EXTRA", "", 1)); status != 0 ||
+		stdout != "" {
 		t.Errorf("status %d, %q", status, stdout)
 	}
 	ends := strings.Replace(wazuhRequest, "EXTRA", `"--on-delete"`, 1)
 	status, stdout, _ := p.run(ends + `{"version":1,"command":"continue","parameters":{}}` + "\n")
-	if status != 0 || stdout != `{"version":1,"origin":{"name":"email-notification","module":"active-response"},"command":"check_keys","parameters":{"keys":["203.0.113.7"]}}`+"\n" {
+	if status != 0 ||
+		stdout != `{"version":1,"origin":{"name":"email-notification","module":"active-response"},"command":"check_keys","parameters":{"keys":["203.0.113.7"]}}`+"\n" {
 		t.Errorf("status %d, %q", status, stdout)
 	}
 	status, _, _ = p.run(ends + `{"version":1,"command":"abort","parameters":{}}` + "\n")
-	if status != 0 || !strings.Contains(p.log(), " skip - 203.0.113.7 1669818000.12345 5763 - Skipped IP: 203.0.113.7: the daemon already holds it\n") {
+	if status != 0 ||
+		!strings.Contains(
+			p.log(),
+			" skip - 203.0.113.7 1669818000.12345 5763 - Skipped IP: 203.0.113.7: the daemon already holds it\n",
+		) {
 		t.Errorf("status %d, log\n%s", status, p.log())
 	}
 	for _, bad := range []string{"", "{", "[]\n", `{"command":"add","parameters":{"alert":{"data":{"srcip":"x"}}}}`} {
@@ -165,7 +193,10 @@ func TestWazuhCall(t *testing.T) {
 		t.Fatalf("%+v", queued)
 	}
 	f := queued[0].Facts
-	if f == nil || f.Level != 10 || f.Description != "Brute force" || f.Host != "web" || f.User != `root\x0ax` || f.Log != `Failed password\x00` || f.Groups[0] != "sshd" {
+	if f == nil || f.Level != 10 || f.Description != "Brute force" || f.Host != "web" ||
+		f.User != `root\x0ax` ||
+		f.Log != `Failed password\x00` ||
+		f.Groups[0] != "sshd" {
 		t.Errorf("%+v", f)
 	}
 }
@@ -182,7 +213,8 @@ func TestNothingSet(t *testing.T) {
 	if _, err := os.Lstat(p.home.MailQueue()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("there is a queue: %v", err)
 	}
-	if status, _, stderr := p.run("", "delete", "-", "203.0.113.7", "1.1", "5712", "x", "-"); status != 0 || stderr != "" {
+	if status, _, stderr := p.run("", "delete", "-", "203.0.113.7", "1.1", "5712", "x", "-"); status != 0 ||
+		stderr != "" {
 		t.Errorf("delete: status %d, %s", status, stderr)
 	}
 }
@@ -204,14 +236,23 @@ func TestQueueFolderOfOthers(t *testing.T) {
 
 func TestQueueReport(t *testing.T) {
 	report := func(p place, subject, text string) error {
-		program := app.New(app.Env{Args: []string{filepath.Join(p.home.Programs(), "response-stats")}, Stderr: new(bytes.Buffer), Now: time.Now}, "x")
+		program := app.New(
+			app.Env{
+				Args:   []string{filepath.Join(p.home.Programs(), "response-stats")},
+				Stderr: new(bytes.Buffer),
+				Now:    time.Now,
+			},
+			"x",
+		)
 		return QueueReport(&program, subject, text, "<p>seven</p>")
 	}
 	p := newPlace(t, onlyOps, "")
 	if err := report(p, "Report", "seven\n"); err != nil {
 		t.Error(err)
 	}
-	if queued := p.queued(); len(queued) != 1 || queued[0].Kind != Report || queued[0].Subject != "Report" || queued[0].Text != "seven\n" || queued[0].HTML == "" {
+	if queued := p.queued(); len(queued) != 1 || queued[0].Kind != Report || queued[0].Subject != "Report" ||
+		queued[0].Text != "seven\n" ||
+		queued[0].HTML == "" {
 		t.Errorf("%+v", queued)
 	}
 	if err := report(p, "x", ""); !errors.Is(err, errEmpty) {
@@ -220,7 +261,10 @@ func TestQueueReport(t *testing.T) {
 	if err := report(newPlace(t, "", ""), "x", "y"); !errors.Is(err, config.ErrMailUnset) {
 		t.Errorf("err = %v", err)
 	}
-	if err := report(newPlace(t, "", "[mail]\nsmtp_server = \"x\"\n[[mail.route]]\nto = [\"a@b.c\"]\nlevel = 3\n"), "x", "y"); !errors.Is(err, config.ErrMailUnset) {
+	if err := report(newPlace(t, "", "[mail]\nsmtp_server = \"x\"\n[[mail.route]]\nto = [\"a@b.c\"]\nlevel = 3\n"), "x", "y"); !errors.Is(
+		err,
+		config.ErrMailUnset,
+	) {
 		t.Errorf("err = %v", err)
 	}
 }

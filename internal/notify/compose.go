@@ -14,30 +14,34 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 )
 
-// Compose is outbox.Courier's.
-func (o *office) Compose(
-	ctx context.Context, to []string, topics []outbox.Topic, counted int,
-) ([]byte, error) {
-	entries := make([]entry, len(topics))
-	for i, topic := range topics {
-		entries[i] = open(topic)
+// compose makes one mail of the first of the items, as many as it has room for, and returns their
+// number. With a mail, the error is of something beside it.
+func (o *office) compose(
+	ctx context.Context, to []string, items []*outbox.Item, counted outbox.Counted,
+) (raw []byte, n int, err error) {
+	entries := make([]entry, len(items))
+	for i, item := range items {
+		entries[i] = open(item)
 	}
 	var faults []error
-	var m mail.Message
-	if e := entries[0]; e.Kind == notice.Report {
-		m = mail.Message{Subject: e.Subject, Text: e.Text, HTML: e.HTML}
-	} else {
-		o.describe(ctx, entries, func(err error) { faults = append(faults, err) })
-		v := makeView(o.settings, entries, o.Now(), time.Local)
-		v.Counted = counted
-		var err error
-		if m, err = write(o.settings, v); errors.Is(err, errNoPart) {
-			return nil, err
+	o.describe(ctx, entries, func(err error) { faults = append(faults, err) })
+	m, err := mail.Message{Subject: entries[0].Subject, Text: entries[0].Text, HTML: entries[0].HTML}, nil
+	if entries[0].Kind != notice.Report {
+		for {
+			v := makeView(o.settings, entries, o.Now(), time.Local)
+			v.count(counted)
+			m, err = write(o.settings, v)
+			if !errors.Is(err, errTooLong) || !errors.Is(err, errNoPart) || len(entries) < 2 {
+				break
+			}
+			entries = entries[:len(entries)/2] // the rest goes in the next
 		}
-		faults = append(faults, err)
 	}
-	raw, err := o.settings.Format(m, to, o.Now(), messageID(entries, to))
-	return raw, errors.Join(append(faults, err)...)
+	if errors.Is(err, errNoPart) {
+		return nil, len(entries), err
+	}
+	raw, ferr := o.settings.Format(m, to, o.Now(), messageID(entries, to))
+	return raw, len(entries), errors.Join(append(faults, err, ferr)...)
 }
 
 // write makes the mail of a view. The error is also that of a broken template of the
@@ -56,7 +60,7 @@ func write(s *mail.Settings, v View) (m mail.Message, err error) {
 func messageID(entries []entry, to []string) string {
 	sum := sha256.New()
 	for _, e := range entries {
-		fmt.Fprintf(sum, "%s %d %d\n", e.id, e.First.UnixNano(), e.Count)
+		fmt.Fprintf(sum, "%s %d %d\n", e.item.ID, e.item.First.UnixNano(), e.item.Count)
 	}
 	fmt.Fprintln(sum, to)
 	return hex.EncodeToString(sum.Sum(nil)[:16])

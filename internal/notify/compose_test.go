@@ -57,7 +57,7 @@ func TestHostileText(t *testing.T) {
 	if !n.Facts.LogCut || len(n.Facts.Log) > 4*notice.MaxLog {
 		t.Errorf("the log is %d bytes, cut %v", len(n.Facts.Log), n.Facts.LogCut)
 	}
-	one := entry{Notice: n, First: now, Last: now, Count: 2}
+	one := entry{Notice: n, item: &outbox.Item{First: now, Last: now, Count: 2}}
 	other := one
 	other.Addr = netip.MustParseAddr("2001:db8::1")
 	for _, entries := range [][]entry{{one}, {one, other}} {
@@ -68,7 +68,15 @@ func TestHostileText(t *testing.T) {
 		m := mailtest.Parse(t, mailtest.Received{Raw: raw})
 		for name, values := range m.Header {
 			switch name {
-			case "Auto-Submitted", "Date", "Mime-Version", "Message-Id", "Subject", "From", "To", "Content-Type", "X-Ids-Ossec":
+			case "Auto-Submitted",
+				"Date",
+				"Mime-Version",
+				"Message-Id",
+				"Subject",
+				"From",
+				"To",
+				"Content-Type",
+				"X-Ids-Ossec":
 				if len(values) != 1 {
 					t.Errorf("%s stands %d times", name, len(values))
 				}
@@ -81,7 +89,8 @@ func TestHostileText(t *testing.T) {
 				t.Error("what cannot be seen got through")
 			}
 		}
-		if strings.Contains(m.HTML, "<script>") || strings.Contains(m.HTML, "</pre><h1>") || strings.Contains(m.HTML, "{{") && !strings.Contains(m.HTML, "{{.Log}}") {
+		if strings.Contains(m.HTML, "<script>") || strings.Contains(m.HTML, "</pre><h1>") ||
+			strings.Contains(m.HTML, "{{") && !strings.Contains(m.HTML, "{{.Log}}") {
 			t.Error("markup got through")
 		}
 		for line := range strings.Lines(m.Text) {
@@ -99,8 +108,23 @@ func FuzzCompose(f *testing.F) {
 	s := testSettings(f)
 	f.Fuzz(func(t *testing.T, user, log, description string) {
 		now := time.Unix(1795422839, 0)
-		n := notice.Of(&arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Add, Addr: netip.MustParseAddr("203.0.113.7"), User: user, FullLog: log, Description: description}, now)
-		_, raw, err := composed(t, s, []entry{{Notice: n, First: now, Last: now, Count: 1}}, now)
+		n := notice.Of(
+			&arproto.Request{
+				Dialect:     arproto.Wazuh4,
+				Action:      arproto.Add,
+				Addr:        netip.MustParseAddr("203.0.113.7"),
+				User:        user,
+				FullLog:     log,
+				Description: description,
+			},
+			now,
+		)
+		_, raw, err := composed(
+			t,
+			s,
+			[]entry{{Notice: n, item: &outbox.Item{First: now, Last: now, Count: 1}}},
+			now,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +132,8 @@ func FuzzCompose(f *testing.F) {
 		if len(m.Header) != 8 || m.Subject != "OSSEC Alert: Threat Detected - 203.0.113.7" {
 			t.Errorf("subject %q, header %v", m.Subject, m.Header)
 		}
-		if strings.Count(m.Text, "\nAddress:     ") != 1 || strings.Count(m.Text, "\nTime:        ") != 1 || strings.Count(m.HTML, "<h1>") != 1 {
+		if strings.Count(m.Text, "\nAddress:     ") != 1 || strings.Count(m.Text, "\nTime:        ") != 1 ||
+			strings.Count(m.HTML, "<h1>") != 1 {
 			t.Errorf("text\n%s\nHTML\n%s", m.Text, m.HTML)
 		}
 	})
@@ -158,8 +183,18 @@ func TestDigestCounts(t *testing.T) {
 		{[]entry{blocked, free, white, ended, unknown}, "5 addresses, 1 of them blocked, 1 block ended, state of 1 unknown", "Blocked: 1  Whitelisted: 1  Not blocked: 1  Block ended: 1  Unknown: 1\n", "red"},
 	} {
 		m, _, err := composed(t, testSettings(t), r.entries, now)
-		if err != nil || m.Subject != "OSSEC Alert: "+r.subject || !strings.Contains(m.Text, "\n"+r.text) || !strings.Contains(m.HTML, `<div class="bar `+r.color+`">`) {
-			t.Errorf("%q, %v\n%s%s\nwant %q, %q, a bar in %s", m.Subject, err, m.Text, m.HTML, r.subject, r.text, r.color)
+		if err != nil || m.Subject != "OSSEC Alert: "+r.subject || !strings.Contains(m.Text, "\n"+r.text) ||
+			!strings.Contains(m.HTML, `<div class="bar `+r.color+`">`) {
+			t.Errorf(
+				"%q, %v\n%s%s\nwant %q, %q, a bar in %s",
+				m.Subject,
+				err,
+				m.Text,
+				m.HTML,
+				r.subject,
+				r.text,
+				r.color,
+			)
 		}
 	}
 }
@@ -181,7 +216,8 @@ func TestOwnTemplates(t *testing.T) {
 	for _, broken := range []string{"{{.Nothing}}", "{{", "{{index .Items 7}}", "{{range $x := .Items}}{{template \"none\"}}{{end}}"} {
 		h.write(path, broken)
 		m, _, err := composed(t, s, []entry{sample(now)}, now)
-		if m.Subject != "OSSEC Alert: Threat Blocked - 203.0.113.7" || err == nil || !strings.Contains(err.Error(), "broken template "+path) {
+		if m.Subject != "OSSEC Alert: Threat Blocked - 203.0.113.7" || err == nil ||
+			!strings.Contains(err.Error(), "broken template "+path) {
 			t.Errorf("%s: %q, %v", broken, m.Subject, err)
 		}
 		if err := checkTemplates(s, now); err == nil {
@@ -203,7 +239,8 @@ func TestBuiltInTemplatesOnAllSamples(t *testing.T) {
 			t.Errorf("sample %d: %v", i, err)
 		}
 		for _, text := range []string{m.Subject, m.Text, m.HTML} {
-			if strings.Contains(text, "<no value>") || strings.Contains(text, "ZgotmplZ") || strings.Contains(text, "%!") {
+			if strings.Contains(text, "<no value>") || strings.Contains(text, "ZgotmplZ") ||
+				strings.Contains(text, "%!") {
 				t.Errorf("sample %d:\n%s", i, text)
 			}
 		}
@@ -214,9 +251,10 @@ func TestMessageIDIsThatOfTheSameMail(t *testing.T) {
 	now := time.Now()
 	a := sample(now)
 	again, b := a, a
-	b.Count++
+	b.item = &outbox.Item{ID: a.item.ID, First: now, Last: now, Count: 2}
 	to := []string{"ops@example.org"}
-	if messageID([]entry{a}, to) != messageID([]entry{again}, to) || messageID([]entry{a}, to) == messageID([]entry{b}, to) ||
+	if messageID([]entry{a}, to) != messageID([]entry{again}, to) ||
+		messageID([]entry{a}, to) == messageID([]entry{b}, to) ||
 		messageID([]entry{a}, to) == messageID([]entry{a}, []string{"x@example.org"}) {
 		t.Error("the id is not that of the mail")
 	}
@@ -239,19 +277,31 @@ func TestTooLong(t *testing.T) {
 	var entries []entry
 	for i := range 900 {
 		e := sample(now)
-		e.Addr, e.Count, e.Rules = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), maxRules, nil
+		e.Addr, e.Rules = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), nil
+		e.item = &outbox.Item{First: now, Last: now, Count: maxRules}
 		for r := range maxRules {
-			e.Rules = append(e.Rules, notice.RuleCount{ID: fmt.Sprint(5000 + r), Level: 10, Description: strings.Repeat("&", 512), Count: 1, Last: now})
+			e.Rules = append(
+				e.Rules,
+				notice.RuleCount{
+					ID:          fmt.Sprint(5000 + r),
+					Level:       10,
+					Description: strings.Repeat("&", 512),
+					Count:       1,
+					Last:        now,
+				},
+			)
 		}
 		entries = append(entries, e)
 	}
-	if _, err := write(s, makeView(s, entries, now, time.Local)); !errors.Is(err, outbox.ErrTooLong) || !errors.Is(err, errNoPart) {
+	if _, err := write(s, makeView(s, entries, now, time.Local)); !errors.Is(err, errTooLong) ||
+		!errors.Is(err, errNoPart) {
 		t.Errorf("err = %v", err)
 	}
 	h := newHouse(t, onlyOps, "")
 	s.Text = string(h.home) + "/text.tmpl"
 	h.write(s.Text, `{{range 20000000}}too much{{end}}`)
-	if m, _, err := composed(t, s, entries[:2], now); err == nil || errors.Is(err, errNoPart) || !strings.Contains(m.Text, "10.0.0.1") {
+	if m, _, err := composed(t, s, entries[:2], now); err == nil || errors.Is(err, errNoPart) ||
+		!strings.Contains(m.Text, "10.0.0.1") {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -266,14 +316,23 @@ func TestMergeAndCounted(t *testing.T) {
 		h.queueUp(c, "203.0.113.7", "5720")
 		c.add(100 * time.Millisecond)
 	}
-	h.write(h.home.MailQueue()+"/counted", "....")
+	h.write(
+		h.home.MailQueue()+"/queue",
+		`{"counted":{"total":4,"top":{"203.0.113.9":3,"203.0.113.8":1}}}`+"\n",
+	)
 	h.step(h.office(c), c)
 	m := s.Next()
-	if !strings.Contains(m.Text, "Alerts:      10, from ") || !strings.Contains(m.Text, "rule 5720, 5 alerts") ||
-		!strings.Contains(m.Text, "\n4 more alerts came in than there was room for in the queue") || !strings.Contains(m.HTML, "4 more alerts") {
+	if !strings.Contains(m.Text, "Alerts:      10, from ") ||
+		!strings.Contains(m.Text, "rule 5720, 5 alerts") ||
+		!strings.Contains(m.Text, "\n4 more alerts came in than there was room for in the queue") ||
+		!strings.Contains(m.Text, "The most frequent:\n    203.0.113.9  3 alerts\n    203.0.113.8  1 alert\n") ||
+		!strings.Contains(m.HTML, "4 more alerts") || !strings.Contains(m.HTML, "203.0.113.9 (3), 203.0.113.8 (1)") {
 		t.Errorf("the mail lacks some alerts:\n%s", m.Text)
 	}
-	if want := "Email notification sent for IP: 203.0.113.7 (not blocked) (10 alerts)"; !strings.Contains(h.log(), want) {
+	if want := "Email notification sent for IP: 203.0.113.7 (not blocked) (10 alerts)"; !strings.Contains(
+		h.log(),
+		want,
+	) {
 		t.Errorf("the log lacks %q:\n%s", want, h.log())
 	}
 }

@@ -3,7 +3,6 @@ package notify
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
@@ -182,9 +181,10 @@ func (h house) queueUp(c *clock, addr, rule string) {
 
 func (h house) queueRequest(c *clock, r arproto.Request) {
 	h.t.Helper()
-	body, err := json.Marshal(notice.Of(&r, c.Now()))
+	n := notice.Of(&r, c.Now())
+	item, err := n.Item(h.invoked(), c.Now())
 	if err == nil {
-		err = h.box().Add(outbox.Item{Program: h.invoked(), First: c.Now(), Body: body})
+		err = h.box().Add(item, notice.Shorten)
 	}
 	if err != nil {
 		h.t.Fatal(err)
@@ -204,11 +204,11 @@ func (h house) hold(response, name, addr string, since time.Time) {
 // left counts what is in the queue.
 func (h house) left() int {
 	h.t.Helper()
-	rows, _, err := h.box().List(time.Now())
+	items, _, err := h.box().List(time.Now())
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return len(rows)
+	return len(items)
 }
 
 // onlyOps mails to one, by a server that is not there.

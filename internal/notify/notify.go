@@ -34,10 +34,7 @@ type office struct {
 	config   config.Config
 	settings *mail.Settings
 	geo      geo
-	// nil for settings
-	sender func(ctx context.Context, to []string, message []byte) (map[string]error, error)
-
-	list *whitelist.List // nil until it is needed
+	list     *whitelist.List // nil until it is needed
 }
 
 func newOffice(p *app.Program) *office { return &office{Program: p} }
@@ -57,33 +54,31 @@ func (o *office) Configure() (outbox.Limits, error) {
 	return limits, errors.Join(cerr, serr)
 }
 
-// entry is what a mail says of one topic: of one address, mostly.
+// entry is what a mail says of one item: of one address, mostly.
 type entry struct {
 	notice.Notice // of all in it, the gravest, of equals the first
-	Program       string
-	First, Last   time.Time
-	Count         int
-	id            string
+	item          *outbox.Item
 	// What is looked up when the mail is composed.
 	name, country, network string
 }
 
-// open returns the entry of a topic.
-func open(topic outbox.Topic) entry {
-	var e entry
-	for i, item := range topic {
-		var n notice.Notice
-		_ = json.Unmarshal(item.Body, &n) // what does not fit is missing in the mail
-		if i == 0 {
-			e = entry{Notice: n, Program: item.Program, First: item.First, id: item.ID}
-		} else {
-			e.merge(n)
-		}
-		e.Last = item.First
-		e.Count++
-	}
+// open returns the entry of an item.
+func open(item *outbox.Item) entry {
+	e := entry{item: item}
+	_ = json.Unmarshal(item.Body, &e.Notice) // what does not fit is missing in the mail
 	return e
 }
+
+// Merge is outbox.Courier's.
+func (o *office) Merge(body, later json.RawMessage) json.RawMessage {
+	e, n := open(&outbox.Item{Body: body}), open(&outbox.Item{Body: later}).Notice
+	e.merge(n)
+	body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
+	return body
+}
+
+// Shorten is outbox.Courier's: an alert goes without its log.
+func (o *office) Shorten(body json.RawMessage) json.RawMessage { return notice.Shorten(body) }
 
 // maxRules bounds how many rules one entry lists; the rest is only counted.
 const maxRules = 20
@@ -110,47 +105,34 @@ func (e *entry) merge(n notice.Notice) {
 	}
 }
 
-// Settle is outbox.Courier's.
-func (o *office) Settle(ctx context.Context, item *outbox.Item) bool {
-	e := open(outbox.Topic{*item})
-	if e.Kind == notice.Report {
-		item.To, _ = o.settings.General() // it was asked for before the report was queued
-		return true
-	}
-	if !o.settle(ctx, &e) {
-		return false
-	}
-	about := e.Addr.String()
-	if !e.Addr.IsValid() {
-		about = "rule " + e.RuleID
-	}
-	item.Key = string(e.Kind) + "|" + about
-	item.To = o.settings.Recipients(e.RuleID, e.Facts.Level, e.Facts.Groups)
-	item.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
-	return true
-}
-
 // Send is outbox.Courier's.
-func (o *office) Send(ctx context.Context, to []string, message []byte) (map[string]error, error) {
-	if o.sender != nil {
-		return o.sender(ctx, to, message)
+func (o *office) Send(
+	ctx context.Context, to []string, items []*outbox.Item, counted outbox.Counted,
+) (n int, result map[string]error, err error) {
+	raw, n, err := o.compose(ctx, to, items, counted)
+	if raw == nil {
+		return n, nil, err
 	}
-	return o.settings.Send(ctx, to, message, nil)
+	if err != nil {
+		o.Failed(nil, err)
+	}
+	result, err = o.settings.Send(ctx, to, raw, nil)
+	return n, result, err
 }
 
 // Sent is outbox.Courier's.
-func (o *office) Sent(topics []outbox.Topic) {
+func (o *office) Sent(items []*outbox.Item) {
 	var lines []byte
-	for _, topic := range topics {
-		e := open(topic)
-		lines = append(lines, o.line(e, arlog.StatusAdd, sentMessage(e, len(topics)))...)
+	for _, item := range items {
+		e := open(item)
+		lines = append(lines, o.line(e, arlog.StatusAdd, sentMessage(e, len(items)))...)
 	}
 	o.AppendLog(o.Home.NotificationLog(), lines)
 }
 
 // Skipped is outbox.Courier's.
-func (o *office) Skipped(item outbox.Item) {
-	e := open(outbox.Topic{item})
+func (o *office) Skipped(item *outbox.Item) {
+	e := open(item)
 	why := fmt.Sprintf("no recipient is set for rule %s", arlog.Word(e.RuleID))
 	message := "Skipped: " + why
 	if e.Addr.IsValid() {
@@ -161,16 +143,15 @@ func (o *office) Skipped(item outbox.Item) {
 
 // Failed is outbox.Courier's.
 func (o *office) Failed(item *outbox.Item, err error) {
-	e := entry{Program: o.Path()}
-	if item != nil {
-		e = open(outbox.Topic{*item})
+	if item == nil {
+		item = &outbox.Item{Program: o.Path()}
 	}
-	o.AppendLog(o.Home.NotificationLog(), o.line(e, arlog.StatusError, arlog.Failed(err)))
+	o.AppendLog(o.Home.NotificationLog(), o.line(open(item), arlog.StatusError, arlog.Failed(err)))
 }
 
 func (o *office) line(e entry, status arlog.Status, message string) []byte {
 	return arlog.Entry{
-		Time: o.Now(), Program: e.Program, Status: status, Addr: e.Addr,
+		Time: o.Now(), Program: e.item.Program, Status: status, Addr: e.Addr,
 		AlertID: e.AlertID, RuleID: e.RuleID, Message: message,
 	}.Format()
 }
@@ -190,8 +171,8 @@ func sentMessage(e entry, together int) string {
 	default:
 		text = fmt.Sprintf("Email notification sent for IP: %s (%s)", e.Addr, stateOf(e.Notice))
 	}
-	if e.Count > 1 {
-		text += fmt.Sprintf(" (%d alerts)", e.Count)
+	if e.item.Count > 1 {
+		text += fmt.Sprintf(" (%d alerts)", e.item.Count)
 	}
 	if together > 1 {
 		text += fmt.Sprintf(" (in a mail of %d addresses)", together)

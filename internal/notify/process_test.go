@@ -21,19 +21,38 @@ import (
 // A call by OSSEC returns at once; a process of its own finds the alert and sends.
 func TestCallDelivers(t *testing.T) {
 	s, _ := mailtest.New(t, false, false)
-	h := newHouse(t, s.Conf("<email_idsname>north</email_idsname><email_reply_to>soc@example.org</email_reply_to>"), "[mail]\nlinger = \"0s\"\n")
+	h := newHouse(
+		t,
+		s.Conf("<email_idsname>north</email_idsname><email_reply_to>soc@example.org</email_reply_to>"),
+		"[mail]\nlinger = \"0s\"\n",
+	)
 	id := fmt.Sprintf("%d.0", time.Now().Unix())
-	h.write(h.home.AlertLog(), "** Alert "+id+": mail  - syslog,sshd,\n2026 Nov 23 08:33:59 (web) 192.0.2.5->/var/log/auth.log\nRule: 5712 (level 10) -> 'SSHD brute force trying to get access to the system.'\nSrc IP: 203.0.113.7\nUser: root\nsshd[9]: Failed password <b>for</b> root\n\n")
+	h.write(
+		h.home.AlertLog(),
+		"** Alert "+id+": mail  - syslog,sshd,\n2026 Nov 23 08:33:59 (web) 192.0.2.5->/var/log/auth.log\nRule: 5712 (level 10) -> 'SSHD brute force trying to get access to the system.'\nSrc IP: 203.0.113.7\nUser: root\nsshd[9]: Failed password <b>for</b> root\n\n",
+	)
 	h.hold("firewall-drop", "firewall-drop.sh", "203.0.113.7", time.Now().Add(-time.Minute))
-	cmd := h.process(h.invoked(), "add", "root", "203.0.113.7", id, "5712", "(web)", "192.0.2.5->/var/log/auth.log", "-")
+	cmd := h.process(
+		h.invoked(),
+		"add",
+		"root",
+		"203.0.113.7",
+		id,
+		"5712",
+		"(web)",
+		"192.0.2.5->/var/log/auth.log",
+		"-",
+	)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	m := s.Next()
-	if m.Subject != "OSSEC Alert: Threat Blocked - 203.0.113.7" || m.From != "ossec@web.example.org" || strings.Join(m.To, ",") != "ops@example.org" {
+	if m.Subject != "OSSEC Alert: Threat Blocked - 203.0.113.7" || m.From != "ossec@web.example.org" ||
+		strings.Join(m.To, ",") != "ops@example.org" {
 		t.Errorf("subject %q, from %s to %s", m.Subject, m.From, m.To)
 	}
-	if m.Header.Get("X-IDS-OSSEC") != "north" || m.Header.Get("Reply-To") != "<soc@example.org>" || m.Header.Get("Auto-Submitted") == "" {
+	if m.Header.Get("X-IDS-OSSEC") != "north" || m.Header.Get("Reply-To") != "<soc@example.org>" ||
+		m.Header.Get("Auto-Submitted") == "" {
 		t.Errorf("header %v", m.Header)
 	}
 	for _, want := range []string{"Blocked by firewall-drop.sh since ", "Rule:        5712 (level 10)", "SSHD brute force trying", "Host:        web", "User:        root", "Location:    /var/log/auth.log", "    sshd[9]: Failed password <b>for</b> root"} {
@@ -41,11 +60,18 @@ func TestCallDelivers(t *testing.T) {
 			t.Errorf("the text lacks %q:\n%s", want, m.Text)
 		}
 	}
-	if !strings.Contains(m.HTML, "Failed password &lt;b&gt;for&lt;/b&gt; root") || strings.Contains(m.HTML, "<b>for") {
+	if !strings.Contains(m.HTML, "Failed password &lt;b&gt;for&lt;/b&gt; root") ||
+		strings.Contains(m.HTML, "<b>for") {
 		t.Errorf("HTML:\n%s", m.HTML)
 	}
 	h.idle()
-	line := regexp.MustCompile(`^\S+ \S+ +\d+ \S+ \S+ \d{4} ` + regexp.QuoteMeta(h.invoked()) + ` add - 203\.0\.113\.7 ` + regexp.QuoteMeta(id) + ` 5712 - Email notification sent for blocked IP: 203\.0\.113\.7\n$`)
+	line := regexp.MustCompile(
+		`^\S+ \S+ +\d+ \S+ \S+ \d{4} ` + regexp.QuoteMeta(
+			h.invoked(),
+		) + ` add - 203\.0\.113\.7 ` + regexp.QuoteMeta(
+			id,
+		) + ` 5712 - Email notification sent for blocked IP: 203\.0\.113\.7\n$`,
+	)
 	if !line.MatchString(h.log()) {
 		t.Errorf("log %q", h.log())
 	}
@@ -144,7 +170,8 @@ func TestCallsAtOnce(t *testing.T) {
 	var running sync.WaitGroup
 	for i := range calls {
 		running.Go(func() {
-			if out, err := h.process(h.invoked(), "add", "-", fmt.Sprintf("10.0.0.%d", i+1), "-", "5712", "x", "-").CombinedOutput(); err != nil || len(out) > 0 {
+			if out, err := h.process(h.invoked(), "add", "-", fmt.Sprintf("10.0.0.%d", i+1), "-", "5712", "x", "-").CombinedOutput(); err != nil ||
+				len(out) > 0 {
 				t.Errorf("call %d: %v\n%s", i, err, out)
 			}
 		})
@@ -187,14 +214,17 @@ func TestQueueWords(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &o); status != 0 || err != nil || len(o.Notices) != 2 {
 		t.Fatalf("%d, %v, %s, %+v", status, err, stderr, o)
 	}
-	if status, stdout, stderr := h.mail("queue", "--drop", o.Notices[0].ID); status != 0 || stdout != "dropped 1\n" {
+	if status, stdout, stderr := h.mail("queue", "--drop", o.Notices[0].ID); status != 0 ||
+		stdout != "dropped 1\n" {
 		t.Errorf("drop: %d, %q, %q", status, stdout, stderr)
 	}
-	if status, _, stderr := h.mail("queue", "--drop", "../../x"); status != 1 || !strings.Contains(stderr, `there is no notice "../../x"`) {
+	if status, _, stderr := h.mail("queue", "--drop", "../../x"); status != 1 ||
+		!strings.Contains(stderr, `there is no notice "../../x"`) {
 		t.Errorf("drop: %d, %q", status, stderr)
 	}
 	s.Set(func(s *mailtest.Server) { s.OnData = nil })
-	if status, stdout, stderr := h.mail("queue", "--retry", "all"); status != 0 || stdout != "trying 1 again\n" {
+	if status, stdout, stderr := h.mail("queue", "--retry", "all"); status != 0 ||
+		stdout != "trying 1 again\n" {
 		t.Errorf("retry: %d, %q, %q", status, stdout, stderr)
 	}
 	if m := s.Next(); !strings.HasSuffix(m.Subject, o.Notices[1].Address) {
@@ -217,7 +247,8 @@ func TestOtherWords(t *testing.T) {
 		"preview add - 203.0.113.9 -": "Threat Detected - 203.0.113.9\n",
 		"template text":               "{{range .Standing}}", "queue --help": "--drop", "test": "sent a sample to 1\n", "test --to x@example.org": "recipient x@example.org accepted\n",
 	} {
-		if status, stdout, stderr := h.mail(strings.Fields(args)...); status != 0 || stderr != "" || !strings.Contains(stdout, want) {
+		if status, stdout, stderr := h.mail(strings.Fields(args)...); status != 0 || stderr != "" ||
+			!strings.Contains(stdout, want) {
 			t.Errorf("%s: %d, %q\n%s", args, status, stderr, stdout)
 		}
 	}
@@ -227,21 +258,27 @@ func TestOtherWords(t *testing.T) {
 	s.Next()
 	for args, want := range map[string]string{"frobnicate": `unknown word "frobnicate"`, "template x": "there is no template", "template": "one part", "queue --drop 1 --retry 1": "either",
 		"flush x": "takes no argument", "--frob": "flag provided but not defined", "preview x": "not an IPv4", "test --to x": "no mail address"} {
-		if status, _, stderr := h.mail(strings.Fields(args)...); status != 1 || !strings.Contains(stderr, want) {
+		if status, _, stderr := h.mail(strings.Fields(args)...); status != 1 ||
+			!strings.Contains(stderr, want) {
 			t.Errorf("%s: %d, %q", args, status, stderr)
 		}
 	}
 	env, _, _ := h.env(h.tool())
 	p := app.New(env, "ossec-ar")
-	if summary, err := Check(t.Context(), &p); err != nil || !strings.HasPrefix(summary, "mail goes to 1 recipients and 0 routes by 127.0.0.1, port ") {
+	if summary, err := Check(t.Context(), &p); err != nil ||
+		!strings.HasPrefix(summary, "mail goes to 1 recipients and 0 routes by 127.0.0.1, port ") {
 		t.Errorf("%q, %v", summary, err)
 	}
 	h.write(h.home.Conf(), strings.Replace(onlyOps, "192.0.2.1", "127.0.0.1:1", 1))
 	h.write(h.home.Settings(), "[mail]\n")
-	if _, err := Check(t.Context(), &p); err == nil || !strings.Contains(err.Error(), "trying the mail server: connecting to 127.0.0.1:1: ") {
+	if _, err := Check(t.Context(), &p); err == nil ||
+		!strings.Contains(err.Error(), "trying the mail server: connecting to 127.0.0.1:1: ") {
 		t.Errorf("%v", err)
 	}
-	h.write(h.home.Settings(), "[mail]\nca_file = \"/none\"\ngeo_files = [\"/none.mmdb\"]\ntext_template = \"/none.tmpl\"\nauth = \"x\"\n")
+	h.write(
+		h.home.Settings(),
+		"[mail]\nca_file = \"/none\"\ngeo_files = [\"/none.mmdb\"]\ntext_template = \"/none.tmpl\"\nauth = \"x\"\n",
+	)
 	_, err := Check(t.Context(), &p)
 	for _, want := range []string{"reading ca_file: ", "opening the file of networks /none.mmdb: ", "broken template /none.tmpl: ", "mail.auth: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -255,12 +292,13 @@ func TestOtherWords(t *testing.T) {
 func TestQueueShowsNoEscapes(t *testing.T) {
 	h := newHouse(t, onlyOps, "")
 	h.queueUp(newClock(), "203.0.113.7", "5712")
-	for name, text := range map[string]string{"refused/1.json": `{"error":"550 \u001b[31mno\u009b"}`, "progress.json": `{"error":"\u001b[2J"}`} {
+	for name, text := range map[string]string{"queue": `{"error":"\u001b[2J"}` + "\n" + `{"error":"550 \u001b[31mno\u009b","failed":"2026-11-23T08:33:59Z"}` + "\n"} {
 		h.write(filepath.Join(h.home.MailQueue(), name), text)
 	}
 	for _, args := range [][]string{{"queue"}, {"queue", "--json"}, {"queue", "--drop", "all"}} {
 		status, stdout, stderr := h.mail(args...)
-		if status != 0 || strings.ContainsAny(stdout+stderr, "\x1b\x07") || len(args) == 1 && !strings.Contains(stdout, `550 \x1b[31mno\u009b`) {
+		if status != 0 || strings.ContainsAny(stdout+stderr, "\x1b\x07") ||
+			len(args) == 1 && !strings.Contains(stdout, `550 \x1b[31mno\u009b`) {
 			t.Errorf("%v: status %d, %q, %q", args, status, stdout, stderr)
 		}
 	}
@@ -273,13 +311,13 @@ func TestFlushFailsInTheLog(t *testing.T) {
 	c := newClock()
 	c.add(-time.Minute) // settled
 	h.queueUp(c, "203.0.113.7", "5712")
-	tmp := filepath.Join(h.home.MailQueue(), "tmp")
-	if err := os.Remove(tmp); err != nil {
+	tmp, queue := filepath.Join(h.home.MailQueue(), "queue.tmp"), filepath.Join(h.home.MailQueue(), "queue")
+	if err := errors.Join(os.Mkdir(tmp, 0o700), os.Mkdir(queue, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	h.write(tmp, "")
-	for _, want := range []string{"delivering mail: writing", "delivering mail: making the mail queue: "} {
-		if status, _, stderr := h.mail("flush"); status != 1 || !strings.Contains(stderr, want) || !strings.Contains(h.log(), " error - - - - - Failed: "+want) {
+	for _, want := range []string{"delivering mail: writing to the mail queue: ", "delivering mail: making the mail queue: "} {
+		if status, _, stderr := h.mail("flush"); status != 1 || !strings.Contains(stderr, want) ||
+			!strings.Contains(h.log(), " error - - - - - Failed: "+want) {
 			t.Errorf("status %d, %q, log %q", status, stderr, h.log())
 		}
 		if err := os.Chmod(h.home.MailQueue(), 0o777); err != nil {
@@ -287,11 +325,12 @@ func TestFlushFailsInTheLog(t *testing.T) {
 		}
 	}
 	for _, words := range [][]string{{"queue"}, {"queue", "--drop", "all"}, {"queue", "--retry", "all"}} {
-		if status, stdout, stderr := h.mail(words...); status != 1 || stdout != "" || !strings.Contains(stderr, "the mail queue: ") {
+		if status, stdout, stderr := h.mail(words...); status != 1 || stdout != "" ||
+			!strings.Contains(stderr, "the mail queue: ") {
 			t.Errorf("%v: status %d, %q, %q", words, status, stdout, stderr)
 		}
 	}
-	if err := errors.Join(os.Chmod(h.home.MailQueue(), 0o700), os.Remove(tmp)); err != nil {
+	if err := errors.Join(os.Chmod(h.home.MailQueue(), 0o700), os.RemoveAll(tmp), os.RemoveAll(queue)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -307,7 +346,9 @@ func TestReport(t *testing.T) {
 			t.Fatal(err, stderr)
 		}
 		got := s.Next()
-		if want := strings.ReplaceAll(r[0], "\r\n", " "); got.Subject != want || got.Text != r[1] || got.HTML != r[2] || got.Header.Get("Bcc") != "" {
+		if want := strings.ReplaceAll(r[0], "\r\n", " "); got.Subject != want || got.Text != r[1] ||
+			got.HTML != r[2] ||
+			got.Header.Get("Bcc") != "" {
 			t.Errorf("%d: %q\n%s\n%s", i, got.Subject, got.Text, got.HTML)
 		}
 	}

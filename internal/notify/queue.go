@@ -30,11 +30,11 @@ type listed struct {
 	Error      string       `json:"error,omitempty"`
 }
 
-func list(rows []outbox.Row) []listed {
+func list(items []*outbox.Item) []listed {
 	all := []listed{}
-	for _, row := range rows {
-		e, first := open(row.Topic), row.Topic[0]
-		l := listed{first.ID, row.State, e.Kind, "", e.RuleID, e.Count, e.First, first.To, first.Error}
+	for _, i := range items {
+		e := open(i)
+		l := listed{i.ID, i.State(), e.Kind, "", e.RuleID, i.Count, i.First, i.To, i.Error}
 		if e.Addr.IsValid() {
 			l.Address = e.Addr.String()
 		}
@@ -48,12 +48,12 @@ func (o *office) queue(retry, drop string, asJSON bool) error {
 	if retry != "" && drop != "" {
 		return errors.New("either --retry or --drop")
 	}
-	var rows []outbox.Row
+	var items []*outbox.Item
 	var progress outbox.Progress
 	box, err := outbox.Open(o.Home.MailQueue())
 	switch {
 	case err == nil:
-		rows, progress, err = box.List(o.Now())
+		items, progress, err = box.List(o.Now())
 	case errors.Is(err, os.ErrNotExist):
 		err = nil // nothing was ever queued
 	}
@@ -61,9 +61,9 @@ func (o *office) queue(retry, drop string, asJSON bool) error {
 	case err != nil:
 		return err
 	case retry != "":
-		return o.retry(box, rows, retry)
+		return o.retry(box, items, retry)
 	case drop != "":
-		return o.drop(box, rows, drop)
+		return o.drop(box, items, drop)
 	case asJSON:
 		enc := json.NewEncoder(o.Stdout)
 		enc.SetIndent("", "  ")
@@ -73,9 +73,9 @@ func (o *office) queue(retry, drop string, asJSON bool) error {
 			Error        string    `json:"error,omitempty"`
 			Counted      int       `json:"only_counted,omitempty"`
 			Notices      []listed  `json:"notifications"`
-		}{len(progress.Sent), progress.Retry, progress.Error, progress.Counted, list(rows)})
+		}{len(progress.Sent), progress.Retry, progress.Error, progress.Counted.Total, list(items)})
 	default:
-		err = o.table(list(rows), progress)
+		err = o.table(list(items), progress)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the list: %w", err)
@@ -88,8 +88,8 @@ func (o *office) table(rows []listed, progress outbox.Progress) error {
 		fmt.Fprintf(o.Stdout, "the last attempt failed: %s\nnext attempt: %s\n",
 			printable.Line(progress.Error), progress.Retry.Local().Format(time.DateTime))
 	}
-	if progress.Counted > 0 {
-		fmt.Fprintf(o.Stdout, "the queue was full: %d more are only counted\n", progress.Counted)
+	if n := progress.Counted.Total; n > 0 {
+		fmt.Fprintf(o.Stdout, "the queue was full: %d more are only counted\n", n)
 	}
 	if len(rows) == 0 {
 		_, err := fmt.Fprintln(o.Stdout, "the queue is empty")
@@ -109,43 +109,47 @@ func (o *office) table(rows []listed, progress outbox.Progress) error {
 	return w.Flush() // the writer keeps the first error of any Fprintf
 }
 
-// chosen returns the rows that an ID names.
-func chosen(rows []outbox.Row, id string) ([]outbox.Row, error) {
+// chosen returns the items that an ID, or the word all, names.
+func chosen(items []*outbox.Item, id string) ([]*outbox.Item, error) {
 	if id == "all" {
-		return rows, nil
+		return items, nil
 	}
-	if i := slices.IndexFunc(rows, func(r outbox.Row) bool { return r.Topic[0].ID == id }); i >= 0 {
-		return rows[i : i+1], nil
+	if i := slices.IndexFunc(items, func(i *outbox.Item) bool { return i.ID == id }); i >= 0 {
+		return items[i : i+1], nil
 	}
 	return nil, fmt.Errorf("there is no notice %s in the queue", arproto.Quote(id))
 }
 
-func (o *office) retry(box *outbox.Box, rows []outbox.Row, id string) error {
-	rows, err := chosen(rows, id)
-	if err != nil {
-		return err
+func (o *office) retry(box *outbox.Box, items []*outbox.Item, id string) error {
+	items, err := chosen(items, id)
+	var refused []string
+	for _, i := range items {
+		if i.State() == outbox.Refused {
+			refused = append(refused, i.ID)
+		}
 	}
-	for _, r := range rows {
-		err = errors.Join(err, box.PutBack(r))
-	}
-	if err == nil && len(rows) > 0 {
-		if err = box.AskRetry(); err == nil {
+	if err == nil && len(items) > 0 {
+		if err = box.Retry(refused...); err == nil {
 			err = notice.StartDelivery(o.Program, box)
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("asking for another attempt: %w", err)
 	}
-	return o.print(fmt.Sprintf("trying %d again\n", len(rows)))
+	return o.print(fmt.Sprintf("trying %d again\n", len(items)))
 }
 
-func (o *office) drop(box *outbox.Box, rows []outbox.Row, id string) error {
-	rows, err := chosen(rows, id)
-	for _, r := range rows {
-		err = errors.Join(err, box.Drop(r))
+func (o *office) drop(box *outbox.Box, items []*outbox.Item, id string) error {
+	items, err := chosen(items, id)
+	var ids []string
+	for _, i := range items {
+		ids = append(ids, i.ID)
+	}
+	if err == nil && len(ids) > 0 {
+		err = box.Drop(ids...)
 	}
 	if err != nil {
 		return err
 	}
-	return o.print(fmt.Sprintf("dropped %d\n", len(rows)))
+	return o.print(fmt.Sprintf("dropped %d\n", len(ids)))
 }

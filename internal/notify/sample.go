@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
 )
 
 // sample is an entry about nothing, on an address that belongs to nobody (RFC 5737).
@@ -21,7 +22,7 @@ func sample(now time.Time) entry {
 	rule := notice.RuleCount{ID: facts.RuleID, Level: 10, Description: facts.Description, Count: 1, Last: now}
 	holder := notice.Holder{Program: "firewall-drop", RuleID: facts.RuleID, Since: now.Add(-2 * time.Second)}
 	return entry{
-		id: "sample", First: now, Last: now, Count: 1,
+		item: &outbox.Item{ID: "sample", First: now, Last: now, Count: 1},
 		Notice: notice.Notice{
 			Kind: notice.Alert, Addr: netip.MustParseAddr("203.0.113.7"), RuleID: facts.RuleID, Facts: &facts,
 			Rules: []notice.RuleCount{rule}, Standing: notice.Standing{Holders: []notice.Holder{holder}},
@@ -45,7 +46,7 @@ func samples(now time.Time) [][]entry {
 	free := like("2001:db8::7", notice.Alert, notice.Standing{})
 	const allowed = "198.51.100.0/24 (/var/ossec/etc/ossec.conf:12)"
 	white := like("198.51.100.20", notice.Alert, notice.Standing{Whitelisted: allowed})
-	white.Count = 3
+	white.item = &outbox.Item{ID: "sample", First: now, Last: now, Count: 3}
 	white.Rules = append(white.Rules[:1:1], notice.RuleCount{
 		ID: "5720", Level: 10, Description: "Multiple SSHD authentication failures.", Count: 2, Last: now,
 	})

@@ -1,15 +1,16 @@
 package notify
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"os"
+	"encoding/json"
 	"strings"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
@@ -22,11 +23,39 @@ const (
 	leaseAge = 300 * time.Millisecond
 )
 
-// settle completes a notice, or returns false when facts may still be coming.
-func (o *office) settle(ctx context.Context, e *entry) bool {
-	age := o.Now().Sub(e.First)
+// Settle is outbox.Courier's. The alerts of all items are looked for together.
+func (o *office) Settle(ctx context.Context, items []*outbox.Item) {
+	entries := make([]entry, len(items))
+	var ids []string
+	for i, item := range items {
+		entries[i] = open(item)
+		if entries[i].Facts == nil && entries[i].AlertID != "" {
+			ids = append(ids, entries[i].AlertID)
+		}
+	}
+	found, err := alerts.Find(ctx, o.Home.Alerts(), ids...)
+	for _, e := range entries {
+		item := e.item
+		if e.Kind == notice.Report {
+			item.To, _ = o.settings.General() // it was asked for before the report was queued
+			item.Settled = true
+			continue
+		}
+		if item.Settled = o.settle(ctx, &e, found[e.AlertID], err); !item.Settled {
+			continue
+		}
+		item.Key = string(e.Kind) + "|" + e.About()
+		item.To = o.settings.Recipients(e.RuleID, e.Facts.Level, e.Facts.Groups)
+		item.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
+	}
+}
+
+// settle completes an entry, or returns false when facts may still be coming. found is its alert,
+// and err why it is not, or nil.
+func (o *office) settle(ctx context.Context, e *entry, found *alerts.Alert, err error) bool {
+	age := o.Now().Sub(e.item.First)
 	late := age >= settleTime || age < 0 // the clock was set back
-	facts, whole := o.facts(ctx, e, late)
+	facts, whole := e.facts(found, err, late)
 	if !whole && !late {
 		return false
 	}
@@ -35,31 +64,31 @@ func (o *office) settle(ctx context.Context, e *entry) bool {
 		return false
 	}
 	e.Facts, e.Standing = &facts, standing
-	if e.RuleID == "" {
-		e.RuleID = facts.RuleID
+	e.RuleID = cmp.Or(e.RuleID, facts.RuleID)
+	last := facts.Time
+	if e.item.Count > 1 {
+		last = e.item.Last
 	}
 	e.Rules = []notice.RuleCount{{
-		ID: e.RuleID, Level: facts.Level, Description: facts.Description, Count: 1, Last: facts.Time,
+		ID: e.RuleID, Level: facts.Level, Description: facts.Description, Count: e.item.Count, Last: last,
 	}}
 	return true
 }
 
 // facts returns what is known of the alert, and whether that is all there is.
-func (o *office) facts(ctx context.Context, e *entry, late bool) (notice.Facts, bool) {
+func (e *entry) facts(found *alerts.Alert, err error, late bool) (notice.Facts, bool) {
 	if e.Facts != nil {
 		return *e.Facts, true
 	}
-	bare := notice.Facts{ID: e.AlertID, Time: e.First, RuleID: e.RuleID, User: e.User, Location: e.Where}
+	bare := notice.Facts{ID: e.AlertID, Time: e.item.First, RuleID: e.RuleID, User: e.User, Location: e.Where}
 	if host, rest, ok := strings.Cut(e.Where, "->"); ok {
 		bare.Host, bare.Location = host, rest
 	}
-	if !strings.Contains(e.AlertID, ".") {
+	switch {
+	case !strings.Contains(e.AlertID, "."):
 		bare.Missing = "the call named no alert"
 		return bare, true
-	}
-	found, err := alerts.Find(ctx, o.Home.Alerts(), e.AlertID)
-	switch {
-	case found == nil && errors.Is(err, alerts.ErrNoAlert) && !errors.As(err, new(*os.PathError)):
+	case found == nil && err == nil:
 		bare.Missing = "it is not in alerts.log or alerts.json: its level may be below log_alert_level, " +
 			"or it is kept on the manager"
 		return bare, false
@@ -69,19 +98,12 @@ func (o *office) facts(ctx context.Context, e *entry, late bool) (notice.Facts, 
 	case found.Partial && !late:
 		return bare, false
 	}
-	facts := notice.Facts{
-		ID: found.ID, Time: found.Time, RuleID: found.RuleID, Level: found.Level,
-		Description: found.Description,
-		Groups:      found.Groups, Host: found.Host, User: found.User, Location: found.Location,
+	return notice.Facts{
+		ID: found.ID, Time: found.Time, RuleID: cmp.Or(found.RuleID, e.RuleID), Level: found.Level,
+		Description: found.Description, Groups: found.Groups, Host: found.Host,
+		User: cmp.Or(found.User, e.User), Location: found.Location,
 		Log: strings.Join(found.Log, "\n"), LogCut: found.Truncated,
-	}.Clean()
-	if facts.RuleID == "" {
-		facts.RuleID = e.RuleID
-	}
-	if facts.User == "" {
-		facts.User = e.User
-	}
-	return facts, true
+	}.Clean(), true
 }
 
 // standing returns who holds the address, and whether that will hardly change within the

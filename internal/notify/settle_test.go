@@ -51,7 +51,9 @@ func TestDamagedLeasesAreNotTheTruth(t *testing.T) {
 	h.write(filepath.Join(h.home.State(), "firewall-drop.db"), "")
 	h.queueUp(c, "203.0.113.1", "5712")
 	h.step(o, c)
-	if m := s.Next(); !strings.Contains(m.Text, "Whether it is blocked is not known: ") || strings.Contains(m.Text, "Not blocked") || strings.Contains(m.Subject, "locked") {
+	if m := s.Next(); !strings.Contains(m.Text, "Whether it is blocked is not known: ") ||
+		strings.Contains(m.Text, "Not blocked") ||
+		strings.Contains(m.Subject, "locked") {
 		t.Errorf("%s\n%s", m.Subject, m.Text)
 	}
 }
@@ -63,7 +65,15 @@ func TestWaitsForWhatIsComing(t *testing.T) {
 	c := newClock()
 	o := h.office(c)
 	id := fmt.Sprintf("%d.0", c.Now().Unix())
-	h.queueRequest(c, arproto.Request{Action: arproto.Add, Addr: netip.MustParseAddr("203.0.113.7"), AlertID: id, RuleID: "5712"})
+	h.queueRequest(
+		c,
+		arproto.Request{
+			Action:  arproto.Add,
+			Addr:    netip.MustParseAddr("203.0.113.7"),
+			AlertID: id,
+			RuleID:  "5712",
+		},
+	)
 	look := func() {
 		t.Helper()
 		h.look(o)
@@ -71,22 +81,43 @@ func TestWaitsForWhatIsComing(t *testing.T) {
 	look()
 	s.None()
 	alerts := filepath.Join(string(h.home), "logs/alerts/alerts.log")
-	h.write(alerts, "** Alert "+id+": - sshd,\n2026 Nov 23 08:33:59 web->/var/log/auth.log\nRule: 5712 (level 10) -> 'Brute force'\nhalf of the li")
+	h.write(
+		alerts,
+		"** Alert "+id+": - sshd,\n2026 Nov 23 08:33:59 web->/var/log/auth.log\nRule: 5712 (level 10) -> 'Brute force'\nhalf of the li",
+	)
 	h.hold("firewall-drop", "firewall-drop.sh", "203.0.113.7", c.Now())
 	c.add(leaseAge / 2)
 	look()
 	s.None()
-	h.write(alerts, "** Alert "+id+": - sshd,\n2026 Nov 23 08:33:59 web->/var/log/auth.log\nRule: 5712 (level 10) -> 'Brute force'\nhalf of the line and the rest\n\n")
+	h.write(
+		alerts,
+		"** Alert "+id+": - sshd,\n2026 Nov 23 08:33:59 web->/var/log/auth.log\nRule: 5712 (level 10) -> 'Brute force'\nhalf of the line and the rest\n\n",
+	)
 	look()
 	s.None() // the lease is too fresh: the block may yet fail
 	c.add(leaseAge / 2)
 	look()
-	if m := s.Next(); !strings.Contains(m.Text, "half of the line and the rest") || !strings.Contains(m.Subject, "Threat Blocked") {
+	if m := s.Next(); !strings.Contains(m.Text, "half of the line and the rest") ||
+		!strings.Contains(m.Subject, "Threat Blocked") {
 		t.Errorf("%s\n%s", m.Subject, m.Text)
 	}
-	h.queueRequest(c, arproto.Request{Action: arproto.Add, Addr: netip.MustParseAddr("203.0.113.8"), AlertID: "1.1", RuleID: "5712", Location: "web->/x", User: "root"})
+	h.queueRequest(
+		c,
+		arproto.Request{
+			Action:   arproto.Add,
+			Addr:     netip.MustParseAddr("203.0.113.8"),
+			AlertID:  "1.1",
+			RuleID:   "5712",
+			Location: "web->/x",
+			User:     "root",
+		},
+	)
 	h.step(o, c)
-	if m := s.Next(); !strings.Contains(m.Text, "The alert's log is not here: it is not in alerts.log or alerts.json") || !strings.Contains(m.Text, "Host:        web\nUser:        root\nLocation:    /x\n") {
+	if m := s.Next(); !strings.Contains(
+		m.Text,
+		"The alert's log is not here: it is not in alerts.log or alerts.json",
+	) ||
+		!strings.Contains(m.Text, "Host:        web\nUser:        root\nLocation:    /x\n") {
 		t.Errorf("text\n%s", m.Text)
 	}
 }
@@ -101,7 +132,8 @@ func TestEndOfABlock(t *testing.T) {
 	}
 	h.hold("host-deny", "host-deny", "203.0.113.8", time.Now())
 	h.call("delete", "-", "203.0.113.8", "-", "5712")
-	if m := s.Next(); m.Subject != "OSSEC Alert: Still Blocked - 203.0.113.8" || !strings.Contains(m.Text, "Blocked by host-deny since ") {
+	if m := s.Next(); m.Subject != "OSSEC Alert: Still Blocked - 203.0.113.8" ||
+		!strings.Contains(m.Text, "Blocked by host-deny since ") {
 		t.Errorf("subject %q\n%s", m.Subject, m.Text)
 	}
 }
@@ -131,7 +163,8 @@ func TestNameOfTheAddress(t *testing.T) {
 		h.queueUp(c, addr, "5712")
 	}
 	h.step(o, c)
-	if m := s.Next(); !strings.Contains(m.Text, "203.0.113.7  not blocked, scanner.example.net\n") || !strings.Contains(m.Text, "203.0.113.9  not blocked\n") {
+	if m := s.Next(); !strings.Contains(m.Text, "203.0.113.7  not blocked, scanner.example.net\n") ||
+		!strings.Contains(m.Text, "203.0.113.9  not blocked\n") {
 		t.Errorf("text\n%s", m.Text)
 	}
 }
@@ -140,11 +173,16 @@ func TestGeo(t *testing.T) {
 	g := &geo{paths: []string{"testdata/geo.mmdb", "testdata/none.mmdb"}}
 	defer g.close()
 	var faults []error
-	country, network := g.lookup(netip.MustParseAddr("203.0.113.7"), func(err error) { faults = append(faults, err) })
-	if country != "Amsterdam, Netherlands" || network != "AS64500 Example Networks (203.0.113.0/24)" || len(faults) != 1 {
+	country, network := g.lookup(
+		netip.MustParseAddr("203.0.113.7"),
+		func(err error) { faults = append(faults, err) },
+	)
+	if country != "Amsterdam, Netherlands" || network != "AS64500 Example Networks (203.0.113.0/24)" ||
+		len(faults) != 1 {
 		t.Errorf("%q, %q, %v", country, network, faults)
 	}
-	if country, network := g.lookup(netip.MustParseAddr("192.0.2.1"), func(err error) { t.Error(err) }); country != "" || network != "" {
+	if country, network := g.lookup(netip.MustParseAddr("192.0.2.1"), func(err error) { t.Error(err) }); country != "" ||
+		network != "" {
 		t.Errorf("%q, %q", country, network)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/mail"
-	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
@@ -49,6 +48,9 @@ const (
 	maxPart     = 16 << 20
 )
 
+// errTooLong says that a part gets too long.
+var errTooLong = errors.New("the message is too long")
+
 // bounded is a buffer that refuses more than max bytes.
 type bounded struct {
 	bytes.Buffer
@@ -57,7 +59,7 @@ type bounded struct {
 
 func (b *bounded) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > b.max {
-		return 0, outbox.ErrTooLong
+		return 0, errTooLong
 	}
 	return b.Buffer.Write(p)
 }
@@ -65,24 +67,19 @@ func (b *bounded) Write(p []byte) (int, error) {
 // execute runs one template, text or HTML by its part.
 func execute(part, source string, v View) (string, error) {
 	out := &bounded{max: maxPart}
-	var run func(io.Writer, any) error
+	var t interface {
+		Execute(w io.Writer, data any) error
+	}
+	var err error
 	if part == partHTML {
-		t, err := htmltemplate.New(part).Parse(source)
-		if err != nil {
-			return "", err
-		}
-		run = t.Execute
+		t, err = htmltemplate.New(part).Parse(source)
 	} else {
-		t, err := texttemplate.New(part).Parse(source)
-		if err != nil {
-			return "", err
-		}
-		run = t.Execute
+		t, err = texttemplate.New(part).Parse(source)
 	}
-	if err := run(out, v); err != nil {
-		return "", err
+	if err == nil {
+		err = t.Execute(out, v)
 	}
-	return out.String(), nil
+	return out.String(), err
 }
 
 // errTemplate says that an administrator's template is broken; the built-in one serves
@@ -90,7 +87,12 @@ func execute(part, source string, v View) (string, error) {
 var errTemplate = errors.New("broken template")
 
 // errNoPart says that not even the built-in template made a part.
-var errNoPart = errors.New("composing the mail")
+var errNoPart = noPartError{errors.New("composing the mail")}
+
+type noPartError struct{ error }
+
+// Permanent reports that another attempt is of no use.
+func (noPartError) Permanent() bool { return true }
 
 // render makes one part of a mail: by the administrator's template, or by the built-in one
 // when there is none or it fails, which is an error too. It is errNoPart when there is no

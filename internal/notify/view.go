@@ -1,13 +1,16 @@
 package notify
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
@@ -25,8 +28,10 @@ type View struct {
 	Sample  bool   // made by test or preview
 	// Late is how long the first alert had to wait, "" when that was no time.
 	Late string
-	// Counted is how many other alerts the queue had no room for.
+	// Counted is how many other alerts the queue had no room for, and Often which addresses came
+	// most often among them.
 	Counted int
+	Often   []Often
 	// Count is how many alerts are in the mail. The others count the addresses, each in
 	// one of them, by its State: Blocked those still blocked too, Free the not blocked.
 	Count, Blocked, Ended, Whitelisted, Free, Unknown int
@@ -70,6 +75,27 @@ type Rule struct {
 	Level, Count          int
 }
 
+// Often is an address that was only counted, about so many times.
+type Often struct {
+	Address string
+	Count   int
+}
+
+// maxOften bounds View.Often.
+const maxOften = 20
+
+// count fills in what was only counted.
+func (v *View) count(c outbox.Counted) {
+	v.Counted = c.Total
+	for about, n := range c.Top {
+		v.Often = append(v.Often, Often{printable.Line(about), n})
+	}
+	slices.SortFunc(v.Often, func(a, b Often) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Address, b.Address))
+	})
+	v.Often = v.Often[:min(len(v.Often), maxOften)]
+}
+
 // makeView brings entries into the form that the templates get. zone is that of the times.
 func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Location) View {
 	v := View{
@@ -80,7 +106,7 @@ func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Locat
 	for _, n := range entries {
 		item := makeItem(n, zone)
 		v.Items = append(v.Items, item)
-		v.Count += n.Count
+		v.Count += n.item.Count
 		switch item.State {
 		case isBlocked, stillBlocked:
 			v.Blocked++
@@ -93,8 +119,8 @@ func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Locat
 		case notBlocked:
 			v.Free++
 		}
-		if n.First.Before(oldest) {
-			oldest = n.First
+		if n.item.First.Before(oldest) {
+			oldest = n.item.First
 		}
 	}
 	if late := now.Sub(oldest); late > 2*time.Minute {
@@ -132,8 +158,8 @@ func makeItem(e entry, zone *time.Location) Item {
 		Blocked: blocked, Whitelisted: !blocked && e.Standing.Whitelisted != "",
 		Reverse: e.name, Country: e.country, Network: e.network,
 		AlertID: a.ID, RuleID: e.RuleID, Level: a.Level, Description: a.Description,
-		Groups: strings.Join(a.Groups, ", "), Count: e.Count,
-		Time: stamp(a.Time, zone), First: stamp(e.First, zone), Last: stamp(e.Last, zone),
+		Groups: strings.Join(a.Groups, ", "), Count: e.item.Count,
+		Time: stamp(a.Time, zone), First: stamp(e.item.First, zone), Last: stamp(e.item.Last, zone),
 		Host: a.Host, User: a.User, Location: a.Location, Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
 		Standing: []string{"The alert has no address, so nothing is blocked"},
 	}
@@ -147,7 +173,7 @@ func makeItem(e entry, zone *time.Location) Item {
 	if i.Log != "" {
 		i.LogLines = strings.Split(i.Log, "\n")
 	}
-	if e.Count > 1 {
+	if e.item.Count > 1 {
 		for _, r := range e.Rules {
 			i.Rules = append(i.Rules, Rule{r.ID, r.Description, stamp(r.Last, zone), r.Level, r.Count})
 		}

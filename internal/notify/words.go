@@ -14,6 +14,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -185,11 +186,17 @@ func (o *office) wouldBe(ctx context.Context, args []string) (entry, error) {
 		return entry{}, err
 	}
 	begin := o.Now()
-	e := entry{Notice: notice.Of(request, begin), First: begin, Last: begin, Count: 1}
-	for !o.settle(ctx, &e) {
-		time.Sleep(50 * time.Millisecond)
+	n := notice.Of(request, begin)
+	item, err := n.Item(o.Path(), begin)
+	if err != nil {
+		return entry{}, err
 	}
-	for _, to := range o.settings.Recipients(e.RuleID, e.Facts.Level, e.Facts.Groups) {
+	item.Count = 1
+	for ; !item.Settled; time.Sleep(50 * time.Millisecond) {
+		o.Settle(ctx, []*outbox.Item{&item})
+	}
+	e := open(&item)
+	for _, to := range item.To {
 		if err := o.print("To: " + printable.Line(to) + "\n"); err != nil {
 			return e, err
 		}

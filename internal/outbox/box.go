@@ -7,14 +7,15 @@
 package outbox
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,33 +23,78 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// The folders of the queue. Whatever is in one of them is whole: it was written to tmp,
-// synced and renamed.
-const (
-	dirWaiting = "waiting"
-	dirRefused = "refused" // items that were refused for good
-	dirTmp     = "tmp"
-)
-
-// Item is one thing to report. Who adds it sets the fields up to Body, the Courier Key and To.
+// Item is what is to be reported about one thing. Who adds it sets the fields up to Body.
 type Item struct {
-	Program string    `json:"program"` // in whose name it is logged
-	First   time.Time `json:"first"`   // when it was added
+	Program string    `json:"program"`         // in whose name it is logged
+	First   time.Time `json:"first"`           // when it was added
+	About   string    `json:"about,omitempty"` // in a word, for when it can only be counted
+	// Key is the same for items that are about the same. While they wait they become one. The
+	// Courier may change it once, when it settles the item.
+	Key string `json:"key,omitempty"`
 	// Alone is set when the item goes in a message of its own, as a report does. Others are
 	// digestible: many may go in one message.
 	Alone bool            `json:"alone,omitempty"`
 	Body  json.RawMessage `json:"body"`
 
-	Settled bool     `json:"settled,omitempty"` // the Courier knows all of it
-	Key     string   `json:"key,omitempty"`     // items with the same key are about the same
-	To      []string `json:"to,omitempty"`      // who still have to get it
-	Rest    bool     `json:"rest,omitempty"`    // it was sent before, and some did not get it
+	ID      string    `json:"id"`
+	Last    time.Time `json:"last"`              // when the last was added that it is made of
+	Count   int       `json:"count"`             // of how many it is made
+	Settled bool      `json:"settled,omitempty"` // the Courier knows all of it
+	To      []string  `json:"to,omitempty"`      // who still have to get it
+	Rest    bool      `json:"rest,omitempty"`    // it was sent before, and some did not get it
 	// Error and Failed are why and when it was refused.
 	Error  string    `json:"error,omitempty"`
 	Failed time.Time `json:"failed,omitzero"`
+}
 
-	ID   string `json:"-"` // its file's name
-	size int    // of its file
+// State is how an item stands in the queue.
+type State string
+
+// The states.
+const (
+	Arrived State = "arrived" // not settled yet
+	Waiting State = "waiting"
+	Refused State = "refused"
+)
+
+// State returns how the item stands.
+func (i *Item) State() State {
+	switch {
+	case !i.Failed.IsZero():
+		return Refused
+	case i.Settled:
+		return Waiting
+	}
+	return Arrived
+}
+
+// older orders items by when they were added.
+func older(a, b *Item) int { return a.First.Compare(b.First) }
+
+// setID gives an item an ID of its own.
+func (i *Item) setID() {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	i.ID = fmt.Sprintf("%x-%x", i.First.UnixNano(), b)
+}
+
+// The files of the queue. Who adds to it appends to the first, under its lock. The deliverer
+// renames that, and brings what it holds into the queue's own file, which it alone writes.
+const (
+	arrivalsFile = "arrivals"
+	takenFile    = "arrivals.taken"
+	queueFile    = "queue"
+	retryFile    = "retry-now" // is there when a person wants another attempt at once
+	lockFile     = "deliver.lock"
+	warnedFile   = "warned"
+)
+
+// entry is one line of arrivals: an item, or what a person wants done with some.
+type entry struct {
+	Item  *Item    `json:"item,omitempty"`
+	Only  string   `json:"only,omitempty"`  // what an item was about that had no room
+	Drop  []string `json:"drop,omitempty"`  // IDs of items to remove
+	Again []string `json:"again,omitempty"` // of refused ones that are to wait again
 }
 
 // Box is the folder of a queue, opened. Only the process that holds its lock sends; anybody
@@ -57,12 +103,17 @@ type Box struct {
 	dir  string // as people know it
 	name string // for messages: "mail"
 	root *os.Root
-	// The bounds of the items that wait, in number and bytes, and of the refused ones that are kept.
+	// maxArrivals is from how many bytes on arrivals are only counted; from half of it on, they
+	// come in brief.
+	maxArrivals int64
+	// The bounds of the items that wait, in number and in bytes of their bodies, and of the
+	// refused ones that are kept.
 	maxItems, maxBytes, maxRefused int
 }
 
 func newBox(dir string, root *os.Root) *Box {
-	return &Box{dir, filepath.Base(dir), root, 10_000, 64 << 20, 1000}
+	return &Box{dir: dir, name: filepath.Base(dir), root: root,
+		maxArrivals: 16 << 20, maxItems: 2000, maxBytes: 8 << 20, maxRefused: 1000}
 }
 
 // Open opens the queue, unless others than this process's user could have put it there. A
@@ -75,17 +126,17 @@ func Open(dir string) (*Box, error) {
 	return newBox(dir, root), nil
 }
 
-// Make opens the queue and makes what is missing of it.
+// Make opens the queue and makes it if it is missing.
 func Make(dir string) (*Box, error) {
 	err := state.MakeDir(filepath.Dir(dir))
 	var root *os.Root
 	if err == nil {
-		root, err = openRoot(dir, func(above *os.Root) error { return makeFolder(above, filepath.Base(dir)) })
-	}
-	for _, folder := range []string{dirWaiting, dirRefused, dirTmp} {
-		if err == nil {
-			err = makeFolder(root, folder)
-		}
+		root, err = openRoot(dir, func(above *os.Root) error {
+			if err := above.Mkdir(filepath.Base(dir), 0o700); !errors.Is(err, os.ErrExist) {
+				return err
+			}
+			return nil
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("making the %s queue: %w", filepath.Base(dir), err)
@@ -106,180 +157,147 @@ func openRoot(dir string, prepare func(above *os.Root) error) (*os.Root, error) 
 	return state.OpenDirIn(above, filepath.Base(dir))
 }
 
-func makeFolder(in *os.Root, name string) error {
-	if err := in.Mkdir(name, 0o700); !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return nil
-}
-
-// Add puts an item into the queue. It is safe on disk when Add returns without an error.
-func (b *Box) Add(item Item) error {
+// Add puts an item into the queue. It is safe on disk when Add returns without an error. shorten
+// makes a body shorter, for when many wait.
+func (b *Box) Add(item Item, shorten func(json.RawMessage) json.RawMessage) error {
 	item.setID()
-	err := b.makeRoom()
-	if err == nil {
-		err = b.write(dirWaiting, item.ID, &item)
-	}
-	if err != nil {
-		return fmt.Errorf("writing to the %s queue: %w", b.name, err)
-	}
-	return nil
+	item.Last, item.Count = item.First, 1
+	return b.append(func(size int64) entry {
+		switch {
+		case size >= b.maxArrivals:
+			return entry{Only: item.About}
+		case size >= b.maxArrivals/2:
+			item.Body = shorten(item.Body)
+		}
+		return entry{Item: &item}
+	})
 }
 
-// path returns where a file lies in the queue.
-func path(folder, name string) string { return filepath.Join(folder, name+".json") }
+// Drop has items removed.
+func (b *Box) Drop(ids ...string) error {
+	return b.append(func(int64) entry { return entry{Drop: ids} })
+}
 
-// write puts an item, or anything else, in a file of a folder, replacing one of that name.
-func (b *Box) write(folder, name string, v any) error {
-	data, err := json.Marshal(v)
+// Retry has all that waits be tried at once, and refused items wait again. The first takes no room
+// on the disk, which may be why all waits.
+func (b *Box) Retry(refused ...string) error {
+	var err error
+	if len(refused) > 0 {
+		err = b.append(func(int64) entry { return entry{Again: refused} })
+	}
+	return errors.Join(err, b.root.WriteFile(retryFile, nil, 0o600))
+}
+
+// append adds a line to arrivals, which says so many bytes already, and syncs it.
+func (b *Box) append(make func(size int64) entry) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing to the %s queue: %w", b.name, err)
+		}
+	}()
+	file, err := b.lockArrivals(os.O_CREATE)
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(dirTmp, fmt.Sprintf("%s.%d", name, os.Getpid()))
-	err = b.fill(tmp, os.O_CREATE|os.O_TRUNC, data)
-	if err == nil {
-		err = b.root.Rename(tmp, path(folder, name))
-	}
-	if err != nil {
-		return errors.Join(err, b.root.Remove(tmp))
-	}
-	if item, ok := v.(*Item); ok {
-		item.size = len(data)
-	}
-	return syncFolder(b.root, folder)
-}
-
-// fill writes a file and syncs it.
-func (b *Box) fill(name string, flags int, data []byte) error {
-	file, err := b.root.OpenFile(name, os.O_WRONLY|flags, 0o600)
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	if _, err = file.Write(data); err == nil {
-		err = file.Sync()
+	size := info.Size()
+	if size >= 3*b.maxArrivals {
+		return errors.New("it is full, and nobody delivers")
 	}
-	return errors.Join(err, file.Close())
+	line, err := json.Marshal(make(size))
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(append(line, '\n')); err != nil {
+		return errors.Join(err, file.Truncate(size))
+	}
+	_ = unix.Flock(int(file.Fd()), unix.LOCK_UN) // others need not wait for the disk
+	if err := file.Sync(); err != nil || size > 0 {
+		return err
+	}
+	return b.syncFolder()
 }
 
-// rewrite writes a waiting item again. Where no other file fits, as on a full disk, it goes over
-// the old one: if that stayed unchanged, who got the message would get it at each attempt.
-func (b *Box) rewrite(item *Item) error {
-	err := b.write(dirWaiting, item.ID, item)
-	if err == nil {
+// arrivalsWait bounds the waiting for others who add. They hold the lock for an instant.
+const arrivalsWait = 10 * time.Second
+
+// lockArrivals opens the file of arrivals and locks it, so that it stays the one of that name.
+func (b *Box) lockArrivals(flags int) (*os.File, error) {
+	for {
+		file, err := b.lockFile(arrivalsFile, flags|os.O_APPEND, arrivalsWait)
+		if err != nil {
+			return nil, err
+		}
+		here, err := file.Stat()
+		if err == nil {
+			var there os.FileInfo
+			if there, err = b.root.Lstat(arrivalsFile); err == nil && os.SameFile(here, there) {
+				return file, nil
+			}
+		}
+		_ = file.Close() // nothing was written
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+}
+
+// maxFile bounds what is read of a file, in bytes.
+const maxFile = 64 << 20
+
+// readLines calls each with the lines of a file, of which there may be none. A line that is cut
+// off or damaged comes as an error.
+func (b *Box) readLines(name string, each func(line []byte) error) error {
+	file, err := b.root.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	data, merr := json.Marshal(item)
-	if ferr := errors.Join(merr, b.fill(path(dirWaiting, item.ID), os.O_TRUNC, data)); ferr != nil {
-		return fmt.Errorf("writing to the %s queue: %w", b.name, errors.Join(err, ferr))
+	if err != nil {
+		return fmt.Errorf("reading the %s queue: %w", b.name, err)
 	}
-	return nil
+	defer file.Close() // only read from
+	var faults error
+	lines := bufio.NewReader(io.LimitReader(file, maxFile))
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if len(bytes.TrimSpace(line)) > 0 {
+			if err := each(line); err != nil && faults == nil { // one of many is enough
+				faults = fmt.Errorf("damaged file in the queue: %s, line %d", filepath.Join(b.dir, name), n)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return faults
+		}
+		if err != nil {
+			return fmt.Errorf("reading the %s queue: %w", b.name, err)
+		}
+	}
 }
 
-func syncFolder(root *os.Root, folder string) error {
-	file, err := root.Open(filepath.Join(folder, "."))
+func (b *Box) syncFolder() error {
+	folder, err := b.root.Open(".")
 	if err != nil {
 		return err
 	}
-	err = file.Sync()
-	if errors.Is(err, unix.EINVAL) { // a file system that cannot
+	if err = folder.Sync(); errors.Is(err, unix.EINVAL) { // a file system that cannot
 		err = nil
 	}
-	return errors.Join(err, file.Close())
-}
-
-// names lists a folder, oldest first. A missing folder is empty. Files with
-// names that are not the queue's own are left out.
-func (b *Box) names(folder string) ([]string, error) {
-	entries, err := entriesOf(b.root, folder)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the %s queue: %w", b.name, err)
-	}
-	var names []string
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".json")
-		if ok && e.Type().IsRegular() && strings.Trim(name, "0123456789abcdef-") == "" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-func entriesOf(root *os.Root, folder string) ([]os.DirEntry, error) {
-	file, err := root.Open(folder)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close() // only read from
-	return file.ReadDir(-1)
-}
-
-// errDamaged marks a file of the queue that cannot be parsed.
-var errDamaged = errors.New("damaged file in the queue")
-
-func (b *Box) readJSON(folder, name string, into any) (size int, err error) {
-	data, err := b.root.ReadFile(path(folder, name))
-	if err != nil {
-		return 0, err
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return 0, fmt.Errorf("%w %s: %w", errDamaged, filepath.Join(b.dir, path(folder, name)), err)
-	}
-	return len(data), nil
-}
-
-func (b *Box) read(folder, name string) (item Item, err error) {
-	item.size, err = b.readJSON(folder, name, &item)
-	item.ID = name
-	return item, err
-}
-
-func (b *Box) remove(folder, name string) error {
-	if err := b.root.Remove(path(folder, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing from the %s queue: %w", b.name, err)
-	}
-	return nil
-}
-
-// setAside keeps a damaged file for somebody to look at.
-func (b *Box) setAside(name string) error {
-	return b.root.Rename(path(dirWaiting, name), filepath.Join(dirRefused, name+".damaged"))
-}
-
-// sweep removes what killed processes left in tmp.
-func (b *Box) sweep(now time.Time) {
-	entries, _ := entriesOf(b.root, dirTmp) // what is there harms nobody
-	for _, e := range entries {
-		name := filepath.Join(dirTmp, e.Name())
-		if info, err := b.root.Lstat(name); err == nil && now.Sub(info.ModTime()) > time.Hour {
-			_ = b.root.Remove(name)
-		}
-	}
+	return errors.Join(err, folder.Close())
 }
 
 // FirstToday reports whether it is asked for the first time within a day: a fault of every
 // call is logged once.
 func (b *Box) FirstToday(now time.Time) bool {
-	const file = "warned"
-	info, err := b.root.Lstat(file)
+	info, err := b.root.Lstat(warnedFile)
 	if err == nil && now.Sub(info.ModTime()).Abs() < 24*time.Hour {
 		return false
 	}
-	if err = b.fill(file, os.O_CREATE, nil); err == nil {
-		err = b.root.Chtimes(file, now, now)
+	if err = b.root.WriteFile(warnedFile, nil, 0o600); err == nil {
+		err = b.root.Chtimes(warnedFile, now, now)
 	}
 	return err == nil
-}
-
-// setID gives an item an ID of its own, which sorts by age.
-func (i *Item) setID() {
-	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails
-	i.ID = fmt.Sprintf("%016x-%x", i.First.UnixNano(), b)
-	if i.Alone {
-		i.ID += aloneMark
-	}
 }

@@ -19,8 +19,8 @@ func TestFolderSwapped(t *testing.T) {
 	}{
 		{"folders of another queue that lead elsewhere", func(state, victim string) error {
 			mail := filepath.Join(state, "mail")
-			return errors.Join(os.MkdirAll(mail, 0o755), os.Symlink(victim, mail+"/waiting"), os.Symlink(victim, mail+"/refused"),
-				os.Symlink(victim, mail+"/tmp"), os.Chmod(state, 0o777))
+			return errors.Join(os.MkdirAll(mail, 0o755), os.Symlink(victim+"/1.json", mail+"/queue"),
+				os.Symlink(victim+"/2.json", mail+"/arrivals"), os.Chmod(state, 0o777))
 		}},
 		{"a link to another state", func(state, victim string) error { return os.Symlink(filepath.Dir(victim), state) }},
 		{"a pipe", func(state, _ string) error { return syscall.Mkfifo(state, 0o600) }},
@@ -36,7 +36,7 @@ func TestFolderSwapped(t *testing.T) {
 			o := newOffice(t)
 			o.add("a")
 			victim := filepath.Join(t.TempDir(), "mail")
-			files := []string{"1.json", "progress.json", "waiting/2.json", "refused/4.json"}
+			files := []string{"1.json", "2.json"}
 			for _, name := range files {
 				path := filepath.Join(victim, name)
 				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("{}"), 0o600)); err != nil {
@@ -72,40 +72,25 @@ func TestFolderSwapped(t *testing.T) {
 	}
 }
 
-// A file that is not called as those of the queue is none.
-func TestForeignFiles(t *testing.T) {
-	o := newOffice(t)
-	for _, name := range []string{"\x1b]0;gotcha\x07.json", "x.json", "1"} {
-		if err := os.WriteFile(filepath.Join(o.box.dir, dirWaiting, name), []byte("{}"), 0o600); err != nil {
+// A link in the place of one of the files leads nowhere.
+func TestLinksInTheQueue(t *testing.T) {
+	for _, name := range []string{arrivalsFile, queueFile} {
+		o := newOffice(t)
+		outside := filepath.Join(t.TempDir(), "x")
+		if err := errors.Join(os.WriteFile(outside, []byte("{}\n"), 0o600), os.Symlink(outside, filepath.Join(o.box.dir, name))); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if rows := o.rows(); len(rows) != 0 {
-		t.Errorf("%+v", rows)
-	}
-	if _, err := Open(filepath.Join(t.TempDir(), "none/mail")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("err = %v", err)
+		_ = o.box.Add(Item{}, o.Shorten)
+		o.restart()
+		_, _ = o.d.step(t.Context())
+		if text, err := os.ReadFile(outside); err != nil || string(text) != "{}\n" {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
 	}
 }
 
-// What is written over a file is all that it then holds, be it shorter or longer.
-func TestRewriteWithoutRoom(t *testing.T) {
-	o := newOffice(t)
-	item := Item{Program: "short"}
-	item.setID()
-	for _, program := range []string{strings.Repeat("long", 3000), "short"} {
-		if err := errors.Join(o.box.write(dirWaiting, item.ID, &item), os.RemoveAll(filepath.Join(o.box.dir, dirTmp))); err != nil {
-			t.Fatal(err)
-		}
-		item.Program = program
-		if err := o.box.rewrite(&item); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := o.box.read(dirWaiting, item.ID); err != nil || got.Program != program {
-			t.Errorf("%.20q, %v", got.Program, err)
-		}
-		if err := os.Mkdir(filepath.Join(o.box.dir, dirTmp), 0o700); err != nil {
-			t.Fatal(err)
-		}
+func TestOpenMissing(t *testing.T) {
+	if _, err := Open(filepath.Join(t.TempDir(), "none/mail")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("err = %v", err)
 	}
 }

@@ -2,9 +2,11 @@ package outbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,35 +18,31 @@ type Limits struct {
 	Unset    error         // why nothing can be sent at all, or nil
 }
 
-// Topic is the items of one message with the same key, oldest first.
-type Topic []Item
-
 // Courier knows what the items are about and how messages are sent. Its methods are called
 // one after the other.
 type Courier interface {
 	// Configure reads the settings anew: a process that waits must not go by old ones.
 	Configure() (Limits, error)
-	// Settle completes an item that was added: Key, To, Body. It returns false when facts may
-	// still be coming, and is asked again.
-	Settle(ctx context.Context, item *Item) bool
-	// Compose makes one message of topics. counted is how many items are only counted. With
-	// a message, the error is of something beside it. ErrTooLong asks for fewer topics.
-	Compose(ctx context.Context, to []string, topics []Topic, counted int) ([]byte, error)
-	// Send returns an error when the server as a whole failed and another attempt makes
-	// sense; without one, what came of it for each recipient: nil, it is accepted; an error
-	// that is Permanent, refused for good; another one, deferred.
-	Send(ctx context.Context, to []string, message []byte) (map[string]error, error)
+	// Settle completes items that were added: Settled, Key, To, Body. It leaves those alone of
+	// which facts may still be coming, and is asked again.
+	Settle(ctx context.Context, items []*Item)
+	// Merge returns the body of an item that is made of two; Shorten a shorter one.
+	Merge(body, later json.RawMessage) json.RawMessage
+	Shorten(body json.RawMessage) json.RawMessage
+	// Send sends a message of the first of the items, as many as it has room for, and returns
+	// their number. counted is what had no room in the queue. An error says that the server as a
+	// whole failed and another attempt makes sense, unless it is Permanent: then the message
+	// cannot be made. Without one, the map has what came of it for each recipient: nil, it is
+	// accepted; an error that is Permanent, refused for good; another one, deferred.
+	Send(ctx context.Context, to []string, items []*Item, counted Counted) (int, map[string]error, error)
 
-	// Sent logs that a message of these topics was sent.
-	Sent(topics []Topic)
+	// Sent logs that a message of these items was sent.
+	Sent(items []*Item)
 	// Skipped logs that nobody is to get an item.
-	Skipped(item Item)
+	Skipped(item *Item)
 	// Failed logs an error about an item, or about none.
 	Failed(item *Item, err error)
 }
-
-// ErrTooLong says that a message of so many items gets too long.
-var ErrTooLong = errors.New("the message is too long")
 
 // permanent reports whether trying again is of no use.
 func permanent(err error) bool {
@@ -59,11 +57,9 @@ type Deliverer struct {
 	courier Courier
 
 	limits    Limits
-	items     map[string]Item // the settled ones by ID, as they are on disk
-	progress  Progress
+	queue     *queue
 	logged    map[string]bool // faults that have been logged
-	seen      map[string]bool // IDs that the last step saw
-	unsettled int             // how many of them are not settled
+	unsettled int
 	failure   error
 }
 
@@ -75,13 +71,73 @@ func NewDeliverer(box *Box, courier Courier, now func() time.Time) *Deliverer {
 // Failure returns why the last attempt to send failed, nil when it did not.
 func (d *Deliverer) Failure() error { return d.failure }
 
-// begin reads what the queue holds.
+// Run works through the queue as long as something falls due within linger, gives up the
+// lock, and looks once more, for whoever added an item or asked for another attempt
+// meanwhile saw the lock and started nothing.
+func (d *Deliverer) Run(ctx context.Context, lock *os.File, linger time.Duration) error {
+	for {
+		d.begin()
+		err := d.run(ctx, linger)
+		_ = lock.Close() // it is only a lock
+		if err != nil || !d.arrived() {
+			return err
+		}
+		if lock, err = d.box.Lock(0); errors.Is(err, ErrBusy) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// begin reads the queue.
 func (d *Deliverer) begin() {
-	d.items, d.logged = map[string]Item{}, map[string]bool{}
-	d.box.sweep(d.now())
+	d.logged = map[string]bool{}
 	var err error
-	d.progress, err = d.box.load()
+	d.queue, err = d.box.load()
 	d.fault(err)
+}
+
+func (d *Deliverer) run(ctx context.Context, linger time.Duration) error {
+	for {
+		next, err := d.step(ctx)
+		if err != nil || next.IsZero() || next.Sub(d.now()) > linger {
+			return err
+		}
+		d.wait(ctx, next)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// wakePause is how often a waiting deliverer looks for what has arrived.
+const wakePause = 200 * time.Millisecond
+
+// wait waits until then, or until something has arrived.
+func (d *Deliverer) wait(ctx context.Context, until time.Time) {
+	for {
+		rest := until.Sub(d.now())
+		if rest <= 0 || d.arrived() {
+			return
+		}
+		timer := time.NewTimer(min(rest, wakePause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// arrived reports whether something has arrived that is not in the queue, or a person wants another
+// attempt.
+func (d *Deliverer) arrived() bool {
+	return slices.ContainsFunc([]string{arrivalsFile, retryFile}, func(name string) bool {
+		_, err := d.box.root.Lstat(name)
+		return err == nil
+	})
 }
 
 // fault logs an error that ends nothing, once in this run.
@@ -101,16 +157,10 @@ func (d *Deliverer) step(ctx context.Context) (time.Time, error) {
 	var err error
 	d.limits, err = d.courier.Configure()
 	d.fault(err)
-	switch err := d.box.takeRetry(); {
-	case err == nil:
-		d.progress.Retry, d.progress.Deferred = time.Time{}, map[string]deferral{}
-	case !errors.Is(err, os.ErrNotExist): // it would be asked for again and again
-		return time.Time{}, fmt.Errorf("removing the request for another attempt: %w", err)
-	}
-	if err := d.takeCounted(); err != nil {
+	if err := d.take(); err != nil {
 		return time.Time{}, err
 	}
-	next, err := d.look(ctx)
+	next, err := d.settle(ctx)
 	for err == nil {
 		message, due := d.pick()
 		if message == nil {
@@ -134,51 +184,39 @@ func earliest(a, b time.Time) time.Time {
 // unsettledPause is how soon to look again at items whose facts may still be coming.
 const unsettledPause = 50 * time.Millisecond
 
-// look brings items up to what is on disk, where a person may have dropped some or put some
-// back, and settles the new ones. It returns when to look again at those that are not
-// settled, the zero time when there are none.
-func (d *Deliverer) look(ctx context.Context) (again time.Time, err error) {
-	names, err := d.box.names(dirWaiting)
-	if err != nil {
-		return again, err
+// settle has the courier settle what has arrived, and removes what is for nobody. It returns when
+// to look again at what is not settled, the zero time when that is nothing.
+func (d *Deliverer) settle(ctx context.Context) (again time.Time, err error) {
+	q := d.queue
+	arrived := slices.DeleteFunc(slices.Clone(q.items), func(i *Item) bool { return i.State() != Arrived })
+	if d.unsettled = len(arrived); d.unsettled == 0 {
+		return again, nil
 	}
-	before := d.items
-	d.items, d.seen, d.unsettled = map[string]Item{}, map[string]bool{}, 0
-	for _, name := range names {
-		d.seen[name] = true
-		item, known := before[name]
-		if !known {
-			item, err = d.box.read(dirWaiting, name)
-		}
+	d.courier.Settle(ctx, arrived)
+	nobody := map[*Item]bool{}
+	for _, item := range arrived {
 		switch {
-		case errors.Is(err, os.ErrNotExist):
-			continue // somebody dropped it
-		case errors.Is(err, errDamaged):
-			d.fault(err)
-			err = d.box.setAside(name)
-		case err != nil:
-		case item.Settled:
-			d.items[name] = item
-		case !d.courier.Settle(ctx, &item):
-			d.unsettled++
+		case !item.Settled:
 			again = earliest(again, d.now().Add(unsettledPause))
+			continue
 		case len(item.To) > 0:
-			item.Settled = true
-			if item.Alone {
-				item.Key = name
-			}
-			if err = d.box.rewrite(&item); err == nil {
-				d.items[name] = item
-			}
 		case d.limits.Unset != nil: // the settings are broken just now: that is no reason to drop it
+			item.Settled = false
 			again = earliest(again, d.now().Add(backoff(1)))
+			continue
 		default:
 			d.courier.Skipped(item)
-			err = d.box.remove(dirWaiting, name)
+			nobody[item] = true
 		}
-		if err != nil {
-			return again, err
-		}
+		d.unsettled--
+	}
+	if d.unsettled == len(arrived) {
+		return again, nil
+	}
+	q.items = slices.DeleteFunc(q.items, func(i *Item) bool { return nobody[i] })
+	d.settleDown()
+	if err := d.box.save(q); err != nil {
+		return again, fmt.Errorf("settling what has arrived: %w", err)
 	}
 	return again, nil
 }

@@ -20,9 +20,9 @@ func TestNoRoomForTheRest(t *testing.T) {
 				o.limits.PerHour = 1
 				o.to = []string{"ops", "second"}
 				o.say["ops"] = say
-				tmp := filepath.Join(o.box.dir, dirTmp)
+				temp := filepath.Join(o.box.dir, queueFile+".tmp")
 				o.onSend = func() {
-					if err := os.RemoveAll(tmp); err != nil {
+					if err := os.MkdirAll(filepath.Join(temp, "x"), 0o700); err != nil { // no file can be made
 						t.Error(err)
 					}
 				}
@@ -32,7 +32,7 @@ func TestNoRoomForTheRest(t *testing.T) {
 				o.pass(gatherTime)
 				for range 3 {
 					_, _ = o.d.step(context.Background()) // it may complain about the disk
-					if err := os.MkdirAll(tmp, 0o700); err != nil {
+					if err := os.RemoveAll(temp); err != nil {
 						t.Fatal(err)
 					}
 					o.onSend = nil
@@ -45,8 +45,8 @@ func TestNoRoomForTheRest(t *testing.T) {
 				o.step()
 				o.once("ops", keys...)
 				o.once("second", keys...)
-				if rows := o.rows(); len(rows) > 0 {
-					t.Errorf("%+v are left", rows)
+				if items := o.items(); len(items) > 0 {
+					t.Errorf("%+v are left", items)
 				}
 			})
 		}
@@ -72,39 +72,70 @@ func TestDigestTooLong(t *testing.T) {
 // A message that cannot be made is kept aside and holds up no other.
 func TestCannotBeMade(t *testing.T) {
 	o := newOffice(t)
-	o.tooLong = -1
-	o.onSend = func() { panic("sent") }
-	o.d.courier = broken{o.courier}
+	o.down = refusal{errors.New("composing: boom")}
 	o.add("a")
 	o.step()
+	o.down = nil
+	o.add("b")
+	o.step()
+	o.want("ops: b x1")
 	if o.count(Refused) != 1 || o.logged("composing: boom") != 1 {
-		t.Errorf("%+v, log %q", o.rows(), o.log)
+		t.Errorf("%+v, log %q", o.items(), o.log)
 	}
 }
 
-type broken struct{ *courier }
-
-func (broken) Compose(context.Context, []string, []Topic, int) ([]byte, error) { panic("boom") }
-
-func TestDamagedFilesAreKept(t *testing.T) {
+// What is damaged is told of, and what is sound beside it goes.
+func TestDamagedFiles(t *testing.T) {
 	o := newOffice(t)
-	for name, text := range map[string]string{"waiting/1.json": "{\"program\":", "waiting/2.json": "", "progress.json": "x"} {
-		if err := os.WriteFile(filepath.Join(o.box.dir, name), []byte(text), 0o600); err != nil {
+	o.add("a")
+	o.add("b")
+	for name, text := range map[string]string{arrivalsFile: "{\"item\":\n", queueFile: "x\n\n"} {
+		file, err := os.OpenFile(filepath.Join(o.box.dir, name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err == nil {
+			_, err = file.WriteString(text)
+		}
+		if err := errors.Join(err, file.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	o.add("a")
+	o.add("c")
 	o.restart()
 	o.step()
-	o.want("ops: a x1")
-	for _, name := range []string{"1.damaged", "2.damaged"} {
-		if _, err := os.Stat(filepath.Join(o.box.dir, dirRefused, name)); err != nil {
-			t.Error(err)
-		}
-	}
-	if n := o.logged("damaged file in the queue"); n != 3 {
+	o.want("ops: a x1", "ops: b x1", "ops: c x1")
+	if n := o.logged("damaged file in the queue"); n != 2 {
 		t.Errorf("the log has %d damaged files: %q", n, o.log)
 	}
+}
+
+// A process that is killed between saving the queue and removing what it took loses and doubles
+// nothing.
+func TestKilledWhileTaking(t *testing.T) {
+	o := newOffice(t)
+	o.down = errDown
+	o.add("a")
+	path := func(name string) string { return filepath.Join(o.box.dir, name) }
+	if err := os.Rename(path(arrivalsFile), path(takenFile)); err != nil {
+		t.Fatal(err)
+	}
+	o.add("b")
+	if n := len(o.items()); n != 2 {
+		t.Errorf("%d are listed", n)
+	}
+	if err := o.box.absorb(takenFile, o.d.queue, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.box.save(o.d.queue); err != nil {
+		t.Fatal(err)
+	}
+	o.restart()
+	if n := len(o.items()); n != 2 {
+		t.Errorf("%d are listed", n)
+	}
+	o.step()
+	o.down = nil
+	o.pass(time.Hour)
+	o.stepNow()
+	o.want("ops: a x1", "ops: b x1")
 }
 
 // Who asks for another attempt while a deliverer is about to leave gets it.
@@ -114,7 +145,7 @@ func TestRetryAskedAtTheEnd(t *testing.T) {
 	attempts := 0
 	o.onSend = func() {
 		if attempts++; attempts == 1 {
-			if err := o.box.AskRetry(); err != nil {
+			if err := o.box.Retry(); err != nil {
 				t.Error(err)
 			}
 		}

@@ -25,18 +25,19 @@ type courier struct {
 	say     map[string]error // by recipient
 	down    error            // of the server as a whole
 	onSend  func()
-	tooLong int // topics in a message, 0 for no limit
+	tooLong int // items in a message, 0 for no limit
 	now     func() time.Time
 
 	got  []sent
 	log  []string
 	told int // how many are only counted, in all messages
+	top  map[string]int
 }
 
 // sent is a message that somebody accepted.
 type sent struct {
-	to     []string
-	topics []string // "KEY xCOUNT"
+	to    []string
+	items []string // "KEY xCOUNT"
 }
 
 type refusal struct{ error }
@@ -51,33 +52,45 @@ var (
 
 func (c *courier) Configure() (Limits, error) { return c.limits, nil }
 
-func (c *courier) Settle(_ context.Context, item *Item) bool {
-	_ = json.Unmarshal(item.Body, &item.Key)
-	item.To = c.to
-	age := c.now().Sub(item.First)
-	return age >= settleTime || age < 0
+func (c *courier) Settle(_ context.Context, items []*Item) {
+	for _, item := range items {
+		_ = json.Unmarshal(item.Body, &item.Key)
+		item.To = c.to
+		age := c.now().Sub(item.First)
+		item.Settled = age >= settleTime || age < 0
+	}
 }
 
-func (c *courier) Compose(_ context.Context, to []string, topics []Topic, counted int) ([]byte, error) {
-	if c.tooLong > 0 && len(topics) > c.tooLong {
-		return nil, ErrTooLong
+func (c *courier) Merge(body, _ json.RawMessage) json.RawMessage { return body }
+
+// Shorten leaves the first word.
+func (c *courier) Shorten(body json.RawMessage) json.RawMessage {
+	word, rest, _ := strings.Cut(string(body), " ")
+	if rest != "" {
+		word += `"`
 	}
-	c.told += counted
-	m := sent{to: to}
-	for _, t := range topics {
-		m.topics = append(m.topics, fmt.Sprintf("%s x%d", t[0].Key, len(t)))
-	}
-	return []byte(strings.Join(m.topics, ", ")), nil
+	return json.RawMessage(word)
 }
 
-func (c *courier) Send(_ context.Context, to []string, raw []byte) (map[string]error, error) {
+func (c *courier) Send(
+	_ context.Context,
+	to []string,
+	items []*Item,
+	counted Counted,
+) (int, map[string]error, error) {
 	if c.onSend != nil {
 		c.onSend()
 	}
-	if c.down != nil {
-		return nil, c.down
+	if c.tooLong > 0 && len(items) > c.tooLong {
+		items = items[:c.tooLong]
 	}
-	m := sent{topics: strings.Split(string(raw), ", ")}
+	if c.down != nil {
+		return len(items), nil, c.down
+	}
+	m := sent{}
+	for _, i := range items {
+		m.items = append(m.items, fmt.Sprintf("%s x%d", i.Key, i.Count))
+	}
 	result := map[string]error{}
 	for _, r := range to {
 		if result[r] = c.say[r]; c.say[r] == nil {
@@ -86,12 +99,15 @@ func (c *courier) Send(_ context.Context, to []string, raw []byte) (map[string]e
 	}
 	if len(m.to) > 0 {
 		c.got = append(c.got, m)
+		if c.told += counted.Total; counted.Total > 0 {
+			c.top = counted.Top
+		}
 	}
-	return result, nil
+	return len(items), result, nil
 }
 
-func (c *courier) Sent(topics []Topic) { c.log = append(c.log, fmt.Sprintf("sent %d", len(topics))) }
-func (c *courier) Skipped(Item)        { c.log = append(c.log, "skipped") }
+func (c *courier) Sent(items []*Item) { c.log = append(c.log, fmt.Sprintf("sent %d", len(items))) }
+func (c *courier) Skipped(*Item)      { c.log = append(c.log, "skipped") }
 
 func (c *courier) Failed(_ *Item, err error) { c.log = append(c.log, "failed: "+err.Error()) }
 
@@ -102,7 +118,7 @@ func (c *courier) logged(text string) int { return strings.Count(strings.Join(c.
 func (c *courier) take() []string {
 	var all []string
 	for _, m := range c.got {
-		all = append(all, strings.Join(m.to, "+")+": "+strings.Join(m.topics, ", "))
+		all = append(all, strings.Join(m.to, "+")+": "+strings.Join(m.items, ", "))
 	}
 	c.got = nil
 	return all
@@ -112,10 +128,10 @@ func (c *courier) take() []string {
 func (c *courier) named(to string) map[string]int {
 	named := map[string]int{}
 	for _, m := range c.got {
-		for _, topic := range m.topics {
+		for _, item := range m.items {
 			for _, r := range m.to {
 				if r == to {
-					key, _, _ := strings.Cut(topic, " ")
+					key, _, _ := strings.Cut(item, " ")
 					named[key]++
 				}
 			}
@@ -138,7 +154,12 @@ type office struct {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{t: t, time: time.Now().Truncate(time.Second)}
-	o.courier = &courier{limits: Limits{PerHour: 12}, to: []string{"ops"}, say: map[string]error{}, now: o.clock}
+	o.courier = &courier{
+		limits: Limits{PerHour: 12},
+		to:     []string{"ops"},
+		say:    map[string]error{},
+		now:    o.clock,
+	}
 	dir, err := os.MkdirTemp("/dev/shm", "outbox") // nothing is synced there, which takes its time elsewhere
 	if err != nil {
 		dir = t.TempDir()
@@ -175,9 +196,9 @@ func (o *office) add(key string) { o.addItem(Item{}, key) }
 
 func (o *office) addItem(item Item, key string) {
 	o.t.Helper()
-	item.First = o.clock()
+	item.First, item.Key, item.About = o.clock(), key, key
 	item.Body, _ = json.Marshal(key)
-	if err := o.box.Add(item); err != nil {
+	if err := o.box.Add(item, o.Shorten); err != nil {
 		o.t.Fatal(err)
 	}
 }
@@ -209,20 +230,20 @@ func (o *office) want(messages ...string) {
 	}
 }
 
-func (o *office) rows() []Row {
+func (o *office) items() []*Item {
 	o.t.Helper()
-	rows, _, err := o.box.List(o.clock())
+	items, _, err := o.box.List(o.clock())
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	return rows
+	return items
 }
 
-// count counts the rows in a state.
+// count counts the items in a state.
 func (o *office) count(state State) int {
 	n := 0
-	for _, r := range o.rows() {
-		if r.State == state {
+	for _, i := range o.items() {
+		if i.State() == state {
 			n++
 		}
 	}
@@ -232,10 +253,14 @@ func (o *office) count(state State) int {
 // putAllBack puts back what was refused.
 func (o *office) putAllBack() {
 	o.t.Helper()
-	for _, r := range o.rows() {
-		if err := o.box.PutBack(r); err != nil {
-			o.t.Fatal(err)
+	var ids []string
+	for _, i := range o.items() {
+		if i.State() == Refused {
+			ids = append(ids, i.ID)
 		}
+	}
+	if err := o.box.Retry(ids...); err != nil {
+		o.t.Fatal(err)
 	}
 }
 

@@ -18,39 +18,36 @@ const lockFD = 3
 // ErrBusy says that another process is delivering.
 var ErrBusy = errors.New("another process is delivering")
 
-const lockFile = "deliver.lock"
-
 // Lock takes the deliverer's lock, waiting for it that long. Unlike a state.Lock it can be
 // handed down: it belongs to the open file.
 func (b *Box) Lock(wait time.Duration) (*os.File, error) {
-	const pause = 10 * time.Millisecond
-	for end := time.Now().Add(wait); ; time.Sleep(pause) {
-		file, err := b.tryLock()
-		if !errors.Is(err, ErrBusy) || !time.Now().Before(end) {
-			return file, err
-		}
-	}
+	return b.lockFile(lockFile, os.O_CREATE, wait)
 }
 
-func (b *Box) tryLock() (*os.File, error) {
-	file, err := b.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
+// lockFile opens a file and locks it; it ends in ErrBusy when that takes longer than wait.
+func (b *Box) lockFile(name string, flags int, wait time.Duration) (*os.File, error) {
+	file, err := b.root.OpenFile(name, os.O_RDWR|flags, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening lock file: %w", err)
 	}
-	for {
+	const pause = 5 * time.Millisecond
+	for end := time.Now().Add(wait); ; time.Sleep(pause) {
 		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EINTR) {
-			break
+		switch {
+		case err == nil:
+			return file, nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			err = fmt.Errorf("locking %s: %w", filepath.Join(b.dir, name), err)
+		case time.Now().Before(end):
+			continue
+		default:
+			err = ErrBusy
 		}
+		_ = file.Close() // nothing was written
+		return nil, err
 	}
-	if err == nil {
-		return file, nil
-	}
-	_ = file.Close() // nothing was written
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, ErrBusy
-	}
-	return nil, fmt.Errorf("locking %s: %w", filepath.Join(b.dir, lockFile), err)
 }
 
 // InheritedLock takes over the lock that Start handed down.
@@ -75,7 +72,7 @@ func (b *Box) InheritedLock() (*os.File, error) {
 // hands the lock down to it. It starts nothing when a deliverer is at work: that one looks for
 // new items until after it has given up its lock, so it misses none.
 func (b *Box) Start(env []string, program string, args ...string) error {
-	lock, err := b.tryLock()
+	lock, err := b.Lock(0)
 	if errors.Is(err, ErrBusy) {
 		return nil
 	}

@@ -36,7 +36,13 @@ func TestPace(t *testing.T) {
 			}
 			for i := range all {
 				if i >= most && all[i].At.Sub(all[i-most].At) < hour {
-					t.Errorf("%s, %d an hour: more than that from %s to %s", name, most, all[i-most].At, all[i].At)
+					t.Errorf(
+						"%s, %d an hour: more than that from %s to %s",
+						name,
+						most,
+						all[i-most].At,
+						all[i].At,
+					)
 					break
 				}
 			}
