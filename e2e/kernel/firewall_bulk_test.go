@@ -10,6 +10,7 @@ import (
 	"github.com/google/nftables"
 
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // TestFirewallBulk: 100,000 in a few seconds, both ways; of rules, which each packet has
@@ -34,11 +35,11 @@ func TestFirewallBulk(t *testing.T) {
 				want int
 				do   func() error
 			}{
-				{"BlockAll", n, func() error { return e.BlockAll(t.Context(), addrs) }},
-				{"BlockAll again", n, func() error { return e.BlockAll(t.Context(), addrs) }},
+				{"BlockAll", n, func() error { return e.BlockAll(t.Context(), targets(addrs)) }},
+				{"BlockAll again", n, func() error { return e.BlockAll(t.Context(), targets(addrs)) }},
 				{"Mend", n, func() error { _, err := e.Mend(t.Context()); return err }},
-				{"UnblockAll of half", n / 2, func() error { return e.UnblockAll(t.Context(), addrs[:n/2]) }},
-				{"UnblockAll", 0, func() error { return e.UnblockAll(t.Context(), addrs) }},
+				{"UnblockAll of half", n / 2, func() error { return e.UnblockAll(t.Context(), targets(addrs[:n/2])) }},
+				{"UnblockAll", 0, func() error { return e.UnblockAll(t.Context(), targets(addrs)) }},
 			}
 			for _, step := range steps {
 				start := time.Now()
@@ -70,13 +71,13 @@ func TestFirewallUnblocksBesideOthers(t *testing.T) {
 	for i := range 2000 {
 		addrs = append(addrs, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}))
 	}
-	must(t, e.BlockAll(t.Context(), addrs))
+	must(t, e.BlockAll(t.Context(), targets(addrs)))
 	done := make(chan struct{})
 	var others sync.WaitGroup
 	others.Go(func() { churn(t, done) })
 	const n = 50
 	for _, addr := range addrs[:n] {
-		if err := e.Unblock(t.Context(), addr); err != nil {
+		if err := e.Unblock(t.Context(), target.Of(addr)); err != nil {
 			t.Error(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // TestFirewallForeignSet: a set of our name that somebody made in another way is never written
@@ -40,19 +41,19 @@ func TestFirewallForeignSet(t *testing.T) {
 			for _, backend := range []string{firewall.IPSet, firewall.Auto} {
 				e := newFirewall(t, tools, func(o *firewall.Options) { o.Backend, o.MaxRules = backend, 1 })
 				blockOne(t, newFirewall(t, tools), address(1), 0) // by a rule
-				out, err := e.Block(t.Context(), address(2), enforcer.Known{Others: 1})
+				out, err := e.Block(t.Context(), target.Of(address(2)), enforcer.Known{Others: 1})
 				if err == nil {
 					err = fmt.Errorf("%q", out.Notes)
 				}
 				if !strings.Contains(err.Error(), "set ossec_ar4: somebody else made it (ipset destroy ossec_ar4 makes room for ours): "+want) || (backend == firewall.Auto) != (len(out.Notes) == 1) {
 					t.Errorf("%s: Block: %v, want %q", backend, err, want)
 				}
-				if err := e.BlockAll(t.Context(), []netip.Addr{address(3), address(4)}); (err != nil) != (backend == firewall.IPSet) {
+				if err := e.BlockAll(t.Context(), targets([]netip.Addr{address(3), address(4)})); (err != nil) != (backend == firewall.IPSet) {
 					t.Errorf("%s: BlockAll: %v", backend, err)
 				}
 				foreign := netip.MustParseAddr("198.51.100.1")
-				must(t, e.Unblock(t.Context(), foreign))
-				must(t, e.UnblockAll(t.Context(), []netip.Addr{foreign, address(2)}))
+				must(t, e.Unblock(t.Context(), target.Of(foreign)))
+				must(t, e.UnblockAll(t.Context(), targets([]netip.Addr{foreign, address(2)})))
 				must(t, e.Flush(t.Context()))
 				if blocks, _ := standing(t, e); len(blocks) > 0 {
 					t.Errorf("%s: listed %v", backend, blocks)
@@ -109,7 +110,7 @@ func TestFirewallForeignTable(t *testing.T) {
 			e := newFirewall(t, t.TempDir(), func(o *firewall.Options) { o.Backend = firewall.NFTables })
 			var here Host
 			here.Run(t, Program(t, "nft"), "add table inet ossec_ar; "+made)
-			_, err := e.Block(t.Context(), address(1), enforcer.Known{})
+			_, err := e.Block(t.Context(), target.Of(address(1)), enforcer.Known{})
 			if err == nil || !strings.Contains(err.Error(), "somebody else made it (nft delete table inet ossec_ar makes room for ours): "+want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Block: %v, want %q", err, want)
 			}
@@ -138,14 +139,14 @@ func TestFirewallFull(t *testing.T) {
 			}
 			w := way{"", "nft", backend, 0}
 			e, iptables := w.on(t, func(o *firewall.Options) { o.MaxAddresses = 100 })
-			must(t, e.BlockAll(t.Context(), addrs[:100]))
-			_, err := e.Block(t.Context(), addrs[399], enforcer.Known{Others: 100})
-			for what, err := range map[string]error{"Block": err, "BlockAll": e.BlockAll(t.Context(), addrs)} {
+			must(t, e.BlockAll(t.Context(), targets(addrs[:100])))
+			_, err := e.Block(t.Context(), target.Of(addrs[399]), enforcer.Known{Others: 100})
+			for what, err := range map[string]error{"Block": err, "BlockAll": e.BlockAll(t.Context(), targets(addrs))} {
 				if err == nil || !strings.Contains(err.Error(), "the set of blocked addresses is full: firewall.max_addresses ") {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
-			if _, err := e.Block(t.Context(), addrs[0], enforcer.Known{Leased: true, Others: 99}); err != nil {
+			if _, err := e.Block(t.Context(), target.Of(addrs[0]), enforcer.Known{Leased: true, Others: 99}); err != nil {
 				t.Errorf("Block of one that is blocked: %v", err)
 			}
 			if backend == firewall.NFTables {
@@ -156,7 +157,7 @@ func TestFirewallFull(t *testing.T) {
 				t.Errorf("Mend: %q", got)
 			}
 			blockOne(t, larger, addrs[399], 100)
-			must(t, larger.BlockAll(t.Context(), addrs))
+			must(t, larger.BlockAll(t.Context(), targets(addrs)))
 			if blocks, _ := standing(t, larger); len(blocks) != len(addrs) {
 				t.Errorf("%d listed, want %d", len(blocks), len(addrs))
 			}
@@ -180,7 +181,7 @@ func TestFirewallAutoWithoutSets(t *testing.T) {
 			var here Host
 			here.Run(t, Program(t, "mount"), "--bind", "/dev/null", libraries[0])
 			for i := range 5 {
-				out, err := e.Block(t.Context(), address(i), enforcer.Known{Others: i})
+				out, err := e.Block(t.Context(), target.Of(address(i)), enforcer.Known{Others: i})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -188,7 +189,7 @@ func TestFirewallAutoWithoutSets(t *testing.T) {
 					t.Errorf("notes of number %d: %q", i+1, got)
 				}
 			}
-			must(t, e.BlockAll(t.Context(), []netip.Addr{address(0), address(9)}))
+			must(t, e.BlockAll(t.Context(), targets([]netip.Addr{address(0), address(9)})))
 			if rules := here.Run(t, iptables, "-S", "OSSEC_AR"); strings.Count(rules, " -s ") != 6 {
 				t.Errorf("want 6 rules:\n%s", rules)
 			}
@@ -212,8 +213,8 @@ func TestFirewallLockIsHeld(t *testing.T) {
 	must(t, err)
 	defer unix.Close(fd)
 	must(t, unix.Flock(fd, unix.LOCK_EX))
-	_, err = e.Block(t.Context(), address(2), enforcer.Known{})
-	for name, err := range map[string]error{"Block": err, "Unblock": e.Unblock(t.Context(), address(1))} {
+	_, err = e.Block(t.Context(), target.Of(address(2)), enforcer.Known{})
+	for name, err := range map[string]error{"Block": err, "Unblock": e.Unblock(t.Context(), target.Of(address(1)))} {
 		if err == nil || !strings.Contains(err.Error(), "xtables lock") || strings.Contains(err.Error(), "killed") {
 			t.Errorf("%s: %v, want what iptables says of its lock", name, err)
 		}

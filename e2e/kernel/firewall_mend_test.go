@@ -10,6 +10,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // damage is something that lets the packets of who is blocked by.
@@ -92,7 +93,7 @@ func TestFirewallMended(t *testing.T) {
 					seesOpen(t, e, both, d)
 					mend(t, e)
 					if d.gone {
-						if err := e.BlockAll(t.Context(), both); err != nil {
+						if err := e.BlockAll(t.Context(), targets(both)); err != nil {
 							t.Fatal(err)
 						}
 						mend(t, e)
@@ -208,7 +209,7 @@ func TestFirewallOneFamily(t *testing.T) {
 				}
 				e := newFirewall(t, dir, func(o *firewall.Options) { o.Backend, o.MaxRules = backend, 32 })
 				blockOne(t, e, address(1), 0)
-				must(t, e.BlockAll(t.Context(), []netip.Addr{address(2), address(3)}))
+				must(t, e.BlockAll(t.Context(), targets([]netip.Addr{address(2), address(3)})))
 				blocks, faults := standing(t, e)
 				if wrong := name == "unreadable"; len(blocks) != 3 || (len(faults) > 0) != wrong {
 					t.Errorf("%d are listed, faults %q", len(blocks), faults)
@@ -217,13 +218,13 @@ func TestFirewallOneFamily(t *testing.T) {
 					t.Errorf("Mend: %v", err)
 				}
 				v6 := netip.MustParseAddr("2001:db8::1")
-				if _, err := e.Block(t.Context(), v6, enforcer.Known{}); err == nil || !strings.Contains(err.Error(), "ip6tables") {
+				if _, err := e.Block(t.Context(), target.Of(v6), enforcer.Known{}); err == nil || !strings.Contains(err.Error(), "ip6tables") {
 					t.Errorf("Block of IPv6: %v, want what is wrong with ip6tables", err)
 				}
-				if err := e.Unblock(t.Context(), v6); (err != nil) != (name == "unreadable") {
+				if err := e.Unblock(t.Context(), target.Of(v6)); (err != nil) != (name == "unreadable") {
 					t.Errorf("Unblock of IPv6: %v", err)
 				}
-				if err := e.Unblock(t.Context(), address(1)); err != nil {
+				if err := e.Unblock(t.Context(), target.Of(address(1))); err != nil {
 					t.Errorf("Unblock: %v", err)
 				}
 				if err := e.Flush(t.Context()); (err != nil) != (name == "unreadable") {

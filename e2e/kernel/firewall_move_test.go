@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // TestFirewallMoves: what another configuration left is listed, lifted, flushed, and moved by
@@ -54,13 +55,13 @@ func TestFirewallMoves(t *testing.T) {
 func moves(t *testing.T, old, next *firewall.Firewall, attacker, victim *Host) {
 	t.Helper()
 	all := append(manyAddresses(20), attacker.V4, attacker.V6)
-	must(t, old.BlockAll(t.Context(), all))
+	must(t, old.BlockAll(t.Context(), targets(all)))
 	isBlocked(t, "by the old", attacker, victim, true)
 	if blocks, _ := standing(t, next); len(blocks) != len(all) {
 		t.Fatalf("%d are listed, want %d", len(blocks), len(all))
 	}
-	must(t, next.Unblock(t.Context(), all[0]))
-	must(t, next.UnblockAll(t.Context(), all[1:4]))
+	must(t, next.Unblock(t.Context(), target.Of(all[0])))
+	must(t, next.UnblockAll(t.Context(), targets(all[1:4])))
 	mend(t, next)
 	isBlocked(t, "by the new", attacker, victim, true)
 	if blocks, faults := standing(t, next); len(blocks) != len(all)-4 || len(faults) > 0 {
@@ -83,7 +84,7 @@ func TestFirewallTarget(t *testing.T) {
 			}
 			old, iptables := w.on(t)
 			next := newFirewall(t, filepath.Dir(iptables), func(o *firewall.Options) { o.Backend, o.MaxRules, o.Target = w.backend, w.rules, "REJECT" })
-			must(t, old.BlockAll(t.Context(), manyAddresses(20)))
+			must(t, old.BlockAll(t.Context(), targets(manyAddresses(20))))
 			mend(t, next)
 			var here Host
 			state := here.Run(t, iptables, "-S") + here.Run(t, Program(t, "nft"), "list ruleset inet")
@@ -144,7 +145,7 @@ func TestFirewallUnblocksStray(t *testing.T) {
 	blockOne(t, newFirewall(t, strayTools(t, "legacy")), address(1), 0)
 	e := newFirewall(t, strayTools(t, "nft"))
 	for _, addr := range []netip.Addr{address(2), address(1)} {
-		must(t, e.Unblock(t.Context(), addr))
+		must(t, e.Unblock(t.Context(), target.Of(addr)))
 	}
 	if blocks, _ := standing(t, e); len(blocks) > 0 {
 		t.Errorf("listed: %v", blocks)

@@ -13,6 +13,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // variants are the two kinds of iptables that systems have.
@@ -112,7 +113,16 @@ func (w way) on(t *testing.T, change ...func(*firewall.Options)) (e *firewall.Fi
 // address is one of a net for documentation.
 func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}) }
 
-// addresses are so many of both families.
+// targets are those of addresses.
+func targets(addrs []netip.Addr) []target.Target {
+	all := make([]target.Target, len(addrs))
+	for i, addr := range addrs {
+		all[i] = target.Of(addr)
+	}
+	return all
+}
+
+// manyAddresses are so many of both families.
 func manyAddresses(n int) []netip.Addr {
 	addrs := make([]netip.Addr, n)
 	for i := range addrs {
@@ -126,7 +136,7 @@ func manyAddresses(n int) []netip.Addr {
 // blockOne blocks an address while others are leased.
 func blockOne(t *testing.T, e enforcer.Enforcer, addr netip.Addr, others int) enforcer.Outcome {
 	t.Helper()
-	out, err := e.Block(t.Context(), addr, enforcer.Known{Others: others})
+	out, err := e.Block(t.Context(), target.Of(addr), enforcer.Known{Others: others})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +155,7 @@ func standing(t *testing.T, e enforcer.Enforcer) (map[netip.Addr]enforcer.Block,
 	}
 	blocks := map[netip.Addr]enforcer.Block{}
 	for _, b := range l.Blocks {
-		blocks[b.Addr] = b
+		blocks[b.Target.Addr()] = b
 	}
 	return blocks, l.Faults
 }
@@ -235,7 +245,7 @@ func TestFirewallPackets(t *testing.T) {
 				}
 			}
 			for _, addr := range []netip.Addr{attacker.V4, attacker.V6} {
-				if err := e.Unblock(t.Context(), addr); err != nil {
+				if err := e.Unblock(t.Context(), target.Of(addr)); err != nil {
 					t.Fatal(err)
 				}
 			}

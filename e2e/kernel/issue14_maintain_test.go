@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // TestMaintainIdle: where nothing differs, the job of each minute takes 20 ms with 1,000 leases
@@ -36,7 +37,7 @@ func TestMaintainIdle(t *testing.T) {
 			now := time.Now()
 			var all []lease.Lease
 			for _, addr := range manyAddresses(tt.n) {
-				all = append(all, lease.Lease{Addr: addr, Program: "firewall-drop.sh", RuleID: "5712", AlertID: "1.1", Since: now, Renewed: now})
+				all = append(all, lease.Lease{Target: target.Of(addr), Program: "firewall-drop.sh", RuleID: "5712", AlertID: "1.1", Since: now, Renewed: now})
 			}
 			must(t, os.MkdirAll(filepath.Join(home(bin), "var/active-response"), 0o700))
 			must(t, os.Chmod(filepath.Join(home(bin), "var/active-response"), 0o700))

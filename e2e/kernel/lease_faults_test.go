@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/isolate"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // leaseFault is what can happen to the file that remembers the leases, or to its folder.
@@ -168,7 +168,7 @@ func TestFreedBesideABusyAddress(t *testing.T) {
 			var here Host
 			busily := func(cmd *exec.Cmd, works bool) {
 				t.Helper()
-				lock, err := leases(program).LockAddr(netip.MustParseAddr(addr))
+				lock, err := leases(program).LockTarget(target.MustParse(addr))
 				must(t, err)
 				out, err := here.Try(t, cmd)
 				if (err == nil) != works || !strings.Contains(out, "still locked by another process") {

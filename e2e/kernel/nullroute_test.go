@@ -19,6 +19,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/nullroute"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 func init() {
@@ -31,7 +32,7 @@ func init() {
 		if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 			return err
 		}
-		_, err = e.Block(context.Background(), netip.MustParseAddr(args[0]), enforcer.Known{})
+		_, err = e.Block(context.Background(), target.MustParse(args[0]), enforcer.Known{})
 		return err
 	}
 }
@@ -103,7 +104,7 @@ func TestNullrouteLeavesOthers(t *testing.T) {
 	} {
 		for _, leased := range []bool{false, true} {
 			addr := netip.MustParseAddr(test.addr)
-			out, err := e.Block(t.Context(), addr, enforcer.Known{Leased: leased})
+			out, err := e.Block(t.Context(), target.Of(addr), enforcer.Known{Leased: leased})
 			if err != nil {
 				t.Errorf("Block(%s): %v", addr, err)
 			}
@@ -119,7 +120,7 @@ func TestNullrouteLeavesOthers(t *testing.T) {
 		t.Errorf("List: %v", blocks)
 	}
 	for _, addr := range []string{"203.0.113.7", "203.0.113.10", "2001:db8:2::8", "203.0.113.0", "192.0.2.0", "0.0.0.0", "::", "2001:db8:2::"} {
-		if err := e.Unblock(t.Context(), netip.MustParseAddr(addr)); err != nil {
+		if err := e.Unblock(t.Context(), target.MustParse(addr)); err != nil {
 			t.Errorf("Unblock(%s): %v", addr, err)
 		}
 	}
@@ -142,7 +143,7 @@ func TestNullrouteTypeChanges(t *testing.T) {
 	for _, kind := range []string{nullroute.Blackhole, nullroute.Prohibit, nullroute.Unreachable} {
 		e := newNullroute(t, nullroute.Options{Type: kind})
 		for _, addr := range addrs {
-			out, err := e.Block(t.Context(), addr, enforcer.Unknown)
+			out, err := e.Block(t.Context(), target.Of(addr), enforcer.Unknown)
 			if err != nil || len(out.Notes) > 0 {
 				t.Errorf("Block(%s): %q, %v", addr, out.Notes, err)
 			}
@@ -178,7 +179,7 @@ func TestNullrouteNotInForce(t *testing.T) {
 		"203.0.113.7": "look at `ip rule`", "2001:db8:2::7": "a route that is not ours has the metric 1",
 		"fe80::7": "packets to a link-local address pass by the main table's other routes; firewall-drop blocks it",
 	} {
-		_, err := e.Block(t.Context(), netip.MustParseAddr(addr), enforcer.Unknown)
+		_, err := e.Block(t.Context(), target.MustParse(addr), enforcer.Unknown)
 		if err == nil || !strings.HasPrefix(err.Error(), "adding blackhole route for "+addr+": ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("Block(%s): %v, want %q", addr, err, want)
 		}
@@ -203,7 +204,7 @@ func TestNullrouteBlocksAllButOne(t *testing.T) {
 			var here Host
 			here.Run(t, Program(t, "ip"), "addr", "add", addrs[10].String()+"/32", "dev", "lo")
 			e := newNullroute(t, nullroute.Options{})
-			err := e.BlockAll(t.Context(), addrs)
+			err := e.BlockAll(t.Context(), targets(addrs))
 			if want := addrs[10].String() + ": it would have no effect: this is an address of this host"; err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("BlockAll: %v, want only %q", err, want)
 			}
@@ -215,7 +216,7 @@ func TestNullrouteBlocksAllButOne(t *testing.T) {
 				here.Run(t, Program(t, "ip"), "addr", "add", addrs[n-1-i].String()+"/32", "dev", "lo")
 			}
 			must(t, e.Flush(t.Context()))
-			err = e.BlockAll(t.Context(), addrs)
+			err = e.BlockAll(t.Context(), targets(addrs))
 			if err == nil || !strings.HasSuffix(err.Error(), "\nand 4 more") || strings.Count(err.Error(), "\n") != 8 {
 				t.Errorf("BlockAll with twelve of this host: %v, want eight named", err)
 			}
@@ -254,7 +255,7 @@ func TestNullrouteWayByAnotherUplink(t *testing.T) {
 		if err := attacker.Ping(t, netip.MustParseAddr(from), patience); err != nil {
 			t.Fatal(err)
 		}
-		out, err := e.Block(t.Context(), addr, enforcer.Unknown)
+		out, err := e.Block(t.Context(), target.Of(addr), enforcer.Unknown)
 		must(t, err)
 		if want := fmt.Sprintf("packets from %s to %s still have a way, look at `ip rule`; firewall-drop has no such gap", from, addr); len(out.Notes) != 1 || out.Notes[0] != want {
 			t.Errorf("notes are %q, want %q", out.Notes, want)
@@ -281,7 +282,7 @@ func TestNullrouteFrontRoute(t *testing.T) {
 	attacker, victim := Hosts(t)
 	e := newNullroute(t, nullroute.Options{})
 	for range 2 {
-		if _, err := e.Block(t.Context(), attacker.V4, enforcer.Unknown); err != nil {
+		if _, err := e.Block(t.Context(), target.Of(attacker.V4), enforcer.Unknown); err != nil {
 			t.Fatal(err)
 		}
 		if err := victim.Ping(t, attacker.V4, patience); !errors.Is(err, syscall.EINVAL) {
@@ -294,7 +295,7 @@ func TestNullrouteFrontRoute(t *testing.T) {
 		if blocks := routesListed(t, e); len(blocks) != 1 || !strings.Contains(blocks[0].Open, "packets to it still have a way") {
 			t.Errorf("listed are %+v, want one that is open", blocks)
 		}
-		if _, err := e.Block(t.Context(), attacker.V4, enforcer.Unknown); err != nil {
+		if _, err := e.Block(t.Context(), target.Of(attacker.V4), enforcer.Unknown); err != nil {
 			t.Fatal(err)
 		}
 		if err := victim.Ping(t, attacker.V4, patience); !errors.Is(err, syscall.EINVAL) {
@@ -304,7 +305,7 @@ func TestNullrouteFrontRoute(t *testing.T) {
 			t.Errorf("listed are %+v, want one in force", blocks)
 		}
 		victim.Run(t, ip, "route", "del", attacker.V4.String(), "dev", "eth0")
-		if err := e.Unblock(t.Context(), attacker.V4); err != nil {
+		if err := e.Unblock(t.Context(), target.Of(attacker.V4)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -326,7 +327,7 @@ func TestNullrouteEstablishedConnection(t *testing.T) {
 			t.Fatalf("before: %v", err)
 		}
 		e := newNullroute(t, nullroute.Options{})
-		if _, err := e.Block(t.Context(), pair[0], enforcer.Unknown); err != nil {
+		if _, err := e.Block(t.Context(), target.Of(pair[0]), enforcer.Unknown); err != nil {
 			t.Fatal(err)
 		}
 		if err := Answers(conn, "while blocked", time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -338,7 +339,7 @@ func TestNullrouteEstablishedConnection(t *testing.T) {
 		if _, err := attacker.Dial(t, victim.Echo(t, pair[1]), 300*time.Millisecond); err == nil {
 			t.Errorf("%s gets a new connection while blocked", pair[0])
 		}
-		if err := e.Unblock(t.Context(), pair[0]); err != nil {
+		if err := e.Unblock(t.Context(), target.Of(pair[0])); err != nil {
 			t.Fatal(err)
 		}
 		if err := Hears(conn, "while blocked", patience); err != nil { // TCP sends it again

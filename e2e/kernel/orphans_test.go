@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // standIn is a process of a daemon's name that runs what it is told.
@@ -84,7 +84,7 @@ const orphan = "203.0.113.7"
 func change(t *testing.T, program string, how func(*lease.Lease)) {
 	t.Helper()
 	found := all(t, program)
-	if len(found) != 1 || found[0].Addr != netip.MustParseAddr(orphan) || found[0].Daemon == nil {
+	if len(found) != 1 || found[0].Target != target.MustParse(orphan) || found[0].Daemon == nil {
 		t.Fatalf("leases: %+v", found)
 	}
 	how(&found[0])
@@ -148,7 +148,7 @@ func ofTheFuture(t *testing.T, program string) {
 		missing := all(t, program)[0]
 		d.call(program, last, "-", orphan, "1.2", "5712")
 		if last == "add" {
-			missing.Addr, missing.Renewed = netip.MustParseAddr("203.0.113.8"), time.Now().Add(30*time.Minute)
+			missing.Target, missing.Renewed = target.MustParse("203.0.113.8"), time.Now().Add(30*time.Minute)
 			put(t, program, missing)
 			if got := heals(t, program); !strings.HasSuffix(got, " add - 203.0.113.8 - - - Blocked IP: 203.0.113.8 (again: it was not in force)\n") {
 				t.Errorf("maintain logs %q", got)

@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // enforcement looks at what is blocked, and at the leases.
@@ -101,7 +101,7 @@ func (h enforcement) drift(ctx context.Context, s *sheet) {
 		s.fault(h.Name+" maintain", "%v", err)
 		return
 	}
-	d, err := h.subject.Hold.Compare(ctx, func(netip.Addr) (string, bool) { return "", false })
+	d, err := h.subject.Hold.Compare(ctx, func(target.Target) (string, bool) { return "", false })
 	if err != nil {
 		h.cannotList(s, err)
 		return
@@ -118,11 +118,14 @@ func (h enforcement) drift(ctx context.Context, s *sheet) {
 	}
 }
 
-// list writes addresses, in order.
-func list(addrs []netip.Addr) string {
+// list writes addresses or targets, in order.
+func list[T interface {
+	Compare(T) int
+	String() string
+}](all []T) string {
 	var texts []string
-	for _, addr := range slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare) {
-		texts = append(texts, addr.String())
+	for _, one := range slices.SortedFunc(slices.Values(all), T.Compare) {
+		texts = append(texts, one.String())
 	}
 	return some(texts)
 }

@@ -3,7 +3,6 @@ package check
 import (
 	"encoding/json"
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // want checks that one row has the verdict and a finding with the text in it, that it
@@ -160,7 +160,7 @@ func TestSeveral(t *testing.T) {
 	byHand := *p.subject.Hold
 	byHand.Leases = lease.New(p.path("var/ossec/var/active-response"), "route-null")
 	p.check(byHand.Leases.Update(func(tx *lease.Tx) error {
-		return tx.Put(lease.Lease{Addr: netip.MustParseAddr("203.0.113.7"), Program: "ossec-ar", Since: now, Renewed: now})
+		return tx.Put(lease.Lease{Target: target.MustParse("203.0.113.7"), Program: "ossec-ar", Since: now, Renewed: now})
 	}))
 	h.subjects = append(h.subjects, &Subject{Name: "route-null", Hold: &byHand})
 	for _, f := range h.findings(t.Context()) {

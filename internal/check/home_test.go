@@ -22,6 +22,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // now is when the tests take place.
@@ -184,7 +185,7 @@ func (p *place) lease(addresses ...string) {
 	p.Helper()
 	p.check(p.subject.Hold.Leases.Update(func(tx *lease.Tx) error {
 		for _, a := range addresses {
-			l := lease.Lease{Addr: netip.MustParseAddr(a), Program: "firewall-drop.sh", Since: now, Renewed: now}
+			l := lease.Lease{Target: target.MustParse(a), Program: "firewall-drop.sh", Since: now, Renewed: now}
 			if err := tx.Put(l); err != nil {
 				return err
 			}
@@ -219,10 +220,10 @@ type fakeEnforcer struct {
 	*enforcertest.Fake
 	// blind makes Block do nothing, and stuck Unblock.
 	blind, stuck bool
-	asked        []netip.Addr
+	asked        []target.Target
 }
 
-func (e *fakeEnforcer) Block(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error) {
+func (e *fakeEnforcer) Block(ctx context.Context, addr target.Target, known enforcer.Known) (enforcer.Outcome, error) {
 	e.asked = append(e.asked, addr)
 	if e.blind {
 		return enforcer.Outcome{}, nil
@@ -230,7 +231,7 @@ func (e *fakeEnforcer) Block(ctx context.Context, addr netip.Addr, known enforce
 	return e.Fake.Block(ctx, addr, known)
 }
 
-func (e *fakeEnforcer) Unblock(ctx context.Context, addr netip.Addr) error {
+func (e *fakeEnforcer) Unblock(ctx context.Context, addr target.Target) error {
 	if e.stuck {
 		return nil
 	}

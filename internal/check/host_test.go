@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 const bin = "var/ossec/active-response/bin/"
@@ -112,12 +112,12 @@ func TestBlocks(t *testing.T) {
 		{"leased but not blocked", func(p *place) { p.lease("203.0.113.7", "2001:db8::7") }, isFault, "leases", "leased but not in force: 203.0.113.7, 2001:db8::7", "ossec-ar repair"},
 		{"blocked but not leased", func(p *place) {
 			p.lease("203.0.113.7")
-			p.enforcer.Put(netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8"))
+			p.enforcer.Put(target.MustParse("203.0.113.7"), target.MustParse("203.0.113.8"))
 		}, isWarn, "leases", "blocked but leased by nobody: 203.0.113.8", "ossec-ar repair"},
 		{"the administrator's own", func(p *place) {
 			p.lease("203.0.113.7")
 			p.subject.Hold.Kind.InFile = true
-			p.enforcer.Put(netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8"))
+			p.enforcer.Put(target.MustParse("203.0.113.7"), target.MustParse("203.0.113.8"))
 		}, isOK, "leases", "what is leased and what is in force agree", ""},
 		{"a state folder of everybody's", func(p *place) {
 			p.lease("203.0.113.7")

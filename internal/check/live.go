@@ -15,6 +15,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // Networks for documentation, which nobody has: RFC 5737 and RFC 3849.
@@ -52,14 +53,14 @@ func (h enforcement) liveOne(ctx context.Context, s *sheet, topic string, networ
 	// With a lease nobody takes the block for one that is left over; should this process be
 	// killed, `unban` and `flush` know it.
 	taken, blockErr := h.subject.Hold.Take(ctx,
-		lease.Lease{Addr: addr, Program: h.Name + " check", Since: now, Renewed: now})
+		lease.Lease{Target: target.Of(addr), Program: h.Name + " check", Since: now, Renewed: now})
 	if blockErr == nil {
 		blockErr = h.listed(ctx, addr, true)
 	}
 	// It is freed even when the person has lost patience meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freeLimit)
 	defer cancel()
-	released, freeErr := h.subject.Hold.Free(ctx, addr)
+	released, freeErr := h.subject.Hold.Free(ctx, target.Of(addr))
 	if freeErr == nil {
 		freeErr = h.listed(ctx, addr, false)
 	}
@@ -82,7 +83,7 @@ func (h enforcement) listed(ctx context.Context, addr netip.Addr, want bool) err
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(listing.Blocks, func(b enforcer.Block) bool { return b.Addr == addr })
+	at := slices.IndexFunc(listing.Blocks, func(b enforcer.Block) bool { return b.Target == target.Of(addr) })
 	switch {
 	case at < 0 && want:
 		return fmt.Errorf("%s was blocked without an error, but is not listed among the blocked", addr)
@@ -114,8 +115,8 @@ func (h enforcement) unused(ctx context.Context, network netip.Addr) (netip.Addr
 	addr := network
 	for range most {
 		addr = addr.Next()
-		used := slices.ContainsFunc(listing.Blocks, func(b enforcer.Block) bool { return b.Addr == addr }) ||
-			slices.ContainsFunc(leases, func(l lease.Lease) bool { return l.Addr == addr })
+		used := slices.ContainsFunc(listing.Blocks, func(b enforcer.Block) bool { return b.Target == target.Of(addr) }) ||
+			slices.ContainsFunc(leases, func(l lease.Lease) bool { return l.Target == target.Of(addr) })
 		if used {
 			continue
 		}

@@ -2,17 +2,17 @@ package check
 
 import (
 	"errors"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 func TestLive(t *testing.T) {
-	addr := netip.MustParseAddr
+	addr := target.MustParse
 	for _, row := range []struct {
 		name    string
 		prepare func(*place)

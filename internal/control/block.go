@@ -13,6 +13,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/record"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -22,7 +23,7 @@ type byHand struct{ *tool }
 
 // block blocks addresses by hand.
 func (t byHand) block(c *cli.Context) int {
-	requests, err := addresses(c)
+	requests, err := t.requests(c)
 	if err != nil {
 		return t.usage(err)
 	}
@@ -52,7 +53,7 @@ func (t byHand) block(c *cli.Context) int {
 			continue
 		}
 		if t.dryRun {
-			t.say("would block %s: %s", request.Addr, r.Enforcer.Describe(request.Addr))
+			t.say("would block %s: %s", request.Addr, r.Enforcer.Describe(about(request)))
 			continue
 		}
 		if err := t.blockOne(c.Context, r, request, limit, c.String("reason")); err != nil {
@@ -78,7 +79,7 @@ func isOwnPeer(t *tool, addr netip.Addr) bool {
 func (t byHand) blockOne(ctx context.Context, r *response, request arproto.Request,
 	limit time.Duration, reason string) error {
 	now := t.Now().UTC()
-	l := lease.Lease{Addr: request.Addr, Program: Name, Since: now, Renewed: now, Reason: reason}
+	l := lease.Lease{Target: about(request), Program: Name, Since: now, Renewed: now, Reason: reason}
 	until := ""
 	if limit > 0 {
 		l.Until = now.Add(limit)
@@ -119,18 +120,18 @@ func (t *tool) warn(r *response, faults []error) {
 
 // unban frees addresses in all chosen responses, whoever holds them.
 func (t byHand) unban(c *cli.Context) int {
-	requests, err := addresses(c)
+	requests, err := t.requests(c)
 	if err != nil {
 		return t.usage(err)
 	}
 	opened, failed := t.openAll(false)
-	standing := map[*response]map[netip.Addr]bool{}
+	standing := map[*response]map[target.Target]bool{}
 	for _, r := range opened {
 		standing[r] = r.standing(c.Context)
 	}
 	for _, request := range requests {
 		if err := t.unbanOne(c.Context, request, opened, standing); err != nil {
-			t.Complain(fmt.Errorf("%s could not be freed: %w", request.Addr, err))
+			t.Complain(fmt.Errorf("%s could not be freed: %w", about(request), err))
 			failed = true
 		}
 	}
@@ -141,32 +142,36 @@ func (t byHand) unban(c *cli.Context) int {
 }
 
 // standing returns what stands, nil when that cannot be found out.
-func (r *response) standing(ctx context.Context) map[netip.Addr]bool {
+func (r *response) standing(ctx context.Context) map[target.Target]bool {
 	listing, err := r.Enforcer.List(ctx)
 	if err != nil && !absent(err) {
 		return nil
 	}
-	stands := make(map[netip.Addr]bool, len(listing.Blocks))
+	stands := make(map[target.Target]bool, len(listing.Blocks))
 	for _, b := range listing.Blocks {
-		stands[b.Addr] = true
+		stands[b.Target] = true
 	}
 	return stands
 }
 
 func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []*response,
-	standing map[*response]map[netip.Addr]bool) error {
+	standing map[*response]map[target.Target]bool) error {
 	var freed []string
 	var failed error
+	of := about(request)
 	for _, r := range opened {
-		stands, known := standing[r][request.Addr], standing[r] != nil
-		if on, err := r.On(request.Addr); err == nil && len(on) == 0 && known && !stands {
+		if r.Kind.Accounts != (of.Account() != "") {
+			continue
+		}
+		stands, known := standing[r][of], standing[r] != nil
+		if on, err := r.On(of); err == nil && len(on) == 0 && known && !stands {
 			continue // it neither stands nor is leased
 		}
 		if t.dryRun {
 			freed = append(freed, r.Kind.Name)
 			continue
 		}
-		released, err := r.Free(ctx, request.Addr)
+		released, err := r.Free(ctx, of)
 		if err != nil {
 			failed = errors.Join(failed, r.about(err))
 			r.log.Write(record.Entry{Status: arlog.StatusError, Message: arlog.Failed(err), About: request})
@@ -186,11 +191,11 @@ func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []
 	}
 	switch {
 	case len(freed) > 0 && t.dryRun:
-		t.say("would unblock %s (%s)", request.Addr, strings.Join(freed, ", "))
+		t.say("would unblock %s (%s)", of, strings.Join(freed, ", "))
 	case len(freed) > 0:
-		t.say("Unblocked IP: %s (%s)", request.Addr, strings.Join(freed, ", "))
+		t.say("Unblocked IP: %s (%s)", of, strings.Join(freed, ", "))
 	case failed == nil:
-		t.say("%s was not blocked", request.Addr)
+		t.say("%s was not blocked", of)
 	}
 	return failed
 }

@@ -251,15 +251,15 @@ func (t *tool) configure() *cli.Command {
 	return c
 }
 
-// addresses reads the addresses that a person typed, each once.
-func addresses(c *cli.Context) ([]arproto.Request, error) {
+// requests reads whom a person named, each once.
+func (t *tool) requests(c *cli.Context) ([]arproto.Request, error) {
 	var out []arproto.Request
 	for _, text := range c.Args().Slice() {
-		request, err := address(text)
+		request, err := t.who(text)
 		if err != nil {
 			return nil, command.Mistaken("nothing was done", "%v", err)
 		}
-		if !slices.ContainsFunc(out, func(r arproto.Request) bool { return r.Addr == request.Addr }) {
+		if !slices.ContainsFunc(out, func(r arproto.Request) bool { return about(r) == about(request) }) {
 			out = append(out, request)
 		}
 	}

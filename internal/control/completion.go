@@ -75,7 +75,7 @@ func (t completing) operands(ctx context.Context, w *command.Words, last string)
 	return nil
 }
 
-// blockedNow are the addresses that are held and begin as last does.
+// blockedNow are the targets that are held and begin as last does.
 func (t completing) blockedNow(ctx context.Context, home, last string) []string {
 	t.Stderr = io.Discard // the shell is in the middle of a line
 	if home != "" {
@@ -85,7 +85,7 @@ func (t completing) blockedNow(ctx context.Context, home, last string) []string 
 	snapshots, _, _ := t.snapshots(ctx, filter{})
 	var out []string
 	for r := range rows(snapshots, nil, filter{}) {
-		text := r.Addr.String()
+		text := r.Target.String()
 		if len(out) < mostCompleted && strings.HasPrefix(text, last) &&
 			!slices.Contains(out[max(0, len(out)-1):], text) {
 			out = append(out, text)

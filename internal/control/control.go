@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
@@ -163,6 +165,28 @@ func address(text string) (arproto.Request, error) {
 			printable.Line(text), bad.Reason)
 	}
 	return arproto.Request{}, err
+}
+
+// who reads an address, or the name of an account where one of the chosen responses is about these.
+func (t *tool) who(text string) (arproto.Request, error) {
+	request, err := address(text)
+	ofAccounts := func(k enforcer.Kind) bool { return k.Accounts }
+	if err == nil || strings.ContainsAny(text, "./:") || !slices.ContainsFunc(t.chosen, ofAccounts) {
+		return request, err
+	}
+	return arproto.Request{User: text}, nil
+}
+
+// about returns the target of a request, and request the request about a target.
+func about(r arproto.Request) target.Target {
+	if r.Addr.IsValid() {
+		return target.Of(r.Addr)
+	}
+	return target.Account(r.User)
+}
+
+func request(t target.Target) arproto.Request {
+	return arproto.Request{Addr: t.Addr(), User: t.Account()}
 }
 
 // width returns the columns of the terminal, 0 when standard output is none.

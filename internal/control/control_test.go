@@ -16,13 +16,14 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
 // noon is when the tests take place.
 var noon = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
 
-func addr(text string) netip.Addr { return netip.MustParseAddr(text) }
+func addr(text string) target.Target { return target.MustParse(text) }
 
 // host is a home with two responses in memory.
 type host struct {
@@ -130,7 +131,7 @@ func (h *host) store(response string) *lease.Store {
 // hold leases an address and blocks it, as a daemon's call does.
 func (h *host) hold(response, text string, change func(*lease.Lease)) {
 	h.Helper()
-	l := lease.Lease{Addr: addr(text), Program: response + ".sh", RuleID: "5712", AlertID: "1795422839.8", Since: noon.Add(-time.Hour), Renewed: noon.Add(-time.Hour)}
+	l := lease.Lease{Target: addr(text), Program: response + ".sh", RuleID: "5712", AlertID: "1795422839.8", Since: noon.Add(-time.Hour), Renewed: noon.Add(-time.Hour)}
 	if change != nil {
 		change(&l)
 	}
@@ -142,7 +143,7 @@ func (h *host) hold(response, text string, change func(*lease.Lease)) {
 		if response == "host-deny" {
 			fake = h.deny
 		}
-		fake.Put(l.Addr)
+		fake.Put(l.Target)
 	}
 }
 

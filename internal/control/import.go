@@ -16,6 +16,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -74,7 +75,11 @@ func (t many) importList(c *cli.Context) int {
 		return app.ExitOK
 	}
 	bar := newBar(t.Stderr)
-	err = r.TakeAll(c.Context, addrs, like, bar.show)
+	targets := make([]target.Target, len(addrs))
+	for i, addr := range addrs {
+		targets[i] = target.Of(addr)
+	}
+	err = r.TakeAll(c.Context, targets, like, bar.show)
 	bar.end()
 	r.leaseFaults(arproto.Request{}, nil)
 	if err != nil {

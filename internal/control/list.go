@@ -20,11 +20,11 @@ type listing struct{ *tool }
 func (t listing) list(c *cli.Context) int {
 	f := filter{program: c.String("program")}
 	if text := c.Args().First(); text != "" {
-		request, err := address(text)
+		request, err := t.who(text)
 		if err != nil {
 			return t.usage(command.Mistaken(t.Name+" list shows all", "%v", err))
 		}
-		f.addr = request.Addr
+		f.target = about(request)
 	}
 	snapshots, never, failed := t.snapshots(c.Context, f)
 	all := rows(snapshots, never, f)
@@ -84,7 +84,7 @@ func (t listing) printJSON(all iter.Seq[row]) error {
 }
 
 func (r *row) json() jsonRow {
-	j := jsonRow{Address: r.Addr.String(), Response: r.Response, State: r.State,
+	j := jsonRow{Address: r.Target.String(), Response: r.Response, State: r.State,
 		Why: r.Why, Leases: []jsonLease{}}
 	if r.Counted {
 		j.Packets, j.Bytes = &r.Packets, &r.Bytes

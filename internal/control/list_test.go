@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/netip"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/control"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 func crowd(h *host) {
@@ -134,16 +134,16 @@ func TestListMany(t *testing.T) {
 	}
 	h := newHost(t)
 	const many = 100_000
-	addrs := make([]netip.Addr, many)
+	addrs := make([]target.Target, many)
 	a := addr("198.18.0.0")
 	err := h.store("firewall-drop").Update(func(tx *lease.Tx) error {
 		for i := range addrs {
 			addrs[i] = a
-			l := lease.Lease{Addr: a, Program: "firewall-drop.sh", RuleID: "5712", AlertID: fmt.Sprintf("1795422839.%d", i), Since: noon, Renewed: noon}
+			l := lease.Lease{Target: a, Program: "firewall-drop.sh", RuleID: "5712", AlertID: fmt.Sprintf("1795422839.%d", i), Since: noon, Renewed: noon}
 			if err := tx.Put(l); err != nil {
 				return err
 			}
-			a = a.Next()
+			a = target.Of(a.Addr().Next())
 		}
 		return nil
 	})

@@ -158,13 +158,13 @@ func (r *response) end(ctx context.Context, o hold.Over) (bool, error) {
 	case errors.Is(err, hold.ErrRenewed):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("ending the lease of %s on %s: %w", o.Program, o.Addr, err)
+		return false, fmt.Errorf("ending the lease of %s on %s: %w", o.Program, o.Target, err)
 	case len(released.Others) > 0:
 		return true, nil
 	}
 	r.log.Write(record.Entry{
-		Status: arlog.StatusDelete, Message: arlog.Unblocked(o.Addr, "") + " (" + o.Why + ")",
-		About: arproto.Request{Action: arproto.Delete, Addr: o.Addr, AlertID: o.AlertID, RuleID: o.RuleID},
+		Status: arlog.StatusDelete, Message: arlog.Unblocked(o.Target.Addr(), "") + " (" + o.Why + ")",
+		About: arproto.Request{Action: arproto.Delete, Addr: o.Target.Addr(), AlertID: o.AlertID, RuleID: o.RuleID},
 	})
 	return true, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -78,7 +78,7 @@ func (t many) giveUp(ctx context.Context, program string) int {
 	for _, r := range opened {
 		n, err := r.holds(program)
 		if err == nil && n > 0 && !t.dryRun {
-			var freed []netip.Addr
+			var freed []target.Target
 			bar := newBar(t.Stderr)
 			freed, err = r.ReleaseProgram(ctx, program, bar.show)
 			bar.end()
@@ -127,19 +127,20 @@ func (t *tool) failed(r *response, err error) {
 	r.log.Write(record.Entry{Status: arlog.StatusError, Message: arlog.Failed(err)})
 }
 
-// logUnblocked logs a line for each address, many with one write.
-func (r *response) logUnblocked(addrs []netip.Addr, why string) {
-	r.logEach(arlog.StatusDelete, addrs,
-		func(a netip.Addr) string { return arlog.Unblocked(a, "") + " " + why })
+// logUnblocked logs a line for each target, many with one write.
+func (r *response) logUnblocked(targets []target.Target, why string) {
+	r.logEach(arlog.StatusDelete, targets,
+		func(t target.Target) string { return arlog.Unblocked(t.Addr(), "") + " " + why })
 }
 
-func (r *response) logEach(status arlog.Status, addrs []netip.Addr, message func(netip.Addr) string) {
+func (r *response) logEach(status arlog.Status, targets []target.Target,
+	message func(target.Target) string) {
 	const atOnce = 500 // an entry takes half a KiB of memory
-	for part := range slices.Chunk(addrs, atOnce) {
+	for part := range slices.Chunk(targets, atOnce) {
 		entries := make([]record.Entry, 0, len(part))
-		for _, addr := range part {
+		for _, t := range part {
 			entries = append(entries,
-				record.Entry{Status: status, Message: message(addr), About: arproto.Request{Addr: addr}})
+				record.Entry{Status: status, Message: message(t), About: request(t)})
 		}
 		r.log.Write(entries...)
 	}
@@ -159,7 +160,7 @@ func (t many) export(c *cli.Context) int {
 			s.holds = s.holds[:0]
 			return tx.All(func(l lease.Lease) error {
 				if l.State != lease.Lifting {
-					s.holds = append(s.holds, held{addr: l.Addr, program: l.Program})
+					s.holds = append(s.holds, held{target: l.Target, program: l.Program})
 				}
 				return nil
 			})
@@ -171,11 +172,11 @@ func (t many) export(c *cli.Context) int {
 		all = append(all, s)
 	}
 	out := bufio.NewWriter(t.Stdout)
-	var last netip.Addr
+	var last target.Target
 	for r := range rows(all, nil, f) {
-		if r.Addr != last {
-			fmt.Fprintln(out, r.Addr)
-			last = r.Addr
+		if r.Target != last {
+			fmt.Fprintln(out, r.Target)
+			last = r.Target
 		}
 	}
 	if err := out.Flush(); err != nil {

@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -12,6 +11,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
@@ -19,16 +19,16 @@ import (
 // upkeep are the commands repair and maintain.
 type upkeep struct{ *tool }
 
-// never answers whether an address is whitelisted, and reads the whitelist when it is first asked.
+// never answers whether a target is whitelisted, and reads the whitelist when it is first asked.
 func (t upkeep) never(report func([]error)) hold.Whitelisted {
 	var sieve *whitelist.Sieve
-	return func(addr netip.Addr) (string, bool) {
+	return func(of target.Target) (string, bool) {
 		if sieve == nil {
 			var faults []error
 			sieve, faults = t.whitelist()
 			report(faults)
 		}
-		match, covered := sieve.Match(addr)
+		match, covered := sieve.Match(of.Addr())
 		return match.String(), covered
 	}
 }
@@ -95,25 +95,25 @@ func (t upkeep) repairOne(ctx context.Context, r *response,
 	return true, err
 }
 
-// mostShown is how many addresses of one kind of difference are named.
+// mostShown is how many targets of one kind of difference are named.
 const mostShown = 20
 
 func (t upkeep) sayDifference(name string, d hold.Difference) {
 	for _, fault := range d.Place {
 		t.say("%s: %s", name, printable.Line(fault))
 	}
-	several := func(addrs []netip.Addr, what string) {
-		for _, addr := range addrs[:min(len(addrs), mostShown)] {
-			t.say("%s: %s %s", name, addr, what)
+	several := func(targets []target.Target, what string) {
+		for _, one := range targets[:min(len(targets), mostShown)] {
+			t.say("%s: %s %s", name, one, what)
 		}
-		if more := len(addrs) - mostShown; more > 0 {
+		if more := len(targets) - mostShown; more > 0 {
 			t.say("%s: and %d more", name, more)
 		}
 	}
 	several(d.Missing, "is leased but not in force")
 	several(d.Extra, "is blocked but leased by nobody")
 	for _, n := range d.Never {
-		t.say("%s: %s is leased but whitelisted by %s", name, n.Addr, printable.Line(n.By))
+		t.say("%s: %s is leased but whitelisted by %s", name, n.Target, printable.Line(n.By))
 	}
 }
 
@@ -123,18 +123,18 @@ func (r *response) logRepaired(done hold.Repaired) {
 		r.log.Write(record.Entry{Status: arlog.StatusWarn,
 			Message: arlog.Warning(errors.New("mended: " + change))})
 	}
-	r.logEach(arlog.StatusAdd, done.Blocked, func(a netip.Addr) string {
-		return "Blocked IP: " + a.String() + " (again: it was not in force)"
+	r.logEach(arlog.StatusAdd, done.Blocked, func(of target.Target) string {
+		return "Blocked IP: " + of.String() + " (again: it was not in force)"
 	})
 	r.logUnblocked(done.Lifted, "(nobody leases it)")
-	var whitelisted []netip.Addr
-	by := map[netip.Addr]string{}
+	var whitelisted []target.Target
+	by := map[target.Target]string{}
 	for _, n := range done.Never {
-		whitelisted = append(whitelisted, n.Addr)
-		by[n.Addr] = n.By
+		whitelisted = append(whitelisted, n.Target)
+		by[n.Target] = n.By
 	}
-	r.logEach(arlog.StatusDelete, whitelisted, func(a netip.Addr) string {
-		return arlog.Unblocked(a, "") + " (whitelisted by now: " +
-			strings.TrimSpace(printable.Line(by[a])) + ")"
+	r.logEach(arlog.StatusDelete, whitelisted, func(of target.Target) string {
+		return arlog.Unblocked(of.Addr(), "") + " (whitelisted by now: " +
+			strings.TrimSpace(printable.Line(by[of])) + ")"
 	})
 }

@@ -5,17 +5,17 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// condition is how what is wanted of an address compares with what is in force.
+// condition is how what is wanted of a target compares with what is in force.
 type condition string
 
 // The conditions.
@@ -28,9 +28,9 @@ const (
 	whitelisted condition = "whitelisted"  // leased, and on the whitelist by now
 )
 
-// row is one address in one response.
+// row is one target in one response.
 type row struct {
-	Addr     netip.Addr
+	Target   target.Target
 	Response string
 	State    condition
 	Why      string // of a state that is not as it should be
@@ -42,7 +42,7 @@ type row struct {
 
 // held is a lease as it is listed. It is small: there may be a hundred thousand.
 type held struct {
-	addr                         netip.Addr
+	target                       target.Target
 	program, rule, alert, reason string
 	since, until                 int64 // seconds, 0 for none
 	state                        lease.State
@@ -62,7 +62,7 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-// snapshot is what one response has at one moment, in order of address.
+// snapshot is what one response has at one moment, in order of target.
 type snapshot struct {
 	name   string
 	holds  []held
@@ -72,7 +72,7 @@ type snapshot struct {
 
 // filter chooses rows. Its zero value takes all.
 type filter struct {
-	addr    netip.Addr
+	target  target.Target
 	program string
 }
 
@@ -90,7 +90,7 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 	}
 	take := func(l lease.Lease) error {
 		s.holds = append(s.holds, held{
-			addr: l.Addr, program: same(l.Program), rule: same(l.RuleID),
+			target: l.Target, program: same(l.Program), rule: same(l.RuleID),
 			alert: l.AlertID, reason: same(l.Reason),
 			since: seconds(l.Since), until: seconds(l.Until), state: l.State,
 		})
@@ -98,10 +98,10 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 	}
 	leaseErr := r.Leases.View(func(tx *lease.Tx) error {
 		s.holds = s.holds[:0]
-		if !f.addr.IsValid() {
+		if !f.target.IsValid() {
 			return tx.All(take)
 		}
-		on, err := tx.On(f.addr)
+		on, err := tx.On(f.target)
 		for _, l := range on {
 			err = errors.Join(err, take(l))
 		}
@@ -112,10 +112,10 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 		err = nil // the response is not used on this host
 	}
 	s.blocks, s.faults = listing.Blocks, listing.Faults
-	if f.addr.IsValid() {
-		s.blocks = slices.DeleteFunc(s.blocks, func(b enforcer.Block) bool { return b.Addr != f.addr })
+	if f.target.IsValid() {
+		s.blocks = slices.DeleteFunc(s.blocks, func(b enforcer.Block) bool { return b.Target != f.target })
 	}
-	slices.SortFunc(s.blocks, func(a, b enforcer.Block) int { return a.Addr.Compare(b.Addr) })
+	slices.SortFunc(s.blocks, func(a, b enforcer.Block) int { return a.Target.Compare(b.Target) })
 	return s, r.about(errors.Join(leaseErr, err))
 }
 
@@ -139,14 +139,14 @@ func (t *tool) snapshots(ctx context.Context, f filter) (all []snapshot,
 	return all, never, failed
 }
 
-// rows brings leases and blocks of all responses together, in order of address.
+// rows brings leases and blocks of all responses together, in order of target.
 func rows(snapshots []snapshot, never *whitelist.Sieve, f filter) iter.Seq[row] {
 	return func(yield func(row) bool) {
 		rest := slices.Clone(snapshots)
 		for {
 			least := -1
 			for i := range rest {
-				if addr := rest[i].first(); addr.IsValid() && (least < 0 || addr.Less(rest[least].first())) {
+				if first := rest[i].first(); first.IsValid() && (least < 0 || first.Compare(rest[least].first()) < 0) {
 					least = i
 				}
 			}
@@ -168,27 +168,27 @@ func rows(snapshots []snapshot, never *whitelist.Sieve, f filter) iter.Seq[row] 
 	}
 }
 
-// first is the lowest address that is left; the zero Addr for none.
-func (s *snapshot) first() netip.Addr {
+// first is the lowest target that is left; the zero Target for none.
+func (s *snapshot) first() target.Target {
 	switch {
 	case len(s.holds) == 0 && len(s.blocks) == 0:
-		return netip.Addr{}
-	case len(s.blocks) == 0 || len(s.holds) > 0 && s.holds[0].addr.Less(s.blocks[0].Addr):
-		return s.holds[0].addr
+		return target.Target{}
+	case len(s.blocks) == 0 || len(s.holds) > 0 && s.holds[0].target.Compare(s.blocks[0].Target) < 0:
+		return s.holds[0].target
 	}
-	return s.blocks[0].Addr
+	return s.blocks[0].Target
 }
 
-// next takes the row of the lowest address.
+// next takes the row of the lowest target.
 func (s *snapshot) next(never *whitelist.Sieve) row {
-	r := row{Addr: s.first(), Response: s.name}
+	r := row{Target: s.first(), Response: s.name}
 	n := 0
-	for n < len(s.holds) && s.holds[n].addr == r.Addr {
+	for n < len(s.holds) && s.holds[n].target == r.Target {
 		n++
 	}
 	r.Holds, s.holds = s.holds[:n:n], s.holds[n:]
 	var block *enforcer.Block
-	if len(s.blocks) > 0 && s.blocks[0].Addr == r.Addr {
+	if len(s.blocks) > 0 && s.blocks[0].Target == r.Target {
 		block, s.blocks = &s.blocks[0], s.blocks[1:]
 		r.Counted, r.Packets, r.Bytes = block.Counted, block.Packets, block.Bytes
 	}
@@ -207,7 +207,7 @@ func (r *row) judge(block *enforcer.Block, never *whitelist.Sieve) {
 	}
 	match, covered := whitelist.Match{}, false
 	if wanted && never != nil {
-		match, covered = never.Match(r.Addr)
+		match, covered = never.Match(r.Target.Addr())
 	}
 	switch {
 	case len(r.Holds) == 0:

@@ -25,13 +25,13 @@ type inquiry struct{ *tool }
 
 // show shows everything about one address.
 func (t inquiry) show(c *cli.Context) int {
-	request, err := address(c.Args().First())
+	request, err := t.who(c.Args().First())
 	if err != nil {
 		return t.usage(command.Mistaken(t.Name+" list shows all", "%v", err))
 	}
-	f := filter{addr: request.Addr}
+	f := filter{target: about(request)}
 	snapshots, never, failed := t.snapshots(c.Context, f)
-	t.say("%s", t.colour(bold, request.Addr.String()))
+	t.say("%s", t.colour(bold, f.target.String()))
 	found := false
 	ids := map[string]bool{}
 	for r := range rows(snapshots, never, f) {

@@ -50,7 +50,7 @@ func (t listing) cells(r row) iter.Seq[cells] {
 	if len(holds) == 0 {
 		holds = []held{{}}
 	}
-	line := cells{colAddress: r.Addr.String(), colState: r.state(), colResponse: r.Response,
+	line := cells{colAddress: r.Target.String(), colState: r.state(), colResponse: r.Response,
 		colPackets: "-", colBytes: "-"}
 	if r.Counted {
 		line[colPackets], line[colBytes] = strconv.FormatUint(r.Packets, 10), strconv.FormatUint(r.Bytes, 10)

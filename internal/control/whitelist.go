@@ -181,8 +181,8 @@ func (t whitelisting) sayCovered(ctx context.Context, entry string) {
 			continue
 		}
 		if n++; n <= mostShown {
-			t.say("%s is blocked by %s: the next maintain frees it, or %s unban %s", r.Addr,
-				r.Response, t.Name, r.Addr)
+			t.say("%s is blocked by %s: the next maintain frees it, or %s unban %s", r.Target,
+				r.Response, t.Name, r.Target)
 		}
 	}
 	if n > mostShown {

@@ -7,9 +7,9 @@ package enforcer
 import (
 	"context"
 	"errors"
-	"net/netip"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // ErrFull says that no further address fits where the blocks live.
@@ -19,6 +19,8 @@ var ErrFull = errors.New("the set of blocked addresses is full")
 type Kind struct {
 	Name    string // of the response: "firewall-drop"
 	Summary string // one line for people
+	// Accounts reports that its targets are accounts; else they are addresses and networks.
+	Accounts bool
 	// InFile reports that the blocks live in a file, which outlives a reboot and in which the
 	// administrator may have entries of his own that look the same.
 	InFile bool
@@ -34,42 +36,42 @@ type Kind struct {
 
 // Known is what the leases say before a Block. It spares the enforcer questions to the kernel.
 type Known struct {
-	// Leased reports that the address was leased before, so it may be blocked already.
-	// When it is false, nothing of this enforcer blocks the address, as far as anybody knows.
+	// Leased reports that the target was leased before, so it may be blocked already.
+	// When it is false, nothing of this enforcer blocks it, as far as anybody knows.
 	Leased bool
-	// Others is how many other addresses of the same family are leased.
+	// Others is how many other leases there are on targets of the same family.
 	Others int
 }
 
 // Unknown is what is known when the leases cannot be read: nothing.
 var Unknown = Known{Leased: true}
 
-// Enforcer puts blocks in force and lifts them. An address is valid, unmapped and without a
-// zone. Every method is safe beside other processes that do the same, and bounded in time by
-// its context. Block, Unblock, BlockAll, UnblockAll are idempotent.
+// Enforcer puts blocks in force and lifts them. A target is an address, which is unmapped and
+// without a zone, a network of IPv6, or an account, as its Kind says. Every method is safe
+// beside other processes that do the same, and bounded in time by its context. Block, Unblock, BlockAll, UnblockAll are idempotent.
 type Enforcer interface {
-	// Block returns nil only when addr is blocked. It makes the place that blocks live in
+	// Block returns nil only when t is blocked. It makes the place that blocks live in
 	// (chain and jump, set, table, file) when that is missing, and reports so: then other
 	// blocks may be missing, too.
-	Block(ctx context.Context, addr netip.Addr, known Known) (Outcome, error)
+	Block(ctx context.Context, t target.Target, known Known) (Outcome, error)
 
-	// Unblock returns nil only when nothing of this enforcer blocks addr any more, also when
+	// Unblock returns nil only when nothing of this enforcer blocks t any more, also when
 	// nothing did.
-	Unblock(ctx context.Context, addr netip.Addr) error
+	Unblock(ctx context.Context, t target.Target) error
 
-	// BlockAll is Block for many, in few transactions. It returns nil only when all addrs are
+	// BlockAll is Block for many, in few transactions. It returns nil only when all targets are
 	// blocked, and blocks none twice. When it fails, some may be blocked.
-	BlockAll(ctx context.Context, addrs []netip.Addr) error
+	BlockAll(ctx context.Context, targets []target.Target) error
 
 	// UnblockAll is Unblock for many, as BlockAll is Block.
-	UnblockAll(ctx context.Context, addrs []netip.Addr) error
+	UnblockAll(ctx context.Context, targets []target.Target) error
 
 	// List returns what stands now and what is wrong with its place. It changes nothing. A
 	// place that was never made holds nothing, and nothing is wrong with it.
 	List(ctx context.Context) (Listing, error)
 
 	// Mend makes the place as it should be for blocks that stand: jumps first, set dropped,
-	// what another configuration left moved or removed. It blocks no address that was not. Where
+	// what another configuration left moved or removed. It blocks nobody who was not. Where
 	// nothing stands it makes nothing. It returns what it changed, a line each.
 	Mend(ctx context.Context) (changes []string, err error)
 
@@ -77,7 +79,7 @@ type Enforcer interface {
 	Flush(ctx context.Context) error
 
 	// Describe returns one line that says what Block would do, for a dry run.
-	Describe(addr netip.Addr) string
+	Describe(t target.Target) string
 }
 
 // Outcome is what a successful Block found.
@@ -85,7 +87,7 @@ type Outcome struct {
 	// Made reports that this call made the place, or a part of it: all other leased addresses
 	// must be blocked again.
 	Made bool
-	// Already reports that addr was in force before this call, which changed nothing. It is false
+	// Already reports that it was in force before this call, which changed nothing. It is false
 	// where finding that out takes a question more.
 	Already bool
 	// Notes are what the administrator should hear though the block stands.
@@ -94,15 +96,15 @@ type Outcome struct {
 
 // Listing is what an enforcer holds.
 type Listing struct {
-	Blocks []Block // each address once, in no set order
+	Blocks []Block // each target once, in no set order
 	// Faults are what is wrong with the place, a line each, so that Mend is needed: "INPUT
 	// does not jump to OSSEC_AR".
 	Faults []string
 }
 
-// Block is one address that stands.
+// Block is one target that stands.
 type Block struct {
-	Addr netip.Addr
+	Target target.Target
 	// Counted reports whether Packets and Bytes were measured.
 	Counted        bool
 	Packets, Bytes uint64

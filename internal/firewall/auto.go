@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // auto blocks the first addresses by rules, which are seen with `iptables -L OSSEC_AR -n`, and
@@ -18,9 +18,9 @@ type auto struct {
 
 func (a auto) name() string { return a.rules.name() + " or " + a.set.name() }
 
-func (a auto) describe(addr netip.Addr) string { return a.rules.describe(addr) }
+func (a auto) describe(addr target.Target) string { return a.rules.describe(addr) }
 
-func (a auto) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (out enforcer.Outcome, err error) {
+func (a auto) add(ctx context.Context, addr target.Target, known enforcer.Known) (out enforcer.Outcome, err error) {
 	bySet := known.Others >= a.set.opts.MaxRules
 	if known.Leased { // it stays where it is
 		switch {
@@ -52,7 +52,7 @@ func (a auto) unusable(err error) string {
 }
 
 // addAll fills up the rules and then the set. What stands in one of the two stays there.
-func (a auto) addAll(ctx context.Context, addrs []netip.Addr) error {
+func (a auto) addAll(ctx context.Context, addrs []target.Target) error {
 	ruled, err := a.rules.ourRules(ctx)
 	if err != nil {
 		return err
@@ -82,16 +82,16 @@ func (a auto) addAll(ctx context.Context, addrs []netip.Addr) error {
 }
 
 // share decides where addresses go, each once, beside the rules and members that there are.
-func share(addrs []netip.Addr, ruled []rule, members []enforcer.Block,
-	most int) (toRules, toSet []netip.Addr) {
-	isRuled, isMember := map[netip.Addr]bool{}, map[netip.Addr]bool{}
+func share(addrs []target.Target, ruled []rule, members []enforcer.Block,
+	most int) (toRules, toSet []target.Target) {
+	isRuled, isMember := map[target.Target]bool{}, map[target.Target]bool{}
 	for _, r := range ruled {
 		if r.blocks() {
 			isRuled[r.source] = true
 		}
 	}
 	for _, m := range members {
-		isMember[m.Addr] = true
+		isMember[m.Target] = true
 	}
 	room := most - len(isRuled)
 	for _, addr := range addrs {
@@ -112,11 +112,11 @@ func share(addrs []netip.Addr, ruled []rule, members []enforcer.Block,
 	return toRules, toSet
 }
 
-func (a auto) remove(ctx context.Context, addr netip.Addr) error {
+func (a auto) remove(ctx context.Context, addr target.Target) error {
 	return errors.Join(a.rules.remove(ctx, addr), a.set.remove(ctx, addr))
 }
 
-func (a auto) removeAll(ctx context.Context, addrs []netip.Addr) error {
+func (a auto) removeAll(ctx context.Context, addrs []target.Target) error {
 	return errors.Join(a.rules.removeAll(ctx, addrs), a.set.removeAll(ctx, addrs))
 }
 

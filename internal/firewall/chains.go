@@ -2,6 +2,8 @@ package firewall
 
 import (
 	"fmt"
+
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -10,12 +12,12 @@ import (
 
 // rule is one rule of a chain, as `iptables -S` or nf_tables shows it.
 type rule struct {
-	source   netip.Addr // the address that it matches, when that is all that it asks for
-	set      string     // the set whose members it matches by source, when that is all
-	always   bool       // it matches every packet
-	loopback bool       // it matches packets of the interface lo only
-	target   string     // what it does with them: DROP, ACCEPT, the name of a chain; "" for nothing
-	leaves   bool       // it goes to the chain for good (-g)
+	source   target.Target // the address that it matches, when that is all that it asks for
+	set      string        // the set whose members it matches by source, when that is all
+	always   bool          // it matches every packet
+	loopback bool          // it matches packets of the interface lo only
+	target   string        // what it does with them: DROP, ACCEPT, the name of a chain; "" for nothing
+	leaves   bool          // it goes to the chain for good (-g)
 
 	packets, bytes uint64
 	spec           []string // what follows the name of the chain, without counters
@@ -105,7 +107,7 @@ func (l look) forwardEntry() string {
 // packets may get past, -1 for none. A rule about one address is an exception for that one only.
 func (l look) ahead(rules []rule) []int {
 	at := make([]int, len(rules))
-	all, one := -1, map[netip.Addr]int{}
+	all, one := -1, map[target.Target]int{}
 	for i, r := range rules {
 		if at[i] = all; all >= 0 {
 			continue
@@ -200,7 +202,7 @@ func (r *rule) understand(match []string) {
 	switch {
 	case len(match) == 2 && match[0] == "-s":
 		if prefix, err := netip.ParsePrefix(match[1]); err == nil && prefix.IsSingleIP() {
-			r.source = prefix.Addr()
+			r.source = target.Network(prefix)
 		}
 	case len(match) == 5 && match[1] == "set" && match[2] == "--match-set" && match[4] == "src":
 		r.set = match[3]

@@ -1,12 +1,12 @@
 package firewall
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,12 +41,12 @@ func TestParseChains(t *testing.T) {
 		},
 		"OSSEC_AR": {
 			{set: "ossec_ar4", target: "REJECT", packets: 7, bytes: 420},
-			{source: netip.MustParseAddr("203.0.113.7"), target: "DROP", packets: 9, bytes: 540},
+			{source: target.MustParse("203.0.113.7"), target: "DROP", packets: 9, bytes: 540},
 			{target: "DROP", packets: 9, bytes: 540},
 		},
 	}
 	opts := cmp.Options{cmp.AllowUnexported(rule{}), cmpopts.IgnoreFields(rule{}, "spec"),
-		cmpopts.EquateComparable(netip.Addr{})}
+		cmpopts.EquateComparable(target.Target{})}
 	if d := cmp.Diff(want, got, opts); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -132,10 +132,10 @@ func TestSetRuleStands(t *testing.T) {
 
 // TestReadRule: what iptables over nf_tables and nft write.
 func TestReadRule(t *testing.T) {
-	addr := netip.MustParseAddr("203.0.113.7")
+	addr := target.MustParse("203.0.113.7")
 	var r kernelRules
 	r.add(counter(), verdict(unix.NFT_JUMP, Chain))
-	r.add(loadSource(4), equals(addr.AsSlice()), counter(), verdict(0, ""))
+	r.add(loadSource(4), equals(addr.Addr().AsSlice()), counter(), verdict(0, ""))
 	r.add(matchSet(2), counter(), verdict(0, ""))
 	r.add(matchSet(3), counter(), verdict(0, ""))
 	r.add(loadMeta(unix.NFT_META_IIFNAME), equals([]byte("lo\x00")), counter(), verdict(1, ""))
@@ -143,7 +143,7 @@ func TestReadRule(t *testing.T) {
 		lookup("blocked4"), verdict(0, ""))
 	r.add(loadMeta(unix.NFT_META_L4PROTO), equals([]byte{6}), verdict(unix.NFT_RETURN, ""))
 	r.add(verdict(unix.NFT_GOTO, "theirs"))
-	r.add(loadSource(4), equals(addr.AsSlice()), matchSet(2), verdict(0, ""))
+	r.add(loadSource(4), equals(addr.Addr().AsSlice()), matchSet(2), verdict(0, ""))
 	want := []rule{
 		{always: true, target: Chain}, {source: addr, target: "DROP"},
 		{set: anySet, target: "DROP"}, {target: "DROP"},
@@ -159,7 +159,7 @@ func TestReadRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(rule{}),
-		cmpopts.EquateComparable(netip.Addr{})); d != "" {
+		cmpopts.EquateComparable(target.Target{})); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	for name, want := range map[string]bool{"INPUT": true, "EMPTY": true, "NONE": false} {

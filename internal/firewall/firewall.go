@@ -20,13 +20,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"path/filepath"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // Chain is the name of the chain that holds the blocks.
@@ -96,11 +96,11 @@ type Options struct {
 // enforcer.Enforcer; what is not there holds nothing.
 type backend interface {
 	name() string
-	describe(addr netip.Addr) string
-	add(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error)
-	addAll(ctx context.Context, addrs []netip.Addr) error
-	remove(ctx context.Context, addr netip.Addr) error
-	removeAll(ctx context.Context, addrs []netip.Addr) error
+	describe(addr target.Target) string
+	add(ctx context.Context, addr target.Target, known enforcer.Known) (enforcer.Outcome, error)
+	addAll(ctx context.Context, addrs []target.Target) error
+	remove(ctx context.Context, addr target.Target) error
+	removeAll(ctx context.Context, addrs []target.Target) error
 	list(ctx context.Context) (enforcer.Listing, error)
 	flush(ctx context.Context) error
 	mend(ctx context.Context) (changes []string, err error)
@@ -158,7 +158,7 @@ func (e *Firewall) within(ctx context.Context, n int) (context.Context, context.
 const whole = 10_000
 
 // Block implements enforcer.Enforcer.
-func (e *Firewall) Block(ctx context.Context, addr netip.Addr,
+func (e *Firewall) Block(ctx context.Context, addr target.Target,
 	known enforcer.Known) (enforcer.Outcome, error) {
 	ctx, cancel := e.within(ctx, 1)
 	defer cancel()
@@ -176,7 +176,7 @@ func (e *Firewall) Block(ctx context.Context, addr netip.Addr,
 
 // Unblock implements enforcer.Enforcer. It looks wherever any backend may have put the
 // address.
-func (e *Firewall) Unblock(ctx context.Context, addr netip.Addr) error {
+func (e *Firewall) Unblock(ctx context.Context, addr target.Target) error {
 	ctx, cancel := e.within(ctx, 1)
 	defer cancel()
 	s := e.side(ctx, addr.Is6())
@@ -203,8 +203,8 @@ func (s *side) everywhere(ctx context.Context, do func(backend) error) error {
 }
 
 // BlockAll implements enforcer.Enforcer.
-func (e *Firewall) BlockAll(ctx context.Context, addrs []netip.Addr) error {
-	return e.eachGroup(ctx, "blocking", addrs, func(ctx context.Context, s *side, addrs []netip.Addr) error {
+func (e *Firewall) BlockAll(ctx context.Context, addrs []target.Target) error {
+	return e.eachGroup(ctx, "blocking", addrs, func(ctx context.Context, s *side, addrs []target.Target) error {
 		if s.absent != nil {
 			return s.absent
 		}
@@ -217,20 +217,20 @@ func (e *Firewall) BlockAll(ctx context.Context, addrs []netip.Addr) error {
 }
 
 // UnblockAll implements enforcer.Enforcer.
-func (e *Firewall) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
+func (e *Firewall) UnblockAll(ctx context.Context, addrs []target.Target) error {
 	return e.eachGroup(ctx, "unblocking", addrs,
-		func(ctx context.Context, s *side, addrs []netip.Addr) error {
+		func(ctx context.Context, s *side, addrs []target.Target) error {
 			return s.everywhere(ctx, func(b backend) error { return b.removeAll(ctx, addrs) })
 		})
 }
 
 // eachGroup does something with the addresses of each family, each once.
-func (e *Firewall) eachGroup(ctx context.Context, gerund string, addrs []netip.Addr,
-	do func(context.Context, *side, []netip.Addr) error) error {
+func (e *Firewall) eachGroup(ctx context.Context, gerund string, addrs []target.Target,
+	do func(context.Context, *side, []target.Target) error) error {
 	ctx, cancel := e.within(ctx, len(addrs))
 	defer cancel()
-	seen := make(map[netip.Addr]bool, len(addrs))
-	groups := map[bool][]netip.Addr{}
+	seen := make(map[target.Target]bool, len(addrs))
+	groups := map[bool][]target.Target{}
 	for _, addr := range addrs {
 		if !seen[addr] {
 			seen[addr] = true
@@ -332,7 +332,7 @@ func (e *Firewall) Flush(ctx context.Context) error {
 }
 
 // Describe implements enforcer.Enforcer.
-func (e *Firewall) Describe(addr netip.Addr) string {
+func (e *Firewall) Describe(addr target.Target) string {
 	s := e.side(context.Background(), addr.Is6())
 	defer s.kernel.close()
 	if s.used == nil {

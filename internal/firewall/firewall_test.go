@@ -17,6 +17,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // These tests run on programs and a kernel that are stand-ins; e2e/kernel runs on the real ones.
@@ -115,9 +116,9 @@ func (h host) breaks(family, status string) {
 	}
 }
 
-var v4, v6 = netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("2001:db8::7")
+var v4, v6 = target.MustParse("203.0.113.7"), target.MustParse("2001:db8::7")
 
-func addr(i int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}) }
+func addr(i int) target.Target { return target.Of(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)})) }
 
 func must[T any](t *testing.T, value T, err error) T {
 	t.Helper()
@@ -127,7 +128,7 @@ func must[T any](t *testing.T, value T, err error) T {
 	return value
 }
 
-func block(t *testing.T, e *Firewall, a netip.Addr, known enforcer.Known) enforcer.Outcome {
+func block(t *testing.T, e *Firewall, a target.Target, known enforcer.Known) enforcer.Outcome {
 	t.Helper()
 	out, err := e.Block(t.Context(), a, known)
 	return must(t, out, err)
@@ -158,7 +159,7 @@ func withTable(h host) host {
 	var rules kernelRules
 	for protocol, length := range map[byte]uint32{unix.NFPROTO_IPV4: 4, unix.NFPROTO_IPV6: 16} {
 		name := nftSetName(length == 16)
-		h.kernel.tables[name] = &fakeSet{members: map[netip.Addr]bool{}, size: 1000, keyBytes: length}
+		h.kernel.tables[name] = &fakeSet{members: map[target.Target]bool{}, size: 1000, keyBytes: length}
 		rules.add(loadMeta(unix.NFT_META_NFPROTO), equals([]byte{protocol}), loadSource(length),
 			lookup(name), verdict(0, ""))
 	}
@@ -227,7 +228,7 @@ func TestAuto(t *testing.T) {
 			"the set ossec_ar4 cannot be used, so all addresses become rules: adding 203.0.113.4 to set ossec_ar4: set ossec_ar4: somebody else made it (ipset destroy ossec_ar4 makes room for ours): it is of another kind") {
 		t.Errorf("notes %q", out.Notes)
 	}
-	if err := e.BlockAll(t.Context(), []netip.Addr{addr(5)}); err != nil {
+	if err := e.BlockAll(t.Context(), []target.Target{addr(5)}); err != nil {
 		t.Errorf("BlockAll: %v", err)
 	}
 	if set.members[addr(4)] || set.members[addr(5)] || len(list(t, e).Blocks) != 4 {
@@ -251,12 +252,12 @@ func TestForeignSet(t *testing.T) {
 	} {
 		h := newHost(t, "xtables-legacy-multi", fakePrograms...)
 		s := &fakeSet{kind: "hash:ip", family: unix.NFPROTO_IPV4, revision: 6, size: 9,
-			members: map[netip.Addr]bool{v4: true}}
+			members: map[target.Target]bool{v4: true}}
 		change(s)
 		h.kernel.sets["ossec_ar4"] = s
 		e := h.firewall(IPSet)
 		_, err := e.Block(t.Context(), addr(8), enforcer.Known{})
-		for _, err := range []error{err, e.BlockAll(t.Context(), []netip.Addr{addr(8)})} {
+		for _, err := range []error{err, e.BlockAll(t.Context(), []target.Target{addr(8)})} {
 			if err == nil || !strings.Contains(err.Error(), why) {
 				t.Errorf("got %v, want %q", err, why)
 			}
@@ -264,7 +265,7 @@ func TestForeignSet(t *testing.T) {
 		if _, err := e.Mend(t.Context()); err == nil {
 			t.Error("Mend finds nothing wrong")
 		}
-		if err := errors.Join(e.Unblock(t.Context(), v4), e.UnblockAll(t.Context(), []netip.Addr{v4}),
+		if err := errors.Join(e.Unblock(t.Context(), v4), e.UnblockAll(t.Context(), []target.Target{v4}),
 			e.Flush(t.Context())); err != nil {
 			t.Error(err)
 		}
@@ -284,7 +285,7 @@ func TestFullSet(t *testing.T) {
 	block(t, e, addr(1), enforcer.Known{})
 	block(t, e, addr(2), enforcer.Known{})
 	_, err := e.Block(t.Context(), addr(3), enforcer.Known{})
-	for _, err := range []error{err, e.BlockAll(t.Context(), []netip.Addr{addr(3)})} {
+	for _, err := range []error{err, e.BlockAll(t.Context(), []target.Target{addr(3)})} {
 		if !errors.Is(err, enforcer.ErrFull) ||
 			!strings.Contains(err.Error(), "firewall.max_addresses is 2") {
 			t.Errorf("got %v", err)
@@ -363,8 +364,8 @@ func TestMendOrder(t *testing.T) {
 			h.run("iptables -I OSSEC_AR 1 " + accept)
 			l := list(t, e)
 			for _, b := range l.Blocks {
-				if want := map[bool]string{true: "rule 1 of OSSEC_AR accepts", false: "OSSEC_AR does not drop set ossec_ar4"}[backend == IPTables || backend == Auto && b.Addr == addr(1)]; b.Open != want {
-					t.Errorf("%s: %s is open: %q, want %q", backend, b.Addr, b.Open, want)
+				if want := map[bool]string{true: "rule 1 of OSSEC_AR accepts", false: "OSSEC_AR does not drop set ossec_ar4"}[backend == IPTables || backend == Auto && b.Target == addr(1)]; b.Open != want {
+					t.Errorf("%s: %s is open: %q, want %q", backend, b.Target, b.Open, want)
 				}
 			}
 			if changes, err := e.Mend(t.Context()); err != nil || len(changes) == 0 {
@@ -387,7 +388,7 @@ func TestMoves(t *testing.T) {
 		t.Run(tt.from+" to "+tt.to, func(t *testing.T) {
 			h := withTable(newHost(t, "xtables-legacy-multi", fakePrograms...))
 			old, next := h.firewall(tt.from), h.firewall(tt.to)
-			all := []netip.Addr{addr(1), addr(2), addr(3), v6}
+			all := []target.Target{addr(1), addr(2), addr(3), v6}
 			if err := old.BlockAll(t.Context(), all); err != nil {
 				t.Fatal(err)
 			}
@@ -450,7 +451,7 @@ func TestOneFamily(t *testing.T) {
 			harm(h)
 			e := h.firewall(IPTables)
 			block(t, e, addr(1), enforcer.Known{})
-			if err := e.BlockAll(t.Context(), []netip.Addr{addr(2), v6}); err == nil {
+			if err := e.BlockAll(t.Context(), []target.Target{addr(2), v6}); err == nil {
 				t.Error("BlockAll of IPv6 reports success")
 			}
 			if l := list(t, e); len(l.Blocks) != 2 || (len(l.Faults) > 0) != broken {
@@ -463,7 +464,7 @@ func TestOneFamily(t *testing.T) {
 			_, mendErr := e.Mend(t.Context())
 			for what, err := range map[string]error{
 				"Unblock": e.Unblock(t.Context(), v6), "Mend": mendErr, "Flush": e.Flush(t.Context()),
-				"UnblockAll": e.UnblockAll(t.Context(), []netip.Addr{addr(2), v6}),
+				"UnblockAll": e.UnblockAll(t.Context(), []target.Target{addr(2), v6}),
 			} {
 				if (err != nil) != broken {
 					t.Errorf("%s: %v", what, err)
@@ -591,7 +592,7 @@ func TestFallBackToLegacy(t *testing.T) {
 	h.breaks("iptables", "1")
 	e := h.firewall(Auto)
 	block(t, e, addr(1), enforcer.Known{})
-	if err := e.BlockAll(t.Context(), []netip.Addr{addr(2), addr(3)}); err != nil {
+	if err := e.BlockAll(t.Context(), []target.Target{addr(2), addr(3)}); err != nil {
 		t.Fatal(err)
 	}
 	if l := list(t, e); len(l.Blocks) != 3 {

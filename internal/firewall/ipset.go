@@ -11,6 +11,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // The names of the ipsets, as `ipset list` shows them.
@@ -100,10 +101,10 @@ func (s ipset) request(command, flags int, more func(*netlink.Attributes)) *nl.N
 }
 
 // element appends an address.
-func (s ipset) element(a *netlink.Attributes, addr netip.Addr) {
+func (s ipset) element(a *netlink.Attributes, addr target.Target) {
 	a.Nest(ipsetAttrData, func() {
 		a.Nest(ipsetDataIP, func() {
-			if b := addr.As16(); s.v6 {
+			if b := addr.Addr().As16(); s.v6 {
 				a.Put(2|bigEndian, b[:])
 			} else {
 				a.Put(1|bigEndian, b[12:])
@@ -114,13 +115,13 @@ func (s ipset) element(a *netlink.Attributes, addr netip.Addr) {
 
 // do carries a command on one address out. With NLM_F_EXCL it fails by ipsetErrAbsent where a
 // delete does not find it, or an add does.
-func (s ipset) do(k socket, command, flags int, addr netip.Addr) error {
+func (s ipset) do(k socket, command, flags int, addr target.Target) error {
 	return ipsetError(k.AskOne(s.request(command, unix.NLM_F_ACK|flags,
 		func(a *netlink.Attributes) { s.element(a, addr) })))
 }
 
 // has reports whether addr is in the set; no set has it, nor one of another kind.
-func (s ipset) has(k socket, addr netip.Addr) (bool, error) {
+func (s ipset) has(k socket, addr target.Target) (bool, error) {
 	err := s.do(k, ipsetTest, 0, addr)
 	if errors.Is(err, ipsetErrAbsent) || errors.Is(err, ipsetErrKind) || noSet(err) {
 		return false, nil
@@ -306,14 +307,14 @@ func appendMembers(blocks []enforcer.Block, members []byte) []enforcer.Block {
 		}
 		packets := netlink.Find(data, ipsetDataPackets)
 		blocks = append(blocks, enforcer.Block{
-			Addr: addr, Counted: packets != nil,
+			Target: target.Of(addr), Counted: packets != nil,
 			Packets: netlink.Uint64(packets), Bytes: netlink.Uint64(netlink.Find(data, ipsetDataBytes)),
 		})
 	}
 }
 
 // doAll adds or deletes many; what is so already is fine.
-func (s ipset) doAll(ctx context.Context, k socket, command int, addrs []netip.Addr) error {
+func (s ipset) doAll(ctx context.Context, k socket, command int, addrs []target.Target) error {
 	for len(addrs) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -357,10 +358,10 @@ func (s ipset) grow(ctx context.Context, k socket, size int) error {
 	return err
 }
 
-func addresses(blocks []enforcer.Block) []netip.Addr {
-	addrs := make([]netip.Addr, len(blocks))
+func addresses(blocks []enforcer.Block) []target.Target {
+	addrs := make([]target.Target, len(blocks))
 	for i, b := range blocks {
-		addrs[i] = b.Addr
+		addrs[i] = b.Target
 	}
 	return addrs
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // fakeKernel answers for ipset and nf_tables, as the kernel does in e2e/kernel.
@@ -30,7 +31,7 @@ type fakeSet struct {
 	revision        byte
 	size            int
 	timeout         bool
-	members         map[netip.Addr]bool
+	members         map[target.Target]bool
 	packets         uint64
 	flags, keyBytes uint32 // of nf_tables
 }
@@ -96,7 +97,7 @@ func (k *fakeKernel) ipset(command int, flags uint16, a []byte) ([][]byte, error
 		k.sets[name] = &fakeSet{
 			kind: netlink.Text(netlink.Find(a, ipsetAttrType)), family: netlink.Find(a, ipsetAttrFamily)[0],
 			revision: netlink.Find(a, ipsetAttrRevision)[0],
-			size:     int(netlink.Uint32(netlink.Find(data, ipsetDataMaxElem))), members: map[netip.Addr]bool{},
+			size:     int(netlink.Uint32(netlink.Find(data, ipsetDataMaxElem))), members: map[target.Target]bool{},
 		}
 		return nil, nil
 	}
@@ -126,7 +127,7 @@ func (k *fakeKernel) ipset(command int, flags uint16, a []byte) ([][]byte, error
 	return nil, nil
 }
 
-func (s *fakeSet) change(command int, flags uint16, addr netip.Addr) error {
+func (s *fakeSet) change(command int, flags uint16, addr target.Target) error {
 	has := s.members[addr]
 	switch {
 	case command == ipsetAdd && has && flags&unix.NLM_F_EXCL != 0:
@@ -144,7 +145,7 @@ func (s *fakeSet) change(command int, flags uint16, addr netip.Addr) error {
 }
 
 // addrsOf reads the addresses of a request.
-func addrsOf(a []byte) (addrs []netip.Addr) {
+func addrsOf(a []byte) (addrs []target.Target) {
 	members := netlink.Find(a, ipsetAttrMany)
 	if members == nil {
 		members = a
@@ -159,7 +160,7 @@ func addrsOf(a []byte) (addrs []netip.Addr) {
 		}
 		_, raw, _, _ := netlink.Next(netlink.Find(data, ipsetDataIP))
 		if addr, ok := netip.AddrFromSlice(raw); ok {
-			addrs = append(addrs, addr)
+			addrs = append(addrs, target.Of(addr))
 		}
 	}
 }
@@ -181,9 +182,9 @@ func (s *fakeSet) describe(name string, data, members bool) []byte {
 	}
 	if members {
 		a.Nest(ipsetAttrMany, func() {
-			for _, addr := range slices.SortedFunc(maps.Keys(s.members), netip.Addr.Compare) {
+			for _, addr := range slices.SortedFunc(maps.Keys(s.members), target.Target.Compare) {
 				a.Nest(ipsetAttrData, func() {
-					a.Nest(ipsetDataIP, func() { a.Put(1, addr.AsSlice()) })
+					a.Nest(ipsetDataIP, func() { a.Put(1, addr.Addr().AsSlice()) })
 					a.Put(ipsetDataPackets, binary.BigEndian.AppendUint64(nil, s.packets))
 					a.Put(ipsetDataBytes, binary.BigEndian.AppendUint64(nil, 60*s.packets))
 				})
@@ -248,7 +249,7 @@ func (k *fakeKernel) elements(command int, a []byte) ([][]byte, error) {
 	asked := addresses(appendElements(nil, netlink.Find(a, nftElements)))
 	if command == unix.NFT_MSG_GETSETELEM && len(asked) == 0 {
 		t := table{&side{}}
-		m := t.elements(command, 0, slices.SortedFunc(maps.Keys(s.members), netip.Addr.Compare)...)
+		m := t.elements(command, 0, slices.SortedFunc(maps.Keys(s.members), target.Target.Compare)...)
 		return [][]byte{m.RawData}, nil
 	}
 	if command == unix.NFT_MSG_DELSETELEM && len(asked) == 0 {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // List implements enforcer.Enforcer: what stands anywhere, each address once.
@@ -58,12 +58,12 @@ func merge(a, b enforcer.Listing) enforcer.Listing {
 	if len(a.Blocks) == 0 && len(a.Faults) == 0 {
 		return b
 	}
-	at := make(map[netip.Addr]int, len(a.Blocks))
+	at := make(map[target.Target]int, len(a.Blocks))
 	for i, block := range a.Blocks {
-		at[block.Addr] = i
+		at[block.Target] = i
 	}
 	for _, block := range b.Blocks {
-		i, twice := at[block.Addr]
+		i, twice := at[block.Target]
 		if !twice {
 			a.Blocks = append(a.Blocks, block)
 			continue
@@ -85,14 +85,14 @@ func merge(a, b enforcer.Listing) enforcer.Listing {
 }
 
 // verify returns an error unless all addresses are in force in the place that is used.
-func (s *side) verify(ctx context.Context, addrs []netip.Addr) error {
+func (s *side) verify(ctx context.Context, addrs []target.Target) error {
 	l, err := s.used.list(ctx)
 	if err != nil {
 		return err
 	}
-	stands := make(map[netip.Addr]string, len(l.Blocks))
+	stands := make(map[target.Target]string, len(l.Blocks))
 	for _, b := range l.Blocks {
-		stands[b.Addr] = b.Open
+		stands[b.Target] = b.Open
 	}
 	for _, addr := range addrs {
 		if open, is := stands[addr]; !is || open != "" {

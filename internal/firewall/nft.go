@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // nftTable is a table of nf_tables, iptables' own or ours, as the kernel shows it: to read a
@@ -132,7 +133,7 @@ func readRule(expressions []byte, family uint8) rule {
 	}
 	p.rule.always = p.conditions == 0
 	if p.conditions != 1 || p.other {
-		p.rule.source, p.rule.set = netip.Addr{}, ""
+		p.rule.source, p.rule.set = target.Target{}, ""
 	}
 	return p.rule
 }
@@ -214,7 +215,8 @@ func (p *ruleReader) compare(data []byte) {
 	case p.loaded == "interface":
 		p.rule.loopback = p.rule.loopback || equal && string(value) == "lo\x00"
 	case p.loaded == "source" && equal && len(value) == p.length:
-		p.rule.source, _ = netip.AddrFromSlice(value)
+		addr, _ := netip.AddrFromSlice(value)
+		p.rule.source = target.Of(addr)
 		p.condition(true)
 		return
 	}

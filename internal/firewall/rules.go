@@ -3,11 +3,11 @@ package firewall
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"path/filepath"
 	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // rules blocks each address by a rule in our chain, so that `iptables -L OSSEC_AR -n` shows it.
@@ -15,16 +15,16 @@ type rules struct{ *side }
 
 func (r rules) name() string { return "chain " + Chain + " of " + filepath.Base(r.program) }
 
-func (r rules) describe(addr netip.Addr) string {
+func (r rules) describe(addr target.Target) string {
 	return fmt.Sprintf("%s -A %s -s %s -j %s", familyName(r.v6, ""), Chain, addr, r.opts.Target)
 }
 
 // spec is the rule of one address, without its chain.
-func (r rules) spec(addr netip.Addr) string { return "-s " + addr.String() + " -j " + r.opts.Target }
+func (r rules) spec(addr target.Target) string { return "-s " + addr.String() + " -j " + r.opts.Target }
 
 // add takes one run of iptables-restore when the place stands; whatever fails leads to looking
 // at everything and making what is missing.
-func (r rules) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (enforcer.Outcome, error) {
+func (r rules) add(ctx context.Context, addr target.Target, known enforcer.Known) (enforcer.Outcome, error) {
 	err := r.quick(ctx, addr, known.Leased)
 	if err != nil && !r.isFinal(ctx, err) {
 		return r.ensure(ctx, addr)
@@ -37,7 +37,7 @@ func (r rules) add(ctx context.Context, addr netip.Addr, known enforcer.Known) (
 
 // quick adds a rule, or finds the one that stands, with the jumps checked in the same
 // transaction.
-func (r rules) quick(ctx context.Context, addr netip.Addr, stands bool) error {
+func (r rules) quick(ctx context.Context, addr target.Target, stands bool) error {
 	command := "-A "
 	if stands {
 		command = "-C "
@@ -46,7 +46,7 @@ func (r rules) quick(ctx context.Context, addr netip.Addr, stands bool) error {
 }
 
 // ensure makes the place and the rule, whichever is missing.
-func (r rules) ensure(ctx context.Context, addr netip.Addr) (out enforcer.Outcome, err error) {
+func (r rules) ensure(ctx context.Context, addr target.Target) (out enforcer.Outcome, err error) {
 	defer r.lock()()
 	err = r.tryAgain(ctx, func() error {
 		changes, err := r.mendPlace(ctx, false)
@@ -69,7 +69,7 @@ func (r rules) ensure(ctx context.Context, addr netip.Addr) (out enforcer.Outcom
 	return out, err
 }
 
-func (r rules) addAll(ctx context.Context, addrs []netip.Addr) error {
+func (r rules) addAll(ctx context.Context, addrs []target.Target) error {
 	defer r.lock()()
 	if _, err := r.mendPlace(ctx, false); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (r rules) addAll(ctx context.Context, addrs []netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	stands := map[netip.Addr]bool{}
+	stands := map[target.Target]bool{}
 	for _, have := range ours {
 		if have.blocks() && have.target == r.opts.Target {
 			stands[have.source] = true
@@ -94,7 +94,7 @@ func (r rules) addAll(ctx context.Context, addrs []netip.Addr) error {
 	return r.inChunks(ctx, commands)
 }
 
-func (r rules) remove(ctx context.Context, addr netip.Addr) error {
+func (r rules) remove(ctx context.Context, addr target.Target) error {
 	if r.variant == overNFT {
 		// The kernel says in a tenth of the time that there is nothing to delete.
 		if ours, err := r.kernelRules(ctx); err == nil &&
@@ -102,7 +102,7 @@ func (r rules) remove(ctx context.Context, addr netip.Addr) error {
 			return nil
 		}
 	}
-	if err := r.removeAll(ctx, []netip.Addr{addr}); err != nil {
+	if err := r.removeAll(ctx, []target.Target{addr}); err != nil {
 		return fmt.Errorf("deleting rule for %s: %w", addr, err)
 	}
 	return nil
@@ -120,15 +120,15 @@ func (r rules) kernelRules(ctx context.Context) ([]rule, error) {
 // removeAll deletes all rules on the addresses, in the order in which they stand: both
 // iptables-restore and the kernel look for each from the head of the chain. A transaction that
 // fails because another process was first is begun anew.
-func (r rules) removeAll(ctx context.Context, addrs []netip.Addr) error {
-	gone := make(map[netip.Addr]bool, len(addrs))
+func (r rules) removeAll(ctx context.Context, addrs []target.Target) error {
+	gone := make(map[target.Target]bool, len(addrs))
 	for _, addr := range addrs {
 		gone[addr] = true
 	}
-	return r.removeThose(ctx, func(addr netip.Addr) bool { return gone[addr] })
+	return r.removeThose(ctx, func(addr target.Target) bool { return gone[addr] })
 }
 
-func (r rules) removeThose(ctx context.Context, gone func(netip.Addr) bool) error {
+func (r rules) removeThose(ctx context.Context, gone func(target.Target) bool) error {
 	return r.tryAgain(ctx, func() error {
 		ours, err := r.ourRules(ctx)
 		if err != nil {
@@ -146,7 +146,7 @@ func (r rules) removeThose(ctx context.Context, gone func(netip.Addr) bool) erro
 
 // flush deletes our rules and leaves the chain, in which an administrator may have some.
 func (r rules) flush(ctx context.Context) error {
-	return r.removeThose(ctx, func(netip.Addr) bool { return true })
+	return r.removeThose(ctx, func(target.Target) bool { return true })
 }
 
 func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
@@ -158,7 +158,7 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 	l.Faults = r.faults(all.look, r.forwards())
 	place := first(l.Faults)
 	ahead := look(all.look).ahead(ours)
-	at := map[netip.Addr]int{}
+	at := map[target.Target]int{}
 	for i, have := range ours {
 		if !have.blocks() {
 			continue
@@ -176,7 +176,7 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 			continue
 		}
 		at[have.source] = len(l.Blocks)
-		l.Blocks = append(l.Blocks, enforcer.Block{Addr: have.source, Counted: true, Packets: have.packets,
+		l.Blocks = append(l.Blocks, enforcer.Block{Target: have.source, Counted: true, Packets: have.packets,
 			Bytes: have.bytes, Open: open})
 	}
 	return l, nil

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // set blocks the members of an ipset, by one rule of our chain.
@@ -18,11 +18,11 @@ func (s set) name() string { return "set " + setName(s.v6) }
 
 func (s set) ipset() ipset { return setOf(s.v6) }
 
-func (s set) describe(addr netip.Addr) string {
+func (s set) describe(addr target.Target) string {
 	return fmt.Sprintf("ipset add %s %s", setName(s.v6), addr)
 }
 
-func (s set) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out enforcer.Outcome, err error) {
+func (s set) add(ctx context.Context, addr target.Target, _ enforcer.Known) (out enforcer.Outcome, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("adding %s to set %s: %w", addr, setName(s.v6), err)
@@ -57,7 +57,7 @@ func (s set) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out en
 }
 
 // put makes addr a member, and reports whether it was one.
-func (s set) put(k socket, addr netip.Addr) (already bool, err error) {
+func (s set) put(k socket, addr target.Target) (already bool, err error) {
 	err = s.ipset().do(k, ipsetAdd, unix.NLM_F_EXCL, addr)
 	if errors.Is(err, ipsetErrAbsent) {
 		return true, nil
@@ -103,7 +103,7 @@ func (s set) ensure(ctx context.Context, k socket) (made bool, err error) {
 	return !exists || len(changes) > 0, err
 }
 
-func (s set) addAll(ctx context.Context, addrs []netip.Addr) error {
+func (s set) addAll(ctx context.Context, addrs []target.Target) error {
 	k, err := s.kernel.dial(ctx)
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func (s set) addAll(ctx context.Context, addrs []netip.Addr) error {
 }
 
 // has reports whether addr is a member.
-func (s set) has(ctx context.Context, addr netip.Addr) bool {
+func (s set) has(ctx context.Context, addr target.Target) bool {
 	k, err := s.kernel.dial(ctx)
 	if err != nil {
 		return false
@@ -127,7 +127,7 @@ func (s set) has(ctx context.Context, addr netip.Addr) bool {
 	return err == nil && has
 }
 
-func (s set) remove(ctx context.Context, addr netip.Addr) error {
+func (s set) remove(ctx context.Context, addr target.Target) error {
 	err := s.withOurs(ctx, func(k socket) error {
 		err := s.ipset().do(k, ipsetDel, unix.NLM_F_EXCL, addr)
 		if errors.Is(err, ipsetErrAbsent) {
@@ -141,7 +141,7 @@ func (s set) remove(ctx context.Context, addr netip.Addr) error {
 	return err
 }
 
-func (s set) removeAll(ctx context.Context, addrs []netip.Addr) error {
+func (s set) removeAll(ctx context.Context, addrs []target.Target) error {
 	return s.withOurs(ctx, func(k socket) error { return s.ipset().doAll(ctx, k, ipsetDel, addrs) })
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // The table of ours in nf_tables, and what is in it, as `nft list table inet ossec_ar`
@@ -42,11 +43,11 @@ type table struct{ *side }
 
 func (t table) name() string { return "table inet " + nftTableName }
 
-func (t table) describe(addr netip.Addr) string {
+func (t table) describe(addr target.Target) string {
 	return fmt.Sprintf("nft add element inet %s %s { %s }", nftTableName, nftSetName(t.v6), addr)
 }
 
-func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out enforcer.Outcome, err error) {
+func (t table) add(ctx context.Context, addr target.Target, _ enforcer.Known) (out enforcer.Outcome, err error) {
 	k, err := t.kernel.dial(ctx)
 	if err != nil {
 		return out, err
@@ -61,7 +62,7 @@ func (t table) add(ctx context.Context, addr netip.Addr, _ enforcer.Known) (out 
 	return out, err
 }
 
-func (t table) addAll(ctx context.Context, addrs []netip.Addr) error {
+func (t table) addAll(ctx context.Context, addrs []target.Target) error {
 	k, err := t.kernel.dial(ctx)
 	if err != nil {
 		return err
@@ -72,7 +73,7 @@ func (t table) addAll(ctx context.Context, addrs []netip.Addr) error {
 
 // put makes the table whole and adds elements; somebody may take the table away in between. With
 // the flag NLM_F_EXCL, an element that is there is EEXIST.
-func (t table) put(ctx context.Context, k socket, flags int, addrs ...netip.Addr) (made bool, err error) {
+func (t table) put(ctx context.Context, k socket, flags int, addrs ...target.Target) (made bool, err error) {
 	var exists error
 	err = t.tryAgain(ctx, func() error {
 		now, err := t.ensure(ctx, k)
@@ -90,7 +91,7 @@ func (t table) put(ctx context.Context, k socket, flags int, addrs ...netip.Addr
 }
 
 // change adds or deletes elements, some in each transaction.
-func (t table) change(k socket, command, flags int, addrs ...netip.Addr) error {
+func (t table) change(k socket, command, flags int, addrs ...target.Target) error {
 	const size = 36 // of an element at the most
 	for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
 		err := k.Transact(t.elements(command, flags, chunk...))
@@ -106,7 +107,7 @@ func (t table) change(k socket, command, flags int, addrs ...netip.Addr) error {
 }
 
 // elements returns a request about elements of the set, all of them without addresses.
-func (t table) elements(command, flags int, addrs ...netip.Addr) *nl.NetlinkRequest {
+func (t table) elements(command, flags int, addrs ...target.Target) *nl.NetlinkRequest {
 	return ourTable.request(command, flags, func(a *netlink.Attributes) {
 		a.Text(unix.NFTA_SET_ELEM_LIST_SET, nftSetName(t.v6))
 		if len(addrs) == 0 {
@@ -115,14 +116,14 @@ func (t table) elements(command, flags int, addrs ...netip.Addr) *nl.NetlinkRequ
 		a.Nest(nftElements, func() {
 			for _, addr := range addrs {
 				a.Nest(unix.NFTA_LIST_ELEM, func() {
-					a.Nest(unix.NFTA_SET_ELEM_KEY, func() { a.Put(unix.NFTA_DATA_VALUE, addr.AsSlice()) })
+					a.Nest(unix.NFTA_SET_ELEM_KEY, func() { a.Put(unix.NFTA_DATA_VALUE, addr.Addr().AsSlice()) })
 				})
 			}
 		})
 	})
 }
 
-func (t table) remove(ctx context.Context, addr netip.Addr) error {
+func (t table) remove(ctx context.Context, addr target.Target) error {
 	k, err := t.kernel.dial(ctx)
 	if err == nil {
 		err = k.AskOne(t.elements(unix.NFT_MSG_GETSETELEM, 0, addr)) // without it, no transaction is begun
@@ -140,12 +141,12 @@ func (t table) remove(ctx context.Context, addr netip.Addr) error {
 	return err
 }
 
-func (t table) removeAll(ctx context.Context, addrs []netip.Addr) error {
+func (t table) removeAll(ctx context.Context, addrs []target.Target) error {
 	k, err := t.kernel.dial(ctx)
 	if err != nil {
 		return err
 	}
-	wanted := make(map[netip.Addr]bool, len(addrs))
+	wanted := make(map[target.Target]bool, len(addrs))
 	for _, addr := range addrs {
 		wanted[addr] = true
 	}
@@ -154,7 +155,7 @@ func (t table) removeAll(ctx context.Context, addrs []netip.Addr) error {
 		if err != nil {
 			return err
 		}
-		there := slices.DeleteFunc(addresses(members), func(addr netip.Addr) bool { return !wanted[addr] })
+		there := slices.DeleteFunc(addresses(members), func(addr target.Target) bool { return !wanted[addr] })
 		return t.change(k, unix.NFT_MSG_DELSETELEM, 0, there...)
 	})
 }
@@ -214,7 +215,7 @@ func appendElements(blocks []enforcer.Block, elements []byte) []enforcer.Block {
 		}
 		counter := netlink.Find(element, unix.NFTA_SET_ELEM_EXPR, unix.NFTA_EXPR_DATA)
 		blocks = append(blocks, enforcer.Block{
-			Addr: addr, Counted: counter != nil,
+			Target: target.Of(addr), Counted: counter != nil,
 			Packets: netlink.Uint64(netlink.Find(counter, unix.NFTA_COUNTER_PACKETS)),
 			Bytes:   netlink.Uint64(netlink.Find(counter, unix.NFTA_COUNTER_BYTES)),
 		})

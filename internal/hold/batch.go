@@ -3,11 +3,11 @@ package hold
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // batch is one change of many addresses. What fails is gathered, and keeps nothing from the rest.
@@ -21,7 +21,7 @@ type batch struct {
 const chunk = 5000
 
 // inChunks runs work on one part of the addresses after the other while no call changes any block.
-func (b *batch) inChunks(addrs []netip.Addr, work func([]netip.Addr) error) {
+func (b *batch) inChunks(addrs []target.Target, work func([]target.Target) error) {
 	for part := range slices.Chunk(addrs, chunk) {
 		lock, err := b.Leases.LockAll()
 		if err == nil {
@@ -33,9 +33,9 @@ func (b *batch) inChunks(addrs []netip.Addr, work func([]netip.Addr) error) {
 }
 
 // blockLeased blocks those of addrs that are still leased, and returns those that are in force then.
-func (b *batch) blockLeased(addrs []netip.Addr) (blocked []netip.Addr) {
-	waiting := map[netip.Addr]bool{}
-	b.inChunks(addrs, func(part []netip.Addr) error {
+func (b *batch) blockLeased(addrs []target.Target) (blocked []target.Target) {
+	waiting := map[target.Target]bool{}
+	b.inChunks(addrs, func(part []target.Target) error {
 		wanted, err := b.leased(part, true, waiting)
 		if err != nil || len(wanted) == 0 {
 			return err
@@ -53,7 +53,7 @@ func (b *batch) blockLeased(addrs []netip.Addr) (blocked []netip.Addr) {
 }
 
 // inForce returns those of addrs that no packet comes from any more.
-func (b *batch) inForce(addrs []netip.Addr) ([]netip.Addr, error) {
+func (b *batch) inForce(addrs []target.Target) ([]target.Target, error) {
 	if len(addrs) == 0 {
 		return nil, nil
 	}
@@ -61,8 +61,8 @@ func (b *batch) inForce(addrs []netip.Addr) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	var not []netip.Addr
-	addrs = slices.DeleteFunc(addrs, func(addr netip.Addr) bool {
+	var not []target.Target
+	addrs = slices.DeleteFunc(addrs, func(addr target.Target) bool {
 		if stands.inForce(addr) {
 			return false
 		}
@@ -81,7 +81,7 @@ func (b *batch) inForce(addrs []netip.Addr) ([]netip.Addr, error) {
 }
 
 // blockEach is for many of which at least one cannot be blocked.
-func (b *batch) blockEach(addrs []netip.Addr) (blocked []netip.Addr) {
+func (b *batch) blockEach(addrs []target.Target) (blocked []target.Target) {
 	for _, addr := range addrs {
 		if _, err := b.Enforcer.Block(b.ctx, addr, enforcer.Unknown); err != nil {
 			b.failed.Add(err)
@@ -97,8 +97,8 @@ func (b *batch) blockEach(addrs []netip.Addr) (blocked []netip.Addr) {
 
 // liftUnleased lifts the blocks of addrs that nobody leases, and returns them. Where nothing can
 // be written down, the lease of a block may be missing for that reason alone, and it stays.
-func (b *batch) liftUnleased(addrs []netip.Addr) (lifted []netip.Addr) {
-	b.inChunks(addrs, func(part []netip.Addr) error {
+func (b *batch) liftUnleased(addrs []target.Target) (lifted []target.Target) {
+	b.inChunks(addrs, func(part []target.Target) error {
 		free, err := b.leased(part, false, nil)
 		if err != nil || len(free) == 0 {
 			return err
@@ -116,10 +116,10 @@ func (b *batch) liftUnleased(addrs []netip.Addr) (lifted []netip.Addr) {
 }
 
 // markLifting notes of blocks that nobody leases that they are being lifted.
-func (b *batch) markLifting(tx *lease.Tx, addrs []netip.Addr) error {
+func (b *batch) markLifting(tx *lease.Tx, addrs []target.Target) error {
 	now := b.Now().UTC()
 	for _, addr := range addrs {
-		if err := tx.Put(lease.Lease{Addr: addr, Program: b.Kind.Name, Since: now, Renewed: now, State: lease.Lifting}); err != nil {
+		if err := tx.Put(lease.Lease{Target: addr, Program: b.Kind.Name, Since: now, Renewed: now, State: lease.Lifting}); err != nil {
 			return err
 		}
 	}
@@ -129,8 +129,8 @@ func (b *batch) markLifting(tx *lease.Tx, addrs []netip.Addr) error {
 // leased returns those of addrs that somebody leases, or with want false those that nobody does:
 // calls may have changed that since they were compared. In waiting, if it is given, it marks those
 // of which a lease waits.
-func (b *batch) leased(addrs []netip.Addr, want bool,
-	waiting map[netip.Addr]bool) (chosen []netip.Addr, err error) {
+func (b *batch) leased(addrs []target.Target, want bool,
+	waiting map[target.Target]bool) (chosen []target.Target, err error) {
 	err = b.Leases.View(func(tx *lease.Tx) error {
 		chosen = chosen[:0]
 		for _, addr := range addrs {
@@ -155,7 +155,7 @@ func (b *batch) leased(addrs []netip.Addr, want bool,
 }
 
 // markHeld notes that the leases on those of addrs that waited for their block wait no longer.
-func (b *batch) markHeld(addrs []netip.Addr, waiting map[netip.Addr]bool) error {
+func (b *batch) markHeld(addrs []target.Target, waiting map[target.Target]bool) error {
 	if len(waiting) == 0 {
 		return nil
 	}

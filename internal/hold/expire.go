@@ -3,12 +3,12 @@ package hold
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"os"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // Over is a lease that has ended, or will never be given back.
@@ -70,11 +70,11 @@ func (h *Holder) lives() func(lease.Daemon) bool {
 
 // makeRoom frees the address that a daemon that is gone has held the longest, and reports
 // whether there was one. except is the address that needs the room: its lock is held.
-func (h *Holder) makeRoom(ctx context.Context, except netip.Addr) bool {
+func (h *Holder) makeRoom(ctx context.Context, except target.Target) bool {
 	lives := h.lives()
 	var oldest lease.Lease
 	err := h.Each(func(l lease.Lease) error {
-		if l.Addr == except || l.Daemon == nil || oldest.Daemon != nil && !l.Renewed.Before(oldest.Renewed) {
+		if l.Target == except || l.Daemon == nil || oldest.Daemon != nil && !l.Renewed.Before(oldest.Renewed) {
 			return nil
 		}
 		if !lives(*l.Daemon) {

@@ -10,7 +10,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
@@ -18,6 +17,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // Holder is one response's leases and enforcer.
@@ -79,7 +79,7 @@ type Taken struct {
 // whose block could not be made stays and waits, so that Repair tries again.
 func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	var t Taken
-	lock, busy := h.Leases.LockAddr(l.Addr)
+	lock, busy := h.Leases.LockTarget(l.Target)
 	defer lock.Release()
 	known, renewed, err := h.take(&l) // also beside one that holds the lock for too long: what has no lease does not last
 	leased := err == nil
@@ -87,9 +87,9 @@ func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	if busy != nil {
 		known = enforcer.Unknown
 	}
-	t.Outcome, err = h.Enforcer.Block(ctx, l.Addr, known)
-	if errors.Is(err, enforcer.ErrFull) && h.makeRoom(ctx, l.Addr) {
-		t.Outcome, err = h.Enforcer.Block(ctx, l.Addr, enforcer.Unknown)
+	t.Outcome, err = h.Enforcer.Block(ctx, l.Target, known)
+	if errors.Is(err, enforcer.ErrFull) && h.makeRoom(ctx, l.Target) {
+		t.Outcome, err = h.Enforcer.Block(ctx, l.Target, enforcer.Unknown)
 	}
 	if err != nil && leased {
 		l.State, l.Reason = lease.Waiting, err.Error()
@@ -101,11 +101,11 @@ func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 // take writes the lease down and returns what the leases know of its address.
 func (h *Holder) take(l *lease.Lease) (known enforcer.Known, renewed bool, err error) {
 	err = h.Leases.Update(func(tx *lease.Tx) error {
-		on, err := tx.On(l.Addr)
+		on, err := tx.On(l.Target)
 		if err != nil {
 			return err
 		}
-		known = enforcer.Known{Leased: len(on) > 0, Others: tx.Count(l.Addr.Is6()) - len(on)}
+		known = enforcer.Known{Leased: len(on) > 0, Others: tx.Count(l.Target.Is6()) - len(on)}
 		for _, old := range on {
 			if old.Program == l.Program && old.State != lease.Lifting {
 				l.Since, renewed = old.Since, old.State == lease.Held
@@ -139,13 +139,13 @@ var ErrRenewed = errors.New("the lease was renewed or ended meanwhile")
 
 // Release ends the lease of a program on an address and, when nobody else holds it, lifts the
 // block. The error is nil when the block is gone or others hold it.
-func (h *Holder) Release(ctx context.Context, addr netip.Addr, program string) (Released, error) {
+func (h *Holder) Release(ctx context.Context, addr target.Target, program string) (Released, error) {
 	return h.release(ctx, addr, func(l lease.Lease) bool { return l.Program == program }, nil)
 }
 
 // ReleaseSeen is Release of a lease that was read before. With ErrRenewed nothing was done.
 func (h *Holder) ReleaseSeen(ctx context.Context, seen lease.Lease) (Released, error) {
-	r, err := h.release(ctx, seen.Addr, func(l lease.Lease) bool { return l.Program == seen.Program }, &seen)
+	r, err := h.release(ctx, seen.Target, func(l lease.Lease) bool { return l.Program == seen.Program }, &seen)
 	if err == nil && r.LeaseErr != nil {
 		return r, r.LeaseErr
 	}
@@ -153,17 +153,17 @@ func (h *Holder) ReleaseSeen(ctx context.Context, seen lease.Lease) (Released, e
 }
 
 // Free ends all leases on an address and lifts its block.
-func (h *Holder) Free(ctx context.Context, addr netip.Addr) (Released, error) {
+func (h *Holder) Free(ctx context.Context, addr target.Target) (Released, error) {
 	return h.release(ctx, addr, func(lease.Lease) bool { return true }, nil)
 }
 
 // release ends the leases on addr that mine chooses; with seen, only if that lease is still what
 // it was. They are first marked as being lifted, so that the block is not forgotten should lifting
 // it fail or the process be killed.
-func (h *Holder) release(ctx context.Context, addr netip.Addr, mine func(lease.Lease) bool,
+func (h *Holder) release(ctx context.Context, addr target.Target, mine func(lease.Lease) bool,
 	seen *lease.Lease) (Released, error) {
 	var r Released
-	lock, busy := h.Leases.LockAddr(addr)
+	lock, busy := h.Leases.LockTarget(addr)
 	defer lock.Release()
 	if busy != nil && seen != nil {
 		return r, busy
@@ -185,7 +185,7 @@ func (h *Holder) release(ctx context.Context, addr netip.Addr, mine func(lease.L
 }
 
 // give gives back the leases on addr that mine chooses.
-func (r *Released) give(tx *lease.Tx, addr netip.Addr, mine func(lease.Lease) bool, seen *lease.Lease) error {
+func (r *Released) give(tx *lease.Tx, addr target.Target, mine func(lease.Lease) bool, seen *lease.Lease) error {
 	on, err := tx.On(addr)
 	if err != nil {
 		return err
@@ -218,7 +218,7 @@ func (r *Released) give(tx *lease.Tx, addr netip.Addr, mine func(lease.Lease) bo
 }
 
 // endLifted deletes the leases on addr that were being lifted.
-func endLifted(tx *lease.Tx, addr netip.Addr) error {
+func endLifted(tx *lease.Tx, addr target.Target) error {
 	on, err := tx.On(addr)
 	if err != nil {
 		return err
@@ -233,7 +233,7 @@ func endLifted(tx *lease.Tx, addr netip.Addr) error {
 	return nil
 }
 
-func endAllLifted(tx *lease.Tx, addrs []netip.Addr) error {
+func endAllLifted(tx *lease.Tx, addrs []target.Target) error {
 	for _, addr := range addrs {
 		if err := endLifted(tx, addr); err != nil {
 			return err
@@ -269,7 +269,7 @@ func (h *Holder) Salvage() error {
 }
 
 // On returns the leases on one address.
-func (h *Holder) On(addr netip.Addr) (on []lease.Lease, err error) {
+func (h *Holder) On(addr target.Target) (on []lease.Lease, err error) {
 	err = h.Leases.View(func(tx *lease.Tx) error {
 		on, err = tx.On(addr)
 		return err

@@ -18,11 +18,14 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 var now = time.Date(2026, 11, 23, 3, 27, 57, 0, time.UTC)
 
-func addr(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}) }
+func addr(i int) target.Target {
+	return target.Of(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}))
+}
 
 func newHolder(t *testing.T, inFile bool) (*hold.Holder, *enforcertest.Fake) {
 	t.Helper()
@@ -42,19 +45,19 @@ func open(t *testing.T, fake *enforcertest.Fake, home string, inFile bool) (*hol
 	return h, fake
 }
 
-func take(t *testing.T, h *hold.Holder, program string, addrs ...netip.Addr) {
+func take(t *testing.T, h *hold.Holder, program string, addrs ...target.Target) {
 	t.Helper()
 	for _, a := range addrs {
-		taken, err := h.Take(t.Context(), lease.Lease{Addr: a, Program: program, Since: now, Renewed: now})
+		taken, err := h.Take(t.Context(), lease.Lease{Target: a, Program: program, Since: now, Renewed: now})
 		if err := errors.Join(err, taken.LeaseErr); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func nobody(netip.Addr) (string, bool) { return "", false }
+func nobody(target.Target) (string, bool) { return "", false }
 
-func wantBlocked(t *testing.T, step string, fake *enforcertest.Fake, addrs ...netip.Addr) {
+func wantBlocked(t *testing.T, step string, fake *enforcertest.Fake, addrs ...target.Target) {
 	t.Helper()
 	if d := cmp.Diff(fmt.Sprint(addrs), fmt.Sprint(fake.Blocked())); d != "" {
 		t.Errorf("%s: blocked (-want +got):\n%s", step, d)
@@ -116,7 +119,7 @@ func TestRepairBypass(t *testing.T) {
 func TestRepairWhitelisted(t *testing.T) {
 	h, fake := newHolder(t, false)
 	take(t, h, "firewall-drop.sh", addr(1), addr(2))
-	r, err := h.Repair(t.Context(), func(a netip.Addr) (string, bool) { return "an entry", a == addr(1) })
+	r, err := h.Repair(t.Context(), func(a target.Target) (string, bool) { return "an entry", a == addr(1) })
 	if err != nil || len(r.Never) != 1 || r.Never[0].By != "an entry" {
 		t.Fatalf("repaired: %+v, %v", r, err)
 	}
@@ -162,7 +165,7 @@ func TestRepairOneFails(t *testing.T) {
 func TestRepairWaiting(t *testing.T) {
 	h, fake := newHolder(t, false)
 	fake.Fail("Block", errors.New("no memory"))
-	if _, err := h.Take(t.Context(), lease.Lease{Addr: addr(1), Program: "firewall-drop.sh", Since: now, Renewed: now}); err == nil {
+	if _, err := h.Take(t.Context(), lease.Lease{Target: addr(1), Program: "firewall-drop.sh", Since: now, Renewed: now}); err == nil {
 		t.Fatal("no error")
 	}
 	fake.Fail("Block", nil)
@@ -188,7 +191,7 @@ func TestRepairTwice(t *testing.T) {
 		_, second = other.Repair(t.Context(), nobody)
 	})
 	once := sync.OnceFunc(func() { close(started); wg.Wait() })
-	_, err := h.Repair(t.Context(), func(netip.Addr) (string, bool) { once(); return "", false })
+	_, err := h.Repair(t.Context(), func(target.Target) (string, bool) { once(); return "", false })
 	if err != nil || !errors.Is(second, hold.ErrBusy) {
 		t.Errorf("the first: %v; the second: %v", err, second)
 	}
@@ -197,7 +200,7 @@ func TestRepairTwice(t *testing.T) {
 
 func TestMany(t *testing.T) {
 	h, fake := newHolder(t, false)
-	var addrs []netip.Addr
+	var addrs []target.Target
 	for i := range 20 {
 		addrs = append(addrs, addr(i+1))
 	}
@@ -220,7 +223,7 @@ func TestMany(t *testing.T) {
 	if all, err := h.All(); err != nil || len(all) != 0 {
 		t.Errorf("leases left: %v, %v", all, err)
 	}
-	wantBlocked(t, "flush", fake, []netip.Addr{}...)
+	wantBlocked(t, "flush", fake, []target.Target{}...)
 }
 
 func TestEnded(t *testing.T) {
@@ -239,12 +242,12 @@ func TestEnded(t *testing.T) {
 		}
 	}
 	put(
-		lease.Lease{Addr: addr(1), Program: "by hand", Renewed: now.Add(-100 * time.Hour)},
-		lease.Lease{Addr: addr(2), Program: "for a while", Renewed: now, Until: now.Add(-time.Second)},
-		lease.Lease{Addr: addr(3), Program: "not over", Renewed: now, Until: now.Add(time.Second)},
-		lease.Lease{Addr: addr(4), Program: "orphan", Renewed: now.Add(-2 * time.Hour), Daemon: gone},
-		lease.Lease{Addr: addr(5), Program: "young orphan", Renewed: now.Add(-time.Minute), Daemon: gone},
-		lease.Lease{Addr: addr(6), Program: "lifting", State: lease.Lifting},
+		lease.Lease{Target: addr(1), Program: "by hand", Renewed: now.Add(-100 * time.Hour)},
+		lease.Lease{Target: addr(2), Program: "for a while", Renewed: now, Until: now.Add(-time.Second)},
+		lease.Lease{Target: addr(3), Program: "not over", Renewed: now, Until: now.Add(time.Second)},
+		lease.Lease{Target: addr(4), Program: "orphan", Renewed: now.Add(-2 * time.Hour), Daemon: gone},
+		lease.Lease{Target: addr(5), Program: "young orphan", Renewed: now.Add(-time.Minute), Daemon: gone},
+		lease.Lease{Target: addr(6), Program: "lifting", State: lease.Lifting},
 	)
 	over, kept, err := h.Ended()
 	var got []string
@@ -269,7 +272,7 @@ func TestReleaseSeen(t *testing.T) {
 	if err != nil || len(seen) != 1 {
 		t.Fatal(seen, err)
 	}
-	taken, err := h.Take(t.Context(), lease.Lease{Addr: addr(1), Program: "firewall-drop.sh", Renewed: now.Add(time.Second)})
+	taken, err := h.Take(t.Context(), lease.Lease{Target: addr(1), Program: "firewall-drop.sh", Renewed: now.Add(time.Second)})
 	if err != nil || !taken.Renewed {
 		t.Fatalf("%+v, %v", taken, err)
 	}
@@ -283,7 +286,7 @@ func TestReleaseSeen(t *testing.T) {
 func TestRepairStillOpen(t *testing.T) {
 	h, fake := newHolder(t, false)
 	take(t, h, "firewall-drop.sh", addr(1))
-	fake.Before = func(_ context.Context, method string, _ ...netip.Addr) error {
+	fake.Before = func(_ context.Context, method string, _ ...target.Target) error {
 		if method == "List" {
 			fake.Bypass() // again and again
 		}
@@ -299,12 +302,12 @@ func TestRepairStillOpen(t *testing.T) {
 func TestBusyAddress(t *testing.T) {
 	h, fake := newHolder(t, false)
 	h.Leases.Wait = time.Millisecond
-	lock, err := h.Leases.LockAddr(addr(1))
+	lock, err := h.Leases.LockTarget(addr(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer lock.Release()
-	taken, err := h.Take(t.Context(), lease.Lease{Addr: addr(1), Program: "firewall-drop.sh", Since: now, Renewed: now})
+	taken, err := h.Take(t.Context(), lease.Lease{Target: addr(1), Program: "firewall-drop.sh", Since: now, Renewed: now})
 	if err != nil || !errors.Is(taken.LeaseErr, state.ErrLocked) {
 		t.Errorf("taken: %+v, %v", taken, err)
 	}
@@ -316,7 +319,7 @@ func TestBusyAddress(t *testing.T) {
 	if err != nil || !errors.Is(released.LeaseErr, state.ErrLocked) || released.StillLeased {
 		t.Errorf("released: %+v, %v", released, err)
 	}
-	wantBlocked(t, "released", fake, []netip.Addr{}...)
+	wantBlocked(t, "released", fake, []target.Target{}...)
 	if on, err := h.On(addr(1)); err != nil || len(on) != 0 {
 		t.Errorf("leases: %+v, %v", on, err)
 	}

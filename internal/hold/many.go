@@ -2,18 +2,18 @@ package hold
 
 import (
 	"context"
-	"net/netip"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // TakeAll leases many addresses in the same way, each once, and blocks them. It calls progress,
 // which may be nil, with the number done. What could not be blocked waits for Repair.
-func (h *Holder) TakeAll(ctx context.Context, addrs []netip.Addr, like lease.Lease,
+func (h *Holder) TakeAll(ctx context.Context, addrs []target.Target, like lease.Lease,
 	progress func(done int)) error {
 	b := batch{Holder: h, ctx: ctx}
 	done := 0
-	b.inChunks(addrs, func(part []netip.Addr) error {
+	b.inChunks(addrs, func(part []target.Target) error {
 		if err := putAll(h.Leases, part, like); err != nil {
 			return err
 		}
@@ -31,11 +31,11 @@ func (h *Holder) TakeAll(ctx context.Context, addrs []netip.Addr, like lease.Lea
 	return b.failed.All()
 }
 
-func putAll(store *lease.Store, addrs []netip.Addr, like lease.Lease) error {
+func putAll(store *lease.Store, addrs []target.Target, like lease.Lease) error {
 	return store.Update(func(tx *lease.Tx) error {
 		for _, addr := range addrs {
 			l := like
-			l.Addr = addr
+			l.Target = addr
 			on, err := tx.On(addr)
 			if err != nil {
 				return err
@@ -54,8 +54,8 @@ func putAll(store *lease.Store, addrs []netip.Addr, like lease.Lease) error {
 }
 
 // markWaiting notes which of addrs could not be blocked.
-func markWaiting(store *lease.Store, addrs, blocked []netip.Addr, cause error) error {
-	is := make(map[netip.Addr]bool, len(blocked))
+func markWaiting(store *lease.Store, addrs, blocked []target.Target, cause error) error {
+	is := make(map[target.Target]bool, len(blocked))
 	for _, addr := range blocked {
 		is[addr] = true
 	}
@@ -82,13 +82,13 @@ func markWaiting(store *lease.Store, addrs, blocked []netip.Addr, cause error) e
 // ReleaseProgram ends all leases of one program and lifts the blocks that nobody else holds,
 // which it returns. What cannot be lifted is not forgotten.
 func (h *Holder) ReleaseProgram(ctx context.Context, program string,
-	progress func(done int)) ([]netip.Addr, error) {
+	progress func(done int)) ([]target.Target, error) {
 	return h.releaseAll(ctx, func(l lease.Lease) bool { return l.Program == program }, progress)
 }
 
 // Flush ends all leases and lifts all blocks of the response, those that nobody leases too. In a
 // file that is the administrator's as well, only what is leased is taken out.
-func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]netip.Addr, error) {
+func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]target.Target, error) {
 	freed, err := h.releaseAll(ctx, func(lease.Lease) bool { return true }, progress)
 	if err != nil || h.Kind.InFile {
 		return freed, err
@@ -103,17 +103,17 @@ func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]netip.Ad
 		return freed, err
 	}
 	for _, b := range listing.Blocks {
-		freed = append(freed, b.Addr)
+		freed = append(freed, b.Target)
 	}
 	return freed, h.Enforcer.Flush(ctx)
 }
 
 func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
-	progress func(done int)) (freed []netip.Addr, err error) {
-	var addrs []netip.Addr
+	progress func(done int)) (freed []target.Target, err error) {
+	var addrs []target.Target
 	err = h.Each(func(l lease.Lease) error { // in order of address
-		if n := len(addrs); mine(l) && (n == 0 || addrs[n-1] != l.Addr) {
-			addrs = append(addrs, l.Addr)
+		if n := len(addrs); mine(l) && (n == 0 || addrs[n-1] != l.Target) {
+			addrs = append(addrs, l.Target)
 		}
 		return nil
 	})
@@ -122,7 +122,7 @@ func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
 	}
 	b := batch{Holder: h, ctx: ctx}
 	done := 0
-	b.inChunks(addrs, func(part []netip.Addr) error {
+	b.inChunks(addrs, func(part []target.Target) error {
 		free, err := giveAll(h.Leases, part, mine)
 		if err != nil {
 			return err
@@ -141,8 +141,8 @@ func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
 
 // giveAll gives the leases back that mine chooses, and returns the addresses that nobody holds
 // any more.
-func giveAll(store *lease.Store, addrs []netip.Addr,
-	mine func(lease.Lease) bool) (free []netip.Addr, err error) {
+func giveAll(store *lease.Store, addrs []target.Target,
+	mine func(lease.Lease) bool) (free []target.Target, err error) {
 	err = store.Update(func(tx *lease.Tx) error {
 		free = free[:0]
 		for _, addr := range addrs {

@@ -4,26 +4,26 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/netip"
 	"path/filepath"
 	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // Difference is what differs between what is wanted and what is in force.
 type Difference struct {
-	Place   []string     // what is wrong with the place that the blocks live in
-	Missing []netip.Addr // leased, not in force
-	Extra   []netip.Addr // in force, leased by nobody
-	Never   []Never      // leased, and on the whitelist by now
+	Place   []string        // what is wrong with the place that the blocks live in
+	Missing []target.Target // leased, not in force
+	Extra   []target.Target // in force, leased by nobody
+	Never   []Never         // leased, and on the whitelist by now
 }
 
-// Never is a leased address that is on the whitelist.
+// Never is a leased target that is on the whitelist.
 type Never struct {
-	Addr netip.Addr
-	By   string // the entry
+	Target target.Target
+	By     string // the entry
 }
 
 // None reports whether nothing differs.
@@ -31,8 +31,8 @@ func (d Difference) None() bool {
 	return len(d.Place)+len(d.Missing)+len(d.Extra)+len(d.Never) == 0
 }
 
-// Whitelisted returns the whitelist entry that covers an address.
-type Whitelisted func(netip.Addr) (entry string, covered bool)
+// Whitelisted returns the whitelist entry that covers a target.
+type Whitelisted func(target.Target) (entry string, covered bool)
 
 // Compare returns what differs. It changes nothing.
 func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, error) {
@@ -42,18 +42,18 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 		return d, err
 	}
 	d.Place = faults
-	var last netip.Addr
+	var last target.Target
 	err = h.Each(func(l lease.Lease) error { // in order of address
-		if l.Addr == last || l.State == lease.Lifting {
+		if l.Target == last || l.State == lease.Lifting {
 			return nil
 		}
-		last = l.Addr
-		if entry, covered := never(l.Addr); covered {
-			d.Never = append(d.Never, Never{l.Addr, entry})
-		} else if !stands.inForce(l.Addr) {
-			d.Missing = append(d.Missing, l.Addr)
+		last = l.Target
+		if entry, covered := never(l.Target); covered {
+			d.Never = append(d.Never, Never{l.Target, entry})
+		} else if !stands.inForce(l.Target) {
+			d.Missing = append(d.Missing, l.Target)
 		}
-		delete(stands, l.Addr)
+		delete(stands, l.Target)
 		return nil
 	})
 	if err == nil {
@@ -62,7 +62,7 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 	if err != nil || h.Kind.InFile { // there a line that nobody leases may be the administrator's own
 		return d, err
 	}
-	d.Extra = slices.SortedFunc(maps.Keys(stands), netip.Addr.Compare)
+	d.Extra = slices.SortedFunc(maps.Keys(stands), target.Target.Compare)
 	return d, nil
 }
 
@@ -80,10 +80,10 @@ func (h *Holder) lookAgain(ctx context.Context, d *Difference) error {
 }
 
 // standing is what stands, each address with why packets come by, "" where none does.
-type standing map[netip.Addr]string
+type standing map[target.Target]string
 
 // inForce reports whether an address stands and no packet comes by.
-func (s standing) inForce(addr netip.Addr) bool {
+func (s standing) inForce(addr target.Target) bool {
 	open, stands := s[addr]
 	return stands && open == ""
 }
@@ -93,7 +93,7 @@ func (h *Holder) standing(ctx context.Context) (standing, []string, error) {
 	listing, err := h.Enforcer.List(ctx)
 	stands := make(standing, len(listing.Blocks))
 	for _, b := range listing.Blocks {
-		stands[b.Addr] = b.Open
+		stands[b.Target] = b.Open
 	}
 	return stands, listing.Faults, err
 }
@@ -101,9 +101,9 @@ func (h *Holder) standing(ctx context.Context) (standing, []string, error) {
 // Repaired is what Repair changed.
 type Repaired struct {
 	Place   []string
-	Blocked []netip.Addr
-	Lifted  []netip.Addr // that nobody leased
-	Never   []Never      // that are on the whitelist
+	Blocked []target.Target
+	Lifted  []target.Target // that nobody leased
+	Never   []Never         // that are on the whitelist
 	// Found is what differed before.
 	Found Difference
 }
@@ -134,7 +134,7 @@ func (h *Holder) Repair(ctx context.Context, never Whitelisted) (Repaired, error
 		}
 	}
 	for _, n := range d.Never {
-		released, err := h.Free(ctx, n.Addr)
+		released, err := h.Free(ctx, n.Target)
 		b.failed.Add(errors.Join(err, released.LeaseErr))
 		if err == nil {
 			r.Never = append(r.Never, n)
@@ -156,7 +156,7 @@ func (h *Holder) PutBack(ctx context.Context) error {
 		return err
 	}
 	defer lock.Release()
-	d, err := h.Compare(ctx, func(netip.Addr) (string, bool) { return "", false })
+	d, err := h.Compare(ctx, func(target.Target) (string, bool) { return "", false })
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,7 +23,7 @@ func TestAddedBehind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		addr := netip.AddrFrom4([4]byte{203, 0, 113, byte(i)})
+		addr := target.Of(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
 		line := fmt.Sprintf("ALL:%s\n", addr)
 		block(t, e, addr)
 		fits := len(want)/sectorSize == (len(want)+len(line)-1)/sectorSize
@@ -48,7 +49,7 @@ func TestAddedBehind(t *testing.T) {
 // the next edits make the file a whole one.
 func TestPowerLoss(t *testing.T) {
 	program(t, "tcpdmatch")
-	other, late := netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8")
+	other, late := target.MustParse("203.0.113.7"), target.MustParse("203.0.113.8")
 	before := plain + "ALL:203.0.113.8\n"
 	line := "ALL:1.2.3.4\n"
 	for name, left := range map[string]string{
@@ -60,7 +61,7 @@ func TestPowerLoss(t *testing.T) {
 			path := filepath.Join(folder, "hosts.deny")
 			writeFile(t, filepath.Join(folder, "hosts.allow"), "", 0o644)
 			writeFile(t, path, left, 0o644)
-			want := func(step, want string, addrs ...netip.Addr) {
+			want := func(step, want string, addrs ...target.Target) {
 				t.Helper()
 				for _, addr := range addrs {
 					if got := tcpdmatch(t, folder, addr); got != want {

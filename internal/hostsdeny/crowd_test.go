@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // The test binary started with this in its environment is a process that edits
@@ -42,7 +43,7 @@ func play(role []string) error {
 	ctx := context.Background()
 	for again := true; again; again = role[0] == "forever" {
 		for _, text := range role[3:] {
-			addr := netip.MustParseAddr(text)
+			addr := target.MustParse(text)
 			if role[0] != "unblock" {
 				if _, err := e.Block(ctx, addr, enforcer.Unknown); err != nil {
 					return err
@@ -61,7 +62,7 @@ func play(role []string) error {
 	return nil
 }
 
-func player(e *Enforcer, verb string, addrs ...netip.Addr) *exec.Cmd {
+func player(e *Enforcer, verb string, addrs ...target.Target) *exec.Cmd {
 	role := []string{verb, e.path, e.lockPath}
 	for _, addr := range addrs {
 		role = append(role, addr.String())
@@ -83,9 +84,9 @@ func TestProcessesAtOnce(t *testing.T) {
 			if name == "in place" {
 				count = 60
 			}
-			var addrs []netip.Addr
+			var addrs []target.Target
 			for i := range count {
-				addrs = append(addrs, netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
+				addrs = append(addrs, target.Of(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)})))
 			}
 			runAtOnce(t, e, "block", addrs)
 			listing, err := e.List(t.Context())
@@ -105,7 +106,7 @@ func TestProcessesAtOnce(t *testing.T) {
 	}
 }
 
-func runAtOnce(t *testing.T, e *Enforcer, verb string, addrs []netip.Addr) {
+func runAtOnce(t *testing.T, e *Enforcer, verb string, addrs []target.Target) {
 	t.Helper()
 	gate, open, err := os.Pipe()
 	if err != nil {
@@ -140,7 +141,7 @@ func runAtOnce(t *testing.T, e *Enforcer, verb string, addrs []netip.Addr) {
 // TestKilledAtAnyPoint kills a process that adds and deletes without end, again
 // and again, while a reader looks at the file all the time.
 func TestKilledAtAnyPoint(t *testing.T) {
-	addrs := []netip.Addr{v4, v6, netip.MustParseAddr("10.20.30.40"), netip.MustParseAddr("2001:db8::9999:1")}
+	addrs := []target.Target{v4, v6, target.MustParse("10.20.30.40"), target.MustParse("2001:db8::9999:1")}
 	modes := map[string]func(*testing.T, string) (*Enforcer, string){"replaced": newFile, "in place": newInPlace}
 	for name, newMode := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -150,7 +151,7 @@ func TestKilledAtAnyPoint(t *testing.T) {
 				killOne(t, player(e, "forever", addrs...), rand.IntN(30))
 			}
 			stop()
-			block(t, e, netip.MustParseAddr("192.0.2.1"))
+			block(t, e, target.MustParse("192.0.2.1"))
 			if err := e.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // newFile returns an enforcer for a file with that content in a folder of its own.
@@ -60,7 +60,7 @@ func wantAlone(t *testing.T, path string) {
 	}
 }
 
-func block(t *testing.T, e *Enforcer, addr netip.Addr) {
+func block(t *testing.T, e *Enforcer, addr target.Target) {
 	t.Helper()
 	out, err := e.Block(t.Context(), addr, enforcer.Unknown)
 	if err != nil {
@@ -71,7 +71,7 @@ func block(t *testing.T, e *Enforcer, addr netip.Addr) {
 	}
 }
 
-func unblock(t *testing.T, e *Enforcer, addr netip.Addr) {
+func unblock(t *testing.T, e *Enforcer, addr target.Target) {
 	t.Helper()
 	if err := e.Unblock(t.Context(), addr); err != nil {
 		t.Fatalf("Unblock(%s): %v", addr, err)

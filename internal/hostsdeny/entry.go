@@ -3,6 +3,8 @@ package hostsdeny
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"net/netip"
 	"slices"
 	"strings"
@@ -44,7 +46,7 @@ func splitDaemons(list string) []string {
 
 // line returns the entry for addr, without a line end. The two spacings are
 // those of the stock scripts.
-func (f form) line(addr netip.Addr) string {
+func (f form) line(addr target.Target) string {
 	host := addr.String()
 	if addr.Is6() {
 		host = "[" + host + "]"
@@ -57,7 +59,7 @@ func (f form) line(addr netip.Addr) string {
 
 // parse reads one line, with or without its end. It knows plain entries for one address
 // and the configured daemons, or ALL: those were ours before others were configured.
-func (f form) parse(line []byte) (netip.Addr, bool) {
+func (f form) parse(line []byte) (target.Target, bool) {
 	daemons, rest, _ := bytes.Cut(bytes.Trim(line, " \t\r\n"), []byte(":"))
 	rest = bytes.TrimLeft(rest, " \t")
 	bracketed := len(rest) > 0 && rest[0] == '['
@@ -73,13 +75,13 @@ func (f form) parse(line []byte) (netip.Addr, bool) {
 		host, options = host[1:], bytes.TrimPrefix(options, []byte("]"))
 	}
 	if !f.optionsFit(options) || !f.daemonsFit(bytes.TrimRight(daemons, " \t")) {
-		return netip.Addr{}, false
+		return target.Target{}, false
 	}
 	addr, err := netip.ParseAddr(string(host))
 	if err != nil || addr.Is6() != bracketed || addr.Is4In6() || addr.Zone() != "" {
-		return netip.Addr{}, false
+		return target.Target{}, false
 	}
-	return addr, true
+	return target.Of(addr), true
 }
 
 // optionsFit looks at what follows the address.
@@ -107,7 +109,7 @@ type span struct{ start, end int }
 // entry is a line that parse knows.
 type entry struct {
 	span
-	addr netip.Addr
+	addr target.Target
 }
 
 // entries returns all entries, in the order of the file.
@@ -123,11 +125,11 @@ func (f form) entries(content []byte) (found []entry) {
 }
 
 // matching returns the entries for any of addrs.
-func (f form) matching(content []byte, addrs []netip.Addr) []entry {
+func (f form) matching(content []byte, addrs []target.Target) []entry {
 	if len(addrs) == 1 {
 		return f.find(content, addrs[0])
 	}
-	wanted := make(map[netip.Addr]bool, len(addrs))
+	wanted := make(map[target.Target]bool, len(addrs))
 	for _, addr := range addrs {
 		wanted[addr] = true
 	}
@@ -136,7 +138,7 @@ func (f form) matching(content []byte, addrs []netip.Addr) []entry {
 
 // find returns the entries for addr. It parses only lines that hold the one spelling of an IPv4
 // address, or a bracket behind what may be the IPv6 address, which keeps 10,000 lines cheap.
-func (f form) find(content []byte, addr netip.Addr) (found []entry) {
+func (f form) find(content []byte, addr target.Target) (found []entry) {
 	key := []byte(addr.String())
 	if addr.Is6() {
 		key = []byte("]")
@@ -162,8 +164,8 @@ func (f form) find(content []byte, addr netip.Addr) (found []entry) {
 
 // mayEnd reports whether the IPv6 address in whatever spelling that text ends in may be addr. It
 // compares the last 16 bits, the part in which the addresses of one file differ most.
-func mayEnd(text []byte, addr netip.Addr) bool {
-	bytes16 := addr.As16()
+func mayEnd(text []byte, addr target.Target) bool {
+	bytes16 := addr.Addr().As16()
 	last := int(bytes16[14])<<8 | int(bytes16[15])
 	value := 0
 	for i, shift := len(text)-1, 0; i >= 0 && shift <= 16; i, shift = i-1, shift+4 {

@@ -2,6 +2,8 @@ package hostsdeny
 
 import (
 	"bytes"
+
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"net/netip"
 	"testing"
 )
@@ -10,8 +12,8 @@ import (
 const plain = "# /etc/hosts.deny\nALL: PARANOID\nsshd: 10.0.0. EXCEPT 10.0.0.5\n"
 
 var (
-	v4 = netip.MustParseAddr("1.2.3.4")
-	v6 = netip.MustParseAddr("2001:db8::1")
+	v4 = target.MustParse("1.2.3.4")
+	v6 = target.MustParse("2001:db8::1")
 )
 
 // TestMappedAddressIsNoEntry: libwrap does not read [::ffff:1.2.3.4] as 1.2.3.4, nor as
@@ -29,7 +31,7 @@ func TestRemoveTakesOutExactlyTheEntry(t *testing.T) {
 		name    string
 		daemons string
 		allow   bool
-		addr    netip.Addr
+		addr    target.Target
 		content string
 		want    string // "" means as content
 	}{
@@ -44,9 +46,9 @@ func TestRemoveTakesOutExactlyTheEntry(t *testing.T) {
 		{name: "IPv6 in another spelling", addr: v6, content: "ALL : [2001:DB8:0:0::0001]\n" + plain,
 			want: plain},
 		{name: "IPv6 with dotted end", addr: v6, content: "ALL:[2001:db8::0.0.0.1]\n" + plain, want: plain},
-		{name: "IPv6 that ends in zeros", addr: netip.MustParseAddr("2001:db8::"),
+		{name: "IPv6 that ends in zeros", addr: target.MustParse("2001:db8::"),
 			content: "ALL:[2001:db8::]\nALL:[2001:db8:0:0:0:0:0:0]\n" + plain, want: plain},
-		{name: "shortest IPv6", addr: netip.MustParseAddr("::1"), content: "ALL:[::1]\n", want: "\x00"},
+		{name: "shortest IPv6", addr: target.MustParse("::1"), content: "ALL:[::1]\n", want: "\x00"},
 		{name: "other daemons", daemons: "sshd, vsftpd", addr: v4, content: "SSHD vsftpd : 1.2.3.4\n" + plain,
 			want: plain},
 
@@ -89,7 +91,7 @@ func TestRemoveTakesOutExactlyTheEntry(t *testing.T) {
 				test.want = ""
 			}
 			content := []byte(test.content)
-			got := newForm(test.daemons, test.allow).planRemove(content, []netip.Addr{test.addr}).apply(content)
+			got := newForm(test.daemons, test.allow).planRemove(content, []target.Target{test.addr}).apply(content)
 			if string(got) != test.want {
 				t.Errorf("removing %s from %q:\n got %q\nwant %q", test.addr, test.content, got, test.want)
 			}
@@ -102,7 +104,7 @@ func TestAdd(t *testing.T) {
 		name    string
 		daemons string
 		allow   bool
-		addr    netip.Addr
+		addr    target.Target
 		content string
 		want    string
 	}{
@@ -142,11 +144,11 @@ func TestAdd(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f, content := newForm(test.daemons, test.allow), []byte(test.content)
-			got := f.planAdd(content, []netip.Addr{test.addr}).apply(content)
+			got := f.planAdd(content, []target.Target{test.addr}).apply(content)
 			if string(got) != test.want {
 				t.Errorf("adding %s to %q:\n got %q\nwant %q", test.addr, test.content, got, test.want)
 			}
-			if p := f.planAdd(got, []netip.Addr{test.addr}); !p.nothing() {
+			if p := f.planAdd(got, []target.Target{test.addr}); !p.nothing() {
 				t.Errorf("adding %s once more is not nothing: %q", test.addr, p.apply(got))
 			}
 		})
@@ -158,14 +160,15 @@ func TestAdd(t *testing.T) {
 // did not end in a line end of its own, it does so from then on.
 func FuzzAddDelete(f *testing.F) {
 	for _, content := range []string{"", plain, "ALL: ALL", "# x\\", "# x\\\n", "a\r\nb\r\n", "x\x00", "\x00\n", "\n", "ALL:1.2.3.40\nALL:[2001:db8::11]\n", "ALL:ALL:allow\r\n\\"} {
-		for _, addr := range []netip.Addr{v4, v6} {
-			f.Add([]byte(content), addr.AsSlice(), "ALL", false)
-			f.Add([]byte(content), addr.AsSlice(), "sshd, in.ftpd", true)
+		for _, addr := range []target.Target{v4, v6} {
+			f.Add([]byte(content), addr.Addr().AsSlice(), "ALL", false)
+			f.Add([]byte(content), addr.Addr().AsSlice(), "sshd, in.ftpd", true)
 		}
 	}
 	f.Fuzz(func(t *testing.T, content, raw []byte, daemons string, allow bool) {
-		addr, ok := netip.AddrFromSlice(raw)
-		if !ok || addr.Is4In6() || bytes.ContainsAny([]byte(daemons), ":#\\\x00") {
+		from, ok := netip.AddrFromSlice(raw)
+		addr := target.Of(from)
+		if !ok || from.Is4In6() || bytes.ContainsAny([]byte(daemons), ":#\\\x00") {
 			t.Skip()
 		}
 		form := newForm(daemons, allow)
@@ -173,7 +176,7 @@ func FuzzAddDelete(f *testing.F) {
 			t.Skip("stands there already")
 		}
 		before := bytes.Clone(content)
-		added := form.planAdd(content, []netip.Addr{addr}).apply(content)
+		added := form.planAdd(content, []target.Target{addr}).apply(content)
 		if !bytes.Equal(content, before) {
 			t.Fatalf("planning changed what it read: %q", content)
 		}
@@ -184,13 +187,13 @@ func FuzzAddDelete(f *testing.F) {
 			t.Fatalf("last line not ended: %q", added)
 		}
 		want := append(bytes.Clone(content), missingEnd(content)...)
-		if got := form.planRemove(added, []netip.Addr{addr}).apply(added); !bytes.Equal(got, want) {
+		if got := form.planRemove(added, []target.Target{addr}).apply(added); !bytes.Equal(got, want) {
 			t.Fatalf("add then delete:\n got %q\nwant %q\n via %q", got, want, added)
 		}
-		if many := form.planAdd(content, []netip.Addr{addr, addr}).apply(content); !bytes.Equal(many, added) {
+		if many := form.planAdd(content, []target.Target{addr, addr}).apply(content); !bytes.Equal(many, added) {
 			t.Fatalf("adding it twice makes\n%q\nof %q, once\n%q", many, content, added)
 		}
-		if got := form.planRemove(added, []netip.Addr{addr, addr}).apply(added); !bytes.Equal(got, want) {
+		if got := form.planRemove(added, []target.Target{addr, addr}).apply(added); !bytes.Equal(got, want) {
 			t.Fatalf("removing it twice makes\n%q\nof %q, want\n%q", got, added, want)
 		}
 		quick, slow := form.find(added, addr), form.entries(added)
@@ -203,13 +206,13 @@ func FuzzAddDelete(f *testing.F) {
 }
 
 func BenchmarkAddDelete(b *testing.B) {
-	for _, addr := range []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("2001:db8:9::7")} {
+	for _, addr := range []target.Target{target.MustParse("203.0.113.7"), target.MustParse("2001:db8:9::7")} {
 		b.Run(addr.String(), func(b *testing.B) {
 			form, content := newForm("", false), crowdedFile(10000)
 			b.SetBytes(int64(len(content)))
 			for b.Loop() {
-				added := form.planAdd(content, []netip.Addr{addr}).apply(content)
-				form.planRemove(added, []netip.Addr{addr}).apply(added)
+				added := form.planAdd(content, []target.Target{addr}).apply(content)
+				form.planRemove(added, []target.Target{addr}).apply(added)
 			}
 		})
 	}
@@ -219,9 +222,9 @@ func BenchmarkAddDelete(b *testing.B) {
 func crowdedFile(n int) []byte {
 	form, content := newForm("", false), []byte(plain)
 	for i := range n {
-		addr := netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		addr := target.Of(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}))
 		if i%2 == 1 {
-			addr = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)})
+			addr = target.Of(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)}))
 		}
 		content = append(append(content, form.line(addr)...), '\n')
 	}

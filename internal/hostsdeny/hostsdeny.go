@@ -15,13 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"path/filepath"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // Kind is host-deny.
@@ -117,7 +117,7 @@ func New(options Options) *Enforcer {
 // Block adds the entry for addr, unless a plain entry for all daemons or for
 // the configured ones denies it already. A missing file is made (0644), and a
 // last line without an end is ended: libwrap denies everyone on such a file.
-func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, _ enforcer.Known) (enforcer.Outcome, error) {
+func (e *Enforcer) Block(ctx context.Context, addr target.Target, _ enforcer.Known) (enforcer.Outcome, error) {
 	done, err := e.add(ctx, addr)
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding entry for %s to %s: %w", addr, e.path, err)
@@ -126,14 +126,14 @@ func (e *Enforcer) Block(ctx context.Context, addr netip.Addr, _ enforcer.Known)
 }
 
 // BlockAll is Block for many, in one edit.
-func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr) error {
+func (e *Enforcer) BlockAll(ctx context.Context, addrs []target.Target) error {
 	if _, err := e.add(ctx, addrs...); err != nil {
 		return fmt.Errorf("adding %d entries to %s: %w", len(addrs), e.path, err)
 	}
 	return nil
 }
 
-func (e *Enforcer) add(ctx context.Context, addrs ...netip.Addr) (edited, error) {
+func (e *Enforcer) add(ctx context.Context, addrs ...target.Target) (edited, error) {
 	if len(addrs) == 0 {
 		return edited{}, nil
 	}
@@ -142,7 +142,7 @@ func (e *Enforcer) add(ctx context.Context, addrs ...netip.Addr) (edited, error)
 
 // Unblock takes out every plain entry for addr and the configured daemons, or ALL, in
 // whatever spelling. A missing file is not made.
-func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
+func (e *Enforcer) Unblock(ctx context.Context, addr target.Target) error {
 	if err := e.remove(ctx, addr); err != nil {
 		return fmt.Errorf("removing entry for %s from %s: %w", addr, e.path, err)
 	}
@@ -150,14 +150,14 @@ func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
 }
 
 // UnblockAll is Unblock for many, in one edit.
-func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
+func (e *Enforcer) UnblockAll(ctx context.Context, addrs []target.Target) error {
 	if err := e.remove(ctx, addrs...); err != nil {
 		return fmt.Errorf("removing %d entries from %s: %w", len(addrs), e.path, err)
 	}
 	return nil
 }
 
-func (e *Enforcer) remove(ctx context.Context, addrs ...netip.Addr) error {
+func (e *Enforcer) remove(ctx context.Context, addrs ...target.Target) error {
 	if len(addrs) == 0 {
 		return nil
 	}
@@ -178,13 +178,13 @@ func (e *Enforcer) List(ctx context.Context) (enforcer.Listing, error) {
 	}
 	defer now.close()
 	decided := e.form.decided(now.content)
-	seen := map[netip.Addr]bool{}
+	seen := map[target.Target]bool{}
 	for _, entry := range e.form.entries(now.content) {
 		if seen[entry.addr] {
 			continue // the first one decides
 		}
 		seen[entry.addr] = true
-		block := enforcer.Block{Addr: entry.addr}
+		block := enforcer.Block{Target: entry.addr}
 		if entry.start >= decided {
 			block.Open = "a rule that stands before its entry decides"
 		}
@@ -206,6 +206,6 @@ func (e *Enforcer) Flush(ctx context.Context) error {
 }
 
 // Describe returns what Block would add.
-func (e *Enforcer) Describe(addr netip.Addr) string {
+func (e *Enforcer) Describe(addr target.Target) string {
 	return fmt.Sprintf("add the line %q to %s", e.form.line(addr), e.path)
 }

@@ -3,13 +3,13 @@ package hostsdeny
 import (
 	"io"
 	"io/fs"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 func TestContract(t *testing.T) {
@@ -27,22 +27,22 @@ func TestContract(t *testing.T) {
 func TestBehindARule(t *testing.T) {
 	e, path := newFile(t, "ALL : 1.2.3.5 : deny\nALL : ALL : allow\nALL : 1.2.3.4 : deny\n")
 	e.form = newForm("", true)
-	open := func() (open []netip.Addr) {
+	open := func() (open []target.Target) {
 		listing, err := e.List(t.Context())
 		if err != nil || len(listing.Blocks) != 2 {
 			t.Errorf("listed are %+v, %v; want two", listing, err)
 		}
 		for _, b := range listing.Blocks {
 			if b.Open != "" {
-				open = append(open, b.Addr)
+				open = append(open, b.Target)
 			}
 		}
 		return open
 	}
-	if got := open(); !slices.Equal(got, []netip.Addr{v4}) {
+	if got := open(); !slices.Equal(got, []target.Target{v4}) {
 		t.Errorf("open are %v, want %s", got, v4)
 	}
-	if err := e.BlockAll(t.Context(), []netip.Addr{v4, v4}); err != nil {
+	if err := e.BlockAll(t.Context(), []target.Target{v4, v4}); err != nil {
 		t.Fatal(err)
 	}
 	wantFile(t, path, "ALL : 1.2.3.4 : deny\nALL : 1.2.3.5 : deny\nALL : ALL : allow\nALL : 1.2.3.4 : deny\n")

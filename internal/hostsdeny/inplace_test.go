@@ -1,7 +1,6 @@
 package hostsdeny
 
 import (
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/isolate"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // newInPlace returns an enforcer for a file that a second hard link keeps from
@@ -43,7 +43,7 @@ func TestInPlace(t *testing.T) {
 		t.Helper()
 		wantFile(t, path, want)
 	}
-	a, b, c := netip.MustParseAddr("1.2.3.4"), netip.MustParseAddr("1.2.3.5"), netip.MustParseAddr("10.20.30.40")
+	a, b, c := target.MustParse("1.2.3.4"), target.MustParse("1.2.3.5"), target.MustParse("10.20.30.40")
 	block(t, e, a)
 	step("sshd: ALL\nALL:1.2.3.4\n")
 	block(t, e, b)
@@ -61,7 +61,7 @@ func TestInPlace(t *testing.T) {
 	block(t, e, v6)
 	step("sshd: ALL\nALL:1.2.3.4\n#ossec-ar  \n#ossec-ar      \nALL:[2001:db8::1]\n")
 	block(t, e, b)
-	block(t, e, netip.MustParseAddr("1.2.3.6"))
+	block(t, e, target.MustParse("1.2.3.6"))
 	step("sshd: ALL\nALL:1.2.3.4\nALL:1.2.3.5\nALL:1.2.3.6    \nALL:[2001:db8::1]\n")
 
 	writeFile(t, path, "sshd: ALL\nALL:1.2.3.4", 0o644)

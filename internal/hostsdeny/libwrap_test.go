@@ -1,7 +1,7 @@
 package hostsdeny
 
 import (
-	"net/netip"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +27,7 @@ var verdict = regexp.MustCompile(`access: +(granted|denied)`)
 
 // tcpdmatch asks libwrap whether addr may talk to sshd, going by the hosts.allow
 // and hosts.deny of folder.
-func tcpdmatch(t *testing.T, folder string, addr netip.Addr) string {
+func tcpdmatch(t *testing.T, folder string, addr target.Target) string {
 	t.Helper()
 	cmd := exec.Command(program(t, "tcpdmatch"), "-d", "sshd", addr.String())
 	cmd.Dir = folder
@@ -60,7 +60,7 @@ func TestLibwrapObeys(t *testing.T) {
 		{name: "hosts.allow, CRLF", content: "# a\r\nALL : ALL : allow\r\n", options: Options{Allow: true}},
 	}
 	for _, test := range tests {
-		for _, addr := range []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("2001:db8::7")} {
+		for _, addr := range []target.Target{target.MustParse("203.0.113.7"), target.MustParse("2001:db8::7")} {
 			t.Run(test.name+" "+addr.String(), func(t *testing.T) {
 				folder := t.TempDir()
 				options := test.options
@@ -72,7 +72,7 @@ func TestLibwrapObeys(t *testing.T) {
 				}
 				writeFile(t, options.Path, test.content, 0o644)
 				e := New(options)
-				want := func(step string, asked netip.Addr, want string) {
+				want := func(step string, asked target.Target, want string) {
 					t.Helper()
 					if got := tcpdmatch(t, folder, asked); got != want {
 						t.Errorf("%s: %s is %s, want %s", step, asked, got, want)
@@ -83,7 +83,7 @@ func TestLibwrapObeys(t *testing.T) {
 				}
 				block(t, e, addr)
 				want("blocked", addr, "denied")
-				want("blocked", addr.Next(), "granted")
+				want("blocked", target.Of(addr.Addr().Next()), "granted")
 				unblock(t, e, addr)
 				want("unblocked", addr, "granted")
 			})
@@ -104,7 +104,7 @@ func TestSpellingsAsLibwrapReadsThem(t *testing.T) {
 		slotMark + "   ",
 	} {
 		writeFile(t, filepath.Join(folder, "hosts.deny"), line+"\n", 0o644)
-		for _, addr := range []netip.Addr{v4, v6} {
+		for _, addr := range []target.Target{v4, v6} {
 			got, _ := newForm("", false).parse([]byte(line))
 			want := "granted"
 			if got == addr {

@@ -2,7 +2,8 @@ package hostsdeny
 
 import (
 	"bytes"
-	"net/netip"
+
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"slices"
 )
 
@@ -38,13 +39,13 @@ func (p plan) apply(content []byte) []byte {
 // planAdd adds entries for all addrs that none denies, each once, and ends the last line. They go
 // behind everything, as the stock script puts them, or before the first rule in a file that allows
 // as well as denies.
-func (f form) planAdd(content []byte, addrs []netip.Addr) plan {
+func (f form) planAdd(content []byte, addrs []target.Target) plan {
 	p := plan{at: len(content), mend: missingEnd(content)}
 	if f.allow {
 		p.at = nextRule(content, 0)
 	}
 	decided := f.decided(content)
-	denied := make(map[netip.Addr]bool, len(addrs))
+	denied := make(map[target.Target]bool, len(addrs))
 	for _, e := range f.matching(content, addrs) {
 		if e.start < decided {
 			denied[e.addr] = true
@@ -61,7 +62,7 @@ func (f form) planAdd(content []byte, addrs []netip.Addr) plan {
 }
 
 // planRemove takes out the entries for any of addrs.
-func (f form) planRemove(content []byte, addrs []netip.Addr) plan {
+func (f form) planRemove(content []byte, addrs []target.Target) plan {
 	return planCut(f.matching(content, addrs))
 }
 

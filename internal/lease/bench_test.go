@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // hundredThousand returns a store with that many leases.
@@ -13,7 +14,7 @@ func hundredThousand(b *testing.B) (*lease.Store, []lease.Lease) {
 	s := lease.New(b.TempDir()+"/state", "firewall-drop")
 	var leases []lease.Lease
 	for i := range 100_000 {
-		leases = append(leases, taken(netip.AddrFrom4([4]byte{10, byte(i), byte(i >> 8), byte(i >> 16)}), "a", i%60))
+		leases = append(leases, taken(target.Of(netip.AddrFrom4([4]byte{10, byte(i), byte(i >> 8), byte(i >> 16)})), "a", i%60))
 	}
 	if err := put(s, leases...); err != nil {
 		b.Fatal(err)

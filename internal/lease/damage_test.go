@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // soundFile returns a lease file of several pages with many leases in it.
@@ -22,12 +23,12 @@ func soundFile(t *testing.T) []byte {
 	t.Helper()
 	s := newStore(t)
 	for i := range 24 {
-		l := taken(netip.AddrFrom4([4]byte{198, 18, 0, byte(i)}), "firewall-drop.sh", i)
+		l := taken(target.Of(netip.AddrFrom4([4]byte{198, 18, 0, byte(i)})), "firewall-drop.sh", i)
 		l.User = strings.Repeat("u", 300)
 		mustPut(t, s, l)
 	}
 	for i := range 12 { // which leaves free pages among the used ones
-		mustEnd(t, s, taken(netip.AddrFrom4([4]byte{198, 18, 0, byte(i * 2)}), "firewall-drop.sh", i))
+		mustEnd(t, s, taken(target.Of(netip.AddrFrom4([4]byte{198, 18, 0, byte(i * 2)})), "firewall-drop.sh", i))
 	}
 	content, err := os.ReadFile(s.Path())
 	if err != nil {
@@ -96,7 +97,7 @@ func TestDamaged(t *testing.T) {
 
 			// The other ways in.
 			s = spoilt()
-			if err := end(s, taken(netip.MustParseAddr("198.18.0.1"), "firewall-drop.sh", 1)); err != nil {
+			if err := end(s, taken(target.MustParse("198.18.0.1"), "firewall-drop.sh", 1)); err != nil {
 				t.Errorf("Delete: %v", err)
 			}
 			checkMovedAside(t, s, content)
@@ -156,11 +157,11 @@ func checkMovedAside(t *testing.T, s *lease.Store, content []byte) {
 func checkSaved(t *testing.T, s *lease.Store, mine lease.Lease) {
 	t.Helper()
 	leases, err := all(s)
-	if err != nil || !slices.ContainsFunc(leases, func(l lease.Lease) bool { return l.Addr == mine.Addr && l.AlertID == mine.AlertID }) {
+	if err != nil || !slices.ContainsFunc(leases, func(l lease.Lease) bool { return l.Target == mine.Target && l.AlertID == mine.AlertID }) {
 		t.Errorf("a new file holds %v, %v, want %v in it", leases, err, mine)
 	}
 	for _, l := range leases {
-		if l.Addr != mine.Addr && (l.Program != "firewall-drop.sh" || l.RuleID != "5712") {
+		if l.Target != mine.Target && (l.Program != "firewall-drop.sh" || l.RuleID != "5712") {
 			t.Errorf("a lease that nobody took: %+v", l)
 		}
 	}
@@ -219,7 +220,7 @@ func TestSaved(t *testing.T) {
 	const count, at = 40, 4096 + 7*512 // the eighth slot
 	var leases []lease.Lease
 	for i := range count {
-		leases = append(leases, taken(netip.AddrFrom4([4]byte{198, 18, 0, byte(i)}), "a", i))
+		leases = append(leases, taken(target.Of(netip.AddrFrom4([4]byte{198, 18, 0, byte(i)})), "a", i))
 	}
 	for _, test := range []struct {
 		name   string
@@ -260,7 +261,7 @@ func TestSaved(t *testing.T) {
 				t.Errorf("%d leases, %v", len(found), err)
 			}
 			for _, l := range found {
-				if i := slices.IndexFunc(leases, func(o lease.Lease) bool { return o.Addr == l.Addr }); i >= 0 {
+				if i := slices.IndexFunc(leases, func(o lease.Lease) bool { return o.Target == l.Target }); i >= 0 {
 					compare(t, "kept", leases[i], l)
 				} else {
 					compare(t, "later", later, l)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,10 +33,10 @@ func TestStateFolderRefused(t *testing.T) {
 	}
 	_, allErr := all(s)
 	_, onErr := on(s, v4)
-	lock, lockErr := s.LockAddr(v4)
+	lock, lockErr := s.LockTarget(v4)
 	lock.Release()
 	for what, err := range map[string]error{
-		"Put": put(s, taken(v4, "b", 2)), "All": allErr, "On": onErr, "LockAddr": lockErr,
+		"Put": put(s, taken(v4, "b", 2)), "All": allErr, "On": onErr, "LockTarget": lockErr,
 	} {
 		if err == nil || !strings.Contains(err.Error(), "the state folder "+dir+" is not used") {
 			t.Errorf("%s: %v", what, err)
@@ -102,11 +103,11 @@ func TestDiskFull(t *testing.T) {
 	free()
 	standing := map[string]bool{}
 	take := func(i int) error {
-		l := taken(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), "a", i)
+		l := taken(target.Of(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})), "a", i)
 		l.User = strings.Repeat("u", 500)
 		err := put(s, l)
 		if err == nil {
-			standing[l.Addr.String()] = true
+			standing[l.Target.String()] = true
 		}
 		return err
 	}
@@ -118,7 +119,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		found := map[string]bool{}
 		for _, l := range leases {
-			found[l.Addr.String()] = true
+			found[l.Target.String()] = true
 		}
 		for addr := range standing {
 			if !found[addr] {

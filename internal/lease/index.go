@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
-	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
-// The index holds in which slots the leases on an address stand, and which slots are free,
+// The index holds in which slots the leases on a target stand, and which slots are free,
 // so that a call costs the same with a hundred thousand leases as with one. It is a file
 // beside the leases that can be made again from the slots, and is whenever there is doubt. It
 // is never synced, so it counts only within the boot that it was written in. A process that is
@@ -40,7 +41,7 @@ type indexHeader struct {
 	seeds  [2]uint64
 	places uint32    // a power of two
 	used   uint32    // places that are not empty
-	live   [2]uint32 // leases: IPv4, IPv6
+	live   [2]uint32 // leases: of IPv6 addresses the second
 	free   uint32    // slots on the stack
 	next   uint32    // the first slot that was never used
 	boot   string
@@ -92,11 +93,21 @@ func (x *index) reset(t *table, boot string) {
 // room returns how many more leases find a slot.
 func (x *index) room(capacity uint32) int { return int(x.header.free + capacity - x.header.next) }
 
-// hash mixes an address with seeds that nobody outside knows: attackers choose addresses.
-func (x *index) hash(addr netip.Addr) uint64 {
-	b := addr.As16()
-	first, last := binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])
-	hi, lo := bits.Mul64(first^x.header.seeds[0], last^x.header.seeds[1]^0x9e3779b97f4a7c15)
+// hash mixes a target with seeds that nobody outside knows: attackers choose addresses and names.
+func (x *index) hash(t target.Target) uint64 {
+	b := t.Addr().As16()
+	h := x.mix(x.header.seeds[0], b[:])
+	for name := []byte(t.Account()); len(name) > 0; name = name[min(len(b), len(name)):] {
+		var part [16]byte
+		copy(part[:], name)
+		h = x.mix(h, part[:])
+	}
+	return h
+}
+
+func (x *index) mix(h uint64, b []byte) uint64 {
+	first, last := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+	hi, lo := bits.Mul64(first^h, last^x.header.seeds[1]^0x9e3779b97f4a7c15)
 	return (hi ^ lo) * 0xd6e8feb86659fd93
 }
 
@@ -139,10 +150,10 @@ func errShort(short bool) error {
 	return nil
 }
 
-// slots calls visit with every slot that may hold a lease on addr, and the place that
+// slots calls visit with every slot that may hold a lease on a target, and the place that
 // names it, until it returns false.
-func (x *index) slots(addr netip.Addr, visit func(slot, place uint32) bool) {
-	h := x.hash(addr)
+func (x *index) slots(t target.Target, visit func(slot, place uint32) bool) {
+	h := x.hash(t)
 	mask := x.header.places - 1
 	for i, n := uint32(h)&mask, uint32(0); n <= mask; i, n = (i+1)&mask, n+1 {
 		slot, tag := x.place(i)
@@ -155,9 +166,9 @@ func (x *index) slots(addr netip.Addr, visit func(slot, place uint32) bool) {
 	}
 }
 
-// add notes a lease on addr in a slot.
-func (x *index) add(addr netip.Addr, slot uint32) {
-	h := x.hash(addr)
+// add notes a lease on a target in a slot.
+func (x *index) add(t target.Target, slot uint32) {
+	h := x.hash(t)
 	mask := x.header.places - 1
 	i := uint32(h) & mask
 	for n := uint32(0); n < mask; n++ { // there is room: places are twice the slots
@@ -172,11 +183,11 @@ func (x *index) add(addr netip.Addr, slot uint32) {
 		i = (i + 1) & mask
 	}
 	x.setPlace(i, slot+1, uint32(h>>32))
-	x.header.live[familyOf(addr.Is6())]++
+	x.header.live[familyOf(t.Is6())]++
 }
 
-// remove forgets the lease on addr that a place names and has its slot free.
-func (x *index) remove(addr netip.Addr, place, slot uint32) {
+// remove forgets the lease on a target that a place names and has its slot free.
+func (x *index) remove(t target.Target, place, slot uint32) {
 	mask := x.header.places - 1
 	if next, _ := x.place((place + 1) & mask); next == 0 {
 		x.setPlace(place, 0, 0) // nothing is looked for beyond, so no tombstone is needed
@@ -184,7 +195,7 @@ func (x *index) remove(addr netip.Addr, place, slot uint32) {
 	} else {
 		x.setPlace(place, tombstone, 0)
 	}
-	x.header.live[familyOf(addr.Is6())]--
+	x.header.live[familyOf(t.Is6())]--
 	x.push(slot)
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // indexSpoilers are what can happen to the index. It holds nothing of its own, so nobody
@@ -71,13 +72,13 @@ func TestIndexSpoilt(t *testing.T) {
 				return another(s)
 			}
 			for _, l := range leases {
-				wantOn(t, again(), l.Addr, l)
+				wantOn(t, again(), l.Target, l)
 			}
 			mustEnd(t, again(), leases[7])
 			other := taken(v6, "b", 1)
 			s = again()
 			mustPut(t, s, other)
-			wantOn(t, s, leases[7].Addr)
+			wantOn(t, s, leases[7].Target)
 			want(t, s, append(slices.Delete(leases, 7, 8), other)...)
 			again()
 			err := s.View(func(tx *lease.Tx) error {
@@ -115,10 +116,10 @@ func TestIndexNamesNothing(t *testing.T) {
 	if err := os.WriteFile(index, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantOn(t, s, leases[3].Addr, leases[3])
+	wantOn(t, s, leases[3].Target, leases[3])
 	added := taken(v6, "a", 1)
 	err = s.Update(func(tx *lease.Tx) error { // found out after a change, which counts all the same
-		return errors.Join(tx.Put(added), tx.Delete(leases[3].Addr, "a"))
+		return errors.Join(tx.Put(added), tx.Delete(leases[3].Target, "a"))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -172,8 +173,8 @@ func TestRestoredFromABackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = another(s)
-	wantOn(t, s, a.Addr, a)
-	wantOn(t, s, b.Addr)
+	wantOn(t, s, a.Target, a)
+	wantOn(t, s, b.Target)
 	mustPut(t, s, b)
 	want(t, s, a, b)
 }
@@ -184,7 +185,7 @@ func TestManyLeases(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
 	s := newStore(t)
 	model := map[string]lease.Lease{}
-	key := func(l lease.Lease) string { return l.Addr.String() + " " + l.Program }
+	key := func(l lease.Lease) string { return l.Target.String() + " " + l.Program }
 	spoilers := slices.Collect(func(yield func(func(string) error) bool) {
 		for _, name := range []string{"removed", "cut off", "noise", "no header"} {
 			if !yield(indexSpoilers[name]) {
@@ -226,7 +227,7 @@ func TestManyLeases(t *testing.T) {
 		}
 		if step%25 == 0 {
 			want(t, s, slices.SortedFunc(maps.Values(model), func(a, b lease.Lease) int {
-				return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Program, b.Program))
+				return cmp.Or(a.Target.Compare(b.Target), strings.Compare(a.Program, b.Program))
 			})...)
 			if t.Failed() {
 				t.Fatalf("after step %d", step)
@@ -238,7 +239,7 @@ func TestManyLeases(t *testing.T) {
 // endEven ends the leases of even minutes on the addresses of some.
 func endEven(tx *lease.Tx, some []lease.Lease, ended func(lease.Lease)) error {
 	for _, l := range some {
-		on, err := tx.On(l.Addr)
+		on, err := tx.On(l.Target)
 		if err != nil {
 			return err
 		}
@@ -246,7 +247,7 @@ func endEven(tx *lease.Tx, some []lease.Lease, ended func(lease.Lease)) error {
 			if l.Renewed.Minute()%2 > 0 {
 				continue
 			}
-			if err := tx.Delete(l.Addr, l.Program); err != nil {
+			if err := tx.Delete(l.Target, l.Program); err != nil {
 				return err
 			}
 			ended(l)
@@ -260,9 +261,9 @@ func endEven(tx *lease.Tx, some []lease.Lease, ended func(lease.Lease)) error {
 func TestHundredThousand(t *testing.T) {
 	const count = 100_000
 	s := newStore(t)
-	addr := func(i int) netip.Addr {
+	addr := func(i int) target.Target {
 		i = i * 7919 % count // out of order
-		return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		return target.Of(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
 	}
 	var leases []lease.Lease
 	for i := range count {
@@ -279,7 +280,7 @@ func TestHundredThousand(t *testing.T) {
 		wantOn(t, s, addr(i), leases[i])
 	}
 	step("each")
-	slices.SortFunc(leases, func(a, b lease.Lease) int { return a.Addr.Compare(b.Addr) })
+	slices.SortFunc(leases, func(a, b lease.Lease) int { return a.Target.Compare(b.Target) })
 	step("sort")
 	i := 0
 	err := s.View(func(tx *lease.Tx) error {

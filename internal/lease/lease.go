@@ -1,12 +1,12 @@
-// Package lease keeps on disk which program wants which address blocked, so that two
-// responses on one address do not undo one another and nothing stays blocked for ever. A
-// lease is (program, address) in the file of one response; the address is free when its last
+// Package lease keeps on disk which program wants which address or account blocked, so that two
+// responses on one target do not undo one another and nothing stays blocked for ever. A
+// lease is (program, target) in the file of one response; the target is free when its last
 // lease is gone.
 //
 // The file is an array of slots, one lease each (table.go, slot.go), found by way of an
 // index beside it that is made anew whenever it is in doubt (index.go). View and Update
 // take flock(2) on a sibling file. A damaged file is moved aside and a new one begun with
-// what could be read of it. The package never decides whether an address is blocked: when it
+// what could be read of it. The package never decides whether a target is blocked: when it
 // cannot do its work it returns why, and the caller blocks all the same.
 package lease
 
@@ -14,7 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"net/netip"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // DefaultWait is how long to wait for other processes before going on without.
@@ -50,14 +51,14 @@ func (s State) String() string {
 	return fmt.Sprintf("state %d", byte(s))
 }
 
-// Lease is one program's hold on an address. Texts that are too long for the file are cut
-// off, but for Program, which is an error then.
+// Lease is one program's hold on a target. Texts that are too long for the file are cut off, but
+// for Program and the name of an account, which is an error then.
 type Lease struct {
-	Addr    netip.Addr // valid, unmapped, without a zone
-	Program string     // base name as invoked
+	Target  target.Target // who is wanted blocked
+	Program string        // base name as invoked
 	RuleID  string
 	AlertID string
-	User    string
+	User    string    // of an account it is the account
 	Reason  string    // a person's, or why it waits
 	Since   time.Time // of the first add
 	Renewed time.Time // of the last one
@@ -198,14 +199,14 @@ func (tx *Tx) openIndex(flags int) error {
 	return tx.table.buildIndex(s.boot())
 }
 
-// LockAddr makes all who change the block on addr in this response go one by one.
-func (s *Store) LockAddr(addr netip.Addr) (*state.Lock, error) {
+// LockTarget makes all who change the block on t in this response go one by one.
+func (s *Store) LockTarget(t target.Target) (*state.Lock, error) {
 	if err := state.MakeDir(s.dir); err != nil {
 		return nil, err
 	}
 	h := fnv.New32a()
-	_, _ = h.Write(addr.AsSlice()) // a hash takes all
-	return state.LockSlot(s.addrLock(), h.Sum32(), s.Wait)
+	_, _ = io.WriteString(h, t.String()) // a hash takes all
+	return state.LockSlot(s.targetLock(), h.Sum32(), s.Wait)
 }
 
 // LockAll waits for, and keeps out, everybody who changes any block of this response.
@@ -213,13 +214,13 @@ func (s *Store) LockAll() (*state.Lock, error) {
 	if err := state.MakeDir(s.dir); err != nil {
 		return nil, err
 	}
-	return state.LockAll(s.addrLock(), s.Wait)
+	return state.LockAll(s.targetLock(), s.Wait)
 }
 
-func (s *Store) addrLock() string  { return filepath.Join(s.dir, s.response+".addr.lock") }
-func (s *Store) fileLock() string  { return s.Path() + ".lock" }
-func (s *Store) indexPath() string { return s.Path() + ".index" }
-func (s *Store) freshPath() string { return s.Path() + ".new" }
+func (s *Store) targetLock() string { return filepath.Join(s.dir, s.response+".target.lock") }
+func (s *Store) fileLock() string   { return s.Path() + ".lock" }
+func (s *Store) indexPath() string  { return s.Path() + ".index" }
+func (s *Store) freshPath() string  { return s.Path() + ".new" }
 
 // boot returns this boot's id, read once.
 func (s *Store) boot() string {

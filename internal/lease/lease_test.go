@@ -3,7 +3,6 @@ package lease_test
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,19 +13,20 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 var (
-	v4  = netip.MustParseAddr("203.0.113.7")
-	v6  = netip.MustParseAddr("2001:db8::7")
+	v4  = target.MustParse("203.0.113.7")
+	v6  = target.MustParse("2001:db8::7")
 	day = time.Date(2026, 11, 23, 3, 27, 57, 0, time.UTC)
 )
 
 func at(minute int) time.Time { return day.Add(time.Duration(minute) * time.Minute) }
 
 // taken is a lease of program on addr, taken at a minute.
-func taken(addr netip.Addr, program string, minute int) lease.Lease {
-	return lease.Lease{Addr: addr, Program: program, RuleID: "5712", AlertID: fmt.Sprint(minute), User: "root", Since: at(minute), Renewed: at(minute)}
+func taken(addr target.Target, program string, minute int) lease.Lease {
+	return lease.Lease{Target: addr, Program: program, RuleID: "5712", AlertID: fmt.Sprint(minute), User: "root", Since: at(minute), Renewed: at(minute)}
 }
 
 func put(s *lease.Store, leases ...lease.Lease) error {
@@ -43,7 +43,7 @@ func put(s *lease.Store, leases ...lease.Lease) error {
 func end(s *lease.Store, leases ...lease.Lease) error {
 	return s.Update(func(tx *lease.Tx) error {
 		for _, l := range leases {
-			if err := tx.Delete(l.Addr, l.Program); err != nil {
+			if err := tx.Delete(l.Target, l.Program); err != nil {
 				return err
 			}
 		}
@@ -51,7 +51,7 @@ func end(s *lease.Store, leases ...lease.Lease) error {
 	})
 }
 
-func on(s *lease.Store, addr netip.Addr) (leases []lease.Lease, err error) {
+func on(s *lease.Store, addr target.Target) (leases []lease.Lease, err error) {
 	err = s.View(func(tx *lease.Tx) error {
 		leases, err = tx.On(addr)
 		return err
@@ -101,7 +101,7 @@ func want(t *testing.T, s *lease.Store, leases ...lease.Lease) {
 	}
 }
 
-func wantOn(t *testing.T, s *lease.Store, addr netip.Addr, leases ...lease.Lease) {
+func wantOn(t *testing.T, s *lease.Store, addr target.Target, leases ...lease.Lease) {
 	t.Helper()
 	got, err := on(another(s), addr)
 	if err != nil {
@@ -112,7 +112,7 @@ func wantOn(t *testing.T, s *lease.Store, addr netip.Addr, leases ...lease.Lease
 
 func compare(t *testing.T, what string, want, got any) {
 	t.Helper()
-	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(target.Target{}), cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }
@@ -126,7 +126,7 @@ func newStore(t *testing.T) *lease.Store {
 func TestTwoPrograms(t *testing.T) {
 	s := newStore(t)
 	a, b := taken(v4, "firewall-drop", 1), taken(v4, "firewall-drop.sh", 2)
-	neighbour := taken(netip.MustParseAddr("203.0.113.70"), "firewall-drop", 3)
+	neighbour := taken(target.MustParse("203.0.113.70"), "firewall-drop", 3)
 	mustPut(t, s, b)
 	mustPut(t, s, neighbour)
 	mustPut(t, s, a)
@@ -147,7 +147,7 @@ func TestTwoPrograms(t *testing.T) {
 // TestAllOfALease: every field is kept.
 func TestAllOfALease(t *testing.T) {
 	l := lease.Lease{
-		Addr: v6, Program: "block-ip", RuleID: "5763", AlertID: "1669818000.12345", User: "Jürgen", Reason: "scans again and again",
+		Target: v6, Program: "block-ip", RuleID: "5763", AlertID: "1669818000.12345", User: "Jürgen", Reason: "scans again and again",
 		Since: at(1), Renewed: at(2), Until: at(3), State: lease.Waiting,
 		Daemon: &lease.Daemon{Name: "ossec-execd", PID: 7, Start: 1 << 60, Boot: "b"},
 	}
@@ -199,7 +199,7 @@ func TestWithinUpdate(t *testing.T) {
 			var seen []lease.Lease
 			err = errors.Join(err, tx.All(func(l lease.Lease) error {
 				seen = append(seen, l)
-				if l.Program == "a" && l.Addr == v4 {
+				if l.Program == "a" && l.Target == v4 {
 					return errors.Join(tx.Delete(v4, "a"), tx.Delete(v4, "b"))
 				}
 				return nil
@@ -268,7 +268,7 @@ func TestNoFile(t *testing.T) {
 func TestFileModes(t *testing.T) {
 	s := newStore(t)
 	mustPut(t, s, taken(v4, "a", 1))
-	lock, err := s.LockAddr(v4)
+	lock, err := s.LockTarget(v4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestFileModes(t *testing.T) {
 		}
 		names = append(names, e.Name())
 	}
-	compare(t, "files", []string{"firewall-drop.addr.lock", "firewall-drop.db", "firewall-drop.db.index", "firewall-drop.db.lock"}, names)
+	compare(t, "files", []string{"firewall-drop.db", "firewall-drop.db.index", "firewall-drop.db.lock", "firewall-drop.target.lock"}, names)
 }
 
 // TestOverlong: texts are cut off at a character, one does not crowd out the next, and what
@@ -302,13 +302,28 @@ func TestOverlong(t *testing.T) {
 	want(t, s, l)
 	for name, bad := range map[string]lease.Lease{
 		"longer than 100 bytes": taken(v4, strings.Repeat("p", 101), 1),
-		"invalid IP":            taken(netip.Addr{}, "a", 1),
-		"%eth0":                 taken(netip.MustParseAddr("fe80::1%eth0"), "a", 1),
-		"::ffff:":               taken(netip.MustParseAddr("::ffff:203.0.113.7"), "a", 1),
+		"\"nobody\" is not":     taken(target.Target{}, "a", 1),
+		"::ffff:":               taken(target.MustParse("::ffff:203.0.113.7"), "a", 1),
 	} {
 		if err := put(s, bad); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	want(t, s, l)
+}
+
+// TestAccounts: accounts are held as addresses are, beside them.
+func TestAccounts(t *testing.T) {
+	s := newStore(t)
+	www, mail := taken(target.Account("www-data"), "disable-account", 1), taken(target.Account("Jürgen"), "disable-account", 2)
+	www.User, mail.User = "www-data", "Jürgen"
+	name32 := taken(target.Account(strings.Repeat("x", 32)), "disable-account", 3)
+	name32.User = name32.Target.Account()
+	mustPut(t, s, www, mail, taken(v4, "disable-account", 4), name32)
+	for _, l := range []lease.Lease{www, mail, name32} {
+		wantOn(t, s, l.Target, l)
+	}
+	mustEnd(t, s, www)
+	wantOn(t, s, www.Target)
+	wantOn(t, s, mail.Target, mail)
 }

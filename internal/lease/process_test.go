@@ -22,6 +22,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // The test binary started with this in its environment is a process of its own; see play.
@@ -95,8 +96,8 @@ func play(role []string) error {
 }
 
 // numbered is address i of process n.
-func numbered(n, i int) netip.Addr {
-	return netip.AddrFrom4([4]byte{10, byte(n), byte(i >> 8), byte(i)})
+func numbered(n, i int) target.Target {
+	return target.Of(netip.AddrFrom4([4]byte{10, byte(n), byte(i >> 8), byte(i)}))
 }
 
 func player(ctx context.Context, role ...string) *exec.Cmd {
@@ -144,7 +145,7 @@ func TestKilledAtAnyPoint(t *testing.T) {
 		s := newStore(t)
 		dir := filepath.Dir(s.Path())
 		var mu sync.Mutex
-		told := map[netip.Addr]bool{}
+		told := map[target.Target]bool{}
 		for wave := range 2 {
 			var processes sync.WaitGroup
 			for n := range 8 {
@@ -163,7 +164,7 @@ func TestKilledAtAnyPoint(t *testing.T) {
 					defer mu.Unlock()
 					for line := range strings.Lines(string(out)) {
 						if text, whole := strings.CutSuffix(line, "\n"); whole {
-							told[netip.MustParseAddr(text)] = true
+							told[target.MustParse(text)] = true
 						}
 					}
 				})
@@ -173,9 +174,9 @@ func TestKilledAtAnyPoint(t *testing.T) {
 			if err != nil {
 				t.Fatalf("round %d: %v", round, err)
 			}
-			standing := map[netip.Addr]bool{}
+			standing := map[target.Target]bool{}
 			for _, l := range leases {
-				standing[l.Addr] = true
+				standing[l.Target] = true
 			}
 			for addr := range told {
 				if !standing[addr] {
@@ -239,28 +240,28 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// TestLockAddr: one address is for one at a time, others are free meanwhile, and LockAll
+// TestLockTarget: one address is for one at a time, others are free meanwhile, and LockAll
 // keeps out everybody.
-func TestLockAddr(t *testing.T) {
+func TestLockTarget(t *testing.T) {
 	s := newStore(t)
 	other := lease.New(filepath.Dir(s.Path()), "firewall-drop")
 	other.Wait = 50 * time.Millisecond
-	lock, err := s.LockAddr(v4)
+	lock, err := s.LockTarget(v4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l, err := other.LockAddr(v4); !errors.Is(err, state.ErrLocked) {
+	if l, err := other.LockTarget(v4); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("the same address: %v, %v, want ErrLocked", l, err)
 	}
 	if l, err := other.LockAll(); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("all: %v, %v, want ErrLocked", l, err)
 	}
-	l, err := other.LockAddr(v6)
+	l, err := other.LockTarget(v6)
 	if err != nil {
 		t.Errorf("another address: %v", err)
 	}
 	l.Release()
-	l, err = lease.New(filepath.Dir(s.Path()), "host-deny").LockAddr(v4)
+	l, err = lease.New(filepath.Dir(s.Path()), "host-deny").LockTarget(v4)
 	if err != nil {
 		t.Errorf("another response: %v", err)
 	}
@@ -269,11 +270,11 @@ func TestLockAddr(t *testing.T) {
 	if lock, err = s.LockAll(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := other.LockAddr(v4); !errors.Is(err, state.ErrLocked) {
+	if l, err := other.LockTarget(v4); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("while all are locked: %v, %v, want ErrLocked", l, err)
 	}
 	lock.Release()
-	if l, err = other.LockAddr(v4); err != nil {
+	if l, err = other.LockTarget(v4); err != nil {
 		t.Errorf("after the release: %v", err)
 	}
 	l.Release()

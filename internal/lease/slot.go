@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"time"
 	"unicode/utf8"
+
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // A lease stands in one slot of the file. A slot is a sector, and what a disk has begun to
@@ -23,7 +25,7 @@ const (
 	atState   = 9
 	atLengths = 10 // of the texts, a byte each
 	atPID     = 20 // of the daemon
-	atAddr    = 24
+	atAddr    = 24 // of an account nothing: it is the user
 	atSince   = 40 // nanoseconds since 1970
 	atRenewed = 48
 	atUntil   = 56
@@ -34,17 +36,29 @@ const (
 const (
 	flagUsed = 1 << iota
 	flagDaemon
+	flagAccount
 )
 
-// maxName is the longest name of a program that can hold a lease, in bytes.
-const maxName = 100
+// The longest name of a program that can hold a lease, and of an account, in bytes. Linux has
+// none longer than 32: useradd(8).
+const (
+	maxName    = 100
+	maxAccount = 64
+)
 
 // encode returns the bytes of a slot up to the zeros at its end.
 func encode(l Lease) ([]byte, error) {
+	addr, account := l.Target.Addr(), l.Target.Account()
 	switch {
-	case !l.Addr.IsValid() || l.Addr.Is4In6() || l.Addr.Zone() != "":
-		return nil, fmt.Errorf("%q is not an address that can be leased", l.Addr)
-	case len(l.Program) > maxName:
+	case account != "":
+		l.User = account
+		if len(account) > maxAccount {
+			return nil, fmt.Errorf("the account's name is longer than %d bytes", maxAccount)
+		}
+	case !l.Target.IsSingle() || addr.Is4In6():
+		return nil, fmt.Errorf("%q is not an address that can be leased", l.Target)
+	}
+	if len(l.Program) > maxName {
 		return nil, fmt.Errorf("the program's name is longer than %d bytes", maxName)
 	}
 	var s [slotSize]byte
@@ -56,8 +70,12 @@ func encode(l Lease) ([]byte, error) {
 	}
 	binary.LittleEndian.PutUint32(s[atPID:], uint32(daemon.PID))
 	binary.LittleEndian.PutUint64(s[atStart:], daemon.Start)
-	addr := l.Addr.As16()
-	copy(s[atAddr:], addr[:])
+	if account != "" {
+		s[atFlags] |= flagAccount
+	} else {
+		bytes := addr.As16()
+		copy(s[atAddr:], bytes[:])
+	}
 	putTime(s[atSince:], l.Since)
 	putTime(s[atRenewed:], l.Renewed)
 	putTime(s[atUntil:], l.Until)
@@ -81,7 +99,7 @@ type textField struct {
 func texts(l *Lease, d *Daemon) [7]textField {
 	return [...]textField{
 		{&l.Program, maxName}, {&d.Name, 16}, {&d.Boot, 36}, // a name has 15 bytes at most, a boot id 36
-		{&l.RuleID, 24}, {&l.AlertID, 40}, {&l.User, 64}, {&l.Reason, 160},
+		{&l.RuleID, 24}, {&l.AlertID, 40}, {&l.User, maxAccount}, {&l.Reason, 160},
 	}
 }
 
@@ -116,12 +134,14 @@ func decode(s []byte) (l Lease, used bool, err error) {
 		return l, false, errNoLease
 	}
 	l.State = State(s[atState])
-	l.Addr = netip.AddrFrom16([16]byte(s[atAddr:])).Unmap()
 	l.Since, l.Renewed, l.Until = getTime(s[atSince:]), getTime(s[atRenewed:]), getTime(s[atUntil:])
 	rest := string(s[atTexts:end]) // one piece of memory for all of them
 	for i, field := range fields {
 		n := int(s[atLengths+i])
 		*field.text, rest = rest[:n], rest[n:]
+	}
+	if l.Target = target.Of(netip.AddrFrom16([16]byte(s[atAddr:])).Unmap()); s[atFlags]&flagAccount != 0 {
+		l.Target = target.Account(l.User)
 	}
 	if s[atFlags]&flagDaemon != 0 {
 		daemon.PID = int(int32(binary.LittleEndian.Uint32(s[atPID:])))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // FuzzSlot: what is written is read back, whatever the texts; and of bytes that nobody
@@ -21,7 +22,7 @@ func FuzzSlot(f *testing.F) {
 		if !ok || len(program) > maxName {
 			return
 		}
-		l := Lease{Addr: addr.Unmap(), Program: program, RuleID: rule, AlertID: alert, User: user, Reason: reason, State: State(state % 3)}
+		l := Lease{Target: target.Of(addr.Unmap()), Program: program, RuleID: rule, AlertID: alert, User: user, Reason: reason, State: State(state % 3)}
 		if nano != 0 {
 			l.Since, l.Renewed, l.Until = time.Unix(0, nano/2).UTC(), time.Unix(0, nano).UTC(), time.Unix(0, nano).UTC()
 		}
@@ -38,7 +39,7 @@ func FuzzSlot(f *testing.F) {
 		var sector [slotSize]byte
 		copy(sector[:], slot)
 		got, used, err := decode(sector[:])
-		if short, _, err2 := decode(slot); err != nil || err2 != nil || !used || !cmp.Equal(got, short, cmpopts.EquateComparable(netip.Addr{})) {
+		if short, _, err2 := decode(slot); err != nil || err2 != nil || !used || !cmp.Equal(got, short, cmpopts.EquateComparable(target.Target{})) {
 			t.Fatalf("%v, %v, %v", used, err, err2)
 		}
 		daemon := &Daemon{}
@@ -52,7 +53,7 @@ func FuzzSlot(f *testing.F) {
 			}
 			*field.text = kept
 		}
-		if d := cmp.Diff(l, got, cmpopts.EquateComparable(netip.Addr{})); d != "" {
+		if d := cmp.Diff(l, got, cmpopts.EquateComparable(target.Target{})); d != "" {
 			t.Error(d)
 		}
 		for i := range sector {

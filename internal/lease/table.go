@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net/netip"
 	"os"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // table is the lease file: a header page, then slots. The header is written when
@@ -175,7 +176,7 @@ func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) 
 
 // key is what is kept of each lease to put many in order: a tenth of it.
 type key struct {
-	addr    netip.Addr
+	target  target.Target
 	program string
 	slot    uint32
 }
@@ -190,7 +191,7 @@ func (t *table) keys() ([]key, error) {
 			program = l.Program
 			programs[program] = program
 		}
-		keys = append(keys, key{l.Addr, program, slot})
+		keys = append(keys, key{l.Target, program, slot})
 	})
 	if err == nil && damaged > 0 {
 		err = fmt.Errorf("%w: %d places in it hold neither a lease nor nothing", ErrDamaged, damaged)
@@ -213,7 +214,7 @@ func (t *table) buildIndex(boot string) error {
 	}
 	x.reset(t, boot)
 	slices.SortFunc(keys, func(a, b key) int {
-		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.program, b.program), cmp.Compare(a.slot, b.slot))
+		return cmp.Or(a.target.Compare(b.target), cmp.Compare(a.program, b.program), cmp.Compare(a.slot, b.slot))
 	})
 	renewed := func(k key) time.Time {
 		l, _, _ := t.read(k.slot) // it could be read just now
@@ -222,7 +223,7 @@ func (t *table) buildIndex(boot string) error {
 	used := make([]bool, t.capacity)
 	for i, k := range keys {
 		x.header.next = max(x.header.next, k.slot+1)
-		if last := max(i-1, 0); last < i && k.addr == keys[last].addr && k.program == keys[last].program {
+		if last := max(i-1, 0); last < i && k.target == keys[last].target && k.program == keys[last].program {
 			if renewed(k).Before(renewed(keys[last])) {
 				keys[i], keys[last] = keys[last], k
 			}
@@ -233,7 +234,7 @@ func (t *table) buildIndex(boot string) error {
 	}
 	for _, k := range keys {
 		if used[k.slot] {
-			x.add(k.addr, k.slot)
+			x.add(k.target, k.slot)
 		}
 	}
 	for slot := x.header.next; slot > 0; slot-- {
@@ -250,13 +251,13 @@ type placed struct {
 	slot, place uint32
 }
 
-// on returns all leases on addr, in order of program.
-func (t *table) on(addr netip.Addr) ([]placed, error) {
+// on returns all leases on a target, in order of program.
+func (t *table) on(on target.Target) ([]placed, error) {
 	var leases []placed
 	var err error
-	t.index.slots(addr, func(slot, place uint32) bool {
+	t.index.slots(on, func(slot, place uint32) bool {
 		var l Lease
-		if l, err = t.named(slot); err == nil && l.Addr == addr {
+		if l, err = t.named(slot); err == nil && l.Target == on {
 			leases = append(leases, placed{l, slot, place})
 		}
 		return err == nil
@@ -295,7 +296,7 @@ func (t *table) put(l Lease, boot string) error {
 	if err != nil {
 		return err
 	}
-	leases, err := t.on(l.Addr)
+	leases, err := t.on(l.Target)
 	if err != nil {
 		return err
 	}
@@ -320,19 +321,19 @@ func (t *table) put(l Lease, boot string) error {
 		return errors.Join(errIndex, t.index.err)
 	}
 	t.pending[n] = content
-	t.index.add(l.Addr, n)
+	t.index.add(l.Target, n)
 	return t.index.err
 }
 
-// end ends the lease of program on addr.
-func (t *table) end(addr netip.Addr, program string) error {
-	leases, err := t.on(addr)
+// end ends the lease of program on a target.
+func (t *table) end(on target.Target, program string) error {
+	leases, err := t.on(on)
 	if err != nil {
 		return err
 	}
 	for _, l := range leases {
 		if l.Program == program {
-			t.index.remove(addr, l.place, l.slot)
+			t.index.remove(on, l.place, l.slot)
 			t.pending[l.slot] = nil
 		}
 	}

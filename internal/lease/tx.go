@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // Tx is the leases during one View or Update, which see and change them by it.
@@ -28,13 +28,13 @@ type Tx struct {
 
 var errReadOnly = errors.New("the leases are only read here")
 
-// On returns the leases on addr, in order of program.
-func (tx *Tx) On(addr netip.Addr) (leases []Lease, err error) {
+// On returns the leases on a target, in order of program.
+func (tx *Tx) On(t target.Target) (leases []Lease, err error) {
 	if tx.table == nil {
 		return nil, nil
 	}
 	err = tx.mended(func() error {
-		on, err := tx.table.on(addr)
+		on, err := tx.table.on(t)
 		leases = make([]Lease, len(on))
 		for i, p := range on {
 			leases[i] = p.Lease
@@ -42,36 +42,36 @@ func (tx *Tx) On(addr netip.Addr) (leases []Lease, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the leases on %s: %w", addr, err)
+		return nil, fmt.Errorf("reading the leases on %s: %w", t, err)
 	}
 	return leases, nil
 }
 
-// Put takes a lease, or changes the one that its program has on its address.
+// Put takes a lease, or changes the one that its program has on its target.
 func (tx *Tx) Put(l Lease) error {
 	err := errReadOnly
 	if tx.writes {
 		err = tx.mended(func() error { return tx.table.put(l, tx.store.boot()) })
 	}
 	if err != nil {
-		return fmt.Errorf("taking the lease on %s: %w", l.Addr, err)
+		return fmt.Errorf("taking the lease on %s: %w", l.Target, err)
 	}
 	return nil
 }
 
-// Delete ends the lease of program on addr. None is no error.
-func (tx *Tx) Delete(addr netip.Addr, program string) error {
+// Delete ends the lease of program on a target. None is no error.
+func (tx *Tx) Delete(t target.Target, program string) error {
 	err := errReadOnly
 	if tx.writes {
-		err = tx.mended(func() error { return tx.table.end(addr, program) })
+		err = tx.mended(func() error { return tx.table.end(t, program) })
 	}
 	if err != nil {
-		return fmt.Errorf("ending the lease on %s: %w", addr, err)
+		return fmt.Errorf("ending the lease on %s: %w", t, err)
 	}
 	return nil
 }
 
-// Count returns how many leases there are on IPv4 or IPv6 addresses. It looks at none.
+// Count returns how many leases there are on IPv6 addresses, or on all else. It looks at none.
 func (tx *Tx) Count(v6 bool) int {
 	if tx.table == nil {
 		return 0
@@ -79,9 +79,9 @@ func (tx *Tx) Count(v6 bool) int {
 	return int(tx.table.index.header.live[familyOf(v6)])
 }
 
-// All calls yield with each lease, in order of address and program, until it returns an
+// All calls yield with each lease, in order of target and program, until it returns an
 // error, which is returned. In an Update yield may Put and Delete: what it deletes is not
-// visited any more, what it puts on other addresses may not be.
+// visited any more, what it puts on other targets may not be.
 func (tx *Tx) All(yield func(Lease) error) error {
 	if tx.table == nil {
 		return nil
@@ -95,14 +95,14 @@ func (tx *Tx) All(yield func(Lease) error) error {
 		return fmt.Errorf("reading the leases: %w", err)
 	}
 	slices.SortFunc(keys, func(a, b key) int {
-		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.program, b.program))
+		return cmp.Or(a.target.Compare(b.target), cmp.Compare(a.program, b.program))
 	})
 	for _, k := range keys {
 		l, used, err := tx.table.read(k.slot)
 		if err != nil {
 			return fmt.Errorf("reading the leases: %w", err)
 		}
-		if !used || l.Addr != k.addr || l.Program != k.program {
+		if !used || l.Target != k.target || l.Program != k.program {
 			continue // yield deleted it
 		}
 		if err := yield(l); err != nil {

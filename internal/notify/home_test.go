@@ -20,6 +20,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
@@ -195,7 +196,7 @@ func (h house) queueRequest(c *clock, r arproto.Request) {
 func (h house) hold(response, name, addr string, since time.Time) {
 	h.t.Helper()
 	if err := lease.New(h.home.State(), response).Update(func(tx *lease.Tx) error {
-		return tx.Put(lease.Lease{Addr: netip.MustParseAddr(addr), Program: name, RuleID: "5712", Since: since, Renewed: since})
+		return tx.Put(lease.Lease{Target: target.MustParse(addr), Program: name, RuleID: "5712", Since: since, Renewed: since})
 	}); err != nil {
 		h.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // responses are those whose leases say whether an address is blocked.
@@ -24,7 +25,7 @@ func leased(home ossec.Home, addr netip.Addr) (s notice.Standing, renewed time.T
 		store := lease.New(home.State(), response)
 		store.Wait = leaseWait
 		faults = append(faults, store.View(func(tx *lease.Tx) error {
-			leases, err := tx.On(addr)
+			leases, err := tx.On(target.Of(addr))
 			for _, l := range leases {
 				switch l.State {
 				case lease.Held:

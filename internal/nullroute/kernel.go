@@ -13,6 +13,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // metricV6 is the best one that a route can be given: the kernel reads 0 as
@@ -29,7 +30,7 @@ var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the m
 
 // block adds the route and looks up where it leads, in one go.
 func (e *Enforcer) block(
-	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known,
+	ctx context.Context, s *netlink.Socket, addr target.Target, known enforcer.Known,
 ) (out enforcer.Outcome, err error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
 	if err != nil {
@@ -40,7 +41,7 @@ func (e *Enforcer) block(
 		return out, e.inForce(s, addr, answers[1])
 	case !errors.Is(err, unix.EEXIST):
 		return out, err
-	case addr.Is4():
+	case !addr.Is6():
 		return e.blockBesideV4(s, addr)
 	}
 	return e.blockBesideV6(ctx, s, addr, known, answers[1])
@@ -48,7 +49,7 @@ func (e *Enforcer) block(
 
 // inForce checks the answer to the look-up after a route was added, and takes
 // the route away again when it is of no use.
-func (e *Enforcer) inForce(s *netlink.Socket, addr netip.Addr, looked netlink.Answer) error {
+func (e *Enforcer) inForce(s *netlink.Socket, addr target.Target, looked netlink.Answer) error {
 	if err := checkDropped(addr, looked); err != nil {
 		return errors.Join(err, e.remove(s, addr))
 	}
@@ -59,7 +60,7 @@ func (e *Enforcer) inForce(s *netlink.Socket, addr netip.Addr, looked netlink.An
 // equals the first decides, and a route that is added without NLM_F_EXCL and
 // NLM_F_APPEND (`ip route prepend`) comes first; EEXIST then means that just
 // this route of ours is there.
-func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) (out enforcer.Outcome, err error) {
+func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr target.Target) (out enforcer.Outcome, err error) {
 	answers, err := s.Ask(e.add(addr, unix.NLM_F_CREATE), lookup(addr))
 	if err != nil {
 		return out, err
@@ -105,7 +106,7 @@ func (e *Enforcer) blockBesideV4(s *netlink.Socket, addr netip.Addr) (out enforc
 // knows no order among equals, so one that is not ours either blocks as well as
 // ours would, or is in the way.
 func (e *Enforcer) blockBesideV6(
-	ctx context.Context, s *netlink.Socket, addr netip.Addr, known enforcer.Known, looked netlink.Answer,
+	ctx context.Context, s *netlink.Socket, addr target.Target, known enforcer.Known, looked netlink.Answer,
 ) (out enforcer.Outcome, err error) {
 	if !dropped(looked) {
 		return out, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
@@ -137,7 +138,7 @@ func (e *Enforcer) blockBesideV6(
 
 // remove deletes until there is nothing of ours: the kernel takes away one
 // matching route at a time. There is one, as a rule, so two are asked for.
-func (e *Enforcer) remove(s *netlink.Socket, addr netip.Addr) error {
+func (e *Enforcer) remove(s *netlink.Socket, addr target.Target) error {
 	for {
 		answers, err := s.Ask(e.del(addr, 0), e.del(addr, 0))
 		if err != nil {
@@ -155,9 +156,9 @@ func (e *Enforcer) remove(s *netlink.Socket, addr netip.Addr) error {
 }
 
 // checkDropped reads where the kernel says that a packet of ours to addr goes.
-func checkDropped(addr netip.Addr, looked netlink.Answer) error {
+func checkDropped(addr target.Target, looked netlink.Answer) error {
 	switch {
-	case addr.Is6() && addr.IsLinkLocalUnicast():
+	case addr.Is6() && addr.Addr().IsLinkLocalUnicast():
 		return errLinkLocal
 	case dropped(looked):
 		return nil
@@ -188,7 +189,7 @@ func noIPv6(err error) bool {
 }
 
 // explain puts into words what the errno of a netlink answer does not say.
-func explain(addr netip.Addr, err error) error {
+func explain(addr target.Target, err error) error {
 	switch {
 	case addr.Is6() && noIPv6(err):
 		return fmt.Errorf("IPv6 is disabled in this kernel: %w", err)
@@ -209,7 +210,7 @@ func routeType(looked netlink.Answer) uint8 {
 }
 
 // add is the request for a new route; flags are of NLM_F_CREATE and its like.
-func (e *Enforcer) add(addr netip.Addr, flags int) *nl.NetlinkRequest {
+func (e *Enforcer) add(addr target.Target, flags int) *nl.NetlinkRequest {
 	message := nl.NewRtMsg() // of the main table
 	message.Type, message.Protocol = uint8(e.kind.number), uint8(e.protocol)
 	request := toward(addr, unix.RTM_NEWROUTE, flags|unix.NLM_F_ACK, message)
@@ -221,30 +222,30 @@ func (e *Enforcer) add(addr netip.Addr, flags int) *nl.NetlinkRequest {
 
 // del is the request to delete one route of ours, of that type in IPv4 (the
 // kernel does not look at it in IPv6); 0 means any.
-func (e *Enforcer) del(addr netip.Addr, routeType int) *nl.NetlinkRequest {
+func (e *Enforcer) del(addr target.Target, routeType int) *nl.NetlinkRequest {
 	message := nl.NewRtDelMsg() // of the main table, any scope
 	message.Type, message.Protocol = uint8(routeType), uint8(e.protocol)
 	return toward(addr, unix.RTM_DELROUTE, unix.NLM_F_ACK, message)
 }
 
-// lookup is the request to say where a packet to addr would go.
-func lookup(addr netip.Addr) *nl.NetlinkRequest {
-	return toward(addr, unix.RTM_GETROUTE, 0, &nl.RtMsg{})
+// lookup is the request to say where a packet to addr, or to the first address of a network, goes.
+func lookup(addr target.Target) *nl.NetlinkRequest {
+	return toward(target.Of(addr.Addr()), unix.RTM_GETROUTE, 0, &nl.RtMsg{})
 }
 
 // lookupFrom is lookup for a packet with that source.
-func lookupFrom(source, addr netip.Addr) *nl.NetlinkRequest {
-	request := toward(addr, unix.RTM_GETROUTE, 0,
+func lookupFrom(source netip.Addr, addr target.Target) *nl.NetlinkRequest {
+	request := toward(target.Of(addr.Addr()), unix.RTM_GETROUTE, 0,
 		&nl.RtMsg{RtMsg: unix.RtMsg{Src_len: uint8(source.BitLen())}})
 	request.AddData(nl.NewRtAttr(unix.RTA_SRC, source.AsSlice()))
 	return request
 }
 
-func toward(addr netip.Addr, what, flags int, message *nl.RtMsg) *nl.NetlinkRequest {
+func toward(addr target.Target, what, flags int, message *nl.RtMsg) *nl.NetlinkRequest {
 	message.Family = netlink.Family(addr.Is6())
-	message.Dst_len = uint8(addr.BitLen())
+	message.Dst_len = uint8(addr.Prefix().Bits())
 	request := nl.NewNetlinkRequest(what, flags)
 	request.AddData(message)
-	request.AddData(nl.NewRtAttr(unix.RTA_DST, addr.AsSlice()))
+	request.AddData(nl.NewRtAttr(unix.RTA_DST, addr.Addr().AsSlice()))
 	return request
 }

@@ -13,17 +13,18 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // dumpTries is how often a list is read anew that changed while it was read.
 const dumpTries = 5
 
 // addresses returns what our routes lead to, each address once.
-func (e *Enforcer) addresses(ctx context.Context) (addrs []netip.Addr, err error) {
+func (e *Enforcer) addresses(ctx context.Context) (addrs []target.Target, err error) {
 	for range dumpTries {
 		addrs = addrs[:0]
 		for _, family := range []int{vnl.FAMILY_V4, vnl.FAMILY_V6} {
-			var some []netip.Addr
+			var some []target.Target
 			some, err = e.dump(ctx, family)
 			addrs = append(addrs, some...)
 			if family == vnl.FAMILY_V6 && noIPv6(err) || errors.Is(err, unix.ENOENT) {
@@ -37,12 +38,12 @@ func (e *Enforcer) addresses(ctx context.Context) (addrs []netip.Addr, err error
 			break
 		}
 	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
+	slices.SortFunc(addrs, target.Target.Compare)
 	return slices.Compact(addrs), err
 }
 
 // dump returns the address of every route of ours to a single one.
-func (e *Enforcer) dump(ctx context.Context, family int) (addrs []netip.Addr, err error) {
+func (e *Enforcer) dump(ctx context.Context, family int) (addrs []target.Target, err error) {
 	wait, err := netlink.Patience(ctx)
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func (e *Enforcer) dump(ctx context.Context, family int) (addrs []netip.Addr, er
 		}
 		for _, kind := range kinds {
 			if route.Type == kind.number {
-				addrs = append(addrs, addr)
+				addrs = append(addrs, target.Of(addr))
 			}
 		}
 		return true
@@ -84,7 +85,7 @@ func (e *Enforcer) dump(ctx context.Context, family int) (addrs []netip.Addr, er
 const lookUpAtOnce = 128
 
 // lookUp asks where packets to our addresses go.
-func lookUp(ctx context.Context, addrs []netip.Addr) ([]enforcer.Block, error) {
+func lookUp(ctx context.Context, addrs []target.Target) ([]enforcer.Block, error) {
 	s, err := netlink.Open(ctx)
 	if err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func lookUp(ctx context.Context, addrs []netip.Addr) ([]enforcer.Block, error) {
 			return nil, err
 		}
 		for i, addr := range some {
-			block := enforcer.Block{Addr: addr}
+			block := enforcer.Block{Target: addr}
 			if err := checkDropped(addr, answers[i]); err != nil {
 				block.Open = err.Error()
 			}

@@ -13,13 +13,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // Kind is route-null.
@@ -110,7 +110,7 @@ func New(options Options) (*Enforcer, error) {
 // lead past the main table, which is an error. Routes of others to addr stay;
 // ours goes in front of them. Policy routing by the source leads only some packets past,
 // which is a note. Routes have no place that could be missing, so none is ever made.
-func (e *Enforcer) Block(ctx context.Context, addr netip.Addr,
+func (e *Enforcer) Block(ctx context.Context, addr target.Target,
 	known enforcer.Known) (enforcer.Outcome, error) {
 	s, err := netlink.Open(ctx)
 	if err != nil {
@@ -125,14 +125,14 @@ func (e *Enforcer) Block(ctx context.Context, addr netip.Addr,
 	return out, nil
 }
 
-func (e *Enforcer) adding(addr netip.Addr, err error) error {
+func (e *Enforcer) adding(addr target.Target, err error) error {
 	return fmt.Errorf("adding %s route for %s: %w", e.typeName, addr, explain(addr, err))
 }
 
 // BlockAll is Block for many, without notes. That one cannot be blocked, such as what has
 // become an address of this host, does not keep the others from it.
-func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr) error {
-	return each(ctx, addrs, func(s *netlink.Socket, addr netip.Addr) error {
+func (e *Enforcer) BlockAll(ctx context.Context, addrs []target.Target) error {
+	return each(ctx, addrs, func(s *netlink.Socket, addr target.Target) error {
 		if _, err := e.block(ctx, s, addr, enforcer.Unknown); err != nil {
 			return e.adding(addr, err)
 		}
@@ -141,7 +141,7 @@ func (e *Enforcer) BlockAll(ctx context.Context, addrs []netip.Addr) error {
 }
 
 // Unblock deletes our routes to addr, whatever their type and metric.
-func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
+func (e *Enforcer) Unblock(ctx context.Context, addr target.Target) error {
 	s, err := netlink.Open(ctx)
 	if err != nil {
 		return removing(addr, err)
@@ -150,25 +150,25 @@ func (e *Enforcer) Unblock(ctx context.Context, addr netip.Addr) error {
 	return e.unblock(s, addr)
 }
 
-func (e *Enforcer) unblock(s *netlink.Socket, addr netip.Addr) error {
+func (e *Enforcer) unblock(s *netlink.Socket, addr target.Target) error {
 	if err := e.remove(s, addr); err != nil && !(addr.Is6() && noIPv6(err)) {
 		return removing(addr, err)
 	}
 	return nil
 }
 
-func removing(addr netip.Addr, err error) error {
+func removing(addr target.Target, err error) error {
 	return fmt.Errorf("removing route for %s: %w", addr, explain(addr, err))
 }
 
 // UnblockAll is Unblock for many.
-func (e *Enforcer) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
+func (e *Enforcer) UnblockAll(ctx context.Context, addrs []target.Target) error {
 	return each(ctx, addrs, e.unblock)
 }
 
 // each calls do with each address, and goes on with the next when it fails, but for the end
 // of ctx.
-func each(ctx context.Context, addrs []netip.Addr, do func(s *netlink.Socket, addr netip.Addr) error) error {
+func each(ctx context.Context, addrs []target.Target, do func(s *netlink.Socket, addr target.Target) error) error {
 	s, err := netlink.Open(ctx)
 	if err != nil {
 		return err
@@ -194,11 +194,11 @@ func each(ctx context.Context, addrs []netip.Addr, do func(s *netlink.Socket, ad
 func (e *Enforcer) List(ctx context.Context) (enforcer.Listing, error) {
 	addrs, err := e.addresses(ctx)
 	if err != nil {
-		return enforcer.Listing{}, fmt.Errorf("listing routes: %w", explain(netip.Addr{}, err))
+		return enforcer.Listing{}, fmt.Errorf("listing routes: %w", explain(target.Target{}, err))
 	}
 	blocks, err := lookUp(ctx, addrs)
 	if err != nil {
-		return enforcer.Listing{}, fmt.Errorf("looking routes up: %w", explain(netip.Addr{}, err))
+		return enforcer.Listing{}, fmt.Errorf("looking routes up: %w", explain(target.Target{}, err))
 	}
 	return enforcer.Listing{Blocks: blocks}, nil
 }
@@ -210,15 +210,15 @@ func (e *Enforcer) Mend(context.Context) ([]string, error) { return nil, nil }
 func (e *Enforcer) Flush(ctx context.Context) error {
 	addrs, err := e.addresses(ctx)
 	if err != nil {
-		return fmt.Errorf("removing all routes: %w", explain(netip.Addr{}, err))
+		return fmt.Errorf("removing all routes: %w", explain(target.Target{}, err))
 	}
 	return e.UnblockAll(ctx, addrs)
 }
 
 // Describe returns which route Block would add.
-func (e *Enforcer) Describe(addr netip.Addr) string {
-	return fmt.Sprintf("add the route %s %s/%d proto %d to the main table", e.typeName, addr,
-		addr.BitLen(), e.protocol)
+func (e *Enforcer) Describe(addr target.Target) string {
+	return fmt.Sprintf("add the route %s %s proto %d to the main table", e.typeName, addr.Prefix(),
+		e.protocol)
 }
 
 // hint is Kind.Hint.

@@ -3,7 +3,6 @@ package nullroute
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // What needs a kernel is in e2e/kernel.
@@ -37,7 +37,7 @@ func TestDescribe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := e.Describe(netip.MustParseAddr("2001:db8::7")); got != want {
+		if got := e.Describe(target.MustParse("2001:db8::7")); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
@@ -50,7 +50,7 @@ func TestContextEndsFirst(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	addr := netip.MustParseAddr("203.0.113.7")
+	addr := target.MustParse("203.0.113.7")
 	_, blockErr := e.Block(ctx, addr, enforcer.Unknown)
 	_, listErr := e.List(ctx)
 	for name, err := range map[string]error{
@@ -63,9 +63,9 @@ func TestContextEndsFirst(t *testing.T) {
 }
 
 func TestErrorsForPeople(t *testing.T) {
-	v4, v6 := netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("2001:db8::7")
+	v4, v6 := target.MustParse("203.0.113.7"), target.MustParse("2001:db8::7")
 	for _, test := range []struct {
-		addr netip.Addr
+		addr target.Target
 		err  error
 		want string
 	}{
@@ -86,7 +86,7 @@ func TestKind(t *testing.T) {
 	if err != nil || e.(*Enforcer).typeName != Blackhole || Kind.InFile {
 		t.Errorf("New: %+v, %v", e, err)
 	}
-	for err, want := range map[error]string{errLinkLocal: "firewall-drop", explain(netip.Addr{}, unix.EPERM): "root", unix.ENOBUFS: ""} {
+	for err, want := range map[error]string{errLinkLocal: "firewall-drop", explain(target.Target{}, unix.EPERM): "root", unix.ENOBUFS: ""} {
 		if got := Kind.Hint(err); !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("the hint on %v is %q, want %q in it", err, got, want)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // rulesPast returns the rules that send some packets to other tables before the main one is
@@ -29,7 +30,7 @@ func rulesPast(s *netlink.Socket, v6 bool) ([]netlink.Rule, error) {
 // waysPast returns from which addresses of this host packets to a blocked one still have a
 // way, as on a host with two uplinks: `ip rule add from ADDRESS lookup TABLE`. Hosts without
 // such a rule pay for one question.
-func waysPast(s *netlink.Socket, addr netip.Addr) (notes []string) {
+func waysPast(s *netlink.Socket, addr target.Target) (notes []string) {
 	rules, err := rulesPast(s, addr.Is6())
 	if err != nil {
 		return nil // the block stands; `check` says so

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // fromAgent is an alert about a line of an agent's response log.
@@ -132,10 +133,10 @@ func TestInForce(t *testing.T) {
 	for response, programs := range map[string][]string{"firewall-drop": {"firewall-drop.sh", "custom-firewall-drop.sh"}, "host-deny": {"host-deny.sh"}} {
 		var leases []lease.Lease
 		for _, program := range programs {
-			leases = append(leases, lease.Lease{Program: program, RuleID: "5712", Addr: netip.MustParseAddr("203.0.113.7"), Since: h.now.Add(-time.Hour)})
+			leases = append(leases, lease.Lease{Program: program, RuleID: "5712", Target: target.MustParse("203.0.113.7"), Since: h.now.Add(-time.Hour)})
 		}
 		// Given back, though lifting it failed: nobody holds it.
-		leases = append(leases, lease.Lease{Program: programs[0], Addr: netip.MustParseAddr("203.0.113.8"), Since: h.now, State: lease.Lifting})
+		leases = append(leases, lease.Lease{Program: programs[0], Target: target.MustParse("203.0.113.8"), Since: h.now, State: lease.Lifting})
 		err := lease.New(state, response).Update(func(tx *lease.Tx) error {
 			for _, l := range leases {
 				if err := tx.Put(l); err != nil {

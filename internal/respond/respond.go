@@ -20,6 +20,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/record"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -88,7 +89,7 @@ func (r *responder) add(ctx context.Context, request arproto.Request) int {
 		return r.skip(request, "whitelisted by "+entry)
 	}
 	if r.DryRun {
-		r.say("would block %s: %s", request.Addr, r.hold.Enforcer.Describe(request.Addr))
+		r.say("would block %s: %s", request.Addr, r.hold.Enforcer.Describe(target.Of(request.Addr)))
 		return app.ExitOK
 	}
 	known := r.daemonHolds(request)
@@ -139,7 +140,7 @@ func (r *responder) daemonHolds(request arproto.Request) bool {
 func (r *responder) newLease(request arproto.Request) lease.Lease {
 	now := r.Now().UTC()
 	l := lease.Lease{
-		Addr: request.Addr, Program: r.Name,
+		Target: target.Of(request.Addr), Program: r.Name,
 		RuleID: request.RuleID, AlertID: request.AlertID, User: request.User,
 		Since: now, Renewed: now, Daemon: r.Daemon,
 	}
@@ -155,7 +156,7 @@ func (r *responder) delete(ctx context.Context, request arproto.Request) int {
 		return r.dryDelete(request)
 	}
 	stood := !r.ByHand || r.stands(ctx, request.Addr)
-	released, err := r.hold.Release(ctx, request.Addr, r.Name)
+	released, err := r.hold.Release(ctx, target.Of(request.Addr), r.Name)
 	switch {
 	case err != nil:
 		r.log.Warn(request, released.LeaseErr)
@@ -177,7 +178,7 @@ func (r *responder) delete(ctx context.Context, request arproto.Request) int {
 func (r *responder) stands(ctx context.Context, addr netip.Addr) bool {
 	listing, err := r.hold.Enforcer.List(ctx)
 	for _, b := range listing.Blocks {
-		if b.Addr == addr {
+		if b.Target == target.Of(addr) {
 			return true
 		}
 	}
@@ -185,7 +186,7 @@ func (r *responder) stands(ctx context.Context, addr netip.Addr) bool {
 }
 
 func (r *responder) dryDelete(request arproto.Request) int {
-	on, err := r.hold.On(request.Addr)
+	on, err := r.hold.On(target.Of(request.Addr))
 	if err != nil {
 		return r.fail(request, err)
 	}

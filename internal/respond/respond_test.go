@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,11 +18,12 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/respond"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 var (
-	addr7 = netip.MustParseAddr("203.0.113.7")
-	addr8 = netip.MustParseAddr("203.0.113.8")
+	addr7 = target.MustParse("203.0.113.7")
+	addr8 = target.MustParse("203.0.113.8")
 )
 
 // host is a home with one response on a fake enforcer.
@@ -80,7 +80,7 @@ func (h *host) run(name, stdin string, terminal bool, words ...string) {
 
 // want checks the exit status of the last call, what is blocked, and the lines that were logged
 // since the last want, without date and folder.
-func (h *host) want(step string, status int, blocked []netip.Addr, lines ...string) {
+func (h *host) want(step string, status int, blocked []target.Target, lines ...string) {
 	h.t.Helper()
 	if h.status != status {
 		h.t.Errorf("%s: exit status %d, want %d; standard error:\n%s", step, h.status, status, h.stderr)
@@ -129,9 +129,9 @@ func (h *host) leases() []lease.Lease {
 	return all
 }
 
-func addrs(a ...netip.Addr) []netip.Addr { return a }
+func addrs(a ...target.Target) []target.Target { return a }
 
-var none = []netip.Addr{}
+var none = []target.Target{}
 
 func TestAddDelete(t *testing.T) {
 	h := newHost(t)
@@ -447,7 +447,7 @@ func TestFullSet(t *testing.T) {
 	}
 	store := lease.New(filepath.Join(h.home, "var/active-response"), "firewall-drop")
 	err := store.Update(func(tx *lease.Tx) error {
-		return tx.Put(lease.Lease{Addr: addr8, Program: "firewall-drop.sh", Since: h.now, Renewed: h.now,
+		return tx.Put(lease.Lease{Target: addr8, Program: "firewall-drop.sh", Since: h.now, Renewed: h.now,
 			Daemon: &lease.Daemon{Name: "ossec-execd", PID: 1 << 30, Start: 1, Boot: "gone"}})
 	})
 	if err != nil {
@@ -462,7 +462,7 @@ func TestFullSet(t *testing.T) {
 // TestHangs: the deadline of the whole call reaches the enforcer.
 func TestHangs(t *testing.T) {
 	h := newHost(t)
-	h.fake.Before = func(ctx context.Context, _ string, _ ...netip.Addr) error {
+	h.fake.Before = func(ctx context.Context, _ string, _ ...target.Target) error {
 		if _, limited := ctx.Deadline(); !limited {
 			t.Error("an enforcer without a deadline")
 		}

@@ -39,7 +39,7 @@ func leases(state, response string) ([]Leased, error) {
 		held = held[:0]
 		return tx.All(func(l lease.Lease) error {
 			if l.State == lease.Held {
-				held = append(held, Leased{l.Addr, response, l.Program, l.RuleID, l.Since})
+				held = append(held, Leased{l.Target.Addr(), response, l.Program, l.RuleID, l.Since})
 			}
 			return nil
 		})

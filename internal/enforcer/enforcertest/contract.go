@@ -14,12 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 var (
-	addr4 = netip.MustParseAddr("203.0.113.7")
-	near4 = netip.MustParseAddr("203.0.113.70")
-	addr6 = netip.MustParseAddr("2001:db8::7")
+	addr4 = target.MustParse("203.0.113.7")
+	near4 = target.MustParse("203.0.113.70")
+	addr6 = target.MustParse("2001:db8::7")
 )
 
 // Contract checks what Enforcer promises, on one that blocks nothing yet. It leaves it so.
@@ -100,19 +101,19 @@ func (c contract) stale() {
 // many checks BlockAll and UnblockAll.
 func (c contract) many() {
 	c.t.Helper()
-	var all []netip.Addr
+	var all []target.Target
 	for i := range 20 {
 		all = append(all,
-			netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)}),
-			netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i + 1)}))
+			target.Of(netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)})),
+			target.Of(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i + 1)})))
 	}
-	blockAll := func(addrs ...netip.Addr) {
+	blockAll := func(addrs ...target.Target) {
 		c.t.Helper()
 		if err := c.e.BlockAll(c.t.Context(), slices.Clone(addrs)); err != nil {
 			c.t.Fatalf("BlockAll of %d: %v", len(addrs), err)
 		}
 	}
-	unblockAll := func(addrs ...netip.Addr) {
+	unblockAll := func(addrs ...target.Target) {
 		c.t.Helper()
 		if err := c.e.UnblockAll(c.t.Context(), slices.Clone(addrs)); err != nil {
 			c.t.Fatalf("UnblockAll of %d: %v", len(addrs), err)
@@ -142,7 +143,7 @@ func (c contract) many() {
 }
 
 // want checks that just these addresses are in force and nothing is wrong.
-func (c contract) want(step string, addrs ...netip.Addr) {
+func (c contract) want(step string, addrs ...target.Target) {
 	c.t.Helper()
 	listing, err := c.e.List(c.t.Context())
 	if err != nil {
@@ -151,16 +152,16 @@ func (c contract) want(step string, addrs ...netip.Addr) {
 	if len(listing.Faults) > 0 {
 		c.t.Errorf("%s: faults %q, want none", step, listing.Faults)
 	}
-	var got []netip.Addr
+	var got []target.Target
 	for _, b := range listing.Blocks {
-		got = append(got, b.Addr)
+		got = append(got, b.Target)
 		if b.Open != "" {
-			c.t.Errorf("%s: %s is open: %s", step, b.Addr, b.Open)
+			c.t.Errorf("%s: %s is open: %s", step, b.Target, b.Open)
 		}
 	}
-	addrs = slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare)
-	slices.SortFunc(got, netip.Addr.Compare)
-	if d := cmp.Diff(addrs, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); d != "" {
+	addrs = slices.SortedFunc(slices.Values(addrs), target.Target.Compare)
+	slices.SortFunc(got, target.Target.Compare)
+	if d := cmp.Diff(addrs, got, cmpopts.EquateComparable(target.Target{}), cmpopts.EquateEmpty()); d != "" {
 		c.t.Fatalf("%s: stands (-want +got):\n%s", step, d)
 	}
 }
@@ -177,7 +178,7 @@ func (c contract) sound(step string) {
 	}
 }
 
-func (c contract) block(addr netip.Addr, known enforcer.Known) enforcer.Outcome {
+func (c contract) block(addr target.Target, known enforcer.Known) enforcer.Outcome {
 	c.t.Helper()
 	out, err := c.e.Block(c.t.Context(), addr, known)
 	if err != nil {
@@ -186,7 +187,7 @@ func (c contract) block(addr netip.Addr, known enforcer.Known) enforcer.Outcome 
 	return out
 }
 
-func (c contract) unblock(addr netip.Addr) {
+func (c contract) unblock(addr target.Target) {
 	c.t.Helper()
 	c.call("Unblock", func(ctx context.Context) error { return c.e.Unblock(ctx, addr) })
 }

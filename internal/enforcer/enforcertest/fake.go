@@ -3,12 +3,12 @@ package enforcertest
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // Fake is an enforcer in memory. It keeps the contract, and can be made to fail and to lose
@@ -19,20 +19,20 @@ type Fake struct {
 	Notes []string // of each successful Block
 	// Before, when set, is called at the start of each method with the addresses that it is
 	// about, and its error is the method's. It may wait for the context.
-	Before func(ctx context.Context, method string, addrs ...netip.Addr) error
+	Before func(ctx context.Context, method string, addrs ...target.Target) error
 
 	mu       sync.Mutex
-	blocks   map[netip.Addr]bool
+	blocks   map[target.Target]bool
 	made     bool // the place stands
 	aside    bool // the place is there, and packets pass it by
 	calls    []string
 	methods  map[string]error
-	failures map[netip.Addr]error
+	failures map[target.Target]error
 }
 
 // NewFake returns one that blocks nothing and whose place was never made.
 func NewFake() *Fake {
-	return &Fake{blocks: map[netip.Addr]bool{}, methods: map[string]error{}, failures: map[netip.Addr]error{}}
+	return &Fake{blocks: map[target.Target]bool{}, methods: map[string]error{}, failures: map[target.Target]error{}}
 }
 
 // Kind returns a kind whose enforcer is this one.
@@ -50,7 +50,7 @@ func (f *Fake) Fail(method string, err error) {
 
 // FailAddr makes Block, Unblock, BlockAll and UnblockAll fail on addr, and work again with
 // nil. Of many, the others are blocked and lifted.
-func (f *Fake) FailAddr(addr netip.Addr, err error) {
+func (f *Fake) FailAddr(addr target.Target, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.failures[addr] = err
@@ -58,7 +58,7 @@ func (f *Fake) FailAddr(addr netip.Addr, err error) {
 
 // Lose lifts addrs, or all blocks where none are named, as somebody does who flushes the
 // chain: the place stays.
-func (f *Fake) Lose(addrs ...netip.Addr) {
+func (f *Fake) Lose(addrs ...target.Target) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, addr := range addrs {
@@ -87,7 +87,7 @@ func (f *Fake) Bypass() {
 }
 
 // Put blocks addrs behind everybody's back.
-func (f *Fake) Put(addrs ...netip.Addr) {
+func (f *Fake) Put(addrs ...target.Target) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.made = true
@@ -97,7 +97,7 @@ func (f *Fake) Put(addrs ...netip.Addr) {
 }
 
 // Blocked returns what stands, in order.
-func (f *Fake) Blocked() []netip.Addr {
+func (f *Fake) Blocked() []target.Target {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.sorted()
@@ -113,17 +113,17 @@ func (f *Fake) Calls() []string {
 	return calls
 }
 
-func (f *Fake) sorted() []netip.Addr {
-	addrs := make([]netip.Addr, 0, len(f.blocks))
+func (f *Fake) sorted() []target.Target {
+	addrs := make([]target.Target, 0, len(f.blocks))
 	for addr := range f.blocks {
 		addrs = append(addrs, addr)
 	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
+	slices.SortFunc(addrs, target.Target.Compare)
 	return addrs
 }
 
 // enter notes the call, fails as configured, and locks.
-func (f *Fake) enter(ctx context.Context, method string, addrs ...netip.Addr) (unlock func(), err error) {
+func (f *Fake) enter(ctx context.Context, method string, addrs ...target.Target) (unlock func(), err error) {
 	if f.Before != nil {
 		if err := f.Before(ctx, method, addrs...); err != nil {
 			return nil, err
@@ -147,7 +147,7 @@ func (f *Fake) enter(ctx context.Context, method string, addrs ...netip.Addr) (u
 }
 
 // Block implements enforcer.Enforcer.
-func (f *Fake) Block(ctx context.Context, addr netip.Addr, _ enforcer.Known) (enforcer.Outcome, error) {
+func (f *Fake) Block(ctx context.Context, addr target.Target, _ enforcer.Known) (enforcer.Outcome, error) {
 	unlock, err := f.enter(ctx, "Block", addr)
 	if err != nil {
 		return enforcer.Outcome{}, err
@@ -162,7 +162,7 @@ func (f *Fake) Block(ctx context.Context, addr netip.Addr, _ enforcer.Known) (en
 }
 
 // put blocks addr and reports whether it made the place.
-func (f *Fake) put(addr netip.Addr) (made bool, err error) {
+func (f *Fake) put(addr target.Target) (made bool, err error) {
 	if err := f.failures[addr]; err != nil {
 		return false, err
 	}
@@ -176,7 +176,7 @@ func (f *Fake) put(addr netip.Addr) (made bool, err error) {
 }
 
 // Unblock implements enforcer.Enforcer.
-func (f *Fake) Unblock(ctx context.Context, addr netip.Addr) error {
+func (f *Fake) Unblock(ctx context.Context, addr target.Target) error {
 	unlock, err := f.enter(ctx, "Unblock", addr)
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ func (f *Fake) Unblock(ctx context.Context, addr netip.Addr) error {
 }
 
 // BlockAll implements enforcer.Enforcer.
-func (f *Fake) BlockAll(ctx context.Context, addrs []netip.Addr) error {
+func (f *Fake) BlockAll(ctx context.Context, addrs []target.Target) error {
 	unlock, err := f.enter(ctx, "BlockAll", addrs...)
 	if err != nil {
 		return err
@@ -206,7 +206,7 @@ func (f *Fake) BlockAll(ctx context.Context, addrs []netip.Addr) error {
 }
 
 // UnblockAll implements enforcer.Enforcer.
-func (f *Fake) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
+func (f *Fake) UnblockAll(ctx context.Context, addrs []target.Target) error {
 	unlock, err := f.enter(ctx, "UnblockAll", addrs...)
 	if err != nil {
 		return err
@@ -239,7 +239,7 @@ func (f *Fake) List(ctx context.Context) (enforcer.Listing, error) {
 		listing.Faults = []string{bypassed}
 	}
 	for _, addr := range f.sorted() {
-		listing.Blocks = append(listing.Blocks, enforcer.Block{Addr: addr, Open: open})
+		listing.Blocks = append(listing.Blocks, enforcer.Block{Target: addr, Open: open})
 	}
 	return listing, nil
 }
@@ -271,6 +271,6 @@ func (f *Fake) Flush(ctx context.Context) error {
 }
 
 // Describe implements enforcer.Enforcer.
-func (f *Fake) Describe(addr netip.Addr) string {
+func (f *Fake) Describe(addr target.Target) string {
 	return "would keep " + addr.String() + " in memory"
 }

@@ -3,17 +3,17 @@ package enforcertest_test
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 var (
-	one = netip.MustParseAddr("203.0.113.7")
-	two = netip.MustParseAddr("2001:db8::7")
+	one = target.MustParse("203.0.113.7")
+	two = target.MustParse("2001:db8::7")
 )
 
 func TestFakeKeepsTheContract(t *testing.T) { enforcertest.Contract(t, enforcertest.NewFake()) }
@@ -31,10 +31,10 @@ func TestFakeFails(t *testing.T) {
 	if _, err := f.Block(ctx, one, enforcer.Known{}); !errors.Is(err, boom) {
 		t.Errorf("Block: %v, want boom", err)
 	}
-	if err := f.BlockAll(ctx, []netip.Addr{one, two}); !errors.Is(err, boom) {
+	if err := f.BlockAll(ctx, []target.Target{one, two}); !errors.Is(err, boom) {
 		t.Errorf("BlockAll: %v, want boom", err)
 	}
-	if got := f.Blocked(); !slices.Equal(got, []netip.Addr{two}) {
+	if got := f.Blocked(); !slices.Equal(got, []target.Target{two}) {
 		t.Errorf("blocked %v, want the other one", got)
 	}
 	f.FailAddr(one, nil)
@@ -56,7 +56,7 @@ func TestFakeFails(t *testing.T) {
 func TestFakeLoses(t *testing.T) {
 	ctx := t.Context()
 	f := enforcertest.NewFake()
-	block := func(addr netip.Addr, made bool) {
+	block := func(addr target.Target, made bool) {
 		t.Helper()
 		if out, err := f.Block(ctx, addr, enforcer.Unknown); err != nil || out.Made != made {
 			t.Fatalf("Block(%s): made %v, %v; want made %v", addr, out.Made, err, made)

@@ -3,7 +3,6 @@ package enforcertest_test
 import (
 	"bytes"
 	"context"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,15 +15,16 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/respond"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // folder is the smallest enforcer: a file for each blocked address. ARCHITECTURE.md names it as the
 // size of what a new one has to add.
 type folder string
 
-func (f folder) path(addr netip.Addr) string { return filepath.Join(string(f), addr.String()) }
+func (f folder) path(addr target.Target) string { return filepath.Join(string(f), addr.String()) }
 
-func (f folder) Block(_ context.Context, addr netip.Addr, _ enforcer.Known) (out enforcer.Outcome, err error) {
+func (f folder) Block(_ context.Context, addr target.Target, _ enforcer.Known) (out enforcer.Outcome, err error) {
 	if _, err := os.Stat(string(f)); err != nil {
 		out.Made = true
 	}
@@ -34,9 +34,11 @@ func (f folder) Block(_ context.Context, addr netip.Addr, _ enforcer.Known) (out
 	return out, os.WriteFile(f.path(addr), nil, 0o600)
 }
 
-func (f folder) Unblock(_ context.Context, addr netip.Addr) error { return os.RemoveAll(f.path(addr)) }
+func (f folder) Unblock(_ context.Context, addr target.Target) error {
+	return os.RemoveAll(f.path(addr))
+}
 
-func (f folder) BlockAll(ctx context.Context, addrs []netip.Addr) error {
+func (f folder) BlockAll(ctx context.Context, addrs []target.Target) error {
 	for _, addr := range addrs {
 		if _, err := f.Block(ctx, addr, enforcer.Unknown); err != nil {
 			return err
@@ -45,7 +47,7 @@ func (f folder) BlockAll(ctx context.Context, addrs []netip.Addr) error {
 	return nil
 }
 
-func (f folder) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
+func (f folder) UnblockAll(ctx context.Context, addrs []target.Target) error {
 	for _, addr := range addrs {
 		if err := f.Unblock(ctx, addr); err != nil {
 			return err
@@ -57,7 +59,7 @@ func (f folder) UnblockAll(ctx context.Context, addrs []netip.Addr) error {
 func (f folder) List(context.Context) (l enforcer.Listing, err error) {
 	files, err := os.ReadDir(string(f))
 	for _, file := range files {
-		l.Blocks = append(l.Blocks, enforcer.Block{Addr: netip.MustParseAddr(file.Name())})
+		l.Blocks = append(l.Blocks, enforcer.Block{Target: target.MustParse(file.Name())})
 	}
 	if os.IsNotExist(err) {
 		err = nil
@@ -69,7 +71,7 @@ func (f folder) Mend(context.Context) ([]string, error) { return nil, nil }
 
 func (f folder) Flush(context.Context) error { return os.RemoveAll(string(f)) }
 
-func (f folder) Describe(addr netip.Addr) string { return "touch " + f.path(addr) }
+func (f folder) Describe(addr target.Target) string { return "touch " + f.path(addr) }
 
 // TestSmallest: a new enforcer is its methods and a Kind. With these it keeps the contract, is a
 // response, and is one of ossec-ar's.
@@ -88,7 +90,7 @@ func TestSmallest(t *testing.T) {
 	if status := respond.Main(env, kind); status != 0 {
 		t.Fatalf("add: exit status %d: %s", status, out.String())
 	}
-	if _, err := os.Stat(place.path(netip.MustParseAddr("203.0.113.7"))); err != nil {
+	if _, err := os.Stat(place.path(target.MustParse("203.0.113.7"))); err != nil {
 		t.Error(err)
 	}
 	if err := place.Flush(t.Context()); err != nil {
