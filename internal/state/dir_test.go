@@ -146,3 +146,63 @@ func open(dir string) error {
 	}
 	return err
 }
+
+// TestReadIn: only a plain file in the folder is read, and nothing is waited for.
+func TestReadIn(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(
+		os.WriteFile(path("file"), []byte("text"), 0o600),
+		os.Symlink("file", path("link")),
+		os.Symlink("/etc/passwd", path("out")),
+		os.Mkdir(path("folder"), 0o700),
+		syscall.Mkfifo(path("pipe"), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for name, want := range map[string]string{
+		"link": "no plain file", "out": "no plain file", "folder": "no plain file", "pipe": "no plain file",
+		"none": "no such file",
+	} {
+		if data, err := state.ReadIn(root, name, 100); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v, want %s", name, data, err, want)
+		}
+	}
+	if data, err := state.ReadIn(root, "file", 4); err != nil || string(data) != "text" {
+		t.Errorf("the file: %q, %v", data, err)
+	}
+	if _, err := state.ReadIn(root, "file", 3); !errors.Is(err, state.ErrLarge) {
+		t.Errorf("one that is too large: %v", err)
+	}
+}
+
+// TestReplaceIn: what is written stays in the folder that was opened.
+func TestReplaceIn(t *testing.T) {
+	dir, elsewhere := filepath.Join(t.TempDir(), "etc"), t.TempDir()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := errors.Join(os.Rename(dir, dir+".moved"), os.Symlink(elsewhere, dir),
+		os.Symlink(filepath.Join(elsewhere, "file"), dir+".moved/file")); err != nil {
+		t.Fatal(err)
+	}
+	if err := state.ReplaceIn(root, "file", []byte("text"), 0o640, state.ReplaceOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(dir + ".moved/file"); err != nil || string(data) != "text" {
+		t.Errorf("it reads %q, %v", data, err)
+	}
+	if files, err := os.ReadDir(elsewhere); err != nil || len(files) > 0 {
+		t.Errorf("written elsewhere: %v, %v", files, err)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +16,7 @@ import (
 // system calls a file and a thread.
 type File struct {
 	fd   int
+	path string
 	stat unix.Stat_t
 }
 
@@ -26,8 +29,43 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	file := &File{fd: fd}
-	if err := unix.Fstat(fd, &file.stat); err != nil {
+	return plain(fd, path)
+}
+
+// OpenIn opens a file in an open folder, in which others may be able to write: a link is not followed.
+func OpenIn(root *os.Root, name string) (*File, error) {
+	path := filepath.Join(root.Name(), name)
+	there, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !there.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no plain file", path)
+	}
+	file, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() // only read from
+	here, err := file.Stat()
+	if err == nil && !os.SameFile(there, here) {
+		err = fmt.Errorf("%s is not read: another was put in its place", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "dup", Path: path, Err: err}
+	}
+	return plain(fd, path)
+}
+
+// plain returns the file if it is a plain one, and closes it otherwise.
+func plain(fd int, path string) (*File, error) {
+	file := &File{fd: fd, path: path}
+	err := unix.Fstat(fd, &file.stat)
+	if err != nil {
 		_ = unix.Close(fd)
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
@@ -79,17 +117,31 @@ func Read(path string, most int) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
+	return file.all(most)
+}
+
+// ReadIn is Read for a file that OpenIn opens.
+func ReadIn(root *os.Root, name string, most int) ([]byte, error) {
+	file, err := OpenIn(root, name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return file.all(most)
+}
+
+func (f *File) all(most int) ([]byte, error) {
 	data := make([]byte, 0, min(most+1, 4<<10))
 	for {
-		n, err := file.Read(data[len(data):cap(data)])
+		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		switch {
 		case errors.Is(err, io.EOF):
 			return data, nil
 		case err != nil:
-			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+			return nil, &fs.PathError{Op: "read", Path: f.path, Err: err}
 		case len(data) > most:
-			return nil, fmt.Errorf("%s is larger than %d bytes: %w", path, most, ErrLarge)
+			return nil, fmt.Errorf("%s is larger than %d bytes: %w", f.path, most, ErrLarge)
 		case len(data) == cap(data):
 			data = append(data, 0)[:len(data)]
 		}

@@ -29,16 +29,25 @@ type ReplaceOptions struct {
 
 // Replace puts a file with this content and exactly this mode at path, all at once: whoever
 // reads it gets the old one or the new one, also after a loss of power. A link at path is
-// replaced, not followed. Its folder must be one that others cannot write in. The temporary file
-// is gone when it fails.
-func Replace(path string, data []byte, mode os.FileMode, options ReplaceOptions) (err error) {
-	dir := filepath.Dir(path)
-	name := options.Temp
-	if name == "" {
-		name = fmt.Sprintf(".%s.%016x.tmp", filepath.Base(path), rand.Uint64())
+// replaced, not followed. The temporary file is gone when it fails.
+func Replace(path string, data []byte, mode os.FileMode, options ReplaceOptions) error {
+	root, err := os.OpenRoot(filepath.Dir(path) + "/") // "/": a pipe in its place would be waited for
+	if err != nil {
+		return fmt.Errorf("replacing %s: %w", path, err)
 	}
-	temp := filepath.Join(dir, name)
-	file, err := createAnew(temp, options.Temp != "")
+	defer root.Close() // nothing is lost
+	return ReplaceIn(root, filepath.Base(path), data, mode, options)
+}
+
+// ReplaceIn is Replace for a file in an open folder. Whatever is put in the place of that folder or
+// of the file meanwhile, by whoever may write there, nothing is written elsewhere.
+func ReplaceIn(root *os.Root, name string, data []byte, mode os.FileMode, options ReplaceOptions) (err error) {
+	temp := options.Temp
+	if temp == "" {
+		temp = fmt.Sprintf(".%s.%016x.tmp", name, rand.Uint64())
+	}
+	path := filepath.Join(root.Name(), name)
+	file, err := createAnew(root, temp, options.Temp != "")
 	if err != nil {
 		return fmt.Errorf("replacing %s: %w", path, err)
 	}
@@ -46,7 +55,7 @@ func Replace(path string, data []byte, mode os.FileMode, options ReplaceOptions)
 		if err == nil {
 			return
 		}
-		if left := os.Remove(temp); !errors.Is(left, os.ErrNotExist) {
+		if left := root.Remove(temp); !errors.Is(left, os.ErrNotExist) {
 			err = errors.Join(err, left)
 		}
 		err = fmt.Errorf("replacing %s: %w", path, err)
@@ -59,24 +68,29 @@ func Replace(path string, data []byte, mode os.FileMode, options ReplaceOptions)
 			return err
 		}
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err := root.Rename(temp, name); err != nil {
 		return err
 	}
 	if options.Placed != nil {
 		options.Placed()
 	}
-	return SyncDir(dir)
+	folder, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer folder.Close() // only synced
+	return syncFolder(int(folder.Fd()))
 }
 
 // createAnew makes a file that is not there, or takes the place of one.
-func createAnew(path string, over bool) (*os.File, error) {
-	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL | unix.O_NOFOLLOW
-	file, err := os.OpenFile(path, flags, 0o600)
+func createAnew(root *os.Root, name string, over bool) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL // with which no link is followed
+	file, err := root.OpenFile(name, flags, 0o600)
 	if over && errors.Is(err, os.ErrExist) {
-		if err := os.Remove(path); err != nil {
+		if err := root.Remove(name); err != nil {
 			return nil, fmt.Errorf("removing what a killed run left: %w", err)
 		}
-		file, err = os.OpenFile(path, flags, 0o600)
+		file, err = root.OpenFile(name, flags, 0o600)
 	}
 	return file, err
 }
@@ -105,7 +119,11 @@ func SyncDir(dir string) error {
 		return &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	defer unix.Close(fd) // only synced
-	err = unix.Fsync(fd)
+	return syncFolder(fd)
+}
+
+func syncFolder(fd int) error {
+	err := unix.Fsync(fd)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil // a file system that syncs no folders
 	}
