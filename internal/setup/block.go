@@ -4,72 +4,85 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// The suite's block stands between two comments. There is no "--" in them: XML forbids it.
-const (
-	beginMark = "<!-- ossec-ar: begin"
-	endMark   = "<!-- ossec-ar: end -->"
+// marks are the two comments that enclose what the suite writes. There is no "--" in them: XML
+// forbids it.
+type marks struct{ begin, end string }
+
+// Those of the suite's own block, and of the <include> in the <rules> that is there.
+var (
+	blockMarks   = marks{"<!-- ossec-ar: begin", "<!-- ossec-ar: end -->"}
+	includeMarks = marks{"<!-- ossec-ar: rules begin", "<!-- ossec-ar: rules end -->"}
 )
 
-// errMarks says that the marks of the suite's block are not a pair.
+// errMarks says that the marks of what was set up before are not a pair.
 var errMarks = errors.New("the marks of the block that was set up before are damaged")
 
-// document is an ossec.conf, split at the suite's block.
-type document struct {
-	before, block, after []byte // block is nil when there is none
-	// joined: the block begins in the middle of a line, because the file had no newline
-	// at its end.
-	joined bool
-	crlf   bool
+// span is where something stands: data[from:to].
+type span struct{ from, to int }
+
+// find returns where the marks and what is between them stand, as whole lines where nothing else is
+// on these. Without any it is the end of the file.
+func (m marks) find(data []byte) (s span, found bool, err error) {
+	begin, end := bytes.Index(data, []byte(m.begin)), bytes.Index(data, []byte(m.end))
+	if begin < 0 && end < 0 {
+		return span{len(data), len(data)}, false, nil
+	}
+	if begin < 0 || end < begin || bytes.Count(data, []byte(m.begin)) != 1 ||
+		bytes.Count(data, []byte(m.end)) != 1 {
+		return s, false, fmt.Errorf("line %d: %w: there must be one %q and one %q behind it",
+			lineOf(data, max(begin, end)), errMarks, m.begin+" ...", m.end)
+	}
+	s = span{begin, end + len(m.end)}
+	start := lineStart(data, begin)
+	rest, newline := bytes.CutPrefix(bytes.TrimPrefix(data[s.to:], []byte{'\r'}), []byte{'\n'})
+	if blank(data[start:begin]) && newline {
+		s = span{start, len(data) - len(rest)}
+	}
+	return s, true, nil
 }
+
+// without returns the data without what stands there.
+func (s span) without(data []byte) []byte { return slices.Concat(data[:s.from], data[s.to:]) }
+
+// lineOf returns the number of the line of a place, from 1.
+func lineOf(data []byte, at int) int { return 1 + bytes.Count(data[:at], []byte{'\n'}) }
+
+func lineStart(data []byte, at int) int { return bytes.LastIndexByte(data[:at], '\n') + 1 }
+
+func blank(text []byte) bool { return len(bytes.Trim(text, " \t")) == 0 }
+
+// document is an ossec.conf, split at the suite's block, which is empty when there is none.
+type document struct{ before, block, after []byte }
 
 // split finds the suite's block.
 func split(data []byte) (document, error) {
-	d := document{before: data, joined: len(data) > 0 && data[len(data)-1] != '\n', crlf: crlf(data)}
-	begin := bytes.Index(data, []byte(beginMark))
-	end := bytes.Index(data, []byte(endMark))
-	if begin < 0 && end < 0 {
-		return d, nil
-	}
-	if begin < 0 || end < begin || bytes.Count(data, []byte(beginMark)) != 1 ||
-		bytes.Count(data, []byte(endMark)) != 1 {
-		line := 1 + bytes.Count(data[:max(begin, end)], []byte{'\n'})
-		return d, fmt.Errorf("line %d: %w: there must be one %q and one %q behind it", line, errMarks,
-			beginMark+" ...", endMark)
-	}
-	end += len(endMark)
-	d.joined = begin > 0 && data[begin-1] != '\n'
-	d.before, d.block, d.after = data[:begin], data[begin:end], data[end:]
-	if !d.joined { // then the newline behind it is its own
-		rest := bytes.TrimPrefix(d.after, []byte{'\r'})
-		rest, found := bytes.CutPrefix(rest, []byte{'\n'})
-		if found {
-			d.block, d.after = data[begin:len(data)-len(rest)], rest
-		}
-	}
-	return d, nil
-}
-
-// crlf reports whether most lines end in CRLF.
-func crlf(data []byte) bool {
-	return 2*bytes.Count(data, []byte("\r\n")) > bytes.Count(data, []byte{'\n'})
+	s, _, err := blockMarks.find(data)
+	return document{data[:s.from], data[s.from:s.to], data[s.to:]}, err
 }
 
 // rest is the document without the block.
-func (d document) rest() []byte { return append(bytes.Clone(d.before), d.after...) }
+func (d document) rest() []byte { return slices.Concat(d.before, d.after) }
 
-// with returns the document with another block in the place of the one it has, or at the
-// end. Every other byte stays.
+// with returns the document with another block in the place of the one it has, or at the end. Every
+// other byte stays: a block in the middle of a line, because the file had no newline at its end,
+// gets none either.
 func (d document) with(block string) []byte {
-	if d.crlf {
-		block = strings.ReplaceAll(block, "\n", "\r\n")
-	}
-	if d.joined {
+	if len(d.before) > 0 && d.before[len(d.before)-1] != '\n' {
 		block = strings.TrimRight(block, "\r\n")
 	}
-	return append(append(bytes.Clone(d.before), block...), d.after...)
+	return slices.Concat(d.before, []byte(lineEnds(block, slices.Concat(d.before, d.block, d.after))), d.after)
+}
+
+// lineEnds gives a text the line ends that most lines of the data have.
+func lineEnds(text string, data []byte) string {
+	if 2*bytes.Count(data, []byte("\r\n")) > bytes.Count(data, []byte{'\n'}) {
+		return strings.ReplaceAll(text, "\n", "\r\n")
+	}
+	return text
 }
 
 // marked puts the marks around the contents, with the names of the profiles, which the
@@ -77,12 +90,12 @@ func (d document) with(block string) []byte {
 func marked(profiles []string, c contents, d Dialect) string {
 	names := strings.Join(profiles, ",")
 	return fmt.Sprintf("%s profiles=%s (written by install.sh, which also takes it out again) -->\n%s%s\n",
-		beginMark, names, c.write(d), endMark)
+		blockMarks.begin, names, c.write(d), blockMarks.end)
 }
 
 // profilesOf returns the profiles that a block was made of, nil when it does not say.
 func profilesOf(block []byte) []string {
-	text, found := bytes.CutPrefix(block, []byte(beginMark+" profiles="))
+	text, found := bytes.CutPrefix(block, []byte(blockMarks.begin+" profiles="))
 	names, _, ended := bytes.Cut(text, []byte{' '})
 	if !found || !ended || len(names) == 0 {
 		return nil
@@ -93,26 +106,27 @@ func profilesOf(block []byte) []string {
 // readable makes sure that OSSEC will see what was put into a file: behind a comment or a
 // tag that is never closed it would not.
 func readable(data []byte, c contents) error {
-	before := data[:bytes.Index(data, []byte(beginMark))]
+	at, _, err := blockMarks.find(data)
+	if err != nil {
+		return err
+	}
+	before := data[:at.from]
 	if open := bytes.LastIndex(before, []byte("<!--")); open >= 0 &&
 		!bytes.Contains(before[open:], []byte("-->")) {
-		return fmt.Errorf("line %d: the comment is never closed; mend the file first",
-			1+bytes.Count(before[:open], []byte{'\n'}))
+		return fmt.Errorf("line %d: the comment is never closed; mend the file first", lineOf(data, open))
 	}
 	all, broken := blocks(data)
 	want := map[string]int{"command": len(c.commands), "localfile": len(c.localfile),
 		"active-response": len(c.responses)}
-	begin := 1 + bytes.Count(before, []byte{'\n'})
-	end := 1 + bytes.Count(data[:bytes.Index(data, []byte(endMark))], []byte{'\n'})
 	for _, b := range all {
-		if b.line >= begin && b.line <= end {
+		if b.line >= lineOf(data, at.from) && b.line <= lineOf(data, at.to-1) {
 			want[b.name]--
 		}
 	}
 	for name, n := range want {
 		if n > 0 {
-			return errors.Join(fmt.Errorf("the <%s> that would be added could not be read there; mend the file first", name),
-				broken)
+			return errors.Join(broken,
+				fmt.Errorf("the <%s> that would be added could not be read there; mend the file first", name))
 		}
 	}
 	return nil

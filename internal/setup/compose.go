@@ -41,12 +41,12 @@ func (r request) compose(before, all found) (contents, []string) {
 		}
 		c.out.localfile = append(c.out.localfile, log)
 	}
-	if r.rules != "" && !slices.Contains(c.all.includes, r.rules) {
+	if r.rules != "" && !slices.Contains(c.all.contents.rules, r.rules) {
 		c.out.rules, c.out.joined = []string{r.rules}, c.all.hasRules
 	}
-	if c.all.rules.earlier > 0 && r.dialect == OSSEC {
-		c.note("warning: line %d: OSSEC forgets what this <rules> includes, for there is another at line %d: make them one",
-			c.all.rules.earlier, c.all.rules.Line)
+	if c.all.section.earlier > 0 && r.dialect == OSSEC {
+		c.note("warning: line %d: OSSEC forgets what this <rules> includes, for there is another at line %d: "+
+			"make them one", c.all.section.earlier, c.all.section.Line)
 	}
 	if all.agent() {
 		c.agent()
@@ -83,10 +83,10 @@ func (c *composer) agent() {
 }
 
 func (c *composer) noRepeat() bool {
-	if c.all.repeat > 0 {
-		c.note("repeated_offenders is there already (line %d)", c.all.repeat)
+	if c.all.repeatAt > 0 {
+		c.note("repeated_offenders is there already (line %d)", c.all.repeatAt)
 	}
-	return c.all.repeat == 0
+	return c.all.repeatAt == 0
 }
 
 // command returns the command to use for one that is wanted, and defines it if none is
@@ -111,7 +111,7 @@ func (c *composer) command(want command) command {
 func (c *composer) response(want response) {
 	name := want.command.executable
 	for _, there := range c.all.responses {
-		if there.location != "local" || !sameProgram(c.all.executable(there.command), name) {
+		if there.location != "local" || !sameProgram(c.all.executable(there.command.name), name) {
 			continue
 		}
 		switch {

@@ -15,33 +15,14 @@ import (
 
 // found is what an ossec.conf holds already, of what the suite sets up.
 type found struct {
-	commands  []foundCommand
-	responses []foundResponse
-	logs      []string // locations of <localfile>
-	whitelist []string
-	includes  []string
-	rules     rules // by which OSSEC goes
-	hasRules  bool  // whether there are any
-	ruleDirs  []string
-	disabled  int    // line of a <disabled>yes</disabled>, 0 for none
-	repeat    int    // line of a <repeated_offenders>, 0 for none
-	offenders string // what that says
-	client    bool
-	analysis  bool // has what only a server has
-}
-
-type foundCommand struct {
-	command
-	address bool // <expect> asks for the address
-	line    int
-}
-
-type foundResponse struct {
-	command, location string
-	rules             []string
-	level             int
-	timeout, repeat   string
-	line              int
+	contents
+	section  section // the <rules> by which OSSEC goes
+	hasRules bool    // whether there is any
+	ruleDirs []string
+	disabled int // line of a <disabled>yes</disabled>, 0 for none
+	repeatAt int // line of a <repeated_offenders>, 0 for none
+	client   bool
+	analysis bool // has what only a server has
 }
 
 // block is one element of an <ossec_config> with its leaves.
@@ -91,25 +72,26 @@ func look(data []byte) found {
 	if err != nil && !errors.Is(err, ossec.ErrBrokenConf) {
 		return f // it returns no other
 	}
-	f.rules, f.hasRules = rulesIn(data)
+	f.section, f.hasRules = rulesIn(data)
 	for _, b := range all {
 		switch b.name {
 		case "command":
-			f.commands = append(f.commands, foundCommand{
-				command{b.leaves["name"], b.leaves["executable"], b.leaves["timeout_allowed"] == "yes"},
-				strings.Contains(b.leaves["expect"], "srcip"), b.line,
+			f.commands = append(f.commands, command{
+				name: b.leaves["name"], executable: b.leaves["executable"],
+				timeout:   b.leaves["timeout_allowed"] == "yes",
+				noAddress: !strings.Contains(b.leaves["expect"], "srcip"), line: b.line,
 			})
 		case "active-response":
 			f.response(b)
 		case "localfile":
-			f.logs = append(f.logs, b.values("location")...)
+			f.localfile = append(f.localfile, b.values("location")...)
 		case "global":
 			f.whitelist = append(f.whitelist, b.values("white_list")...)
 			f.whitelist = append(f.whitelist, b.values("allow_list")...)
 		case "rules", "ruleset":
 			f.analysis = true
 			for _, name := range []string{"include", "rule", "rule_include"} {
-				f.includes = append(f.includes, b.values(name)...)
+				f.rules = append(f.rules, b.values(name)...)
 			}
 			f.ruleDirs = append(f.ruleDirs, b.values("rule_dir")...)
 		case "client":
@@ -117,6 +99,9 @@ func look(data []byte) found {
 		case "remote", "alerts":
 			f.analysis = true
 		}
+	}
+	if len(f.responses) > 0 {
+		f.repeat = "" // it is that of one of them
 	}
 	return f
 }
@@ -126,12 +111,12 @@ func (f *found) response(b *block) {
 		f.disabled = b.line
 	}
 	repeat, ok := b.leaves["repeated_offenders"]
-	if ok && f.repeat == 0 {
-		f.repeat, f.offenders = b.line, repeat
+	if ok && f.repeatAt == 0 {
+		f.repeatAt, f.repeat = b.line, repeat
 	}
-	r := foundResponse{command: b.leaves["command"], location: b.leaves["location"],
+	r := response{command: command{name: b.leaves["command"]}, location: b.leaves["location"],
 		timeout: b.leaves["timeout"], repeat: repeat, line: b.line}
-	if r.command == "" || b.leaves["disabled"] == "yes" {
+	if r.command.name == "" || b.leaves["disabled"] == "yes" {
 		return
 	}
 	r.level, _ = strconv.Atoi(b.leaves["level"]) // what is no number is no level
@@ -141,23 +126,6 @@ func (f *found) response(b *block) {
 		}
 	}
 	f.responses = append(f.responses, r)
-}
-
-// contents is what a block of the suite's holds.
-func (f found) contents() contents {
-	c := contents{rules: f.includes, whitelist: f.whitelist, localfile: f.logs}
-	for _, there := range f.commands {
-		c.commands = append(c.commands, there.command)
-	}
-	for _, r := range f.responses {
-		c.responses = append(c.responses,
-			response{command: command{name: r.command}, rules: r.rules, level: r.level,
-				timeout: r.timeout, repeat: r.repeat})
-	}
-	if len(f.responses) == 0 {
-		c.repeat = f.offenders
-	}
-	return c
 }
 
 // agent reports whether it is the configuration of an agent, which neither makes alerts
@@ -171,14 +139,14 @@ func sameProgram(a, b string) bool {
 }
 
 // use returns a command that is there already and can stand for the one that is wanted.
-func (f found) use(want command, d Dialect) (foundCommand, bool) {
+func (f found) use(want command, d Dialect) (command, bool) {
 	for _, c := range f.commands {
 		if sameProgram(c.executable, want.executable) && (c.timeout || !want.timeout) &&
-			(c.address || d == Wazuh) {
+			(!c.noAddress || d == Wazuh) {
 			return c, true
 		}
 	}
-	return foundCommand{}, false
+	return command{}, false
 }
 
 // executable returns what a command of that name runs, "" when there is none.
@@ -206,7 +174,7 @@ func (f found) freeName(name string) string {
 // follows reports whether logcollector follows a log already, by its name or by a
 // pattern.
 func (f found) follows(home, log string) bool {
-	return slices.ContainsFunc(f.logs, func(location string) bool {
+	return slices.ContainsFunc(f.localfile, func(location string) bool {
 		if !filepath.IsAbs(location) {
 			location = filepath.Join(home, location)
 		}

@@ -9,49 +9,14 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
-// The suite's rules are included by the <rules> that is there: a second one would make
-// OSSEC forget the first, and analysisd not start. There they stand between marks of their
-// own, which begin otherwise than those of the block.
-const (
-	includeBegin = "<!-- ossec-ar: rules begin"
-	includeEnd   = "<!-- ossec-ar: rules end -->"
-)
-
-// span is where the include stands, with its marks and the whole lines if they are its own.
-type span struct{ from, to int }
-
-func findInclude(data []byte) (span, bool, error) {
-	begin, end := bytes.Index(data, []byte(includeBegin)), bytes.Index(data, []byte(includeEnd))
-	if begin < 0 && end < 0 {
-		return span{}, false, nil
-	}
-	if begin < 0 || end < begin || bytes.Count(data, []byte(includeBegin)) != 1 ||
-		bytes.Count(data, []byte(includeEnd)) != 1 {
-		line := 1 + bytes.Count(data[:max(begin, end)], []byte{'\n'})
-		return span{}, false, fmt.Errorf("line %d: %w: there must be one %q and one %q behind it", line,
-			errMarks, includeBegin+" ...", includeEnd)
-	}
-	s := span{begin, end + len(includeEnd)}
-	start := lineStart(data, begin)
-	rest, newline := bytes.CutPrefix(bytes.TrimPrefix(data[s.to:], []byte{'\r'}), []byte{'\n'})
-	if blank(data[start:begin]) && newline {
-		s = span{start, len(data) - len(rest)}
-	}
-	return s, true, nil
-}
-
-func lineStart(data []byte, at int) int { return bytes.LastIndexByte(data[:at], '\n') + 1 }
-
-func blank(text []byte) bool { return len(bytes.Trim(text, " \t")) == 0 }
-
-// without returns the document without what stands there.
-func (s span) without(data []byte) []byte { return slices.Concat(data[:s.from], data[s.to:]) }
+// The suite's rules are included by the <rules> that is there: a second one would make OSSEC forget
+// the first, and analysisd not start.
 
 // masked returns the document as it would be read without the include. Every line keeps its
 // number. Marks that are no pair are reported by load.
 func masked(data []byte) []byte {
-	s, there, err := findInclude(data)
-	if err != nil || !there {
+	s, _, err := includeMarks.find(data)
+	if err != nil {
 		return data
 	}
 	data = bytes.Clone(data)
@@ -63,9 +28,9 @@ func masked(data []byte) []byte {
 	return data
 }
 
-// rules is the <rules> by which OSSEC goes: the last one that includes something, for that
+// section is the <rules> by which OSSEC goes: the last one that includes something, for that
 // makes it forget what those before include.
-type rules struct {
+type section struct {
 	ossec.Section
 	includes []string
 	any      bool // includes files or folders
@@ -73,8 +38,8 @@ type rules struct {
 }
 
 // rulesIn finds it; false when there is no <rules> at all.
-func rulesIn(data []byte) (rules, bool) {
-	var found rules
+func rulesIn(data []byte) (section, bool) {
+	var found section
 	sections := ossec.Sections(data, "rules")
 	for _, s := range sections {
 		includes, any := includesIn(data[s.From:s.To])
@@ -106,14 +71,11 @@ func includesIn(inside []byte) (files []string, any bool) {
 // setInclude makes the <rules> that is there include a file, between the marks and at its
 // end, and includes it nowhere else; "" takes it out. Where it stands already it stays.
 func setInclude(data []byte, file string) ([]byte, error) {
-	s, there, err := findInclude(data)
+	s, there, err := includeMarks.find(data)
 	if err != nil {
 		return nil, err
 	}
-	rest := data
-	if there {
-		rest = s.without(data)
-	}
+	rest := s.without(data)
 	if file == "" {
 		return rest, nil
 	}
@@ -130,15 +92,12 @@ func setInclude(data []byte, file string) ([]byte, error) {
 	}
 	w := &writer{}
 	w.element("", "include", file)
-	text := before + includeBegin + " (written by install.sh, which also takes it out again) -->" + between +
-		strings.TrimSuffix(w.String(), "\n") + between + includeEnd + after
-	if crlf(rest) {
-		text = strings.ReplaceAll(text, "\n", "\r\n")
-	}
-	next := slices.Concat(rest[:at], []byte(text), rest[at:])
+	text := before + includeMarks.begin + " (written by install.sh, which also takes it out again) -->" +
+		between + strings.TrimSuffix(w.String(), "\n") + between + includeMarks.end + after
+	next := slices.Concat(rest[:at], []byte(lineEnds(text, rest)), rest[at:])
 	if now, _ := rulesIn(next); !slices.Equal(now.includes, append(slices.Clone(place.includes), file)) {
-		return nil, fmt.Errorf("line %d: the <include> that would be added to this <rules> could not be read there; mend the file first",
-			place.Line)
+		return nil, fmt.Errorf("line %d: the <include> that would be added to this <rules> could not be "+
+			"read there; mend the file first", place.Line)
 	}
 	return next, nil
 }

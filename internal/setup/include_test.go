@@ -14,8 +14,9 @@ const (
 	includeOSSEC  = "<include>ossec_rules.xml</include>"
 	includeSyslog = "<include>syslog_rules.xml</include>"
 	includeBoth   = includeSyslog + includeOSSEC
-	suiteMark     = includeBegin + " (written by install.sh, which also takes it out again) -->"
 )
+
+var suiteMark = includeMarks.begin + " (written by install.sh, which also takes it out again) -->"
 
 // newRulesHome makes a home with the stock rules on which the suite's build.
 func newRulesHome(t *testing.T, conf string) home {
@@ -26,15 +27,15 @@ func newRulesHome(t *testing.T, conf string) home {
 	return h
 }
 
-var withRules = Options{Profiles: []string{"ssh"}, Rules: "../../contrib/ossec/" + rulesName}
+var withRules = Options{Profiles: []string{"ssh"}, Rules: "../../contrib"}
 
 // TestIncludeJoinsTheRules: the include goes into the <rules> that is there, and into no
 // other; every other byte stays, a second run changes nothing, and taken out the file is
 // what it was.
 func TestIncludeJoinsTheRules(t *testing.T) {
 	lines := "<ossec_config>\n  <rules>\n    " + includeSyslog + "\n    " + includeOSSEC + "\n  </rules>\n</ossec_config>\n"
-	ours := "    " + suiteMark + "\n    <include>" + rulesName + "</include>\n    " + includeEnd + "\n"
-	inline := suiteMark + "<include>" + rulesName + "</include>" + includeEnd
+	ours := "    " + suiteMark + "\n    <include>" + rulesName + "</include>\n    " + includeMarks.end + "\n"
+	inline := suiteMark + "<include>" + rulesName + "</include>" + includeMarks.end
 	for _, test := range []struct {
 		name, conf  string
 		with, where string // what is added, and before what
@@ -43,7 +44,7 @@ func TestIncludeJoinsTheRules(t *testing.T) {
 		{"on one line", "<ossec_config><rules>" + includeBoth + "</rules></ossec_config>\n", inline, "</rules>"},
 		{"the end behind the last include", "<ossec_config>\n<rules>\n  " + includeBoth + "</rules>\n</ossec_config>\n", inline, "</rules>"},
 		{"tabs", "<ossec_config>\n\t<rules>\n\t\t" + includeBoth + "\n\t</rules>\n</ossec_config>\n",
-			"\t  " + suiteMark + "\n\t  <include>" + rulesName + "</include>\n\t  " + includeEnd + "\n", "\t</rules>"},
+			"\t  " + suiteMark + "\n\t  <include>" + rulesName + "</include>\n\t  " + includeMarks.end + "\n", "\t</rules>"},
 		{"CRLF", strings.ReplaceAll(lines, "\n", "\r\n"), strings.ReplaceAll(ours, "\n", "\r\n"), "  </rules>"},
 		{"no final newline", strings.TrimSuffix(lines, "\n"), ours, "  </rules>"},
 		{"in the second root", "<ossec_config>\n</ossec_config>\n" + lines + "<ossec_config><global></global></ossec_config>", ours, "  </rules>"},
@@ -96,7 +97,7 @@ func TestIncludeMoves(t *testing.T) {
 			out := h.mustRun(options)
 			if !options.Remove {
 				with := h.text("etc/ossec.conf")
-				if strings.Count(with, "<rules>") != 1 || !strings.Contains(with, "    <include>"+rulesName+"</include>\n    "+includeEnd+"\n  </rules>") {
+				if strings.Count(with, "<rules>") != 1 || !strings.Contains(with, "    <include>"+rulesName+"</include>\n    "+includeMarks.end+"\n  </rules>") {
 					t.Errorf("made\n%s", with)
 				}
 				if want := "moved rules " + rulesName + " into the <rules> at line 2: OSSEC goes by one only\n"; !strings.Contains(out, want) || strings.Contains(out, "removed") {
@@ -174,15 +175,15 @@ func TestIncludeWithoutRules(t *testing.T) {
 	h := newHome(t, "<ossec_config>\n<!-- <rules></rules> --><rules/>\n</ossec_config>\n"+
 		marked([]string{"ssh"}, contents{rules: []string{rulesName}}, OSSEC))
 	h.mustRun(Options{})
-	if got := h.text("etc/ossec.conf"); !strings.Contains(got, "  <rules>\n    <include>"+rulesName+"</include>\n  </rules>\n") || strings.Contains(got, includeBegin) {
+	if got := h.text("etc/ossec.conf"); !strings.Contains(got, "  <rules>\n    <include>"+rulesName+"</include>\n  </rules>\n") || strings.Contains(got, includeMarks.begin) {
 		t.Errorf("made\n%s", got)
 	}
 }
 
 func TestIncludeRefuses(t *testing.T) {
 	for _, test := range []struct{ name, inside, want string }{
-		{"an end without a beginning", includeBoth + "\n" + includeEnd, "line 3: the marks of the block"},
-		{"two beginnings", includeBoth + includeBegin + " -->" + includeBegin + " -->" + includeEnd, "the marks of the block"},
+		{"an end without a beginning", includeBoth + "\n" + includeMarks.end, "line 3: the marks of the block"},
+		{"two beginnings", includeBoth + includeMarks.begin + " -->" + includeMarks.begin + " -->" + includeMarks.end, "the marks of the block"},
 		{"an include that is never closed", includeBoth + "\n<include>x", "line 2: the <include> that would be added to this <rules> could not be read there"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -207,7 +208,7 @@ func FuzzInclude(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, before, inside, after string) {
 		data := []byte(before + "<ossec_config><rules>" + inside + "</rules>" + after + "</ossec_config>")
-		if _, there, err := findInclude(data); err != nil || there {
+		if _, there, err := includeMarks.find(data); err != nil || there {
 			t.Skip("it has marks of its own")
 		}
 		if _, found := rulesIn(data); !found {

@@ -3,6 +3,7 @@ package setup
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -23,15 +24,17 @@ type command struct {
 	name       string
 	executable string
 	timeout    bool // <timeout_allowed>
+	noAddress  bool // one that is there, and whose <expect> does not ask for the address
+	line       int  // of one that is there
 }
 
 // The commands, by the names that tutorials and people's configurations have for them.
 var (
-	firewallDrop   = command{"firewall-drop", "firewall-drop.sh", true}
-	hostDeny       = command{"host-deny", "host-deny.sh", true}
-	routeNull      = command{"route-null", "route-null.sh", true}
-	webAttackBlock = command{"web-attack-block", "custom-firewall-drop.sh", true}
-	emailAlert     = command{"email-alert", "email-notification.sh", false}
+	firewallDrop   = command{name: "firewall-drop", executable: "firewall-drop.sh", timeout: true}
+	hostDeny       = command{name: "host-deny", executable: "host-deny.sh", timeout: true}
+	routeNull      = command{name: "route-null", executable: "route-null.sh", timeout: true}
+	webAttackBlock = command{name: "web-attack-block", executable: "custom-firewall-drop.sh", timeout: true}
+	emailAlert     = command{name: "email-alert", executable: "email-notification.sh"}
 )
 
 // response is an <active-response>. OSSEC joins a level and rules with "or".
@@ -42,8 +45,10 @@ type response struct {
 	timeout string // in seconds, digits only; "" for a command that takes none
 	// repeat is <repeated_offenders> in minutes. execd reads it from the first
 	// <active-response> of an <ossec_config> only.
-	repeat  string
-	comment []string
+	repeat   string
+	comment  []string
+	location string // of one that is there
+	line     int    // likewise
 }
 
 // profile is a set of responses that is chosen by its name.
@@ -171,10 +176,7 @@ func (c contents) empty() bool {
 }
 
 // writer writes elements.
-type writer struct {
-	strings.Builder
-	dialect Dialect
-}
+type writer struct{ strings.Builder }
 
 func (w *writer) element(indent, name, text string) {
 	text = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
@@ -187,81 +189,66 @@ func (w *writer) comment(indent string, lines []string) {
 	}
 }
 
+// block writes an element with leaves, name and text in turn, but those without text.
+func (w *writer) block(name string, leaves ...string) {
+	w.WriteString("  <" + name + ">\n")
+	for leaf := range slices.Chunk(leaves, 2) {
+		if leaf[1] != "" {
+			w.element("    ", leaf[0], leaf[1])
+		}
+	}
+	w.WriteString("  </" + name + ">\n")
+}
+
+func (w *writer) list(block, leaf string, texts []string) {
+	var leaves []string
+	for _, text := range texts {
+		leaves = append(leaves, leaf, text)
+	}
+	if leaves != nil {
+		w.block(block, leaves...)
+	}
+}
+
 // write renders an <ossec_config>. A <command> stands before every <active-response>,
 // for OSSEC takes none that it does not know yet.
 func (c contents) write(d Dialect) string {
-	w := &writer{dialect: d}
-	w.WriteString("<ossec_config>\n")
-	if len(c.whitelist) > 0 {
-		w.WriteString("  <global>\n")
-		for _, entry := range c.whitelist {
-			w.element("    ", "white_list", entry)
-		}
-		w.WriteString("  </global>\n")
+	expect, disabled := "srcip", ""
+	if d == Wazuh {
+		expect, disabled = "", "no"
 	}
-	if len(c.rules) > 0 && !c.joined {
-		w.WriteString("  <rules>\n")
-		for _, file := range c.rules {
-			w.element("    ", "include", file)
-		}
-		w.WriteString("  </rules>\n")
+	w := &writer{}
+	w.WriteString("<ossec_config>\n")
+	w.list("global", "white_list", c.whitelist)
+	if !c.joined {
+		w.list("rules", "include", c.rules)
 	}
 	for _, path := range c.localfile {
-		w.WriteString("  <localfile>\n")
-		w.element("    ", "log_format", "syslog")
-		w.element("    ", "location", path)
-		w.WriteString("  </localfile>\n")
+		w.block("localfile", "log_format", "syslog", "location", path)
 	}
 	for _, cmd := range c.commands {
-		w.command(cmd)
+		allowed := ""
+		if cmd.timeout {
+			allowed = "yes"
+		}
+		w.block("command", "name", cmd.name, "executable", cmd.executable, "expect", expect,
+			"timeout_allowed", allowed)
 	}
 	if c.repeat != "" {
-		w.WriteString("  <active-response>\n")
-		w.element("    ", "disabled", "no")
-		w.element("    ", "repeated_offenders", c.repeat)
-		w.WriteString("  </active-response>\n")
+		w.block("active-response", "disabled", "no", "repeated_offenders", c.repeat)
 	}
 	for _, r := range c.responses {
-		w.response(r)
+		level := ""
+		if r.level > 0 {
+			level = strconv.Itoa(r.level)
+		}
+		w.comment("  ", r.comment)
+		w.block("active-response", "disabled", disabled, "command", r.command.name, "location", "local",
+			"level", level, "rules_id", strings.Join(r.rules, ","), // a tab in it would end the list
+			"timeout", r.timeout, "repeated_offenders", r.repeat)
 	}
 	w.WriteString("</ossec_config>\n")
 	return w.String()
-}
-
-func (w *writer) command(c command) {
-	w.WriteString("  <command>\n")
-	w.element("    ", "name", c.name)
-	w.element("    ", "executable", c.executable)
-	if w.dialect == OSSEC {
-		w.element("    ", "expect", "srcip")
-	}
-	if c.timeout {
-		w.element("    ", "timeout_allowed", "yes")
-	}
-	w.WriteString("  </command>\n")
-}
-
-func (w *writer) response(r response) {
-	w.comment("  ", r.comment)
-	w.WriteString("  <active-response>\n")
-	if w.dialect == Wazuh {
-		w.element("    ", "disabled", "no")
-	}
-	w.element("    ", "command", r.command.name)
-	w.element("    ", "location", "local")
-	if r.level > 0 {
-		w.element("    ", "level", fmt.Sprint(r.level))
-	}
-	if len(r.rules) > 0 {
-		w.element("    ", "rules_id", strings.Join(r.rules, ",")) // a tab in it would end the list
-	}
-	if r.timeout != "" {
-		w.element("    ", "timeout", r.timeout)
-	}
-	if r.repeat != "" {
-		w.element("    ", "repeated_offenders", r.repeat)
-	}
-	w.WriteString("  </active-response>\n")
 }
 
 // logs are the suite's logs that logcollector is to follow.

@@ -4,145 +4,137 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// replace puts next in the place of a file that holds old, all at once, with its mode,
-// owner and attributes, and returns the copy of the old one that it made beside it.
-func replace(path string, old, next []byte, now time.Time) (string, error) {
-	file, err := os.Open(path)
+// The daemons' account may write in Wazuh's etc and in etc/rules. So each of these folders is held
+// open while it is worked in, what is no plain file is not read, and nothing is written through a
+// link or under a name that could be guessed.
+
+// maxFile bounds ossec.conf and each file of rules, in bytes.
+const maxFile = 32 << 20
+
+// open finds ossec.conf. It may be a link if nobody but root can have made it.
+func (j *job) open() error {
+	path := j.path("etc/ossec.conf")
+	dir := filepath.Dir(path)
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode()&os.ModeSymlink != 0 {
+		if state.CheckDir(dir) != nil {
+			return fmt.Errorf("%s is a link, and others than root can write in %s: it is not followed", path, dir)
+		}
+		path, err = filepath.EvalSymlinks(path)
+	}
 	if err != nil {
-		return "", fmt.Errorf("changing the configuration: %w", err)
+		return err
+	}
+	j.conf = filepath.Base(path)
+	j.etc, err = os.OpenRoot(filepath.Dir(path) + "/")
+	return err
+}
+
+// folder opens a folder of the home. A link that leads out of the one around it is refused.
+func (j *job) folder(name string) (*os.Root, error) {
+	root, err := os.OpenRoot(j.path(filepath.Dir(name)) + "/")
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()                               // nothing is lost
+	return root.OpenRoot(filepath.Base(name) + "/.") // "/.": a pipe in its place would be waited for
+}
+
+func (j *job) inConf(err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", filepath.Join(j.etc.Name(), j.conf), err)
+	}
+	return err
+}
+
+// write puts the new content in the place of the old, of which it keeps a copy.
+func (j *job) write(old, next []byte) error {
+	if bytes.Equal(old, next) {
+		return nil
+	}
+	what := "set up"
+	if j.Remove {
+		what = "took the suite's block out of"
+	}
+	path := filepath.Join(j.etc.Name(), j.conf)
+	if j.DryRun {
+		j.say("would %s %s", strings.Replace(what, "took", "take", 1), path)
+		return nil
+	}
+	backup, err := j.replace(old, next)
+	if err != nil {
+		return fmt.Errorf("changing the configuration: %w", err)
+	}
+	j.say("%s %s; as it was: %s", what, path, filepath.Join(j.etc.Name(), backup))
+	j.changed = true
+	return nil
+}
+
+// replace puts next in the place of ossec.conf that holds old, all at once, with its mode, owner and
+// attributes, and returns the name of the copy of the old one that it made beside it.
+func (j *job) replace(old, next []byte) (backup string, err error) {
+	file, err := state.OpenIn(j.etc, j.conf)
+	if err != nil {
+		return "", err
 	}
 	defer file.Close() // only read from
-	backup, err := copyAside(file, path+".ossec-ar-backup-"+now.Format("20060102-150405"), old)
-	if err != nil {
-		return "", fmt.Errorf("keeping a copy of the configuration: %w", err)
+	same := state.ReplaceOptions{Prepare: state.Like(file)}
+	mode := os.FileMode(file.Stat().Mode).Perm()
+	backup = j.freeName(j.conf + ".ossec-ar-backup-" + j.Now.Format("20060102-150405"))
+	if err := state.ReplaceIn(j.etc, backup, old, mode, same); err != nil {
+		return "", err
 	}
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".ossec-ar.tmp")
-	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) { // a killed run left it
-		return "", fmt.Errorf("changing the configuration: %w", err)
+	same.Check = func() error {
+		if now, err := state.ReadIn(j.etc, j.conf, maxFile); err != nil || !bytes.Equal(now, old) {
+			return errors.Join(errors.New("it was changed by somebody else just now: try again"), err)
+		}
+		return nil
 	}
-	if err := create(file, temp, next); err != nil {
-		return "", fmt.Errorf("changing the configuration: %w", err)
+	if err := state.ReplaceIn(j.etc, j.conf, next, mode, same); err != nil {
+		return "", errors.Join(err, j.etc.Remove(backup))
 	}
-	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, old) {
-		return "", errors.Join(fmt.Errorf("%s was changed by somebody else just now: try again", path), err,
-			os.Remove(temp), os.Remove(backup))
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return "", errors.Join(fmt.Errorf("changing the configuration: %w", err),
-			os.Remove(temp), os.Remove(backup))
-	}
-	return backup, syncFolder(filepath.Dir(path))
+	return backup, nil
 }
 
-// copyAside makes a copy under the first name that is free.
-func copyAside(like *os.File, name string, data []byte) (string, error) {
-	for n := 1; ; n++ {
-		free := name
-		if n > 1 {
-			free = fmt.Sprintf("%s-%d", name, n)
+// freeName returns the first name beside ossec.conf that is free.
+func (j *job) freeName(name string) string {
+	free := name
+	for n := 2; ; n++ {
+		if _, err := j.etc.Lstat(free); err != nil {
+			return free
 		}
-		if err := create(like, free, data); !errors.Is(err, os.ErrExist) {
-			return free, err
-		}
+		free = fmt.Sprintf("%s-%d", name, n)
 	}
 }
 
-// create makes a file with the mode, the owner and the attributes of another.
-func create(like *os.File, name string, data []byte) error {
-	info, err := like.Stat()
-	if err != nil {
-		return err
-	}
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	err = fill(file, like, info.Sys().(*syscall.Stat_t), data)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return errors.Join(err, os.Remove(name))
-	}
-	return nil
-}
-
-func fill(file, like *os.File, stat *syscall.Stat_t, data []byte) error {
-	if _, err := file.Write(data); err != nil {
-		return err
-	}
-	fd := int(file.Fd())
-	if err := unix.Fchown(fd, int(stat.Uid), int(stat.Gid)); err != nil {
-		return fmt.Errorf("keeping the owner: %w", err)
-	}
-	if err := copyLabels(fd, int(like.Fd())); err != nil {
-		return err
-	}
-	if err := unix.Fchmod(fd, stat.Mode&0o7777); err != nil {
-		return fmt.Errorf("keeping the mode: %w", err)
-	}
-	return file.Sync()
-}
-
-// copyLabels carries the SELinux label and the access list over, without which the
-// daemons could not read the new file.
-func copyLabels(to, from int) error {
-	for _, name := range []string{"security.selinux", "system.posix_acl_access"} {
-		value := make([]byte, 64<<10) // the most that the kernel has
-		n, err := unix.Fgetxattr(from, name, value)
-		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
-			continue
-		}
-		if err == nil {
-			err = unix.Fsetxattr(to, name, value[:n], 0)
-		}
-		if err != nil {
-			return fmt.Errorf("keeping the attribute %s: %w", name, err)
+// put writes a file of the suite's own into a folder of the home, readable for the daemons and for
+// nobody else.
+func (j *job) put(folder, name string, data []byte) error {
+	root, err := j.folder(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.Mkdir(j.path(folder), 0o750); err == nil {
+			root, err = j.folder(folder)
 		}
 	}
-	return nil
-}
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Join(folder, name), err)
+	}
+	defer root.Close() // nothing is lost
+	info, err := j.etc.Stat(".")
 	if err != nil {
 		return err
-	}
-	err = folder.Sync()
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
-		err = nil // a file system that syncs no folders
-	}
-	return errors.Join(err, folder.Close())
-}
-
-// put writes a file of the suite's own under the home, readable for the daemons and for
-// nobody else. A folder that is missing is made.
-func (j *job) put(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("making a folder: %w", err)
-	}
-	info, err := os.Stat(filepath.Dir(j.conf))
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	group := int(info.Sys().(*syscall.Stat_t).Gid)
-	temp := filepath.Join(dir, "."+strings.TrimPrefix(filepath.Base(path), ".")+".tmp")
-	err = os.WriteFile(temp, data, 0o640)
-	if err == nil {
-		err = errors.Join(os.Chmod(temp, 0o640), os.Chown(temp, -1, group))
-	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return nil
+	return state.ReplaceIn(root, name, data, 0o640, state.ReplaceOptions{
+		Prepare: func(file *os.File) error { return file.Chown(-1, group) },
+	})
 }

@@ -20,7 +20,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Options say what to set up.
@@ -29,7 +31,7 @@ type Options struct {
 	DestDir   string   // is put before every path that is read or written
 	Profiles  []string // in the place of those of last time; nil: those, else DefaultProfiles
 	Whitelist []string // added to what is listed
-	Rules     string   // a file with rules to install, "" for none
+	Rules     string   // folder that has the rules to install as ossec/... and wazuh/..., "" for none
 	Remove    bool
 	DryRun    bool
 	Now       time.Time
@@ -39,7 +41,8 @@ type Options struct {
 // job is one run.
 type job struct {
 	Options
-	conf    string // its real path, below DestDir
+	etc     *os.Root // the folder of ossec.conf
+	conf    string   // its name there
 	dialect Dialect
 	server  bool // has the daemon that only a server has
 	changed bool
@@ -49,17 +52,16 @@ type job struct {
 func Run(o Options) error {
 	o.Home = filepath.Clean(o.Home)
 	j := &job{Options: o}
-	conf := j.path("etc/ossec.conf")
-	resolved, err := filepath.EvalSymlinks(conf)
+	err := j.open()
 	switch {
 	case errors.Is(err, os.ErrNotExist) && o.Remove:
 		return nil
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("there is no OSSEC or Wazuh in %s: no %s", o.Home, conf)
+		return fmt.Errorf("there is no OSSEC or Wazuh in %s: no %s", o.Home, j.path("etc/ossec.conf"))
 	case err != nil:
 		return fmt.Errorf("finding the configuration: %w", err)
 	}
-	j.conf = resolved
+	defer j.etc.Close() // nothing is lost
 	for _, name := range []string{"control", "execd", "analysisd", "agentd"} {
 		if isThere(j.path("bin/wazuh-" + name)) {
 			j.dialect = Wazuh
@@ -93,18 +95,15 @@ func (j *job) did(done, would, what string) {
 
 // load reads the configuration and splits it.
 func (j *job) load() (document, []byte, error) {
-	data, err := os.ReadFile(j.conf)
+	data, err := state.ReadIn(j.etc, j.conf, maxFile)
 	if err != nil {
 		return document{}, nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	d, err := split(data)
 	if err == nil {
-		_, _, err = findInclude(data)
+		_, _, err = includeMarks.find(data)
 	}
-	if err != nil {
-		return d, nil, fmt.Errorf("%s: %w", j.conf, err)
-	}
-	return d, data, nil
+	return d, data, j.inConf(err)
 }
 
 func (j *job) set() error {
@@ -154,12 +153,12 @@ func (j *job) set() error {
 		err = readable(next, c)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", j.conf, err)
+		return j.inConf(err)
 	}
-	old := look(d.block).contents()
+	old := look(d.block).contents
 	if c.joined && slices.Contains(old.rules, include) {
 		j.did("moved", "move", fmt.Sprintf("rules %s into the <rules> at line %d: OSSEC goes by one only",
-			include, all.rules.Line))
+			include, all.section.Line))
 	}
 	old.rules = last
 	j.changes(old, c, notes, bytes.Equal(next, data))
@@ -169,18 +168,16 @@ func (j *job) set() error {
 // includedIn returns the files that were included last time, by the block or by the <rules>
 // that was there.
 func includedIn(data []byte, d document) []string {
-	files := look(d.block).includes
-	if s, there, _ := findInclude(data); there { // load has reported marks that are no pair
-		more, _ := includesIn(data[s.from:s.to])
-		files = append(files, more...)
-	}
-	return files
+	files := look(d.block).rules
+	s, _, _ := includeMarks.find(data) // load has reported marks that are no pair
+	more, _ := includesIn(data[s.from:s.to])
+	return append(files, more...)
 }
 
 // changes prints what differs between the contents and those of last time.
 func (j *job) changes(old, c contents, notes []string, same bool) {
 	if same {
-		j.say("%s is set up already", filepath.Base(j.conf))
+		j.say("%s is set up already", j.conf)
 		notes = slices.DeleteFunc(notes,
 			func(note string) bool { return !strings.HasPrefix(note, "warning: ") })
 	}
@@ -235,10 +232,10 @@ func (j *job) remove() error {
 	rest := look(masked(d.rest()))
 	var kept contents
 	for _, c := range look(d.block).commands {
-		used := slices.ContainsFunc(rest.responses, func(r foundResponse) bool { return r.command == c.name })
+		used := slices.ContainsFunc(rest.responses, func(r response) bool { return r.command.name == c.name })
 		if used && rest.executable(c.name) == "" {
-			kept.commands = append(kept.commands, c.command)
-			j.say("left command %s in %s: an active-response of yours uses it", c.name, filepath.Base(j.conf))
+			kept.commands = append(kept.commands, c)
+			j.say("left command %s in %s: an active-response of yours uses it", c.name, j.conf)
 		}
 	}
 	block := ""
@@ -247,77 +244,26 @@ func (j *job) remove() error {
 	}
 	next, err := setInclude(d.with(block), "")
 	if err != nil {
-		return fmt.Errorf("%s: %w", j.conf, err)
+		return j.inConf(err)
 	}
 	if err := j.write(data, next); err != nil {
 		return err
 	}
-	if err := j.removeRules(rest); err != nil {
-		return err
-	}
-	return j.unlistOnAgent()
+	return j.removeRules(rest)
 }
 
-// write puts the new content in the place of the old, of which it keeps a copy.
-func (j *job) write(old, next []byte) error {
-	if bytes.Equal(old, next) {
-		return nil
-	}
-	did, would := "set up", "set up"
-	if j.Remove {
-		did, would = "took the suite's block out of", "take the suite's block out of"
-	}
-	if j.DryRun {
-		j.say("would %s %s", would, j.conf)
-		return nil
-	}
-	backup, err := replace(j.conf, old, next, j.Now)
-	if err != nil {
-		return err
-	}
-	j.say("%s %s; as it was: %s", did, j.conf, backup)
-	j.changed = true
-	return nil
-}
-
-// agentList is where an agent's whitelist entries go: OSSEC itself has none there.
-func (j *job) agentList() string {
-	return filepath.Join(j.DestDir, filepath.Join(ossec.Home(j.Home).Whitelists(), "ossec-ar"))
-}
-
+// listOnAgent puts entries where the responses of an agent find them: OSSEC itself has none there.
 func (j *job) listOnAgent(add []string) error {
-	old, err := os.ReadFile(j.agentList())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("reading the whitelist: %w", err)
-	}
-	text := string(old)
+	home := ossec.Home(filepath.Join(j.DestDir, j.Home))
+	list := neverblock.Editor{Home: home, Wait: time.Minute, DryRun: j.DryRun}
 	for _, entry := range add {
-		if slices.Contains(strings.Fields(text), entry) {
-			continue
+		added, err := list.Add(entry)
+		if err != nil {
+			return err
 		}
-		if text != "" && !strings.HasSuffix(text, "\n") {
-			text += "\n"
+		if added {
+			j.did("added", "add", entry+" to "+neverblock.OwnFile(ossec.Home(j.Home)))
 		}
-		text += entry + "\n"
-		j.did("added", "add", entry+" to etc/whitelist.d/ossec-ar")
 	}
-	if text == string(old) || j.DryRun {
-		return nil
-	}
-	return j.put(j.agentList(), []byte(text))
-}
-
-func (j *job) unlistOnAgent() error {
-	if !isThere(j.agentList()) {
-		return nil
-	}
-	j.did("removed", "remove", "etc/whitelist.d/ossec-ar")
-	if j.DryRun {
-		return nil
-	}
-	if err := os.Remove(j.agentList()); err != nil {
-		return fmt.Errorf("removing the whitelist: %w", err)
-	}
-	_ = os.Remove(filepath.Dir(j.agentList())) // if nothing else is in it
 	return nil
 }

@@ -204,7 +204,7 @@ func TestRunKeepsPlaceAndChoice(t *testing.T) {
 	h.put("etc/ossec.conf", h.text("etc/ossec.conf")+added)
 	h.mustRun(Options{Profiles: []string{"web", "mail"}, Whitelist: []string{"2001:db8::/32"}})
 	text := h.text("etc/ossec.conf")
-	if !strings.HasPrefix(text, example(t)) || !strings.HasSuffix(text, endMark+"\n"+added) {
+	if !strings.HasPrefix(text, example(t)) || !strings.HasSuffix(text, blockMarks.end+"\n"+added) {
 		t.Errorf("the block has moved:\n%s", text)
 	}
 	f := look([]byte(text))
@@ -259,7 +259,7 @@ func TestRemoveLeavesWhatIsUsed(t *testing.T) {
 		t.Errorf("printed %q", out)
 	}
 	f := look([]byte(h.text("etc/ossec.conf")))
-	if len(f.commands) != 1 || f.commands[0].command != routeNull || !f.commands[0].address || len(f.responses) != 1 {
+	if len(f.commands) != 1 || f.commands[0].executable != routeNull.executable || f.commands[0].noAddress || len(f.responses) != 1 {
 		t.Errorf("left: %+v", f)
 	}
 }
@@ -272,8 +272,8 @@ func TestRunRefuses(t *testing.T) {
 	}{
 		{"a root that is never closed", "<ossec_config>\n<global>\n</global>\n", "could not be read there; mend the file first", Options{}},
 		{"a comment that is never closed", sound + "<!-- later\n", "line 3: the comment is never closed", Options{}},
-		{"an end without a beginning", sound + endMark + "\n", "line 3: the marks of the block", Options{}},
-		{"two beginnings", sound + beginMark + " -->\n" + beginMark + " -->\n" + endMark, "the marks of the block", Options{Remove: true}},
+		{"an end without a beginning", sound + blockMarks.end + "\n", "line 3: the marks of the block", Options{}},
+		{"two beginnings", sound + blockMarks.begin + " -->\n" + blockMarks.begin + " -->\n" + blockMarks.end, "the marks of the block", Options{Remove: true}},
 		{"an unknown profile", sound, `there is no profile "sshd": choose from mail, repeat, severity, ssh, web`, Options{Profiles: []string{"ssh", "sshd"}}},
 		{"whitelist entries that OSSEC ignores", sound, "whitelist entry \"10.0.0.*\": neither an address nor a network such as 192.168.1.0/24\nwhitelist entry \"bastion\": neither", Options{Whitelist: []string{"10.0.0.*", "10.0.0.1", "bastion"}}},
 		{"a whitelist of everything", sound, "covers everything", Options{Whitelist: []string{"0.0.0.0/0"}}},
@@ -307,18 +307,18 @@ func TestAgent(t *testing.T) {
 			t.Errorf("%s is in an agent's ossec.conf", gone)
 		}
 	}
-	if f := look([]byte(text)); f.repeat == 0 || len(f.logs) != 4 {
+	if f := look([]byte(text)); f.repeatAt == 0 || len(f.localfile) != 4 {
 		t.Errorf("read back: %+v", f)
 	}
-	if got := h.text("etc/whitelist.d/ossec-ar"); got != "203.0.113.10\n" {
+	if got := h.text("etc/whitelist.d/ossec-ar.list"); got != "203.0.113.10\n" {
 		t.Errorf("whitelist: %q", got)
 	}
 	if !strings.Contains(out, "this is an agent") {
 		t.Errorf("printed %q", out)
 	}
 	h.mustRun(Options{Remove: true})
-	if h.text("etc/ossec.conf") != conf || isThere(h.path("etc/whitelist.d")) {
-		t.Error("it is not as it was")
+	if h.text("etc/ossec.conf") != conf || !isThere(h.path("etc/whitelist.d/ossec-ar.list")) {
+		t.Error("it is not as it was, or the agent's own whitelist is gone")
 	}
 	// The daemon that only a server has tells them apart where the file does not.
 	server := newHome(t, conf, "bin/ossec-analysisd")
