@@ -85,12 +85,10 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--home | --profile | --whitelist)
 		[ -n "${2-}" ] || die "$1 needs a value (see --help)"
-		case $1 in
-		--home) home=$2 ;;
-		--profile) profile=$2 ;;
-		--whitelist) whitelist=$2 ;;
-		esac
-		shift
+		option=$1=$2
+		shift 2
+		set -- "$option" "$@"
+		continue
 		;;
 	--home=?*) home=${1#--home=} ;;
 	--profile=?*) profile=${1#--profile=} ;;
@@ -115,8 +113,10 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ "$configure" = yes ] || [ -z "$profile$whitelist" ] || die "--profile and --whitelist go with --configure (see --help)"
-[ "$action" = install ] || [ "$configure" = no ] || die "--configure does not go with --uninstall (see --help)"
+[ "$configure" = yes ] || [ -z "$profile$whitelist" ] ||
+	die "--profile and --whitelist go with --configure (see --help)"
+[ "$action" = install ] || [ "$configure" = no ] ||
+	die "--configure does not go with --uninstall (see --help)"
 
 destdir=${DESTDIR-}
 source=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -247,7 +247,8 @@ find_home() {
 		fi
 		ignored "$dir" "$fault"
 	done
-	trusted "$destdir/var/ossec" || die "found no home that only root can write to: correct its permissions, or choose one with --home"
+	trusted "$destdir/var/ossec" ||
+		die "found no home that only root can write to: correct its permissions, or choose one with --home"
 	echo /var/ossec
 }
 
@@ -260,7 +261,9 @@ home=$(printf '%s/' "$home" | sed -e 's,/\./,/,g' -e 's,//*,/,g' -e 's,/$,,')
 case $home in
 */../* | */..) die "$home: the path of a home cannot contain ..: cron and systemd use it" ;;
 '') die "the home can't be /" ;;
-*[!A-Za-z0-9/._+@-]*) die "$home: the path of a home can contain only letters, digits and . _ + @ -: cron and systemd use it" ;;
+*[!A-Za-z0-9/._+@-]*)
+	die "$home: the path of a home can contain only letters, digits and . _ + @ -: cron and systemd use it"
+	;;
 esac
 root=$destdir$home
 bin=$root/active-response/bin
@@ -346,8 +349,8 @@ install_packages() {
 	fi
 	say "installing iptables"
 	if have apt-get; then
-		run apt-get update -qq || die "updating the package lists failed; install iptables by hand, or use --no-deps"
-		quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iptables </dev/null
+		run apt-get update -qq && quietly env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends iptables </dev/null
 	elif have dnf; then
 		quietly dnf install -y -q iptables </dev/null
 	elif have yum; then
@@ -361,40 +364,30 @@ install_packages() {
 	fi || die "installing iptables failed: install it by hand, or use --no-deps"
 }
 
-# new_enough GO reports whether a go command has the version that go.mod requires.
-new_enough() {
-	GOTOOLCHAIN=local "$1" version 2>/dev/null | awk -v need="$need" '{
-		split(substr($3, 3), is, "."); split(need, want, ".")
-		good = is[1] + 0 > want[1] + 0 || is[1] + 0 == want[1] + 0 && is[2] + 0 >= want[2] + 0
-	} END { exit !good }'
-}
-
-# find_go prints the go command to build with.
+# find_go prints the go command to build with. From 1.21 on it fetches the Go that go.mod names.
 find_go() {
-	need=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' "$source/go.mod")
 	old=
 	for go in ${GO:-go /usr/local/go/bin/go /usr/lib/go/bin/go}; do
-		command -v "$go" >/dev/null 2>&1 || continue
-		if new_enough "$go"; then
-			echo "$go"
-			return
-		fi
-		version=$(GOTOOLCHAIN=local "$go" version 2>/dev/null | awk '{print $3}')
-		old="$go is ${version:-not a go command}"
+		have "$go" || continue
+		version=$("$go" env GOVERSION 2>/dev/null) || version="not a go command"
+		case $version in
+		go1.2[1-9]* | go1.[3-9][0-9]* | devel*) echo "$go" && return ;;
+		esac
+		old="; $go is $version"
 	done
-	die "Go $need or later is needed to build the suite: ${old:-no go command was found}; see https://go.dev/dl/"
+	die "Go 1.21 or later is needed to build the suite${old:-, and none was found}: see https://go.dev/dl/"
 }
 
 # get_programs finds or builds the programs; $made_in is where they are.
 get_programs() {
 	if [ "$build" = no ] && [ -x "$source/dist/firewall-drop" ]; then
 		made_in=$source/dist
-		if [ -z "$destdir" ]; then
-			version=$("$made_in/firewall-drop" --version 2>/dev/null) || die "the programs in $made_in do not run on this machine: use the archive for $(uname -m), or --build"
-		fi
+		[ -n "$destdir" ] || version=$("$made_in/firewall-drop" --version 2>/dev/null) ||
+			die "the programs in $made_in do not run on this machine: use the archive for $(uname -m), or --build"
 		return
 	fi
-	[ -f "$source/go.mod" ] || die "$source contains neither the programs (dist) nor their source: use a release archive or a clone"
+	[ -f "$source/go.mod" ] ||
+		die "$source contains neither the programs (dist) nor their source: use a release archive or a clone"
 	made_in=$work
 	if [ "$dry_run" = yes ]; then
 		say "would run: go build of the programs in $source"
@@ -402,10 +395,11 @@ get_programs() {
 	fi
 	go=$(find_go)
 	version=$(cd "$source" && git describe --tags --always --dirty 2>/dev/null || echo devel)
+	say "building the programs with $("$go" env GOVERSION), which takes a minute the first time"
 	(
 		cd "$source"
-		CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -tags urfave_cli_no_docs \
-			-ldflags "-s -w -X github.com/ossec-ar/ossec-ar/internal/app.Version=$version" \
+		CGO_ENABLED=0 GOTOOLCHAIN=${GOTOOLCHAIN-auto} "$go" build -trimpath -buildvcs=false \
+			-tags urfave_cli_no_docs -ldflags "-s -w -X github.com/ossec-ar/ossec-ar/internal/app.Version=$version" \
 			-o "$work/" ./cmd/...
 	) || die "building the programs failed"
 }
@@ -414,6 +408,8 @@ get_programs() {
 identity() {
 	if [ -L "$1" ]; then
 		printf 'link to %s' "$(readlink "$1")"
+	elif [ -d "$1" ]; then
+		printf folder
 	else
 		cksum <"$1"
 	fi
@@ -426,11 +422,11 @@ known() { [ -f "$1" ] && grep -qxF "$2	$(identity "$3")" "$1"; }
 # has of that name: if this run is cut off there, the next one still recognises the file.
 promise() { [ "$dry_run" = yes ] || printf '%s\t%s\n' "$2" "$3" >>"$1"; }
 
-# note LIST NAME IDENTITY records that a file is ours; without IDENTITY, removes it from the list.
+# note LIST NAME FILE records that a file is ours; without FILE, removes it from the list.
 note() {
 	[ "$dry_run" = no ] || return 0
 	awk -F '\t' -v name="$2" '$1 != name' "$1" >"$1.new" 2>/dev/null || true
-	[ -z "${3-}" ] || printf '%s\t%s\n' "$2" "$3" >>"$1.new"
+	[ $# = 2 ] || printf '%s\t%s\n' "$2" "$(identity "$3")" >>"$1.new"
 	mv -f "$1.new" "$1"
 }
 
@@ -444,13 +440,18 @@ ours_plain() { ours "$1" && plain "$(path_of "$1")"; }
 # check_trust ends the run unless nobody else can write what is acted on as root: the two lists,
 # what is kept in the stock folder, and the ossec-ar that is run.
 check_trust() {
+	nothing="so it is not trusted and nothing was done"
+	root_only="allow only root to write"
 	for path in "$stock" "$bin" "$root/bin"; do
-		trusted "$path" || die "$fault, so $home is not trusted and nothing was done: allow only root to write there (chown root, chmod go-w), or choose another home"
+		trusted "$path" ||
+			die "$fault, so $home is not trusted and nothing was done: $root_only there (chown root, chmod go-w)," \
+				"or choose another home"
 	done
 	for path in "$installed" "$placed"; do
 		there "$path" || continue
-		plain "$path" || die "$path is not a plain file, so it is not trusted and nothing was done: find out who made it, and remove it"
-		trusted "$path" || die "$fault, so it is not trusted and nothing was done: read it, then allow only root to write it (chown root, chmod go-w) or remove it"
+		plain "$path" || die "$path is not a plain file, $nothing: find out who made it, and remove it"
+		trusted "$path" ||
+			die "$fault, $nothing: read it, then $root_only it (chown root, chmod go-w) or remove it"
 	done
 	! ours_plain ossec-ar || trusted "$tool" ||
 		die "$fault, so it is not run and nothing was done: remove it, and install the suite again"
@@ -464,21 +465,8 @@ keep() {
 	fi
 }
 
-# label MODEL FILE... gives files the SELinux label of one of OSSEC's own files, or if there is
-# none the label in the policy.
-label() {
-	model=$1
-	shift
-	for file in "$@"; do
-		there "$file" || continue
-		if [ -n "$model" ] && run chcon --reference="$model" "$file"; then
-			continue
-		fi
-		run restorecon "$file" || say "could not label $file for SELinux: the daemon may not be allowed to use it"
-	done
-}
-
-# label_all labels the programs and the logs.
+# label_all gives the programs the SELinux label of one of OSSEC's own, or if there is none the label
+# in the policy. Files in logs get that of their folder by themselves.
 label_all() {
 	have selinuxenabled && selinuxenabled || return 0
 	model=
@@ -489,18 +477,12 @@ label_all() {
 		fi
 	done
 	for program in $programs; do
-		[ "$program" = ossec-ar ] || label "$model" "$bin/$program"
-	done
-	label '' "$tool"
-	model=
-	[ ! -f "$root/logs/ossec.log" ] || model=$root/logs/ossec.log
-	for log in active-responses.log active-responses.json notifications.log response-stats.log; do
-		label "$model" "$root/logs/$log"
+		file=$(path_of "$program")
+		there "$file" || continue
+		[ -n "$model" ] && [ "$program" != ossec-ar ] && run chcon -h --reference="$model" "$file" && continue
+		run restorecon "$file" || say "could not label $file for SELinux: the daemon may not be allowed to use it"
 	done
 }
-
-# same FILE PROGRAM reports whether the installed program is this file.
-same() { plain "$2" && cmp -s "$1" "$2"; }
 
 install_programs() {
 	for program in $programs; do
@@ -509,7 +491,7 @@ install_programs() {
 		fi
 		keep "$program"
 		target=$(path_of "$program")
-		if ! same "$made_in/$program" "$target"; then
+		if ! plain "$target" || ! cmp -s "$made_in/$program" "$target"; then
 			[ "$program" = ossec-ar ] || restart=yes # which the daemons do not call
 			# A running program is not written over: the new one is moved into its place.
 			new=${target%/*}/.$program.new
@@ -518,7 +500,7 @@ install_programs() {
 			[ "$dry_run" = yes ] || promise "$installed" "$program" "$(identity "$new")"
 			run mv -f "$new" "$target"
 		fi
-		[ "$dry_run" = yes ] || note "$installed" "$program" "$(identity "$target")"
+		note "$installed" "$program" "$target"
 		for name in $(links "$program"); do
 			keep "$name"
 			if [ "$(readlink "$bin/$name" 2>/dev/null)" != "$program" ]; then
@@ -527,7 +509,7 @@ install_programs() {
 				run ln -sfn "$program" "$bin/$name"
 				owned "$bin/$name"
 			fi
-			[ "$dry_run" = yes ] || note "$installed" "$name" "$(identity "$bin/$name")"
+			note "$installed" "$name" "$bin/$name"
 		done
 	done
 }
@@ -552,13 +534,14 @@ place() {
 	elif ! names_home "$3"; then
 		return # another home may need it when this one is removed
 	fi
-	[ "$dry_run" = yes ] || note "$placed" "$3" "$(identity "$target")"
+	note "$placed" "$3" "$target"
 }
 
 # place_link puts the link to ossec-ar where a shell finds it.
 place_link() {
 	target=$destdir$link
-	if there "$target" && [ "$(readlink "$target")" != "$home/bin/ossec-ar" ] && ! known "$placed" "$link" "$target"; then
+	if there "$target" && [ "$(readlink "$target")" != "$home/bin/ossec-ar" ] &&
+		! known "$placed" "$link" "$target"; then
 		say "left $link unchanged: it was edited, or belongs to another home; this home's is $home/bin/ossec-ar"
 		return
 	fi
@@ -571,7 +554,7 @@ place_link() {
 		promise "$placed" "$link" "link to $home/bin/ossec-ar"
 		run ln -sfn "$home/bin/ossec-ar" "$target"
 	fi
-	[ "$dry_run" = yes ] || note "$placed" "$link" "$(identity "$target")"
+	note "$placed" "$link" "$target"
 }
 
 # names_home PATH reports whether the file that goes there is for this home alone.
@@ -631,9 +614,9 @@ choose_schedule() {
 	fi
 	[ "$schedule" = systemd ] || return 0
 	have systemctl || die "--systemd: systemctl is missing"
-	if there "$destdir/etc/cron.d/ossec-ar" && ! known "$placed" /etc/cron.d/ossec-ar "$destdir/etc/cron.d/ossec-ar"; then
-		die "--systemd: /etc/cron.d/ossec-ar was edited, or belongs to another home: move it away first, or stay with cron"
-	fi
+	tab=/etc/cron.d/ossec-ar
+	! there "$destdir$tab" || known "$placed" $tab "$destdir$tab" ||
+		die "--systemd: $tab was edited, or belongs to another home: move it away first, or stay with cron"
 }
 
 install_schedule() {
@@ -704,12 +687,7 @@ setup() {
 }
 
 configure_ossec() {
-	rules=$source/contrib/ossec/ar_suite_rules.xml
-	for name in control execd analysisd agentd; do
-		[ ! -e "$root/bin/wazuh-$name" ] || rules=$source/contrib/wazuh/ar_suite_rules.xml
-	done
-	set --
-	[ ! -f "$rules" ] || set -- "$@" --rules "$rules"
+	set -- --rules "$source/contrib"
 	[ -z "$profile" ] || set -- "$@" --profile "$profile"
 	[ -z "$whitelist" ] || set -- "$@" --whitelist "$whitelist"
 	setup "$@" >"$work/said" || {
@@ -749,7 +727,7 @@ install_suite() {
 	folder 0700 "$state"
 	[ -z "$made" ] || check_trust # in a folder like /tmp somebody else may have been first
 	for dir in $made; do
-		note "$placed" "$dir" folder
+		note "$placed" "$dir" "$destdir$dir"
 	done
 	restart=no
 	install_programs
@@ -852,14 +830,16 @@ free_all() {
 		*" $response "*) kept="$kept $response" ;;
 		esac
 	done
-	[ -z "$kept" ] || die "not all addresses of$kept could be freed (see above), so the state stays: correct that and run this again"
+	[ -z "$kept" ] ||
+		die "not all addresses of$kept could be freed (see above), so the state stays:" \
+			"correct that and run this again"
 }
 
 remove_state() {
 	! leased host-deny || remove_lock
 	run rm -rf "$state"
-	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* "$root"/logs/active-responses.json* \
-		"$root"/etc/ossec.conf.ossec-ar-backup-*
+	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* \
+		"$root"/logs/active-responses.json* "$root"/etc/ossec.conf.ossec-ar-backup-*
 	if known_folder "$home"; then # there was no OSSEC
 		run rm -f "$root"/logs/active-responses.log*
 	fi
@@ -870,7 +850,8 @@ remove_state() {
 
 # host_deny_file TOML prints the file that the configuration names for host-deny.
 host_deny_file() {
-	sed -n '/^[[:blank:]]*\[host_deny\]/,/^[[:blank:]]*\[/s/^[[:blank:]]*file[[:blank:]]*=[[:blank:]]*"\([^"]*\)".*/\1/p' "$1"
+	blank='[[:blank:]]*'
+	sed -n "/^$blank\\[host_deny\\]/,/^$blank\\[/s/^${blank}file$blank=$blank\"\\([^\"]*\\)\".*/\\1/p" "$1"
 }
 
 # remove_lock removes the lock file beside the file that host-deny edited.
@@ -906,7 +887,8 @@ uninstall_suite() {
 	fi
 	free_all
 	setup --remove || ! configured ||
-		say "could not remove the suite's block from $home/etc/ossec.conf: delete what is between the \"ossec-ar\" comments"
+		say "could not remove the suite's block from $home/etc/ossec.conf: delete what is between the" \
+			"\"ossec-ar\" comments"
 	# shellcheck disable=SC2086
 	remove_units $timers $prepare
 	displace /etc/cron.d/ossec-ar
