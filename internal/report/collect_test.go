@@ -356,3 +356,73 @@ func TestNoAddressAfterRequest(t *testing.T) {
 		}
 	}
 }
+
+// What blocks no address is told apart.
+func TestOtherPrograms(t *testing.T) {
+	h := newHost(t)
+	stamp := h.now.Add(-time.Hour).Format("Mon Jan _2 15:04:05 MST 2006")
+	var log strings.Builder
+	for _, called := range []string{
+		"firewall-drop.sh add - 203.0.113.7 1795404477.1 5712",
+		"ossec-slack.sh add - 203.0.113.8 1795404477.1 5712",
+		"ossec-slack.sh add - 203.0.113.8 1795404477.2 5712",
+		"email-notification.sh add - 203.0.113.8 1795404477.2 5712",
+		"restart-ossec.sh add - null (from_the_server) (no_rule_id)",
+		"disable-account.sh add root 203.0.113.9 1795404477.1 5720",
+		"disable-account.sh add admin - 1795404477.1 5720",
+		"disable-account.sh delete admin - 1795404477.1 5720",
+		"disable-account add - - 1795404477.1 5720 - Locked account: ftp (Rule: 5720)",
+	} {
+		fmt.Fprintf(&log, "%s /var/ossec/active-response/bin/%s\n", stamp, called)
+	}
+	fmt.Fprintf(&log, "%s active-response/bin/restart.sh agent\n", stamp)
+	fmt.Fprintf(&log, `2026/11/23 22:59:00 active-response/bin/disable-account: {"version":1,"command":"add","parameters":{"alert":{"id":"1.2","rule":{"id":"5720"},"data":{"dstuser":"root"}}}}`+"\n")
+	h.write("logs/active-responses.log", log.String(), h.now)
+	out := h.must("--date", "today")
+	for _, want := range []string{
+		"Total blocks today: 1\n", "Most blocked IPs today:\n      1 203.0.113.7\n\n", "Accounts: 4 locked, 1 unlocked\n",
+		"By response:\n      1 firewall-drop.sh\n      0 disable-account (2 locked)\n      0 disable-account.sh (2 locked, 1 unlocked)\n",
+		"Other programs:\n      2 ossec-slack.sh\n      1 email-notification.sh\n      1 restart-ossec.sh\n      1 restart.sh\n",
+		"By rule:\n      1 5712\n",
+	} {
+		if !strings.Contains(out, want) || strings.Contains(out, "could not be read") {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	metrics := h.must("--date", "today", "--metrics")
+	if strings.Contains(metrics, "slack") || !strings.Contains(metrics, "\nossec_ar_accounts_locked 4\n") {
+		t.Errorf("%s", metrics)
+	}
+}
+
+// ossec-ar logs by the response's name, whoever blocked: a block ends with it.
+func TestByHand(t *testing.T) {
+	h := newHost(t)
+	at := func(minutes int) string {
+		return h.now.Add(time.Duration(minutes)*time.Minute).Format("Mon Jan _2 15:04:05 MST 2006") + " /var/ossec/active-response/bin/"
+	}
+	h.write("logs/active-responses.log", at(-60)+"custom-firewall-drop.sh add - 203.0.113.7 1795404477.1 5712 - Blocked IP: 203.0.113.7 (Rule: 5712)\n"+
+		at(-50)+"host-deny.sh add - 203.0.113.7 1795404477.1 5712 - Blocked IP: 203.0.113.7 (Rule: 5712)\n"+
+		at(-40)+"firewall-drop delete - 203.0.113.7 - - - Unblocked IP: 203.0.113.7 (by hand)\n"+
+		at(-30)+"firewall-drop add - 203.0.113.8 - - - Blocked IP: 203.0.113.8 (by hand)\n"+
+		at(-20)+"firewall-drop delete - 203.0.113.8 - - - Unblocked IP: 203.0.113.8 (all of ossec-ar, by hand)\n"+
+		at(-10)+"firewall-drop add - 203.0.113.9 (from_the_server) (no_rule_id)\n"+
+		at(-5)+"route-null add - - - - - Imported 1234 addresses (by hand)\n", h.now)
+	out := h.must("--date", "today")
+	for _, want := range []string{"Total blocks today: 4\n", "Total unblocks today: 2\n",
+		"By hand: 2 blocked, 2 unblocked, 1234 imported\n",
+		"Blocks that ended: 2, lasting 10m in the median, 20m at the longest (203.0.113.7)\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+// Of one old event, all logs hold no more than its hour.
+func TestAllOverOneOldEvent(t *testing.T) {
+	h := newHost(t)
+	h.write("logs/active-responses.log", line(h.now.AddDate(-9, 0, 0), "203.0.113.7"), time.Time{})
+	if out := h.must("--all"); !strings.Contains(out, "\nBy hour:\n  Thu 23:00       1 ########################################\n") || strings.Count(out, "\n") > 15 {
+		t.Errorf("%s", out)
+	}
+}

@@ -20,10 +20,10 @@ func table(r *stats.Report) ([]byte, error) {
 		n := func(v uint64) string { return strconv.FormatUint(v, 10) }
 		// the error is kept
 		_ = w.Write([]string{section, cell(key), cell(description), n(c.Blocks), n(c.Unblocks), n(c.Skips()),
-			n(c.Failed), stampOf(first), stampOf(last)})
+			n(c.Failed), stampOf(first), stampOf(last), n(c.Locked), n(c.Unlocked)})
 	}
 	_ = w.Write([]string{"section", "key", "description", "blocks", "unblocks", "skipped",
-		"failed", "first", "last"})
+		"failed", "first", "last", "locked", "unlocked"})
 	row("total", r.Period.Label, r.Filter.String(), r.Totals, r.Period.First, r.Period.Last)
 	for _, a := range r.TopAddresses {
 		row("address", a.Address.String(), "rule "+a.Rule,
@@ -35,6 +35,9 @@ func table(r *stats.Report) ([]byte, error) {
 	}
 	for _, c := range r.Responses {
 		row("response", c.Name, "", c.Counts, nil, nil)
+	}
+	for _, o := range r.Others {
+		row("other program", o.Name, plural(int(o.Runs), "run", "runs"), stats.Counts{}, nil, nil)
 	}
 	for _, c := range r.Rules {
 		row("rule", c.ID, c.Description, stats.Counts{Blocks: c.Blocks}, nil, nil)

@@ -51,12 +51,14 @@ type pageData struct {
 	*stats.Report
 	Stamp  string
 	Skips  uint64
+	ByHand string
 	Charts []chart
 	Lists  []barList
 }
 
 func newPageData(r *stats.Report) pageData {
-	return pageData{Report: r, Stamp: r.Generated.Format(headStamp), Skips: r.Totals.Skips(), Lists: lists(r)}
+	return pageData{Report: r, Stamp: r.Generated.Format(headStamp), Skips: r.Totals.Skips(),
+		ByHand: byHand(r), Lists: lists(r)}
 }
 
 // chartHeight is the height of a chart's bars, in pixels. Widths are in percent of the

@@ -37,6 +37,10 @@ func metrics(r *stats.Report) []byte {
 	for _, c := range r.Responses {
 		m.value(c.Warnings, "response", c.Name)
 	}
+	m.metric("ossec_ar_accounts_locked", "Accounts locked in the period.")
+	m.value(r.Totals.Locked)
+	m.metric("ossec_ar_accounts_unlocked", "Accounts unlocked in the period.")
+	m.value(r.Totals.Unlocked)
 	m.metric("ossec_ar_rule_blocks", "Blocks put in force in the period, by rule (the first ones only).")
 	for _, c := range r.Rules {
 		m.value(c.Blocks, "rule", c.ID, "description", c.Description)

@@ -112,20 +112,37 @@ func (w *textWriter) outcomes(r *stats.Report) {
 	if t.Warnings > 0 {
 		w.line("Warnings: %d", t.Warnings)
 	}
+	if accounts := join(part{t.Locked, "locked"}, part{t.Unlocked, "unlocked"}); accounts != "" {
+		w.line("Accounts: %s", accounts)
+	}
+	if h := byHand(r); h != "" {
+		w.line("By hand: %s", h)
+	}
+}
+
+// byHand says what persons did, "" for nothing.
+func byHand(r *stats.Report) string {
+	return join(part{r.ByHand.Blocks, "blocked"}, part{r.ByHand.Unblocks, "unblocked"},
+		part{r.ByHand.Imported, "imported"})
 }
 
 func (w *textWriter) responses(r *stats.Report) {
-	if len(r.Responses) == 0 {
-		return
+	if len(r.Responses) > 0 {
+		w.line("By response:")
 	}
-	w.line("By response:")
 	for _, c := range r.Responses {
 		more := join(part{c.Unblocks, "unblocked"}, part{c.Skips(), "skipped"}, part{c.Failed, "failed"},
-			part{c.Warnings, "warned"})
+			part{c.Warnings, "warned"}, part{c.Locked, "locked"}, part{c.Unlocked, "unlocked"})
 		if more != "" {
 			more = " (" + more + ")"
 		}
 		w.line("%7d %s%s", c.Blocks, printable.Short(c.Name, 64), more)
+	}
+	if len(r.Others) > 0 {
+		w.line("Other programs:")
+	}
+	for _, o := range r.Others {
+		w.line("%7d %s", o.Runs, printable.Short(o.Name, 64))
 	}
 }
 

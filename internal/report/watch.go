@@ -133,6 +133,9 @@ func summary(r *stats.Report) string {
 	s := fmt.Sprintf("today: %s, %s, %d skipped, %d failed, %s", plural(int(t.Blocks), "block", "blocks"),
 		plural(int(t.Unblocks), "unblock", "unblocks"), t.Skips(), t.Failed,
 		plural(int(r.Addrs.Different), "address", "addresses"))
+	if t.Locked > 0 {
+		s += fmt.Sprintf(", %s locked", plural(int(t.Locked), "account", "accounts"))
+	}
 	if t.Warnings > 0 {
 		s += ", " + plural(int(t.Warnings), "warning", "warnings")
 	}

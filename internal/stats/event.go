@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"sync"
@@ -18,8 +19,12 @@ const (
 	stillHeld        // not unblocked: another response holds it
 	skipped          // nothing done for another reason
 	failed
-	warned     // what was asked for holds, something beside it is wrong
-	unreadable // lines without meaning: their number is in the address's low half
+	warned // what was asked for holds, something beside it is wrong
+	locked // an account
+	unlocked
+	ran        // a program that neither blocks nor locks
+	imported   // addresses, by one line: their number is in the address's low half
+	unreadable // lines without meaning, numbered likewise
 	// Lines that Wazuh's programs log beside a request:
 	aborted  // the request before it, of the same program, was not carried out
 	dialogue // whether it is, is still open
@@ -33,13 +38,16 @@ type event struct {
 	rule    uint16
 	agent   uint16
 	program uint16
-	kind    kind
+	// response is the name that all programs of one response share.
+	response uint16
+	kind     kind
+	byHand   bool // a person asked for it
 	// open is set for a request in Wazuh's dialect: the lines after it say whether it was
 	// carried out.
 	open bool
 }
 
-func (e *event) holder() holder { return holder{e.program, e.agent} }
+func (e *event) holder() holder { return holder{e.response, e.agent} }
 
 // names numbers texts, so that an event holds no pointer. Number 0 is "". It is safe for
 // concurrent use.
@@ -99,7 +107,8 @@ type decoder struct {
 
 // cache spares most calls of names.of.
 type cache struct {
-	names *names
+	names    *names
+	programs bool // not rules
 	// wanted reports whether events of that name count.
 	wanted func(string) bool
 	known  [256]*known // by a few bytes of the text
@@ -109,6 +118,9 @@ type known struct {
 	text   string
 	id     uint16
 	wanted bool
+	// Of programs:
+	response uint16
+	class    class
 }
 
 // of looks up the name that the text, a path or a word, ends with.
@@ -121,6 +133,9 @@ func (c *cache) of(text string) *known {
 	if *k == nil || (*k).text != text {
 		name := text[strings.LastIndexByte(text, '/')+1:]
 		*k = &known{text: strings.Clone(text), id: c.names.of(name), wanted: c.wanted(name)}
+		if c.programs {
+			(*k).response, (*k).class = c.names.of(responseOf(name)), classOf(name)
+		}
 	}
 	return *k
 }
@@ -130,7 +145,7 @@ func (q *Query) newDecoder(t *tally) *decoder {
 	return &decoder{
 		parser:   arlog.Parser{Location: q.Now.Location(), AddressFields: q.AddressFields},
 		filter:   &q.Filter,
-		programs: cache{names: t.programs, wanted: q.Filter.wantsResponse},
+		programs: cache{names: t.programs, programs: true, wanted: q.Filter.wantsResponse},
 		rules:    cache{names: t.rules, wanted: q.Filter.wantsRule},
 		from:     math.MinInt64, until: math.MaxInt64,
 	}
@@ -144,16 +159,18 @@ func (d *decoder) decode(line string, e *event) bool {
 		e.when = f.Time.Unix()
 	}
 	program := d.programs.of(f.Program)
-	e.program = program.id
+	e.program, e.response = program.id, program.response
 	if err != nil {
-		switch f.Step {
-		case "":
+		switch {
+		case f.Step == "":
 			e.kind, e.addr.low = unreadable, 1
 			return true
-		case arlog.Aborted:
+		case f.Step == arlog.Aborted:
 			e.kind = aborted
-		case arlog.Dialogue:
+		case f.Step == arlog.Dialogue:
 			e.kind = dialogue
+		case f.Step == arlog.NoAddress && program.class == other:
+			e.kind = ran
 		default:
 			e.kind = boundary
 		}
@@ -164,28 +181,45 @@ func (d *decoder) decode(line string, e *event) bool {
 	if f.Description != "" {
 		d.rules.names.describe(rule.id, f.Description)
 	}
-	e.kind = kindOf(&f)
-	e.addr = keyOf(f.Addr)
+	e.kind, e.addr = kindOf(&f, program.class), keyOf(f.Addr)
+	if e.kind == imported {
+		_, _ = fmt.Sscanf(f.Message, importedBy, &e.addr.low) // 0 is as good
+	}
+	e.byHand = f.AlertID == arlog.FromServer || strings.HasSuffix(f.Message, "by hand)")
 	e.open = f.Wazuh && len(f.JSON) > 0
+	if e.kind == boundary {
+		return program.wanted
+	}
 	return program.wanted && rule.wanted && d.filter.wantsAddr(f.Addr)
 }
 
-func kindOf(f *arlog.Entry) kind {
-	switch f.Status {
-	case arlog.StatusAdd:
-		return blocked
-	case arlog.StatusDelete:
-		return unblocked
-	case arlog.StatusError:
-		return failed
-	case arlog.StatusWarn:
-		return warned
-	}
+// importedBy is what ossec-ar logs of an import.
+const importedBy = "Imported %d address"
+
+func kindOf(f *arlog.Entry, program class) kind {
 	switch {
-	case strings.Contains(f.Message, ": whitelisted"):
+	case program == other:
+		return ran
+	case f.Status == arlog.StatusError:
+		return failed
+	case f.Status == arlog.StatusWarn:
+		return warned
+	case f.Status == arlog.StatusSkip && strings.Contains(f.Message, ": whitelisted"):
 		return whitelisted
-	case strings.Contains(f.Message, ": still held"):
+	case f.Status == arlog.StatusSkip && strings.Contains(f.Message, ": still held"):
 		return stillHeld
+	case f.Status == arlog.StatusSkip:
+		return skipped
+	case program == locks && f.Status == arlog.StatusAdd:
+		return locked
+	case program == locks:
+		return unlocked
+	case !f.Addr.IsValid() && strings.HasPrefix(f.Message, "Imported "):
+		return imported
+	case !f.Addr.IsValid(): // it was asked to block a user
+		return boundary
+	case f.Status == arlog.StatusAdd:
+		return blocked
 	}
-	return skipped
+	return unblocked
 }

@@ -1,7 +1,7 @@
 package stats
 
 // holdsPerAddress is how many holds the entry of an address has room for, which is nearly
-// always enough. Of more, by other programs or on other agents, the table keeps up to
+// always enough. Of more, by other responses or on other agents, the table keeps up to
 // maxMoreHolds, in some 5 MiB.
 const (
 	holdsPerAddress = 3
@@ -14,8 +14,8 @@ type hold struct {
 	holder
 }
 
-// holder is a program on an agent; of this host's own log, the agent is 0.
-type holder struct{ program, agent uint16 }
+// holder is a response on an agent; of this host's own log, the agent is 0.
+type holder struct{ response, agent uint16 }
 
 // moreHolds are those that have no room in the entries of their addresses.
 type moreHolds struct {

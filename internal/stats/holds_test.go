@@ -10,7 +10,7 @@ func TestHolds(t *testing.T) {
 	tab := newTable(100)
 	k := fourKey(1)
 	e := tab.at(k)
-	program := func(n uint16) holder { return holder{program: n} }
+	program := func(n uint16) holder { return holder{response: n} }
 	for n := range uint16(5) {
 		tab.hold(e, program(n), 100+uint32(n))
 	}

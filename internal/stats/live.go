@@ -20,8 +20,8 @@ type Live struct {
 // Event is something that counts. Texts in it may come from outside.
 type Event struct {
 	When time.Time
-	// Outcome is "blocked", "unblocked", "whitelisted", "still held", "skipped", "FAILED" or
-	// "warning".
+	// Outcome is "blocked", "unblocked", "whitelisted", "still held", "skipped", "FAILED",
+	// "warning", "locked", "unlocked", "ran" or "imported".
 	Outcome string
 	Address netip.Addr // invalid for none
 	Program string
@@ -30,7 +30,8 @@ type Event struct {
 
 var outcomeNames = [...]string{
 	blocked: "blocked", unblocked: "unblocked", whitelisted: "whitelisted", stillHeld: "still held",
-	skipped: "skipped", failed: "FAILED", warned: "warning",
+	skipped: "skipped", failed: "FAILED", warned: "warning", locked: "locked", unlocked: "unlocked",
+	ran: "ran", imported: "imported",
 }
 
 // Follow reads what the query's log holds of today, exactly up to where it is followed
@@ -62,7 +63,7 @@ func (l *Live) newDay() {
 			When: time.Unix(e.when, 0).In(l.query.Now.Location()), Outcome: outcomeNames[e.kind],
 			Program: t.programs.text(e.program), Rule: t.rules.text(e.rule),
 		}
-		if e.addr != (key{}) {
+		if e.kind != imported && e.addr != (key{}) {
 			out.Address = e.addr.addr()
 		}
 		l.each(out)

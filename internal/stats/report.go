@@ -29,13 +29,16 @@ type Report struct {
 	Period    PeriodInfo  `json:"period"`
 	Filter    Filter      `json:"filter"`
 	Totals    Counts      `json:"totals"`
+	ByHand    ByHand      `json:"by_hand"`
 	Addrs     AddressInfo `json:"addresses"`
 
 	TopAddresses []AddressCount `json:"top_addresses"`
 	TopNetworks  []NetworkCount `json:"top_networks"`
 	Responses    []NamedCounts  `json:"responses"`
-	Rules        []RuleCount    `json:"rules"`
-	Agents       []AgentCount   `json:"agents,omitempty"`
+	// Others are programs that neither block nor lock.
+	Others []Runs       `json:"other_programs"`
+	Rules  []RuleCount  `json:"rules"`
+	Agents []AgentCount `json:"agents,omitempty"`
 	// Unit is the length of the steps of Timeline: "hour", "day" or "month".
 	Unit       string     `json:"unit"`
 	Timeline   []Step     `json:"timeline"`
@@ -96,6 +99,12 @@ type NamedCounts struct {
 	Counts
 }
 
+// Runs is how often a program was called.
+type Runs struct {
+	Name string `json:"name"`
+	Runs uint64 `json:"runs"`
+}
+
 // RuleCount is one rule.
 type RuleCount struct {
 	ID          string `json:"id"` // "" where the line has none
@@ -151,7 +160,7 @@ func (c *collected) report(q *Query, source string) *Report {
 		Period: PeriodInfo{Label: q.Period.Label, From: optional(q.Period.From),
 			Until: optional(q.Period.Until)},
 		Filter: Filter{list(f.Responses), list(f.Rules), list(f.Networks), list(f.Agents)},
-		Totals: t.total(),
+		Totals: t.total(), ByHand: t.byHand,
 		Lasted: Lengths{Ended: t.lasted.count, Median: t.lasted.median(), Longest: t.lasted.longest},
 		Log:    LogInfo{list(c.files), t.lines, t.unreadable, list(c.notes)},
 	}
@@ -163,7 +172,7 @@ func (c *collected) report(q *Query, source string) *Report {
 		r.Period.First, r.Period.Last = &first, &last
 	}
 	r.addresses(c, q)
-	r.Responses = t.responses()
+	r.Responses, r.Others = t.responses()
 	r.Rules = t.ruleCounts(q.Top)
 	r.Agents = t.agentCounts(loc, q.Top)
 	r.timeline(t, q.Period, loc)
@@ -207,15 +216,19 @@ func (r *Report) addresses(c *collected, q *Query) {
 	r.TopNetworks = <-networks
 }
 
-func (t *tally) responses() []NamedCounts {
-	all := []NamedCounts{}
+func (t *tally) responses() ([]NamedCounts, []Runs) {
+	all, others := []NamedCounts{}, []Runs{}
 	for id, o := range t.byProgram {
-		if o != (outcomes{}) {
-			all = append(all, NamedCounts{t.programs.text(uint16(id)), o.counts()})
+		name := t.programs.text(uint16(id))
+		if o[ran] > 0 {
+			others = append(others, Runs{name, o[ran]})
+		} else if o != (outcomes{}) {
+			all = append(all, NamedCounts{name, o.counts()})
 		}
 	}
+	slices.SortFunc(others, func(a, b Runs) int { return byBlocks(a.Runs, b.Runs, a.Name, b.Name) })
 	slices.SortFunc(all, func(a, b NamedCounts) int { return byBlocks(a.Blocks, b.Blocks, a.Name, b.Name) })
-	return all
+	return all, others
 }
 
 // byBlocks orders by blocks, the most first, then by name.

@@ -14,13 +14,23 @@ type Counts struct {
 	Skipped     uint64 `json:"skipped_otherwise"`
 	Failed      uint64 `json:"failed"`
 	Warnings    uint64 `json:"warnings"`
+	Locked      uint64 `json:"locked"` // accounts
+	Unlocked    uint64 `json:"unlocked"`
+}
+
+// ByHand is what persons did: it is among the Counts, but for what was imported.
+type ByHand struct {
+	Blocks   uint64 `json:"blocks"`
+	Unblocks uint64 `json:"unblocks"`
+	Imported uint64 `json:"imported"`
 }
 
 // outcomes counts by kind.
-type outcomes [unreadable]uint64
+type outcomes [imported]uint64
 
 func (o *outcomes) counts() Counts {
-	return Counts{o[blocked], o[unblocked], o[whitelisted], o[stillHeld], o[skipped], o[failed], o[warned]}
+	return Counts{o[blocked], o[unblocked], o[whitelisted], o[stillHeld], o[skipped], o[failed], o[warned],
+		o[locked], o[unlocked]}
 }
 
 // Skips is the sum of what was left alone on purpose.
@@ -48,6 +58,7 @@ type tally struct {
 	hours     *series
 	lasted    lengths
 
+	byHand            ByHand
 	lines, unreadable uint64
 	// first and last are the times of what counts in the period, in seconds.
 	first, last int64
@@ -170,16 +181,26 @@ func (t *tally) countIn(e *event) {
 		t.first = e.when
 	}
 	t.last = max(t.last, e.when)
+	if e.kind == imported {
+		t.byHand.Imported += e.addr.low
+		return
+	}
 	element(&t.byProgram, e.program)[e.kind]++
 	t.hours.count(e.when, e.kind)
 	var a *entry
 	switch e.kind {
 	case blocked:
+		if e.byHand {
+			t.byHand.Blocks++
+		}
 		a = t.addrs.at(e.addr)
 		*element(&t.byRule, e.rule)++
 		t.addrs.block(a, e)
 		t.addrs.hold(a, e.holder(), clock(e.when))
 	case unblocked:
+		if e.byHand {
+			t.byHand.Unblocks++
+		}
 		a = t.addrs.find(e.addr)
 		if a != nil {
 			a.unblocks++
@@ -188,8 +209,6 @@ func (t *tally) countIn(e *event) {
 		if when := clock(e.when); since != 0 && when >= since {
 			t.lasted.add(when-since, e.addr)
 		}
-	case stillHeld: // the block goes on: the length of this hold says nothing
-		t.addrs.release(t.addrs.find(e.addr), e.addr, e.holder())
 	}
 	if e.agent != 0 {
 		t.agent(e.agent).count(e, a)
@@ -203,7 +222,7 @@ func (t *tally) countBefore(e *event) {
 		a := t.addrs.early(e.addr)
 		a.before, a.last = true, when
 		t.addrs.hold(a, e.holder(), when)
-	case unblocked, stillHeld:
+	case unblocked:
 		t.addrs.release(t.addrs.find(e.addr), e.addr, e.holder())
 	}
 }

@@ -14,7 +14,7 @@ const (
 )
 
 // timeline fills the steps, also those in which nothing happened, from the beginning of
-// the period to its end or to now.
+// the period to its end or to now; of all times, from the first event to the last.
 func (r *Report) timeline(t *tally, p Period, loc *time.Location) {
 	from, until := p.From.In(loc), p.Until.In(loc)
 	if p.From.IsZero() {
@@ -26,6 +26,9 @@ func (r *Report) timeline(t *tally, p Period, loc *time.Location) {
 	}
 	if p.Until.IsZero() || until.After(end) && !r.Generated.Before(p.From) {
 		until = end
+	}
+	if p.From.IsZero() && p.Until.IsZero() {
+		until = time.Unix(t.last+1, 0).In(loc)
 	}
 	r.Unit = unitFor(until.Sub(from))
 	r.Timeline = []Step{}

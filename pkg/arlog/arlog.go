@@ -63,8 +63,10 @@ type Entry struct {
 	// JSON is the request on one line of printable ASCII (Wazuh's dialect, when it succeeded).
 	JSON []byte
 
-	// Parse sets these too. Description is that of the rule, as a request in JSON has it.
+	// Parse sets these too. Description is that of the rule, as a request in JSON has it, User
+	// the account that a line without an address is about.
 	Description string
+	User        string
 	Step        Step
 }
 

@@ -23,10 +23,13 @@ const (
 	Aborted  Step = "Aborted" // also the daemon's answer "abort"
 	Ended    Step = "Ended"
 	Dialogue Step = "dialogue" // check_keys, and its other answer
-	// NoAddress is a request, or a stock script's line, that is about a user or a host
-	// name: it blocked no address.
+	// NoAddress is a request, or a program's line, that is about a host name or nothing of
+	// the kind: it blocked no address and locked no account.
 	NoAddress Step = "no address"
 )
+
+// FromServer is the alert id of a request that agent_control or Wazuh's API made by hand.
+const FromServer = "(from_the_server)"
 
 // Parse reads one line, with or without its newline, in any form that stands in an
 // active-responses.log: this package's two dialects, the stock scripts' lines and
@@ -76,23 +79,32 @@ func parseOSSEC(line string, e *Entry) error {
 	var status, addr string
 	e.Program, line, _ = strings.Cut(line, " ")
 	status, line, _ = strings.Cut(line, " ")
-	_, line, _ = strings.Cut(line, " ") // the user's place
+	user, line, _ := strings.Cut(line, " ")
 	addr, line, _ = strings.Cut(line, " ")
 	switch Status(status) {
 	case StatusAdd, StatusDelete, StatusSkip, StatusError, StatusWarn:
-	default:
+	default: // such as Wazuh's "restart.sh agent"
+		if strings.Contains(e.Program, programs) {
+			e.Step = NoAddress
+		}
 		return ErrNoEntry
 	}
 	e.Addr = parseAddr(addr)
-	if !e.Addr.IsValid() && (status == string(StatusAdd) || status == string(StatusDelete)) {
-		e.Step = NoAddress
-		return ErrNoEntry
-	}
-	e.Status = Status(status)
 	e.AlertID, line, _ = strings.Cut(line, " ")
 	e.RuleID, line, _ = strings.Cut(line, " ")
 	e.AlertID, e.RuleID = unDash(e.AlertID), unDash(e.RuleID)
 	e.Message, _ = strings.CutPrefix(line, "- ")
+	if !e.Addr.IsValid() && (status == string(StatusAdd) || status == string(StatusDelete)) {
+		e.User = unDash(user)
+		if e.Message == "" && e.User == "" {
+			e.Step = NoAddress
+			return ErrNoEntry
+		}
+		if _, account, ok := strings.Cut(e.Message, "ocked account: "); ok {
+			e.User, _, _ = strings.Cut(account, " ")
+		}
+	}
+	e.Status = Status(status)
 	return nil
 }
 

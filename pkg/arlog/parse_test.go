@@ -79,7 +79,13 @@ func TestParse(t *testing.T) {
 		{"the repeated hour, again", "Sun Oct 25 02:30:00 CET 2026 " + bin + "host-deny.sh add - 203.0.113.7 1.2 5712",
 			read{"2026-10-25T01:30:00Z", bin + "host-deny.sh", "add", "203.0.113.7", "1.2", "5712", "", "", true}},
 		{"a stock script called for a user", "Mon Nov 23 04:27:57 CET 2026 " + bin + "disable-account.sh add root - 1.2 5712",
-			read{Time: "2026-11-23T03:27:57Z", Program: bin + "disable-account.sh", Step: "no address"}},
+			read{"2026-11-23T03:27:57Z", bin + "disable-account.sh", "add", "", "1.2", "5712", "", "", true}},
+		{"a locked account", "Mon Nov 23 03:27:57 UTC 2026 " + bin + "disable-account add - - 1.2 5712 - Locked account: root (Rule: 5712)",
+			read{"2026-11-23T03:27:57Z", bin + "disable-account", "add", "", "1.2", "5712", "Locked account: root (Rule: 5712)", "", true}},
+		{"a stock script called for nobody", "Mon Nov 23 03:27:57 UTC 2026 " + bin + "restart-ossec.sh add - null (from_the_server) (no_rule_id)",
+			read{Time: "2026-11-23T03:27:57Z", Program: bin + "restart-ossec.sh", Alert: "(from_the_server)", Rule: "(no_rule_id)", Step: "no address"}},
+		{"Wazuh's restart", "Mon Nov 23 03:27:57 UTC 2026 active-response/bin/restart.sh agent",
+			read{Time: "2026-11-23T03:27:57Z", Program: "active-response/bin/restart.sh", Step: "no address"}},
 		{"a mapped address", "Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - ::ffff:192.0.2.1 1.2 5712",
 			read{"2026-11-23T03:27:57Z", bin + "x", "add", "192.0.2.1", "1.2", "5712", "", "", true}},
 		{"after a crash", "\x00\x00\x00Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 192.0.2.1 1.2 5712\r\n",
@@ -110,9 +116,9 @@ func TestParse(t *testing.T) {
 		{"empty", "", read{}},
 		{"only NULs", "\x00\x00\x00\x00", read{}},
 		{"a date alone", "Mon Nov 23 03:27:57 UTC 2026", read{}},
-		{"a date that is none", "Mon Nov 33 03:27:57 UTC 2026 " + bin + "x add - 192.0.2.1 1.2 5712", read{}},
+		{"a date that is none", "Mon Nov 33 03:27:57 UTC 2026 " + bin + "x add - 192.0.2.1 - 5712", read{}},
 		{"an address that is none", "Mon Nov 23 03:27:57 UTC 2026 " + bin + "x add - 1.2.3.256 1.2 5712",
-			read{Time: "2026-11-23T03:27:57Z", Program: bin + "x", Step: "no address"}},
+			read{Time: "2026-11-23T03:27:57Z", Program: bin + "x", Alert: "1.2", Rule: "5712", Step: "no address"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, parse(t, "Europe/Berlin", test.line)); diff != "" {
@@ -123,6 +129,30 @@ func TestParse(t *testing.T) {
 }
 
 const wazuh4 = `{"version":1,"origin":{"name":"node01","module":"wazuh-execd"},"command":"add","parameters":{"extra_args":[],"alert":{"timestamp":"2026-11-23T03:27:57.000+0000","rule":{"level":10,"description":"sshd: brute \"force\"","id":"5763"},"agent":{"id":"001","name":"web"},"id":"1669818000.12345","full_log":"x","data":{"srcip":"192.0.2.7"}},"program":"active-response/bin/firewall-drop"}}`
+
+// A stock script writes its date in the daemon's locale: the clock of the line counts, within
+// the twelve hours from the alert on, which was at 04:27:55 here.
+func TestParseLocales(t *testing.T) {
+	for date, want := range map[string]string{
+		"lun. 23 nov. 2026 04:27:57 CET":     "2026-11-23T03:27:57Z", // fr_FR
+		"lundi 23 novembre 2026, 04:37:57":   "2026-11-23T03:37:57Z",
+		"lun 23 nov 2026 14:00:00 CET":       "2026-11-23T13:00:00Z", // es_ES
+		"Mo 23. Nov 04:27:57 CET 2026":       "2026-11-23T03:27:57Z", // de_DE
+		"seg 23 nov 2026 04:27:57 CET":       "2026-11-23T03:27:57Z", // pt_BR
+		"Пн ноя 23 04:27:57 CET 2026":        "2026-11-23T03:27:57Z", // ru_RU
+		"2026年 11月 23日 星期一 04:27:57 CET":     "2026-11-23T03:27:57Z", // zh_CN
+		"2026. 11. 23. (월) 오후 04:27:57 CET":  "2026-11-23T03:27:57Z", // ko_KR
+		"2026. 11. 23. (월) 오전 02:00:00 CET":  "2026-11-23T13:00:00Z",
+		"Mo 23. Nov 04:27:50 CET 2026":       "2026-11-23T03:27:50Z", // behind the manager's clock
+		"\xef\xee\xed 23 04:27:57 2026":      "2026-11-23T03:27:57Z", // not UTF-8
+		"Lun Nov 23 04:27:57 CET 2026 -03 x": "2026-11-23T03:27:57Z",
+	} {
+		got := parse(t, "Europe/Berlin", date+" "+bin+"firewall-drop.sh add - 203.0.113.7 1795404475.1 5712")
+		if got.Time != want || !got.Entry || got.Addr != "203.0.113.7" || got.Rule != "5712" {
+			t.Errorf("%s: %+v, want %s", date, got, want)
+		}
+	}
+}
 
 // The hours that a Parser remembers must not change what it reads.
 func TestParserRemembers(t *testing.T) {

@@ -51,12 +51,16 @@ func unusual(text string) bool {
 // parseOther reads a request of a rarer shape.
 func (p *Parser) parseOther(text string, e *Entry) error {
 	r, err := arproto.ParseJSON(e.JSON, p.AddressFields)
-	e.Addr = r.Addr
+	e.Addr, e.User = r.Addr, ""
 	var refused *arproto.AddressError
-	if !r.Addr.IsValid() && (err == nil || errors.As(err, &refused)) {
+	switch {
+	case r.Addr.IsValid() && err == nil:
+	case err == nil && r.User != "":
+		e.User = r.User
+	case err == nil || errors.As(err, &refused):
 		e.Step = NoAddress
-	}
-	if err != nil || !r.Addr.IsValid() {
+		return ErrNoEntry
+	default:
 		return ErrNoEntry
 	}
 	e.Status, e.AlertID, e.RuleID, e.Description = Status(r.Action), r.AlertID, r.RuleID, r.Description

@@ -1,6 +1,7 @@
 package arlog
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -80,24 +81,52 @@ var otherStamps = []string{
 	"Mon 2 Jan 2006 15:04:05 MST",
 }
 
-// maxStamp is the longest date that is read, in bytes.
-const maxStamp = 64
+// programs is what stands in the path of a stock script, which ends its date.
+const programs = "active-response/bin/"
 
-// otherStamp reads a date that a stock script wrote in its locale's form. The path that
-// follows, the first word that begins with a slash, ends it.
+// maxStamp is the longest date that is read, in bytes.
+const maxStamp = 128
+
+// otherStamp reads a date that a stock script wrote in its locale's form. In one that is not
+// English, the line's own clock counts within the twelve hours from the alert on, whose second
+// stands in its id: some clocks have twelve hours.
 func (p *Parser) otherStamp(line string) (int64, string, bool) {
-	cut := strings.Index(line[:min(len(line), maxStamp)], " /")
-	if cut < 0 {
+	at := strings.Index(line[:min(len(line), maxStamp+maxPath)], programs)
+	cut := strings.LastIndexByte(line[:max(at, 0)], ' ') + 1
+	if cut == 0 || cut > maxStamp {
 		return 0, "", false
 	}
-	text := strings.Join(strings.Fields(line[:cut]), " ")
+	words, rest := strings.Fields(line[:cut]), line[cut:]
 	for _, layout := range otherStamps {
-		if t, ok := p.inZone(layout, text); ok {
-			return t.Unix(), line[cut+1:], true
+		if t, ok := p.inZone(layout, strings.Join(words, " ")); ok {
+			return t.Unix(), rest, true
 		}
 	}
-	return 0, "", false
+	called := strings.SplitN(rest, " ", 6) // PATH STATUS USER ADDRESS ALERT
+	if len(called) < 5 {
+		return 0, "", false
+	}
+	second, _, _ := strings.Cut(called[4], ".")
+	alert, err := strconv.ParseInt(second, 10, 64)
+	if err != nil || alert <= 0 || alert > maxSecond {
+		return 0, "", false
+	}
+	const hour, half = 3600, 12 * 3600
+	for _, word := range words {
+		if t, err := time.ParseInLocation(time.TimeOnly, word, p.location()); err == nil {
+			of := time.Unix(alert, 0).In(p.location())
+			passed := t.Hour()*hour + t.Minute()*60 + t.Second() - of.Hour()*hour - of.Minute()*60 - of.Second()
+			if passed = (passed + 2*half) % half; passed < half-hour { // else the manager's clock is ahead
+				return alert + int64(passed), rest, true
+			}
+			return alert + int64(passed) - half, rest, true
+		}
+	}
+	return 0, "", false // without a clock it is no date
 }
+
+// maxSecond is in the year 9999.
+const maxSecond = 253402300799
 
 // inZone parses a time. A zone that neither the location nor the world knows by its
 // abbreviation counts as the location's own: Go would take it for UTC.
