@@ -15,7 +15,8 @@ import (
 
 // roles are what the test binary does when it is started by another name.
 var roles = map[string]func(){
-	"ossec-execd": execdMain, "ossec-analysisd": idle, "ossec-agentd": idle, "cron": idle,
+	"ossec-execd": execdMain, "ossec-analysisd": idle, "ossec-agentd": idle, "ossec-logcollector": idle,
+	"cron": idle,
 }
 
 // idle waits until its standard input ends.

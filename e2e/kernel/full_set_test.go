@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -23,10 +22,7 @@ func TestFullSetMakesRoom(t *testing.T) {
 			configure(t, bin, "[firewall]\nbackend = \""+backend+"\"\nmax_addresses = 3\n")
 			program := filepath.Join(bin, "firewall-drop.sh")
 			// A shell under the daemon's name calls twice and is gone.
-			daemon := filepath.Join(t.TempDir(), "ossec-execd")
-			if err := os.Symlink("/bin/sh", daemon); err != nil {
-				t.Fatal(err)
-			}
+			daemon := daemonOf(t, program, "ossec-execd")
 			calls := "#\n" + program + " add - 198.18.0.1 1.1 5712; " + program + " add - 198.18.0.2 1.2 5712; true"
 			if out, err := exec.Command(daemon, "-c", calls).CombinedOutput(); err != nil || len(out) > 0 {
 				t.Fatalf("the daemon's calls: %v %s", err, out)

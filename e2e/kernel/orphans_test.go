@@ -24,11 +24,20 @@ type standIn struct {
 	answers *bufio.Reader
 }
 
-func startDaemon(t *testing.T, name string) *standIn {
+// daemonOf puts a shell of the daemon's name into the home of a program.
+func daemonOf(t *testing.T, program, name string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	must(t, os.Symlink("/bin/sh", path))
-	d := &standIn{t: t, cmd: exec.Command(path, "-c", "while read -r line; do $line; echo $?; done")}
+	shell, err := os.ReadFile("/bin/sh")
+	must(t, err)
+	path := filepath.Join(filepath.Dir(program), "../../bin", name)
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(t, os.WriteFile(path, shell, 0o755))
+	return path
+}
+
+func startDaemon(t *testing.T, program, name string) *standIn {
+	t.Helper()
+	d := &standIn{t: t, cmd: exec.Command(daemonOf(t, program, name), "-c", "while read -r line; do $line; echo $?; done")}
 	d.cmd.Dir, d.cmd.Env = "/", []string{}
 	var err error
 	d.orders, err = d.cmd.StdinPipe()
@@ -105,7 +114,7 @@ func orphans(t *testing.T, program string) {
 		}
 	}
 	for _, name := range []string{"ossec-execd", "wazuh-execd"} {
-		d := startDaemon(t, name)
+		d := startDaemon(t, program, name)
 		d.call(program, "add", "-", orphan, "1.1", "5712")
 		change(t, program, aged(1000*time.Hour))
 		expires("while "+name+" lives", false)
@@ -120,7 +129,7 @@ func orphans(t *testing.T, program string) {
 		expires("after it", true)
 	}
 
-	d := startDaemon(t, "ossec-execd")
+	d := startDaemon(t, program, "ossec-execd")
 	d.call(program, "add", "-", orphan, "1.1", "5712")
 	change(t, program, func(l *lease.Lease) { l.Daemon.Boot, l.Renewed = "another", time.Now().Add(-time.Minute) })
 	expires("right after a reboot", false)
@@ -141,7 +150,7 @@ func orphans(t *testing.T, program string) {
 // ofTheFuture: a lease that a clock set back left in the future is renewed, given back, and
 // blocked again, as any.
 func ofTheFuture(t *testing.T, program string) {
-	d := startDaemon(t, "ossec-execd")
+	d := startDaemon(t, program, "ossec-execd")
 	for _, last := range []string{"add", "delete"} {
 		d.call(program, "add", "-", orphan, "1.1", "5712")
 		change(t, program, aged(-1000*time.Hour))

@@ -40,7 +40,7 @@ func (p *Program) ReadCall(toTool ...string) (c Call, asked bool, status int) {
 	switch {
 	case len(args) == 0 && !p.StdinTerminal:
 		p.KeepWriting()
-		c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
+		c.Daemon = lease.FindDaemon(p.Home, p.Proc, p.ParentPID)
 		p.loadSettings(&c)
 		c.Conn = arproto.NewConn(p.Stdin, p.Stdout)
 		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration,
@@ -60,7 +60,7 @@ func (p *Program) ReadCall(toTool ...string) (c Call, asked bool, status int) {
 	if len(args) == 0 || !isAction(args[0]) {
 		return c, false, p.RunTool(append(slices.Clone(toTool), p.Arguments()...)...)
 	}
-	c.Daemon = lease.FindDaemon(p.Proc, p.ParentPID)
+	c.Daemon = lease.FindDaemon(p.Home, p.Proc, p.ParentPID)
 	c.ByHand = c.DryRun || len(args) <= 2 && c.Daemon == nil
 	if c.Daemon == nil {
 		if err := p.mistake(args, c.ByHand); err != nil {

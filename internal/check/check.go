@@ -149,6 +149,7 @@ func (h *host) single(byHand bool) []topic {
 
 func (h *host) findings(ctx context.Context) []Finding {
 	s := &sheet{}
+	h.running = h.Home.Processes(h.Proc)
 	h.look(ctx, s, h.shared())
 	responses := slices.DeleteFunc(slices.Clone(h.subjects), func(s *Subject) bool { return s.FromCron })
 	used := slices.ContainsFunc(responses, h.inUse)

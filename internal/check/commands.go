@@ -62,7 +62,7 @@ func (h responses) commands(_ context.Context, s *sheet) {
 			}
 			s.add(unused)
 		}
-		if !h.wazuh() && !strings.Contains(c.text("expect"), "srcip") {
+		if !h.Home.Wazuh() && !strings.Contains(c.text("expect"), "srcip") {
 			s.fault("write <expect>srcip</expect> at "+at,
 				"%s: the <command> %s does not expect srcip: it is called without an address", at,
 				quote(name))

@@ -1,9 +1,9 @@
 package check
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,34 +11,23 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
-// processes are those in procfs, of which some are daemons of the home.
-type processes struct {
-	proc string
-	home ossec.Home
-}
+// daemons looks at the daemons that call responses, and at those that lead to a call.
+type daemons struct{ *host }
 
-// running is an execd that runs.
-type running struct {
-	lease.Daemon
-	started time.Time // zero when it is not known
-}
-
-// execd returns the youngest execd, nil when none runs. Its responses are the ones that
-// are called.
-func (p processes) execd() *running {
-	var found *running
-	for _, pid := range p.pids() {
-		d := lease.FindDaemon(p.proc, pid)
-		if d != nil && !p.home.Elsewhere(p.proc, pid) && (found == nil || d.Start > found.Start) {
-			found = &running{Daemon: *d}
+// find returns the youngest daemon of this home of one name, behind "ossec-" or "wazuh-"; nil when
+// none runs. The responses of the youngest execd are the ones that are called.
+func (h *host) find(name string) *ossec.Process {
+	const most = 15 // bytes that the kernel keeps of a name
+	var found *ossec.Process
+	for i, p := range h.running {
+		_, kept, _ := strings.Cut(p.Name, "-")
+		isIt := kept == name[:min(len(name), most-len("ossec-"))] && (name != "execd" || h.Home.RunsAsRoot(h.Proc, p.PID))
+		if isIt && (found == nil || p.Start > found.Start) {
+			found = &h.running[i]
 		}
-	}
-	if found != nil {
-		found.started = p.startTime(found.Start)
 	}
 	return found
 }
@@ -46,8 +35,9 @@ func (p processes) execd() *running {
 // ticks is how many clock ticks a second has in what Linux reports to programs (USER_HZ).
 const ticks = 100
 
-func (p processes) startTime(start uint64) time.Time {
-	text, err := os.ReadFile(filepath.Join(p.proc, "stat"))
+// startTime returns when a process started; zero when that cannot be read.
+func (h *host) startTime(p *ossec.Process) time.Time {
+	text, err := os.ReadFile(filepath.Join(h.Proc, "stat"))
 	if err != nil {
 		return time.Time{}
 	}
@@ -55,82 +45,71 @@ func (p processes) startTime(start uint64) time.Time {
 		if seconds, ok := strings.CutPrefix(line, "btime "); ok {
 			boot, err := strconv.ParseInt(strings.TrimSpace(seconds), 10, 64)
 			if err == nil {
-				return time.Unix(boot, 0).Add(time.Duration(start) * (time.Second / ticks))
+				return time.Unix(boot, 0).Add(time.Duration(p.Start) * (time.Second / ticks))
 			}
 		}
 	}
 	return time.Time{}
 }
 
-func (p processes) pids() []int {
-	entries, _ := os.ReadDir(p.proc) // without procfs nothing runs that could be seen
-	var pids []int
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// runs reports whether a process of one of these names runs.
-func (p processes) runs(names ...string) bool {
-	return slices.ContainsFunc(p.pids(), func(pid int) bool { return p.named(pid, names) })
-}
-
-// daemon reports whether a process of one of these names runs that is of the home.
-func (p processes) daemon(names ...string) bool {
-	return slices.ContainsFunc(p.pids(), func(pid int) bool {
-		return p.named(pid, names) && !p.home.Elsewhere(p.proc, pid)
+// runs reports whether a process of one of these names runs, whoever's it is.
+func (h *host) runs(names ...string) bool {
+	entries, _ := os.ReadDir(h.Proc) // without procfs nothing runs that could be seen
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		comm, err := os.ReadFile(filepath.Join(h.Proc, e.Name(), "comm"))
+		return err == nil && slices.Contains(names, strings.TrimSpace(string(comm)))
 	})
 }
-
-// named reports whether a process has one of these names. The kernel cuts them to 15 bytes.
-func (p processes) named(pid int, names []string) bool {
-	const most = 15
-	comm, err := os.ReadFile(filepath.Join(p.proc, strconv.Itoa(pid), "comm"))
-	return err == nil && slices.ContainsFunc(names, func(name string) bool {
-		return name[:min(len(name), most)] == string(bytes.TrimSpace(comm))
-	})
-}
-
-// daemons looks at the daemons that call responses.
-type daemons struct{ *host }
 
 // running looks for those that a response is called by.
 func (h daemons) running(_ context.Context, s *sheet) {
-	execd := h.processes().execd()
+	execd := h.find("execd")
 	if execd == nil {
-		s.fault(h.control("start"), "neither ossec-execd nor wazuh-execd runs: nothing is ever called")
+		s.fault(h.control("start"), "neither ossec-execd nor wazuh-execd of this home runs: nothing is ever called")
 		return
 	}
-	other := "analysisd"
-	if h.conf.agent() {
-		other = "agentd"
+	ask := "analysisd" // asks execd to call
+	needed := []string{"logcollector: no log is read", "analysisd: no alert leads to a call"}
+	switch {
+	case h.conf.agent():
+		ask = "agentd"
+		needed = []string{"logcollector: no log is read", "agentd: no alert of the server leads to a call"}
+	case h.conf.all("remote") != nil:
+		needed = append(needed, "remoted: agents are neither heard nor told to block")
 	}
-	if !h.processes().daemon("ossec-"+other, "wazuh-"+other) {
-		s.fault(h.control("restart"), "neither ossec-%s nor wazuh-%s runs: no alert leads to a call", other,
-			other)
+	for _, text := range needed {
+		name, effect, _ := strings.Cut(text, ": ")
+		if h.find(name) == nil {
+			s.fault(h.control("restart"), "neither ossec-%s nor wazuh-%s runs: %s", name, name, effect)
+		}
 	}
-	if execd.started.IsZero() {
+	if asks := h.find(ask); asks != nil && execd.Start > asks.Start && !h.Home.Wazuh() {
+		s.fault(h.control("restart"), "%s was started after %s, which has lost the way to it: nothing is ever "+
+			"called, and only a restart of all daemons mends that", execd.Name, asks.Name)
+	}
+	started := h.startTime(execd)
+	if started.IsZero() {
 		s.ok("%s runs", execd.Name)
 	}
-	s.ok("%s runs since %s", execd.Name, stamp(execd.started))
+	s.ok("%s runs since %s", execd.Name, stamp(started))
 }
 
 // responseList checks whether execd knows this response.
 func (h daemons) responseList(_ context.Context, s *sheet) {
 	path := h.Home.ResponseList()
-	mend := h.control("restart") + " (ossec-analysisd then writes it from ossec.conf)"
+	mend := fmt.Sprintf("%s (%s then writes it from ossec.conf)", h.control("restart"), h.daemon("analysisd"))
 	if h.conf.agent() {
-		mend = "see `check` on the server: it sends this file to its agents"
+		mend = "ossec-ar check on the server, which sends this file to its agents"
 	}
 	list, err := ossec.ReadResponseList(path)
-	if errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, os.ErrNotExist) && h.Home.Wazuh5():
+		s.ok("Wazuh 5 has none: its requests say all that it said")
+		return
+	case errors.Is(err, os.ErrNotExist):
 		s.fault(mend, "%s is not there: execd knows no response", path)
 		return
-	}
-	if err != nil {
+	case err != nil:
 		s.fault(mend, "%v", err)
 	}
 	var names []string

@@ -131,18 +131,19 @@ func (h executables) runnable(s *sheet, path string) {
 // newer looks for files that execd may not know because they came after it. That one has
 // been called before shows in the log: then it was replaced, which does no harm.
 func (h executables) newer(s *sheet, names []string) {
-	execd := h.processes().execd()
-	if execd == nil || execd.started.IsZero() {
+	execd := h.find("execd")
+	if execd == nil {
 		return
 	}
+	started := h.startTime(execd)
 	for _, name := range names {
 		path := filepath.Join(h.Home.Programs(), name)
 		changed, ok := lastChange(path)
-		if !ok || !changed.After(execd.started.Add(time.Second)) || !h.own(name) { // btime is in seconds
+		if !ok || started.IsZero() || !changed.After(started.Add(time.Second)) || !h.own(name) { // btime is in seconds
 			continue
 		}
 		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed),
-			execd.Name, stamp(execd.started))
+			execd.Name, stamp(started))
 		if logs(h).logged(path) {
 			s.warn(h.control("restart"),
 				"%s; it has been called before, so that this does no harm as a rule", times)

@@ -87,6 +87,7 @@ func newPlace(t *testing.T) *place {
 	p.check(os.Chtimes(p.path("var/ossec/logs/active-responses.log"), old, old))
 	p.write("var/ossec/bin/ossec-ar", "#!/bin/sh\n")
 	p.chmod("var/ossec/bin/ossec-ar", 0o755)
+	p.write("var/ossec/bin/ossec-control", "#!/bin/sh\n")
 	p.write("etc/cron.d/ossec-ar", "* * * * * root "+p.home+"/bin/ossec-ar maintain\n")
 	p.write("etc/group", "root:x:0:\n")
 	// The daemons started in the far future of the files, that is, after they were made.
@@ -94,6 +95,7 @@ func newPlace(t *testing.T) *place {
 	p.process(100, "ossec-execd", 6000)
 	p.process(101, "ossec-analysisd", 6000)
 	p.process(102, "cron", 6000)
+	p.process(104, "ossec-logcollector", 6000)
 	p.env = app.Env{
 		Args: []string{"ossec-ar", "check"}, OssecHome: p.home, Stdout: &p.out, Stderr: io.Discard,
 		Dir: "/", Now: func() time.Time { return now }, Proc: p.path("proc"), Resolver: office{},
@@ -176,8 +178,13 @@ func (p *place) conf(old, replacement string) {
 // process makes a process that started so many clock ticks after boot.
 func (p *place) process(pid int, name string, start int) {
 	p.Helper()
-	p.write(fmt.Sprintf("proc/%d/comm", pid), name+"\n")
-	p.write(fmt.Sprintf("proc/%d/stat", pid), fmt.Sprintf("%d (%s) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0\n", pid, name, start))
+	dir := fmt.Sprintf("proc/%d/", pid)
+	kept := name[:min(len(name), 15)]
+	p.write(dir+"comm", kept+"\n")
+	p.write(dir+"stat", fmt.Sprintf("%d (%s) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0\n", pid, kept, start))
+	p.write(dir+"status", "Name:\t"+kept+"\nUid:\t0\t0\t0\t0\n")
+	p.remove(dir + "exe")
+	p.link(p.path("var/ossec/bin/"+name), dir+"exe")
 }
 
 // lease puts leases on addresses.

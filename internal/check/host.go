@@ -7,9 +7,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
 // host is the outside as this package sees it. Tests make one up.
@@ -19,6 +19,7 @@ type host struct {
 	subjects []*Subject
 	subject  *Subject // the one that is looked at
 	conf     conf
+	running  []ossec.Process // daemons of this home
 
 	root  string // what "/" stands for
 	owner int    // user id that installed files must belong to
@@ -54,8 +55,6 @@ func interfaceAddresses() ([]netip.Addr, error) {
 // path returns where a file of the system is.
 func (h *host) path(name string) string { return filepath.Join(h.root, name) }
 
-func (h *host) processes() processes { return processes{h.Proc, h.Home} }
-
 // rights reports when much cannot be seen.
 func (h *host) rights(_ context.Context, s *sheet) {
 	if h.user != h.owner {
@@ -67,17 +66,17 @@ func (h *host) rights(_ context.Context, s *sheet) {
 
 // control is the command that starts, stops and restarts the daemons.
 func (h *host) control(action string) string {
-	name := "bin/ossec-control"
-	if h.wazuh() {
-		name = "bin/wazuh-control"
+	path := filepath.Join(string(h.Home), "bin", h.daemon("control"))
+	if _, err := os.Stat(path); err != nil {
+		return action + " the daemons of OSSEC or Wazuh"
 	}
-	return filepath.Join(string(h.Home), name) + " " + action
+	return path + " " + action
 }
 
-// wazuh reports whether the home is Wazuh's.
-func (h *host) wazuh() bool {
-	return slices.ContainsFunc([]string{"bin/wazuh-control", "bin/wazuh-execd"}, func(name string) bool {
-		_, err := os.Stat(filepath.Join(string(h.Home), name))
-		return err == nil
-	})
+// daemon is the full name of a daemon.
+func (h *host) daemon(name string) string {
+	if h.Home.Wazuh() {
+		return "wazuh-" + name
+	}
+	return "ossec-" + name
 }

@@ -75,13 +75,43 @@ func TestExecutables(t *testing.T) {
 
 func TestDaemons(t *testing.T) {
 	for _, b := range []breakage{
-		{"no execd", func(p *place) { p.remove("proc/100") }, isFault, "daemons", "neither ossec-execd nor wazuh-execd runs", "ossec-control start"},
+		{"no execd", func(p *place) { p.remove("proc/100") }, isFault, "daemons", "neither ossec-execd nor wazuh-execd of this home runs", "ossec-control start"},
 		{"no analysisd", func(p *place) { p.remove("proc/101") }, isFault, "daemons", "neither ossec-analysisd nor wazuh-analysisd", "restart"},
 		{"no agentd on an agent", func(p *place) { p.write("var/ossec/etc/ossec.conf", agentConf) }, isFault, "daemons", "ossec-agentd nor wazuh-agentd", "restart"},
+		{"no logcollector", func(p *place) { p.remove("proc/104") }, isFault, "daemons",
+			"neither ossec-logcollector nor wazuh-logcollector runs: no log is read", "ossec-control restart"},
+		{"no remoted where there are agents", swap("</global>", "</global><remote><connection>secure</connection></remote>"), isFault,
+			"daemons", "ossec-remoted nor wazuh-remoted runs: agents are neither heard", "restart"},
 		{"Wazuh's", func(p *place) {
-			p.process(100, "wazuh-execd", 6000)
-			p.process(101, "wazuh-analysisd"[:15], 6000)
+			p.process(100, "wazuh-execd", 6001)
+			p.process(101, "wazuh-analysisd", 6000)
+			p.write("var/ossec/bin/wazuh-control", "")
 		}, isOK, "daemons", "wazuh-execd runs since ", ""},
+		{"execd alone started again", func(p *place) { p.process(100, "ossec-execd", 6001) }, isFault, "daemons",
+			"ossec-execd was started after ossec-analysisd, which has lost the way to it", "ossec-control restart"},
+		{"execd alone started again on an agent", func(p *place) {
+			p.write("var/ossec/etc/ossec.conf", agentConf)
+			p.process(103, "ossec-agentd", 5999)
+		}, isFault, "daemons", "ossec-execd was started after ossec-agentd", "ossec-control restart"},
+		{"execd of another home", func(p *place) {
+			p.remove("proc/100/exe")
+			p.link("/opt/ossec/bin/ossec-execd", "proc/100/exe")
+		}, isFault, "daemons", "neither ossec-execd nor wazuh-execd of this home runs", "ossec-control start"},
+		{"execd of somebody else", func(p *place) { p.write("proc/100/status", "Name:\tx\nUid:\t7\t7\t7\t7\n") }, isFault,
+			"daemons", "neither ossec-execd nor wazuh-execd of this home runs", "ossec-control start"},
+		{"nothing to start it with", func(p *place) {
+			p.remove("proc/100")
+			p.remove("var/ossec/bin/ossec-control")
+		}, isFault, "daemons", "of this home runs", "start the daemons of OSSEC or Wazuh"},
+		{"no ar.conf on Wazuh 5", func(p *place) {
+			p.remove("var/ossec/etc/shared/ar.conf")
+			p.write("var/ossec/VERSION.json", `{"version": "5.0.0", "stage": "rc1"}`)
+		}, isOK, "ar.conf", "Wazuh 5 has none", ""},
+		{"no ar.conf on Wazuh 4", func(p *place) {
+			p.remove("var/ossec/etc/shared/ar.conf")
+			p.write("var/ossec/VERSION.json", `{"version": "4.14.0"}`)
+			p.write("var/ossec/bin/wazuh-control", "")
+		}, isFault, "ar.conf", "is not there", "wazuh-analysisd then writes it"},
 
 		{"no ar.conf", func(p *place) { p.remove("var/ossec/etc/shared/ar.conf") }, isFault, "ar.conf", "is not there", "ossec-analysisd then writes it"},
 		{"not in ar.conf", func(p *place) {

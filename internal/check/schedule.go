@@ -38,7 +38,7 @@ func (h schedule) jobs(_ context.Context, s *sheet) {
 
 // addJob is the command that has the job run from now on.
 func (h schedule) addJob(job Job, what string) string {
-	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.processes().runs(crons...) {
+	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.runs(crons...) {
 		return "./install.sh --systemd --home " + string(h.Home)
 	}
 	return "echo '" + job.When + " root " + strings.TrimSpace(h.file(h.subject)+" "+job.Command) +
@@ -92,7 +92,7 @@ func (h schedule) judge(path, text string, e crontab.Entry) Finding {
 	case e.User != "root":
 		return warn("move it into root's own table: crontab -e",
 			"%s has it, but that is the table of the user %s", path, quote(e.User))
-	case !h.processes().runs(crons...):
+	case !h.runs(crons...):
 		return warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
 	}
 	return ok("%s has it", path)

@@ -75,10 +75,10 @@ func (h whiteList) daemonReads(s *sheet, e entry, dead map[string]bool) {
 			"%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place, quote(e.text))
 	case slices.ContainsFunc(list.HostNames(), func(name string) bool { return dead[name] }): // reported
 	case strings.Contains(e.text, "localhost.localdomain"): // as OSSEC and Wazuh are installed
-	case h.wazuh() && !wazuhReads(e.text):
+	case h.Home.Wazuh() && !wazuhReads(e.text):
 		s.warn(mend, "%s: Wazuh itself takes %s for the text of an address, which none has; "+
 			"the responses of this suite honour it", place, quote(e.text))
-	case !h.wazuh() && !ossecReads(e.text):
+	case !h.Home.Wazuh() && !ossecReads(e.text):
 		s.warn(mend, "%s: OSSEC itself takes %s for a host name and so ignores it; "+
 			"the responses of this suite honour it", place, quote(e.text))
 	}

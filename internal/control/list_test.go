@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -110,7 +111,10 @@ last failure: none
 health:       nothing found; ossec-ar check looks closer
 `, "")
 	crowd(h)
-	h.write("proc/1/comm", "ossec-execd\n")
+	h.write("proc/1/stat", "1 (ossec-execd) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 6000 0\n")
+	if err := os.Symlink(filepath.Join(h.home, "bin/ossec-execd"), filepath.Join(h.home, "proc/1/exe")); err != nil {
+		t.Fatal(err)
+	}
 	h.write("logs/active-responses.log", "Mon Nov 23 08:33:59 UTC 2026 /var/ossec/active-response/bin/firewall-drop.sh error - 203.0.113.7 1795422839.8 5712 - Failed: no room\n")
 	h.does("status", app.ExitFailed, "ossec-ar devel, home "+h.home+`
 daemons: ossec-execd

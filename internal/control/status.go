@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -168,23 +167,14 @@ func (s *summary) wrong() []string {
 
 // daemons are the processes of this home's OSSEC or Wazuh that run.
 func (t overview) daemons() []string {
-	paths, _ := filepath.Glob(filepath.Join(t.Proc, "[0-9]*", "comm")) // the pattern is well-formed
 	var found []string
-	for _, path := range paths {
-		comm, err := state.Read(path, 64)
-		name := strings.TrimSpace(string(comm))
-		if err == nil && (strings.HasPrefix(name, "ossec-") || strings.HasPrefix(name, "wazuh-")) &&
-			name != t.Name && !slices.Contains(found, printable.Line(name)) && !t.elsewhere(path) {
-			found = append(found, printable.Line(name))
+	for _, p := range t.Home.Processes(t.Proc) {
+		if name := printable.Line(p.Name); name != t.Name && !slices.Contains(found, name) {
+			found = append(found, name)
 		}
 	}
 	slices.Sort(found)
 	return found
-}
-
-func (t overview) elsewhere(comm string) bool {
-	pid, err := strconv.Atoi(filepath.Base(filepath.Dir(comm)))
-	return err == nil && t.Home.Elsewhere(t.Proc, pid)
 }
 
 // overdue is how old the last run of maintain may be.

@@ -1,12 +1,11 @@
 package lease
 
 import (
-	"bytes"
-	"fmt"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
@@ -22,19 +21,14 @@ type Daemon struct {
 // daemons are the programs that call responses.
 var daemons = []string{"ossec-execd", "wazuh-execd"}
 
-// FindDaemon returns the process pid if it is one of the daemons that call
+// FindDaemon returns the process pid if it is one of the daemons of the home that call
 // responses, else nil. proc is where procfs is mounted, "/proc".
-func FindDaemon(proc string, pid int) *Daemon {
-	name, start, err := stat(proc, pid)
-	if err != nil {
+func FindDaemon(home ossec.Home, proc string, pid int) *Daemon {
+	p, err := ossec.FindProcess(proc, pid)
+	if err != nil || !slices.Contains(daemons, p.Name) || !home.RunsAsRoot(proc, pid) {
 		return nil
 	}
-	for _, d := range daemons {
-		if name == d {
-			return &Daemon{Name: name, PID: pid, Start: start, Boot: bootID(proc)}
-		}
-	}
-	return nil
+	return &Daemon{Name: p.Name, PID: pid, Start: p.Start, Boot: bootID(proc)}
 }
 
 // Alive reports whether the daemon still runs.
@@ -42,8 +36,8 @@ func (d *Daemon) Alive(proc string) bool {
 	if d.Boot != bootID(proc) {
 		return false
 	}
-	name, start, err := stat(proc, d.PID)
-	return err == nil && name == d.Name && start == d.Start
+	p, err := ossec.FindProcess(proc, d.PID)
+	return err == nil && p.Name == d.Name && p.Start == d.Start
 }
 
 // maxProc bounds what is read of a file in procfs, in bytes.
@@ -56,27 +50,4 @@ func bootID(proc string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(id))
-}
-
-// stat reads the name and start time of a process that runs. The name is cut to 15 bytes
-// by the kernel and may hold blanks and brackets, so it ends at the last bracket.
-func stat(proc string, pid int) (name string, start uint64, err error) {
-	line, err := state.Read(filepath.Join(proc, strconv.Itoa(pid), "stat"), maxProc)
-	if err != nil {
-		return "", 0, err
-	}
-	left, right := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
-	if left < 0 || right < left {
-		return "", 0, fmt.Errorf("reading process %d: no name in its stat", pid)
-	}
-	fields := strings.Fields(string(line[right+1:]))
-	const startField = 22 - 3 // the first field after the name is number 3
-	if len(fields) <= startField {
-		return "", 0, fmt.Errorf("reading process %d: too few fields in its stat", pid)
-	}
-	if state := fields[0]; state == "Z" || state == "X" { // nobody has waited for it yet
-		return "", 0, fmt.Errorf("reading process %d: it has ended", pid)
-	}
-	start, err = strconv.ParseUint(fields[startField], 10, 64)
-	return string(line[left+1 : right]), start, err
 }

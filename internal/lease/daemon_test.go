@@ -13,7 +13,9 @@ import (
 func fakeProc(t *testing.T, boot, stat string) string {
 	t.Helper()
 	proc := t.TempDir()
-	for path, content := range map[string]string{"sys/kernel/random/boot_id": boot, "7/stat": stat} {
+	for path, content := range map[string]string{
+		"sys/kernel/random/boot_id": boot, "7/stat": stat, "7/status": "Name:\tx\nUid:\t0\t0\t0\t0\n",
+	} {
 		path = filepath.Join(proc, path)
 		if content == "" {
 			continue
@@ -24,6 +26,9 @@ func fakeProc(t *testing.T, boot, stat string) string {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Symlink("/var/ossec/bin/ossec-execd", filepath.Join(proc, "7/exe")); err != nil {
+		t.Fatal(err)
 	}
 	return proc
 }
@@ -53,7 +58,7 @@ func TestFindDaemon(t *testing.T) {
 		{"junk", "b00t\n", "\x00\xff", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			compare(t, "found", test.want, lease.FindDaemon(fakeProc(t, test.boot, test.stat), 7))
+			compare(t, "found", test.want, lease.FindDaemon("/var/ossec", fakeProc(t, test.boot, test.stat), 7))
 		})
 	}
 }

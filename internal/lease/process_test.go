@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
@@ -287,12 +288,19 @@ func daemon(t *testing.T, name string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alias := filepath.Join(t.TempDir(), name)
-	if err := os.Symlink(self, alias); err != nil {
+	path := filepath.Join(t.TempDir(), "bin", name)
+	program, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	cmd := player(t.Context(), "wait")
-	cmd.Path, cmd.Args = alias, []string{alias}
+	cmd.Path, cmd.Args = path, []string{path}
 	if _, err := cmd.StdinPipe(); err != nil { // stays open as long as the test
 		t.Fatal(err)
 	}
@@ -307,7 +315,8 @@ func TestRealDaemon(t *testing.T) {
 	for _, name := range []string{"ossec-execd", "wazuh-execd"} {
 		cmd := daemon(t, name)
 		pid := cmd.Process.Pid
-		d := lease.FindDaemon("/proc", pid)
+		home := ossec.Home(filepath.Dir(filepath.Dir(cmd.Path)))
+		d := lease.FindDaemon(home, "/proc", pid)
 		if d == nil || d.Name != name || d.PID != pid || d.Start == 0 || d.Boot == "" {
 			t.Fatalf("%s: found %+v", name, d)
 		}
@@ -333,14 +342,18 @@ func TestRealDaemon(t *testing.T) {
 		if d.Alive("/proc") {
 			t.Errorf("%s is gone and alive", name)
 		}
-		if again := lease.FindDaemon("/proc", pid); again != nil {
+		if again := lease.FindDaemon(home, "/proc", pid); again != nil {
 			t.Errorf("%s is gone and found: %+v", name, again)
 		}
 	}
-	if d := lease.FindDaemon("/proc", os.Getpid()); d != nil {
+	if d := lease.FindDaemon(ossec.DefaultHome, "/proc", os.Getpid()); d != nil {
 		t.Errorf("this test is no daemon: %+v", d)
 	}
-	if d := lease.FindDaemon("/proc", daemon(t, "ossec-execd2").Process.Pid); d != nil {
+	other := daemon(t, "ossec-execd2")
+	if d := lease.FindDaemon(ossec.Home(filepath.Dir(filepath.Dir(other.Path))), "/proc", other.Process.Pid); d != nil {
 		t.Errorf("a process of another name: %+v", d)
+	}
+	if d := lease.FindDaemon(ossec.DefaultHome, "/proc", daemon(t, "ossec-execd").Process.Pid); d != nil {
+		t.Errorf("a daemon of another home: %+v", d)
 	}
 }

@@ -4,9 +4,13 @@
 package ossec
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // DefaultHome is where OSSEC and Wazuh are installed by default.
@@ -78,5 +82,29 @@ func (h Home) JSONLog() string         { return h.join("logs/active-responses.js
 func (h Home) State() string           { return h.join("var/active-response") }
 func (h Home) Programs() string        { return h.join("active-response/bin") }
 func (h Home) Tool() string            { return h.join("bin/ossec-ar") }
+
+// Wazuh reports whether the home is Wazuh's, and not OSSEC's.
+func (h Home) Wazuh() bool { return h.has("bin/wazuh-control") || h.has("bin/wazuh-execd") }
+
+// Wazuh5 reports whether the home is that of Wazuh 5 or later, which writes no ar.conf: its version
+// stands in a file that Wazuh has installed since 4.12.
+func (h Home) Wazuh5() bool {
+	text, err := state.Read(h.join("VERSION.json"), maxVersion)
+	var version struct{ Version string }
+	if err != nil || json.Unmarshal(text, &version) != nil {
+		return false
+	}
+	major, _, _ := strings.Cut(version.Version, ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && n >= 5
+}
+
+// maxVersion bounds VERSION.json in bytes.
+const maxVersion = 4096
+
+func (h Home) has(name string) bool {
+	_, err := os.Stat(h.join(name))
+	return err == nil
+}
 
 func (h Home) join(name string) string { return filepath.Join(string(h), name) }

@@ -1,6 +1,7 @@
 package ossec_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,8 +10,8 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
-// TestElsewhere: a process is a daemon of the home that its executable lies in.
-func TestElsewhere(t *testing.T) {
+// TestRuns: a process is a daemon of the home whose bin its executable lies in.
+func TestRuns(t *testing.T) {
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
 		t.Skip(err)
@@ -39,15 +40,70 @@ func TestElsewhere(t *testing.T) {
 		_ = cmd.Process.Kill() // it waits for nothing else
 		_ = cmd.Wait()
 	}()
-	for _, tt := range []struct {
-		home string
-		want bool
-	}{{home, false}, {alias, false}, {home + "2", true}, {filepath.Dir(home) + "/other", true}} {
-		if got := ossec.Home(tt.home).Elsewhere("/proc", cmd.Process.Pid); got != tt.want {
-			t.Errorf("of %s: %v, want %v", tt.home, got, tt.want)
+	// An upgrade replaces the file of a daemon that runs.
+	for _, upgraded := range []bool{false, true} {
+		if upgraded {
+			if err := os.Remove(daemon); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, tt := range []struct {
+			home string
+			want bool
+		}{{home, true}, {alias, true}, {home + "2", false}, {filepath.Dir(home), false}} {
+			if got := ossec.Home(tt.home).RunsAsRoot("/proc", cmd.Process.Pid); got != tt.want {
+				t.Errorf("of %s, upgraded %v: %v, want %v", tt.home, upgraded, got, tt.want)
+			}
+		}
+		if found := ossec.Home(home).Processes("/proc"); len(found) != 1 || found[0].PID != cmd.Process.Pid ||
+			found[0].Name != "ossec-execd" || found[0].Start == 0 {
+			t.Errorf("found %+v", found)
 		}
 	}
-	if ossec.Home(home).Elsewhere(t.TempDir(), 1) {
-		t.Error("a process that is not known is elsewhere")
+	if ossec.Home(home).Runs(t.TempDir(), 1) {
+		t.Error("a process that is gone counts")
+	}
+}
+
+// TestRunsAsRoot: the daemons' account may run the executables, and so may a container.
+func TestRunsAsRoot(t *testing.T) {
+	const home = ossec.Home("/var/ossec")
+	proc := t.TempDir()
+	for i, test := range []struct {
+		name, uids, exe, mounts string
+		want, runs              bool
+	}{
+		{"root's", "0\t0\t0\t0", "/var/ossec/bin/ossec-execd", "mnt:[1]", true, true},
+		{"an upgraded one", "0\t0\t0\t0", "/var/ossec/bin/ossec-execd (deleted)", "mnt:[1]", true, true},
+		{"the account's", "54321\t54321\t54321\t54321", "/var/ossec/bin/ossec-execd", "mnt:[1]", false, true},
+		{"one that came from root", "54321\t0\t0\t0", "/var/ossec/bin/ossec-execd", "mnt:[1]", false, true},
+		{"another program", "0\t0\t0\t0", "/bin/sh", "mnt:[1]", false, false},
+		{"elsewhere in the home", "0\t0\t0\t0", "/var/ossec/tmp/ossec-execd", "mnt:[1]", false, false},
+		{"of another home", "0\t0\t0\t0", "/opt/var/ossec/bin/ossec-execd", "mnt:[1]", false, false},
+		{"in a container", "0\t0\t0\t0", "/var/ossec/bin/ossec-execd", "mnt:[2]", false, false},
+		{"without ids", "", "/var/ossec/bin/ossec-execd", "mnt:[1]", false, true},
+	} {
+		link := func(target, name string) {
+			path := filepath.Join(proc, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(target, path); err != nil && i == 0 {
+				t.Fatal(err)
+			}
+		}
+		link("mnt:[1]", "self/ns/mnt")
+		link(test.mounts, fmt.Sprintf("%d/ns/mnt", 100+i))
+		link(test.exe, fmt.Sprintf("%d/exe", 100+i))
+		status := "Name:\tossec-execd\nUid:\t" + test.uids + "\nGid:\t0\t0\t0\t0\n"
+		if err := os.WriteFile(filepath.Join(proc, fmt.Sprint(100+i), "status"), []byte(status), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := home.RunsAsRoot(proc, 100+i); got != test.want {
+			t.Errorf("%s: as root %v, want %v", test.name, got, test.want)
+		}
+		if got := home.Runs(proc, 100+i); got != test.runs {
+			t.Errorf("%s: %v, want %v", test.name, got, test.runs)
+		}
 	}
 }
