@@ -162,7 +162,13 @@ func (r *response) end(ctx context.Context, o hold.Over) (bool, error) {
 	case len(released.Others) > 0:
 		return true, nil
 	}
-	r.log.Write(record.Entry{
+	log := r.log
+	if o.Daemon != nil { // log rules and reports know the block by the name that the daemon called
+		program := *log.Program
+		program.Invoked = filepath.Join(filepath.Dir(program.Invoked), o.Program)
+		log.Program = &program
+	}
+	log.Write(record.Entry{
 		Status: arlog.StatusDelete, Message: arlog.Unblocked(o.Target.Addr(), "") + " (" + o.Why + ")",
 		About: arproto.Request{Action: arproto.Delete, Addr: o.Target.Addr(), AlertID: o.AlertID, RuleID: o.RuleID},
 	})

@@ -63,7 +63,7 @@ func TestMaintain(t *testing.T) {
 	h.does("maintain", app.ExitOK, "", "")
 	h.wantBlocked(h.drop, "203.0.113.7", "203.0.113.9")
 	h.wantLog("firewall-drop delete - 203.0.113.8 1795422839.8 5712 - Unblocked IP: 203.0.113.8 (its time is over)",
-		"firewall-drop delete - 203.0.113.10 1795422839.8 5720 - Unblocked IP: 203.0.113.10 (expired: the daemon that asked for it is gone)",
+		"firewall-drop.sh delete - 203.0.113.10 1795422839.8 5720 - Unblocked IP: 203.0.113.10 (expired: the daemon that asked for it is gone)",
 		"firewall-drop warn - - - - - Warning: mended: led packets by the place again",
 		"firewall-drop add - 203.0.113.9 - - - Blocked IP: 203.0.113.9 (again: it was not in force)")
 	h.run("status")
