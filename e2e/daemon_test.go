@@ -2,20 +2,24 @@ package e2e
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // roles are what the test binary does when it is started by another name.
 var roles = map[string]func(){
-	"ossec-execd": execdMain, "ossec-analysisd": idle, "ossec-agentd": idle, "ossec-logcollector": idle,
+	"ossec-execd": execdMain, "wazuh-execd": execdMain,
+	"ossec-analysisd": analysisdMain, "wazuh-analysisd": analysisdMain,
+	"ossec-agentd": idle, "wazuh-agentd": idle, "ossec-logcollector": idle, "wazuh-logcollector": idle,
 	"cron": idle,
 }
 
@@ -24,93 +28,196 @@ func idle() {
 	_, _ = io.Copy(io.Discard, os.Stdin) // it is only waited for
 }
 
-// execdMain runs what it is told on standard input, a JSON list of words a line, as a
-// daemon would: as its own child, in /, with an almost empty environment. It answers with
-// the exit status.
-func execdMain() {
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		var argv []string
-		if err := json.Unmarshal(lines.Bytes(), &argv); err != nil {
-			panic(err)
-		}
-		cmd := exec.Command(argv[0], argv[1:]...)
-		cmd.Dir = "/"
-		cmd.Env = []string{"TZ=UTC"}
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			panic(err)
-		}
-		state, err := cmd.Process.Wait()
-		if err != nil {
-			panic(err)
-		}
-		fmt.Println(state.ExitCode())
-	}
+// daemons are those of one script.
+type daemons struct {
+	home      string
+	running   map[string]*process
+	analysisd *analysisd
+	alerts    int
 }
 
-// runningDaemon is the stand-in of one script.
-type runningDaemon struct {
+type process struct {
 	cmd     *exec.Cmd
-	orders  io.WriteCloser
 	answers *bufio.Reader
-}
-
-// daemon start|call ARGS...|kill plays ossec-execd; daemon start NAME starts another daemon,
-// which only is there.
-func daemon(ts *testscript.TestScript, neg bool, args []string) {
-	d := ts.Value(daemonKey{}).(*runningDaemon)
-	switch args[0] {
-	case "start":
-		name := "ossec-execd"
-		if len(args) > 1 {
-			name, d = args[1], &runningDaemon{}
-		}
-		ts.Check(startDaemon(ts, d, name))
-	case "call":
-		argv := append([]string{filepath.Join(ts.Getenv("BIN"), args[1])}, args[2:]...)
-		ts.Check(json.NewEncoder(d.orders).Encode(argv))
-		status, err := d.answers.ReadString('\n')
-		ts.Check(err)
-		if (status == "0\n") == neg {
-			ts.Fatalf("exit status %s", status)
-		}
-	case "kill":
-		ts.Check(d.cmd.Process.Kill())
-		if err := d.cmd.Wait(); err == nil {
-			ts.Fatalf("the daemon ended by itself")
-		}
-	}
+	in      io.Closer
 }
 
 type daemonKey struct{}
 
-func startDaemon(ts *testscript.TestScript, d *runningDaemon, name string) error {
+// daemon plays OSSEC or Wazuh.
+//
+//	start|stop|kill [NAME]          a daemon of the home, by default ossec-execd
+//	alert RULE ADDRESS [KEY=VALUE]  an event, which analysisd may answer with responses
+//	order RESPONSE ADDRESS [...]    what an agent gets from its manager, or a person asks for
+//	call PROGRAM ARGS...            execd runs just that
+//	pass DURATION                   time, for execd
+//
+// Keys are user, level, location, id; n, for so many events, each with its number in place of
+// {} in the address; timeout, which makes an order one of Wazuh 5. With !, an alert or
+// order leads to no response, and a call fails.
+func daemon(ts *testscript.TestScript, neg bool, args []string) {
+	d := ts.Value(daemonKey{}).(*daemons)
+	name := "ossec-execd"
+	if len(args) == 2 {
+		name = args[1]
+	}
+	switch args[0] {
+	case "start":
+		ts.Check(d.start(ts, name))
+	case "stop", "kill":
+		ts.Check(d.end(name, map[string]syscall.Signal{"stop": syscall.SIGTERM, "kill": syscall.SIGKILL}[args[0]]))
+	case "alert", "order":
+		responses, err := d.events(args)
+		if (err == nil && responses > 0) == neg {
+			ts.Fatalf("%d responses, %v", responses, err)
+		}
+	case "call":
+		status, err := d.tell(order{Call: append([]string{filepath.Join(d.home, bin, args[1])}, args[2:]...)})
+		ts.Check(err)
+		if (status == "0") == neg {
+			ts.Fatalf("exit status %s", status)
+		}
+	case "pass":
+		duration, err := time.ParseDuration(args[1])
+		ts.Check(err)
+		_, err = d.tell(order{Pass: duration})
+		ts.Check(err)
+	default:
+		ts.Fatalf("daemon %s?", args[0])
+	}
+}
+
+// start puts a daemon into the home and starts it there.
+func (d *daemons) start(ts *testscript.TestScript, name string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(ts.Getenv("HOME_DIR"), "bin", name)
+	path := filepath.Join(d.home, "bin", name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	if err := link(self, path); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	d.cmd = exec.Command(path)
-	d.cmd.Env = []string{}
-	d.cmd.Stderr = os.Stderr
-	if d.orders, err = d.cmd.StdinPipe(); err != nil {
+	p := &process{cmd: exec.Command(path)}
+	p.cmd.Env = []string{"TZ=UTC"}
+	p.cmd.Stderr = os.Stderr
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return err
 	}
-	out, err := d.cmd.StdoutPipe()
+	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	d.answers = bufio.NewReader(out)
-	ts.Defer(func() {
-		_ = d.cmd.Process.Kill() // a failed script may have left it
-		_ = d.cmd.Wait()
+	p.answers = bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	ts.Defer(func() { // a failed script may have left it
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
 	})
-	return d.cmd.Start()
+	d.running[name] = p
+	switch {
+	case strings.HasSuffix(name, "-execd"):
+		_, err = p.answers.ReadString('\n')
+	case strings.HasSuffix(name, "-analysisd"):
+		d.analysisd, err = startAnalysisd(d.home, strings.HasPrefix(name, "wazuh"))
+	}
+	return err
+}
+
+func (d *daemons) end(name string, signal syscall.Signal) error {
+	p := d.running[name]
+	if p == nil {
+		return fmt.Errorf("%s does not run", name)
+	}
+	delete(d.running, name)
+	err := p.cmd.Process.Signal(signal)
+	if err != nil {
+		return err
+	}
+	_ = p.cmd.Wait() // by that signal
+	return nil
+}
+
+// events sends alerts or orders, waits for what they lead to, and says how many responses
+// that is.
+func (d *daemons) events(args []string) (int, error) {
+	a := alert{Rule: args[1], Address: args[2], User: "-", Location: "/var/log/auth.log"}
+	o := order{Response: args[1]}
+	n := 1
+	for _, arg := range args[3:] {
+		key, value, _ := strings.Cut(arg, "=")
+		var err error
+		switch key {
+		case "user":
+			a.User = value
+		case "location":
+			a.Location = value
+		case "rule":
+			a.Rule = value
+		case "id":
+			a.ID = value
+		case "level":
+			_, err = fmt.Sscan(value, &a.Level)
+		case "n":
+			_, err = fmt.Sscan(value, &n)
+		case "timeout":
+			o.Five = true
+			o.Timeout, err = time.ParseDuration(value)
+		default:
+			err = fmt.Errorf("key %q", key)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	responses := 0
+	for i := range n {
+		event := a
+		event.Address = strings.ReplaceAll(a.Address, "{}", fmt.Sprintf("%d.%d", i/250, i%250+1))
+		if d.alerts++; event.ID == "" {
+			event.ID = fmt.Sprintf("1795422839.%d", d.alerts)
+		}
+		told, err := d.send(args[0], o, event)
+		if responses += told; err != nil {
+			return responses, err
+		}
+	}
+	_, err := d.tell(order{Wait: true})
+	return responses, err
+}
+
+// send sends one alert to analysisd, or an order to execd.
+func (d *daemons) send(kind string, o order, event alert) (int, error) {
+	if kind == "alert" {
+		return d.analysisd.alert(event)
+	}
+	o.Alert = event
+	return 1, d.write(o)
+}
+
+func (d *daemons) write(o order) error {
+	execd, err := dialExecd(d.home)
+	if err != nil {
+		return err
+	}
+	_, err = execd.Write(encode(o))
+	return errors.Join(err, execd.Close())
+}
+
+// tell gives execd an order that it answers.
+func (d *daemons) tell(o order) (string, error) {
+	for name, p := range d.running {
+		if strings.HasSuffix(name, "-execd") {
+			if err := d.write(o); err != nil {
+				return "", err
+			}
+			answer, err := p.answers.ReadString('\n')
+			return strings.TrimSpace(answer), err
+		}
+	}
+	return "", errors.New("no execd runs")
 }

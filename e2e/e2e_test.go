@@ -96,7 +96,7 @@ func params(t *testing.T, script string) testscript.Params {
 			for _, name := range goVariables {
 				env.Setenv(name, os.Getenv(name))
 			}
-			env.Values[daemonKey{}] = &runningDaemon{}
+			env.Values[daemonKey{}] = &daemons{home: home, running: map[string]*process{}}
 			env.Setenv("PROGRAMS", filepath.Join(os.Getenv(programsVariable), "cmd"))
 			return errors.Join(install(env.Getenv("PROGRAMS"), home),
 				link(filepath.Join(os.Getenv(programsVariable), "examples/custom-response"), filepath.Join(bin, "custom-response")))
