@@ -3,12 +3,15 @@ package record
 import (
 	"encoding/json"
 	"net/netip"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -32,6 +35,21 @@ func TestLine(t *testing.T) {
 		`"ossec":{"status":"add","alert_id":"1304756247.60385","dialect":"ossec"}}` + "\n"
 	if d := cmp.Diff(want, string(got)); d != "" {
 		t.Errorf("document (-want +got):\n%s", d)
+	}
+}
+
+// What agent_control does by hand has no alert and no rule, and OSSEC's decoder wants numbers.
+func TestByHandDecodes(t *testing.T) {
+	home := t.TempDir()
+	p := app.New(app.Env{Args: []string{home + "/active-response/bin/firewall-drop.sh"}, Now: func() time.Time { return when }}, "firewall-drop")
+	request, err := arproto.ParseArgs([]string{"add", "-", "203.0.113.7", "(from_the_server)", "(no_rule_id)"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&Log{Program: &p}).Write(Entry{Status: arlog.StatusAdd, Message: arlog.Blocked(request.Addr, "", "") + " (by hand)", About: *request})
+	text, err := os.ReadFile(p.Home.ResponseLog())
+	if err != nil || !regexp.MustCompile(`/active-response/bin/(\S+) (\S+) - (\S+) (\d+.\d+) (\d+) - Blocked IP: 203\.0\.113\.7 \(Rule: -\) \(by hand\)\n$`).Match(text) {
+		t.Errorf("%v, %q", err, text)
 	}
 }
 

@@ -48,6 +48,9 @@ func (l *Log) Write(entries ...Entry) {
 			Addr: e.About.Addr, AlertID: e.About.AlertID, RuleID: e.About.RuleID,
 			Message: e.Message, Wazuh: e.About.Dialect.JSON(), JSON: e.About.JSON,
 		}
+		if e.About.ByHand { // OSSEC's decoder passes over a line without numbers in these places
+			line.AlertID, line.RuleID = strconv.FormatInt(line.Time.Unix(), 10)+".0", "0"
+		}
 		lines = append(lines, line.Format()...)
 		if !l.JSON {
 			continue

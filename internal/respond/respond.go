@@ -167,7 +167,7 @@ func (r *responder) delete(ctx context.Context, request arproto.Request) int {
 		r.say("%s was not blocked", request.Addr)
 	default:
 		r.log.Write(record.Entry{Status: arlog.StatusDelete,
-			Message: arlog.Unblocked(request.Addr, request.User) + r.byHand(), About: request})
+			Message: arlog.Unblocked(request.Addr, request.User) + r.byHand(request), About: request})
 		r.say("Unblocked IP: %s", request.Addr)
 	}
 	r.leaseFaults(request, released.LeaseErr)
@@ -246,12 +246,12 @@ func (r *responder) ownPeer() (netip.Addr, bool) {
 }
 
 func (r *responder) blocked(request arproto.Request) string {
-	return arlog.Blocked(request.Addr, request.RuleID, request.User) + r.byHand()
+	return arlog.Blocked(request.Addr, request.RuleID, request.User) + r.byHand(request)
 }
 
-// byHand marks a message about what a person did.
-func (r *responder) byHand() string {
-	if r.ByHand {
+// byHand marks a message about what a person did, here or from the manager.
+func (r *responder) byHand(request arproto.Request) string {
+	if r.ByHand || request.ByHand {
 		return " (by hand)"
 	}
 	return ""

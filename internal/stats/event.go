@@ -176,6 +176,11 @@ func (d *decoder) decode(line string, e *event) bool {
 		}
 		return program.wanted
 	}
+	// Of what a person asked for, by ossec-ar, agent_control or Wazuh's API, there is no rule.
+	if e.byHand = strings.HasSuffix(f.Message, "by hand)") || f.AlertID == "(from_the_server)" ||
+		len(f.JSON) > 0 && f.AlertID == "" && f.RuleID == ""; e.byHand {
+		f.RuleID = ""
+	}
 	rule := d.rules.of(f.RuleID)
 	e.rule = rule.id
 	if f.Description != "" {
@@ -185,7 +190,6 @@ func (d *decoder) decode(line string, e *event) bool {
 	if e.kind == imported {
 		_, _ = fmt.Sscanf(f.Message, importedBy, &e.addr.low) // 0 is as good
 	}
-	e.byHand = f.AlertID == arlog.FromServer || strings.HasSuffix(f.Message, "by hand)")
 	e.open = f.Wazuh && len(f.JSON) > 0
 	if e.kind == boundary {
 		return program.wanted

@@ -28,9 +28,6 @@ const (
 	NoAddress Step = "no address"
 )
 
-// FromServer is the alert id of a request that agent_control or Wazuh's API made by hand.
-const FromServer = "(from_the_server)"
-
 // Parse reads one line, with or without its newline, in any form that stands in an
 // active-responses.log: this package's two dialects, the stock scripts' lines and
 // those of Wazuh's own programs. A time without a known zone counts as local.

@@ -41,7 +41,7 @@ func TestParseArgs(t *testing.T) {
 		{"the oldest: no alert", []string{"delete", "-", "203.0.113.7"},
 			arproto.Request{Action: arproto.Delete, Addr: v4}},
 		{"by hand through agent_control", []string{"add", "-", "203.0.113.7", "(from_the_server)", "(no_rule_id)"},
-			arproto.Request{Action: arproto.Add, Addr: v4, AlertID: "(from_the_server)", RuleID: "(no_rule_id)"}},
+			arproto.Request{Action: arproto.Add, Addr: v4, ByHand: true}},
 		{"an IPv4 address as IPv6", []string{"add", "-", "::ffff:203.0.113.7", "-", "-"},
 			arproto.Request{Action: arproto.Add, Addr: v4}},
 		{"a command that expects a user only", []string{"add", "mallory", "-", "1.2", "5712"},

@@ -58,7 +58,9 @@ type Request struct {
 	AlertID string // "" when not given
 	RuleID  string // "" when not given
 
-	// OSSEC only.
+	// OSSEC only. ByHand is set when agent_control or OSSEC's API made the request: then there is
+	// no alert and no rule.
+	ByHand   bool
 	Location string
 	Filename string
 
@@ -109,12 +111,15 @@ func ParseArgs(args []string) (*Request, error) {
 		return r, ErrNoRequest
 	}
 	field := func(i int) string {
-		if i >= len(args) || args[i] == "-" || args[i] == "(null)" {
+		if i >= len(args) || args[i] == "-" || args[i] == "(null)" || args[i] == "(no_rule_id)" {
 			return ""
 		}
 		return args[i]
 	}
 	r.User, r.AlertID, r.RuleID = field(1), field(3), field(4)
+	if r.AlertID == "(from_the_server)" {
+		r.ByHand, r.AlertID = true, ""
+	}
 	if len(args) > 5 {
 		// LOCATION may hold spaces and is then several arguments; FILENAME is the last.
 		end := max(6, len(args)-1)
