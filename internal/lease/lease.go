@@ -75,8 +75,10 @@ type Store struct {
 	Wait time.Duration
 	// Now is the clock, for the name of a damaged file.
 	Now func() time.Time
-	// Durable has each Update end only when its changes are on the disk. Without it they
-	// outlive the process, and may be lost with the power, as blocks in the kernel are.
+	// Durable has each Update end only when the leases that it took are on the disk, for blocks in
+	// a file outlive a loss of power. What it gave back is only on its way there: it may be blocked
+	// once more then, until maintain ends it. Without Durable changes outlive the process, and may
+	// be lost with the power, as blocks in the kernel are.
 	Durable bool
 
 	faults []error

@@ -20,6 +20,7 @@ type Tx struct {
 	lock   *state.Lock
 	table  *table // nil where there is no file to read
 	writes bool
+	taken  bool // a lease was put that is not on its way out
 
 	fresh  bool  // the table is a new file, not in its place yet
 	damage error // what is wrong with the old one, which is moved aside
@@ -51,6 +52,7 @@ func (tx *Tx) On(t target.Target) (leases []Lease, err error) {
 func (tx *Tx) Put(l Lease) error {
 	err := errReadOnly
 	if tx.writes {
+		tx.taken = tx.taken || l.State != Lifting
 		err = tx.mended(func() error { return tx.table.put(l, tx.store.boot()) })
 	}
 	if err != nil {
@@ -202,9 +204,13 @@ func (tx *Tx) commit() error {
 		s.note(fmt.Errorf("writing %s, which only makes calls slower: %w", s.indexPath(), fault))
 	}
 	tx.unlock()
-	if changed && tx.store.Durable {
+	switch {
+	case !changed || !tx.store.Durable:
+		return nil
+	case tx.taken || tx.damage != nil:
 		return t.sync()
 	}
+	_ = unix.SyncFileRange(t.fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) // nobody waits for it
 	return nil
 }
 
