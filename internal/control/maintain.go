@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -40,11 +39,12 @@ type maintained struct {
 func (t upkeep) maintain(c *cli.Context) int {
 	ctx, cancel := context.WithTimeout(c.Context, maintainLimit)
 	defer cancel()
-	dir := t.Home.State()
-	if err := state.MakeDir(dir); err != nil {
+	dir, err := state.MakeDir(t.Home.State())
+	if err != nil {
 		return t.fail(err)
 	}
-	lock, err := state.Exclusive(filepath.Join(dir, "maintain.lock"), 0)
+	defer dir.Close()
+	lock, err := dir.Exclusive("maintain.lock", 0)
 	if errors.Is(err, state.ErrLocked) {
 		return app.ExitOK
 	}
@@ -77,7 +77,7 @@ func (t upkeep) maintain(c *cli.Context) int {
 			failed = errors.Join(failed, r.about(err))
 		}
 	}
-	record.ForgetWarnings(dir, t.Now())
+	record.ForgetWarnings(t.Home.State(), t.Now())
 	if err := notify.Deliver(ctx, &t.Program); err != nil {
 		t.Complain(err)
 		failed = errors.Join(failed, err)
@@ -175,20 +175,25 @@ func (r *response) end(ctx context.Context, o hold.Over) (bool, error) {
 	return true, nil
 }
 
-func maintainFile(home ossec.Home) string { return filepath.Join(home.State(), "maintain.last") }
+const maintainFile = "maintain.last"
 
 func (done maintained) write(home ossec.Home) error {
 	text, err := json.Marshal(done)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(maintainFile(home), append(text, '\n'), 0o600) // in a folder of root's alone
+	root, err := state.OpenRoot(home.State())
+	if err != nil {
+		return err
+	}
+	defer root.Close() // nothing is lost
+	return state.ReplaceIn(root, maintainFile, append(text, '\n'), 0o600, state.ReplaceOptions{})
 }
 
 // readMaintained returns what the last run did; the zero value when there was none.
 func readMaintained(home ossec.Home) (done maintained) {
 	const most = 64 << 10
-	text, err := state.Read(maintainFile(home), most)
+	text, err := state.Read(filepath.Join(home.State(), maintainFile), most)
 	if err == nil {
 		_ = json.Unmarshal(text, &done) // what cannot be read was never run
 	}

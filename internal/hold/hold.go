@@ -48,15 +48,16 @@ type Options struct {
 func Open(kind enforcer.Kind, o Options) (*Holder, error) {
 	store := lease.New(o.Home.State(), kind.Name)
 	store.Wait, store.Now, store.Durable = o.Settings.Lease.LockTimeout.Duration, o.Now, kind.InFile
-	ready := state.MakeDir
+	open := state.MakeDir
 	if o.ReadOnly {
-		ready = state.CheckDir
+		open = state.OpenDir
 	}
-	dir := ""
-	if ready(o.Home.State()) == nil { // the leases say why not
-		dir = o.Home.State()
+	path := ""
+	if dir, err := open(o.Home.State()); err == nil { // the leases say why not
+		dir.Close()
+		path = o.Home.State()
 	}
-	e, err := kind.New(o.Settings, dir)
+	e, err := kind.New(o.Settings, path)
 	if err != nil {
 		return nil, err
 	}

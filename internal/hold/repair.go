@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"path/filepath"
 	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -167,10 +166,12 @@ func (h *Holder) PutBack(ctx context.Context) error {
 
 // lockRepair takes the lock of the one process that compares and mends, without waiting.
 func (h *Holder) lockRepair() (*state.Lock, error) {
-	if err := state.MakeDir(h.Home.State()); err != nil {
+	dir, err := state.MakeDir(h.Home.State())
+	if err != nil {
 		return nil, err
 	}
-	lock, err := state.Exclusive(filepath.Join(h.Home.State(), h.Kind.Name+".repair.lock"), 0)
+	defer dir.Close()
+	lock, err := dir.Exclusive(h.Kind.Name+".repair.lock", 0)
 	if errors.Is(err, state.ErrLocked) {
 		err = ErrBusy
 	}

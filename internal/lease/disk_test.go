@@ -12,6 +12,8 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
 // TestStateFolderRefused: where the folder is not ours alone, no lease is taken or read,
@@ -31,6 +33,7 @@ func TestStateFolderRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s = another(s)
 	_, allErr := all(s)
 	_, onErr := on(s, v4)
 	lock, lockErr := s.LockTarget(v4)
@@ -45,6 +48,31 @@ func TestStateFolderRefused(t *testing.T) {
 	if after, err := os.ReadFile(s.Path()); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("the file was changed (%v)", err)
 	}
+}
+
+// TestFolderExchanged: the leases are those of the folder that was looked at, whatever takes its
+// place meanwhile, and what others put there is not believed.
+func TestFolderExchanged(t *testing.T) {
+	s := newStore(t)
+	a, b := taken(v4, "a", 1), taken(v6, "b", 2)
+	mustPut(t, s, a)
+	dir := filepath.Dir(s.Path())
+	forged := lease.New(dir+".forged", "firewall-drop")
+	mustPut(t, forged, taken(v4, "forged", 1))
+	if err := errors.Join(os.Chmod(dir+".forged", 0o770), os.Rename(dir, dir+".moved"),
+		os.Rename(dir+".forged", dir)); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, s, b)
+	got, err := all(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, "leases", []lease.Lease{a, b}, got)
+	if got, err := all(another(s)); err == nil {
+		t.Errorf("the next process reads %v", got)
+	}
+	want(t, lease.New(dir+".moved", "firewall-drop"), a, b)
 }
 
 // mount puts a small file system at dir, or ends the test.

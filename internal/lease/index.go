@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
@@ -57,9 +58,9 @@ const (
 var errIndex = errors.New("the index is not to be trusted")
 
 // openIndex opens the index of a lease file. With an error it is one that has to be built.
-func openIndex(path string, flags int, t *table, boot string) (*index, error) {
+func openIndex(dir *state.Dir, name string, flags int, t *table, boot string) (*index, error) {
 	x := &index{fd: -1, pages: map[int64][]byte{}, dirty: map[int64]bool{}}
-	fd, err := openFile(path, flags)
+	fd, err := dir.Open(name, flags)
 	if err != nil {
 		return x, err
 	}

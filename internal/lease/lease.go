@@ -70,7 +70,8 @@ type Lease struct {
 // Store is the lease file of one response. It is opened for each call and is not kept open,
 // so that no process holds up another. It is not safe for concurrent use.
 type Store struct {
-	dir, response string
+	path, response string     // of the folder, and of what in it
+	dir            *state.Dir // nil until it is needed
 	// Wait bounds the waiting for other processes in each call.
 	Wait time.Duration
 	// Now is the clock, for the name of a damaged file.
@@ -87,11 +88,11 @@ type Store struct {
 
 // New returns the store of the response in dir. Nothing is touched yet.
 func New(dir, response string) *Store {
-	return &Store{dir: dir, response: response, Wait: DefaultWait, Now: time.Now}
+	return &Store{path: dir, response: response, Wait: DefaultWait, Now: time.Now}
 }
 
 // Path returns the path of the lease file.
-func (s *Store) Path() string { return filepath.Join(s.dir, s.response+".db") }
+func (s *Store) Path() string { return filepath.Join(s.path, s.file()) }
 
 // Faults returns what went wrong on the way though the call succeeded, such as a damaged
 // file that was moved aside; each fault once.
@@ -136,18 +137,18 @@ func (s *Store) Update(change func(*Tx) error) error {
 // openToRead locks and opens the file. A missing one leaves tx.table nil.
 func (tx *Tx) openToRead() error {
 	s := tx.store
-	err := state.CheckDir(s.dir)
+	dir, err := s.open(state.OpenDir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	tx.lock, err = state.Shared(s.fileLock(), s.Wait)
+	tx.lock, err = dir.Shared(s.fileLock(), s.Wait)
 	if err != nil && !errors.Is(err, unix.EROFS) { // nobody can write there, so nobody can be in the way
 		return err
 	}
-	t, err := openTable(s.Path(), unix.O_RDONLY)
+	t, err := openTable(dir, s.file(), unix.O_RDONLY)
 	if err != nil {
 		t.close()
 		if errors.Is(err, os.ErrNotExist) {
@@ -163,13 +164,14 @@ func (tx *Tx) openToRead() error {
 // another, which commit moves there.
 func (tx *Tx) openToWrite() (err error) {
 	s := tx.store
-	if err := state.MakeDir(s.dir); err != nil {
+	dir, err := s.open(state.MakeDir)
+	if err != nil {
 		return err
 	}
-	if tx.lock, err = state.Exclusive(s.fileLock(), s.Wait); err != nil {
+	if tx.lock, err = dir.Exclusive(s.fileLock(), s.Wait); err != nil {
 		return err
 	}
-	tx.table, err = openTable(s.Path(), unix.O_RDWR)
+	tx.table, err = openTable(dir, s.file(), unix.O_RDWR)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		err = tx.begin()
@@ -189,7 +191,7 @@ func (tx *Tx) openToWrite() (err error) {
 // openIndex opens the index of the table, or makes it anew where it cannot be trusted.
 func (tx *Tx) openIndex(flags int) error {
 	s := tx.store
-	x, err := openIndex(s.indexPath(), flags, tx.table, s.boot())
+	x, err := openIndex(s.dir, s.index(), flags, tx.table, s.boot())
 	tx.table.index = x
 	switch {
 	case err == nil:
@@ -203,26 +205,37 @@ func (tx *Tx) openIndex(flags int) error {
 
 // LockTarget makes all who change the block on t in this response go one by one.
 func (s *Store) LockTarget(t target.Target) (*state.Lock, error) {
-	if err := state.MakeDir(s.dir); err != nil {
+	dir, err := s.open(state.MakeDir)
+	if err != nil {
 		return nil, err
 	}
 	h := fnv.New32a()
 	_, _ = io.WriteString(h, t.String()) // a hash takes all
-	return state.LockSlot(s.targetLock(), h.Sum32(), s.Wait)
+	return dir.LockSlot(s.targetLock(), h.Sum32(), s.Wait)
 }
 
 // LockAll waits for, and keeps out, everybody who changes any block of this response.
 func (s *Store) LockAll() (*state.Lock, error) {
-	if err := state.MakeDir(s.dir); err != nil {
+	dir, err := s.open(state.MakeDir)
+	if err != nil {
 		return nil, err
 	}
-	return state.LockAll(s.targetLock(), s.Wait)
+	return dir.LockAll(s.targetLock(), s.Wait)
 }
 
-func (s *Store) targetLock() string { return filepath.Join(s.dir, s.response+".target.lock") }
-func (s *Store) fileLock() string   { return s.Path() + ".lock" }
-func (s *Store) indexPath() string  { return s.Path() + ".index" }
-func (s *Store) freshPath() string  { return s.Path() + ".new" }
+// open opens the folder, once: all files are reached by way of that one.
+func (s *Store) open(open func(path string) (*state.Dir, error)) (dir *state.Dir, err error) {
+	if s.dir == nil {
+		s.dir, err = open(s.path)
+	}
+	return s.dir, err
+}
+
+func (s *Store) file() string       { return s.response + ".db" }
+func (s *Store) targetLock() string { return s.response + ".target.lock" }
+func (s *Store) fileLock() string   { return s.file() + ".lock" }
+func (s *Store) index() string      { return s.file() + ".index" }
+func (s *Store) fresh() string      { return s.file() + ".new" }
 
 // boot returns this boot's id, read once.
 func (s *Store) boot() string {

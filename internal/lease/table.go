@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
@@ -43,25 +44,13 @@ var ErrDamaged = errors.New("the lease file is damaged")
 
 func offset(slot uint32) int64 { return headerSize + int64(slot)*slotSize }
 
-// openFile opens a file without following a link or waiting for the other end of a pipe.
-func openFile(path string, flags int) (int, error) {
-	fd, err := unix.Open(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
-	for errors.Is(err, unix.EINTR) {
-		fd, err = unix.Open(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
-	}
-	if err != nil {
-		return -1, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	return fd, nil
-}
-
 // createTable makes an empty file, to be moved into its place when it is written. The caller
 // holds the lock, so one that is there already was left by a killed process.
-func createTable(path string) (*table, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+func createTable(dir *state.Dir, name string) (*table, error) {
+	if err := dir.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	fd, err := openFile(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL)
+	fd, err := dir.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +64,9 @@ func createTable(path string) (*table, error) {
 
 // openTable opens the file without its index. With ErrDamaged it may return what can still
 // be read from.
-func openTable(path string, flags int) (*table, error) {
-	fd, err := openFile(path, flags)
+func openTable(dir *state.Dir, name string, flags int) (*table, error) {
+	path := dir.Path(name)
+	fd, err := dir.Open(name, flags)
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
 		return nil, fmt.Errorf("%w: %s is no plain file", ErrDamaged, path)

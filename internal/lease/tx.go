@@ -4,8 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -134,7 +133,7 @@ func (tx *Tx) mended(work func() error) error {
 
 // begin has tx go on with an empty new file.
 func (tx *Tx) begin() error {
-	fresh, err := createTable(tx.store.freshPath())
+	fresh, err := createTable(tx.store.dir, tx.store.fresh())
 	if err != nil {
 		return err
 	}
@@ -201,7 +200,7 @@ func (tx *Tx) commit() error {
 		fault = t.index.finish(ctime)
 	}
 	if s := tx.store; fault != nil {
-		s.note(fmt.Errorf("writing %s, which only makes calls slower: %w", s.indexPath(), fault))
+		s.note(fmt.Errorf("writing %s, which only makes calls slower: %w", s.dir.Path(s.index()), fault))
 	}
 	tx.unlock()
 	switch {
@@ -224,17 +223,18 @@ func (tx *Tx) place() error {
 			return err
 		}
 	}
-	if err := os.Rename(tx.store.freshPath(), tx.store.Path()); err != nil {
+	s := tx.store
+	if err := s.dir.Rename(s.fresh(), s.file()); err != nil {
 		return err
 	}
-	return state.SyncDir(tx.store.dir)
+	return s.dir.Sync()
 }
 
 // moveAside keeps the damaged file for somebody to look at.
 func (tx *Tx) moveAside() error {
 	s := tx.store
-	aside := fmt.Sprintf("%s.damaged-%s", s.Path(), s.Now().UTC().Format("20060102T150405.000000000"))
-	if err := os.Rename(s.Path(), aside); err != nil {
+	aside := fmt.Sprintf("%s.damaged-%s", s.file(), s.Now().UTC().Format("20060102T150405.000000000"))
+	if err := s.dir.Rename(s.file(), aside); err != nil {
 		return fmt.Errorf("moving the damaged lease file aside: %w (it is damaged: %w)", err, tx.damage)
 	}
 	fate := "the leases in it are forgotten"
@@ -242,15 +242,26 @@ func (tx *Tx) moveAside() error {
 		fate = fmt.Sprintf("%d leases in it were still to be read and are kept, any others are forgotten",
 			tx.saved)
 	}
-	s.note(fmt.Errorf("%w; it was moved to %s and %s", tx.damage, aside, fate))
-	const most = 5
-	old, _ := filepath.Glob(s.Path() + ".damaged-*") // the pattern is well-formed
-	for ; len(old) > most; old = old[1:] {
-		if err := os.RemoveAll(old[0]); err != nil {
-			s.note(fmt.Errorf("removing an old damaged lease file: %w", err))
-		}
+	s.note(fmt.Errorf("%w; it was moved to %s and %s", tx.damage, s.dir.Path(aside), fate))
+	if err := s.forgetOld(); err != nil {
+		s.note(fmt.Errorf("removing an old damaged lease file: %w", err))
 	}
 	return nil
+}
+
+// forgetOld keeps the last few damaged files.
+func (s *Store) forgetOld() error {
+	const most = 5
+	root, err := state.OpenRoot(s.path)
+	if err != nil {
+		return err
+	}
+	defer root.Close() // only looked into
+	old, err := fs.Glob(root.FS(), s.file()+".damaged-*")
+	for ; err == nil && len(old) > most; old = old[1:] {
+		err = root.RemoveAll(old[0])
+	}
+	return err
 }
 
 func (tx *Tx) unlock() {
@@ -261,7 +272,7 @@ func (tx *Tx) unlock() {
 func (tx *Tx) close() {
 	tx.table.close()
 	if tx.fresh {
-		_ = os.Remove(tx.store.freshPath()) // else the next one does
+		_ = tx.store.dir.Remove(tx.store.fresh()) // else the next one does
 	}
 	tx.unlock()
 }

@@ -68,15 +68,17 @@ func (e Editor) edit(change func(lines []string) []string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("making the whitelist folder: %w", err)
 	}
-	root, err := state.OpenDir(dir)
+	root, err := state.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close() // nothing is lost
-	if err := state.MakeDir(e.Home.State()); err != nil {
+	locks, err := state.MakeDir(e.Home.State())
+	if err != nil {
 		return err
 	}
-	lock, err := state.Exclusive(filepath.Join(e.Home.State(), "whitelist.lock"), e.Wait)
+	defer locks.Close()
+	lock, err := locks.Exclusive("whitelist.lock", e.Wait)
 	if err != nil {
 		return fmt.Errorf("editing %s: %w", path, err)
 	}
@@ -93,25 +95,9 @@ func (e Editor) edit(change func(lines []string) []string) error {
 	if slices.Equal(changed, lines) || e.DryRun {
 		return nil
 	}
-	if err := replaceOwn(root, strings.Join(changed, "")); err != nil {
+	text := []byte(strings.Join(changed, ""))
+	if err := state.ReplaceIn(root, OwnName, text, 0o644, state.ReplaceOptions{}); err != nil {
 		return fmt.Errorf("editing %s: %w", path, err)
 	}
 	return nil
-}
-
-// replaceOwn replaces the file in its open folder, all at once.
-func replaceOwn(root *os.Root, text string) error {
-	const fresh = "." + OwnName + ".new" // in a folder of root's alone, under a lock
-	if err := root.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	file, err := root.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(text)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, root.Remove(fresh))
-	}
-	return root.Rename(fresh, OwnName)
 }

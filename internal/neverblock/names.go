@@ -118,10 +118,12 @@ func Refresh(ctx context.Context, home ossec.Home, settings config.Whitelist,
 		return nil, nil
 	}
 	answers := Ask(ctx, resolver, asked, settings.ResolveTimeout.Duration)
-	if err := state.MakeDir(home.State()); err != nil {
+	dir, err := state.MakeDir(home.State())
+	if err != nil {
 		return nil, err
 	}
-	lock, err := state.Exclusive(namesFile(home)+".lock", settings.ResolveTimeout.Duration)
+	defer dir.Close()
+	lock, err := dir.Exclusive(filepath.Base(namesFile(home))+".lock", settings.ResolveTimeout.Duration)
 	if err != nil {
 		return nil, fmt.Errorf("remembering the addresses of host names: %w", err)
 	}
@@ -138,8 +140,13 @@ func Refresh(ctx context.Context, home ossec.Home, settings config.Whitelist,
 		names[name] = n
 	}
 	text, err := json.MarshalIndent(names, "", "\t")
+	var root *os.Root
 	if err == nil {
-		err = state.Replace(namesFile(home), append(text, '\n'), 0o600, state.ReplaceOptions{})
+		root, err = state.OpenRoot(home.State())
+	}
+	if err == nil {
+		defer root.Close() // nothing is lost
+		err = state.ReplaceIn(root, filepath.Base(namesFile(home)), append(text, '\n'), 0o600, state.ReplaceOptions{})
 	}
 	if err != nil {
 		return names, fmt.Errorf("remembering the addresses of host names: %w", err)

@@ -98,7 +98,7 @@ type entry struct {
 }
 
 // Box is the folder of a queue, opened. Only the process that holds its lock sends; anybody
-// adds. All files in it are reached through root, never by the path: see state.OpenDir.
+// adds. All files in it are reached through root, never by the path: see state.OpenRoot.
 type Box struct {
 	dir  string // as people know it
 	name string // for messages: "mail"
@@ -128,9 +128,10 @@ func Open(dir string) (*Box, error) {
 
 // Make opens the queue and makes it if it is missing.
 func Make(dir string) (*Box, error) {
-	err := state.MakeDir(filepath.Dir(dir))
+	above, err := state.MakeDir(filepath.Dir(dir))
 	var root *os.Root
 	if err == nil {
+		above.Close()
 		root, err = openRoot(dir, func(above *os.Root) error {
 			if err := above.Mkdir(filepath.Base(dir), 0o700); !errors.Is(err, os.ErrExist) {
 				return err
@@ -146,7 +147,7 @@ func Make(dir string) (*Box, error) {
 
 // openRoot opens a folder in the state folder, after prepare has been called with that one.
 func openRoot(dir string, prepare func(above *os.Root) error) (*os.Root, error) {
-	above, err := state.OpenDir(filepath.Dir(dir))
+	above, err := state.OpenRoot(filepath.Dir(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +155,7 @@ func openRoot(dir string, prepare func(above *os.Root) error) (*os.Root, error) 
 	if err := prepare(above); err != nil {
 		return nil, err
 	}
-	return state.OpenDirIn(above, filepath.Base(dir))
+	return state.OpenRootIn(above, filepath.Base(dir))
 }
 
 // Add puts an item into the queue. It is safe on disk when Add returns without an error. shorten

@@ -6,8 +6,8 @@ package record
 import (
 	"fmt"
 	"hash/fnv"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -86,37 +86,57 @@ func (l *Log) Warn(about arproto.Request, err error) {
 
 // due reports whether a warning was not logged within the last day, and notes that it is now.
 func (l *Log) due(text string) bool {
-	dir := l.Program.Home.State()
-	if state.MakeDir(dir) != nil {
+	root, err := warned(l.Program.Home.State())
+	if err != nil {
 		return true
 	}
+	defer root.Close() // only looked into
 	h := fnv.New64a()
 	h.Write([]byte(text)) // a hash never fails to write
-	path := filepath.Join(dir, "warned", strconv.FormatUint(h.Sum64(), 16))
+	name := strconv.FormatUint(h.Sum64(), 16)
 	now := l.Program.Now()
-	if info, err := os.Lstat(path); err == nil {
+	if info, err := root.Lstat(name); err == nil {
 		if age := now.Sub(info.ModTime()); age >= 0 && age < warnEvery {
 			return false
 		}
-		return os.Chtimes(path, now, now) == nil
+		return root.Chtimes(name, now, now) == nil
 	}
-	_ = os.Mkdir(filepath.Dir(path), 0o700) // what is wrong shows next
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return !os.IsExist(err) // another process was first
 	}
 	_ = f.Close() // it is empty
-	_ = os.Chtimes(path, now, now)
+	_ = root.Chtimes(name, now, now)
 	return true
+}
+
+// warned opens the folder of the notes, which is made when it is missing.
+func warned(stateDir string) (*os.Root, error) {
+	dir, err := state.MakeDir(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	dir.Close()
+	above, err := state.OpenRoot(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	defer above.Close()              // only looked into
+	_ = above.Mkdir("warned", 0o700) // what is wrong shows next
+	return state.OpenRootIn(above, "warned")
 }
 
 // ForgetWarnings removes the notes of warnings that are older than a day.
 func ForgetWarnings(stateDir string, now time.Time) {
-	dir := filepath.Join(stateDir, "warned")
-	entries, _ := os.ReadDir(dir) // none: nothing to forget
+	root, err := warned(stateDir)
+	if err != nil {
+		return
+	}
+	defer root.Close()                       // only looked into
+	entries, _ := fs.ReadDir(root.FS(), ".") // none: nothing to forget
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > warnEvery {
-			_ = os.Remove(filepath.Join(dir, e.Name())) // the next one tries again
+			_ = root.Remove(e.Name()) // the next one tries again
 		}
 	}
 }

@@ -13,58 +13,133 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// MakeDir makes the folder (0700) if it is missing, and checks it.
-func MakeDir(dir string) error {
-	if err := CheckDir(dir); !errors.Is(err, os.ErrNotExist) {
-		return err // it is there, as nearly always
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
-		return fmt.Errorf("making the state folder: %w", err)
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("making the state folder: %w", err)
-	}
-	return CheckDir(dir)
+// Dir is an open folder that belongs to this process's user and that nobody else may write in. What
+// goes by way of it stays in that one, whatever is put in its place afterwards: who may write in
+// the folder above can do so at any time.
+type Dir struct {
+	fd   int
+	path string
 }
 
-// CheckDir returns nil only for a folder that belongs to this process's user and that
-// nobody else may write in. A missing one is an error that errors.Is os.ErrNotExist.
-func CheckDir(dir string) error {
-	info, err := os.Lstat(dir)
+// MakeDir makes the folder (0700) if it is missing, and opens it.
+func MakeDir(path string) (*Dir, error) {
+	if dir, err := OpenDir(path); !errors.Is(err, os.ErrNotExist) {
+		return dir, err // it is there, as nearly always
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("making the state folder: %w", err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("making the state folder: %w", err)
+	}
+	return OpenDir(path)
+}
+
+// OpenDir opens a folder. A missing one is an error that errors.Is os.ErrNotExist.
+func OpenDir(path string) (*Dir, error) {
+	fd, err := retry(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
-		return fmt.Errorf("looking at the state folder: %w", err)
+		if info, lerr := os.Lstat(path); lerr == nil && !info.IsDir() {
+			return nil, checkDir(path, info)
+		}
+		return nil, fmt.Errorf("opening the state folder: %w", &os.PathError{Op: "open", Path: path, Err: err})
 	}
-	return checkDir(dir, info)
+	dir := &Dir{fd, path}
+	var stat unix.Stat_t
+	if err := unix.Fstat(dir.fd, &stat); err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("looking at the state folder: %w", &os.PathError{Op: "stat", Path: path, Err: err})
+	}
+	if int(stat.Uid) != os.Geteuid() || stat.Mode&0o022 != 0 {
+		dir.Close()
+		return nil, notOurs(path, os.FileMode(stat.Mode&0o777)|os.ModeDir, int(stat.Uid))
+	}
+	return dir, nil
 }
 
-func checkDir(dir string, info os.FileInfo) error {
+// CheckDir returns why OpenDir would not open a folder.
+func CheckDir(path string) error {
+	dir, err := OpenDir(path)
+	if err == nil {
+		dir.Close()
+	}
+	return err
+}
+
+// Close gives the folder up; locks that were taken by way of it stay. There is nothing to lose.
+func (d *Dir) Close() { _ = unix.Close(d.fd) }
+
+// Path returns the path of a file in the folder, for people.
+func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
+
+// Open opens a file in the folder without following a link or waiting for the other end of a pipe,
+// or makes it (0600) where flags say so.
+func (d *Dir) Open(name string, flags int) (fd int, err error) {
+	fd, err = retry(func() (int, error) {
+		return unix.Openat(d.fd, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
+	})
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: d.Path(name), Err: err}
+	}
+	return fd, nil
+}
+
+// Rename renames a file in the folder.
+func (d *Dir) Rename(from, to string) error {
+	if err := unix.Renameat(d.fd, from, d.fd, to); err != nil {
+		return &os.LinkError{Op: "rename", Old: d.Path(from), New: d.Path(to), Err: err}
+	}
+	return nil
+}
+
+// Remove removes a file in the folder. A missing one is an error that errors.Is os.ErrNotExist.
+func (d *Dir) Remove(name string) error {
+	if err := unix.Unlinkat(d.fd, name, 0); err != nil {
+		return &os.PathError{Op: "remove", Path: d.Path(name), Err: err}
+	}
+	return nil
+}
+
+// Sync waits until what was made, renamed and removed in the folder is on the disk.
+func (d *Dir) Sync() error {
+	return syncFolder(d.fd)
+}
+
+func checkDir(path string, info os.FileInfo) error {
 	owner := int(info.Sys().(*syscall.Stat_t).Uid)
 	if info.IsDir() && owner == os.Geteuid() && info.Mode().Perm()&0o022 == 0 {
 		return nil
 	}
-	return fmt.Errorf("the state folder %s is not used: it must be a folder of user %d that nobody else may write in (it is %s of user %d)",
-		dir, os.Geteuid(), info.Mode(), owner)
+	return notOurs(path, info.Mode(), owner)
 }
 
-// OpenDir opens a folder that CheckDir allows. What goes by way of it stays in that one, whatever
-// is put in its place afterwards: who may write in the folder above can do so at any time.
-func OpenDir(dir string) (*os.Root, error) {
-	return openDir(dir,
+func notOurs(path string, mode os.FileMode, owner int) error {
+	return fmt.Errorf("the state folder %s is not used: it must be a folder of user %d "+
+		"that nobody else may write in (it is %s of user %d)", path, os.Geteuid(), mode, owner)
+}
+
+// OpenRoot opens a folder as OpenDir does, for who lists files and works with many.
+func OpenRoot(dir string) (*os.Root, error) {
+	return openRoot(dir,
 		func() (os.FileInfo, error) { return os.Lstat(dir) },
 		func() (*os.Root, error) { return os.OpenRoot(dir + "/") }) // a pipe in its place would be waited for
 }
 
-// OpenDirIn opens a folder in an open one in the same way.
-func OpenDirIn(above *os.Root, name string) (*os.Root, error) {
-	return openDir(filepath.Join(above.Name(), name),
+// OpenRootIn opens a folder in an open one in the same way.
+func OpenRootIn(above *os.Root, name string) (*os.Root, error) {
+	return openRoot(filepath.Join(above.Name(), name),
 		func() (os.FileInfo, error) { return above.Lstat(name) },
 		func() (*os.Root, error) { return above.OpenRoot(name) })
 }
 
-func openDir(dir string, look func() (os.FileInfo, error),
-	openRoot func() (*os.Root, error)) (*os.Root, error) {
+func openRoot(dir string, look func() (os.FileInfo, error),
+	open func() (*os.Root, error)) (*os.Root, error) {
 	there, err := look()
 	if err != nil {
 		return nil, fmt.Errorf("looking at the state folder: %w", err)
@@ -72,7 +147,7 @@ func openDir(dir string, look func() (os.FileInfo, error),
 	if err := checkDir(dir, there); err != nil {
 		return nil, err
 	}
-	root, err := openRoot()
+	root, err := open()
 	if err != nil {
 		return nil, fmt.Errorf("opening the state folder: %w", err)
 	}

@@ -2,11 +2,15 @@ package state_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
@@ -19,7 +23,7 @@ func TestMake(t *testing.T) {
 			t.Errorf("Check of a folder that is not there: %v, want ErrNotExist", err)
 		}
 		before := syscall.Umask(umask)
-		err := state.MakeDir(dir)
+		err := makeDir(dir)
 		syscall.Umask(before)
 		if err != nil {
 			t.Fatal(err)
@@ -34,7 +38,7 @@ func TestMake(t *testing.T) {
 		if info, err = os.Lstat(filepath.Dir(dir)); err != nil || info.Mode().Perm()&0o027 != 0 {
 			t.Errorf("umask %03o: the folder above is %s (%v), want nothing for others", umask, info.Mode(), err)
 		}
-		if err := state.MakeDir(dir); err != nil {
+		if err := makeDir(dir); err != nil {
 			t.Errorf("a second time: %v", err)
 		}
 	}
@@ -70,12 +74,15 @@ func TestCheckRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, call := range map[string]func(string) error{"Make": state.MakeDir, "Check": state.CheckDir, "Open": open} {
+			calls := map[string]func(string) error{"Make": makeDir, "Check": state.CheckDir, "OpenRoot": openRoot}
+			for name, call := range calls {
 				err := call(dir)
 				if test.ok && err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
-				if !test.ok && (err == nil || errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "the state folder "+dir+" is not used")) {
+				refused := err != nil && !errors.Is(err, os.ErrNotExist) &&
+					strings.Contains(err.Error(), "the state folder "+dir+" is not used")
+				if !test.ok && !refused {
 					t.Errorf("%s: %v, want it refused", name, err)
 				}
 			}
@@ -100,26 +107,27 @@ func TestMakeBelowAFile(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := state.MakeDir(filepath.Join(file, "active-response")); !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), file) {
+	err := makeDir(filepath.Join(file, "active-response"))
+	if !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), file) {
 		t.Errorf("got %v, want ENOTDIR for %s", err, file)
 	}
 }
 
-// TestOpen: what is opened is what Check looked at, and it stays so.
-func TestOpen(t *testing.T) {
+// TestOpenRoot: what is opened is what Check looked at, and it stays so.
+func TestOpenRoot(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "active-response")
-	if _, err := state.OpenDir(dir); !errors.Is(err, os.ErrNotExist) {
+	if _, err := state.OpenRoot(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing one: %v, want ErrNotExist", err)
 	}
-	if err := state.MakeDir(dir); err != nil {
+	if err := makeDir(dir); err != nil {
 		t.Fatal(err)
 	}
-	root, err := state.OpenDir(dir)
+	root, err := state.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	if _, err := state.OpenDirIn(root, "mail"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := state.OpenRootIn(root, "mail"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing one within: %v, want ErrNotExist", err)
 	}
 	if err := root.Mkdir("mail", 0o770); err != nil {
@@ -128,7 +136,8 @@ func TestOpen(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "mail"), 0o770); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := state.OpenDirIn(root, "mail"); err == nil || !strings.Contains(err.Error(), "the state folder "+dir+"/mail is not used") {
+	_, err = state.OpenRootIn(root, "mail")
+	if err == nil || !strings.Contains(err.Error(), "the state folder "+dir+"/mail is not used") {
 		t.Errorf("one within that others may write in: %v, want it refused", err)
 	}
 	if err := errors.Join(os.Rename(dir, dir+".moved"), os.Mkdir(dir, 0o700)); err != nil {
@@ -139,8 +148,56 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-func open(dir string) error {
-	root, err := state.OpenDir(dir)
+// TestExchanged: what goes by way of an open folder stays in that one when another takes its place.
+func TestExchanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "active-response")
+	dir, err := state.MakeDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := errors.Join(os.WriteFile(filepath.Join(path, "file"), []byte("ours"), 0o600),
+		os.Rename(path, path+".moved"), os.Mkdir(path, 0o700),
+		os.WriteFile(filepath.Join(path, "file"), []byte("forged"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := dir.Open("file", unix.O_RDONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fd), "file")
+	defer file.Close()
+	if got, err := io.ReadAll(file); err != nil || string(got) != "ours" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	lock, err := dir.Exclusive("lock", refusal)
+	err = errors.Join(err, dir.Rename("file", "renamed"), dir.Remove("lock"), dir.Sync())
+	if err != nil {
+		t.Error(err)
+	}
+	lock.Release()
+	for folder, want := range map[string]string{path: "[file]", path + ".moved": "[renamed]"} {
+		entries, err := os.ReadDir(folder)
+		names := []string{}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if fmt.Sprint(names) != want {
+			t.Errorf("in %s are %v, %v, want %s", folder, names, err, want)
+		}
+	}
+}
+
+func makeDir(path string) error {
+	dir, err := state.MakeDir(path)
+	if err == nil {
+		dir.Close()
+	}
+	return err
+}
+
+func openRoot(dir string) error {
+	root, err := state.OpenRoot(dir)
 	if err == nil {
 		err = root.Close()
 	}

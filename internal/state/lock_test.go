@@ -62,19 +62,25 @@ func play(role []string) error {
 
 // take takes a lock of a kind: exclusive, shared, all, or the number of a slot.
 func take(kind, path string, wait time.Duration) (*state.Lock, error) {
-	switch kind {
-	case "exclusive":
+	if kind == "exclusive" {
 		return state.Exclusive(path, wait)
+	}
+	dir, err := state.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	switch kind {
 	case "shared":
-		return state.Shared(path, wait)
+		return dir.Shared(filepath.Base(path), wait)
 	case "all":
-		return state.LockAll(path, wait)
+		return dir.LockAll(filepath.Base(path), wait)
 	}
 	slot, err := strconv.ParseUint(kind, 10, 32)
 	if err != nil {
 		return nil, err
 	}
-	return state.LockSlot(path, uint32(slot), wait)
+	return dir.LockSlot(filepath.Base(path), uint32(slot), wait)
 }
 
 func addOne(path string) error {
@@ -305,7 +311,8 @@ func TestLockFile(t *testing.T) {
 			if err := os.Symlink(target, link); err != nil {
 				t.Fatal(err)
 			}
-			if lock, err := take(kind, link, refusal); !errors.Is(err, syscall.ELOOP) || !strings.Contains(err.Error(), link) {
+			lock, err := take(kind, link, refusal)
+			if !errors.Is(err, syscall.ELOOP) || !strings.Contains(err.Error(), link) {
 				t.Errorf("%s, a link to %s: %v, %v, want ELOOP", kind, what, lock, err)
 			}
 			if err := os.Remove(link); err != nil {
@@ -324,5 +331,59 @@ func TestLockFile(t *testing.T) {
 	}
 	if got, _ := os.ReadFile(victim); string(got) != "keep me\n" {
 		t.Errorf("the file that a link names is now %q", got)
+	}
+}
+
+// TestLineThatMoves: who waits gives up when the holder does not change, and not while others come
+// and go before.
+func TestLineThatMoves(t *testing.T) {
+	const wait, turns = time.Second, 4
+	path := filepath.Join(t.TempDir(), "lock")
+	first := hold(t, "exclusive", path)
+	got := make(chan error)
+	began := time.Now()
+	go func() {
+		lock, err := take("exclusive", path, wait)
+		lock.Release()
+		got <- err
+	}()
+	// What one that takes a turn does, but that the lock does not go to the one that waits.
+	for range turns {
+		select {
+		case err := <-got:
+			t.Fatalf("gave up after %s: %v", time.Since(began), err)
+		case <-time.After(wait / 2):
+		}
+		if err := os.WriteFile(path, fmt.Append(nil, time.Now().UnixNano()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := <-got
+	if took := time.Since(began); !errors.Is(err, state.ErrLocked) || took < turns*wait/2 {
+		t.Errorf("gave up after %s: %v", took, err)
+	}
+	_ = first.open.Close()
+	if _, err = take("exclusive", path, patience); err != nil {
+		t.Errorf("in the end: %v", err)
+	}
+
+	// Other slots move, but this one is held for ever.
+	path += ".slots"
+	hold(t, "7", path)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				lock, _ := take("8", path, patience)
+				lock.Release()
+			}
+		}
+	}()
+	if _, err := take("7", path, 20*time.Millisecond); !errors.Is(err, state.ErrLocked) {
+		t.Errorf("a slot that does not get free while others do: %v", err)
 	}
 }

@@ -110,18 +110,6 @@ func fill(file *os.File, data []byte, mode os.FileMode, options ReplaceOptions) 
 	return file.Sync()
 }
 
-// SyncDir waits until what was made, renamed and removed in a folder is on the disk.
-func SyncDir(dir string) error {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	})
-	if err != nil {
-		return &os.PathError{Op: "open", Path: dir, Err: err}
-	}
-	defer unix.Close(fd) // only synced
-	return syncFolder(fd)
-}
-
 func syncFolder(fd int) error {
 	err := unix.Fsync(fd)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
