@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // host is a place where blocks can stand without others noticing: a network namespace, a
@@ -69,9 +70,17 @@ func newHost(folder, bin string) (h *host, err error) {
 	return h, h.do("ip link set lo up")
 }
 
-// close ends the runner, and with it the namespaces, and removes the home.
+// close ends the runner, and with it the namespaces, and removes the home, where a deliverer of mail
+// may be at work for a moment yet.
 func (h *host) close() error {
-	return errors.Join(h.stdin.Close(), h.runner.Wait(), os.RemoveAll(h.home))
+	err := errors.Join(h.stdin.Close(), h.runner.Wait())
+	for range 50 {
+		if os.RemoveAll(h.home) == nil {
+			return err
+		}
+		time.Sleep(calmTick)
+	}
+	return errors.Join(err, os.RemoveAll(h.home))
 }
 
 // closeAll closes hosts, and joins what goes wrong to an error that there is already.

@@ -87,7 +87,7 @@ func parse(args []string) (*bench, error) {
 	flags.IntVar(&b.whole, "list", 100_000, "addresses to import, list and maintain; 0 for none")
 	flags.BoolVar(&b.packetRate, "packets", true, "measure the packet rate")
 	flags.BoolVar(&b.asJSON, "json", false, "print JSON")
-	flags.StringVar(&b.only, "only", "", "only the cases whose name holds this")
+	flags.StringVar(&b.only, "only", "", "only the cases whose name holds this, or flood")
 	flags.StringVar(&b.paste, "paste", "", "put what is printed into this document too, between its marks")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -174,9 +174,12 @@ func (b *bench) all(out io.Writer) (err error) {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", c.name, err))
 		}
 	}
-	if b.only == "" && len(b.sizes) > 0 {
-		fmt.Fprintln(os.Stderr, "bench: a flood")
-		row, err := b.flood()
+	for _, count := range floods {
+		if len(b.sizes) == 0 || !strings.Contains("flood", b.only) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "bench: a flood of %d addresses\n", count)
+		row, err := b.flood(count)
 		if failed = errors.Join(failed, err); err == nil {
 			r.Storms = append(r.Storms, row)
 		}

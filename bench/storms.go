@@ -86,11 +86,11 @@ func timeSingles(h *host, t *timing, call func(h *host, addr string) []string) e
 	return nil
 }
 
-// A flood is of so many addresses, each for all programs at once, as attackers cause it that many
+// A flood is of many addresses, each for all programs at once, as attackers cause it that many
 // rules are about.
-const flooding = 600
-
 var (
+	floods = []int{600, 1000} // addresses
+
 	floodPrograms = []string{"firewall-drop", "custom-firewall-drop", "host-deny", "email-notification"}
 	floodConfig   = map[string]string{
 		"etc/active-response.toml": `host_deny.file = "HOME/hosts.deny"
@@ -105,10 +105,10 @@ mail.timeout = "1s"
 	}
 )
 
-// flood starts all programs for all addresses at once. The queued mail stays: nobody takes it.
-func (b *bench) flood() (row stormRow, err error) {
-	row.Case = fmt.Sprintf("%d x %d programs", flooding, len(floodPrograms))
-	row.AtOnce = flooding * len(floodPrograms)
+// flood starts all programs for so many addresses at once. The queued mail stays: nobody takes it.
+func (b *bench) flood(count int) (row stormRow, err error) {
+	row.Case = fmt.Sprintf("%d x %d programs", count, len(floodPrograms))
+	row.AtOnce = count * len(floodPrograms)
 	var h, calm *host
 	defer func() { closeAll(&err, h, calm) }()
 	for _, place := range []**host{&h, &calm} {
@@ -135,7 +135,7 @@ func (b *bench) flood() (row stormRow, err error) {
 	if err := timeSingles(calm, &alone, single); err != nil {
 		return row, err
 	}
-	addrs := addresses(firstTimed, flooding)
+	addrs := addresses(firstTimed, count)
 	storm := order{AtOnce: true}
 	for _, addr := range addrs {
 		for _, program := range floodPrograms {
@@ -149,7 +149,7 @@ func (b *bench) flood() (row stormRow, err error) {
 	row.judge(done, alone.mean())
 	firewall := []string{"iptables -w -S OSSEC_AR", "ipset save ossec_ar4"}
 	for _, shows := range [][]string{firewall, {"cat HOME/hosts.deny"}} {
-		there, err := h.standing(shows, flooding)
+		there, err := h.standing(shows, count)
 		if err != nil {
 			return row, err
 		}
