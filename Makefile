@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 # Go and tools for administrators are often here.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test kernel-test race lint fuzz bench bench-stats man demo packages package-test deps clean
+.PHONY: build test kernel-test race lint fuzz bench bench-stats demo packages package-test deps clean
 
 # Static programs in build/.
 build:
@@ -65,18 +65,6 @@ deps:
 
 clean:
 	rm -rf build dist dist-packages
-
-# The manual pages, from the definitions that the help texts come from, and the completions.
-# email-notification.8 is written by hand; active-response.toml.5 is made from the file in contrib
-# by the test in internal/config (UPDATE_MAN=1).
-man: build
-	mkdir -p docs/man
-	for page in ossec-ar firewall-drop host-deny route-null; do \
-		build/ossec-ar man $$page > docs/man/$$page.8 || exit; done
-	build/response-stats man > docs/man/response-stats.8
-	build/ossec-ar completion bash > contrib/completions/bash/ossec-ar
-	build/ossec-ar completion zsh > contrib/completions/zsh/_ossec-ar
-	build/ossec-ar completion fish > contrib/completions/fish/ossec-ar.fish
 
 # The suite at work in throw-away namespaces, narrated.
 demo: build

@@ -74,11 +74,13 @@ type Program struct {
 	Home    ossec.Home
 	// Hint, when set, gives advice on an error for a person, "" for none.
 	Hint func(error) string
+
+	advised map[string]bool // hints that were printed
 }
 
 // New returns the program that env invoked; name is used when env has none.
 func New(env Env, name string) Program {
-	p := Program{Env: env, Invoked: name}
+	p := Program{Env: env, Invoked: name, advised: map[string]bool{}}
 	if len(env.Args) > 0 && env.Args[0] != "" {
 		p.Invoked = env.Args[0]
 	}
@@ -118,11 +120,22 @@ func (p *Program) Complain(err error) {
 // for must be done all the same.
 func (p *Program) KeepWriting() { signal.Ignore(unix.SIGPIPE) }
 
-// Advise prints a hint; nothing for "".
+// Advise prints a hint, once; nothing for "".
 func (p *Program) Advise(hint string) {
-	if hint != "" {
-		fmt.Fprintf(p.Stderr, "%s: hint: %s\n", p.Name, hint)
+	if hint == "" || p.advised[hint] {
+		return
 	}
+	p.advised[hint] = true
+	fmt.Fprintf(p.Stderr, "%s: hint: %s\n", p.Name, hint)
+}
+
+// Columns returns how wide the terminal is that w is, 0 when it is none.
+func Columns(w io.Writer) int {
+	if file, ok := w.(*os.File); ok {
+		columns, _, _ := term.GetSize(int(file.Fd())) // an error of what is no terminal
+		return columns
+	}
+	return 0
 }
 
 // AppendLog is WriteLog for a log that stops no program: a failure is printed.

@@ -128,9 +128,12 @@ func (c *Call) NoAddress() error {
 
 // usage prints how a response is called.
 func (p *Program) usage() int {
-	text := `%[1]s add|delete USER IP [ALERTID RULEID ...]   as ossec-execd calls it
-%[1]s < REQUEST                                  as wazuh-execd calls it: one line of JSON
-%[1]s add|delete ADDRESS                         by hand; --dry-run before it only says what it would do
+	text := `As ossec-execd calls it:
+    %[1]s add|delete USER IP [ALERTID RULEID ...]
+As wazuh-execd calls it, with one line of JSON:
+    %[1]s < REQUEST
+By hand; with --dry-run it only says what it would do:
+    %[1]s [--dry-run] add|delete ADDRESS
 
 Everything else is done with ossec-ar: see "ossec-ar help".
 `

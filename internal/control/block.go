@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/internal/target"
@@ -18,47 +18,44 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-// byHand are the commands block and unban.
-type byHand struct{ *tool }
-
 // block blocks addresses by hand.
-func (t byHand) block(c *cli.Context) int {
-	requests, err := t.requests(c)
+func block(t *tool, c *cli.Context) error {
+	requests, err := requests(t, c)
 	if err != nil {
-		return t.usage(err)
+		return err
 	}
 	limit, err := duration(c)
 	if err != nil {
-		return t.usage(err)
+		return err
 	}
 	r, err := t.open(t.chosen[0], false)
 	if err != nil {
-		return t.fail(err)
+		return err
 	}
 	never, faults := t.whitelist()
 	t.warn(r, faults)
-	status, done := app.ExitOK, false
+	failed, done := false, false
 	for _, request := range requests {
-		if isOwnPeer(t.tool, request.Addr) && !c.Bool("force") {
+		if isOwnPeer(t, request.Addr) && !c.Bool("force") {
 			t.Complain(fmt.Errorf("%s is not blocked: your SSH session comes from it", request.Addr))
 			t.Advise("--force blocks it all the same")
-			status = app.ExitFailed
+			failed = true
 			continue
 		}
 		if match, covered := never.Match(request.Addr); covered {
 			t.Complain(fmt.Errorf("%s is not blocked: whitelisted by %s", request.Addr, match))
 			r.log.Write(record.Entry{Status: arlog.StatusSkip,
 				Message: arlog.Skipped(request.Addr, "whitelisted by "+match.String()), About: request})
-			status = app.ExitFailed
+			failed = true
 			continue
 		}
 		if t.dryRun {
 			t.say("would block %s: %s", request.Addr, r.Enforcer.Describe(about(request)))
 			continue
 		}
-		if err := t.blockOne(c.Context, r, request, limit, c.String("reason")); err != nil {
-			status = t.fail(r.about(err))
-			r.log.Write(record.Entry{Status: arlog.StatusError, Message: arlog.Failed(err), About: request})
+		if err := blockOne(c.Context, t, r, request, limit, c.String("reason")); err != nil {
+			t.Complain(r.failed(request, err))
+			failed = true
 			continue
 		}
 		done = true
@@ -67,7 +64,7 @@ func (t byHand) block(c *cli.Context) int {
 		_, text := r.Kind.Effect("/")
 		t.Advise(text)
 	}
-	return status
+	return command.Reported(failed)
 }
 
 // isOwnPeer reports whether the SSH session that this is typed in comes from addr.
@@ -76,7 +73,7 @@ func isOwnPeer(t *tool, addr netip.Addr) bool {
 	return ok && peer == addr && t.settings.Whitelist.AdminSession
 }
 
-func (t byHand) blockOne(ctx context.Context, r *response, request arproto.Request,
+func blockOne(ctx context.Context, t *tool, r *response, request arproto.Request,
 	limit time.Duration, reason string) error {
 	now := t.Now().UTC()
 	l := lease.Lease{Target: about(request), Program: Name, Since: now, Renewed: now, Reason: reason}
@@ -104,25 +101,11 @@ func (t byHand) blockOne(ctx context.Context, r *response, request arproto.Reque
 	return nil
 }
 
-// leaseFaults reports what the leases suffered, now that the block is as it should be.
-func (r *response) leaseFaults(request arproto.Request, err error) {
-	for _, fault := range append(r.Leases.Faults(), err) {
-		r.log.Warn(request, r.about(fault))
-	}
-}
-
-// warn reports faults in settings and whitelist, in the log once a day.
-func (t *tool) warn(r *response, faults []error) {
-	for _, fault := range append(faults, t.settingsFault) {
-		r.log.Warn(arproto.Request{}, fault)
-	}
-}
-
 // unban frees addresses in all chosen responses, whoever holds them.
-func (t byHand) unban(c *cli.Context) int {
-	requests, err := t.requests(c)
+func unban(t *tool, c *cli.Context) error {
+	requests, err := requests(t, c)
 	if err != nil {
-		return t.usage(err)
+		return err
 	}
 	opened, failed := t.openAll(false)
 	standing := map[*response]map[target.Target]bool{}
@@ -130,15 +113,12 @@ func (t byHand) unban(c *cli.Context) int {
 		standing[r] = r.standing(c.Context)
 	}
 	for _, request := range requests {
-		if err := t.unbanOne(c.Context, request, opened, standing); err != nil {
+		if err := unbanOne(c.Context, t, request, opened, standing); err != nil {
 			t.Complain(fmt.Errorf("%s could not be freed: %w", about(request), err))
 			failed = true
 		}
 	}
-	if failed {
-		return app.ExitFailed
-	}
-	return app.ExitOK
+	return command.Reported(failed)
 }
 
 // standing returns what stands, nil when that cannot be found out.
@@ -154,11 +134,11 @@ func (r *response) standing(ctx context.Context) map[target.Target]bool {
 	return stands
 }
 
-func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []*response,
+func unbanOne(ctx context.Context, t *tool, request arproto.Request, opened []*response,
 	standing map[*response]map[target.Target]bool) error {
 	var freed []string
-	var failed error
 	of := about(request)
+	var failed error
 	for _, r := range opened {
 		if r.Kind.Accounts != (of.Account() != "") {
 			continue
@@ -173,15 +153,13 @@ func (t byHand) unbanOne(ctx context.Context, request arproto.Request, opened []
 		}
 		released, err := r.Free(ctx, of)
 		if err != nil {
-			failed = errors.Join(failed, r.about(err))
-			r.log.Write(record.Entry{Status: arlog.StatusError, Message: arlog.Failed(err), About: request})
+			failed = errors.Join(failed, r.failed(request, err))
 			continue
 		}
 		r.leaseFaults(request, released.LeaseErr)
 		if released.StillLeased {
-			failed = errors.Join(failed,
-				fmt.Errorf("%s: it is still leased and will be blocked again: %w",
-					r.Kind.Name, released.LeaseErr))
+			failed = errors.Join(failed, r.about(
+				fmt.Errorf("it is still leased and will be blocked again: %w", released.LeaseErr)))
 		}
 		if stands || released.Leased {
 			freed = append(freed, r.Kind.Name)

@@ -6,24 +6,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/check"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 )
-
-// checking is the command check.
-type checking struct{ *tool }
-
-func (t checking) command() *cli.Command {
-	return t.word("check", "", "say why it is not blocking, and what mends it; exit status 1 on a fault", 0,
-		0, t.check,
-		&cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`"},
-		&cli.BoolFlag{Name: "live",
-			Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"},
-		&cli.BoolFlag{Name: "json", Usage: "as JSON"},
-		&cli.StringFlag{Name: "root", Usage: "look for the system's files under `DIR`, as of an image",
-			Value: "/"})
-}
 
 // The other programs of the suite, and what has to run now and then.
 const (
@@ -31,7 +19,7 @@ const (
 	reporter = "response-stats"
 )
 
-func (t checking) check(c *cli.Context) int {
+func runCheck(t *tool, c *cli.Context) error {
 	var subjects []*check.Subject
 	for _, kind := range t.chosen {
 		s := &check.Subject{Name: kind.Name}
@@ -42,9 +30,10 @@ func (t checking) check(c *cli.Context) int {
 		}
 		subjects = append(subjects, s)
 	}
-	if t.only == "" {
-		subjects = append(subjects, &check.Subject{Name: mailer,
-			Logs: []string{t.Home.NotificationLog()}, Extra: t.checkMail},
+	if len(t.chosen) == len(t.all) {
+		extra := func(ctx context.Context) []check.Finding { return checkMail(ctx, t) }
+		subjects = append(subjects,
+			&check.Subject{Name: mailer, Logs: []string{t.Home.NotificationLog()}, Extra: extra},
 			&check.Subject{Name: reporter, FromCron: true,
 				Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made"}}})
 	}
@@ -57,11 +46,11 @@ func (t checking) check(c *cli.Context) int {
 	if root := c.String("root"); root != "/" {
 		o.Root = root
 	}
-	return check.Run(c.Context, t.Program, o, subjects...)
+	return command.Reported(check.Run(c.Context, t.Program, o, subjects...) != app.ExitOK)
 }
 
 // checkMail looks at the settings of mail.
-func (t checking) checkMail(ctx context.Context) []check.Finding {
+func checkMail(ctx context.Context, t *tool) []check.Finding {
 	const what = "settings"
 	summary, err := notify.Check(ctx, &t.Program)
 	if err == nil {

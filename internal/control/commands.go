@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,13 +14,17 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/notify"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/setup"
+	"github.com/ossec-ar/ossec-ar/internal/target"
+	"github.com/ossec-ar/ossec-ar/internal/watch"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-func (t *tool) line() command.Line {
-	return command.Line{
+// run carries out the words and returns the exit status.
+func (t *tool) run(ctx context.Context, args []string) int {
+	line := command.Line{
 		Program: &t.Program, Summary: "see and steer what the active responses of this host block",
 		Examples: [][2]string{
 			{"status", "one screen: what is blocked, what waits, what failed"},
@@ -33,229 +35,203 @@ func (t *tool) line() command.Line {
 			{"whitelist add 192.0.2.0/24", "never block these"},
 			{"check", "why is it not blocking?"},
 		},
+		Synonyms: synonyms, Values: func(w *command.Words, option, prefix string) []string { return values(t, w, option, prefix) },
 	}
-}
-
-// run carries out the words and returns the exit status.
-func (t *tool) run(ctx context.Context, args []string) int {
-	if len(args) > 0 && args[0] == completer {
-		return completing{t}.complete(ctx, args[1:])
-	}
-	frame := t.frame()
-	words := command.Words{Frame: frame, Synonyms: synonyms}
-	ordered, err := words.Order(args)
-	if err != nil {
-		return t.usage(err)
-	}
-	err = frame.RunContext(ctx, append([]string{t.Name}, ordered...))
-	var m *command.Mistake
-	switch {
-	case err == nil:
-		return app.ExitOK
-	case errors.As(err, &m):
-		return t.usage(err)
-	case !errors.Is(err, command.ErrReported):
-		t.Complain(err)
-	}
-	return app.ExitFailed
-}
-
-func (t *tool) frame() *cli.App {
-	frame := t.line().App()
-	frame.EnableBashCompletion = false // see complete
+	frame := line.App()
 	frame.Flags = []cli.Flag{
 		&cli.StringFlag{Name: "home", Usage: "the `DIR` that OSSEC or Wazuh is installed in"},
-		&cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`: " + strings.Join(t.responses(), ", ")},
-		&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"},
-		cli.HelpFlag, // the library adds it only where no command is called help
+		t.onResponse(), dryRun(),
 	}
 	frame.Commands = t.commands()
-	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
-		return command.Mistaken(t.Name+" --help", "%v", err)
-	}
-	plainFlags(frame.Flags)
-	for _, c := range frame.Commands {
-		for _, c := range append(c.Subcommands, c) {
-			c.OnUsageError = frame.OnUsageError
-			plainFlags(c.Flags)
-		}
-	}
-	return frame
+	return line.Run(ctx, frame, args)
 }
 
-// plainFlags leaves out of the help that an option is off unless it is given.
-func plainFlags(flags []cli.Flag) {
-	for _, f := range flags {
-		if b, ok := f.(*cli.BoolFlag); ok {
-			b.DisableDefaultText = true
-		}
-	}
+// word is a command that takes between least and most operands; most < 0 is any number. Its
+// examples are words after the program's name.
+type word struct {
+	name, operands, usage string
+	least, most           int
+	run                   func(*tool, *cli.Context) error
+	flags                 []cli.Flag
+	examples              []string
+	hidden                bool // no person calls it
 }
 
-// responses are the names of all kinds.
-func (t *tool) responses() []string {
-	var out []string
-	for _, kind := range t.all {
-		out = append(out, kind.Name)
+func (t *tool) word(w word) *cli.Command {
+	for i, example := range w.examples {
+		w.examples[i] = t.Name + " " + example
 	}
-	return out
-}
-
-// begin prepares for a command what its options say.
-func (t *tool) begin(c *cli.Context) error {
-	if dir := c.String("home"); dir != "" && dir[0] != '/' {
-		return command.Mistaken("", "--home takes a full path, found %s", arproto.Quote(dir))
-	} else if dir != "" {
-		t.Home = ossec.Home(strings.TrimRight(dir, "/"))
-	}
-	t.dryRun = where(c, "dry-run").Bool("dry-run")
-	if t.only = strings.TrimSuffix(where(c, "response").String("response"), ".sh"); t.only != "" {
-		at := slices.IndexFunc(t.all, func(k enforcer.Kind) bool { return k.Name == t.only })
-		if at < 0 {
-			return command.Unknown("response", t.only,
-				"there are "+strings.Join(t.responses(), ", "), t.responses())
-		}
-		t.chosen = t.all[at : at+1]
-	}
-	t.load()
-	return t.reachable(c.Command.Name)
-}
-
-// reachable returns why a command cannot work on this home, in one line instead of many.
-func (t *tool) reachable(name string) error {
-	if slices.Contains([]string{"check", "man", "completion", "help", "version"}, name) {
-		return nil
-	}
-	info, err := os.Stat(string(t.Home))
-	if errors.Is(err, os.ErrNotExist) {
-		return command.Mistaken("name it with --home or $OSSEC_HOME",
-			"there is no home of OSSEC or Wazuh in %s", t.Home)
-	}
-	if state, serr := os.Lstat(t.Home.State()); serr == nil {
-		info = state
-	}
-	user := os.Geteuid()
-	if err != nil || user != 0 && int(info.Sys().(*syscall.Stat_t).Uid) != user {
-		return command.Mistaken("run it as root, as with sudo",
-			"%s needs root: nobody else reads or changes what is blocked", name)
-	}
-	return nil
-}
-
-// where returns the context in which an option was given: of the command, or of the program.
-func where(c *cli.Context, option string) *cli.Context {
-	for _, above := range c.Lineage() {
-		if above.IsSet(option) {
-			return above
-		}
-	}
-	return c
-}
-
-// word is a command that takes between least and most operands; most < 0 is any number.
-func (t *tool) word(name, operands, usage string, least, most int, run func(*cli.Context) int,
-	flags ...cli.Flag) *cli.Command {
 	return &cli.Command{
-		Name: name, ArgsUsage: operands, Usage: usage, HideHelpCommand: true, Flags: flags,
-		UsageText: examples[name],
+		Name: w.name, ArgsUsage: w.operands, Usage: w.usage, Flags: w.flags, Hidden: w.hidden,
+		UsageText: strings.Join(w.examples, "\n"),
 		Action: func(c *cli.Context) error {
+			help := c.Command.HelpName + " --help"
 			switch n := c.NArg(); {
-			case n < least:
-				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes %s",
-					c.Command.Name, operands)
-			case most == 0 && n > 0:
-				return command.Mistaken(t.Name+" "+c.Command.Name+" --help",
-					"%s takes nothing but options, found %s", c.Command.Name, arproto.Quote(c.Args().First()))
-			case most > 0 && n > most:
-				return command.Mistaken(t.Name+" "+c.Command.Name+" --help", "%s takes only %s, found %s too",
-					c.Command.Name, operands, arproto.Quote(c.Args().Get(most)))
+			case n < w.least:
+				return command.Mistaken(help, "%s takes %s", w.name, w.operands)
+			case w.most == 0 && n > 0:
+				return command.Mistaken(help, "%s takes nothing but options, found %s", w.name,
+					arproto.Quote(c.Args().First()))
+			case w.most > 0 && n > w.most:
+				return command.Mistaken(help, "%s takes only %s, found %s too", w.name, w.operands,
+					arproto.Quote(c.Args().Get(w.most)))
 			}
 			if err := t.begin(c); err != nil {
 				return err
 			}
-			return command.Result(run(c))
+			return w.run(t, c)
 		},
 	}
 }
 
-// hidden is for a command that no person calls.
-func hidden(c *cli.Command) *cli.Command {
-	c.Hidden = true
-	return c
+func (t *tool) onResponse() cli.Flag {
+	return &cli.StringFlag{Name: "response",
+		Usage: "only the `RESPONSE`: " + strings.Join(t.responses(), ", ")}
 }
 
-// examples are how commands are used.
-var examples = map[string]string{
-	"list":     "ossec-ar list\nossec-ar list 203.0.113.7\nossec-ar list --response firewall-drop --program firewall-drop.sh\nossec-ar list --json | jq '.addresses[].address'",
-	"show":     "ossec-ar show 203.0.113.7",
-	"block":    "ossec-ar block 203.0.113.7\nossec-ar block 203.0.113.7 2001:db8::7 --for 2h --reason 'scans us'\nossec-ar block 203.0.113.7 --response host-deny",
-	"unban":    "ossec-ar unban 203.0.113.7\nossec-ar unban 203.0.113.7 203.0.113.8 --response route-null",
-	"flush":    "ossec-ar flush\nossec-ar flush --response host-deny\nossec-ar flush --program firewall-drop.sh",
-	"import":   "ossec-ar import blocklist.txt --for 24h\ncurl -s https://example.org/list.txt | ossec-ar import - --skip-invalid",
-	"export":   "ossec-ar export > blocked.txt",
-	"repair":   "ossec-ar repair --dry-run\nossec-ar repair",
-	"maintain": "* * * * * root /var/ossec/bin/ossec-ar maintain      (in /etc/cron.d/ossec-ar)",
-	"check":    "ossec-ar check\nossec-ar check --live --response firewall-drop",
-	"man":      "ossec-ar man | man -l -\nossec-ar man firewall-drop | man -l -",
+func onProgram() cli.Flag {
+	return &cli.StringFlag{Name: "program", Usage: "only what this `PROGRAM` holds, as list shows it"}
+}
+
+func dryRun() cli.Flag {
+	return &cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"}
+}
+
+func asJSON() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "as JSON"} }
+
+func forTime() cli.Flag {
+	return &cli.StringFlag{Name: "for",
+		Usage: "how long: a `TIME` as 30m, 2h or 7d; without it until somebody frees it"}
 }
 
 func (t *tool) commands() []*cli.Command {
-	onResponse := &cli.StringFlag{Name: "response", Usage: "only the `RESPONSE`: " +
-		strings.Join(t.responses(), ", ")}
-	onProgram := &cli.StringFlag{Name: "program", Usage: "only what this `PROGRAM` holds, as list shows it"}
-	asJSON := &cli.BoolFlag{Name: "json", Usage: "as JSON"}
-	forTime := &cli.StringFlag{Name: "for",
-		Usage: "how long: a `TIME` as 30m, 2h or 7d; without it until somebody frees it"}
-	dryRun := &cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing"}
-	return []*cli.Command{
-		t.word("status", "", "one screen: what is blocked and by what, what waits, what failed last",
-			0, 0, overview{t}.status),
-		t.word("list", "[ADDRESS]", "who is blocked, since when, by whom and why", 0, 1, listing{t}.list,
-			onResponse, onProgram, asJSON),
-		t.word("show", "ADDRESS", "everything about one address", 1, 1, inquiry{t}.show, onResponse),
-		t.word("block", "ADDRESS...", "block by hand", 1, -1, byHand{t}.block, onResponse, forTime,
-			&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"},
-			&cli.BoolFlag{Name: "force", Usage: "also the address that your own SSH session comes from"}, dryRun),
-		t.word("unban", "ADDRESS...", "free addresses, whoever holds them", 1, -1,
-			byHand{t}.unban, onResponse, dryRun),
-		t.word("flush", "", "free all addresses", 0, 0, many{t}.flush, onResponse, onProgram, dryRun),
-		t.word("import", "FILE|-", "block a list, one address a line; # begins a comment", 1, 1,
-			many{t}.importList, onResponse, forTime,
-			&cli.BoolFlag{Name: "skip-invalid", Usage: "import the rest when lines hold no single address"},
-			dryRun),
-		t.word("unimport", "", "free what import blocked and nobody else holds", 0, 0,
-			many{t}.unimport, onResponse, dryRun),
-		t.word("export", "", "print the addresses that are held, one a line", 0, 0,
-			many{t}.export, onResponse, onProgram),
-		t.word("repair", "", "show what differs between what is wanted and what is in force, and mend it", 0,
-			0, upkeep{t}.repair, onResponse, dryRun),
-		t.word("maintain", "", "the job of each minute: repair, end what is over, deliver mail; silent",
-			0, 0, upkeep{t}.maintain),
-		hidden(t.word("prepare", "", "at boot: make what saved firewall rules may name, empty", 0, 0, upkeep{t}.prepare)),
-		whitelisting{t}.command(), checking{t}.command(), t.mail(),
-		t.configure(),
-		t.word("completion", "bash|zsh|fish", "print the completion for a shell", 1, 1, completing{t}.script),
-		t.word("man", "[PAGE]", "print a manual page", 0, 1, manual{t}.man),
-		t.word("help", "[COMMAND]", "show how a command is used", 0, -1, manual{t}.help),
-		t.word("version", "", "print the version", 0, 0, func(*cli.Context) int {
-			t.say("%s version %s", t.Name, app.Version)
-			return app.ExitOK
-		}),
+	mail := notify.Command(&t.Program)
+	mail.UsageText = "ossec-ar mail queue\nossec-ar mail test --to you@example.org\n" +
+		"ossec-ar mail preview --html > mail.html"
+	for _, sub := range mail.Subcommands {
+		sub.Before = t.begin
+	}
+	configure := setup.Command(&t.Program) // its options are its own
+	configure.Hidden = false
+	var all []*cli.Command
+	for _, w := range append(forPeople(t), forUpkeep(t)...) {
+		all = append(all, t.word(w))
+	}
+	all = append(all, whitelistCommand(t), mail, configure)
+	for _, w := range aboutItself(t) {
+		all = append(all, t.word(w))
+	}
+	return all
+}
+
+func forPeople(t *tool) []word {
+	return []word{
+		{name: "status", usage: "one screen: what is blocked and by what, what waits, what failed last",
+			run: status},
+		{name: "list", operands: "[ADDRESS]", usage: "who is blocked, since when, by whom and why",
+			most: 1, run: list, flags: []cli.Flag{t.onResponse(), onProgram(), asJSON()},
+			examples: []string{"list", "list 203.0.113.7",
+				"list --response firewall-drop --program firewall-drop.sh",
+				"list --json | jq '.addresses[].address'"}},
+		{name: "show", operands: "ADDRESS", usage: "everything about one address", least: 1, most: 1,
+			run: show, flags: []cli.Flag{t.onResponse()}, examples: []string{"show 203.0.113.7"}},
+		{name: "watch", usage: "follow the log: today's counts and the last events; q ends it",
+			run: func(t *tool, c *cli.Context) error { return watch.Run(&t.Program, c) }, flags: watch.Flags(),
+			examples: []string{"watch", "watch --rule 5712 --interval 5s", "watch | grep FAILED"}},
+		{name: "block", operands: "ADDRESS...", usage: "block by hand", least: 1, most: -1, run: block,
+			flags: []cli.Flag{t.onResponse(), forTime(),
+				&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"},
+				&cli.BoolFlag{Name: "force", Usage: "also the address that your own SSH session comes from"},
+				dryRun()},
+			examples: []string{"block 203.0.113.7", "block 203.0.113.7 2001:db8::7 --for 2h --reason 'scans us'",
+				"block 203.0.113.7 --response host-deny"}},
+		{name: "unban", operands: "ADDRESS...", usage: "free addresses, whoever holds them", least: 1,
+			most: -1, run: unban, flags: []cli.Flag{t.onResponse(), dryRun()},
+			examples: []string{"unban 203.0.113.7", "unban 203.0.113.7 203.0.113.8 --response route-null"}},
+		{name: "flush", usage: "free all addresses", run: flush,
+			flags:    []cli.Flag{t.onResponse(), onProgram(), dryRun()},
+			examples: []string{"flush", "flush --response host-deny", "flush --program firewall-drop.sh"}},
+		{name: "import", operands: "FILE|-", usage: "block a list, one address a line; # begins a comment",
+			least: 1, most: 1, run: importList, flags: []cli.Flag{t.onResponse(), forTime(),
+				&cli.BoolFlag{Name: "skip-invalid", Usage: "lines that are no address are no failure"}, dryRun()},
+			examples: []string{"import blocklist.txt --for 24h",
+				"import - --skip-invalid < blocklist.txt"}},
+		{name: "unimport", usage: "free what import blocked and nobody else holds", run: unimport,
+			flags: []cli.Flag{t.onResponse(), dryRun()}},
+		{name: "export", usage: "print the addresses that are held, one a line", run: export,
+			flags: []cli.Flag{t.onResponse(), onProgram()}, examples: []string{"export > blocked.txt"}},
 	}
 }
 
-// configure is the setup of ossec.conf, whose options are its own.
-func (t *tool) configure() *cli.Command {
-	c := setup.Command(&t.Program)
-	c.Hidden = false
-	return c
+func forUpkeep(t *tool) []word {
+	return []word{
+		{name: "repair", usage: "show what differs between what is wanted and what is in force, and mend it",
+			run: repair, flags: []cli.Flag{t.onResponse(), dryRun()},
+			examples: []string{"repair --dry-run", "repair"}},
+		{name: "maintain", usage: "the job of each minute: repair, end what is over, deliver mail; silent",
+			run: maintain, examples: []string{"maintain   (as /etc/cron.d/ossec-ar has it, each minute)"}},
+		{name: "prepare", usage: "at boot: make what saved firewall rules may name, empty", run: prepare,
+			hidden: true},
+		{name: "check", usage: "say why it is not blocking, and what mends it; exit status 1 on a fault",
+			run: runCheck, flags: []cli.Flag{t.onResponse(),
+				&cli.BoolFlag{Name: "live",
+					Usage: "block an address of TEST-NET (192.0.2.x) too, look for it, and free it again"},
+				asJSON(),
+				&cli.StringFlag{Name: "root", Usage: "look for the system's files under `DIR`, as of an image",
+					Value: "/"}},
+			examples: []string{"check", "check --live --response firewall-drop"}},
+	}
+}
+
+func aboutItself(t *tool) []word {
+	return []word{
+		{name: "completion", operands: "bash|zsh|fish", usage: "print the completion for a shell", least: 1,
+			most: 1, run: completion},
+		{name: "man", operands: "[PAGE]", usage: "print a manual page", most: 1, run: manual,
+			examples: []string{"man | man -l -", "man firewall-drop | man -l -"}},
+		{name: "help", operands: "[COMMAND]", usage: "show how a command is used", most: -1,
+			run: func(t *tool, c *cli.Context) error {
+				return command.Reported(t.run(c.Context, append(c.Args().Slice(), "--help")) != app.ExitOK)
+			}},
+		{name: "version", usage: "print the version", run: func(t *tool, _ *cli.Context) error {
+			t.say("%s version %s", t.Name, app.Version)
+			return nil
+		}},
+	}
+}
+
+// address reads an address that a person typed.
+func address(text string) (arproto.Request, error) {
+	addr, err := arproto.ParseAddr(text)
+	var bad *arproto.AddressError
+	switch {
+	case err == nil:
+		return arproto.Request{Addr: addr}, nil
+	case strings.Contains(text, "/"):
+		return arproto.Request{}, fmt.Errorf("%s is a network: only single addresses are blocked",
+			printable.Line(text))
+	case errors.As(err, &bad):
+		return arproto.Request{}, fmt.Errorf("%s is no address to block: %s",
+			printable.Line(text), bad.Reason)
+	}
+	return arproto.Request{}, err
+}
+
+// who reads an address, or the name of an account where one of the chosen responses is about these.
+func who(t *tool, text string) (arproto.Request, error) {
+	request, err := address(text)
+	ofAccounts := func(k enforcer.Kind) bool { return k.Accounts }
+	if err == nil || strings.ContainsAny(text, "./:") || !slices.ContainsFunc(t.chosen, ofAccounts) {
+		return request, err
+	}
+	return arproto.Request{User: text}, nil
 }
 
 // requests reads whom a person named, each once.
-func (t *tool) requests(c *cli.Context) ([]arproto.Request, error) {
+func requests(t *tool, c *cli.Context) ([]arproto.Request, error) {
 	var out []arproto.Request
 	for _, text := range c.Args().Slice() {
-		request, err := t.who(text)
+		request, err := who(t, text)
 		if err != nil {
 			return nil, command.Mistaken("nothing was done", "%v", err)
 		}
@@ -264,6 +240,18 @@ func (t *tool) requests(c *cli.Context) ([]arproto.Request, error) {
 		}
 	}
 	return out, nil
+}
+
+// about returns the target of a request, and request the request about a target.
+func about(r arproto.Request) target.Target {
+	if r.Addr.IsValid() {
+		return target.Of(r.Addr)
+	}
+	return target.Account(r.User)
+}
+
+func request(t target.Target) arproto.Request {
+	return arproto.Request{Addr: t.Addr(), User: t.Account()}
 }
 
 // duration reads --for; zero when it was not given.
@@ -285,18 +273,6 @@ func duration(c *cli.Context) (time.Duration, error) {
 	return d, nil
 }
 
-// usage reports a mistake in the words, one line and a hint, and returns the exit status. No log
-// has it.
-func (t *tool) usage(err error) int {
-	var m *command.Mistake
-	if !errors.As(err, &m) {
-		m = &command.Mistake{Text: err.Error(), Hint: t.Name + " --help shows the commands"}
-	}
-	fmt.Fprintf(t.Stderr, "%s: %s\n", t.Name, m.Text)
-	t.Advise(m.Hint)
-	return app.ExitFailed
-}
-
 // synonyms are words that people know from elsewhere.
 var synonyms = map[string]string{
 	"add": "block", "ban": "block", "drop": "block", "deny": "block",
@@ -304,7 +280,7 @@ var synonyms = map[string]string{
 	"free": "unban", "pardon": "unban",
 	"ls": "list", "blocked": "list", "banned": "list", "info": "show", "clear": "flush",
 	"restore": "repair", "reconcile": "repair", "expire": "maintain", "allow": "whitelist",
-	"ignoreip": "whitelist",
-	"load":     "import", "dump": "export", "setup": "configure", "doctor": "check",
+	"ignoreip": "whitelist", "tail": "watch", "top": "watch",
+	"load": "import", "dump": "export", "setup": "configure", "doctor": "check",
 	"queue": "mail", "?": "help",
 }

@@ -12,21 +12,18 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/exec"
-	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
-	"github.com/ossec-ar/ossec-ar/internal/printable"
-	"github.com/ossec-ar/ossec-ar/internal/record"
-	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
@@ -42,7 +39,6 @@ type tool struct {
 	app.Program
 	all    []enforcer.Kind
 	chosen []enforcer.Kind // by --response; all without it
-	only   string          // the response that was named, "" for none
 	dryRun bool
 
 	settings      config.Config
@@ -76,67 +72,67 @@ func (t *tool) hint(err error) string {
 	return notify.Hint(err)
 }
 
-// say answers the person.
-func (t *tool) say(format string, args ...any) { fmt.Fprintf(t.Stdout, format+"\n", args...) }
+// begin prepares for a command what its options say.
+func (t *tool) begin(c *cli.Context) error {
+	if dir := c.String("home"); dir != "" && dir[0] != '/' {
+		return command.Mistaken("", "--home takes a full path, found %s", arproto.Quote(dir))
+	} else if dir != "" {
+		t.Home = ossec.Home(strings.TrimRight(dir, "/"))
+	}
+	t.dryRun = where(c, "dry-run").Bool("dry-run")
+	if only := strings.TrimSuffix(where(c, "response").String("response"), ".sh"); only != "" {
+		at := slices.Index(t.responses(), only)
+		if at < 0 {
+			return command.Unknown("response", only,
+				"there are "+strings.Join(t.responses(), ", "), t.responses())
+		}
+		t.chosen = t.all[at : at+1]
+	}
+	t.load()
+	return t.reachable(c.Command.Name)
+}
 
-// fail reports an error and returns the exit status.
-func (t *tool) fail(err error) int {
-	t.Complain(err)
-	return app.ExitFailed
+// where returns the context in which an option was given: of the command, or of the program.
+func where(c *cli.Context, option string) *cli.Context {
+	for _, above := range c.Lineage() {
+		if above.IsSet(option) {
+			return above
+		}
+	}
+	return c
+}
+
+// reachable returns why a command cannot work on this home, in one line instead of many.
+func (t *tool) reachable(name string) error {
+	if slices.Contains([]string{"check", "man", "completion", "help", "version"}, name) {
+		return nil
+	}
+	info, err := os.Stat(string(t.Home))
+	if errors.Is(err, os.ErrNotExist) {
+		return command.Mistaken("name it with --home or $OSSEC_HOME",
+			"there is no home of OSSEC or Wazuh in %s", t.Home)
+	}
+	if state, serr := os.Lstat(t.Home.State()); serr == nil {
+		info = state
+	}
+	user := os.Geteuid()
+	if err != nil || user != 0 && int(info.Sys().(*syscall.Stat_t).Uid) != user {
+		return command.Mistaken("run it as root, as with sudo",
+			"%s needs root: nobody else reads or changes what is blocked", name)
+	}
+	return nil
 }
 
 // load reads the settings; what is sound in them counts.
 func (t *tool) load() { t.settings, t.settingsFault = config.Load(t.Home.Settings()) }
 
-// response is one response as a command works on it.
-type response struct {
-	*hold.Holder
-	log record.Log
-}
-
-// open returns one response. With look, nothing is made or changed by opening it.
-func (t *tool) open(kind enforcer.Kind, look bool) (*response, error) {
-	holder, err := hold.Open(kind, hold.Options{
-		Home: t.Home, Settings: t.settings, Now: t.Now, Proc: t.Proc, ReadOnly: look || t.dryRun,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kind.Name, err)
+// responses are the names of all kinds.
+func (t *tool) responses() []string {
+	var out []string
+	for _, kind := range t.all {
+		out = append(out, kind.Name)
 	}
-	p := t.Program
-	p.Invoked = t.Home.Programs() + "/" + kind.Name // log rules know the response by this path
-	return &response{holder, record.Log{Program: &p, JSON: t.settings.Log.JSON, Off: t.dryRun}}, nil
-}
-
-// openAll returns the chosen responses. One that cannot be opened is reported, and failed is set.
-func (t *tool) openAll(look bool) (all []*response, failed bool) {
-	for _, kind := range t.chosen {
-		r, err := t.open(kind, look)
-		if err != nil {
-			t.Complain(err)
-			failed = true
-			continue
-		}
-		all = append(all, r)
-	}
-	return all, failed
-}
-
-// used reports whether the response ever leased an address. What was never used is not set up, so
-// that a host without iptables can use the others.
-func (r *response) used() bool {
-	_, err := os.Lstat(r.Leases.Path())
-	return !errors.Is(err, os.ErrNotExist)
-}
-
-// absent reports whether an error says that this host lacks the program that a response needs.
-func absent(err error) bool { return errors.Is(err, exec.ErrNotFound) }
-
-// about returns an error about this response.
-func (r *response) about(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", r.Kind.Name, err)
+	return out
 }
 
 // whitelist returns the whitelist in a form for many addresses.
@@ -150,43 +146,9 @@ func (t *tool) whitelist() (*whitelist.Sieve, []error) {
 	return sieve, faults
 }
 
-// address reads an address that a person typed.
-func address(text string) (arproto.Request, error) {
-	addr, err := arproto.ParseAddr(text)
-	var bad *arproto.AddressError
-	switch {
-	case err == nil:
-		return arproto.Request{Addr: addr}, nil
-	case strings.Contains(text, "/"):
-		return arproto.Request{}, fmt.Errorf("%s is a network: only single addresses are blocked",
-			printable.Line(text))
-	case errors.As(err, &bad):
-		return arproto.Request{}, fmt.Errorf("%s is no address to block: %s",
-			printable.Line(text), bad.Reason)
-	}
-	return arproto.Request{}, err
-}
-
-// who reads an address, or the name of an account where one of the chosen responses is about these.
-func (t *tool) who(text string) (arproto.Request, error) {
-	request, err := address(text)
-	ofAccounts := func(k enforcer.Kind) bool { return k.Accounts }
-	if err == nil || strings.ContainsAny(text, "./:") || !slices.ContainsFunc(t.chosen, ofAccounts) {
-		return request, err
-	}
-	return arproto.Request{User: text}, nil
-}
-
-// about returns the target of a request, and request the request about a target.
-func about(r arproto.Request) target.Target {
-	if r.Addr.IsValid() {
-		return target.Of(r.Addr)
-	}
-	return target.Account(r.User)
-}
-
-func request(t target.Target) arproto.Request {
-	return arproto.Request{Addr: t.Addr(), User: t.Account()}
+// say answers the person, in lines that fit the terminal.
+func (t *tool) say(format string, args ...any) {
+	fmt.Fprint(t.Stdout, command.Wrap(fmt.Sprintf(format+"\n", args...), t.width()))
 }
 
 // width returns the columns of the terminal, 0 when standard output is none.
@@ -194,10 +156,8 @@ func (t *tool) width() int {
 	if !t.StdoutTerminal {
 		return 0
 	}
-	if file, ok := t.Stdout.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
-			return columns
-		}
+	if columns := app.Columns(t.Stdout); columns > 0 {
+		return columns
 	}
 	return 80
 }
@@ -232,15 +192,4 @@ func (t *tool) when(at time.Time) string {
 		return at.Format("Jan _2 15:04")
 	}
 	return at.Format("2006-01-02")
-}
-
-// count writes a number of things.
-func count(n int, what string) string {
-	switch {
-	case n == 1:
-		return "1 " + what
-	case strings.HasSuffix(what, "s"):
-		return fmt.Sprintf("%d %ses", n, what)
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -288,15 +288,13 @@ func TestImport(t *testing.T) {
 	h.wantBlocked(h.drop)
 
 	bad := h.home + "/bad.txt"
-	faults := "ossec-ar: " + bad + ":2: 203.0.113.0/24 is a network: only single addresses are blocked\n" +
+	faults := "ossec-ar: " + bad + ":2: 203.0.113.0/24 is a network; networks are not blocked\n" +
 		"ossec-ar: " + bad + ":3: example.org is no address to block: not an IPv4 or IPv6 address (names are never resolved)\n" +
-		"ossec-ar: " + bad + ":4: 198.51.100.0/24 is a network: only single addresses are blocked\n"
-	h.does("import "+bad, app.ExitFailed, "", faults+
-		"ossec-ar: nothing was imported: "+bad+" has 2 networks, 1 line without an address\nossec-ar: hint: --skip-invalid imports the rest\n")
-	h.wantBlocked(h.drop)
-	h.does("import --skip-invalid "+bad, app.ExitOK, "Blocked 1 address, skipped 0 (firewall-drop)\n",
-		faults+"ossec-ar: "+bad+": left out 2 networks, 1 line without an address\n")
+		"ossec-ar: " + bad + ":4: 198.51.100.0/24 is a network; networks are not blocked\n" +
+		"ossec-ar: " + bad + ": left out 2 networks and 1 line without an address\n"
+	h.does("import "+bad, app.ExitFailed, "Blocked 1 address, skipped 0 (firewall-drop)\n", faults)
 	h.wantBlocked(h.drop, "203.0.113.7")
+	h.does("import --skip-invalid "+bad, app.ExitOK, "Blocked 1 address, skipped 0 (firewall-drop)\n", faults)
 	h.input = "203.0.113.9\n"
 	h.does("import - --response host-deny", app.ExitOK, "Blocked 1 address, skipped 0 (host-deny)\n", "")
 	h.does("import "+h.home+"/none", app.ExitFailed, "", "ossec-ar: reading the list: open "+h.home+"/none: no such file or directory\n")

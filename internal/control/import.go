@@ -12,7 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
@@ -30,25 +30,22 @@ const (
 	maxListFaults = 10
 )
 
-// importList blocks the addresses of a list until unimport. When a line holds no single address
-// nothing is changed, unless --skip-invalid is given. One line is logged for the whole: each
-// address would be an alert.
-func (t many) importList(c *cli.Context) int {
+// importList blocks the addresses of a list until unimport. Lines that hold no single address are
+// reported and left out, which is a failure unless --skip-invalid is given. One line is logged for
+// the whole: each address would be an alert.
+func importList(t *tool, c *cli.Context) error {
 	limit, err := duration(c)
 	if err != nil {
-		return t.usage(err)
+		return err
 	}
-	list, err := t.readList(c.Args().First())
+	l, err := readList(t, c.Args().First())
 	if err != nil {
-		return t.fail(err)
+		return err
 	}
-	skip := c.Bool("skip-invalid")
-	if !t.reportInvalid(list, skip) && !skip {
-		return app.ExitFailed
-	}
+	incomplete := l.report(t) && !c.Bool("skip-invalid")
 	r, err := t.open(t.chosen[0], false)
 	if err != nil {
-		return t.fail(err)
+		return err
 	}
 	never, faults := t.whitelist()
 	t.warn(r, faults)
@@ -57,9 +54,9 @@ func (t many) importList(c *cli.Context) int {
 	if limit > 0 {
 		like.Until = now.Add(limit)
 	}
-	all := len(list.addrs)
-	addrs := slices.DeleteFunc(list.addrs, func(a netip.Addr) bool {
-		if isOwnPeer(t.tool, a) {
+	all := len(l.addrs)
+	addrs := slices.DeleteFunc(l.addrs, func(a netip.Addr) bool {
+		if isOwnPeer(t, a) {
 			t.say("Skipped IP: %s: your SSH session comes from it", a)
 			return true
 		}
@@ -69,10 +66,10 @@ func (t many) importList(c *cli.Context) int {
 		}
 		return covered
 	})
-	skipped := all - len(addrs)
+	what, skipped := printable.Count(len(addrs), "address"), all-len(addrs)
 	if t.dryRun {
-		t.say("would block %s, skip %d (%s)", count(len(addrs), "address"), skipped, r.Kind.Name)
-		return app.ExitOK
+		t.say("would block %s, skip %d (%s)", what, skipped, r.Kind.Name)
+		return command.Reported(incomplete)
 	}
 	bar := newBar(t.Stderr)
 	targets := make([]target.Target, len(addrs))
@@ -83,19 +80,18 @@ func (t many) importList(c *cli.Context) int {
 	bar.end()
 	r.leaseFaults(arproto.Request{}, nil)
 	if err != nil {
-		t.failed(r, fmt.Errorf("importing %s: %w", list.name, err))
+		t.Complain(r.failed(arproto.Request{}, fmt.Errorf("importing %s: %w", l.name, err)))
 		t.Advise(t.Name +
 			" list --program import shows what is blocked; what is not waits for the next repair")
-		return app.ExitFailed
+		return command.ErrReported
 	}
-	what := count(len(addrs), "address")
 	r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: "Imported " + what + " (by hand)"})
 	t.say("Blocked %s, skipped %d (%s)", what, skipped, r.Kind.Name)
-	return app.ExitOK
+	return command.Reported(incomplete)
 }
 
-// list is what a file to import holds.
-type list struct {
+// listFile is what a file to import holds.
+type listFile struct {
 	name     string
 	addrs    []netip.Addr // in order, each once
 	faults   []error      // the first few
@@ -103,11 +99,8 @@ type list struct {
 	others   int          // lines that are no address for another reason
 }
 
-// reportInvalid reports the lines that hold no single address, and whether there are none.
-func (t many) reportInvalid(l list, skip bool) bool {
-	if l.networks+l.others == 0 {
-		return true
-	}
+// report tells which lines hold no single address, and reports whether there are some.
+func (l *listFile) report(t *tool) bool {
 	for _, fault := range l.faults {
 		t.Complain(fault)
 	}
@@ -116,23 +109,20 @@ func (t many) reportInvalid(l list, skip bool) bool {
 	}
 	var what []string
 	if l.networks > 0 {
-		what = append(what, count(l.networks, "network"))
+		what = append(what, printable.Count(l.networks, "network"))
 	}
 	if l.others > 0 {
-		what = append(what, count(l.others, "line")+" without an address")
+		what = append(what, printable.Count(l.others, "line")+" without an address")
 	}
-	if skip {
-		t.Complain(fmt.Errorf("%s: left out %s", l.name, strings.Join(what, ", ")))
-		return false
+	if what != nil {
+		t.Complain(fmt.Errorf("%s: left out %s", l.name, strings.Join(what, " and ")))
 	}
-	t.Complain(fmt.Errorf("nothing was imported: %s has %s", l.name, strings.Join(what, ", ")))
-	t.Advise("--skip-invalid imports the rest")
-	return false
+	return what != nil
 }
 
 // readList reads one address a line. # and ; begin comments.
-func (t many) readList(path string) (list, error) {
-	l := list{name: "standard input"}
+func readList(t *tool, path string) (listFile, error) {
+	l := listFile{name: "standard input"}
 	var in io.Reader = t.Stdin
 	if path != "-" {
 		file, err := os.Open(path)
@@ -166,20 +156,21 @@ func (t many) readList(path string) (list, error) {
 }
 
 // take adds what a line holds. A network of one address is that address.
-func (l *list) take(text string, line int) {
+func (l *listFile) take(text string, line int) {
 	network, err := netip.ParsePrefix(text)
 	isNetwork := err == nil && !network.IsSingleIP()
 	if err == nil && network.IsSingleIP() {
 		text = network.Addr().String()
 	}
 	request, err := address(text)
-	if err == nil {
+	switch {
+	case err == nil:
 		l.addrs = append(l.addrs, request.Addr)
 		return
-	}
-	if isNetwork {
+	case isNetwork:
 		l.networks++
-	} else {
+		err = fmt.Errorf("%s is a network; networks are not blocked", network)
+	default:
 		l.others++
 	}
 	if len(l.faults) < maxListFaults {

@@ -3,44 +3,39 @@ package control
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 )
 
-// listing is the command list.
-type listing struct{ *tool }
-
 // list shows who is blocked.
-func (t listing) list(c *cli.Context) int {
+func list(t *tool, c *cli.Context) error {
 	f := filter{program: c.String("program")}
 	if text := c.Args().First(); text != "" {
-		request, err := t.who(text)
+		request, err := who(t, text)
 		if err != nil {
-			return t.usage(command.Mistaken(t.Name+" list shows all", "%v", err))
+			return command.Mistaken(t.Name+" list shows all", "%v", err)
 		}
 		f.target = about(request)
 	}
 	snapshots, never, failed := t.snapshots(c.Context, f)
 	all := rows(snapshots, never, f)
+	out := bufio.NewWriter(t.Stdout) // it keeps the first error
 	var err error
 	if c.Bool("json") {
-		err = t.printJSON(all)
+		err = printJSON(out, all)
 	} else {
-		err = t.printTable(all, t.width())
+		printTable(t, out, all)
 	}
-	if err != nil {
-		return t.fail(fmt.Errorf("writing the list: %w", err))
+	if err := errors.Join(err, out.Flush()); err != nil {
+		return fmt.Errorf("writing the list: %w", err)
 	}
-	if failed {
-		return app.ExitFailed
-	}
-	return app.ExitOK
+	return command.Reported(failed)
 }
 
 // The JSON of list, as docs/list-json.md describes it.
@@ -66,8 +61,7 @@ type (
 )
 
 // printJSON writes one row a line, so that no more than one is held in memory.
-func (t listing) printJSON(all iter.Seq[row]) error {
-	out := bufio.NewWriter(t.Stdout)
+func printJSON(out *bufio.Writer, all iter.Seq[row]) error {
 	fmt.Fprintf(out, `{"version":1,"addresses":[`)
 	separator := "\n"
 	for r := range all {
@@ -79,8 +73,8 @@ func (t listing) printJSON(all iter.Seq[row]) error {
 		out.Write(line)
 		separator = ",\n"
 	}
-	out.WriteString("\n]}\n")
-	return out.Flush() // it keeps the first error
+	_, err := out.WriteString("\n]}\n")
+	return err
 }
 
 func (r *row) json() jsonRow {

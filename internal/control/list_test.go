@@ -6,10 +6,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/control"
@@ -100,15 +102,15 @@ func TestShow(t *testing.T) {
 func TestStatus(t *testing.T) {
 	h := newHost(t)
 	h.does("status", app.ExitOK, "ossec-ar devel, home "+h.home+`
-daemons: none runs
+daemons:       none runs
 
 firewall-drop  nothing blocked
 host-deny      nothing blocked
 
-mail:         nothing waits
-maintain:     never ran: see ossec-ar check
-last failure: none
-health:       nothing found; ossec-ar check looks closer
+mail:          nothing waits
+maintain:      never ran: see ossec-ar check
+last failure:  none
+health:        nothing found; ossec-ar check looks closer
 `, "")
 	crowd(h)
 	h.write("proc/1/stat", "1 (ossec-execd) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 6000 0\n")
@@ -117,17 +119,17 @@ health:       nothing found; ossec-ar check looks closer
 	}
 	h.write("logs/active-responses.log", "Mon Nov 23 08:33:59 UTC 2026 /var/ossec/active-response/bin/firewall-drop.sh error - 203.0.113.7 1795422839.8 5712 - Failed: no room\n")
 	h.does("status", app.ExitFailed, "ossec-ar devel, home "+h.home+`
-daemons: ossec-execd
+daemons:       ossec-execd
 
 firewall-drop  1 blocked, held by firewall-drop.sh 2, custom-firewall-drop.sh 1
                1 could not be blocked and wait for the next maintain
                1 blocked but leased by nobody: ossec-ar repair
 host-deny      2 blocked, held by host-deny.sh 1, ossec-ar 1
 
-mail:         nothing waits
-maintain:     never ran: see ossec-ar check
-last failure: 08:33:59  firewall-drop.sh error  Failed: no room (203.0.113.7)
-health:       maintain never ran: what is flushed stays open; cron or a timer should run it each minute
+mail:          nothing waits
+maintain:      never ran: see ossec-ar check
+last failure:  08:33:59  firewall-drop.sh error  Failed: no room (203.0.113.7)
+health:        maintain never ran: what is flushed stays open; cron or a timer should run it each minute
 `, "")
 }
 
@@ -194,17 +196,93 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
+// TestMan: each page is there, and that of ossec-ar has all commands and options.
 func TestMan(t *testing.T) {
 	h := newHost(t)
-	for _, page := range []string{"", "ossec-ar", "firewall-drop", "host-deny"} {
-		if got := h.run("man " + page); got != app.ExitOK || !strings.HasPrefix(h.out.String(), ".TH ") || !strings.Contains(h.out.String(), ".SH DESCRIPTION\n") {
+	for _, page := range []string{"", "ossec-ar", "firewall-drop", "response-stats", "active-response.toml"} {
+		got := h.run("man " + page)
+		if got != app.ExitOK || !strings.HasPrefix(h.out.String(), ".") || !strings.Contains(h.out.String(), ".SH ") {
 			t.Errorf("%q: exit status %d, %q", page, got, h.out.String())
 		}
 	}
 	h.run("man")
-	for _, want := range []string{`\fBwhitelist add ENTRY\fR`, `\fB\-\-for VALUE\fR`} {
-		if !strings.Contains(h.out.String(), want) {
-			t.Errorf("no %s in %s", want, h.out.String())
+	text := strings.ReplaceAll(h.out.String(), `\-`, "-")
+	option := regexp.MustCompile(`--[a-z-]+`)
+	for _, words := range h.commands() {
+		if words == "help" {
+			continue // without more it is that of the program
+		}
+		if !strings.Contains(text, `\fB`+words) {
+			t.Errorf("%s is not in the manual", words)
+		}
+		h.run(words + " --help")
+		for _, name := range option.FindAllString(h.out.String(), -1) {
+			if name != "--help" && !strings.Contains(text, name) {
+				t.Errorf("%s of %s is not in the manual", name, words)
+			}
+		}
+	}
+}
+
+// commands returns all that there are, as "whitelist add".
+func (h *host) commands() (all []string) {
+	h.Helper()
+	h.runArgs("__complete", "")
+	for name := range strings.FieldsSeq(h.out.String()) {
+		h.runArgs("__complete", name, "")
+		below := h.out.String()
+		if name == "whitelist" || name == "mail" {
+			for sub := range strings.FieldsSeq(below) {
+				all = append(all, name+" "+sub)
+			}
+			continue
+		}
+		all = append(all, name)
+	}
+	if len(all) < 20 {
+		h.Fatalf("only %q", all)
+	}
+	return all
+}
+
+// TestColumns: every help text and every screen fits a terminal of 80 columns.
+func TestColumns(t *testing.T) {
+	h := newHost(t)
+	short, err := os.MkdirTemp("/tmp", "o")
+	if err == nil {
+		err = os.Rename(h.home, filepath.Join(short, "ossec"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(short) })
+	h.home = filepath.Join(short, "ossec")
+	crowd(h)
+	h.hold("firewall-drop", "2001:db8:1111:2222:3333:4444:5555:6666", func(l *lease.Lease) {
+		l.Program, l.Until = "custom-firewall-drop-of-ours.sh", noon.AddDate(0, 1, 0)
+		l.Reason = "a reason that somebody wrote at length, so that it does not fit into one line"
+	})
+	h.write("logs/active-responses.log", "Mon Nov 23 08:33:59 UTC 2026 "+
+		"/var/ossec/active-response/bin/firewall-drop.sh error - 203.0.113.7 1795422839.8 5712 - "+
+		"Failed: adding 203.0.113.7: iptables: resource temporarily unavailable, and more of it\n")
+	h.terminal = true
+	screens := []string{"--help", "whitelist --help", "mail --help", "status", "list", "list 2001:db8::7", "show 203.0.113.7",
+		"show 2001:db8:1111:2222:3333:4444:5555:6666", "check --root " + h.home, "mail queue", "repair --dry-run",
+		"whitelist list", "whitelist test 127.0.0.1", "whitelist add 203.0.113.7", "unban --dry-run 203.0.113.7",
+		"flush --dry-run", "block --dry-run 203.0.113.9", "version"}
+	for _, words := range h.commands() {
+		screens = append(screens, words+" --help")
+	}
+	for _, words := range screens {
+		h.run(words)
+		if h.out.Len() == 0 {
+			t.Errorf("%s: prints nothing, %s", words, h.err.String())
+		}
+		for line := range strings.Lines(h.out.String()) {
+			// What mends is a command to copy.
+			if n := utf8.RuneCountInString(line) - 1; n > 80 && !strings.Contains(line, "mend: ") {
+				t.Errorf("%s: %d columns: %s", words, n, line)
+			}
 		}
 	}
 }

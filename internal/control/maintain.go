@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
@@ -36,20 +36,20 @@ type maintained struct {
 // maintain makes the host match what is wanted, ends what is over and delivers what waits. It
 // prints nothing but what failed, so that cron mails only that. Of two at once the second does
 // nothing.
-func (t upkeep) maintain(c *cli.Context) int {
+func maintain(t *tool, c *cli.Context) error {
 	ctx, cancel := context.WithTimeout(c.Context, maintainLimit)
 	defer cancel()
 	dir, err := state.MakeDir(t.Home.State())
 	if err != nil {
-		return t.fail(err)
+		return err
 	}
 	defer dir.Close()
 	lock, err := dir.Exclusive("maintain.lock", 0)
 	if errors.Is(err, state.ErrLocked) {
-		return app.ExitOK
+		return nil
 	}
 	if err != nil {
-		return t.fail(err)
+		return err
 	}
 	defer lock.Release()
 	done := maintained{At: t.Now().UTC()}
@@ -57,22 +57,15 @@ func (t upkeep) maintain(c *cli.Context) int {
 	if failed != nil {
 		t.Complain(failed)
 	}
-	warned := false
-	for _, kind := range t.chosen {
-		r, err := t.open(kind, false)
-		if err != nil {
-			t.Complain(err)
-			failed = errors.Join(failed, err)
-			continue
-		}
-		if !warned {
+	opened, unopened := t.openAll(false)
+	for i, r := range opened {
+		if i == 0 {
 			t.warn(r, nil)
-			warned = true
 		}
 		if !r.used() {
 			continue
 		}
-		if err := t.maintainOne(ctx, r, &done); err != nil {
+		if err := maintainOne(ctx, t, r, &done); err != nil {
 			r.log.Warn(arproto.Request{}, r.about(err))
 			failed = errors.Join(failed, r.about(err))
 		}
@@ -86,13 +79,9 @@ func (t upkeep) maintain(c *cli.Context) int {
 		done.Failed = failed.Error()
 	}
 	if err := done.write(t.Home); err != nil {
-		failed = errors.Join(failed, err)
-		t.Complain(err)
+		return err
 	}
-	if failed != nil {
-		return app.ExitFailed
-	}
-	return app.ExitOK
+	return command.Reported(failed != nil || unopened)
 }
 
 // preparer is an enforcer for whose blocks others may have saved rules that name sets or chains,
@@ -102,26 +91,23 @@ type preparer interface {
 }
 
 // prepare is for the boot, before saved firewall rules are loaded.
-func (t upkeep) prepare(c *cli.Context) int {
-	status := app.ExitOK
+func prepare(t *tool, c *cli.Context) error {
 	opened, failed := t.openAll(true)
-	if failed {
-		status = app.ExitFailed
-	}
 	for _, r := range opened {
 		p, is := r.Enforcer.(preparer)
 		if !is || !r.used() {
 			continue
 		}
 		if err := p.Prepare(c.Context); err != nil {
-			status = t.fail(r.about(err))
+			t.Complain(r.about(err))
+			failed = true
 		}
 	}
-	return status
+	return command.Reported(failed)
 }
 
 // maintainOne ends what is over first, so that it is not blocked again.
-func (t upkeep) maintainOne(ctx context.Context, r *response, done *maintained) error {
+func maintainOne(ctx context.Context, t *tool, r *response, done *maintained) error {
 	if err := r.Salvage(); err != nil {
 		return err
 	}
@@ -135,11 +121,7 @@ func (t upkeep) maintainOne(ctx context.Context, r *response, done *maintained) 
 			done.Ended++
 		}
 	}
-	never := t.never(func(faults []error) {
-		for _, fault := range faults {
-			r.log.Warn(arproto.Request{}, fault)
-		}
-	})
+	never := never(t, func(fault error) { r.log.Warn(arproto.Request{}, fault) })
 	repaired, err := r.Repair(ctx, never)
 	if errors.Is(err, hold.ErrBusy) {
 		err = nil

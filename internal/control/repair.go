@@ -7,26 +7,26 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// upkeep are the commands repair and maintain.
-type upkeep struct{ *tool }
-
-// never answers whether a target is whitelisted, and reads the whitelist when it is first asked.
-func (t upkeep) never(report func([]error)) hold.Whitelisted {
+// never answers whether an address is whitelisted, and reads the whitelist when it is first asked.
+func never(t *tool, report func(error)) hold.Whitelisted {
 	var sieve *whitelist.Sieve
 	return func(of target.Target) (string, bool) {
 		if sieve == nil {
 			var faults []error
 			sieve, faults = t.whitelist()
-			report(faults)
+			for _, fault := range faults {
+				report(fault)
+			}
 		}
 		match, covered := sieve.Match(of.Addr())
 		return match.String(), covered
@@ -35,13 +35,9 @@ func (t upkeep) never(report func([]error)) hold.Whitelisted {
 
 // repair shows what differs between what is wanted and what is in force, and mends it. A dry run
 // is exit status 1 when anything does.
-func (t upkeep) repair(c *cli.Context) int {
+func repair(t *tool, c *cli.Context) error {
 	opened, failed := t.openAll(t.dryRun)
-	never := t.never(func(faults []error) {
-		for _, fault := range faults {
-			t.Complain(fault)
-		}
-	})
+	never := never(t, func(fault error) { t.Complain(fault) })
 	differs := false
 	for _, r := range opened {
 		if !r.used() {
@@ -49,24 +45,20 @@ func (t upkeep) repair(c *cli.Context) int {
 				continue
 			}
 		}
-		some, err := t.repairOne(c.Context, r, never)
+		some, err := repairOne(c.Context, t, r, never)
 		if err != nil {
-			t.failed(r, err)
+			t.Complain(r.failed(arproto.Request{}, err))
 			failed = true
 		}
 		differs = differs || some
 	}
-	switch {
-	case failed, differs && t.dryRun:
-		return app.ExitFailed
-	case !differs:
+	if !differs && !failed {
 		t.say("nothing differs")
 	}
-	return app.ExitOK
+	return command.Reported(failed || differs && t.dryRun)
 }
 
-func (t upkeep) repairOne(ctx context.Context, r *response,
-	never hold.Whitelisted) (differs bool, err error) {
+func repairOne(ctx context.Context, t *tool, r *response, never hold.Whitelisted) (differs bool, err error) {
 	if !t.dryRun {
 		if err := r.Salvage(); err != nil {
 			return false, err
@@ -76,7 +68,7 @@ func (t upkeep) repairOne(ctx context.Context, r *response,
 	if err != nil {
 		return false, err
 	}
-	t.sayDifference(r.Kind.Name, d)
+	sayDifference(t, r.Kind.Name, d)
 	if t.dryRun || d.None() {
 		return !d.None(), nil
 	}
@@ -86,7 +78,7 @@ func (t upkeep) repairOne(ctx context.Context, r *response,
 		return true, nil
 	}
 	r.logRepaired(repaired)
-	r.leaseFaults(record.Entry{}.About, nil)
+	r.leaseFaults(arproto.Request{}, nil)
 	for _, change := range repaired.Place {
 		t.say("%s: %s", r.Kind.Name, printable.Line(change))
 	}
@@ -98,7 +90,7 @@ func (t upkeep) repairOne(ctx context.Context, r *response,
 // mostShown is how many targets of one kind of difference are named.
 const mostShown = 20
 
-func (t upkeep) sayDifference(name string, d hold.Difference) {
+func sayDifference(t *tool, name string, d hold.Difference) {
 	for _, fault := range d.Place {
 		t.say("%s: %s", name, printable.Line(fault))
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
-	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
@@ -20,14 +19,11 @@ import (
 // alertWait bounds the search for one alert: a packed file of a whole day is read through.
 const alertWait = 10 * time.Second
 
-// inquiry is the command show.
-type inquiry struct{ *tool }
-
 // show shows everything about one address.
-func (t inquiry) show(c *cli.Context) int {
-	request, err := t.who(c.Args().First())
+func show(t *tool, c *cli.Context) error {
+	request, err := who(t, c.Args().First())
 	if err != nil {
-		return t.usage(command.Mistaken(t.Name+" list shows all", "%v", err))
+		return command.Mistaken(t.Name+" list shows all", "%v", err)
 	}
 	f := filter{target: about(request)}
 	snapshots, never, failed := t.snapshots(c.Context, f)
@@ -36,26 +32,23 @@ func (t inquiry) show(c *cli.Context) int {
 	ids := map[string]bool{}
 	for r := range rows(snapshots, never, f) {
 		found = true
-		t.showRow(r, ids)
+		showRow(t, r, ids)
 	}
 	if !found && !failed {
 		t.say("  not blocked")
 	}
-	t.say("  %s", t.verdict(c.Context, request.Addr))
+	t.say("  %s", verdict(c.Context, t, request.Addr))
 	for id := range ids {
-		t.showAlert(c.Context, id)
+		showAlert(c.Context, t, id)
 	}
-	t.showLog(request.Addr)
-	if failed {
-		return app.ExitFailed
-	}
-	return app.ExitOK
+	showLog(t, request.Addr)
+	return command.Reported(failed)
 }
 
-func (t inquiry) showRow(r row, ids map[string]bool) {
+func showRow(t *tool, r row, ids map[string]bool) {
 	t.say("  %s: %s", r.Response, t.colour(r.colour(), r.state()))
 	if r.Counted {
-		t.say("    dropped %s, %s", count(int(r.Packets), "packet"), count(int(r.Bytes), "byte"))
+		t.say("    dropped %s, %s", printable.Count(r.Packets, "packet"), printable.Count(r.Bytes, "byte"))
 	}
 	for _, h := range r.Holds {
 		text := "held by " + arlog.Word(h.program) + " since " + t.when(moment(h.since))
@@ -77,7 +70,7 @@ func (t inquiry) showRow(r row, ids map[string]bool) {
 }
 
 // verdict says whether the whitelist covers an address.
-func (t inquiry) verdict(ctx context.Context, addr netip.Addr) string {
+func verdict(ctx context.Context, t *tool, addr netip.Addr) string {
 	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Now())
 	match, covered := list.Match(addr)
 	switch {
@@ -89,7 +82,7 @@ func (t inquiry) verdict(ctx context.Context, addr netip.Addr) string {
 	return "not whitelisted"
 }
 
-func (t inquiry) showAlert(ctx context.Context, id string) {
+func showAlert(ctx context.Context, t *tool, id string) {
 	ctx, cancel := context.WithTimeout(ctx, alertWait)
 	defer cancel()
 	found, err := alerts.Find(ctx, t.Home.Alerts(), id)
@@ -123,9 +116,9 @@ func (t inquiry) showAlert(ctx context.Context, id string) {
 const maxEntries = 10
 
 // showLog shows what the log last said about an address.
-func (t inquiry) showLog(addr netip.Addr) {
+func showLog(t *tool, addr netip.Addr) {
 	var last []arlog.Entry
-	err := t.log().each(func(e arlog.Entry) {
+	err := eachLogged(t, func(e arlog.Entry) {
 		if e.Addr != addr {
 			return
 		}
@@ -145,6 +138,6 @@ func (t inquiry) showLog(addr netip.Addr) {
 	}
 	t.say("%s", t.colour(bold, "log"))
 	for _, e := range last {
-		t.say("  %s", t.log().text(e))
+		t.say("  %s", logged(t, e))
 	}
 }

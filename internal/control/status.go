@@ -14,12 +14,14 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
 // summary is one response in status.
@@ -33,62 +35,50 @@ type summary struct {
 	err                     error
 }
 
-// overview is the command status.
-type overview struct{ *tool }
-
 // status shows the whole on one screen. It is exit status 1 when something is not in force.
-func (t overview) status(c *cli.Context) int {
-	all, failed := t.summaries(c.Context)
+func status(t *tool, c *cli.Context) error {
+	opened, failed := t.openAll(true)
+	never, _ := t.whitelist() // check reports the faults
 	t.say("%s %s, home %s", t.Name, app.Version, t.Home)
-	t.say("daemons: %s", cmp.Or(strings.Join(t.daemons(), ", "), t.colour(bad, "none runs")))
+	const wide = 13
+	line := func(head, text string) { t.say("%s%*s  %s", head, wide-len(head), "", text) }
+	line("daemons:", cmp.Or(strings.Join(daemons(t), ", "), t.colour(bad, "none runs")))
 	t.say("")
-	wide := 0
-	for _, s := range all {
-		wide = max(wide, len(s.name))
-	}
-	for _, s := range all {
-		t.say("%s  %s", t.colour(bold, fmt.Sprintf("%-*s", wide, s.name)), s.text())
+	for _, r := range opened {
+		s := summarize(c.Context, r, never)
+		t.say("%s%*s  %s", t.colour(bold, s.name), wide-len(s.name), "", s.text())
 		for _, wrong := range s.wrong() {
-			t.say("%*s  %s", wide, "", t.colour(bad, wrong))
+			line("", t.colour(bad, wrong))
 			failed = true
 		}
 	}
 	t.say("")
-	t.say("mail:         %s", t.mailStatus())
-	t.say("maintain:     %s", t.maintainStatus())
-	t.say("last failure: %s", t.log().lastFailure())
-	if wrong := t.health(); len(wrong) > 0 {
-		for _, line := range wrong {
-			t.say("health:       %s", t.colour(bad, printable.Line(line)))
-		}
-		failed = true
-	} else {
-		t.say("health:       %s", t.colour(good, "nothing found; "+t.Name+" check looks closer"))
+	line("mail:", mailStatus(t))
+	line("maintain:", maintainStatus(t))
+	line("last failure:", lastFailure(t))
+	wrong := health(t)
+	for _, text := range wrong {
+		line("health:", t.colour(bad, printable.Line(text)))
 	}
-	if failed {
-		return app.ExitFailed
+	if wrong == nil {
+		line("health:", t.colour(good, "nothing found; "+t.Name+" check looks closer"))
 	}
-	return app.ExitOK
+	return command.Reported(failed || wrong != nil)
 }
 
-// summaries looks at all chosen responses.
-func (t overview) summaries(ctx context.Context) (all []summary, failed bool) {
-	opened, failed := t.openAll(true)
-	never, _ := t.whitelist() // check reports the faults
-	for _, r := range opened {
-		s := summary{name: r.Kind.Name, by: map[string]int{}}
-		if b, ok := r.Enforcer.(interface{ Backend(context.Context) string }); ok {
-			s.backend = b.Backend(ctx)
-		}
-		var snap snapshot
-		snap, s.err = r.snapshot(ctx, filter{})
-		s.faults = snap.faults
-		for row := range rows([]snapshot{snap}, never, filter{}) {
-			s.add(row, r.Kind.InFile)
-		}
-		all = append(all, s)
+// summarize looks at one response.
+func summarize(ctx context.Context, r *response, never *whitelist.Sieve) summary {
+	s := summary{name: r.Kind.Name, by: map[string]int{}}
+	if b, ok := r.Enforcer.(interface{ Backend(context.Context) string }); ok {
+		s.backend = b.Backend(ctx)
 	}
-	return all, failed
+	var snap snapshot
+	snap, s.err = r.snapshot(ctx, filter{})
+	s.faults = snap.faults
+	for row := range rows([]snapshot{snap}, never, filter{}) {
+		s.add(row, r.Kind.InFile)
+	}
+	return s
 }
 
 func (s *summary) add(r row, inFile bool) {
@@ -166,7 +156,7 @@ func (s *summary) wrong() []string {
 }
 
 // daemons are the processes of this home's OSSEC or Wazuh that run.
-func (t overview) daemons() []string {
+func daemons(t *tool) []string {
 	var found []string
 	for _, p := range t.Home.Processes(t.Proc) {
 		if name := printable.Line(p.Name); name != t.Name && !slices.Contains(found, name) {
@@ -177,10 +167,29 @@ func (t overview) daemons() []string {
 	return found
 }
 
+// lastFailure is the last error in the log.
+func lastFailure(t *tool) string {
+	var last arlog.Entry
+	err := eachLogged(t, func(e arlog.Entry) {
+		if e.Status == arlog.StatusError {
+			last = e
+		}
+	})
+	switch {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return printable.Error(err)
+	case last.Status == "":
+		return "none"
+	case last.Addr.IsValid():
+		return logged(t, last) + " (" + last.Addr.String() + ")"
+	}
+	return logged(t, last)
+}
+
 // overdue is how old the last run of maintain may be.
 const overdue = 10 * time.Minute
 
-func (t overview) maintainStatus() string {
+func maintainStatus(t *tool) string {
 	done := readMaintained(t.Home)
 	if done.At.IsZero() {
 		return t.colour(alert, "never ran: see "+t.Name+" check")
@@ -194,7 +203,7 @@ func (t overview) maintainStatus() string {
 }
 
 // health is what keeps the suite from its work.
-func (t overview) health() []string {
+func health(t *tool) []string {
 	var wrong []string
 	if t.settingsFault != nil {
 		wrong = append(wrong, strings.Split(t.settingsFault.Error(), "\n")...)
@@ -224,7 +233,7 @@ func (t overview) health() []string {
 }
 
 // mailStatus is what waits in the mail queue.
-func (t overview) mailStatus() string {
+func mailStatus(t *tool) string {
 	box, err := outbox.Open(t.Home.MailQueue())
 	if errors.Is(err, os.ErrNotExist) {
 		return "nothing waits" // nothing was ever queued

@@ -44,8 +44,8 @@ const gap = 2
 // cells are the texts of one line.
 type cells [columns]string
 
-// cells returns the lines of a row: one for each lease, or one for a block without.
-func (t listing) cells(r row) iter.Seq[cells] {
+// lines returns the lines of a row: one for each lease, or one for a block without.
+func lines(t *tool, r row) iter.Seq[cells] {
 	holds := r.Holds
 	if len(holds) == 0 {
 		holds = []held{{}}
@@ -71,25 +71,24 @@ func (t listing) cells(r row) iter.Seq[cells] {
 	}
 }
 
-// printTable prints the rows in columns that fit into width; 0 is no terminal, where nothing is
-// cut. It goes through them twice, for the widths first: a hundred thousand lines are much memory.
-func (t listing) printTable(all iter.Seq[row], width int) error {
-	l := layout{width: width}
+// printTable prints the rows in columns that fit the terminal; where there is none nothing is cut.
+// It goes through them twice, for the widths first: a hundred thousand lines are much memory.
+func printTable(t *tool, out *bufio.Writer, all iter.Seq[row]) {
+	l := layout{width: t.width()}
 	l.add(headings)
 	for r := range all {
-		for line := range t.cells(r) {
+		for line := range lines(t, r) {
 			l.add(line)
 		}
 	}
-	out := bufio.NewWriter(t.Stdout)
 	if l.lines == 1 {
 		fmt.Fprintln(out, "nothing is blocked")
-		return out.Flush()
+		return
 	}
 	l.choose()
 	l.print(out, headings, func(_ int, text string) string { return t.colour(bold, text) })
 	for r := range all {
-		for line := range t.cells(r) {
+		for line := range lines(t, r) {
 			l.print(out, line, func(column int, text string) string {
 				if column != colState {
 					return text
@@ -98,7 +97,6 @@ func (t listing) printTable(all iter.Seq[row], width int) error {
 			})
 		}
 	}
-	return out.Flush() // it keeps the first error
 }
 
 // layout is which columns are shown, and how wide.
@@ -143,12 +141,19 @@ func (l *layout) choose() {
 		l.shown[i] = false
 	}
 	for _, i := range []int{colState, colHolder} {
+		over := max(0, l.total()-l.width)
+		l.widths[i] = max(l.widths[i]-over, min(l.widths[i], shortest))
+	}
+	for _, i := range []int{colState, colHolder} {
 		l.widths[i] = min(whole[i], l.widths[i]+max(0, l.width-l.total()))
 	}
 }
 
-// cut are the columns that are cut before others are dropped, and what is left of them.
+// cut are the columns that are cut before others are dropped, and what is left of them; shortest is
+// what is left when nothing can be dropped any more.
 var cut = map[int]int{colState: 16, colHolder: 18}
+
+const shortest = 9
 
 func (l *layout) total() int {
 	n := -gap

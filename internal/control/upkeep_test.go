@@ -67,7 +67,7 @@ func TestMaintain(t *testing.T) {
 		"firewall-drop warn - - - - - Warning: mended: led packets by the place again",
 		"firewall-drop add - 203.0.113.9 - - - Blocked IP: 203.0.113.9 (again: it was not in force)")
 	h.run("status")
-	if want := "maintain:     12:00:00; blocked 1 again, freed 0, ended 2\n"; !strings.Contains(h.out.String(), want) {
+	if want := "maintain:      12:00:00; blocked 1 again, freed 0, ended 2\n"; !strings.Contains(h.out.String(), want) {
 		t.Errorf("status: %s\nwant %q in it", h.out.String(), want)
 	}
 	h.does("maintain", app.ExitOK, "", "")

@@ -10,51 +10,55 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// whitelisting is the command whitelist: who is never blocked.
-type whitelisting struct{ *tool }
-
-func (t whitelisting) command() *cli.Command {
+// whitelistCommand is about who is never blocked.
+func whitelistCommand(t *tool) *cli.Command {
+	own := "etc/whitelist.d/" + neverblock.OwnName
 	c := &cli.Command{
 		Name: "whitelist", Usage: "who is never blocked, and why; add and remove entries",
-		ArgsUsage: "list|test|add|refresh|remove", HideHelpCommand: true,
-		UsageText: "ossec-ar whitelist list\nossec-ar whitelist test 203.0.113.7\nossec-ar whitelist add 192.0.2.0/24\nossec-ar whitelist remove 192.0.2.0/24",
-		Subcommands: []*cli.Command{
-			t.word("list", "", "show all entries and where they stand", 0, 0, t.list),
-			t.word("test", "ADDRESS", "say which entry covers an address; exit status 1 when none does", 1, 1,
-				t.test),
-			t.word("add", "ENTRY",
-				"add an address, network or host name to etc/whitelist.d/"+neverblock.OwnName, 1, 1, t.add),
-			t.word("refresh", "", "ask for the addresses of all host names on it now, as maintain does", 0, 0, t.refresh),
-			t.word("remove", "ENTRY", "take an entry out of it", 1, 1, t.remove),
-		},
-		Action: func(c *cli.Context) error {
+		ArgsUsage: "list|test|add|refresh|remove",
+		UsageText: "ossec-ar whitelist list\nossec-ar whitelist test 203.0.113.7\n" +
+			"ossec-ar whitelist add 192.0.2.0/24\nossec-ar whitelist remove 192.0.2.0/24",
+		Action: func(*cli.Context) error {
 			return command.Mistaken("as in "+t.Name+" whitelist list",
 				"whitelist takes one of list, test, add, refresh, remove")
 		},
 	}
-	for _, sub := range c.Subcommands {
-		sub.UsageText = "" // list has another
+	for _, w := range []word{
+		{name: "list", usage: "show all entries and where they stand", run: listEntries},
+		{name: "test", operands: "ADDRESS", usage: "say which entry covers an address; exit status 1 when none does",
+			least: 1, most: 1, run: testAddress},
+		{name: "add", operands: "ENTRY", usage: "add an address, network or host name to " + own, least: 1,
+			most: 1, run: addEntry},
+		{name: "refresh", usage: "ask for the addresses of all host names on it now, as maintain does",
+			run: refresh},
+		{name: "remove", operands: "ENTRY", usage: "take an entry out of " + own, least: 1, most: 1,
+			run: removeEntry},
+	} {
+		c.Subcommands = append(c.Subcommands, t.word(w))
 	}
 	return c
 }
 
-func (t whitelisting) read() *whitelist.List {
+// readWhitelist returns the whitelist; what is wrong in it is reported, and failed is set.
+func readWhitelist(t *tool) (list *whitelist.List, failed bool) {
 	list, err := neverblock.List(t.Home, t.settings.Whitelist, t.Now())
-	if err != nil {
-		t.Complain(err)
+	for _, fault := range append(list.Faults(), err) {
+		if fault != nil {
+			t.Complain(fault)
+			failed = true
+		}
 	}
-	return list
+	return list, failed
 }
 
-func (t whitelisting) list(*cli.Context) int {
-	list := t.read()
+func listEntries(t *tool, _ *cli.Context) error {
+	list, failed := readWhitelist(t)
 	out := bufio.NewWriter(t.Stdout)
 	last := whitelist.Match{}
 	list.Entries(func(m whitelist.Match, _ netip.Prefix) {
@@ -63,44 +67,39 @@ func (t whitelisting) list(*cli.Context) int {
 			last = m
 		}
 	})
-	for _, fault := range list.Faults() {
-		t.Complain(fault)
-	}
 	if err := out.Flush(); err != nil {
-		return t.fail(fmt.Errorf("writing the whitelist: %w", err))
+		return fmt.Errorf("writing the whitelist: %w", err)
 	}
-	return app.ExitOK
+	return command.Reported(failed)
 }
 
-func (t whitelisting) test(c *cli.Context) int {
+func testAddress(t *tool, c *cli.Context) error {
 	request, err := address(c.Args().First())
 	if err != nil {
-		return t.usage(command.Mistaken("", "%v", err))
+		return command.Mistaken("", "%v", err)
 	}
-	list := t.read()
+	list, _ := readWhitelist(t) // the answer counts
 	match, covered := list.Match(request.Addr)
-	for _, fault := range list.Faults() {
-		t.Complain(fault)
-	}
 	if !covered {
 		t.say("%s is not whitelisted", request.Addr)
-		return app.ExitFailed
+		return command.ErrReported
 	}
 	t.say("%s is whitelisted by %s", request.Addr, printable.Line(match.String()))
-	return app.ExitOK
+	return nil
 }
 
 // refresh shows what the host names on the whitelist are now.
-func (t whitelisting) refresh(c *cli.Context) int {
-	if names := t.read().HostNames(); len(names) > 0 && t.ask(c.Context, names) == nil {
-		return app.ExitFailed
+func refresh(t *tool, c *cli.Context) error {
+	list, failed := readWhitelist(t)
+	if names := list.HostNames(); len(names) > 0 && ask(c.Context, t, names) == nil {
+		failed = true
 	}
-	return app.ExitOK
+	return command.Reported(failed)
 }
 
 // ask asks for all host names on the whitelist and shows what came of some of them; nil when that
 // could not be remembered.
-func (t whitelisting) ask(ctx context.Context, show []string) map[string]neverblock.Name {
+func ask(ctx context.Context, t *tool, show []string) map[string]neverblock.Name {
 	if !t.settings.Whitelist.ResolveNames {
 		t.Complain(errors.New("whitelist.resolve_names is false: host names protect nobody"))
 		return map[string]neverblock.Name{}
@@ -135,42 +134,41 @@ func join(addrs []netip.Addr) string {
 	return strings.Join(texts, ", ")
 }
 
-func (t whitelisting) editor() neverblock.Editor {
+func editor(t *tool) neverblock.Editor {
 	return neverblock.Editor{Home: t.Home, Wait: t.settings.Lease.LockTimeout.Duration, DryRun: t.dryRun}
 }
 
-func (t whitelisting) add(c *cli.Context) int {
-	entry := strings.TrimSpace(c.Args().First())
+func addEntry(t *tool, c *cli.Context) error {
+	entry, file := strings.TrimSpace(c.Args().First()), neverblock.OwnFile(t.Home)
 	if err := whitelist.CheckEntry(entry); err != nil {
-		return t.usage(command.Mistaken("an entry is an address, a network as 192.0.2.0/24, or a host name",
-			"%v", err))
+		return command.Mistaken("an entry is an address, a network as 192.0.2.0/24, or a host name", "%v", err)
 	}
 	if strings.ContainsAny(entry, "#\n\r") {
-		return t.usage(command.Mistaken("", "an entry has no # and no line break in it"))
+		return command.Mistaken("", "an entry has no # and no line break in it")
 	}
-	added, err := t.editor().Add(entry)
+	added, err := editor(t).Add(entry)
 	switch {
 	case err != nil:
-		return t.fail(err)
+		return err
 	case !added:
-		t.say("%s stands in %s already", entry, neverblock.OwnFile(t.Home))
+		t.say("%s stands in %s already", entry, file)
 	case t.dryRun:
-		t.say("would add %s to %s", entry, neverblock.OwnFile(t.Home))
+		t.say("would add %s to %s", entry, file)
 	default:
-		t.say("added %s to %s", entry, neverblock.OwnFile(t.Home))
-		t.sayCovered(c.Context, entry)
+		t.say("added %s to %s", entry, file)
+		sayCovered(c.Context, t, entry)
 	}
-	return app.ExitOK
+	return nil
 }
 
 // sayCovered names what is blocked by now though an entry covers it.
-func (t whitelisting) sayCovered(ctx context.Context, entry string) {
+func sayCovered(ctx context.Context, t *tool, entry string) {
 	var list whitelist.List
 	if list.Add(entry, neverblock.OwnFile(t.Home)) != nil {
 		return // it was checked before
 	}
 	if names := list.HostNames(); len(names) > 0 {
-		known := t.ask(ctx, names)
+		known := ask(ctx, t, names)
 		list.Names = func(name string) ([]netip.Addr, error) { return known[name].At(t.Now()), nil }
 	}
 	never := list.Sieve()
@@ -190,30 +188,30 @@ func (t whitelisting) sayCovered(ctx context.Context, entry string) {
 	}
 }
 
-func (t whitelisting) remove(c *cli.Context) int {
-	entry := strings.TrimSpace(c.Args().First())
-	removed, err := t.editor().Remove(entry)
+func removeEntry(t *tool, c *cli.Context) error {
+	entry, file := strings.TrimSpace(c.Args().First()), neverblock.OwnFile(t.Home)
+	removed, err := editor(t).Remove(entry)
 	if err != nil {
-		return t.fail(err)
+		return err
 	}
 	elsewhere := ""
-	t.read().Entries(func(m whitelist.Match, _ netip.Prefix) {
-		if m.Entry == entry && !strings.HasPrefix(m.Source, neverblock.OwnFile(t.Home)+":") {
+	list, failed := readWhitelist(t)
+	list.Entries(func(m whitelist.Match, _ netip.Prefix) {
+		if m.Entry == entry && !strings.HasPrefix(m.Source, file+":") {
 			elsewhere = m.Source
 		}
 	})
+	entry = printable.Line(entry)
 	switch {
 	case removed && t.dryRun:
-		t.say("would remove %s from %s", printable.Line(entry), neverblock.OwnFile(t.Home))
+		t.say("would remove %s from %s", entry, file)
 	case removed:
-		t.say("removed %s from %s", printable.Line(entry), neverblock.OwnFile(t.Home))
+		t.say("removed %s from %s", entry, file)
 	case elsewhere == "":
-		t.say("%s was not on the whitelist", printable.Line(entry))
+		t.say("%s was not on the whitelist", entry)
 	}
 	if elsewhere != "" {
-		t.Complain(fmt.Errorf("%s stands in %s too, which only you can edit", printable.Line(entry),
-			printable.Line(elsewhere)))
-		return app.ExitFailed
+		return fmt.Errorf("%s stands in %s too, which only you can edit", entry, printable.Line(elsewhere))
 	}
-	return app.ExitOK
+	return command.Reported(failed)
 }

@@ -256,8 +256,8 @@ func TestOtherWords(t *testing.T) {
 		t.Errorf("text\n%s", m.Text)
 	}
 	s.Next()
-	for args, want := range map[string]string{"frobnicate": `unknown word "frobnicate"`, "template x": "there is no template", "template": "one part", "queue --drop 1 --retry 1": "either",
-		"flush x": "takes no argument", "--frob": "flag provided but not defined", "preview x": "not an IPv4", "test --to x": "no mail address"} {
+	for args, want := range map[string]string{"frobnicate": `unknown command "frobnicate"`, "template x": "there is no template", "template": "one part", "queue --drop 1 --retry 1": "either",
+		"flush x": "takes no argument", "--frob": `unknown option "--frob"`, "preview x": "not an IPv4", "test --to x": "no mail address"} {
 		if status, _, stderr := h.mail(strings.Fields(args)...); status != 1 ||
 			!strings.Contains(stderr, want) {
 			t.Errorf("%s: %d, %q", args, status, stderr)

@@ -62,11 +62,7 @@ func Command(p *app.Program) *cli.Command {
 		Name: "mail", ArgsUsage: "WORD", Usage: "the mail queue, samples and templates",
 		HideHelpCommand: true, Subcommands: words,
 		Action: func(x *cli.Context) error {
-			if !x.Args().Present() {
-				return cli.ShowSubcommandHelp(x)
-			}
-			return fmt.Errorf("unknown word %s after mail. %s",
-				arproto.Quote(x.Args().First()), cli.SuggestCommand(words, x.Args().First()))
+			return cli.ShowSubcommandHelp(x)
 		},
 	}
 }

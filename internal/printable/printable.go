@@ -72,3 +72,14 @@ func Clip(s string, n int) string {
 	}
 	return s[:n]
 }
+
+// Count writes a number of things, as "1 address" or "2 addresses".
+func Count[N int | uint64](n N, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case strings.HasSuffix(what, "s"):
+		what += "e"
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -16,7 +16,6 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
-	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 // Name is the program's name when the caller gave none.
@@ -37,55 +36,29 @@ type program struct {
 	append   bool
 	mail     bool
 	alerts   bool
-	tick     ticker
 }
 
 // Main runs response-stats and returns its exit status.
 func Main(p app.Program, send Send) int {
 	host, _ := os.Hostname() // a report without is as good
-	return run(p, send, realTicker, host)
+	return run(p, send, host)
 }
 
-func run(p app.Program, send Send, tick ticker, host string) int {
-	c := &program{Program: p, send: send, tick: tick, query: stats.Query{Home: p.Home, Host: host}}
+func run(p app.Program, send Send, host string) int {
+	c := &program{Program: p, send: send, query: stats.Query{Home: p.Home, Host: host}}
 	return c.line().Run(context.Background(), c.app(), c.Arguments())
 }
 
 func (c *program) app() *cli.App {
 	app := c.line().App()
 	app.Flags = append(c.periodFlags(), c.formFlags()...)
-	app.Before = func(ctx *cli.Context) error {
-		if err := ignoredFlag(ctx); err != nil {
-			return c.usageError(err)
-		}
-		return nil
-	}
 	app.Action = func(ctx *cli.Context) error {
-		if ctx.Args().Present() {
-			return c.usageError(fmt.Errorf("unknown command %s", arproto.Quote(ctx.Args().First())))
-		}
 		if err := c.finish(ctx); err != nil {
-			return c.usageError(err)
+			return command.Mistaken(c.Name+" --help", "%v", err)
 		}
 		return c.run()
 	}
-	app.Commands = []*cli.Command{c.watchCommand(), command.ManCommand(manualText)}
 	return app
-}
-
-// ignoredFlag returns an error for a flag that stands before a command, which sees only its own.
-func ignoredFlag(ctx *cli.Context) error {
-	name := ctx.Args().First()
-	if ctx.App.Command(name) == nil {
-		return nil
-	}
-	for _, flag := range ctx.App.Flags {
-		if ctx.IsSet(flag.Names()[0]) {
-			return fmt.Errorf("--%s stands before %s and would be ignored: the flags of %s stand after it",
-				flag.Names()[0], name, name)
-		}
-	}
-	return nil
 }
 
 func (c *program) line() command.Line {
@@ -99,12 +72,9 @@ func (c *program) line() command.Line {
 			{"--metrics --output FILE", "for node_exporter's textfile collector"},
 			{"--alerts --week", "of all agents, on the manager"},
 			{"--mail", "mail today's report"},
-			{"watch", "follow the log in the terminal"},
 		},
 	}
 }
-
-func (c *program) usageError(err error) error { return c.line().UsageError(err) }
 
 func (c *program) periodFlags() []cli.Flag {
 	const category = "Which lines count:"

@@ -59,19 +59,3 @@ func TestReportEndsAtSignal(t *testing.T) {
 		t.Errorf("ended with %v", cmd.ProcessState)
 	}
 }
-
-// watch gives the terminal back, so it ends by itself.
-func TestWatchEndsAtSignal(t *testing.T) {
-	h := newHost(t)
-	h.write("logs/active-responses.log", line(h.now, "203.0.113.1"), h.now)
-	cmd, stdout, _ := h.start("watch")
-	if line, err := stdout.ReadString('\n'); err != nil || !strings.HasPrefix(line, "today: 1 block") {
-		t.Errorf("%v, %q", err, line)
-	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Error(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-}

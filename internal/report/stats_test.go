@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		env := app.OS()
 		env.Now = func() time.Time { return now }
-		os.Exit(run(app.New(env, Name), nil, realTicker, "web"))
+		os.Exit(run(app.New(env, Name), nil, "web"))
 	}
 	os.Exit(m.Run())
 }
@@ -79,17 +79,12 @@ func (h *host) write(name, text string, changed time.Time) string {
 	return path
 }
 
-// run runs the program and returns its status and output. watch would end at once.
+// run runs the program and returns its status and output.
 func (h *host) run(args ...string) (status int, stdout, stderr string) {
 	h.t.Helper()
 	h.stdout.Reset()
 	h.stderr.Reset()
-	ended := func(time.Duration) (<-chan time.Time, func()) {
-		ticks := make(chan time.Time)
-		close(ticks)
-		return ticks, func() {}
-	}
-	status = run(app.New(h.env(&h.stdout, args...), Name), nil, ended, "web")
+	status = run(app.New(h.env(&h.stdout, args...), Name), nil, "web")
 	return status, h.stdout.String(), h.stderr.String()
 }
 

@@ -341,7 +341,7 @@ func TestHelpAndVersion(t *testing.T) {
 	for _, words := range []string{"", "help", "--help", "-h"} {
 		h := newHost(t)
 		h.call("firewall-drop.sh", strings.Fields(words)...)
-		if h.status != 0 || !strings.HasPrefix(h.stdout, "firewall-drop.sh add|delete USER IP") || !strings.Contains(h.stdout, `see "ossec-ar help"`) {
+		if h.status != 0 || !strings.Contains(h.stdout, "\n    firewall-drop.sh add|delete USER IP") || !strings.Contains(h.stdout, `see "ossec-ar help"`) {
 			t.Errorf("%q: exit status %d, said %q", words, h.status, h.stdout)
 		}
 	}

@@ -1,5 +1,5 @@
 // Package command is the frame that the command lines for people share: the help text, the order of
-// words, mistakes in them, and the manual page.
+// words, mistakes in them, and the completion of words in a shell.
 package command
 
 import (
@@ -11,99 +11,113 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
-	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 // ErrReported marks a failure that has been reported already.
 var ErrReported = errors.New("reported")
 
-// Result turns the exit status of a command into what its action returns.
-func Result(status int) error {
-	if status == app.ExitOK {
-		return nil
+// Reported returns ErrReported when something failed.
+func Reported(failed bool) error {
+	if failed {
+		return ErrReported
 	}
-	return ErrReported
+	return nil
 }
+
+// completer is the word that the shells' completions ask with: behind it stand the words so far,
+// the last one the one to complete.
+const completer = "__complete"
 
 // Line is the command line of one program.
 type Line struct {
 	*app.Program
 	Summary  string
-	Calls    bool        // daemons call it too
-	Examples [][2]string // words after the program's name, and what they do
+	Examples [][2]string       // words after the program's name, and what they do
+	Synonyms map[string]string // of commands, as people know them from elsewhere
+	// Values returns what may stand for the value of option, or with "" for an operand of
+	// w.Command, that begins as prefix does. It may be nil.
+	Values func(w *Words, option, prefix string) []string
 }
 
 // App returns the frame; the caller puts flags and commands into it.
 func (l Line) App() *cli.App {
 	return &cli.App{
-		Name:                 l.Name,
-		HelpName:             l.Name,
-		Usage:                l.Summary,
-		UsageText:            l.usage(),
-		Version:              app.Version,
-		HideHelpCommand:      true,
-		EnableBashCompletion: true,
-		Suggest:              true,
-		Writer:               l.Stdout,
-		ErrWriter:            l.Stderr,
-		ExitErrHandler:       func(*cli.Context, error) {}, // the exit status is Run's to return
-		OnUsageError:         func(_ *cli.Context, err error, _ bool) error { return l.UsageError(err) },
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return l.UsageError(fmt.Errorf("unknown command %s", arproto.Quote(c.Args().First())))
-			}
-			return cli.ShowAppHelp(c)
-		},
+		Name: l.Name, HelpName: l.Name, Usage: l.Summary, UsageText: l.usage(), Version: app.Version,
+		HideHelpCommand: true, Writer: l.Stdout, ErrWriter: l.Stderr,
+		ExitErrHandler: func(*cli.Context, error) {}, // the exit status is Run's to return
+		Action:         func(c *cli.Context) error { return cli.ShowAppHelp(c) },
 	}
 }
 
-// Run runs the app and returns the exit status. A mistake in the words of a command is
-// reported as one of the program's own, and a command whose ArgsUsage names no argument takes none.
+// Run carries out the words, reports what fails, and returns the exit status. A mistake in the
+// words is one line and a hint; no log has it.
 func (l Line) Run(ctx context.Context, frame *cli.App, args []string) int {
-	for _, c := range frame.Commands {
-		c.OnUsageError = frame.OnUsageError
-		if c.ArgsUsage == "" {
-			c.Before = l.noArguments
-		}
+	words := Words{Frame: frame, Synonyms: l.Synonyms}
+	if len(args) > 0 && args[0] == completer {
+		l.complete(words, args[1:])
+		return app.ExitOK
 	}
-	err := frame.RunContext(ctx, append([]string{l.Name}, args...))
+	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
+		return Mistaken(l.Name+" --help", "%v", err)
+	}
+	frame.Flags = append(frame.Flags, cli.HelpFlag) // the library adds it where no command is called help
+	prepare(frame, frame.Flags, frame.Commands)
+	ordered, err := words.Order(args)
+	if err == nil {
+		err = frame.RunContext(ctx, append([]string{l.Name}, ordered...))
+	}
+	var m *Mistake
 	switch {
 	case err == nil:
 		return app.ExitOK
+	case errors.As(err, &m):
+		fmt.Fprintf(l.Stderr, "%s: %s\n", l.Name, m.Text)
+		l.Advise(m.Hint)
 	case !errors.Is(err, ErrReported):
 		l.Complain(err)
 	}
 	return app.ExitFailed
 }
 
-func (l Line) usage() string {
-	var b strings.Builder
-	if l.Calls {
-		fmt.Fprintf(&b,
-			"%s add|delete USER IP [ALERTID RULEID LOCATION FILENAME]   (as ossec-execd calls it)\n", l.Name)
-		fmt.Fprintf(&b, "%s < REQUEST   (as wazuh-execd calls it: one line of JSON)\n\n", l.Name)
+// prepare has commands report mistakes as the frame does, and leaves out of the help that an option
+// is off unless it is given.
+func prepare(frame *cli.App, flags []cli.Flag, commands []*cli.Command) {
+	for _, f := range flags {
+		if b, ok := f.(*cli.BoolFlag); ok {
+			b.DisableDefaultText = true
+		}
 	}
+	for _, c := range commands {
+		c.OnUsageError, c.HideHelpCommand = frame.OnUsageError, true
+		prepare(frame, c.Flags, c.Subcommands)
+	}
+}
+
+func (l Line) usage() string {
 	width := 0
 	for _, e := range l.Examples {
 		width = max(width, len(e[0]))
 	}
+	var lines []string
 	for _, e := range l.Examples {
-		fmt.Fprintf(&b, "%s %-*s   %s\n", l.Name, width, e[0], e[1])
+		lines = append(lines, fmt.Sprintf("%s %-*s   %s", l.Name, width, e[0], e[1]))
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return strings.Join(lines, "\n")
 }
 
-// UsageError reports a mistake in the words.
-func (l Line) UsageError(err error) error {
-	l.Complain(fmt.Errorf("%w (see %s --help)", err, l.Name))
-	return ErrReported
-}
-
-// noArguments reports an argument where none is allowed.
-func (l Line) noArguments(c *cli.Context) error {
-	if !c.Args().Present() {
-		return nil
+// complete prints what the last word may become, one a line.
+func (l Line) complete(w Words, words []string) {
+	if len(words) == 0 {
+		words = []string{""}
 	}
-	return l.UsageError(fmt.Errorf("%s takes no arguments, found %s", c.Command.Name,
-		arproto.Quote(c.Args().First())))
+	last := words[len(words)-1]
+	candidates, option, operand := w.Candidates(words)
+	if (operand || option != "") && l.Values != nil {
+		candidates = l.Values(&w, option, last)
+	}
+	for _, candidate := range candidates {
+		if strings.HasPrefix(candidate, last) {
+			fmt.Fprintln(l.Stdout, candidate)
+		}
+	}
 }

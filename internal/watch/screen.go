@@ -1,4 +1,4 @@
-package report
+package watch
 
 import (
 	"cmp"
@@ -9,6 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/term"
+
+	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
@@ -34,35 +37,14 @@ const shownAddresses = 5
 func (w *watcher) draw() {
 	width, height := w.screenSize()
 	report := w.live.Report()
-	now := w.c.Now()
-	if now.Sub(w.checked) >= leasesEvery {
-		w.checked = now
-		w.inForce = -1
-		in, err := stats.ReadInForce(w.c.Home.State(), &w.c.query.Filter)
-		if !errors.Is(err, os.ErrPermission) {
-			w.inForce = in.Addresses
-		}
-	}
-	head := "Active responses"
-	if w.c.query.Host != "" {
-		head += " on " + printable.Short(w.c.query.Host, 64)
-	}
-	lines := []string{head + " - " + now.Format(headStamp), summary(report)}
-	if w.inForce >= 0 {
-		lines[1] += fmt.Sprintf("; %d in force now", w.inForce)
-	}
-	if only := w.c.query.Filter.String(); only != "" {
-		lines = append(lines, "Only: "+printable.Short(only, 200))
-	}
-	if w.fault != nil {
-		lines = append(lines, "The log cannot be read: "+printable.Short(w.fault.Error(), 200))
-	}
+	lines := w.head(report, w.p.Now(), width)
 	lines = append(lines, "", "Most blocked today:")
 	lines = append(lines, mostBlocked(report)...)
-	lines = append(lines, "", "Last events (Ctrl-C ends):")
+	lines = append(lines, "", "Last events (q ends):")
 	if room := height - len(lines); room > 0 {
 		for _, e := range w.events[max(len(w.events)-room, 0):] {
-			lines = append(lines, eventLine(e))
+			lines = append(lines, fmt.Sprintf("%s %-11s %-15s %s%s", e.When.Format(time.TimeOnly), e.Outcome,
+				address(e), short(e.Program), rule(" ", e)))
 		}
 	}
 	var b strings.Builder
@@ -75,7 +57,34 @@ func (w *watcher) draw() {
 		b.WriteString(clearLine)
 	}
 	b.WriteString(clearRest)
-	fmt.Fprint(w.c.Stdout, b.String())
+	w.print(b.String())
+}
+
+// head is what stands above the lists.
+func (w *watcher) head(r *stats.Report, now time.Time, width int) []string {
+	if now.Sub(w.checked) >= leasesEvery {
+		w.checked = now
+		w.inForce = -1
+		in, err := stats.ReadInForce(w.p.Home.State(), &w.query.Filter)
+		if !errors.Is(err, os.ErrPermission) {
+			w.inForce = in.Addresses
+		}
+	}
+	head := "Active responses"
+	if w.query.Host != "" {
+		head += " on " + short(w.query.Host)
+	}
+	text := head + " - " + now.Format(time.UnixDate) + "\n" + summary(r)
+	if w.inForce >= 0 {
+		text += fmt.Sprintf("; %d in force now", w.inForce)
+	}
+	if only := w.query.Filter.String(); only != "" {
+		text += "\nOnly: " + printable.Line(only)
+	}
+	if w.fault != nil {
+		text += "\nThe log cannot be read: " + printable.Error(w.fault)
+	}
+	return strings.Split(command.Wrap(text, width), "\n")
 }
 
 // mostBlocked lists addresses, always as many lines so that the screen stands still.
@@ -83,9 +92,20 @@ func mostBlocked(r *stats.Report) []string {
 	lines := make([]string, shownAddresses)
 	for i, a := range r.TopAddresses {
 		lines[i] = fmt.Sprintf("%7d %-15s  last %s  rule %s", a.Blocks, a.Address,
-			a.Last.Format(time.TimeOnly), cmp.Or(printable.Short(a.Rule, 64), "-"))
+			a.Last.Format(time.TimeOnly), cmp.Or(short(a.Rule), "-"))
 	}
 	return lines
+}
+
+// screenSize returns the size of the terminal, or a common one.
+func (w *watcher) screenSize() (width, height int) {
+	if file, ok := w.p.Stdout.(*os.File); ok {
+		width, height, err := term.GetSize(int(file.Fd()))
+		if err == nil && width > 0 && height > 0 {
+			return width, height
+		}
+	}
+	return 80, 24
 }
 
 // cut shortens a line to width characters.

@@ -1,8 +1,10 @@
-package report
+package watch
 
 import (
 	"bytes"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -11,16 +13,57 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
+
+// host is a home with a log, of which watch shows what is added.
+type host struct {
+	*testing.T
+	home     string
+	now      time.Time
+	terminal bool
+	filter   stats.Filter
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	h := &host{T: t, home: t.TempDir(), now: time.Date(2026, 11, 23, 23, 59, 0, 0, time.UTC)}
+	if err := os.Mkdir(filepath.Join(h.home, "logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+const log = "logs/active-responses.log"
+
+// line is one of the log: an address that was blocked.
+func line(at time.Time, address string) string {
+	return string(arlog.Entry{Time: at, Program: "/var/ossec/active-response/bin/firewall-drop", Status: arlog.StatusAdd,
+		Addr: netip.MustParseAddr(address), AlertID: "1.1", RuleID: "5712",
+		Message: arlog.Blocked(netip.MustParseAddr(address), "5712", "")}.Format())
+}
+
+func (h *host) append(name, text string) {
+	h.Helper()
+	file, err := os.OpenFile(filepath.Join(h.home, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		h.Fatal(err)
+	}
+	if _, err := file.WriteString(text); err != nil {
+		h.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		h.Fatal(err)
+	}
+}
 
 // watching runs watch in the background; tick makes it look once and returns what it
 // printed since.
 type watching struct {
-	t     *testing.T
 	h     *host
 	ticks chan time.Time
 	out   lockedBuffer
-	ended chan int
+	ended chan error
 }
 
 type lockedBuffer struct {
@@ -41,17 +84,13 @@ func (b *lockedBuffer) take() string {
 	return b.String()
 }
 
-func (h *host) watch(args ...string) *watching {
-	h.t.Helper()
-	w := &watching{t: h.t, h: h, ticks: make(chan time.Time), ended: make(chan int, 1)}
-	ready := make(chan struct{})
-	tick := func(time.Duration) (<-chan time.Time, func()) {
-		close(ready)
-		return w.ticks, func() {}
-	}
-	env := h.env(&w.out, append([]string{"watch"}, args...)...)
-	go func() { w.ended <- run(app.New(env, Name), nil, tick, "web") }()
-	<-ready
+func (h *host) watch() *watching {
+	w := &watching{h: h, ticks: make(chan time.Time), ended: make(chan error, 1)}
+	p := app.New(app.Env{Stdout: &w.out, StdoutTerminal: h.terminal, Now: func() time.Time { return h.now },
+		OssecHome: h.home}, "ossec-ar")
+	watched := &watcher{p: &p, inForce: -1, query: stats.Query{Home: p.Home, Host: "web", Now: h.now, Top: shownAddresses,
+		Log: filepath.Join(h.home, log), Filter: h.filter}}
+	go func() { w.ended <- watched.run(h.Context(), w.ticks) }()
 	return w
 }
 
@@ -63,31 +102,17 @@ func (w *watching) tick() string {
 }
 
 func (w *watching) end() {
-	w.t.Helper()
+	w.h.Helper()
 	close(w.ticks)
-	if status := <-w.ended; status != 0 {
-		w.t.Errorf("status %d, %s", status, w.h.stderr.String())
-	}
-}
-
-func (h *host) appendTo(name, text string) {
-	h.t.Helper()
-	file, err := os.OpenFile(h.home+"/"+name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if _, err := file.WriteString(text); err != nil {
-		h.t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		h.t.Fatal(err)
+	if err := <-w.ended; err != nil {
+		w.h.Error(err)
 	}
 }
 
 func TestWatchPlain(t *testing.T) {
-	const log = "logs/active-responses.log"
 	h := newHost(t)
-	path := h.write(log, line(h.now.Add(-time.Hour), "203.0.113.1"), time.Time{})
+	path := filepath.Join(h.home, log)
+	h.append(log, line(h.now.Add(-time.Hour), "203.0.113.1"))
 	w := h.watch()
 	expect := func(what, want string) {
 		t.Helper()
@@ -99,46 +124,47 @@ func TestWatchPlain(t *testing.T) {
 		return "2026-11-23 23:59:00  blocked      " + address + "      firewall-drop  rule 5712\n"
 	}
 	expect("at first", "today: 1 block, 0 unblocks, 0 skipped, 0 failed, 1 address\n")
-	h.appendTo(log, line(h.now, "203.0.113.2"))
+	h.append(log, line(h.now, "203.0.113.2"))
 	expect("one more", event("203.0.113.2"))
 	half := line(h.now, "203.0.113.3")
-	h.appendTo(log, half[:40])
+	h.append(log, half[:40])
 	expect("half a line", "")
-	h.appendTo(log, half[40:])
+	h.append(log, half[40:])
 	expect("its other half", event("203.0.113.3"))
 	// Rotated while more is written to the old one.
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
 	expect("none there", "")
-	h.appendTo(log+".1", line(h.now, "203.0.113.4"))
-	h.appendTo(log, line(h.now, "203.0.113.5"))
+	h.append(log+".1", line(h.now, "203.0.113.4"))
+	h.append(log, line(h.now, "203.0.113.5"))
 	expect("a new one", event("203.0.113.4")+event("203.0.113.5"))
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
 	expect("truncated", "")
-	h.appendTo(log, line(h.now, "203.0.113.6"))
+	h.append(log, line(h.now, "203.0.113.6"))
 	expect("anew", event("203.0.113.6"))
 	// Of Wazuh's programs: shown when it is known to be carried out.
 	const head = "2026/11/23 23:59:00 active-response/bin/firewall-drop: "
-	h.appendTo(log, head+"Starting\n"+head+`{"version":1,"command":"add","parameters":{"alert":{"rule":{"id":"5712"},"data":{"srcip":"203.0.113.7"}}}}`+"\n"+head+`{"command":"abort"}`+"\n"+head+"Aborted\n")
+	h.append(log, head+"Starting\n"+head+`{"version":1,"command":"add","parameters":{"alert":{"rule":{"id":"5712"},"data":{"srcip":"203.0.113.7"}}}}`+"\n"+head+`{"command":"abort"}`+"\n"+head+"Aborted\n")
 	expect("aborted", "")
-	h.appendTo(log, strings.Repeat("x", 2<<20))
+	h.append(log, strings.Repeat("x", 2<<20))
 	expect("a line without end", "")
-	h.appendTo(log, "\n"+line(h.now, "203.0.113.8"))
+	h.append(log, "\n"+line(h.now, "203.0.113.8"))
 	expect("after it", event("203.0.113.8"))
 	w.end()
 }
 
 func TestWatchFilters(t *testing.T) {
 	h := newHost(t)
-	h.write("logs/active-responses.log", line(h.now, "203.0.113.1")+line(h.now, "198.51.100.1"), time.Time{})
-	w := h.watch("--address", "203.0.113.0/24")
+	h.append(log, line(h.now, "203.0.113.1")+line(h.now, "198.51.100.1"))
+	h.filter.Networks, _ = stats.ParseNetworks([]string{"203.0.113.0/24"})
+	w := h.watch()
 	if got := w.tick(); got != "today: 1 block, 0 unblocks, 0 skipped, 0 failed, 1 address\n" {
 		t.Errorf("%q", got)
 	}
-	h.appendTo("logs/active-responses.log", line(h.now, "198.51.100.1"))
+	h.append(log, line(h.now, "198.51.100.1"))
 	if got := w.tick(); got != "" {
 		t.Errorf("%q", got)
 	}
@@ -147,12 +173,11 @@ func TestWatchFilters(t *testing.T) {
 
 func TestWatchWithoutLog(t *testing.T) {
 	h := newHost(t)
-	h.write("logs/x", "", time.Time{})
 	w := h.watch()
 	if got := w.tick(); got != "today: 0 blocks, 0 unblocks, 0 skipped, 0 failed, 0 addresses\n" {
 		t.Errorf("%q", got)
 	}
-	h.appendTo("logs/active-responses.log", line(h.now, "203.0.113.9"))
+	h.append(log, line(h.now, "203.0.113.9"))
 	if got := w.tick(); !strings.Contains(got, "203.0.113.9") {
 		t.Errorf("%q", got)
 	}
@@ -163,19 +188,20 @@ func TestWatchWithoutLog(t *testing.T) {
 func TestWatchScreen(t *testing.T) {
 	h := newHost(t)
 	h.terminal = true
-	h.write("logs/active-responses.log", line(h.now, "203.0.113.1"), time.Time{})
+	h.append(log, line(h.now, "203.0.113.1"))
 	w := h.watch()
 	w.tick()
-	h.appendTo("logs/active-responses.log", line(h.now, "203.0.113.2")+strings.Repeat("garbage\n", 3))
+	h.append(log, line(h.now, "203.0.113.2")+strings.Repeat("garbage\n", 3))
 	out := w.tick()
 	screen := out[strings.LastIndex(out, goHome)+len(goHome):]
 	for _, want := range []string{
 		"Active responses on web - Mon Nov 23 23:59:00 UTC 2026" + clearLine,
-		"today: 2 blocks, 0 unblocks, 0 skipped, 0 failed, 2 addresses, 3 lines not readable; 0 i" + clearLine,
+		"today: 2 blocks, 0 unblocks, 0 skipped, 0 failed, 2 addresses, 3 lines not" + clearLine,
+		"readable; 0 in force now" + clearLine,
 		"      1 203.0.113.2      last 23:59:00  rule 5712" + clearLine,
-		"2026-11-23 23:59:00  blocked      203.0.113.2      firewall-drop  rule 5712" + clearLine,
+		"23:59:00 blocked     203.0.113.2     firewall-drop 5712" + clearLine,
 	} {
-		if !strings.Contains(screen, want) && !strings.Contains(want, "3 lines") {
+		if !strings.Contains(screen, want) {
 			t.Errorf("no %q in %q", want, screen)
 		}
 	}
@@ -191,13 +217,11 @@ func TestWatchScreen(t *testing.T) {
 // A new day begins with nothing, and what happened at the end of the one before is shown,
 // whether its lines are read with the first of the new day or after them.
 func TestWatchMidnight(t *testing.T) {
-	const log = "logs/active-responses.log"
 	h := newHost(t)
-	h.write(log, line(h.now, "203.0.113.1"), time.Time{})
+	h.append(log, line(h.now, "203.0.113.1"))
 	now := h.now
-	c := &program{}
-	c.Env.Stdout = &h.stdout
-	w := &watcher{c: c}
+	var out bytes.Buffer
+	w := &watcher{p: &app.Program{Env: app.Env{Stdout: &out}}}
 	live, err := stats.Follow(stats.Query{Log: h.home + "/" + log}, func() time.Time { return now }, w.event)
 	if err != nil {
 		t.Fatal(err)
@@ -207,13 +231,13 @@ func TestWatchMidnight(t *testing.T) {
 	before := summary(live.Report())
 	look := func(what string, lines string, want ...string) {
 		t.Helper()
-		h.stdout.Reset()
-		h.appendTo(log, lines)
+		out.Reset()
+		h.append(log, lines)
 		if err := live.Look(); err != nil {
 			t.Error(err)
 		}
 		var got []string
-		for shown := range strings.Lines(h.stdout.String()) {
+		for shown := range strings.Lines(out.String()) {
 			got = append(got, strings.Fields(shown)[3])
 		}
 		if !slices.Equal(got, want) {
