@@ -1,0 +1,213 @@
+// Package rehearsal asks the daemons of a home whether they would start with a configuration, by the
+// test of their own (-t). ossec-analysisd and wazuh-analysisd write etc/shared/ar.conf, ossec.log and
+// compiled lists while they test, so they do it in a copy of what they read. It starts no daemon and
+// changes nothing in the home.
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/state"
+)
+
+// ErrRefused says that a daemon would not start; the error has its words.
+var ErrRefused = errors.New("the daemon would not start")
+
+const (
+	maxFile  = 32 << 20    // bytes of a file that is copied
+	maxDepth = 4           // folders in one another that are copied
+	patience = time.Minute // of a daemon, which needs about two seconds on a slow host
+)
+
+// daemons are those that read what the suite sets up. What is not there is not asked. copied are the
+// folders that they read, from inside of a chroot, and made those that must be there.
+var (
+	daemons = []string{"analysisd", "agentd", "execd", "logcollector"}
+	copied  = []string{"etc", "rules", "ruleset"}
+	made    = []string{"bin", "etc/shared", "logs", "queue/sockets", "queue/fts", "stats", "tmp", "var/run"}
+)
+
+// Run asks the daemons of a home, with some files other than they are: by their names in the home, nil for
+// one that is not there. It returns nil too when there is no daemon that could be asked. ErrRefused is the
+// daemons' own answer, any other error says why they could not be asked.
+func Run(ctx context.Context, home string, changed map[string][]byte) error {
+	var there []string
+	for _, name := range daemons {
+		for _, prefix := range []string{"ossec-", "wazuh-"} {
+			path := filepath.Join(home, "bin", prefix+name)
+			if err := app.CheckTool(path); err == nil {
+				there = append(there, path)
+			} else if !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("asking %s: %w", prefix+name, err)
+			}
+		}
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	stage, err := os.MkdirTemp(home, ".ossec-ar-rehearsal-") // not in /tmp, which can be noexec
+	if err != nil {
+		return fmt.Errorf("trying the configuration out: %w", err)
+	}
+	if err = furnish(home, stage, there, changed); err != nil {
+		err = fmt.Errorf("copying the configuration to try it out: %w", err)
+	}
+	for _, path := range there {
+		if err == nil {
+			err = ask(ctx, stage, filepath.Base(path))
+		}
+	}
+	return errors.Join(err, os.RemoveAll(stage))
+}
+
+// furnish makes the stage look like the home. Until that is done it is root's alone: some of its folders
+// belong to the daemons' account, as in the home.
+func furnish(home, stage string, programs []string, changed map[string][]byte) error {
+	for _, name := range copied {
+		if err := copyFolder(filepath.Join(home, name), filepath.Join(stage, name)); err != nil {
+			return err
+		}
+	}
+	if err := os.Symlink(filepath.Join(home, "lib"), filepath.Join(stage, "lib")); err != nil { // Wazuh's
+		return err
+	}
+	for _, name := range made {
+		if err := os.MkdirAll(filepath.Join(stage, name), 0o755); err != nil {
+			return err
+		}
+	}
+	for _, path := range programs { // Wazuh's find their home by where they are
+		data, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(stage, "bin", filepath.Base(path)), data, 0o755)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for name, data := range changed {
+		path := filepath.Join(stage, name)
+		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		switch {
+		case err != nil:
+		case data == nil:
+			err = os.RemoveAll(path)
+		default:
+			err = os.WriteFile(path, data, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	info, err := os.Stat(filepath.Join(home, "etc"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Chown(stage, -1, int(info.Sys().(*syscall.Stat_t).Gid)), os.Chmod(stage, 0o750))
+}
+
+// copyFolder copies plain files, with owner and mode. Others can write in some of these folders: links are
+// not followed, and what is something else, too large or too deep is left out. etc/shared has agents' files.
+func copyFolder(from, to string) error {
+	root, err := os.OpenRoot(from + "/")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer root.Close() // only read from
+	return copyRoot(root, to, maxDepth)
+}
+
+func copyRoot(root *os.Root, to string, depth int) error {
+	files, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	info, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	if err := errors.Join(os.Mkdir(to, 0o700), os.Chown(to, int(stat.Uid), int(stat.Gid)),
+		os.Chmod(to, info.Mode().Perm())); err != nil {
+		return err
+	}
+	for _, file := range files {
+		target := filepath.Join(to, file.Name())
+		switch {
+		case file.IsDir() && depth > 1 && file.Name() != "shared":
+			below, err := root.OpenRoot(file.Name() + "/.") // "/.": a pipe in its place would be waited for
+			if err != nil {
+				return err
+			}
+			err = copyRoot(below, target, depth-1)
+			if err := errors.Join(err, below.Close()); err != nil {
+				return err
+			}
+		case file.Type().IsRegular():
+			if err := copyFile(root, file.Name(), target); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func copyFile(root *os.Root, name, target string) error {
+	file, err := state.OpenIn(root, name)
+	if err != nil {
+		return nil //nolint:nilerr // it has gone, or is something else now
+	}
+	defer file.Close()
+	stat := file.Stat()
+	if stat.Size > maxFile {
+		return nil
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxFile))
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(target, data, 0o600), os.Chown(target, int(stat.Uid), int(stat.Gid)),
+		os.Chmod(target, os.FileMode(stat.Mode).Perm()))
+}
+
+// stamps are what the daemons' lines begin with.
+var stamps = regexp.MustCompile(`(^|\s)\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
+
+// ask has a daemon test the configuration on the stage. OSSEC's know their home from when they were built,
+// and only some can be told another one.
+func ask(ctx context.Context, stage, name string) error {
+	args := []string{"-t", "-c", filepath.Join(stage, "etc/ossec.conf")}
+	if name == "ossec-analysisd" || name == "ossec-agentd" {
+		args = append(args, "-D", stage)
+	}
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	_, err := exec.Command(ctx, filepath.Join(stage, "bin", name), "", args...)
+	switch {
+	case err == nil:
+		return nil
+	case exec.Status(err) <= 0 || strings.Contains(err.Error(), "invalid option"):
+		return fmt.Errorf("asking %s to test the configuration: %s", name, printable.Error(err))
+	}
+	var failed *exec.Error
+	errors.As(err, &failed)
+	said := slices.Compact(stamps.Split(strings.ReplaceAll(failed.Stderr, stage, ""), -1))
+	return fmt.Errorf("%w: %s", ErrRefused, printable.Line(strings.TrimSpace(strings.Join(said, " "))))
+}
