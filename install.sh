@@ -739,17 +739,19 @@ install_suite() {
 	fi
 	label_all
 	did "installed into $home/active-response/bin"
-	refresh_names
 	[ "$configure" = no ] || configure_ossec
+	prepare_files
 	if [ "$restart" = yes ] && [ -n "$(ls "$root"/bin/*-control 2>/dev/null)" ]; then
 		say "restart OSSEC or Wazuh when it suits you: its daemon finds a new executable only then"
 	fi
 }
 
-# refresh_names asks for the host names on the whitelist, which count from then on. DNS may be silent
-# by now; the job of each minute tries again.
-refresh_names() {
+# prepare_files makes the logs that ossec.conf has followed, for logcollector gives up on one that is not
+# there, and asks for the host names on the whitelist, which count from then on. DNS may be silent by now;
+# the job of each minute tries again.
+prepare_files() {
 	[ -z "$destdir" ] && [ "$dry_run" = no ] && ours_plain ossec-ar || return 0
+	[ ! -f "$root/etc/ossec.conf" ] || setup --logs || true
 	"$tool" --home "$home" whitelist refresh >/dev/null 2>&1 || true
 }
 

@@ -23,8 +23,11 @@ func Command(p *app.Program) *cli.Command {
 			&cli.StringSliceFlag{Name: "profile", Usage: "the profiles `A,B`: " +
 				strings.Join(ProfileNames(), ", ")},
 			&cli.StringSliceFlag{Name: "whitelist", Usage: "never block the addresses and networks `A,B`"},
-			&cli.StringFlag{Name: "rules", Usage: "install the rules of `DIR`, which is contrib", Destination: &o.Rules},
+			&cli.StringFlag{Name: "rules", Usage: "install the rules of `DIR`, which is contrib",
+				Destination: &o.Rules},
 			&cli.BoolFlag{Name: "remove", Usage: "take all of it out again", Destination: &o.Remove},
+			&cli.BoolFlag{Name: "logs", Usage: "only make the logs that are followed and missing",
+				Destination: &o.Logs},
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and change nothing",
 				Destination: &o.DryRun},
 		},

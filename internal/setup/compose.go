@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,8 +67,11 @@ func (r request) compose(before, all found) (contents, []string) {
 	return c.out, c.notes
 }
 
+// note adds a word about something, once.
 func (c *composer) note(format string, args ...any) {
-	c.notes = append(c.notes, fmt.Sprintf(format, args...))
+	if note := fmt.Sprintf(format, args...); !slices.Contains(c.notes, note) {
+		c.notes = append(c.notes, note)
+	}
 }
 
 // agent sets up what an agent's own ossec.conf decides.
@@ -93,10 +97,7 @@ func (c *composer) noRepeat() bool {
 // there.
 func (c *composer) command(want command) command {
 	if there, ok := c.before.use(want, c.dialect); ok {
-		note := fmt.Sprintf("command %s is there already (line %d)", there.name, there.line)
-		if !slices.Contains(c.notes, note) {
-			c.notes = append(c.notes, note)
-		}
+		c.note("command %s is there already (line %d)", there.name, there.line)
 		want.name = there.name
 		return want
 	}
@@ -114,16 +115,19 @@ func (c *composer) response(want response) {
 		if there.location != "local" || !sameProgram(c.all.executable(there.command.name), name) {
 			continue
 		}
-		switch {
-		case want.level == 0:
+		if want.level == 0 {
 			want.rules = c.without(want.rules, there.rules,
 				fmt.Sprintf("%s for rule %%s is there already (line %d)", name, there.line))
+		}
+		switch {
+		case there.level == 0 || want.level == 0 && len(want.rules) == 0:
 		case there.level == want.level:
 			c.note("%s from level %d on is there already (line %d)", name, want.level, there.line)
 			return
-		case there.level > 0 && there.level < want.level:
-			c.note("warning: line %d: %s runs from level %d on already, and the daemon keeps to the first of two times",
-				there.line, name, there.level)
+		case want.level == 0 || there.level < want.level:
+			c.note("warning: line %d: %s already runs from level %d on, for %s s: where that fits too, the time of "+
+				"whichever the daemon runs first counts. Remove that <active-response> if the new one is to decide",
+				there.line, name, there.level, cmp.Or(there.timeout, "0"))
 		}
 	}
 	for _, ours := range c.out.responses {

@@ -90,7 +90,7 @@ func TestComposeAddsNothingTwice(t *testing.T) {
 				response("<command>host-deny</command><level>8</level><timeout>600</timeout>") +
 				response("<disabled>yes</disabled><command>mailer</command><level>6</level>"),
 			want: []string{"active-response firewall-drop: level 12 and up, for ever", "active-response mailer: level 6 and up"},
-			notes: []string{"localfile", "localfile", "localfile", "warning: line 1: firewall-drop.sh runs from level 6 on already", "command firewall-drop",
+			notes: []string{"localfile", "localfile", "localfile", "warning: line 1: firewall-drop.sh already runs from level 6 on, for 600 s: ", "command firewall-drop",
 				"host-deny.sh from level 8 on is there already", "command mailer", "warning: line 1: <disabled>yes</disabled> switches all active responses off"},
 		},
 		{

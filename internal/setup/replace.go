@@ -2,14 +2,17 @@ package setup
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
+	"github.com/ossec-ar/ossec-ar/internal/rehearsal"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
@@ -56,10 +59,19 @@ func (j *job) inConf(err error) error {
 	return err
 }
 
-// write puts the new content in the place of the old, of which it keeps a copy.
+// write puts the new content in the place of the old, of which it keeps a copy, and the suite's own files
+// beside it. What is included has to be there first, and to go last.
 func (j *job) write(old, next []byte) error {
-	if bytes.Equal(old, next) {
+	same := bytes.Equal(old, next)
+	if same && len(j.files) == 0 {
 		return nil
+	}
+	for name, data := range j.files {
+		if data == nil {
+			j.did("removed", "remove", name)
+		} else {
+			j.did("added", "add", name)
+		}
 	}
 	what := "set up"
 	if j.Remove {
@@ -70,12 +82,54 @@ func (j *job) write(old, next []byte) error {
 		j.say("would %s %s", strings.Replace(what, "took", "take", 1), path)
 		return nil
 	}
-	backup, err := j.replace(old, next)
-	if err != nil {
-		return fmt.Errorf("changing the configuration: %w", err)
+	if err := j.putFiles(func(data []byte) bool { return data != nil }); err != nil {
+		return err
 	}
-	j.say("%s %s; as it was: %s", what, path, filepath.Join(j.etc.Name(), backup))
+	if !same {
+		backup, err := j.replace(old, next)
+		if err != nil {
+			return fmt.Errorf("changing the configuration: %w", err)
+		}
+		j.say("%s %s; as it was: %s", what, path, filepath.Join(j.etc.Name(), backup))
+	}
 	j.changed = true
+	return j.putFiles(func(data []byte) bool { return data == nil })
+}
+
+// rehearse has the daemons say whether they would start. Where they would not before either, the suite's
+// block is taken out all the same.
+func (j *job) rehearse(old, next []byte) error {
+	// What is below DestDir is another machine's.
+	if j.DryRun || j.DestDir != "" || bytes.Equal(old, next) && len(j.files) == 0 {
+		return nil
+	}
+	changed := maps.Clone(j.files)
+	changed["etc/ossec.conf"] = next
+	err := rehearsal.Run(context.Background(), j.Home, changed)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, rehearsal.ErrRefused):
+		j.say("warning: the daemons could not test the configuration: %v", err)
+		return nil
+	case !errors.Is(rehearsal.Run(context.Background(), j.Home, nil), rehearsal.ErrRefused):
+		return err
+	case j.Remove:
+		j.say("warning: %v; nor would it have before", err)
+		return nil
+	}
+	return fmt.Errorf("%w; nor would it with the file as it is: correct that first", err)
+}
+
+func (j *job) putFiles(which func(data []byte) bool) error {
+	for name, data := range j.files {
+		if !which(data) {
+			continue
+		}
+		if err := j.put(filepath.Dir(name), filepath.Base(name), data); err != nil {
+			return fmt.Errorf("writing %s: %w", name, err)
+		}
+	}
 	return nil
 }
 
@@ -117,18 +171,21 @@ func (j *job) freeName(name string) string {
 }
 
 // put writes a file of the suite's own into a folder of the home, readable for the daemons and for
-// nobody else.
+// nobody else; nil removes it.
 func (j *job) put(folder, name string, data []byte) error {
 	root, err := j.folder(folder)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && data != nil {
 		if err = os.Mkdir(j.path(folder), 0o750); err == nil {
 			root, err = j.folder(folder)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Join(folder, name), err)
+		return err
 	}
 	defer root.Close() // nothing is lost
+	if data == nil {
+		return root.Remove(name)
+	}
 	info, err := j.etc.Stat(".")
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package setup
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -62,12 +61,8 @@ func (j *job) installRules(f found) (string, error) {
 			return include, nil
 		}
 	}
-	j.did("added", "add", filepath.Join(dir, rulesName))
-	if j.DryRun {
-		return include, nil
-	}
-	j.changed = true
-	return include, j.put(dir, rulesName, rules)
+	j.files[filepath.Join(dir, rulesName)] = rules
+	return include, nil
 }
 
 // rulesFit returns the name to include, or what stands in the way of the rules.
@@ -147,17 +142,9 @@ func (j *job) ruleIDs(folder string, f found, ids map[string]string) error {
 }
 
 // removeRules takes the rules away again, unless something still includes them.
-func (j *job) removeRules(rest found) error {
+func (j *job) removeRules(rest found) {
 	name := filepath.Join(j.dialect.rulesDir(), rulesName)
-	if !isThere(j.path(name)) || includes(rest.rules, rulesName) {
-		return nil
+	if isThere(j.path(name)) && !includes(rest.rules, rulesName) {
+		j.files[name] = nil
 	}
-	j.did("removed", "remove", name)
-	if j.DryRun {
-		return nil
-	}
-	if err := os.Remove(j.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing the rules: %w", err)
-	}
-	return nil
 }

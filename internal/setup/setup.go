@@ -5,8 +5,8 @@
 // there. Every byte outside of them stays as it is. The snippets in contrib come from the same
 // profiles.
 //
-// It never runs OSSEC's own programs: to test a configuration, ossec-analysisd rewrites
-// files of the installation that runs.
+// Before anything is put in its place, the daemons test it on a copy of the home
+// (internal/rehearsal).
 package setup
 
 import (
@@ -23,6 +23,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
 // Options say what to set up.
@@ -33,6 +34,7 @@ type Options struct {
 	Whitelist []string // added to what is listed
 	Rules     string   // folder that has the rules to install as ossec/... and wazuh/..., "" for none
 	Remove    bool
+	Logs      bool // only make the logs that ossec.conf has followed
 	DryRun    bool
 	Now       time.Time
 	Out       io.Writer // what was done, a line each
@@ -46,12 +48,15 @@ type job struct {
 	dialect Dialect
 	server  bool // has the daemon that only a server has
 	changed bool
+	// files are those of the suite's own that go with ossec.conf, by their names in the home; nil for one
+	// that goes.
+	files map[string][]byte
 }
 
 // Run sets up, or takes out what it set up before. It is idempotent.
 func Run(o Options) error {
 	o.Home = filepath.Clean(o.Home)
-	j := &job{Options: o}
+	j := &job{Options: o, files: map[string][]byte{}}
 	err := j.open()
 	switch {
 	case errors.Is(err, os.ErrNotExist) && o.Remove:
@@ -71,6 +76,9 @@ func Run(o Options) error {
 	run := j.set
 	if o.Remove {
 		run = j.remove
+	}
+	if o.Logs {
+		run = j.onlyLogs
 	}
 	if err := run(); err != nil {
 		return err
@@ -155,6 +163,9 @@ func (j *job) set() error {
 	if err != nil {
 		return j.inConf(err)
 	}
+	if err := j.rehearse(data, next); err != nil {
+		return err
+	}
 	old := look(d.block).contents
 	if c.joined && slices.Contains(old.rules, include) {
 		j.did("moved", "move", fmt.Sprintf("rules %s into the <rules> at line %d: OSSEC goes by one only",
@@ -162,7 +173,32 @@ func (j *job) set() error {
 	}
 	old.rules = last
 	j.changes(old, c, notes, bytes.Equal(next, data))
-	return j.write(data, next)
+	if err := j.write(data, next); err != nil {
+		return err
+	}
+	j.makeLogs(look(next))
+	return nil
+}
+
+func (j *job) onlyLogs() error {
+	_, data, err := j.load()
+	j.makeLogs(look(data))
+	return err
+}
+
+// makeLogs makes those of the suite's logs that are followed and missing: logcollector gives up for good
+// on a file that is not there soon after its start.
+func (j *job) makeLogs(f found) {
+	group := arlog.Group(j.path("."))
+	for _, log := range append(logs(j.Home), ossec.Home(j.Home).JSONLog()) {
+		path := filepath.Join(j.DestDir, log)
+		if j.DryRun || isThere(path) || !f.follows(j.Home, log) {
+			continue
+		}
+		if err := arlog.AppendLines(path, group, nil); err != nil {
+			j.say("warning: logcollector will not find %s: %v", log, err)
+		}
+	}
 }
 
 // includedIn returns the files that were included last time, by the block or by the <rules>
@@ -246,10 +282,11 @@ func (j *job) remove() error {
 	if err != nil {
 		return j.inConf(err)
 	}
-	if err := j.write(data, next); err != nil {
+	j.removeRules(rest)
+	if err := j.rehearse(data, next); err != nil {
 		return err
 	}
-	return j.removeRules(rest)
+	return j.write(data, next)
 }
 
 // listOnAgent puts entries where the responses of an agent find them: OSSEC itself has none there.
