@@ -153,6 +153,10 @@ func TestBlocks(t *testing.T) {
 			p.lease("203.0.113.7")
 			p.chmod(state, 0o777)
 		}, isFault, "leases", "is not used", "chmod 0700 "},
+		{"state folder that others can take away", func(p *place) {
+			p.lease()
+			p.chmod(state+"/..", 0o770)
+		}, isWarn, "leases", "others than root may write to ", "chmod g-w,o-w "},
 		{"a state folder that is a link", func(p *place) {
 			p.write("elsewhere/x", "")
 			p.check(os.MkdirAll(p.path("var/ossec/var"), 0o755))
