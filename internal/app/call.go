@@ -80,7 +80,7 @@ func (p *Program) ReadCall(toTool ...string) (c Call, asked bool, status int) {
 	return c, true, 0
 }
 
-func (p *Program) loadSettings(c *Call) { c.Settings, c.SettingsFault = config.Load(p.Home.Settings()) }
+func (p *Program) loadSettings(c *Call) { c.Settings, c.SettingsFault = config.Load(p.Home) }
 
 func isAction(word string) bool { return word == string(arproto.Add) || word == string(arproto.Delete) }
 

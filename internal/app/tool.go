@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
@@ -21,16 +22,8 @@ func (p *Program) Tool() string { return filepath.Join(string(p.Home), "bin", to
 // CheckTool returns why the tool at path is not to be run, nil when it may. A missing one is an
 // error that errors.Is os.ErrNotExist.
 func CheckTool(path string) error {
-	for _, path := range []string{filepath.Dir(path), path} {
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		owner := int(info.Sys().(*syscall.Stat_t).Uid)
-		if owner != 0 && owner != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
-			return fmt.Errorf("%s could be changed by others than root (it is %s of user %d)",
-				path, info.Mode(), owner)
-		}
+	if err := state.Trusted(path); err != nil {
+		return err
 	}
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		return errors.Join(err, fmt.Errorf("%s is not an executable file", path))

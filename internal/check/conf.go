@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
@@ -161,6 +162,9 @@ func (h configuration) settingsFile(_ context.Context, s *sheet) {
 		mend := "mend " + place
 		if _, nearest, ok := strings.Cut(text, "did you mean "); ok {
 			mend = fmt.Sprintf("write %s in %s", strings.TrimSuffix(nearest, "?"), place)
+		}
+		if strings.Contains(text, config.ErrForeign.Error()) {
+			mend = "put what you want of it into " + path + ", which must be root's alone, and remove it"
 		}
 		s.fault(mend, "%s", text)
 	}

@@ -119,7 +119,7 @@ func (p *place) look() []Finding {
 // made is the host as it is now.
 func (p *place) made() *host {
 	p.Helper()
-	p.options.Settings, p.options.SettingsFault = config.Load(filepath.Join(p.home, "etc/active-response.toml"))
+	p.options.Settings, p.options.SettingsFault = config.Load(ossec.Home(p.home))
 	h := newHost(app.New(p.env, "ossec-ar"), p.options, slices.DeleteFunc([]*Subject{&p.subject, &p.tool}, func(s *Subject) bool { return s.Name == "" }))
 	h.root, h.Proc, h.owner, h.user = p.dir, p.path("proc"), os.Geteuid(), os.Geteuid()
 	h.addresses = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil }

@@ -127,7 +127,7 @@ func TestDaemons(t *testing.T) {
 		}, isFault, "ar.conf", `does not have "firewall-drop.sh" with a timeout of 600 s`, "restart"},
 		{"a broken line", func(p *place) {
 			p.write("var/ossec/etc/shared/ar.conf", "firewall-drop600 - firewall-drop.sh - 600\nwhat\n")
-		}, isFault, "ar.conf", `ar.conf:2: "what"`, "restart"},
+		}, isFault, "ar.conf", `ar.conf:2: not NAME`, "restart"},
 	} {
 		b.run(t)
 	}

@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
@@ -202,18 +204,36 @@ func (d *Duration) UnmarshalText(text []byte) (err error) {
 // maxFile bounds the file in bytes.
 const maxFile = 1 << 20
 
-// Load reads the file at path. The Config is usable even when there is an error: it
-// then holds what was sound. A missing file is no error.
-func Load(path string) (Config, error) {
+// ErrForeign says of a file that others than root can change it.
+var ErrForeign = errors.New("only whitelist.entries of it counts")
+
+// Load reads a home's settings. The Config is usable even when there is an error: it then holds what
+// was sound. A missing file is no error. Of a file that others than root can change only the
+// whitelist's entries count.
+func Load(home ossec.Home) (Config, error) {
 	c := Default()
-	data, err := state.Read(path, maxFile)
-	if errors.Is(err, os.ErrNotExist) {
-		return c, nil
+	var faults []error
+	for _, dir := range home.SettingsDirs() {
+		path := filepath.Join(dir, "active-response.toml")
+		data, err := state.Read(path, maxFile)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("reading configuration: %w", err))
+			continue
+		}
+		read, err := parse(path, string(data), Default())
+		if untrusted := state.Trusted(path); untrusted != nil {
+			c.Whitelist.Entries = append(c.Whitelist.Entries, read.Whitelist.Entries...)
+			// What is wrong in it is not said: the text may be that of a secret, by way of a link.
+			faults = append(faults, fmt.Errorf("%s: %w: %w", path, ErrForeign, untrusted))
+			continue
+		}
+		c = read
+		faults = append(faults, err)
 	}
-	if err != nil {
-		return c, fmt.Errorf("reading configuration: %w", err)
-	}
-	return parse(path, string(data), c)
+	return c, errors.Join(faults...)
 }
 
 // fault is one thing that is wrong, and where.

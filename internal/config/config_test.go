@@ -8,20 +8,25 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
 func load(t *testing.T, text string) (Config, string, error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "active-response.toml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	home := ossec.Home(t.TempDir())
+	path := filepath.Join(string(home), "etc/active-response.toml")
+	if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load(path)
+	c, err := Load(home)
 	return c, path, err
 }
 
 func TestLoadWithoutFile(t *testing.T) {
-	c, err := Load(filepath.Join(t.TempDir(), "none.toml"))
+	c, err := Load(ossec.Home(t.TempDir()))
 	if err != nil || c.Firewall.Target != "DROP" || !c.Whitelist.Loopback {
 		t.Errorf("Load = %+v, %v; want the defaults and no error", c, err)
 	}
@@ -143,10 +148,43 @@ func TestTooMuchIsWrong(t *testing.T) {
 }
 
 func TestLoadUnreadable(t *testing.T) {
-	_, err := Load(t.TempDir())
+	home := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(home, "etc/active-response.toml"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(ossec.Home(home))
 	var pathErr *os.PathError
 	if !errors.As(err, &pathErr) {
 		t.Errorf("err = %v, want the reading error", err)
+	}
+}
+
+// Of a file that others than root can change only the whitelist's entries count, and nothing of its
+// text is repeated.
+func TestFileOfOthers(t *testing.T) {
+	const text = "[whitelist]\nentries = [\"192.0.2.1\"]\nloopback = false\nfiles = [\"/tmp/x\"]\n" +
+		"[host_deny]\nfile = \"/tmp/x\"\n[mail]\nsmtp_server = \"/tmp/x\"\nroot:$6$secret:1:\n"
+	for name, share := range map[string]func(home string) error{
+		"the file":   func(home string) error { return os.Chmod(home+"/etc/active-response.toml", 0o660) },
+		"the folder": func(home string) error { return os.Chmod(home+"/etc", 0o770) },
+		"the home":   func(home string) error { return os.Chmod(home, 0o777) },
+	} {
+		home := t.TempDir()
+		path := home + "/etc/active-response.toml"
+		if err := errors.Join(os.Mkdir(home+"/etc", 0o755), os.WriteFile(path, []byte(text), 0o600),
+			share(home)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(ossec.Home(home))
+		want := Default()
+		want.Whitelist.Entries = []string{"192.0.2.1"}
+		if d := cmp.Diff(want, c); d != "" {
+			t.Errorf("%s: (-want +got)\n%s", name, d)
+		}
+		if err == nil || !strings.Contains(err.Error(), path+": ") || strings.Contains(err.Error(), "secret") ||
+			!strings.Contains(err.Error(), "could be changed by others than root") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

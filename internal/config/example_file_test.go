@@ -19,7 +19,11 @@ const exampleFile = "../../contrib/active-response.toml"
 
 // TestExampleFileIsTheDefaults: the documented example says what holds without it.
 func TestExampleFileIsTheDefaults(t *testing.T) {
-	got, err := Load(exampleFile)
+	text, err := os.ReadFile(exampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parse(exampleFile, string(text), Default())
 	if err != nil {
 		t.Fatal(err)
 	}

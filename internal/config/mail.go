@@ -169,6 +169,6 @@ func MailHint(err error) string {
 	if !errors.Is(err, ErrMailUnset) {
 		return ""
 	}
-	return "set <email_to> and <smtp_server> in <global> of etc/ossec.conf, or to and smtp_server in [mail] " +
-		"of etc/active-response.toml; then try `ossec-ar mail test`"
+	return "set <email_to> and <smtp_server> in <global> of ossec.conf, or to and smtp_server in [mail] " +
+		"of active-response.toml; then try `ossec-ar mail test`"
 }

@@ -124,7 +124,7 @@ func (t *tool) reachable(name string) error {
 }
 
 // load reads the settings; what is sound in them counts.
-func (t *tool) load() { t.settings, t.settingsFault = config.Load(t.Home.Settings()) }
+func (t *tool) load() { t.settings, t.settingsFault = config.Load(t.Home) }
 
 // responses are the names of all kinds.
 func (t *tool) responses() []string {

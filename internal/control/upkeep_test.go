@@ -158,7 +158,7 @@ func TestWhitelist(t *testing.T) {
 		t.Errorf("list: %s\nwant %q in it", h.out.String(), want)
 	}
 	h.does("whitelist add 203.0.113.0/33", app.ExitFailed, "",
-		"ossec-ar: entry \"203.0.113.0/33\": means no address, network or host name: a mask of \"33\" bits does not fit\n"+
+		"ossec-ar: entry \"203.0.113.0/33\": means no address, network or host name: the mask does not fit\n"+
 			"ossec-ar: hint: an entry is an address, a network as 192.0.2.0/24, or a host name\n")
 	h.write("etc/whitelist.d/ossec-ar.list", "# mine\n203.0.113.0/24 # us\n\n192.0.2.1")
 	h.does("whitelist add 192.0.2.2", app.ExitOK, "added 192.0.2.2 to "+file+"\n", "")

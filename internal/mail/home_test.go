@@ -25,7 +25,7 @@ func load(t testing.TB, conf, settings string) (*Settings, error) {
 	home := ossec.Home(t.TempDir())
 	write(t, home.Conf(), conf)
 	write(t, home.Settings(), settings)
-	c, err := config.Load(home.Settings())
+	c, err := config.Load(home)
 	if err != nil {
 		t.Fatal(err)
 	}

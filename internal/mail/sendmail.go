@@ -9,6 +9,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // The exit statuses of a sendmail program that mean that trying again is of no use
@@ -19,6 +20,9 @@ var sendmailFinal = map[int]bool{64: true, 65: true, 67: true, 68: true}
 func (s *Settings) sendProgram(
 	ctx context.Context, to []string, message []byte, trace func(line string),
 ) (map[string]error, error) {
+	if err := executable(s.Server); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, dataFactor*s.Timeout.Duration)
 	defer cancel()
 	// -i: a line with a dot alone does not end the mail. It wants the line ends of the
@@ -37,9 +41,13 @@ func (s *Settings) sendProgram(
 	return nil, err
 }
 
-// executable returns what keeps the program at path from being run.
+// executable returns what keeps the program at path from being run, with all rights of this process.
 func executable(path string) error {
-	info, err := os.Stat(path)
+	err := state.Trusted(path)
+	var info os.FileInfo
+	if err == nil {
+		info, err = os.Stat(path)
+	}
 	if err == nil && (!info.Mode().IsRegular() || info.Mode()&0o111 == 0) {
 		err = fmt.Errorf("%s is no program", path)
 	}

@@ -4,20 +4,16 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	netmail "net/mail"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // defaultPerHour is OSSEC's own, when email_maxperhour is unset.
@@ -35,6 +31,7 @@ type Settings struct {
 	arguments []string // of the program that is the server
 	password  string   // ossec.conf's; the file that config.Mail names stands before it
 	strict    bool     // the server's certificate must be good
+	foreign   bool     // others than root can change ossec.conf: nothing of it is repeated
 }
 
 // Load reads ossec.conf and puts c above it. The Settings are usable even when there is an
@@ -47,12 +44,36 @@ func Load(home ossec.Home, c config.Mail) (*Settings, error) {
 		faults = append(faults, err)
 	}
 	faults = append(faults, base.Faults...)
+	if err := state.Trusted(home.Conf()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.foreign = true
+		faults = append(faults, s.distrust(&base, home, err))
+	}
 	s.fill(base)
 	faults = append(faults, s.addresses(), s.server())
 	s.Unset = config.MailUnset(s.Server, len(s.To)+len(s.Routes))
 	s.defaults()
 	_, err = s.readPassword()
 	return s, errors.Join(append(faults, s.Unset, err)...)
+}
+
+// distrust takes out of an ossec.conf that others than root can change, by why, what would have this
+// process run a program or send a secret of root's elsewhere.
+func (s *Settings) distrust(base *ossec.Mail, home ossec.Home, why error) error {
+	program := strings.HasPrefix(base.Server, "/")
+	switch {
+	case s.Server != "": // it is root's, and so is how to talk to it
+		*base = ossec.Mail{To: base.To, From: base.From, ReplyTo: base.ReplyTo, IDSName: base.IDSName,
+			MaxPerHour: base.MaxPerHour}
+	case program:
+		base.Server = ""
+		return fmt.Errorf("a mail program in %s is not run: %w: name it in [mail] smtp_server of %s",
+			home.Conf(), why, home.Settings())
+	case s.Mail.Password != "" && base.Server != "":
+		s.Mail.Password = ""
+		return fmt.Errorf("password_file is not sent to a mail server that %s names: %w: name it in [mail] "+
+			"smtp_server of %s", home.Conf(), why, home.Settings())
+	}
+	return nil
 }
 
 // fill takes from ossec.conf what [mail] leaves open.
@@ -93,6 +114,9 @@ func (s *Settings) addresses() error {
 	var faults []error
 	parse := func(what, text string) *netmail.Address {
 		a, err := ParseAddress(text)
+		if err != nil && s.foreign {
+			err = errNoAddress
+		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", what, err))
 		}
@@ -126,6 +150,8 @@ func (s *Settings) addresses() error {
 	return errors.Join(faults...)
 }
 
+var errNoAddress = errors.New("no mail address")
+
 // ParseAddress reads one mail address. It is stricter than net/mail: what could be taken
 // for an option, or for more than one line, by a mail program is refused.
 func ParseAddress(text string) (*netmail.Address, error) {
@@ -158,8 +184,8 @@ func (s *Settings) server() (err error) {
 		return err
 	}
 	if strings.ContainsFunc(s.Server, func(r rune) bool { return notInHost(r) || r == '/' || r == '@' }) {
-		err = fmt.Errorf("the mail server %q is neither a host nor the absolute path of a program",
-			clip(s.Server))
+		err = fmt.Errorf("the mail server %sis neither a host nor the absolute path of a program",
+			s.shown(s.Server))
 		s.Server = ""
 	}
 	if host, port, ok := strings.Cut(s.Server, ":"); ok && !strings.Contains(port, ":") {
@@ -168,11 +194,19 @@ func (s *Settings) server() (err error) {
 		}
 	}
 	if strings.ContainsFunc(s.HELO, notInHost) {
-		err = errors.Join(err, fmt.Errorf("the name for HELO %q has characters that no host name has",
-			clip(s.HELO)))
+		err = errors.Join(err, fmt.Errorf("the name for HELO %shas characters that no host name has",
+			s.shown(s.HELO)))
 		s.HELO = ""
 	}
 	return err
+}
+
+// shown returns a value in quotes, with a space behind it, if it may be repeated.
+func (s *Settings) shown(text string) string {
+	if s.foreign {
+		return ""
+	}
+	return strconv.Quote(clip(text)) + " "
 }
 
 // defaults derives what follows from the rest.
@@ -235,29 +269,20 @@ func (s *Settings) readPassword() (string, error) {
 	if path == "" {
 		return s.password, nil
 	}
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
+	data, err := state.ReadTrusted(path, maxPassword)
+	var info os.FileInfo
+	if err == nil {
+		info, err = os.Stat(path)
 	}
-	defer file.Close() // only read from
-	info, err := file.Stat()
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
-	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("password file %s is no plain file: %w", path, errPassword)
-	case !slices.Contains([]int{os.Geteuid(), 0}, int(info.Sys().(*syscall.Stat_t).Uid)):
-		return "", fmt.Errorf("password file %s belongs to another user: %w", path, errPassword)
 	case info.Mode().Perm()&0o077 != 0:
 		return "", fmt.Errorf("password file %s can be read by others (mode %04o): %w",
 			path, info.Mode().Perm(), errPassword)
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
-	if err != nil {
-		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
-	}
 	secret := strings.TrimRight(string(data), "\r\n")
-	if len(data) > maxPassword || secret == "" || strings.ContainsAny(secret, "\r\n\x00") {
+	if secret == "" || strings.ContainsAny(secret, "\r\n\x00") {
 		return "", fmt.Errorf("password file %s does not hold one line: %w", path, errPassword)
 	}
 	return secret, nil

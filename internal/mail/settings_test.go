@@ -2,6 +2,7 @@ package mail
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +51,7 @@ func TestSettingsFaults(t *testing.T) {
 		"<smtp_server>m</smtp_server><email_to>-oQ/tmp@example.org</email_to>":               "that can be used: it begins with '-'",
 		"<smtp_server>m -x</smtp_server><email_to>a@example.org</email_to>":                  "neither a host nor the absolute path",
 		"<smtp_server>m</smtp_server><email_to>a@e.org</email_to><email_from>x</email_from>": "sender: \"x\" is no mail address",
-		"<smtp_server>m</smtp_server><email_to>a@e.org</email_to><smtp_port>0</smtp_port>":   "<smtp_port>: \"0\" is no number",
+		"<smtp_server>m</smtp_server><email_to>a@e.org</email_to><smtp_port>0</smtp_port>":   "<smtp_port>: no number from 1",
 	} {
 		_, err := load(t, "<ossec_config><global>"+conf+"</global></ossec_config>", "")
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -77,7 +78,7 @@ func TestPasswordFile(t *testing.T) {
 	if secret, serr := s.readPassword(); err != nil || serr != nil || secret != "secret one" {
 		t.Errorf("%q, %v, %v", secret, err, serr)
 	}
-	for _, mode := range []os.FileMode{0o640, 0o604, 0o644, 0o660} {
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o644} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
@@ -116,4 +117,77 @@ func FuzzParseAddress(f *testing.F) {
 			t.Errorf("%q gives %q", text, a.Address)
 		}
 	})
+}
+
+// Where others than root can change ossec.conf it names no program that root runs, and gets no secret
+// of root's; nothing of its text is repeated.
+func TestForeignConf(t *testing.T) {
+	dir := t.TempDir()
+	secret, program := filepath.Join(dir, "secret"), fakeSendmail(t, filepath.Join(dir, "sendmail"))
+	write(t, secret, "s3cret\n")
+	const mine = "<email_to>ops@example.org</email_to><email_to>s3cret:1:</email_to><helo_server>s3cret s</helo_server>"
+	for _, r := range []struct{ name, conf, settings, server, user, want string }{
+		{"a program", "<smtp_server>" + program + "</smtp_server>", "", "", "",
+			"a mail program in CONF is not run: CONF could be changed by others than root"},
+		{"a server for root's password", "<smtp_server>192.0.2.1</smtp_server>",
+			"smtp_user = \"u\"\npassword_file = \"" + secret + "\"\n", "192.0.2.1", "u",
+			"password_file is not sent to a mail server that CONF names: CONF could be changed"},
+		{"a server of its own", "<smtp_server>192.0.2.1</smtp_server>", "", "192.0.2.1", "", ""},
+		{"a program of root's", "<smtp_server>192.0.2.1</smtp_server>", "smtp_server = \"" + program + "\"\n", program, "", ""},
+		{"how to talk to root's server", "<smtp_tls_verify>no</smtp_tls_verify><auth_smtp>yes</auth_smtp><smtp_user>x</smtp_user>",
+			"smtp_server = \"192.0.2.2\"\ntls = \"starttls\"\n", "192.0.2.2", "", ""},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			home := ossec.Home(t.TempDir())
+			write(t, home.Conf(), "<ossec_config><global>"+mine+r.conf+"</global></ossec_config>")
+			write(t, home.Settings(), "[mail]\n"+r.settings)
+			c, err := config.Load(home)
+			if err := errors.Join(err, os.Chmod(home.Conf(), 0o660)); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Load(home, c.Mail)
+			if s.Server != r.server || s.User != r.user || len(s.To) != 1 || r.server == "192.0.2.2" && !s.strict {
+				t.Errorf("%+v", s)
+			}
+			told := fmt.Sprint(err)
+			if !strings.Contains(told, strings.ReplaceAll(r.want, "CONF", home.Conf())) || strings.Contains(told, "s3cret") ||
+				strings.Contains(told, "not sent") != strings.Contains(r.want, "not sent") {
+				t.Errorf("%v, want %q", err, r.want)
+			}
+			if password, _ := s.readPassword(); password != "" {
+				t.Errorf("password %q", password)
+			}
+		})
+	}
+}
+
+// A program, and a file that the settings name, counts only where nobody else can put another in its place.
+func TestForeignFiles(t *testing.T) {
+	dir := t.TempDir()
+	program := fakeSendmail(t, filepath.Join(dir, "sendmail"))
+	s := mustLoad(t, sendmailConf(program), "")
+	for _, shared := range []string{dir, program} {
+		info, err := os.Stat(shared)
+		if err := errors.Join(err, os.Chmod(shared, 0o777)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.sendAll(t); err == nil || !strings.Contains(err.Error(), shared+" could be changed by others than root") {
+			t.Errorf("%s: %v", shared, err)
+		}
+		if err := os.Chmod(shared, info.Mode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "args")); err == nil {
+		t.Error("it ran")
+	}
+	ca := filepath.Join(dir, "ca.pem")
+	write(t, ca, "x")
+	if err := os.Chmod(ca, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	s = mustLoad(t, confOf(1, ""), "[mail]\nca_file = \""+ca+"\"\n")
+	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "reading ca_file: "+ca+" could be changed") {
+		t.Error(err)
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net"
 	"net/textproto"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 var (
@@ -229,7 +229,7 @@ func (s *session) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	data, err := os.ReadFile(s.CAFile)
+	data, err := state.ReadTrusted(s.CAFile, maxCertificates)
 	if err != nil {
 		return nil, fmt.Errorf("reading ca_file: %w", err)
 	}
@@ -239,6 +239,9 @@ func (s *session) tlsConfig() (*tls.Config, error) {
 	config.RootCAs = pool
 	return config, nil
 }
+
+// maxCertificates bounds ca_file, in bytes.
+const maxCertificates = 4 << 20
 
 func (s *session) traceTLS(state tls.ConnectionState) {
 	verified := "certificate verified"

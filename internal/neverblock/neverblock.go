@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
@@ -40,13 +41,19 @@ func List(home ossec.Home, settings config.Whitelist, now time.Time) (*whitelist
 	if errors.Is(err, os.ErrNotExist) || read && errors.Is(err, ossec.ErrBrokenConf) {
 		err = nil // a slip somewhere in a file that was read is reported by `check`
 	}
+	source, dirs := home.Settings(), home.SettingsDirs()
+	if len(dirs) > 1 {
+		source = filepath.Base(source) // it may be the one that adds to the whitelist only
+	}
 	for _, entry := range settings.Entries {
-		_ = list.Add(entry, home.Settings()+": whitelist.entries")
+		_ = list.Add(entry, source+": whitelist.entries")
 	}
 	for _, path := range settings.Files {
 		list.AddFile(path)
 	}
-	list.AddDir(home.Whitelists())
+	for _, dir := range dirs {
+		list.AddDir(filepath.Join(dir, "whitelist.d"))
+	}
 	return list, err
 }
 

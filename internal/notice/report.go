@@ -21,7 +21,7 @@ func QueueReport(p *app.Program, subject, text, html string) error {
 	if strings.TrimSpace(subject) == "" || strings.TrimSpace(text) == "" {
 		return errEmpty
 	}
-	settings, err := config.Load(p.Home.Settings())
+	settings, err := config.Load(p.Home)
 	if err != nil {
 		p.Complain(err) // what is sound in it counts
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 const (
@@ -78,7 +79,11 @@ func (g *geo) lookup(addr netip.Addr, fault func(error)) (country, network strin
 	if !g.opened {
 		g.opened = true
 		for _, path := range g.paths {
-			reader, err := maxminddb.Open(path)
+			err := state.Trusted(path)
+			var reader *maxminddb.Reader
+			if err == nil {
+				reader, err = maxminddb.Open(path)
+			}
 			if err != nil {
 				fault(fmt.Errorf("opening the file of networks %s: %w", path, err))
 				continue

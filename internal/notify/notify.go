@@ -42,7 +42,7 @@ func newOffice(p *app.Program) *office { return &office{Program: p} }
 // Configure is outbox.Courier's.
 func (o *office) Configure() (outbox.Limits, error) {
 	var cerr, serr error
-	o.config, cerr = config.Load(o.Home.Settings())
+	o.config, cerr = config.Load(o.Home)
 	o.settings, serr = mail.Load(o.Home, o.config.Mail)
 	o.list = nil
 	if !slices.Equal(o.geo.paths, o.config.Mail.GeoFiles) {
@@ -210,7 +210,7 @@ func (o *office) deliver(ctx context.Context, box *outbox.Box, locked bool) erro
 	linger := settleTime + time.Second
 	if locked {
 		lock, err = box.InheritedLock()
-		settings, _ := config.Load(o.Home.Settings()) // faults are logged in Configure
+		settings, _ := config.Load(o.Home) // faults are logged in Configure
 		linger = max(linger, settings.Mail.Linger.Duration)
 	}
 	if errors.Is(err, outbox.ErrBusy) {

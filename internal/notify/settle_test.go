@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -170,7 +171,11 @@ func TestNameOfTheAddress(t *testing.T) {
 }
 
 func TestGeo(t *testing.T) {
-	g := &geo{paths: []string{"testdata/geo.mmdb", "testdata/none.mmdb"}}
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &geo{paths: []string{dir + "/testdata/geo.mmdb", dir + "/testdata/none.mmdb"}}
 	defer g.close()
 	var faults []error
 	country, network := g.lookup(

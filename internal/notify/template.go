@@ -100,7 +100,7 @@ func (noPartError) Permanent() bool { return true }
 func render(s *mail.Settings, part string, v View) (string, error) {
 	var fault error
 	if path := ownTemplate(s, part); path != "" {
-		source, err := state.Read(path, maxTemplate)
+		source, err := state.ReadTrusted(path, maxTemplate)
 		if err == nil {
 			var out string
 			if out, err = execute(part, string(source), v); err == nil {

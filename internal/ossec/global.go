@@ -1,6 +1,7 @@
 package ossec
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -24,7 +25,7 @@ type Mail struct {
 	HELO       string
 	MaxPerHour int // 0 when unset
 
-	// Faults are values that make no sense; they count as unset.
+	// Faults are values that make no sense; they count as unset, and are not repeated.
 	Faults []error
 }
 
@@ -117,13 +118,13 @@ func yesNo(text string) (bool, error) {
 	case "no":
 		return false, nil
 	}
-	return false, fmt.Errorf("%q is neither yes nor no", clip(text))
+	return false, errors.New("neither yes nor no")
 }
 
 func number(text string, most int) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > most {
-		return 0, fmt.Errorf("%q is no number from 1 to %d", clip(text), most)
+		return 0, fmt.Errorf("no number from 1 to %d", most)
 	}
 	return n, nil
 }

@@ -5,6 +5,7 @@ package ossec
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -68,8 +69,8 @@ func homeAbove(path string) (Home, bool) {
 
 // The files under the home.
 func (h Home) Conf() string            { return h.join("etc/ossec.conf") }
-func (h Home) Settings() string        { return h.join("etc/active-response.toml") }
-func (h Home) Whitelists() string      { return h.join("etc/whitelist.d") }
+func (h Home) Settings() string        { return filepath.Join(h.SettingsDirs()[0], "active-response.toml") }
+func (h Home) Whitelists() string      { return filepath.Join(h.SettingsDirs()[0], "whitelist.d") }
 func (h Home) ResponseList() string    { return h.join("etc/shared/ar.conf") }
 func (h Home) Logs() string            { return h.join("logs") }
 func (h Home) ResponseLog() string     { return h.join("logs/active-responses.log") }
@@ -105,6 +106,20 @@ const maxVersion = 4096
 func (h Home) has(name string) bool {
 	_, err := os.Stat(h.join(name))
 	return err == nil
+}
+
+// systemSettings is where the suite's settings are when others than root can write in the home's etc,
+// as Wazuh's account can.
+const systemSettings = "/etc/ossec-ar"
+
+// SettingsDirs returns the folder of the suite's own settings, and after it those that others than root
+// can write in: what stands there may only add to the whitelist.
+func (h Home) SettingsDirs() []string {
+	etc := h.join("etc")
+	if err := state.Trusted(etc); err == nil || errors.Is(err, os.ErrNotExist) {
+		return []string{etc}
+	}
+	return []string{systemSettings, etc}
 }
 
 func (h Home) join(name string) string { return filepath.Join(string(h), name) }

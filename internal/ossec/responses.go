@@ -26,8 +26,9 @@ type ListedResponse struct {
 const maxResponseList = 1 << 20
 
 // ReadResponseList reads ar.conf, which has lines `NAME - EXECUTABLE - TIMEOUT`. Broken
-// lines are skipped and reported together with what could be read. A missing file is an
-// error that errors.Is os.ErrNotExist.
+// lines are skipped and reported together with what could be read, by their numbers alone: OSSEC's
+// account can make the file a link to a secret. A missing file is an error that errors.Is
+// os.ErrNotExist.
 func ReadResponseList(path string) ([]ListedResponse, error) {
 	text, err := state.Read(path, maxResponseList)
 	if err != nil {
@@ -47,12 +48,12 @@ func parseResponseList(in io.Reader, path string) ([]ListedResponse, error) {
 		}
 		parts := strings.Split(text, " - ")
 		if len(parts) != 3 {
-			broken = fmt.Errorf("%s:%d: %q is not NAME - EXECUTABLE - TIMEOUT", path, n, clip(text))
+			broken = fmt.Errorf("%s:%d: not NAME - EXECUTABLE - TIMEOUT", path, n)
 			continue
 		}
 		seconds, err := strconv.ParseInt(strings.TrimSpace(parts[2]), 10, 32)
 		if err != nil || seconds < 0 {
-			broken = fmt.Errorf("%s:%d: %q is no timeout in seconds", path, n, clip(parts[2]))
+			broken = fmt.Errorf("%s:%d: no timeout in seconds", path, n)
 			continue
 		}
 		list = append(list, ListedResponse{

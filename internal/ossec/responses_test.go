@@ -20,7 +20,7 @@ func TestParseResponseList(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("list (-want +got):\n%s", d)
 	}
-	if err == nil || !strings.Contains(err.Error(), `ar.conf:5: "10m" is no timeout in seconds`) {
+	if err == nil || !strings.Contains(err.Error(), `ar.conf:5: no timeout in seconds`) {
 		t.Errorf("err = %v, want it to name the last broken line", err)
 	}
 }

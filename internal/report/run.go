@@ -46,7 +46,7 @@ func (c *program) report() (*stats.Report, error) {
 // configure takes over what the installation's configuration says of requests. What is
 // sound in it counts.
 func (c *program) configure() error {
-	settings, err := config.Load(c.Home.Settings())
+	settings, err := config.Load(c.Home)
 	c.query.AddressFields = settings.Wazuh.AddressFields
 	return err
 }

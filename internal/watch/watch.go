@@ -43,7 +43,7 @@ func Run(p *app.Program, c *cli.Context) error {
 	if err != nil {
 		return command.Mistaken("", "%v", err)
 	}
-	settings, err := config.Load(p.Home.Settings())
+	settings, err := config.Load(p.Home)
 	if err != nil {
 		p.Complain(err) // what is sound counts
 	}

@@ -126,25 +126,24 @@ func parseNetwork(s string) ([]value, error) {
 	left, right, _ := strings.Cut(s, "/")
 	addr, err := netip.ParseAddr(left)
 	if err != nil || addr.Zone() != "" {
-		return nil, fmt.Errorf("%w: %q is no address", ErrBadEntry, clip(left))
+		return nil, fmt.Errorf("%w: no address before the /", ErrBadEntry)
 	}
 	bits, err := strconv.ParseUint(right, 10, 8) // no signs
 	if mask, merr := netip.ParseAddr(right); merr == nil && mask.Is4() && addr.Is4() {
 		bits, err = maskBits(mask)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %q is no mask", ErrBadEntry, clip(right))
+		return nil, fmt.Errorf("%w: no mask behind the /", ErrBadEntry)
 	}
 	if addr.Is4In6() { // of which fewer than 96 bits would be all of IPv4, and more
 		if bits < 96 {
-			return nil, fmt.Errorf("%w: a mask of %q bits does not fit an IPv4 address that is mapped into IPv6",
-				ErrBadEntry, clip(right))
+			return nil, fmt.Errorf("%w: the mask does not fit an IPv4 address that is mapped into IPv6", ErrBadEntry)
 		}
 		addr, bits = addr.Unmap(), bits-96
 	}
 	p, err := addr.Prefix(int(bits))
 	if err != nil {
-		return nil, fmt.Errorf("%w: a mask of %q bits does not fit", ErrBadEntry, clip(right))
+		return nil, fmt.Errorf("%w: the mask does not fit", ErrBadEntry)
 	}
 	return []value{{prefix: p}}, nil
 }

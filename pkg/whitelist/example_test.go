@@ -18,7 +18,7 @@ func Example() {
 		fmt.Println(text, covered, match)
 	}
 	// Output:
-	// my.conf:4: whitelist entry "10.0.0.0/33": means no address, network or host name: a mask of "33" bits does not fit
+	// my.conf:4: whitelist entry "10.0.0.0/33": means no address, network or host name: the mask does not fit
 	// 192.168.7.7 true 10.0.0.*, 192.168.0.0/255.255.0.0 (my.conf:3)
 	// 203.0.113.7 false  ()
 }

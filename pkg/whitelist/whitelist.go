@@ -229,8 +229,8 @@ func (l *List) scanFile(path string, visit func(network) bool) []host {
 			continue
 		}
 		values, bad := parseEntry(text)
-		for _, err := range bad {
-			broken(n, err)
+		for _, err := range bad { // without the text: a link may have led to a secret
+			broken(n, fmt.Errorf("entry: %w", errors.Unwrap(err)))
 		}
 		for _, v := range values {
 			switch {
@@ -239,7 +239,7 @@ func (l *List) scanFile(path string, visit func(network) bool) []host {
 					return nil
 				}
 			case len(hosts) == maxHosts:
-				broken(n, fmt.Errorf("entry %q: more than %d host names in one file", clip(v.host), maxHosts))
+				broken(n, fmt.Errorf("entry: more than %d host names in one file", maxHosts))
 			default:
 				hosts = append(hosts, host{v.host, fmt.Sprintf("%s:%d", path, n)})
 			}
