@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
@@ -104,7 +105,7 @@ func (p *Program) Path() string {
 // Complain prints an error, each line of it behind the program's name, and the hint
 // that goes with it.
 func (p *Program) Complain(err error) {
-	for line := range strings.SplitSeq(err.Error(), "\n") {
+	for line := range strings.SplitSeq(printable.Lines(err.Error()), "\n") {
 		fmt.Fprintf(p.Stderr, "%s: %s\n", p.Name, line)
 	}
 	switch {
@@ -126,7 +127,7 @@ func (p *Program) Advise(hint string) {
 		return
 	}
 	p.advised[hint] = true
-	fmt.Fprintf(p.Stderr, "%s: hint: %s\n", p.Name, hint)
+	fmt.Fprintf(p.Stderr, "%s: hint: %s\n", p.Name, printable.Lines(hint))
 }
 
 // Columns returns how wide the terminal is that w is, 0 when it is none.

@@ -50,7 +50,7 @@ func (h *host) print(rows []Finding, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		enc := json.NewEncoder(h.Stdout)
+		enc := json.NewEncoder(printable.JSONWriter{Writer: h.Stdout})
 		enc.SetIndent("", "  ")
 		enc.SetEscapeHTML(false)
 		return enc.Encode(r)

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
 // list shows who is blocked.
@@ -70,7 +71,7 @@ func printJSON(out *bufio.Writer, all iter.Seq[row]) error {
 			return err
 		}
 		out.WriteString(separator)
-		out.Write(line)
+		out.Write(printable.JSON(line))
 		separator = ",\n"
 	}
 	_, err := out.WriteString("\n]}\n")

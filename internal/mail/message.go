@@ -18,6 +18,12 @@ type Message struct {
 	HTML    string `json:"html,omitempty"` // "" for none
 }
 
+// headerText makes one line of a text, in which nothing is an encoded word (RFC 2047): a reader of
+// mail would show that as whatever the writer of a log line encoded in it.
+func headerText(text string) string {
+	return strings.ReplaceAll(printable.Line(strings.Join(strings.Fields(text), " ")), "=?", "= ?")
+}
+
 // Format returns the mail as it goes over the wire, line ends included. id stands before
 // the @ of its Message-ID.
 func (s *Settings) Format(m Message, to []string, now time.Time, id string) ([]byte, error) {
@@ -29,12 +35,12 @@ func (s *Settings) Format(m Message, to []string, now time.Time, id string) ([]b
 	if s.Reply != nil {
 		msg.ReplyToMailAddress(s.Reply)
 	}
-	msg.Subject(printable.Line(strings.Join(strings.Fields(m.Subject), " ")))
+	msg.Subject(headerText(m.Subject))
 	msg.SetDateWithValue(now)
 	msg.SetMessageIDWithValue(id + "@" + s.Host)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody's holiday answers it
 	if s.IDSName != "" {
-		msg.SetGenHeader("X-IDS-OSSEC", printable.Line(s.IDSName))
+		msg.SetGenHeader("X-IDS-OSSEC", headerText(s.IDSName))
 	}
 	msg.SetBodyString(mail.TypeTextPlain, strings.ToValidUTF8(m.Text, "\uFFFD"))
 	if m.HTML != "" {

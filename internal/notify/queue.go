@@ -65,7 +65,7 @@ func (o *office) queue(retry, drop string, asJSON bool) error {
 	case drop != "":
 		return o.drop(box, items, drop)
 	case asJSON:
-		enc := json.NewEncoder(o.Stdout)
+		enc := json.NewEncoder(printable.JSONWriter{Writer: o.Stdout})
 		enc.SetIndent("", "  ")
 		err = enc.Encode(struct {
 			SentLastHour int       `json:"sent_in_the_last_hour"`

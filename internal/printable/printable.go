@@ -1,12 +1,14 @@
-// Package printable makes text from outside safe to show: on a terminal, in a log, in a mail.
+// Package printable makes text from outside safe to show: on a terminal, in a report, a mail or JSON.
 // Control characters, bytes that are no UTF-8, and characters that change the direction of
 // writing or take up no room, with which one text can look like another, become escapes.
 package printable
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -29,6 +31,32 @@ func Error(err error) string { return Line(strings.ReplaceAll(err.Error(), "\n",
 
 // Lines makes printable lines of s.
 func Lines(s string) string { return escape(strings.TrimRight(s, "\r\n"), true) }
+
+// JSON writes valid JSON in printable ASCII. Outside of its texts it is that already, so
+// whatever else there is becomes a \u escape, which every reader takes for the same text.
+func JSON(valid []byte) []byte {
+	out := make([]byte, 0, len(valid))
+	for _, c := range string(valid) {
+		switch {
+		case c < 0x7f:
+			out = append(out, byte(c))
+		case c <= 0xffff:
+			out = fmt.Appendf(out, `\u%04x`, c)
+		default:
+			high, low := utf16.EncodeRune(c)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return out
+}
+
+// JSONWriter writes what a json.Encoder encodes as JSON does.
+type JSONWriter struct{ io.Writer }
+
+func (w JSONWriter) Write(valid []byte) (int, error) {
+	_, err := w.Writer.Write(JSON(valid))
+	return len(valid), err
+}
 
 // escape escapes line breaks, too, unless lines is set.
 func escape(s string, lines bool) string {

@@ -1,17 +1,17 @@
 package printable
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/ossec-ar/ossec-ar/internal/printable/printabletest"
 )
 
-// hostile is what an attacker may get into a log.
-const hostile = "root\r\nBcc: victim@example.org\r\n\r\n<script>alert(1)</script>\x00\xff\xfe\u202e{{.Log}}\n.\nQUIT\n"
-
 func FuzzPrintable(f *testing.F) {
-	f.Add(hostile)
+	f.Add(printabletest.Hostile)
 	f.Fuzz(func(t *testing.T, text string) {
 		line := Line(text)
 		if strings.ContainsAny(line, "\n\r\x00\t") || !utf8.ValidString(line) {
@@ -20,8 +20,15 @@ func FuzzPrintable(f *testing.F) {
 		if len(text) <= MaxLine && len(line) <= MaxLine && Line(line) != line {
 			t.Errorf("%q is not printable yet", line)
 		}
-		if lines := Lines(text); !utf8.ValidString(lines) || strings.ContainsAny(lines, "\r\x00") {
-			t.Errorf("%q gives %q", text, lines)
+		printabletest.Check(t, "Lines", Lines(text))
+		valid, err := json.Marshal(text)
+		var same, back string
+		if err == nil {
+			err = json.Unmarshal(valid, &same)
+		}
+		ascii := JSON(valid)
+		if json.Unmarshal(ascii, &back) != nil || err != nil || back != same || strings.ContainsFunc(string(ascii), func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%q gives %s", text, ascii)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -122,7 +123,7 @@ func Line(e arlog.Entry, about arproto.Request, host string) ([]byte, error) {
 		d.User = &name{clean(about.User)}
 	}
 	line, err := json.Marshal(d)
-	return append(line, '\n'), err
+	return append(printable.JSON(line), '\n'), err
 }
 
 // clean bounds a text and replaces what is no UTF-8.

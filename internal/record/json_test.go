@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/printable/printabletest"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -55,13 +56,14 @@ func TestByHandDecodes(t *testing.T) {
 
 func TestLineOfHostileRequest(t *testing.T) {
 	got, err := Line(arlog.Entry{Time: when, Status: arlog.StatusError, Message: "Failed: x\n\"}\xff", RuleID: strings.Repeat("r", 1<<20)},
-		arproto.Request{User: "a\"},\n{\"forged\":1", Description: "\x00\xfe"}, "web")
+		arproto.Request{User: "a\"},\n{\"forged\":1", Description: printabletest.Hostile}, printabletest.Hostile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(string(got), "\n") != 1 || len(got) > 8192 || !json.Valid(got) {
 		t.Errorf("not one bounded line of JSON: %d bytes %.200q", len(got), got)
 	}
+	printabletest.Check(t, "the document", string(got))
 	var doc map[string]any
 	if err := json.Unmarshal(got, &doc); err != nil {
 		t.Fatal(err)

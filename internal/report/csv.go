@@ -3,8 +3,8 @@ package report
 import (
 	"bytes"
 	"encoding/csv"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/printable"
@@ -54,13 +54,13 @@ func table(r *stats.Report) ([]byte, error) {
 	return b.Bytes(), w.Error()
 }
 
+// formula finds what a spreadsheet may take for a formula: at the beginning of a cell, and behind
+// a semicolon, which separates cells where the comma is for decimals.
+var formula = regexp.MustCompile(`(^|;)([\s"']*[=+\-@])`)
+
 // cell keeps a spreadsheet from taking a text from outside for a formula.
 func cell(text string) string {
-	text = printable.Short(text, 1000)
-	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
-		return "'" + text
-	}
-	return text
+	return formula.ReplaceAllString(printable.Short(text, 1000), "$1'$2")
 }
 
 func stampOf(t *time.Time) string {

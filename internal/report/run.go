@@ -7,6 +7,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
@@ -88,7 +89,7 @@ func encode(r *stats.Report, form string) ([]byte, error) {
 	switch form {
 	case "json":
 		data, err := json.MarshalIndent(r, "", "  ") // docs/response-stats-json.md describes it
-		return append(data, '\n'), err
+		return append(printable.JSON(data), '\n'), err
 	case "csv":
 		return table(r)
 	case "html":

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/printable/printabletest"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
@@ -263,4 +264,24 @@ func TestWatchMidnight(t *testing.T) {
 	// Nobody looked for days.
 	now = midnight.AddDate(0, 0, 3)
 	look("after days", line(midnight.AddDate(0, 0, 1), "203.0.113.8")+line(now, "203.0.113.9"), "203.0.113.8", "203.0.113.9")
+}
+
+// Whatever stands in a log is no more than text on the screen.
+func TestHostileText(t *testing.T) {
+	h := newHost(t)
+	h.terminal = true
+	w := h.watch()
+	w.tick()
+	_, end, _ := strings.Cut(printabletest.Hostile, "</td><script>{{.Log}}") // a line of the screen is short
+	word := strings.NewReplacer(" ", "_", "\n", "").Replace(end)
+	h.append(log, strings.NewReplacer("/firewall-drop ", "/"+word+" ", " 5712 ", " "+word+" ").Replace(line(h.now, "203.0.113.7")))
+	screen := w.tick()
+	w.end()
+	if !strings.Contains(screen, `\x1b[2J\x00`) {
+		t.Errorf("%q", screen)
+	}
+	for _, own := range []string{enterScreen, leaveScreen, goHome, clearLine, clearRest, "\r"} {
+		screen = strings.ReplaceAll(screen, own, "")
+	}
+	printabletest.Check(t, "the screen", screen)
 }

@@ -8,7 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
 // DefaultAddressFields are the fields of a Wazuh alert that hold the address, in
@@ -302,26 +303,11 @@ func firstWins(dec *json.Decoder) (any, error) {
 	return token, nil
 }
 
-// asciiLine writes valid JSON on one line in printable ASCII. Outside of strings
-// JSON is ASCII already, so whatever else there is becomes a \u escape.
+// asciiLine writes valid JSON on one line in printable ASCII.
 func asciiLine(valid []byte) []byte {
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, valid); err != nil {
 		return nil // not reached: it was decoded before
 	}
-	out := make([]byte, 0, compact.Len())
-	for rest := compact.Bytes(); len(rest) > 0; {
-		c, size := utf8.DecodeRune(rest)
-		rest = rest[size:]
-		switch {
-		case c < 0x7f:
-			out = append(out, byte(c))
-		case c <= 0xffff:
-			out = fmt.Appendf(out, `\u%04x`, c)
-		default:
-			c -= 0x10000
-			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+(c>>10), 0xdc00+(c&0x3ff))
-		}
-	}
-	return out
+	return printable.JSON(compact.Bytes())
 }

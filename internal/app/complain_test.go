@@ -1,0 +1,24 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/printable/printabletest"
+)
+
+// An error may have any text in it: a file's name, what a server or a log says.
+func TestComplainIsPrintable(t *testing.T) {
+	var stderr bytes.Buffer
+	p := New(Env{Args: []string{"x"}, Stderr: &stderr}, "x")
+	p.Hint = func(error) string { return printabletest.Hostile }
+	p.Complain(errors.New(printabletest.Hostile))
+	printabletest.Check(t, "the error", stderr.String())
+	for line := range strings.Lines(stderr.String()) {
+		if strings.HasPrefix(line, "=") {
+			t.Errorf("%q", line)
+		}
+	}
+}
