@@ -48,7 +48,7 @@ func (h enforcement) effect() []Finding {
 }
 
 func (h enforcement) cannotList(s *sheet, err error) {
-	mend := "see the message; " + h.Name + " block --dry-run 192.0.2.1 shows the command that is used"
+	mend := "see the message; " + h.tool("block --dry-run 192.0.2.1") + " shows the command that is used"
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		mend = "install it with the system's package manager"
@@ -103,7 +103,7 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 // no lease for is the administrator's.
 func (h enforcement) drift(ctx context.Context, s *sheet) {
 	if _, err := h.subject.Hold.All(); err != nil {
-		s.fault(h.Name+" maintain", "%v", err)
+		s.fault(h.tool("maintain"), "%v", err)
 		return
 	}
 	d, err := h.subject.Hold.Compare(ctx, func(target.Target) (string, bool) { return "", false })
@@ -111,7 +111,7 @@ func (h enforcement) drift(ctx context.Context, s *sheet) {
 		h.cannotList(s, err)
 		return
 	}
-	repair := h.Name + " repair"
+	repair := h.tool("repair")
 	for _, f := range d.Place {
 		s.fault(repair, "%s", f)
 	}

@@ -113,6 +113,7 @@ func (h *host) shared() []topic {
 		{"own addresses", false, whiteList{h}.ownAddresses},
 		{"log", false, log.writable},
 		{"localfile", false, log.localFiles},
+		{"logrotate", false, log.rotation},
 		{"clock", false, log.clock},
 	}
 }

@@ -43,10 +43,13 @@ func (h responses) commands(_ context.Context, s *sheet) {
 	own := h.ownCommands()
 	if len(own) == 0 {
 		name := h.subject.Name
-		s.fault(fmt.Sprintf("add to %s: <command><name>%s</name><executable>%s.sh</executable>"+
-			"<expect>srcip</expect><timeout_allowed>yes</timeout_allowed></command> and below it an "+
-			"<active-response> that uses it", h.conf.path, name, name),
-			"%s has no <command> that runs %s", h.conf.path, name)
+		executable, expect := name+".sh", "<expect>srcip</expect>"
+		if h.Home.Wazuh() {
+			executable, expect = name, ""
+		}
+		s.fault(fmt.Sprintf("add to %s: <command><name>%s</name><executable>%s</executable>%s"+
+			"<timeout_allowed>yes</timeout_allowed></command> %s", h.conf.path, name, executable, expect,
+			h.snippet(name)), "%s has no <command> that runs %s", h.conf.path, name)
 		return
 	}
 	used := slices.ContainsFunc(own, func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 })
@@ -55,7 +58,7 @@ func (h responses) commands(_ context.Context, s *sheet) {
 		name, at := c.text("name"), h.conf.at(c.line)
 		names = append(names, quote(name))
 		if len(h.conf.users(name)) == 0 {
-			unused := warn(h.snippet(name),
+			unused := warn(fmt.Sprintf("add to %s, behind its <command>: %s", h.conf.path, h.snippet(name)),
 				"%s: no <active-response> uses the <command> %s: it is never run", at, quote(name))
 			if !used {
 				unused.Verdict = enforcer.Fault

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // conf is ossec.conf by blocks.
@@ -131,16 +133,39 @@ func (h configuration) confFile(_ context.Context, s *sheet) {
 			if number, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
 				place, text = c.path+":"+number, rest
 			}
-			s.fault("mend the tags in "+place, "%s: %s", place, text)
+			s.fault("correct the tags in "+place, "%s: %s", place, text)
 		}
 	case c.err != nil:
 		s.fault("make it a plain file that can be read", "%v", c.err)
 	case c.unread:
 		s.fault("write it anew", "%s has nothing in it", c.path)
 	case c.agent():
+		h.prologue(s)
 		s.ok("%s can be read; it is an agent's", c.path)
 	default:
+		h.prologue(s)
 		s.ok("%s can be read; it is a server's", c.path)
+	}
+}
+
+// prologue looks for what stands before the first tag and older daemons refuse: they then do not
+// start.
+func (h configuration) prologue(s *sheet) {
+	const most = 1024 // bytes
+	file, err := state.Open(h.conf.path)
+	if err != nil {
+		return // confFile reports it
+	}
+	defer file.Close()
+	head, _ := io.ReadAll(io.LimitReader(file, most)) // what could be read is looked at
+	text, marked := strings.CutPrefix(string(head), "\ufeff")
+	if marked {
+		s.warn(`sed -i '1s/^\xef\xbb\xbf//' `+h.conf.path,
+			"%s begins with a byte order mark, which older daemons refuse: they then do not start", h.conf.path)
+	}
+	if strings.HasPrefix(strings.TrimSpace(text), "<?") {
+		s.warn(`sed -i '1s/<?[^>]*?>//' `+h.conf.path,
+			"%s begins with an XML declaration, which older daemons refuse: they then do not start", h.conf.path)
 	}
 }
 
@@ -159,7 +184,7 @@ func (h configuration) settingsFile(_ context.Context, s *sheet) {
 		if line, _, ok := strings.Cut(strings.TrimPrefix(text, path+":"), ":"); ok && digits(line) {
 			place = path + ":" + line
 		}
-		mend := "mend " + place
+		mend := "correct " + place
 		if _, nearest, ok := strings.Cut(text, "did you mean "); ok {
 			mend = fmt.Sprintf("write %s in %s", strings.TrimSuffix(nearest, "?"), place)
 		}

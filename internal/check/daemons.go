@@ -99,7 +99,7 @@ func (h daemons) responseList(_ context.Context, s *sheet) {
 	path := h.Home.ResponseList()
 	mend := fmt.Sprintf("%s (%s then writes it from ossec.conf)", h.control("restart"), h.daemon("analysisd"))
 	if h.conf.agent() {
-		mend = "ossec-ar check on the server, which sends this file to its agents"
+		mend = "see `ossec-ar check` on the server, which sends this file to its agents"
 	}
 	list, err := ossec.ReadResponseList(path)
 	switch {

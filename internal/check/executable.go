@@ -99,7 +99,9 @@ func (h executables) executable(s *sheet, name string) {
 	}
 }
 
-func (h *host) reinstall() string { return "./install.sh --home " + string(h.Home) }
+func (h *host) reinstall() string {
+	return "run install.sh --home " + string(h.Home) + " of the suite again"
+}
 
 // runnable checks whether a file of ours can be run, and by whom it could be changed.
 func (h executables) runnable(s *sheet, path string) {

@@ -113,7 +113,35 @@ func newPlace(t *testing.T) *place {
 // look runs the check and returns its rows.
 func (p *place) look() []Finding {
 	p.Helper()
-	return p.made().findings(context.Background())
+	rows := p.made().findings(context.Background())
+	for _, f := range rows {
+		if f.Mend != "" {
+			p.mends(f.Mend)
+		}
+	}
+	return rows
+}
+
+// edits are how what mends begins when it is no command but something that a person does.
+var edits = strings.Fields("add begin correct leave let list look make mend move name nothing put remove run see set " +
+	"start take try write")
+
+// mends checks that what mends can be done on this host: its first word is a file of the host or a
+// program that every host has, or it is an edit.
+func (p *place) mends(mend string) {
+	p.Helper()
+	word, _, _ := strings.Cut(mend, " ")
+	_, missing := os.Stat(word)
+	needsSystemd := word == "systemctl" || word == "timedatectl"
+	_, noSystemd := os.Stat(p.path("run/systemd/system"))
+	switch {
+	case strings.HasPrefix(mend, "mend"):
+		p.Errorf("mend: %s", mend)
+	case slices.Contains(edits, word), missing == nil, needsSystemd && noSystemd == nil:
+	case slices.Contains(strings.Fields("chmod chown echo install mv rm sed"), word):
+	default:
+		p.Errorf("nothing on this host is called %q: %s", word, mend)
+	}
 }
 
 // made is the host as it is now.

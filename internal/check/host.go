@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
@@ -55,10 +56,25 @@ func interfaceAddresses() ([]netip.Addr, error) {
 // path returns where a file of the system is.
 func (h *host) path(name string) string { return filepath.Join(h.root, name) }
 
+// systemd reports whether it runs the host, as sd_booted(3) does.
+func (h *host) systemd() bool {
+	_, err := os.Stat(h.path("run/systemd/system"))
+	return err == nil
+}
+
+// tool is a command of ossec-ar.
+func (h *host) tool(words string) string {
+	name := "ossec-ar"
+	if _, err := exec.Find(name, filepath.SplitList(os.Getenv("PATH"))); err != nil {
+		name = h.Home.Tool()
+	}
+	return name + " " + words
+}
+
 // rights reports when much cannot be seen.
 func (h *host) rights(_ context.Context, s *sheet) {
 	if h.user != h.owner {
-		s.warn("sudo "+h.Name+" check",
+		s.warn("run it as root",
 			"not run as root: some of what follows may be wrong, for it cannot be seen")
 	}
 	s.ok("run as user %d", h.user)

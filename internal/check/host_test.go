@@ -193,6 +193,12 @@ func (inspecting) Inspect(_ context.Context, root string) []Finding {
 	return []Finding{{What: "chain", Verdict: enforcer.Fault, Found: "in " + root, Mend: "make it"}}
 }
 
+// givenUp is what logcollector logs of a log that it gives up.
+func givenUp(at time.Time, path string) string {
+	line := " ossec-logcollector(1904): INFO: File not available, ignoring it: '" + path + "'.\n"
+	return at.UTC().Format(daemonStamp) + line
+}
+
 func TestLogs(t *testing.T) {
 	const log = "var/ossec/logs/active-responses.log"
 	for _, b := range []breakage{
@@ -207,7 +213,8 @@ func TestLogs(t *testing.T) {
 		}, isFault, "log", "no plain file", "mv "},
 		{"a second name", func(p *place) { p.check(os.Link(p.path(log), p.path("other"))) }, isFault, "log", "has 2 names", "mv "},
 		{"open to everybody", func(p *place) { p.chmod(log, 0o666) }, isWarn, "log", "(mode 0666)", "chmod o-rw "},
-		{"missing", func(p *place) { p.remove(log) }, isOK, "log", "can be written", ""},
+		{"missing", func(p *place) { p.remove(log) }, isWarn, "localfile",
+			"is not there: logcollector reads no log that is not there 128 s after its start", "install -m 0660 /dev/null "},
 		{"the JSON log", func(p *place) {
 			p.write("var/ossec/etc/active-response.toml", "[log]\njson = true\n")
 			p.link("/dev/null", "var/ossec/logs/active-responses.json")
@@ -227,11 +234,38 @@ func TestLogs(t *testing.T) {
 			p.write("var/ossec/etc/shared/agent.conf", "<agent_config><localfile><log_format>syslog</log_format><location>{HOME}/logs/active-responses.log</location></localfile></agent_config>")
 		}, isOK, "localfile", "OSSEC reads ", ""},
 
+		{"given up", func(p *place) {
+			p.write("var/ossec/logs/ossec.log", givenUp(time.Now().Add(2*time.Hour), p.path(log)))
+		}, isWarn, "localfile", "active-responses.log was given up by logcollector on ", "ossec-control restart"},
+		{"given up by an earlier one", func(p *place) {
+			p.write("var/ossec/logs/ossec.log", givenUp(time.Now(), p.path(log)))
+		}, isOK, "localfile", "OSSEC reads ", ""},
+		{"another that was given up", func(p *place) {
+			p.write("var/ossec/logs/ossec.log", givenUp(time.Now().Add(2*time.Hour), "/var/log/messages"))
+		}, isOK, "localfile", "OSSEC reads ", ""},
+		{"given up by Wazuh, by a path from its home", func(p *place) {
+			p.write("var/ossec/logs/ossec.log", givenUp(time.Now().Add(2*time.Hour), "logs/active-responses.log"))
+			p.write("var/ossec/bin/wazuh-control", "")
+		}, isWarn, "localfile", "was given up by logcollector on ", "wazuh-control restart"},
+
+		{"rotated twice", func(p *place) {
+			p.write("etc/logrotate.d/ossec-ar", "# ours\n{HOME}/logs/active-responses.log\n{HOME}/logs/notifications.log\n{\n\tweekly\n}\n")
+			p.write("etc/logrotate.d/ossec-hids", "\"{HOME}/logs/*.log\" /var/log/x {\n\tcopytruncate\n}\n")
+		}, isWarn, "logrotate", "etc/logrotate.d/ossec-ar and ", "take the line "},
+		{"rotated once", func(p *place) {
+			p.write("etc/logrotate.d/ossec-ar", "{HOME}/logs/active-responses.log {\n\tweekly\n}\n")
+			p.write("etc/logrotate.d/ossec-hids", "# {HOME}/logs/active-responses.log\n{HOME}/logs/alerts/*.log {\n}\n")
+		}, isOK, "logrotate", "no log is rotated twice", ""},
+
 		{"a clock never set", func(p *place) {
 			p.env.Now = func() time.Time { return time.Unix(3600, 0).UTC() }
-			p.remove(log)
-		}, isFault, "clock", "the clock says 1970-01-01T01:00:00Z", "timedatectl set-ntp true"},
-		{"a clock set back", func(p *place) { p.check(os.Chtimes(p.path(log), now, now.Add(time.Hour))) }, isFault, "clock", "the log was written on 2026-11-23 13:00:00", "timedatectl"},
+			p.check(os.Chtimes(p.path(log), time.Unix(0, 0), time.Unix(0, 0)))
+		}, isFault, "clock", "the clock says 1970-01-01T01:00:00Z", "set the clock"},
+		{"a clock set back", func(p *place) { p.check(os.Chtimes(p.path(log), now, now.Add(time.Hour))) }, isFault, "clock", "the log was written on 2026-11-23 13:00:00", "set the clock"},
+		{"a clock set back under systemd", func(p *place) {
+			p.check(os.Chtimes(p.path(log), now, now.Add(time.Hour)))
+			p.write("run/systemd/system/x", "")
+		}, isFault, "clock", "the log was written on", "timedatectl set-ntp true"},
 		{"a zone without a name", func(p *place) {
 			p.env.Now = func() time.Time { return now.In(time.FixedZone("+0545", 20700)) }
 		}, isWarn, "clock", `is called "+0545", which OSSEC's decoder cannot read: log lines are in UTC`, "abbreviation"},
@@ -252,5 +286,5 @@ func TestUnwritable(t *testing.T) {
 func TestNotRoot(t *testing.T) {
 	p := newPlace(t)
 	p.adjust = func(h *host) { h.user++ }
-	want(t, p.look(), isWarn, "rights", "not run as root", "sudo ")
+	want(t, p.look(), isWarn, "rights", "not run as root", "run it as root")
 }

@@ -70,7 +70,7 @@ func (h enforcement) liveOne(ctx context.Context, s *sheet, topic string, networ
 	case blockErr != nil:
 		s.fault("see the rows above", "%v", blockErr)
 	case freeErr != nil:
-		s.fault(h.Name+" unban "+addr.String(), "%v", freeErr)
+		s.fault(h.tool("unban "+addr.String()), "%v", freeErr)
 	case leaseErr != nil:
 		s.warn("see leases above", "%s was blocked and freed, but: %v", addr, leaseErr)
 	}

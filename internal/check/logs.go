@@ -1,7 +1,6 @@
 package check
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -81,18 +80,52 @@ func (h logs) file(s *sheet, path string) {
 // maxTail is how much of the end of the log is looked through, in bytes.
 const maxTail = 4 << 20
 
-// logged reports whether the log has a call of the program at path.
-func (h logs) logged(path string) bool {
-	file, err := state.Open(h.Home.ResponseLog())
+// tail returns the end of a log, "" when it cannot be read.
+func tail(path string) string {
+	file, err := state.Open(path)
 	if err != nil {
-		return false
+		return ""
 	}
 	defer file.Close()
 	_, _ = file.Seek(-maxTail, io.SeekEnd)               // a shorter one is read from its beginning
-	tail, _ := io.ReadAll(io.LimitReader(file, maxTail)) // what could be read is looked at
-	name := "active-response/bin/" + filepath.Base(path)
-	return bytes.Contains(tail, []byte(name+" ")) || bytes.Contains(tail, []byte(name+": "))
+	text, _ := io.ReadAll(io.LimitReader(file, maxTail)) // what could be read is looked at
+	return string(text)
 }
+
+// logged reports whether the log has a call of the program at path.
+func (h logs) logged(path string) bool {
+	log, name := tail(h.Home.ResponseLog()), "active-response/bin/"+filepath.Base(path)
+	return strings.Contains(log, name+" ") || strings.Contains(log, name+": ")
+}
+
+// patience is how long after its start logcollector waits for a log to be made.
+const patience = 128 * time.Second
+
+// unread looks for a log that logcollector, which runs since a time, does not read: one that is not
+// there in time is given up, for as long as it runs, and ossec.log says so.
+func (h logs) unread(s *sheet, path string, since time.Time) {
+	restart := h.control("restart")
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+		s.warn("install -m 0660 /dev/null "+path+" && "+restart,
+			"%s is not there: logcollector reads no log that is not there %d s after its start", path,
+			int(patience.Seconds()))
+		return
+	}
+	var given time.Time
+	for line := range strings.Lines(tail(filepath.Join(h.Home.Logs(), "ossec.log"))) {
+		_, name, found := strings.Cut(line, "File not available, ignoring it: '")
+		name, _, _ = strings.Cut(name, "'")
+		if found && h.names(name, path) && len(line) > len(daemonStamp) {
+			given, _ = time.ParseInLocation(daemonStamp, line[:len(daemonStamp)], h.Now().Location())
+		}
+	}
+	if !given.IsZero() && !given.Before(since.Truncate(time.Second)) {
+		s.warn(restart, "%s was given up by logcollector on %s: OSSEC raises no alerts from it", path, stamp(given))
+	}
+}
+
+// daemonStamp is how lines of ossec.log begin.
+const daemonStamp = "2006/01/02 15:04:05"
 
 // localFiles checks whether OSSEC is configured to read the logs.
 func (h logs) localFiles(_ context.Context, s *sheet) {
@@ -105,6 +138,7 @@ func (h logs) localFiles(_ context.Context, s *sheet) {
 		shared := readConf(filepath.Join(string(h.Home), "etc/shared/agent.conf"))
 		sources = append(sources, shared.all("localfile")...)
 	}
+	collector := h.find("logcollector")
 	for _, path := range h.logFiles() {
 		at := slices.IndexFunc(sources, func(b *block) bool { return h.names(b.text("location"), path) })
 		switch {
@@ -115,9 +149,41 @@ func (h logs) localFiles(_ context.Context, s *sheet) {
 		case sources[at].text("log_format") != "syslog":
 			s.warn("write <log_format>syslog</log_format> there",
 				"the <localfile> of %s has the format %s", path, quote(sources[at].text("log_format")))
+		case collector != nil:
+			h.unread(s, path, h.startTime(collector))
 		}
 	}
 	s.ok("OSSEC reads %s", some(h.logFiles()))
+}
+
+// rotation looks for a log that two files of logrotate name: it then refuses to rotate it.
+func (h logs) rotation(_ context.Context, s *sheet) {
+	const most = 1 << 16                                   // bytes of one file
+	files, _ := filepath.Glob(h.path("etc/logrotate.d/*")) // the pattern is well-formed
+	rotates := map[string][]string{}
+	for _, file := range files {
+		text, _ := state.Read(file, most) // one that cannot be read is logrotate's to report
+		for line := range strings.Lines(string(text)) {
+			paths, _, _ := strings.Cut(line, "{")
+			for _, word := range strings.Fields(paths) {
+				if word = strings.Trim(word, `"'`); word[:min(1, len(word))] != "/" {
+					break // a directive, or a comment
+				}
+				for _, log := range h.logFiles() {
+					if h.names(word, log) && !slices.Contains(rotates[log], file) {
+						rotates[log] = append(rotates[log], file)
+					}
+				}
+			}
+		}
+	}
+	for _, log := range h.logFiles() {
+		if by := rotates[log]; len(by) > 1 {
+			s.warn("take the line "+log+" out of one of them",
+				"%s is rotated by %s: logrotate refuses a log that is named twice", log, strings.Join(by, " and "))
+		}
+	}
+	s.ok("no log is rotated twice")
 }
 
 // names reports whether the location of a <localfile> means path. It may have stars in
@@ -141,7 +207,10 @@ const tolerance = 5 * time.Minute
 
 // clock looks for times that OSSEC's decoder or a reader of the log stumbles over.
 func (h logs) clock(_ context.Context, s *sheet) {
-	const set = "set the clock: timedatectl set-ntp true"
+	set := "set the clock"
+	if h.systemd() {
+		set = "timedatectl set-ntp true"
+	}
 	now := h.Now()
 	if now.Before(tooEarly) {
 		s.fault(set, "the clock says %s", now.Format(time.RFC3339))

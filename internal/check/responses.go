@@ -91,16 +91,20 @@ func (h responses) responseBlocks(_ context.Context, s *sheet) {
 		}
 	}
 	if len(all) == 0 {
-		s.fault(h.snippet(h.subject.Name+".sh"),
+		s.fault(h.tool("configure"),
 			"%s has no <active-response>: nothing is ever called", h.conf.path)
 	}
 	s.ok("%s with all that OSSEC wants", count(len(all), "<active-response> block"))
 }
 
-// snippet is an <active-response> that would run a command.
+// snippet is an <active-response> that would run a command on an attack by ssh.
 func (h responses) snippet(command string) string {
-	return fmt.Sprintf("add to %s, behind its <command>: <active-response><command>%s</command>"+
-		"<location>local</location><rules_id>5712</rules_id></active-response>", h.conf.path, command)
+	rule := "5712"
+	if h.Home.Wazuh() {
+		rule = "5763" // 5712 is for users that there are not
+	}
+	return fmt.Sprintf("<active-response><command>%s</command><location>local</location>"+
+		"<rules_id>%s</rules_id></active-response>", command, rule)
 }
 
 // order looks for an <active-response> whose <command> is missing or stands behind it.

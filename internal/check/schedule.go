@@ -38,8 +38,8 @@ func (h schedule) jobs(_ context.Context, s *sheet) {
 
 // addJob is the command that has the job run from now on.
 func (h schedule) addJob(job Job, what string) string {
-	if _, err := os.Stat(h.path("run/systemd/system")); err == nil && !h.runs(crons...) {
-		return "./install.sh --systemd --home " + string(h.Home)
+	if h.systemd() && !h.runs(crons...) {
+		return "run install.sh --systemd --home " + string(h.Home) + " of the suite"
 	}
 	return "echo '" + job.When + " root " + strings.TrimSpace(h.file(h.subject)+" "+job.Command) +
 		"' > /etc/cron.d/" + strings.ReplaceAll(what, " ", "-")
@@ -93,9 +93,19 @@ func (h schedule) judge(path, text string, e crontab.Entry) Finding {
 		return warn("move it into root's own table: crontab -e",
 			"%s has it, but that is the table of the user %s", path, quote(e.User))
 	case !h.runs(crons...):
-		return warn("systemctl enable --now cron, or crond", "%s has it, but no cron runs", path)
+		return warn(h.startCron(), "%s has it, but no cron runs", path)
 	}
 	return ok("%s has it", path)
+}
+
+// startCron is the command that has cron run.
+func (h schedule) startCron() string {
+	for _, unit := range crons {
+		if h.hasUnit(unit + ".service") {
+			return "systemctl enable --now " + unit
+		}
+	}
+	return "start cron, or install it"
 }
 
 // does reports whether a command line runs the job with this home's response: what that of

@@ -80,6 +80,7 @@ func TestSchedule(t *testing.T) {
 			none(p)
 			p.write("usr/lib/systemd/system/expire.service", "[Service]\nExecStart={HOME}/bin/ossec-ar maintain\n")
 			p.write("usr/lib/systemd/system/expire.timer", "")
+			p.write("run/systemd/system/x", "")
 		}, isWarn, job, "is not enabled", "systemctl enable --now expire.timer"},
 	} {
 		b.run(t)
@@ -91,7 +92,7 @@ func TestSchedule(t *testing.T) {
 		p.remove(tab)
 		p.write("run/systemd/system/x", "")
 		for _, f := range p.look() {
-			if strings.HasPrefix(f.What, "cron: ") && !strings.HasPrefix(f.Mend, "./install.sh --systemd") {
+			if strings.HasPrefix(f.What, "cron: ") && !strings.HasPrefix(f.Mend, "run install.sh --systemd") {
 				t.Errorf("got %+v", f)
 			}
 		}

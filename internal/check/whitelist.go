@@ -144,7 +144,7 @@ func (h whiteList) hostNames(ctx context.Context, s *sheet, names []string,
 		dead[name] = len(counts) == 0
 		switch {
 		case len(counts) == 0 && len(a.Addrs) > 0:
-			s.warn(h.Name+" whitelist refresh",
+			s.warn(h.tool("whitelist refresh"),
 				"%s: the host name %s is %s now, and protects nobody until that is remembered (%s)",
 				place, quote(name), list(a.Addrs), ago)
 		case len(counts) == 0:

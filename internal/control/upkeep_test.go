@@ -112,6 +112,7 @@ func TestMaintainTwice(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	h := newHost(t)
+	t.Setenv("PATH", h.home) // which has no ossec-ar
 	h.write("etc/ossec.conf", "<ossec_config><global></global></ossec_config>\n")
 	h.hold("host-deny", "203.0.113.7", nil)
 	h.deny.Lose()
@@ -133,7 +134,7 @@ func TestCheck(t *testing.T) {
 		found[r.What] = r.Verdict + ": " + r.Finding + ": " + r.Mend
 	}
 	for what, want := range map[string]string{
-		"host-deny leases":        "fault: leased but not in force: 203.0.113.7: ossec-ar repair",
+		"host-deny leases":        "fault: leased but not in force: 203.0.113.7: " + h.home + "/bin/ossec-ar repair",
 		"firewall-drop":           "skip: nothing on this host uses it: ",
 		"cron: ossec-ar maintain": "warn: no line of cron and no timer of systemd runs ossec-ar maintain: what somebody flushes stays open, and what is over stays blocked: echo '* * * * * root " + h.home + "/bin/ossec-ar maintain' > /etc/cron.d/ossec-ar-maintain",
 	} {
