@@ -81,7 +81,9 @@ func (w *watcher) head(r *stats.Report, now time.Time, width int) []string {
 	if only := w.query.Filter.String(); only != "" {
 		text += "\nOnly: " + printable.Line(only)
 	}
-	if w.fault != nil {
+	if _, err := os.Stat(w.query.Log); err != nil {
+		text += "\nNo log yet: " + printable.Error(err)
+	} else if w.fault != nil {
 		text += "\nThe log cannot be read: " + printable.Error(w.fault)
 	}
 	return strings.Split(command.Wrap(text, width), "\n")

@@ -25,8 +25,8 @@ import (
 func Flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.DurationFlag{Name: "interval", Usage: "look every `TIME`", Value: time.Second},
-		&cli.StringSliceFlag{Name: "response",
-			Usage: "only the response `NAME`; may be repeated, as those below"},
+		&cli.StringSliceFlag{Name: "program",
+			Usage: "only this `PROGRAM`, with or without .sh; may be repeated, as those below"},
 		&cli.StringSliceFlag{Name: "rule", Usage: "only rule `ID`"},
 		&cli.StringSliceFlag{Name: "address", Usage: "only `ADDRESS`, or a network"},
 		&cli.StringFlag{Name: "log", Usage: "follow `FILE` instead of the installation's log"},
@@ -51,7 +51,7 @@ func Run(p *app.Program, c *cli.Context) error {
 	w := &watcher{p: p, inForce: -1, query: stats.Query{
 		Home: p.Home, Host: host, Log: c.String("log"), Now: p.Now(), Top: shownAddresses,
 		AddressFields: settings.Wazuh.AddressFields,
-		Filter: stats.Filter{Responses: c.StringSlice("response"), Rules: c.StringSlice("rule"),
+		Filter: stats.Filter{Responses: c.StringSlice("program"), Rules: c.StringSlice("rule"),
 			Networks: networks},
 	}}
 	if w.query.Log == "" {
@@ -97,6 +97,9 @@ func (w *watcher) run(ctx context.Context, ticks <-chan time.Time) error {
 		keys, restore = w.keys()
 		defer restore()
 	} else {
+		if _, err := os.Stat(w.query.Log); err != nil {
+			w.p.Complain(fmt.Errorf("no log yet: %w", err))
+		}
 		w.print(summary(live.Report()) + "\n")
 	}
 	for {

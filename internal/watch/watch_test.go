@@ -64,6 +64,7 @@ type watching struct {
 	h     *host
 	ticks chan time.Time
 	out   lockedBuffer
+	err   bytes.Buffer
 	ended chan error
 }
 
@@ -87,7 +88,7 @@ func (b *lockedBuffer) take() string {
 
 func (h *host) watch() *watching {
 	w := &watching{h: h, ticks: make(chan time.Time), ended: make(chan error, 1)}
-	p := app.New(app.Env{Stdout: &w.out, StdoutTerminal: h.terminal, Now: func() time.Time { return h.now },
+	p := app.New(app.Env{Stdout: &w.out, Stderr: &w.err, StdoutTerminal: h.terminal, Now: func() time.Time { return h.now },
 		OssecHome: h.home}, "ossec-ar")
 	watched := &watcher{p: &p, inForce: -1, query: stats.Query{Home: p.Home, Host: "web", Now: h.now, Top: shownAddresses,
 		Log: filepath.Join(h.home, log), Filter: h.filter}}
@@ -183,15 +184,20 @@ func TestWatchWithoutLog(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	w.end()
+	if got := w.err.String(); !strings.Contains(got, "no log yet: stat "+h.home+"/"+log+": no such file") {
+		t.Errorf("said %q", got)
+	}
 }
 
 // On a terminal the screen is drawn from its corner each time, and given back at the end.
 func TestWatchScreen(t *testing.T) {
 	h := newHost(t)
 	h.terminal = true
-	h.append(log, line(h.now, "203.0.113.1"))
 	w := h.watch()
-	w.tick()
+	if out := w.tick(); !strings.Contains(out, "No log yet: stat ") {
+		t.Errorf("%q", out)
+	}
+	h.append(log, line(h.now, "203.0.113.1"))
 	h.append(log, line(h.now, "203.0.113.2")+strings.Repeat("garbage\n", 3))
 	out := w.tick()
 	screen := out[strings.LastIndex(out, goHome)+len(goHome):]

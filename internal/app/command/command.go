@@ -3,6 +3,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,8 +58,8 @@ func (l Line) Run(ctx context.Context, frame *cli.App, args []string) int {
 		l.complete(words, args[1:])
 		return app.ExitOK
 	}
-	frame.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
-		return Mistaken(l.Name+" --help", "%v", err)
+	frame.OnUsageError = func(c *cli.Context, err error, _ bool) error {
+		return Mistaken(cmp.Or(c.Command.HelpName, l.Name)+" --help", "%v", err)
 	}
 	frame.Flags = append(frame.Flags, cli.HelpFlag) // the library adds it where no command is called help
 	prepare(frame, frame.Flags, frame.Commands)
