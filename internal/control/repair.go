@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -109,15 +110,35 @@ func sayDifference(t *tool, name string, d hold.Difference) {
 	}
 }
 
+// mostLogged is how many targets that are blocked again have a log line, and so an alert, each. More
+// were flushed all at once, and are none that count as blocks anew.
+const mostLogged = 20
+
 // logRepaired logs what a repair changed.
 func (r *response) logRepaired(done hold.Repaired) {
 	for _, change := range done.Place {
 		r.log.Write(record.Entry{Status: arlog.StatusWarn,
 			Message: arlog.Warning(errors.New("mended: " + change))})
 	}
-	r.logEach(arlog.StatusAdd, done.Blocked, func(of target.Target) string {
-		return "Blocked IP: " + of.String() + " (again: it was not in force)"
+	var late, again []target.Target
+	for _, of := range done.Blocked {
+		if done.Waited[of] {
+			late = append(late, of)
+		} else {
+			again = append(again, of)
+		}
+	}
+	r.logEach(arlog.StatusAdd, late, func(of target.Target) string {
+		return "Blocked IP: " + of.String() + " (late: it could not be blocked before)"
 	})
+	if len(again) > mostLogged {
+		r.log.Write(record.Entry{Status: arlog.StatusWarn, Message: arlog.Warning(
+			fmt.Errorf("mended: blocked %d addresses again that were not in force", len(again)))})
+	} else {
+		r.logEach(arlog.StatusAdd, again, func(of target.Target) string {
+			return "Blocked IP: " + of.String() + " (again: it was not in force)"
+		})
+	}
 	r.logUnblocked(done.Lifted, "(nobody leases it)")
 	var whitelisted []target.Target
 	by := map[target.Target]string{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -65,7 +66,7 @@ func TestMaintain(t *testing.T) {
 	h.wantLog("firewall-drop delete - 203.0.113.8 1795422839.8 5712 - Unblocked IP: 203.0.113.8 (its time is over)",
 		"firewall-drop.sh delete - 203.0.113.10 1795422839.8 5720 - Unblocked IP: 203.0.113.10 (expired: the daemon that asked for it is gone)",
 		"firewall-drop warn - - - - - Warning: mended: led packets by the place again",
-		"firewall-drop add - 203.0.113.9 - - - Blocked IP: 203.0.113.9 (again: it was not in force)")
+		"firewall-drop add - 203.0.113.9 - - - Blocked IP: 203.0.113.9 (late: it could not be blocked before)")
 	h.run("status")
 	if want := "maintain:      12:00:00; blocked 1 again, freed 0, ended 2\n"; !strings.Contains(h.out.String(), want) {
 		t.Errorf("status: %s\nwant %q in it", h.out.String(), want)
@@ -92,6 +93,19 @@ func TestMaintainFails(t *testing.T) {
 	if want := "failed: firewall-drop: adding 203.0.113.7: no room"; !strings.Contains(h.out.String(), want) {
 		t.Errorf("status: %s\nwant %q in it", h.out.String(), want)
 	}
+}
+
+// TestMaintainMany: what was flushed all at once is one line, not an alert for each address.
+func TestMaintainMany(t *testing.T) {
+	h := newHost(t)
+	for i := range 30 {
+		h.hold("firewall-drop", fmt.Sprintf("198.51.100.%d", i), nil)
+	}
+	h.drop.Lose()
+	h.hold("firewall-drop", "203.0.113.9", func(l *lease.Lease) { l.State = lease.Waiting })
+	h.does("maintain", app.ExitOK, "", "")
+	h.wantLog("firewall-drop add - 203.0.113.9 - - - Blocked IP: 203.0.113.9 (late: it could not be blocked before)",
+		"firewall-drop warn - - - - - Warning: mended: blocked 30 addresses again that were not in force")
 }
 
 // TestMaintainTwice: of two at once the second does nothing.

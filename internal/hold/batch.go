@@ -32,8 +32,10 @@ func (b *batch) inChunks(addrs []target.Target, work func([]target.Target) error
 	}
 }
 
-// blockLeased blocks those of addrs that are still leased, and returns those that are in force then.
-func (b *batch) blockLeased(addrs []target.Target) (blocked []target.Target) {
+// blockLeased blocks those of addrs that are still leased, and returns those that are in force then,
+// and which of addrs had been waiting.
+func (b *batch) blockLeased(addrs []target.Target) ([]target.Target, map[target.Target]bool) {
+	var blocked []target.Target
 	waiting := map[target.Target]bool{}
 	b.inChunks(addrs, func(part []target.Target) error {
 		wanted, err := b.leased(part, true, waiting)
@@ -49,7 +51,7 @@ func (b *batch) blockLeased(addrs []target.Target) (blocked []target.Target) {
 	blocked, err := b.inForce(blocked)
 	b.failed.Add(err)
 	b.failed.Add(b.markHeld(blocked, waiting))
-	return blocked
+	return blocked, waiting
 }
 
 // inForce returns those of addrs that no packet comes from any more.

@@ -101,8 +101,10 @@ func (h *Holder) standing(ctx context.Context) (standing, []string, error) {
 type Repaired struct {
 	Place   []string
 	Blocked []target.Target
-	Lifted  []target.Target // that nobody leased
-	Never   []Never         // that are on the whitelist
+	// Waited holds those of Blocked that could not be blocked before.
+	Waited map[target.Target]bool
+	Lifted []target.Target // that nobody leased
+	Never  []Never         // that are on the whitelist
 	// Found is what differed before.
 	Found Difference
 }
@@ -139,7 +141,7 @@ func (h *Holder) Repair(ctx context.Context, never Whitelisted) (Repaired, error
 			r.Never = append(r.Never, n)
 		}
 	}
-	r.Blocked = b.blockLeased(d.Missing)
+	r.Blocked, r.Waited = b.blockLeased(d.Missing)
 	r.Lifted = b.liftUnleased(d.Extra)
 	return r, b.failed.All()
 }

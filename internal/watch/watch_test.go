@@ -2,6 +2,8 @@ package watch
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +12,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/printable/printabletest"
@@ -23,6 +28,7 @@ type host struct {
 	home     string
 	now      time.Time
 	terminal bool
+	keyboard io.Reader
 	filter   stats.Filter
 }
 
@@ -88,7 +94,7 @@ func (b *lockedBuffer) take() string {
 
 func (h *host) watch() *watching {
 	w := &watching{h: h, ticks: make(chan time.Time), ended: make(chan error, 1)}
-	p := app.New(app.Env{Stdout: &w.out, Stderr: &w.err, StdoutTerminal: h.terminal, Now: func() time.Time { return h.now },
+	p := app.New(app.Env{Stdin: h.keyboard, Stdout: &w.out, Stderr: &w.err, StdoutTerminal: h.terminal, Now: func() time.Time { return h.now },
 		OssecHome: h.home}, "ossec-ar")
 	watched := &watcher{p: &p, inForce: -1, query: stats.Query{Home: p.Home, Host: "web", Now: h.now, Top: shownAddresses,
 		Log: filepath.Join(h.home, log), Filter: h.filter}}
@@ -219,6 +225,51 @@ func TestWatchScreen(t *testing.T) {
 	if rest := w.out.take(); !strings.HasSuffix(rest, leaveScreen) {
 		t.Errorf("ended with %q", rest)
 	}
+}
+
+// q ends it, and the terminal is as before.
+func TestWatchKeys(t *testing.T) {
+	master, slave := pty(t)
+	before, err := term.GetState(int(slave.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHost(t)
+	h.terminal, h.keyboard = true, slave
+	w := h.watch()
+	w.tick()
+	if _, err := master.WriteString("xq"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-w.ended; err != nil {
+		t.Error(err)
+	}
+	if after, err := term.GetState(int(slave.Fd())); err != nil || *after != *before {
+		t.Errorf("the terminal is left as %v, was %v (%v)", after, before, err)
+	}
+}
+
+// pty returns the two ends of a terminal, see pts(4).
+func pty(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no terminal can be made: %v", err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	fd := int(master.Fd())
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		t.Skipf("no terminal can be made: %v", err)
+	}
+	t.Cleanup(func() { _ = slave.Close() })
+	return master, slave
 }
 
 // A new day begins with nothing, and what happened at the end of the one before is shown,
