@@ -40,6 +40,7 @@ const (
 	opening    = "  <active-response>\n    <command>firewall-drop</command>"
 	rules      = "<rules_id>5712,5720</rules_id>"
 	endOfBlock = "  </active-response>\n"
+	withRemote = "</global><remote><connection>secure</connection></remote>"
 	someRules  = "  <rules>\n    <include>ossec_rules.xml</include>\n  </rules>\n"
 )
 

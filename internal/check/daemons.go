@@ -74,7 +74,7 @@ func (h daemons) running(_ context.Context, s *sheet) {
 	case h.conf.agent():
 		ask = "agentd"
 		needed = []string{"logcollector: no log is read", "agentd: no alert of the server leads to a call"}
-	case h.conf.all("remote") != nil:
+	case h.conf.all("remote") != nil && h.hasAgents():
 		needed = append(needed, "remoted: agents are neither heard nor told to block")
 	}
 	for _, text := range needed {
@@ -92,6 +92,12 @@ func (h daemons) running(_ context.Context, s *sheet) {
 		s.ok("%s runs", execd.Name)
 	}
 	s.ok("%s runs since %s", execd.Name, stamp(started))
+}
+
+// hasAgents reports whether agents are registered with this server: without any its remoted ends.
+func (h daemons) hasAgents() bool {
+	keys, err := os.Stat(filepath.Join(string(h.Home), "etc/client.keys"))
+	return err == nil && keys.Size() > 0
 }
 
 // responseList checks whether execd knows this response.

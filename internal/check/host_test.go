@@ -80,8 +80,11 @@ func TestDaemons(t *testing.T) {
 		{"no agentd on an agent", func(p *place) { p.write("var/ossec/etc/ossec.conf", agentConf) }, isFault, "daemons", "ossec-agentd nor wazuh-agentd", "restart"},
 		{"no logcollector", func(p *place) { p.remove("proc/104") }, isFault, "daemons",
 			"neither ossec-logcollector nor wazuh-logcollector runs: no log is read", "ossec-control restart"},
-		{"no remoted where there are agents", swap("</global>", "</global><remote><connection>secure</connection></remote>"), isFault,
-			"daemons", "ossec-remoted nor wazuh-remoted runs: agents are neither heard", "restart"},
+		{"no remoted, and no agents", swap("</global>", withRemote), isOK, "daemons", "ossec-execd runs since ", ""},
+		{"no remoted where there are agents", func(p *place) {
+			p.conf("</global>", withRemote)
+			p.write("var/ossec/etc/client.keys", "001 web any 0f\n")
+		}, isFault, "daemons", "ossec-remoted nor wazuh-remoted runs: agents are neither heard", "restart"},
 		{"Wazuh's", func(p *place) {
 			p.process(100, "wazuh-execd", 6001)
 			p.process(101, "wazuh-analysisd", 6000)
