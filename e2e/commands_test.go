@@ -24,6 +24,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"blocks":   blocks,
 	"truncate": truncate,
 	"daemon":   daemon,
+	"home":     home,
 }
 
 // tool FILE NAME... puts the program FILE in the place of the system's programs NAME.

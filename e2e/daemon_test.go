@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,12 +16,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// roles are what the test binary does when it is started by another name.
-var roles = map[string]func(){
-	"ossec-execd": execdMain, "wazuh-execd": execdMain,
-	"ossec-analysisd": analysisdMain, "wazuh-analysisd": analysisdMain,
-	"ossec-agentd": idle, "wazuh-agentd": idle, "ossec-logcollector": idle, "wazuh-logcollector": idle,
-	"cron": idle,
+// role is what the test binary does when it is started by a daemon's name.
+func role(name string) func() {
+	switch {
+	case strings.HasSuffix(name, "-execd"):
+		return execdMain
+	case strings.HasSuffix(name, "-analysisd"):
+		return analysisdMain
+	case name == "cron", strings.HasPrefix(name, "ossec-"), strings.HasPrefix(name, "wazuh-"):
+		return idle
+	}
+	return nil
 }
 
 // idle waits until its standard input ends.
@@ -31,12 +37,13 @@ func idle() {
 // daemons are those of one script.
 type daemons struct {
 	home      string
-	running   map[string]*process
+	running   []*process
 	analysisd *analysisd
 	alerts    int
 }
 
 type process struct {
+	name    string
 	cmd     *exec.Cmd
 	answers *bufio.Reader
 	in      io.Closer
@@ -46,7 +53,9 @@ type daemonKey struct{}
 
 // daemon plays OSSEC or Wazuh.
 //
-//	start|stop|kill [NAME]          a daemon of the home, by default ossec-execd
+//	start NAME...                   daemons of the home, one after the other
+//	stop|kill NAME...               the same, and all when there are no names
+//	restart                         stops all, and starts those that ran
 //	alert RULE ADDRESS [KEY=VALUE]  an event, which analysisd may answer with responses
 //	order RESPONSE ADDRESS [...]    what an agent gets from its manager, or a person asks for
 //	call PROGRAM ARGS...            execd runs just that
@@ -57,15 +66,21 @@ type daemonKey struct{}
 // order leads to no response, and a call fails.
 func daemon(ts *testscript.TestScript, neg bool, args []string) {
 	d := ts.Value(daemonKey{}).(*daemons)
-	name := "ossec-execd"
-	if len(args) == 2 {
-		name = args[1]
-	}
 	switch args[0] {
 	case "start":
-		ts.Check(d.start(ts, name))
-	case "stop", "kill":
-		ts.Check(d.end(name, map[string]syscall.Signal{"stop": syscall.SIGTERM, "kill": syscall.SIGKILL}[args[0]]))
+		for _, name := range args[1:] {
+			ts.Check(d.start(ts, name))
+		}
+	case "stop":
+		ts.Check(d.end(syscall.SIGTERM, args[1:]))
+	case "kill":
+		ts.Check(d.end(syscall.SIGKILL, args[1:]))
+	case "restart":
+		ran := d.running
+		ts.Check(d.end(syscall.SIGTERM, nil))
+		for _, p := range ran {
+			ts.Check(d.start(ts, p.name))
+		}
 	case "alert", "order":
 		responses, err := d.events(args)
 		if (err == nil && responses > 0) == neg {
@@ -100,7 +115,7 @@ func (d *daemons) start(ts *testscript.TestScript, name string) error {
 	if err := link(self, path); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	p := &process{cmd: exec.Command(path)}
+	p := &process{name: name, cmd: exec.Command(path)}
 	p.cmd.Env = []string{"TZ=UTC"}
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
@@ -118,7 +133,7 @@ func (d *daemons) start(ts *testscript.TestScript, name string) error {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
 	})
-	d.running[name] = p
+	d.running = append(d.running, p)
 	switch {
 	case strings.HasSuffix(name, "-execd"):
 		_, err = p.answers.ReadString('\n')
@@ -128,17 +143,23 @@ func (d *daemons) start(ts *testscript.TestScript, name string) error {
 	return err
 }
 
-func (d *daemons) end(name string, signal syscall.Signal) error {
-	p := d.running[name]
-	if p == nil {
-		return fmt.Errorf("%s does not run", name)
+// end ends daemons, all without names, and waits for them.
+func (d *daemons) end(signal syscall.Signal, names []string) error {
+	var left []*process
+	for _, p := range d.running {
+		if len(names) > 0 && !slices.Contains(names, p.name) {
+			left = append(left, p)
+			continue
+		}
+		if err := p.cmd.Process.Signal(signal); err != nil {
+			return err
+		}
+		_ = p.cmd.Wait() // by that signal
 	}
-	delete(d.running, name)
-	err := p.cmd.Process.Signal(signal)
-	if err != nil {
-		return err
+	if len(left) == len(d.running) {
+		return fmt.Errorf("no %v runs", names)
 	}
-	_ = p.cmd.Wait() // by that signal
+	d.running = left
 	return nil
 }
 
@@ -210,8 +231,8 @@ func (d *daemons) write(o order) error {
 
 // tell gives execd an order that it answers.
 func (d *daemons) tell(o order) (string, error) {
-	for name, p := range d.running {
-		if strings.HasSuffix(name, "-execd") {
+	for _, p := range d.running {
+		if strings.HasSuffix(p.name, "-execd") {
 			if err := d.write(o); err != nil {
 				return "", err
 			}

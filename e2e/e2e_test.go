@@ -37,8 +37,8 @@ var aliases = map[string][]string{
 const programsVariable = "AR_E2E_PROGRAMS"
 
 func TestMain(m *testing.M) {
-	if role := roles[filepath.Base(os.Args[0])]; role != nil {
-		role()
+	if play := role(filepath.Base(os.Args[0])); play != nil {
+		play()
 		return
 	}
 	// install.sh believes nothing of what a group may write to.
@@ -96,7 +96,7 @@ func params(t *testing.T, script string) testscript.Params {
 			for _, name := range goVariables {
 				env.Setenv(name, os.Getenv(name))
 			}
-			env.Values[daemonKey{}] = &daemons{home: home, running: map[string]*process{}}
+			env.Values[daemonKey{}] = &daemons{home: home}
 			env.Setenv("PROGRAMS", filepath.Join(os.Getenv(programsVariable), "cmd"))
 			return errors.Join(install(env.Getenv("PROGRAMS"), home),
 				link(filepath.Join(os.Getenv(programsVariable), "examples/custom-response"), filepath.Join(bin, "custom-response")))

@@ -82,6 +82,19 @@ func bind(from, to string) error {
 	return nil
 }
 
+// Overlay lets a test write to a folder of the host's, which keeps what it has. In a user
+// namespace the folder stays as it is: nothing can be written there.
+func Overlay(dir string) error {
+	if !Root() {
+		return nil
+	}
+	upper, work := aside+"/upper"+dir, aside+"/work"+dir
+	if err := errors.Join(os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
+		return err
+	}
+	return unix.Mount("overlay", dir, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", dir, upper, work))
+}
+
 // LoopbackUp sets the loopback interface of the calling thread's network up.
 func LoopbackUp() error {
 	lo, err := netlink.LinkByName("lo")
