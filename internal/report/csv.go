@@ -30,20 +30,20 @@ func table(r *stats.Report) ([]byte, error) {
 			stats.Counts{Blocks: a.Blocks, Unblocks: a.Unblocks}, &a.First, &a.Last)
 	}
 	for _, n := range r.TopNetworks {
-		row("network", n.Network.String(), strconv.FormatUint(n.Addresses, 10)+" addresses",
+		row("network", n.Network.String(), printable.Count(n.Addresses, "address"),
 			stats.Counts{Blocks: n.Blocks}, nil, nil)
 	}
 	for _, c := range r.Responses {
 		row("response", c.Name, "", c.Counts, nil, nil)
 	}
 	for _, o := range r.Others {
-		row("other program", o.Name, plural(int(o.Runs), "run", "runs"), stats.Counts{}, nil, nil)
+		row("other program", o.Name, printable.Count(o.Runs, "run"), stats.Counts{}, nil, nil)
 	}
 	for _, c := range r.Rules {
 		row("rule", c.ID, c.Description, stats.Counts{Blocks: c.Blocks}, nil, nil)
 	}
 	for _, a := range r.Agents {
-		row("agent", a.Name, strconv.FormatUint(a.Addresses, 10)+" addresses", a.Counts, nil, a.LastBlock)
+		row("agent", a.Name, printable.Count(a.Addresses, "address"), a.Counts, nil, a.LastBlock)
 	}
 	for _, s := range r.Timeline {
 		row(r.Unit, s.From.Format(time.RFC3339), "",

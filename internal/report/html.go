@@ -34,6 +34,10 @@ func fill(text string, data pageData) ([]byte, error) {
 		"share":  func(part, whole uint64) string { return percent(float64(part), float64(whole)) },
 		"width":  func(part, whole uint64) uint64 { return max(part*100/max(whole, 1), 1) },
 		"number": groupDigits,
+		"words": func(n uint64, what string) string { // without the number
+			_, words, _ := strings.Cut(printable.Count(n, what), " ")
+			return words
+		},
 		"length": length,
 		"minute": func(t time.Time) string { return t.Format("2006-01-02 15:04") },
 		"text":   func(s string) string { return printable.Short(s, 300) },
@@ -144,7 +148,7 @@ func (c *chart) fill(values []uint64, name func(i int) (short, long string)) {
 		c.Columns = append(c.Columns, column{
 			X: percent(float64(i)+gap, n), Width: percent(1-2*gap, n),
 			Y: chartHeight - height, Height: height,
-			Title: fmt.Sprintf("%s: %s", long, plural(int(v), "block", "blocks")),
+			Title: fmt.Sprintf("%s: %s", long, printable.Count(v, "block")),
 		})
 	}
 }

@@ -34,6 +34,6 @@ func subject(r *stats.Report) string {
 		on = " on " + printable.Short(r.Host, 64)
 	}
 	return fmt.Sprintf("Active responses%s %s: %s, %s", on, r.Period.Label,
-		plural(int(r.Totals.Blocks), "block", "blocks"),
-		plural(int(r.Addrs.Different), "address", "addresses"))
+		printable.Count(r.Totals.Blocks, "block"),
+		printable.Count(r.Addrs.Different, "address"))
 }

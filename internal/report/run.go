@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -13,9 +14,12 @@ import (
 )
 
 // run makes the report and puts it where it is wanted. What can be counted is counted
-// and put there even when something fails.
+// and put there even when something fails, but not where nothing may be read.
 func (c *program) run() error {
 	report, failure := c.report()
+	if errors.Is(failure, os.ErrPermission) && len(report.Log.Files) == 0 {
+		return failure // nothing was counted: no zeros
+	}
 	if failure != nil {
 		c.Complain(failure)
 	}

@@ -152,12 +152,8 @@ func (w *textWriter) rules(r *stats.Report) {
 	}
 	w.line("By rule:")
 	for _, c := range r.Rules {
-		id := printable.Short(c.ID, 64)
-		if c.ID == "" {
-			id = "(none)"
-		}
-		w.line("%s", strings.TrimRight(fmt.Sprintf("%7d %s %s", c.Blocks, id, printable.Short(c.Description, 120)),
-			" "))
+		w.line("%s", strings.TrimRight(fmt.Sprintf("%7d %s %s", c.Blocks, printable.Short(c.ID, 64),
+			printable.Short(c.Description, 120)), " "))
 	}
 }
 
@@ -279,17 +275,10 @@ func (w *textWriter) inForce(r *stats.Report) {
 		}
 		held[l.Program]++
 	}
-	w.line("In force now: %s", plural(r.InForce.Addresses, "address", "addresses"))
+	w.line("In force now: %s", printable.Count(r.InForce.Addresses, "address"))
 	for _, program := range order {
 		w.line("%7d %s", held[program], printable.Short(program, 64))
 	}
-}
-
-func plural(n int, one, more string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, more)
 }
 
 func (w *textWriter) agents(r *stats.Report) {
@@ -303,7 +292,7 @@ func (w *textWriter) agents(r *stats.Report) {
 			best = fmt.Sprintf(", most of all %s (%d)", a.TopAddresses[0].Address, a.TopAddresses[0].Blocks)
 		}
 		w.line("%7d %s (%d unblocked, %s%s)", a.Blocks, printable.Short(a.Name, 64), a.Unblocks,
-			plural(int(a.Addresses), "address", "addresses"), best)
+			printable.Count(a.Addresses, "address"), best)
 	}
 }
 

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -86,6 +87,9 @@ func (n *names) text(id uint16) string {
 	defer n.mu.Unlock()
 	return n.texts[id]
 }
+
+// rule is text for rules.
+func (n *names) rule(id uint16) string { return cmp.Or(n.text(id), NoRule) }
 
 // describe keeps the first description of a name.
 func (n *names) describe(id uint16, text string) {

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -24,7 +25,7 @@ func (f *Filter) wantsResponse(name string) bool {
 }
 
 func (f *Filter) wantsRule(id string) bool {
-	return len(f.Rules) == 0 || slices.Contains(f.Rules, id)
+	return len(f.Rules) == 0 || slices.Contains(f.Rules, cmp.Or(id, NoRule))
 }
 
 func (f *Filter) wantsAddr(addr netip.Addr) bool {

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -39,7 +40,8 @@ func leases(state, response string) ([]Leased, error) {
 		held = held[:0]
 		return tx.All(func(l lease.Lease) error {
 			if l.State == lease.Held {
-				held = append(held, Leased{l.Target.Addr(), response, l.Program, l.RuleID, l.Since})
+				held = append(held, Leased{l.Target.Addr(), response, l.Program,
+					cmp.Or(l.RuleID, NoRule), l.Since})
 			}
 			return nil
 		})

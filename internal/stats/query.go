@@ -69,11 +69,12 @@ func (q *Query) Responses() (*Report, error) {
 	if q.Period.Contains(q.Now) {
 		inForce, err := ReadInForce(q.Home.State(), &q.Filter)
 		r.InForce = inForce
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrPermission):
+			r.InForce = nil
+			r.Note("what is in force now is for root to read")
+		case err != nil:
 			r.Note("what is in force now is not all known: %v", err)
-			if errors.Is(err, os.ErrPermission) && len(inForce.Leases) == 0 {
-				r.InForce = nil
-			}
 		}
 	}
 	return r, errors.Join(c.failures...)

@@ -12,6 +12,9 @@ import (
 // or goes away, not when one is added.
 const Schema = 1
 
+// NoRule stands where a block has no rule: a person made it, or an old agent passed none.
+const NoRule = "(none)"
+
 // The sources of a report.
 const (
 	SourceResponses = "responses" // the log of this host
@@ -107,7 +110,7 @@ type Runs struct {
 
 // RuleCount is one rule.
 type RuleCount struct {
-	ID          string `json:"id"` // "" where the line has none
+	ID          string `json:"id"` // NoRule where the line has none
 	Description string `json:"description"`
 	Blocks      uint64 `json:"blocks"`
 }
@@ -240,7 +243,7 @@ func (t *tally) ruleCounts(most int) []RuleCount {
 	all := []RuleCount{}
 	for id, blocks := range t.byRule {
 		if blocks > 0 {
-			all = append(all, RuleCount{t.rules.text(uint16(id)), t.rules.about[id], blocks})
+			all = append(all, RuleCount{t.rules.rule(uint16(id)), t.rules.about[id], blocks})
 		}
 	}
 	slices.SortFunc(all, func(a, b RuleCount) int { return byBlocks(a.Blocks, b.Blocks, a.ID, b.ID) })
@@ -276,7 +279,7 @@ func (b *best) addresses(rules *names, loc *time.Location) []AddressCount {
 	for _, e := range b.sorted() {
 		out = append(out, AddressCount{
 			Address: e.addr(), Blocks: uint64(e.blocks), Unblocks: uint64(e.unblocks),
-			Rule:  rules.text(e.rule),
+			Rule:  rules.rule(e.rule),
 			First: time.Unix(int64(e.first), 0).In(loc),
 			Last:  time.Unix(int64(e.last), 0).In(loc), Returning: e.before,
 		})
