@@ -14,6 +14,7 @@ type request struct {
 	profiles  []profile
 	whitelist []string // canonical
 	rules     string   // name of the rules file to include, "" for none
+	wazuh5    bool
 }
 
 // composer builds the contents of the suite's own block: what is wanted, less what is
@@ -76,14 +77,22 @@ func (c *composer) note(format string, args ...any) {
 
 // agent sets up what an agent's own ossec.conf decides.
 func (c *composer) agent() {
+	c.note("this is an agent: which responses it runs is said on its manager")
 	for _, p := range c.profiles {
 		for _, r := range p.responses {
 			if r.repeat != "" && c.noRepeat() {
 				c.out.repeat = r.repeat
 			}
+			if c.wazuh5 && r.command == firewallDrop {
+				c.note("for %s, define an active response there: executable block-ip, type stateful, timeout %s",
+					p.name, r.timeout)
+			}
+			if r.command == emailAlert {
+				c.note("mail is not set up on an agent, which has no <global>: let email-notification run on the manager " +
+					"(<location>server</location>), or name a server in [mail] of active-response.toml here")
+			}
 		}
 	}
-	c.note("this is an agent: which responses it runs is said in its manager's ossec.conf, set up there")
 }
 
 func (c *composer) noRepeat() bool {

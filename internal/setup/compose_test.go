@@ -47,7 +47,7 @@ func TestComposeAddsNothingTwice(t *testing.T) {
 		{
 			name: "a command of Wazuh's, without .sh", profiles: "mail", dialect: Wazuh,
 			conf: logs + "<command><name>email</name><executable>email-notification</executable></command>",
-			want: []string{"active-response email: rules 5712,5720,31151"}, notes: []string{"localfile", "localfile", "localfile", "command email "},
+			want: []string{"active-response email: rules 5712,5763,5720,31151"}, notes: []string{"localfile", "localfile", "localfile", "command email "},
 		},
 		{
 			name: "a command that gets no address does not do", profiles: "mail",
@@ -106,7 +106,7 @@ func TestComposeAddsNothingTwice(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			profiles, err := chosen(strings.Split(test.profiles, ","))
+			profiles, err := chosen(strings.Split(test.profiles, ","), test.dialect)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,11 +134,11 @@ func TestComposeIsTakenByOSSEC(t *testing.T) {
 				some = append(some, name)
 			}
 		}
-		profiles, err := chosen(some)
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, d := range []Dialect{OSSEC, Wazuh} {
+			profiles, err := chosen(some, d)
+			if err != nil {
+				t.Fatal(err)
+			}
 			r := request{home: "/var/ossec", dialect: d, profiles: profiles, whitelist: []string{"203.0.113.10"}, rules: rulesName}
 			c, _ := r.compose(found{}, found{})
 			for _, fault := range refused([]byte(marked(some, c, d)), d) {

@@ -46,7 +46,7 @@ func TestContribIsWhatIsSetUp(t *testing.T) {
 // snippet returns the profile of that name as a file of its own, to be pasted into an
 // ossec.conf by hand.
 func snippet(name string, d Dialect) (string, error) {
-	chosen, err := chosen([]string{name})
+	chosen, err := chosen([]string{name}, d)
 	if err != nil {
 		return "", err
 	}

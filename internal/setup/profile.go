@@ -41,8 +41,9 @@ var (
 type response struct {
 	command command
 	rules   []string
-	level   int    // at least this level; 0 for none
-	timeout string // in seconds, digits only; "" for a command that takes none
+	wazuh   []string // the rules there, if they are others; empty for none
+	level   int      // at least this level; 0 for none
+	timeout string   // in seconds, digits only; "" for a command that takes none
 	// repeat is <repeated_offenders> in minutes. execd reads it from the first
 	// <active-response> of an <ossec_config> only.
 	repeat   string
@@ -71,20 +72,19 @@ var profiles = []profile{
 			"<active-response> of an <ossec_config> only, and on the host on which it runs: an",
 			"agent needs them in an ossec.conf of its own.",
 		},
-		responses: []response{{command: firewallDrop, rules: []string{"5712"},
+		responses: []response{{command: firewallDrop, rules: []string{"5712"}, wazuh: []string{"5712", "5763"},
 			timeout: "3600", repeat: "30,60,120"}},
 	},
 	{
-		name: "ssh",
-		summary: []string{
-			"Attacks on SSH: the firewall for ten minutes, hosts.deny for five.",
-			"Rule 5711 has level 0 in the stock rules, and then nothing runs: it is here for",
-			"sites whose own rules raise it.",
-		},
+		name:     "ssh",
+		summary:  []string{"Attacks on SSH: the firewall for ten minutes."},
 		commands: []command{firewallDrop, hostDeny, routeNull},
 		responses: []response{
-			{command: firewallDrop, rules: []string{"5712", "5720"}, timeout: "600"},
-			{command: hostDeny, rules: []string{"5711"}, timeout: "300"},
+			{command: firewallDrop, rules: []string{"5712", "5720"}, timeout: "600",
+				wazuh: []string{"5712", "5763", "5720"}},
+			{command: hostDeny, rules: []string{"5711"}, timeout: "300", wazuh: []string{},
+				comment: []string{"hosts.deny for five minutes. Rule 5711 has level 0 in the stock rules, and then",
+					"nothing runs: this is for sites whose own rules raise it."}},
 		},
 	},
 	{
@@ -122,7 +122,8 @@ var profiles = []profile{
 			"A mail about each blocked address, to the <email_to> addresses of <global>.",
 			"It has no timeout: there is nothing to undo.",
 		},
-		responses: []response{{command: emailAlert, rules: []string{"5712", "5720", "31151"}}},
+		responses: []response{{command: emailAlert, rules: []string{"5712", "5720", "31151"},
+			wazuh: []string{"5712", "5763", "5720", "31151"}}},
 	},
 }
 
@@ -140,8 +141,8 @@ func ProfileNames() []string {
 	return names
 }
 
-// chosen returns the profiles of these names, in the order in which they are written.
-func chosen(names []string) ([]profile, error) {
+// chosen returns the profiles of these names with a dialect's rules, in the order in which they are written.
+func chosen(names []string, d Dialect) ([]profile, error) {
 	for _, name := range names {
 		if !slices.Contains(ProfileNames(), name) {
 			return nil, fmt.Errorf("there is no profile %q: choose from %s", name,
@@ -151,10 +152,24 @@ func chosen(names []string) ([]profile, error) {
 	var out []profile
 	for _, p := range profiles {
 		if slices.Contains(names, p.name) {
-			out = append(out, p)
+			out = append(out, p.in(d))
 		}
 	}
 	return out, nil
+}
+
+func (p profile) in(d Dialect) profile {
+	var responses []response
+	for _, r := range p.responses {
+		if d == Wazuh && r.wazuh != nil {
+			r.rules = r.wazuh
+		}
+		if len(r.rules) > 0 || r.level > 0 {
+			responses = append(responses, r)
+		}
+	}
+	p.responses = responses
+	return p
 }
 
 // contents is what one <ossec_config> is to hold.

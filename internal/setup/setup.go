@@ -11,12 +11,14 @@ package setup
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,7 +128,7 @@ func (j *job) set() error {
 	if names == nil {
 		names = DefaultProfiles
 	}
-	profiles, err := chosen(names)
+	profiles, err := chosen(names, j.dialect)
 	if err != nil {
 		return err
 	}
@@ -138,7 +140,7 @@ func (j *job) set() error {
 	if j.server {
 		all.analysis = true
 	}
-	want := request{home: j.Home, dialect: j.dialect, profiles: profiles, whitelist: whitelist}
+	want := request{home: j.Home, dialect: j.dialect, profiles: profiles, whitelist: whitelist, wazuh5: j.isWazuh5()}
 	if all.agent() {
 		want.whitelist = nil
 		if err := j.listOnAgent(whitelist); err != nil {
@@ -199,6 +201,18 @@ func (j *job) makeLogs(f found) {
 			j.say("warning: logcollector will not find %s: %v", log, err)
 		}
 	}
+}
+
+// isWazuh5 reports whether it is Wazuh 5 or later: there the manager's ossec.conf says nothing of responses.
+func (j *job) isWazuh5() bool {
+	data, err := state.Read(j.path("VERSION.json"), maxFile)
+	version := struct{ Version string }{}
+	if err == nil {
+		err = json.Unmarshal(data, &version)
+	}
+	major, _, _ := strings.Cut(strings.TrimPrefix(version.Version, "v"), ".")
+	n, _ := strconv.Atoi(major) // what is no number is none of that kind
+	return err == nil && n >= 5
 }
 
 // includedIn returns the files that were included last time, by the block or by the <rules>

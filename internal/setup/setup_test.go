@@ -230,9 +230,9 @@ func TestRunTellsWhatChanged(t *testing.T) {
 		want    string
 	}{
 		{Options{Profiles: []string{"repeat", "ssh"}}, `removed command email-alert (email-notification.sh)
-removed active-response firewall-drop: rules 5712,5720, for 600 s
-removed active-response email-alert: rules 5712,5720,31151
-added active-response firewall-drop: rules 5712, for 3600 s, then for 30,60,120 minutes
+removed active-response firewall-drop: rules 5712,5763,5720, for 600 s
+removed active-response email-alert: rules 5712,5763,5720,31151
+added active-response firewall-drop: rules 5712,5763, for 3600 s, then for 30,60,120 minutes
 added active-response firewall-drop: rules 5720, for 600 s
 `},
 		{Options{Whitelist: []string{"203.0.113.11"}, DryRun: true}, "would add white_list 203.0.113.11\n"},
@@ -316,8 +316,16 @@ func TestAgent(t *testing.T) {
 	if got := h.text("etc/whitelist.d/ossec-ar.list"); got != "203.0.113.10\n" {
 		t.Errorf("whitelist: %q", got)
 	}
-	if !strings.Contains(out, "this is an agent") {
+	if !strings.Contains(out, "this is an agent") || strings.Contains(out, "mail") {
 		t.Errorf("printed %q", out)
+	}
+	if out := h.mustRun(Options{Profiles: []string{"mail"}, DryRun: true}); !strings.Contains(out, "mail is not set up on an agent") {
+		t.Errorf("printed %q of mail", out)
+	}
+	h.put("VERSION.json", `{"version": "5.0.0", "stage": "beta4"}`)
+	out = h.mustRun(Options{Profiles: []string{"ssh"}, DryRun: true})
+	if !strings.Contains(out, "for ssh, define an active response there: executable block-ip, type stateful, timeout 600\n") {
+		t.Errorf("printed %q on Wazuh 5", out)
 	}
 	h.mustRun(Options{Remove: true})
 	if h.text("etc/ossec.conf") != conf || !isThere(h.path("etc/whitelist.d/ossec-ar.list")) {
