@@ -287,7 +287,7 @@ units_dir=/etc/systemd/system
 links() {
 	case $1 in
 	ossec-ar) ;;
-	firewall-drop) echo "firewall-drop.sh custom-firewall-drop.sh" ;;
+	firewall-drop) echo "firewall-drop.sh custom-firewall-drop.sh block-ip" ;; # the last is Wazuh 5's name
 	*) echo "$1.sh" ;;
 	esac
 }
@@ -537,6 +537,32 @@ place() {
 	note "$placed" "$3" "$target"
 }
 
+# rotated LOG reports whether another file in /etc/logrotate.d names a log, and which: $other.
+rotated() {
+	for other in "$destdir"/etc/logrotate.d/*; do
+		[ "${other##*/}" != ossec-ar ] || continue
+		plain "$other" || continue
+		sed -e 's/#.*//' -e 's/[{"]/ /g' -e '/^[[:blank:]]*\//!d' "$other" | tr -s '[:blank:]' '\n' >"$work/named"
+		while IFS= read -r pattern; do
+			# shellcheck disable=SC2254 # it is a pattern
+			case $1 in $pattern) return 0 ;; esac
+		done <"$work/named"
+	done
+	return 1
+}
+
+# install_rotation leaves out what is rotated already: logrotate refuses to rotate a log by two files.
+install_rotation() {
+	cp "$source/contrib/logrotate/ossec-ar" "$work/rotation"
+	for log in active-responses.log active-responses.json notifications.log response-stats.log; do
+		rotated "$home/logs/$log" || continue
+		say "/etc/logrotate.d/${other##*/} rotates $log, so that /etc/logrotate.d/ossec-ar does not"
+		grep -vxF "/var/ossec/logs/$log" "$work/rotation" >"$work/rotation.new" || true
+		mv "$work/rotation.new" "$work/rotation"
+	done
+	place 0644 "$work/rotation" /etc/logrotate.d/ossec-ar
+}
+
 # place_link puts the link to ossec-ar where a shell finds it.
 place_link() {
 	target=$destdir$link
@@ -733,7 +759,7 @@ install_suite() {
 	install_programs
 	if [ "$system" = yes ]; then
 		install_schedule
-		place 0644 "$source/contrib/logrotate/ossec-ar" /etc/logrotate.d/ossec-ar
+		install_rotation
 		place_link
 		install_share
 	fi
