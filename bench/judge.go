@@ -15,6 +15,8 @@ const (
 	mostFlushedSeconds = 3  // maintain after a flush
 	mostListSeconds    = 1
 	mostListMiB        = 64
+
+	mostStormMiB = 4096
 )
 
 // judged is a value beside its goal.
@@ -101,6 +103,7 @@ type stormRow struct {
 	Single  float64 `json:"single_ms"` // the median of some, one after the other
 	All     judged  `json:"all_s"`
 	Longest judged  `json:"longest_s"`
+	MiB     judged  `json:"memory_mib"` // of all at once
 	Failed  int     `json:"failed"`
 	Lost    int     `json:"lost"`
 }
@@ -155,7 +158,7 @@ func (r results) goals() (judgedAll, missed int) {
 		count(row.Ratio, row.Growth, row.MiB)
 	}
 	for _, row := range r.Storms {
-		count(row.All, row.Longest)
+		count(row.All, row.Longest, row.MiB)
 		judgedAll++ // that none failed and none is lost
 		if row.Failed+row.Lost > 0 {
 			missed++

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,4 +53,33 @@ func fileSystem(folder string) string {
 		return name
 	}
 	return fmt.Sprintf("a file system of type %#x", s.Type)
+}
+
+// memoryUsed returns a function that returns by how many KiB less memory is available than at this
+// moment, at the worst until then: proc_meminfo(5).
+func memoryUsed() func() int64 {
+	before := availableKiB()
+	least := before
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				least = min(least, availableKiB())
+			}
+		}
+	}()
+	return func() int64 { close(done); <-ended; return before - least }
+}
+
+func availableKiB() (n int64) {
+	text, _ := os.ReadFile("/proc/meminfo") // none available: 0
+	_, rest, _ := strings.Cut(string(text), "MemAvailable:")
+	_, _ = fmt.Sscan(rest, &n)
+	return n
 }

@@ -91,12 +91,12 @@ func (r results) times() table {
 
 func (r results) storms() table {
 	t := table{head: []string{"case", "at once", "single ms", "all s", "longest s",
-		"goal s", "failed", "lost"}}
+		"goal s", fmt.Sprintf("MiB (%d)", mostStormMiB), "failed", "lost"}}
 	for _, row := range r.Storms {
 		t.rows = append(t.rows, []string{
 			row.Case, fmt.Sprint(row.AtOnce), ms(row.Single), row.All.cell("%.2f"),
 			row.Longest.cell("%.2f"), row.All.goal("%.2f"),
-			none(row.Failed), none(row.Lost),
+			row.MiB.cell("%.0f"), none(row.Failed), none(row.Lost),
 		})
 	}
 	return t

@@ -22,7 +22,10 @@ var some = results{
 			Ratio: atMost(3, 0), MiB: atMost(33, 32),
 		},
 	},
-	Storms:  []stormRow{{Case: "host-deny", AtOnce: 200, Single: 5, All: atMost(0.5, 1), Longest: atMost(1.5, 1), Failed: 1, Lost: 2}},
+	Storms: []stormRow{{
+		Case: "host-deny", AtOnce: 200, Single: 5, All: atMost(0.5, 1), Longest: atMost(1.5, 1),
+		MiB: atMost(300, mostStormMiB), Failed: 1, Lost: 2,
+	}},
 	Packets: []packetRow{{Case: "firewall-drop ipset", Blocks: noFilter, Passed: 600, PassedShare: atLeast(1.1, 0)}, {Case: "firewall-drop ipset", Blocks: flatAt, Passed: 500, PassedShare: atLeast(0.95, 0.9), Dropped: 400, DroppedShare: atLeast(0.8, 0.9)}},
 	Bulk: []bulkRow{{
 		Case: "host-deny", Addresses: 100_000, Import: 1, List: atMost(0.9, 1), ListMiB: atMost(70, 64),
@@ -36,8 +39,8 @@ const somePrinted = `2 x processor
   firewall-drop ipset     add         0  0.50  ipset add  1.00  0.90     3.00  2.50        -  3.00 missed   2.2      (1.00)          7.2
             host-deny  delete        10  0.50         cp  1.00  0.90     3.00  2.50    16.00       (3.00)     -           -  33.0 missed
 
-       case  at once  single ms  all s    longest s  goal s    failed      lost
-  host-deny      200       5.00   0.50  1.50 missed    1.00  1 missed  2 missed
+       case  at once  single ms  all s    longest s  goal s  MiB (4096)    failed      lost
+  host-deny      200       5.00   0.50  1.50 missed    1.00         300  1 missed  2 missed
 
                  case     blocks  passed kpps    to 0  dropped kpps         to 0  goal
   firewall-drop ipset  no filter          600  (1.10)             -            -     -
@@ -46,7 +49,7 @@ const somePrinted = `2 x processor
        case  addresses  import s  list s (1)     MiB (64)  maintain 1000: ms (20)  all: s (1)  flushed: s (3)  unimport s  MiB (32)
   host-deny     100000      1.00        0.90  70.0 missed                    12.0        0.50            2.00        3.00      30.0
 
-14 values beside a goal, 6 missed
+15 values beside a goal, 6 missed
 `
 
 func TestPrint(t *testing.T) {

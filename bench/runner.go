@@ -38,7 +38,8 @@ type sample struct {
 // account answers an order.
 type account struct {
 	Samples []sample      `json:"samples"`
-	Took    time.Duration `json:"took"` // all of them together
+	Took    time.Duration `json:"took"`    // all of them together
+	MemKiB  int64         `json:"mem_kib"` // by how much less memory was available meanwhile, at once only
 	Error   string        `json:"error,omitempty"`
 }
 
@@ -80,7 +81,9 @@ func follow(o order) (a account, err error) {
 	a.Samples = make([]sample, len(o.Commands))
 	start := time.Now()
 	if o.AtOnce {
+		used := memoryUsed()
 		err = together(o.Commands, attr, a.Samples)
+		a.MemKiB = used()
 	} else {
 		err = oneByOne(o.Commands, attr, a.Samples)
 	}

@@ -58,6 +58,7 @@ func (r *stormRow) judge(done account, single float64) {
 	longest := slices.MaxFunc(done.Samples, func(a, b sample) int { return int(a.Took - b.Took) })
 	goal := mostStorm * single / 1000 * float64(len(done.Samples)) / float64(runtime.NumCPU())
 	r.All, r.Longest = atMost(done.Took.Seconds(), goal), atMost(longest.Took.Seconds(), goal)
+	r.MiB = atMost(float64(done.MemKiB)/1024, mostStormMiB)
 	for _, s := range done.Samples {
 		if s.Failed {
 			r.Failed++
@@ -147,6 +148,11 @@ func (b *bench) flood(count int) (row stormRow, err error) {
 		return row, err
 	}
 	row.judge(done, alone.mean())
+	said, err := os.ReadFile(h.file("errors"))
+	if err != nil {
+		return row, err
+	}
+	row.Failed += strings.Count(string(said), "\n") // that it went on without a lease, say
 	firewall := []string{"iptables -w -S OSSEC_AR", "ipset save ossec_ar4"}
 	for _, shows := range [][]string{firewall, {"cat HOME/hosts.deny"}} {
 		there, err := h.standing(shows, count)

@@ -149,9 +149,19 @@ func (e *Firewall) Backend(ctx context.Context) string {
 	return s.used.name()
 }
 
+// boundKey finds in a context what within bounded.
+type boundKey struct{}
+
+// bound is a context without the bound, and the bound.
+type bound struct {
+	outer context.Context
+	limit time.Duration
+}
+
 // within bounds a call about n addresses.
 func (e *Firewall) within(ctx context.Context, n int) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, e.opts.Timeout+time.Duration(n)*10*time.Millisecond)
+	b := bound{ctx, e.opts.Timeout + time.Duration(n)*10*time.Millisecond}
+	return context.WithTimeout(context.WithValue(ctx, boundKey{}, b), b.limit)
 }
 
 // whole is the n of a call that goes through all there is.

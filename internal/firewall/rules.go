@@ -47,7 +47,8 @@ func (r rules) quick(ctx context.Context, addr target.Target, stands bool) error
 
 // ensure makes the place and the rule, whichever is missing.
 func (r rules) ensure(ctx context.Context, addr target.Target) (out enforcer.Outcome, err error) {
-	defer r.lock()()
+	ctx, unlock := r.lock(ctx)
+	defer unlock()
 	err = r.tryAgain(ctx, func() error {
 		changes, err := r.mendPlace(ctx, false)
 		out.Made = out.Made || len(changes) > 0
@@ -70,7 +71,8 @@ func (r rules) ensure(ctx context.Context, addr target.Target) (out enforcer.Out
 }
 
 func (r rules) addAll(ctx context.Context, addrs []target.Target) error {
-	defer r.lock()()
+	ctx, unlock := r.lock(ctx)
+	defer unlock()
 	if _, err := r.mendPlace(ctx, false); err != nil {
 		return err
 	}
@@ -194,7 +196,8 @@ func (r rules) mend(ctx context.Context) ([]string, error) {
 	if err != nil || !slices.ContainsFunc(all[Chain], rule.blocks) {
 		return nil, err
 	}
-	defer r.lock()()
+	ctx, unlock := r.lock(ctx)
+	defer unlock()
 	changes, err := r.mendPlace(ctx, false)
 	if err != nil {
 		return changes, err

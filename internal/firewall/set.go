@@ -43,7 +43,8 @@ func (s set) add(ctx context.Context, addr target.Target, _ enforcer.Known) (out
 			return out, err
 		}
 	}
-	defer s.lock()()
+	ctx, unlock := s.lock(ctx)
+	defer unlock()
 	err = s.tryAgain(ctx, func() error {
 		made, err := s.ensure(ctx, k)
 		out.Made = out.Made || made
@@ -108,8 +109,8 @@ func (s set) addAll(ctx context.Context, addrs []target.Target) error {
 	if err != nil {
 		return err
 	}
-	unlock := s.lock()
-	_, err = s.ensure(ctx, k)
+	locked, unlock := s.lock(ctx)
+	_, err = s.ensure(locked, k)
 	unlock()
 	if err != nil {
 		return err
@@ -210,7 +211,8 @@ func (s set) mend(ctx context.Context) (changes []string, err error) {
 	case h.foreign != nil || h.members == 0:
 		return nil, h.foreign
 	}
-	defer s.lock()()
+	ctx, unlock := s.lock(ctx)
+	defer unlock()
 	if changes, err = s.mendPlace(ctx, true); err == nil && s.isTooSmall(h) {
 		changes = append(changes, fmt.Sprintf("made room for %d addresses in set %s",
 			s.opts.MaxAddresses, setName(s.v6)))

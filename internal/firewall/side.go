@@ -295,14 +295,17 @@ func (s *side) ourRules(ctx context.Context) ([]rule, error) {
 }
 
 // lock keeps others from making chains, jumps and sets, and returns how to end that. Without a
-// lock two may make the same jump, which does no harm.
-func (s *side) lock() (unlock func()) {
+// lock two may make the same jump, which does no harm. The time in line does not count: the context
+// that it returns is bounded anew.
+func (s *side) lock(ctx context.Context) (_ context.Context, unlock func()) {
 	if s.opts.LockPath == "" {
-		return func() {}
+		return ctx, func() {}
 	}
-	lock, err := state.Exclusive(s.opts.LockPath, s.opts.Timeout/2)
-	if err != nil {
-		return func() {}
+	lock, _ := state.Exclusive(s.opts.LockPath, s.opts.Timeout/2)
+	b, bounded := ctx.Value(boundKey{}).(bound)
+	if !bounded {
+		return ctx, lock.Release
 	}
-	return lock.Release
+	ctx, cancel := context.WithTimeout(b.outer, b.limit)
+	return ctx, func() { cancel(); lock.Release() }
 }

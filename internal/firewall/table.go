@@ -306,7 +306,8 @@ func (t table) ensure(ctx context.Context, k socket) (made bool, err error) {
 	if err != nil || exists && t.fault(k) == "" {
 		return false, err
 	}
-	defer t.lock()()
+	ctx, unlock := t.lock(ctx)
+	defer unlock()
 	err = t.tryAgain(ctx, func() error {
 		missing := map[bool]bool{}
 		for _, v6 := range []bool{false, true} {

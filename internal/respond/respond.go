@@ -25,8 +25,9 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-// deadline bounds a whole call, whatever hangs.
-const deadline = 2 * time.Minute
+// deadline bounds a whole call, whatever hangs. It is for what has no bound of its own: programs
+// that are run have one, and so has waiting in a line that does not move.
+const deadline = 10 * time.Minute
 
 // responder is one run of a response.
 type responder struct {
