@@ -114,6 +114,7 @@ func (h *host) shared() []topic {
 		{"log", false, log.writable},
 		{"localfile", false, log.localFiles},
 		{"logrotate", false, log.rotation},
+		{"reports", false, log.counted},
 		{"clock", false, log.clock},
 	}
 }

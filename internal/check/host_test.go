@@ -255,6 +255,12 @@ func TestLogs(t *testing.T) {
 			p.write("etc/logrotate.d/ossec-ar", "# ours\n{HOME}/logs/active-responses.log\n{HOME}/logs/notifications.log\n{\n\tweekly\n}\n")
 			p.write("etc/logrotate.d/ossec-hids", "\"{HOME}/logs/*.log\" /var/log/x {\n\tcopytruncate\n}\n")
 		}, isWarn, "logrotate", "etc/logrotate.d/ossec-ar and ", "take the line "},
+		{"packed in another way", func(p *place) {
+			p.write("var/ossec/logs/active-responses.log.1.xz", "x")
+		}, isWarn, "reports", "active-responses.log.1.xz is not read: only .gz can be unpacked", "gzip"},
+		{"packed, and cut", func(p *place) {
+			p.write("var/ossec/logs/active-responses.log.2.gz", "x")
+		}, isWarn, "reports", "active-responses.log.2.gz: unpacking: ", "not whole"},
 		{"rotated once", func(p *place) {
 			p.write("etc/logrotate.d/ossec-ar", "{HOME}/logs/active-responses.log {\n\tweekly\n}\n")
 			p.write("etc/logrotate.d/ossec-hids", "# {HOME}/logs/active-responses.log\n{HOME}/logs/alerts/*.log {\n}\n")

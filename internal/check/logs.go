@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/stats"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
@@ -184,6 +185,18 @@ func (h logs) rotation(_ context.Context, s *sheet) {
 		}
 	}
 	s.ok("no log is rotated twice")
+}
+
+// counted looks for rotated logs that response-stats cannot read, so that its reports are not whole.
+func (h logs) counted(_ context.Context, s *sheet) {
+	notes, err := stats.Unread(h.Home.ResponseLog())
+	for _, note := range notes {
+		s.warn("see the message: pack it with gzip instead", "%s", note)
+	}
+	if err != nil {
+		s.warn("see the message: reports are not whole", "%v", err)
+	}
+	s.ok("response-stats can read the rotated logs")
 }
 
 // names reports whether the location of a <localfile> means path. It may have stars in

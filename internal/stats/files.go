@@ -106,6 +106,26 @@ func add(files *[]logFile, path string) error {
 	return nil
 }
 
+// Unread returns why rotated ones of a log are not read: a note where one is packed as nobody here
+// can unpack it, an error where it cannot be opened.
+func Unread(log string) (notes []string, err error) {
+	files, notes, _ := responseLogs(log).list() // an error is about the log itself
+	var errs []error
+	for _, f := range files {
+		if f.path == log {
+			continue
+		}
+		file, _, err := f.open()
+		if err == nil {
+			err = file.Close()
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("reading %s: %w", f.path, err))
+		}
+	}
+	return notes, errors.Join(errs...)
+}
+
 // open returns the file, and a reader of what it holds, unpacked.
 func (l *logFile) open() (*os.File, io.Reader, error) {
 	file, err := openPlain(l.path)
