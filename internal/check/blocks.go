@@ -24,6 +24,7 @@ func (h enforcement) inspect(ctx context.Context, s *sheet) {
 		s.fault("see active-response.toml above", "%v", h.subject.Failure)
 		return
 	}
+	h.stock(ctx, s)
 	if i, ok := h.subject.Hold.Enforcer.(Inspector); ok {
 		s.add(i.Inspect(ctx, h.root)...)
 		s.add(h.effect()...)
@@ -31,6 +32,17 @@ func (h enforcement) inspect(ctx context.Context, s *sheet) {
 		h.cannotList(s, err)
 	}
 	s.ok("what is blocked can be listed")
+}
+
+// stock looks for what the stock script has left: no delete of ours frees it.
+func (h enforcement) stock(ctx context.Context, s *sheet) {
+	stock, knows := h.subject.Hold.Enforcer.(enforcer.Stock)
+	if !knows {
+		return
+	}
+	if left, err := stock.Stock(ctx); err == nil && len(left) > 0 { // an error shows below, too
+		s.warn(h.tool("adopt"), "the stock script has left blocked, and no delete frees: %s", list(left))
+	}
 }
 
 // effect looks for what makes blocks have an effect on this host.

@@ -111,3 +111,11 @@ type Block struct {
 	// Open is why packets come by though it stands, "" when it is in force.
 	Open string
 }
+
+// Stock is an enforcer that knows the blocks which the stock program that it stands in for has left
+// behind. Nothing else that it does finds or frees them.
+type Stock interface {
+	Stock(ctx context.Context) ([]target.Target, error)
+	// LiftStock lifts those blocks of the targets.
+	LiftStock(ctx context.Context, targets []target.Target) error
+}
