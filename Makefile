@@ -9,21 +9,23 @@ FUZZTIME ?= 60s
 # Go and tools for administrators are often here.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test kernel-test race lint fuzz bench bench-stats demo packages package-test deps clean
+.PHONY: build test kernel-test nightly race lint fuzz bench bench-stats demo packages package-test deps clean
 
 # Static programs in build/.
 build:
 	mkdir -p build
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '$(LDFLAGS)' -o build/ ./cmd/...
 
-# All tests. A test is skipped, and printed as skipped, when it needs root, the kernel or a
-# program that is missing; with AR_KERNEL_TESTS=require it fails instead.
+# All tests but those of the packages; .ci/test says which are skipped, and why.
 test: deps
-	go test -count=1 -timeout 30m $$(go list ./... | grep -v -e /e2e/kernel$$ -e /e2e/mail$$)
-	.ci/kernel-tests -count=1
+	.ci/test -count=1 -timeout 60m $$(go list ./... | grep -v /e2e/packages$$)
 
 kernel-test: deps
-	AR_KERNEL_TESTS=require .ci/kernel-tests -count=1
+	AR_KERNEL_TESTS=require .ci/test -count=1 -timeout 60m ./e2e/kernel ./e2e/mail
+
+# What takes long, for CI on a schedule of its own.
+nightly: package-test bench
+	$(MAKE) fuzz FUZZTIME=5m
 
 # The race detector needs cgo and a C compiler.
 race: deps
@@ -34,7 +36,7 @@ lint:
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
-	shellcheck install.sh .ci/run .ci/deps .ci/kernel-tests packaging/build packaging/deps packaging/p[ro]*
+	shellcheck install.sh .ci/run .ci/deps .ci/test packaging/build packaging/deps packaging/p[ro]*
 
 # Every fuzz target, FUZZTIME each: a time, or a number of runs as 5000x. Go sometimes
 # reports the end of the time as a failure; then it has written no failing input.
