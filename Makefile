@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 # Go and tools for administrators are often here.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test kernel-test nightly race lint fuzz bench bench-stats demo packages package-test deps clean
+.PHONY: build test kernel-test nightly race lint fuzz bench bench-stats demo picture packages package-test deps clean
 
 # Static programs in build/.
 build:
@@ -71,6 +71,10 @@ clean:
 # The suite at work in throw-away namespaces, narrated.
 demo: build
 	go run ./demo
+
+# The picture in README.md.
+picture: build
+	go run ./demo docs/picture.svg
 
 # .deb, .rpm and tar.gz for both architectures, reproducible. VERSION, ARCHS and FORMATS choose.
 PACKAGES := dist-packages

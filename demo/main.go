@@ -2,6 +2,8 @@
 // without OSSEC: an attacker and a victim joined by a cable, the attack, the block, the
 // mail, the null route, the end of the block, the statistics. Every line behind a # is a
 // command that is really run. Nothing outside its temporary folder is touched.
+//
+// With the name of a file it draws the status and the report that it shows into it, as an SVG.
 package main
 
 import (
@@ -13,9 +15,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
 )
 
 const (
@@ -84,8 +89,10 @@ type stage struct {
 	ask    io.Writer    // the attacker's machine
 	answer *bufio.Reader
 	mails  chan string
+	shown  string // by the last command
 
-	alerts   int64 // bytes in alerts.log
+	drawn    strings.Builder // of the picture
+	alerts   int64           // bytes in alerts.log
 	alertErr error
 }
 
@@ -99,7 +106,10 @@ func play() error {
 	if err := s.build(); err != nil {
 		return err
 	}
-	return s.scenes()
+	if err := s.scenes(); err != nil || len(os.Args) < 2 {
+		return err
+	}
+	return os.WriteFile(os.Args[1], picture(s.drawn.String()), 0o644)
 }
 
 func (s *stage) scenes() error {
@@ -128,7 +138,7 @@ func (s *stage) scenes() error {
 		s.knock,
 		s.run(tool, "maintain"),
 		s.knock,
-		s.run(tool, "status"),
+		s.draw(tool, "status"),
 		s.say("The first timeout ends. The second response still holds the address."),
 		s.run(bin+"firewall-drop.sh", "delete"+alert),
 		s.knock,
@@ -152,7 +162,7 @@ func (s *stage) scenes() error {
 		s.knock,
 		s.say("All of it is in the log, in the form that OSSEC's rules read, and in the day's report."),
 		s.run("cat", "logs/active-responses.log"),
-		s.run(bin+"response-stats", "--date today"),
+		s.draw(tool, "report"),
 		s.say("Gone with the temporary folder: nothing on this machine was changed."),
 	}
 	for _, scene := range scenes {
@@ -165,7 +175,11 @@ func (s *stage) scenes() error {
 
 func (s *stage) say(format string, args ...any) func() error {
 	return func() error {
-		fmt.Printf("\n\x1b[1m%s\x1b[0m\n", fmt.Sprintf(format, args...))
+		text := fmt.Sprintf(format, args...)
+		if app.Columns(os.Stdout) > 0 && !app.OS().NoColor {
+			text = "\x1b[1m" + text + "\x1b[0m"
+		}
+		fmt.Printf("\n%s\n", text)
 		return nil
 	}
 }
@@ -184,11 +198,24 @@ func (s *stage) run(program, args string) func() error {
 		cmd := exec.Command(path, strings.Fields(args)...)
 		cmd.Dir = s.home
 		out, err := cmd.CombinedOutput()
-		fmt.Print(strings.ReplaceAll(string(out), s.home, "/var/ossec"))
+		s.shown = strings.ReplaceAll(string(out), s.home, "/var/ossec")
+		fmt.Print(s.shown)
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", program, args, err)
 		}
 		return nil
+	}
+}
+
+// quietHour is a line of the report that shows nothing.
+var quietHour = regexp.MustCompile(`(?m)^  \w{3} \d\d:00 +0\n`)
+
+// draw runs a command as run does, and puts it into the picture.
+func (s *stage) draw(program, args string) func() error {
+	return func() error {
+		err := s.run(program, args)()
+		fmt.Fprintf(&s.drawn, "# %s %s\n%s\n", program, args, quietHour.ReplaceAllString(s.shown, ""))
+		return err
 	}
 }
 

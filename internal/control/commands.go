@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -55,6 +57,7 @@ type word struct {
 	flags                 []cli.Flag
 	examples              []string
 	hidden                bool // no person calls it
+	verbatim              bool // its options are another program's
 }
 
 func (t *tool) word(w word) *cli.Command {
@@ -63,7 +66,8 @@ func (t *tool) word(w word) *cli.Command {
 	}
 	return &cli.Command{
 		Name: w.name, ArgsUsage: w.operands, Usage: w.usage, Flags: w.flags, Hidden: w.hidden,
-		UsageText: strings.Join(w.examples, "\n"),
+		SkipFlagParsing: w.verbatim,
+		UsageText:       strings.Join(w.examples, "\n"),
 		Action: func(c *cli.Context) error {
 			help := c.Command.HelpName + " --help"
 			switch n := c.NArg(); {
@@ -138,6 +142,8 @@ func forPeople(t *tool) []word {
 		{name: "watch", usage: "follow the log: today's counts and the last events; q ends it",
 			run: func(t *tool, c *cli.Context) error { return watch.Run(&t.Program, c) }, flags: watch.Flags(),
 			examples: []string{"watch", "watch --rule 5712 --interval 5s", "watch | grep FAILED"}},
+		{name: "report", operands: "[OPTION...]", usage: "what was done today or in another period; see report --help",
+			most: -1, run: report, verbatim: true},
 		{name: "block", operands: "ADDRESS...", usage: "block by hand", least: 1, most: -1, run: block,
 			flags: []cli.Flag{t.onResponse(), forTime(),
 				&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"},
@@ -203,6 +209,19 @@ func aboutItself(t *tool) []word {
 			return nil
 		}},
 	}
+}
+
+// report is response-stats, which takes the place of this process.
+func report(t *tool, c *cli.Context) error {
+	path := t.Home.Programs() + "/" + reporter
+	if err := app.CheckTool(path); err != nil {
+		return fmt.Errorf("%s is not run: %w", reporter, err)
+	}
+	args := append([]string{path}, c.Args().Slice()...)
+	if len(args) == 1 {
+		args = append(args, "--date", "today") // without a word it is cron's
+	}
+	return fmt.Errorf("running %s: %w", path, syscall.Exec(path, args, t.ToolEnv(os.Environ())))
 }
 
 // address reads an address that a person typed.

@@ -65,6 +65,9 @@ func (w *Words) Order(args []string) ([]string, error) {
 			if err := w.command(word); err != nil {
 				return nil, err
 			}
+			if w.Command.SkipFlagParsing {
+				return append(append(w.global, w.path...), args...), nil
+			}
 		default:
 			w.operands = append(w.operands, word)
 		}

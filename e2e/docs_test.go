@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
+)
+
+// pages are documents whose examples are run one after another, on a host with the suite and
+// nothing else, and what each needs before.
+var pages = map[string]string{
+	"README.md":               "printf '203.0.113.9\\n' > blocklist.txt",
+	"docs/ossec-ar.md":        "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712",
+	"docs/configuration.md":   "ossec-ar whitelist add 192.168.1.0/24",
+	"docs/firewall-drop.md":   "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712; ipset create ossec_ar4 hash:ip",
+	"docs/host-deny.md":       "true",
+	"docs/route-null.md":      "true",
+	"docs/upkeep.md":          "true",
+	"docs/troubleshooting.md": "true",
+}
+
+// notRun are examples that need what the page says: an installation, mail, a name server, the file
+// that the host's own firewall is saved in.
+var notRun = regexp.MustCompile(`install\.sh|apt install|git clone|make |mail (test|flush)|example\.com|/etc/iptables/|ipset destroy|restore$`)
+
+// TestDocs: the examples in the documents do what stands under them. Times, dates and the width of
+// columns may differ, and "..." is anything.
+func TestDocs(t *testing.T) {
+	if os.Getenv(programsVariable) == "" {
+		t.Setenv(programsVariable, build(t))
+	}
+	for name, before := range pages {
+		t.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
+			if isolate.Test(t) {
+				runPage(t, filepath.Join("..", name), before)
+			}
+		})
+	}
+}
+
+func runPage(t *testing.T, path, before string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	home := filepath.Join(dir, "ossec")
+	if err := install(filepath.Join(os.Getenv(programsVariable), "cmd"), home); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"etc", "logs"} {
+		if err := os.Mkdir(filepath.Join(home, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shell := func(command string) (string, error) {
+		cmd := exec.Command("sh", "-c", strings.ReplaceAll(command, "/var/ossec", home))
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "TZ=UTC", "OSSEC_HOME="+home,
+			"PATH="+home+"/bin:"+home+"/active-response/bin:"+os.Getenv("PATH")+":/usr/sbin:/sbin")
+		out, err := cmd.CombinedOutput()
+		return strings.ReplaceAll(string(out), home, "/var/ossec"), err
+	}
+	if out, err := shell("ip link set lo up && ossec-ar maintain && " + before); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ran := 0
+	for _, e := range examples(string(text)) {
+		if notRun.MatchString(e.command) {
+			continue
+		}
+		ran++
+		out, err := shell(e.command)
+		switch {
+		case len(e.want) > 0 && !e.matches(out):
+			t.Errorf("%s\nprints:\n%s\nand not:\n%s", e.command, out, strings.Join(e.want, "\n"))
+		case len(e.want) == 0 && err != nil && !strings.HasPrefix(e.command, "ossec-ar check"):
+			t.Errorf("%s: %v\n%s", e.command, err, out)
+		}
+	}
+	if ran == 0 {
+		t.Error("it has no example")
+	}
+}
+
+// example is a command, and what stands under it.
+type example struct {
+	command string
+	want    []string
+}
+
+// examples are the indented lines that begin with a prompt, with the lines below each.
+func examples(text string) (all []example) {
+	inside := false
+	for line := range strings.Lines(text) {
+		code, indented := strings.CutPrefix(strings.TrimRight(line, "\n"), "    ")
+		code = strings.TrimSpace(code) // in a list it is further in
+		prompt := indented && (strings.HasPrefix(code, "# ") || strings.HasPrefix(code, "$ "))
+		switch {
+		case prompt:
+			command, _, _ := strings.Cut(strings.TrimPrefix(code[2:], "sudo "), "   # ")
+			all = append(all, example{command: strings.TrimSpace(command)})
+		case indented && inside:
+			last := &all[len(all)-1]
+			last.want = append(last.want, code)
+		}
+		inside = prompt || indented && inside
+	}
+	return all
+}
+
+// varies are the parts of an output that are not the same twice: times and dates.
+var varies = regexp.MustCompile(`\d+:\d+(:\d+)?|\d{4}-\d{2}-\d{2}|(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+|2026`)
+
+func (e example) matches(out string) bool {
+	var pattern strings.Builder
+	for _, line := range e.want {
+		if strings.TrimSpace(line) == "..." {
+			pattern.WriteString(`(.*\n)*?`)
+			continue
+		}
+		words := strings.Fields(varies.ReplaceAllStringFunc(line, func(found string) string {
+			return strings.TrimSpace(strings.Repeat(mark+" ", len(strings.Fields(found))))
+		}))
+		for i, word := range words {
+			words[i] = strings.ReplaceAll(regexp.QuoteMeta(word), mark, `\S+`)
+			if word == "0" {
+				words[i] = "(0|all)" // as iptables before 1.8.9 says
+			}
+		}
+		pattern.WriteString(` *` + strings.Join(words, ` +`) + " *\n")
+	}
+	return regexp.MustCompile(`^` + pattern.String() + `$`).MatchString(out)
+}
+
+// mark stands for a word that varies.
+const mark = "\x00"
