@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
@@ -90,11 +91,22 @@ func respond() (*arproto.Request, error) {
 			}
 		}
 	}
-	return request, edit(filepath.Join(home(), "var/blocked"), request)
+	return request, edit(filepath.Join(home(), "active-response/custom-response.list"), request)
 }
 
-// edit adds the address to the file or takes it out.
+// edit adds the address to the file or takes it out. The file is in a folder that only root can write to:
+// var and etc are the daemons' own on Wazuh, and whoever takes over a daemon must not choose what root reads
+// and writes. The new file is a fresh one under a name that nobody can guess (os.CreateTemp follows no link),
+// and its mode is set by its descriptor.
 func edit(path string, request *arproto.Request) error {
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("locking the list: %w", err)
+	}
+	defer lock.Close() // which gives the lock back
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("locking the list: %w", err)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("reading the list: %w", err)
@@ -104,9 +116,16 @@ func edit(path string, request *arproto.Request) error {
 	if request.Action == arproto.Add {
 		lines = append(lines, addr)
 	}
-	fresh := path + ".new"
-	if err := os.WriteFile(fresh, []byte(strings.Join(lines, "\n")+"\n"), 0o640); err != nil {
+	fresh, err := os.CreateTemp(filepath.Dir(path), ".custom-response-*")
+	if err != nil {
 		return fmt.Errorf("writing the list: %w", err)
 	}
-	return os.Rename(fresh, path)
+	_, err = fresh.WriteString(strings.Join(lines, "\n") + "\n")
+	if err = errors.Join(err, fresh.Chmod(0o640), fresh.Sync(), fresh.Close()); err == nil {
+		err = os.Rename(fresh.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the list: %w", errors.Join(err, os.Remove(fresh.Name())))
+	}
+	return nil
 }
