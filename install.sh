@@ -777,7 +777,7 @@ install_suite() {
 # the job of each minute tries again.
 prepare_files() {
 	[ -z "$destdir" ] && [ "$dry_run" = no ] && ours_plain ossec-ar || return 0
-	[ ! -f "$root/etc/ossec.conf" ] || setup --logs || true
+	! there "$root/etc/ossec.conf" || setup --logs || true
 	"$tool" --home "$home" whitelist refresh >/dev/null 2>&1 || true
 }
 
@@ -863,9 +863,23 @@ free_all() {
 			"correct that and run this again"
 }
 
+# remove_folder DIR removes a folder of root's own, which stands where the daemons may be able to write: not
+# what a link leads to, nor a folder that was put in its place.
+remove_folder() {
+	there "$1" || return 0
+	if [ "$dry_run" = yes ]; then
+		say "would run: rm -rf $1"
+	elif ! (
+		cd -P -- "${1%/*}" && above=$(pwd -P) && cd -P -- "${1##*/}" 2>/dev/null &&
+			[ "$(pwd -P)" = "$above/${1##*/}" ] && unwritten . && rm -rf -- ./* ./.[!.]* ./..?*
+	) || ! rmdir "$1"; then
+		say "left ${1#"$destdir"}: it is not the folder that the suite made"
+	fi
+}
+
 remove_state() {
 	! leased host-deny || remove_lock
-	run rm -rf "$state"
+	remove_folder "$state"
 	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* \
 		"$root"/logs/active-responses.json* "$root"/etc/ossec.conf.ossec-ar-backup-*
 	if known_folder "$home"; then # there was no OSSEC
@@ -896,7 +910,7 @@ remove_lock() {
 
 known_folder() { [ -f "$placed" ] && grep -qxF "$1	folder" "$placed"; }
 
-configured() { grep -qs -e 'ossec-ar: begin' -e 'ossec-ar: rules begin' "$root/etc/ossec.conf"; }
+configured() { plain "$root/etc/ossec.conf" && grep -qs -e 'ossec-ar: begin' -e 'ossec-ar: rules begin' "$root/etc/ossec.conf"; }
 
 uninstall_suite() {
 	for dir in "$root" "$root/active-response" "$stock"; do
