@@ -26,7 +26,7 @@ func Parse(line string, system bool) (Entry, bool) {
 	if line == "" || line[0] == '#' || isSetting && len(strings.Fields(name)) == 1 {
 		return Entry{}, false
 	}
-	line = strings.TrimPrefix(line, "-") // cronie's: not to be logged
+	line = strings.TrimLeft(strings.TrimPrefix(line, "-"), " \t") // cronie's: not to be logged
 	times := 5
 	if strings.HasPrefix(line, "@") {
 		times = 1

@@ -3,6 +3,7 @@ package crontab_test
 import (
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/ossec-ar/ossec-ar/internal/crontab"
 )
@@ -66,4 +67,24 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%q: got %v, want %q", when, err, want)
 		}
 	}
+}
+
+// FuzzParse: a line that is read is one that is read again from what was found in it, and no time makes Check
+// fail otherwise than by an error.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"* * * * * root true", "@reboot root x", "-*/5 1-5 * jan sun root  a b", "A=b", "# x", "1~5,7 * 31 2 * r c"} {
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	f.Fuzz(func(t *testing.T, line string, system bool) {
+		e, found := crontab.Parse(line, system)
+		if !found || strings.ContainsFunc(line, func(r rune) bool { return unicode.IsSpace(r) && r != ' ' && r != '\t' }) {
+			return
+		}
+		_ = crontab.Check(e.When)
+		again, found := crontab.Parse(strings.TrimSpace(e.When+" "+e.User)+" "+e.Command, system)
+		if e.Command != "" && !strings.HasPrefix(e.When, "-") && !strings.Contains(e.When, "=") && (!found || again != e) {
+			t.Errorf("%q reads as %+v, and that as %+v", line, e, again)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package setup
 
 import (
 	"bytes"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -239,6 +240,71 @@ func FuzzBlock(f *testing.F) {
 			if got := d.with(""); string(got) != string(data)+string(more) && (len(d.before) == 0 || bytes.HasSuffix(d.before, []byte("\n"))) {
 				t.Errorf("%q is lost of %q", more, got)
 			}
+		}
+	})
+}
+
+// FuzzSetUp: whatever an ossec.conf holds, setting up a second time changes nothing, and taken out the file is
+// what it was.
+func FuzzSetUp(f *testing.F) {
+	example, err := os.ReadFile("testdata/ossec.conf")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{"", string(example), "<ossec_config>\n</ossec_config>", "<ossec_config><rules><include>a</include></rules>",
+		"<ossec_config><command><name>x</name><executable>firewall-drop.sh</executable><expect>srcip</expect>"} {
+		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, wazuh bool) {
+		r := request{home: "/var/ossec", whitelist: []string{"203.0.113.10"}}
+		if wazuh {
+			r.dialect = Wazuh
+		} else {
+			r.rules = rulesName
+		}
+		if r.profiles, err = chosen(ProfileNames(), r.dialect); err != nil {
+			t.Fatal(err)
+		}
+		setUp := func(data []byte) []byte {
+			d, err := split(data)
+			if err != nil {
+				t.Skip("marks of its own")
+			}
+			c, _ := r.compose(look(d.before), look(masked(d.rest())))
+			block, include := "", ""
+			if !c.empty() {
+				block = marked(ProfileNames(), c, r.dialect)
+			}
+			if c.joined {
+				include = r.rules
+			}
+			next, err := setInclude(d.with(block), include)
+			if err == nil && block != "" {
+				err = readable(next, c)
+			}
+			if err != nil {
+				t.Skip("refused")
+			}
+			return next
+		}
+		if _, there, err := includeMarks.find(data); there || err != nil {
+			t.Skip("marks of its own")
+		}
+		if _, there, err := blockMarks.find(data); there || err != nil {
+			t.Skip("marks of its own")
+		}
+		with := setUp(data)
+		if again := setUp(with); string(again) != string(with) {
+			t.Errorf("the second time:\n%q\nthe first:\n%q", again, with)
+		}
+		without, err := setInclude(with, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := split(without)
+		if err != nil || string(d.with("")) != string(data) {
+			t.Errorf("taken out: %v\n%q\nit was\n%q", err, d.with(""), data)
 		}
 	})
 }
