@@ -2,8 +2,8 @@ package stats
 
 import (
 	"cmp"
-	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -180,9 +180,10 @@ func (d *decoder) decode(line string, e *event) bool {
 		}
 		return program.wanted
 	}
+	isRequest := f.Wazuh && f.Message == ""
 	// Of what a person asked for, by ossec-ar, agent_control or Wazuh's API, there is no rule.
 	if e.byHand = strings.HasSuffix(f.Message, "by hand)") || f.AlertID == "(from_the_server)" ||
-		len(f.JSON) > 0 && f.AlertID == "" && f.RuleID == ""; e.byHand {
+		isRequest && f.AlertID == "" && f.RuleID == ""; e.byHand {
 		f.RuleID = ""
 	}
 	rule := d.rules.of(f.RuleID)
@@ -192,9 +193,10 @@ func (d *decoder) decode(line string, e *event) bool {
 	}
 	e.kind, e.addr = kindOf(&f, program.class), keyOf(f.Addr)
 	if e.kind == imported {
-		_, _ = fmt.Sscanf(f.Message, importedBy, &e.addr.low) // 0 is as good
+		number, _, _ := strings.Cut(strings.TrimPrefix(f.Message, importedBy), " ")
+		e.addr.low, _ = strconv.ParseUint(number, 10, 64) // 0 is as good
 	}
-	e.open = f.Wazuh && len(f.JSON) > 0
+	e.open = isRequest
 	if e.kind == boundary {
 		return program.wanted
 	}
@@ -202,7 +204,7 @@ func (d *decoder) decode(line string, e *event) bool {
 }
 
 // importedBy is what ossec-ar logs of an import.
-const importedBy = "Imported %d address"
+const importedBy = "Imported "
 
 func kindOf(f *arlog.Entry, program class) kind {
 	switch {
@@ -222,7 +224,7 @@ func kindOf(f *arlog.Entry, program class) kind {
 		return locked
 	case program == locks:
 		return unlocked
-	case !f.Addr.IsValid() && strings.HasPrefix(f.Message, "Imported "):
+	case !f.Addr.IsValid() && strings.HasPrefix(f.Message, importedBy):
 		return imported
 	case !f.Addr.IsValid(): // it was asked to block a user
 		return boundary

@@ -60,7 +60,8 @@ type Entry struct {
 
 	// Wazuh selects Wazuh's dialect.
 	Wazuh bool
-	// JSON is the request on one line of printable ASCII (Wazuh's dialect, when it succeeded).
+	// JSON is the request on one line of printable ASCII (Wazuh's dialect, when it succeeded). Parse
+	// does not set it: it is the entry that has no message.
 	JSON []byte
 
 	// Parse sets these too. Description is that of the rule, as a request in JSON has it, User

@@ -10,8 +10,7 @@ import (
 // parseJSON reads a request, as arproto does, and the check_keys dialogue, which is JSON too
 // but no request. A request of the usual shape is read in a tenth of arproto's time.
 func (p *Parser) parseJSON(text string, e *Entry) error {
-	e.JSON = []byte(text)
-	doc, err := p.json.ParseBytes(e.JSON)
+	doc, err := p.json.Parse(text)
 	if err != nil {
 		return ErrNoEntry
 	}
@@ -50,7 +49,7 @@ func unusual(text string) bool {
 
 // parseOther reads a request of a rarer shape.
 func (p *Parser) parseOther(text string, e *Entry) error {
-	r, err := arproto.ParseJSON(e.JSON, p.AddressFields)
+	r, err := arproto.ParseJSON([]byte(text), p.AddressFields)
 	e.Addr, e.User = r.Addr, ""
 	var refused *arproto.AddressError
 	switch {
