@@ -57,7 +57,7 @@ type tool struct {
 
 // side finds out what there is and what is used. The caller closes its kernel.
 func (e *Firewall) side(ctx context.Context, v6 bool) *side {
-	s := &side{opts: e.opts, v6: v6, kernel: &kernel{e.socket}}
+	s := &side{opts: e.opts, v6: v6, kernel: &kernel{socket: e.socket}}
 	var err error
 	s.tool, err = findTool(familyName(s.v6, ""), s.opts.ToolDirs)
 	byRules, bySet, byTable := rules{s}, set{s}, table{s}
@@ -199,8 +199,11 @@ type socket interface {
 	Close()
 }
 
-// kernel is the socket of one call, opened by the first who needs it.
-type kernel struct{ socket socket }
+// kernel is what the sides of one call share: a socket, opened by the first who needs it, and the lock.
+type kernel struct {
+	socket socket
+	locked bool // by side.lock
+}
 
 func (k *kernel) dial(ctx context.Context) (socket, error) {
 	if k.socket == nil {
@@ -235,6 +238,11 @@ const lockVariable = "XTABLES_LOCKFILE"
 
 // run runs iptables or iptables-restore.
 func (s *side) run(ctx context.Context, program, stdin string, args ...string) ([]byte, error) {
+	if s.variant != overNFT {
+		var unlock func()
+		ctx, unlock = s.lock(ctx)
+		defer unlock()
+	}
 	args = append([]string{"-w", strconv.Itoa(s.waitSeconds(ctx))}, args...)
 	var env []string
 	if path := s.otherLock(); path != "" {
@@ -294,18 +302,23 @@ func (s *side) ourRules(ctx context.Context) ([]rule, error) {
 	return all[Chain], err
 }
 
-// lock keeps others from making chains, jumps and sets, and returns how to end that. Without a
-// lock two may make the same jump, which does no harm. The time in line does not count: the context
-// that it returns is bounded anew.
+// lock keeps others from making chains, jumps and sets, and from waiting for the xtables lock beside
+// us, of which one cannot see whether its line moves. It returns how to end that. Without a lock two
+// may make the same jump, which does no harm. The time in line does not count: the context that it
+// returns is bounded anew.
 func (s *side) lock(ctx context.Context) (_ context.Context, unlock func()) {
-	if s.opts.LockPath == "" {
+	if s.opts.LockPath == "" || s.kernel.locked {
 		return ctx, func() {}
 	}
 	lock, _ := state.Exclusive(s.opts.LockPath, s.opts.Timeout/2)
-	b, bounded := ctx.Value(boundKey{}).(bound)
-	if !bounded {
-		return ctx, lock.Release
+	s.kernel.locked = true
+	cancel := func() {}
+	if b, bounded := ctx.Value(boundKey{}).(bound); bounded {
+		ctx, cancel = context.WithTimeout(b.outer, b.limit)
 	}
-	ctx, cancel := context.WithTimeout(b.outer, b.limit)
-	return ctx, func() { cancel(); lock.Release() }
+	return ctx, func() {
+		cancel()
+		lock.Release()
+		s.kernel.locked = false
+	}
 }
