@@ -135,11 +135,12 @@ type bulkRow struct {
 
 // results is everything that one run found.
 type results struct {
-	Machine []string    `json:"machine"`
-	Times   []timeRow   `json:"times"`
-	Storms  []stormRow  `json:"storms"`
-	Packets []packetRow `json:"packets"`
-	Bulk    []bulkRow   `json:"bulk"`
+	Machine []string     `json:"machine"`
+	Times   []timeRow    `json:"times"`
+	Waiting []waitingRow `json:"waiting"`
+	Storms  []stormRow   `json:"storms"`
+	Packets []packetRow  `json:"packets"`
+	Bulk    []bulkRow    `json:"bulk"`
 }
 
 // goals counts what was judged, and what missed.
@@ -156,6 +157,9 @@ func (r results) goals() (judgedAll, missed int) {
 	}
 	for _, row := range r.Times {
 		count(row.Ratio, row.Growth, row.MiB)
+	}
+	for _, row := range r.Waiting {
+		count(row.Ratio)
 	}
 	for _, row := range r.Storms {
 		count(row.All, row.Longest, row.MiB)

@@ -5,7 +5,8 @@
 // The ratio to the floor is what counts, for machines differ.
 //
 // PEER_DIR may name a folder with scripts (firewall-drop.sh, host-deny.sh, route-null.sh)
-// that take OSSEC's call: copies of them are timed beside.
+// that take OSSEC's call, and with programs (firewall-drop and so on) that take Wazuh's: copies of
+// them are timed beside.
 package main
 
 import (
@@ -24,6 +25,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // roleVariable tells a process of this program what it is: the bench in namespaces of its
@@ -128,8 +131,10 @@ func isolate() (err error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), roleVariable+"=bench", folderVariable+"="+folder)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	// With the first process of a PID namespace all others end, deliverers of mail included.
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Setpgid: true, Pdeathsig: syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		Setpgid: true, Pdeathsig: syscall.SIGKILL,
 	}
 	runtime.LockOSThread() // its end would be taken for that of the parent
 	if err := cmd.Start(); err != nil {
@@ -144,9 +149,8 @@ func isolate() (err error) {
 		}
 		return err
 	case s := <-signals:
-		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		err := cmd.Process.Kill()
 		<-ended
-		time.Sleep(calmTick) // until its children are gone, too
 		return errors.Join(err, fmt.Errorf("ended by signal %q", s))
 	}
 }
@@ -162,6 +166,9 @@ func (b *bench) all(out io.Writer) (err error) {
 	if b.bin, err = filepath.Abs(b.bin); err != nil {
 		return err
 	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil { // of its PID namespace
+		return fmt.Errorf("mounting /proc: %w", err)
+	}
 	r := results{Machine: machine(b.folder)}
 	chosen := slices.DeleteFunc(slices.Clone(cases), func(c benchCase) bool {
 		return !strings.Contains(c.name, b.only)
@@ -169,13 +176,14 @@ func (b *bench) all(out io.Writer) (err error) {
 	end := time.Now().Add(b.total)
 	var failed error
 	for i, c := range chosen {
-		b.end = time.Now().Add(time.Until(end) / time.Duration(len(chosen)-i))
+		b.end = time.Now().Add(time.Until(end) / time.Duration(len(chosen)-i+b.shareOfFloods()))
 		if err := b.one(c, &r); err != nil { // the others are worth printing
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", c.name, err))
 		}
 	}
-	for _, count := range floods {
-		if len(b.sizes) == 0 || !strings.Contains("flood", b.only) {
+	for _, count := range floods[:b.shareOfFloods()] {
+		if time.Now().After(end) {
+			r.Machine = append(r.Machine, fmt.Sprintf("no time was left for a flood of %d addresses", count))
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "bench: a flood of %d addresses\n", count)
@@ -185,6 +193,14 @@ func (b *bench) all(out io.Writer) (err error) {
 		}
 	}
 	return errors.Join(failed, b.show(r, failed == nil, out))
+}
+
+// shareOfFloods returns how many floods there will be, each of which gets the time of a case.
+func (b *bench) shareOfFloods() int {
+	if len(b.sizes) == 0 || !strings.Contains("flood", b.only) {
+		return 0
+	}
+	return len(floods)
 }
 
 // show prints what was found, and puts it into the document if it is whole.
@@ -220,6 +236,15 @@ func (b *bench) one(c benchCase, r *results) error {
 		if failed := measure(); failed != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", what, failed))
 		}
+	}
+	if c.waitingGoal > 0 {
+		part("a daemon that waits", func() error {
+			row, err := b.waiting(c)
+			if err == nil {
+				r.Waiting = append(r.Waiting, row)
+			}
+			return err
+		})
 	}
 	for _, n := range b.sizes {
 		part(fmt.Sprintf("%d at once", n), func() error {

@@ -141,7 +141,7 @@ func (b *bench) prepare(c benchCase, l *lane) (err error) {
 		return err
 	}
 	err = errors.Join(c.configure(l.ours), c.block(l.ours, l.standing), c.fill(l.bare, l.standing))
-	script, found := b.peer(c.program)
+	script, found := b.peer(c.program + ".sh")
 	if err != nil || !c.peers || !found {
 		return err
 	}
@@ -187,12 +187,12 @@ func (c benchCase) fill(h *host, count int) error {
 	return nil
 }
 
-// peer returns the peer's script for a program.
-func (b *bench) peer(program string) (path string, found bool) {
+// peer returns the peer's program of a name.
+func (b *bench) peer(name string) (path string, found bool) {
 	if b.peers == "" {
 		return "", false
 	}
-	path = filepath.Join(b.peers, program+".sh")
+	path = filepath.Join(b.peers, name)
 	_, err := os.Stat(path)
 	return path, err == nil
 }

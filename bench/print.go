@@ -59,7 +59,7 @@ func (r results) print(out io.Writer) error {
 			return err
 		}
 	}
-	for _, t := range []table{r.times(), r.storms(), r.packets(), r.bulk()} {
+	for _, t := range []table{r.times(), r.waiting(), r.storms(), r.packets(), r.bulk()} {
 		if len(t.rows) == 0 {
 			continue
 		}
@@ -84,6 +84,17 @@ func (r results) times() table {
 			ms(row.FloorMS), ms(row.FloorP10),
 			ms(row.Ours), ms(row.OursP10), ms(row.Peer), row.Ratio.cell("%.2f"), row.Ratio.goal("%.1f"),
 			row.Growth.cell("%.2f"), row.MiB.cell("%.1f"),
+		})
+	}
+	return t
+}
+
+func (r results) waiting() table {
+	t := table{head: []string{"case", "calls", "a second", "peer's", "ratio", "goal"}}
+	for _, row := range r.Waiting {
+		t.rows = append(t.rows, []string{
+			row.Case, fmt.Sprint(row.Calls), fmt.Sprintf("%.0f", row.Ours), fmt.Sprintf("%.0f", row.Peer),
+			row.Ratio.cell("%.2f"), row.Ratio.goal("%.1f"),
 		})
 	}
 	return t

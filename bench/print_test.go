@@ -22,6 +22,7 @@ var some = results{
 			Ratio: atMost(3, 0), MiB: atMost(33, 32),
 		},
 	},
+	Waiting: []waitingRow{{Case: "route-null", Calls: 200, Ours: 300, Peer: 250, Ratio: atLeast(1.2, 1)}},
 	Storms: []stormRow{{
 		Case: "host-deny", AtOnce: 200, Single: 5, All: atMost(0.5, 1), Longest: atMost(1.5, 1),
 		MiB: atMost(300, mostStormMiB), Failed: 1, Lost: 2,
@@ -39,6 +40,9 @@ const somePrinted = `2 x processor
   firewall-drop ipset     add         0  0.50  ipset add  1.00  0.90     3.00  2.50        -  3.00 missed   2.2      (1.00)          7.2
             host-deny  delete        10  0.50         cp  1.00  0.90     3.00  2.50    16.00       (3.00)     -           -  33.0 missed
 
+        case  calls  a second  peer's  ratio  goal
+  route-null    200       300     250   1.20   1.0
+
        case  at once  single ms  all s    longest s  goal s  MiB (4096)    failed      lost
   host-deny      200       5.00   0.50  1.50 missed    1.00         300  1 missed  2 missed
 
@@ -49,7 +53,7 @@ const somePrinted = `2 x processor
        case  addresses  import s  list s (1)     MiB (64)  maintain 1000: ms (20)  all: s (1)  flushed: s (3)  unimport s  MiB (32)
   host-deny     100000      1.00        0.90  70.0 missed                    12.0        0.50            2.00        3.00      30.0
 
-15 values beside a goal, 6 missed
+16 values beside a goal, 6 missed
 `
 
 func TestPrint(t *testing.T) {

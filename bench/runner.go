@@ -24,6 +24,7 @@ import (
 type order struct {
 	Commands [][]string `json:"commands"`          // argv, with an absolute path
 	AtOnce   bool       `json:"at_once,omitempty"` // and not one after the other
+	Request  string     `json:"request,omitempty"` // to the one command, as Wazuh's daemon makes it
 	Output   string     `json:"output,omitempty"`  // the file for standard output; none: /dev/null
 	Errors   string     `json:"errors"`            // the file for standard error, which grows
 }
@@ -80,11 +81,14 @@ func follow(o order) (a account, err error) {
 	}
 	a.Samples = make([]sample, len(o.Commands))
 	start := time.Now()
-	if o.AtOnce {
+	switch {
+	case o.Request != "":
+		a.Samples[0], err = converse(o.Commands[0], o.Request, attr)
+	case o.AtOnce:
 		used := memoryUsed()
 		err = together(o.Commands, attr, a.Samples)
 		a.MemKiB = used()
-	} else {
+	default:
 		err = oneByOne(o.Commands, attr, a.Samples)
 	}
 	a.Took = time.Since(start)
