@@ -95,6 +95,15 @@ func TestUnits(t *testing.T) {
 	if len(units) != 5 {
 		t.Fatalf("found only %q", units)
 	}
+	for _, unit := range units {
+		if !strings.HasSuffix(unit, ".service") {
+			continue
+		}
+		out, err := exec.Command(verify, "security", "--offline=yes", "--no-pager", "--threshold=40", unit).CombinedOutput()
+		if err != nil && !strings.Contains(string(out), "unrecognized option") { // of before systemd 250
+			t.Errorf("%s may do more than it should: %v\n%s", filepath.Base(unit), err, out)
+		}
+	}
 	cmd := exec.Command(verify, append([]string{"verify", "--man=no"}, units...)...)
 	cmd.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+dir+":")
 	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "ossec-ar") {
