@@ -91,6 +91,8 @@ func (m *metricsWriter) addresses(r *stats.Report) {
 	if r.InForce != nil {
 		m.metric("ossec_ar_addresses_in_force", "Different addresses that are blocked now.")
 		m.value(uint64(r.InForce.Addresses))
+		m.metric("ossec_ar_accounts_in_force", "Accounts that are locked now.")
+		m.value(uint64(r.InForce.Accounts))
 	}
 	m.metric("ossec_ar_unreadable_lines", "Lines of the log in the period that could not be read.")
 	m.value(r.Log.Unreadable)

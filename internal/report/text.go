@@ -275,7 +275,11 @@ func (w *textWriter) inForce(r *stats.Report) {
 		}
 		held[l.Program]++
 	}
-	w.line("In force now: %s", printable.Count(r.InForce.Addresses, "address"))
+	line := "In force now: " + printable.Count(r.InForce.Addresses, "address")
+	if n := r.InForce.Accounts; n > 0 {
+		line += ", " + printable.Count(n, "account")
+	}
+	w.line("%s", line)
 	for _, program := range order {
 		w.line("%7d %s", held[program], printable.Short(program, 64))
 	}

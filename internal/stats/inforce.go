@@ -4,28 +4,31 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // InForce is what is blocked now, by the leases.
 type InForce struct {
-	Addresses int      `json:"addresses"` // different ones
+	Addresses int      `json:"addresses"` // different ones, and networks
+	Accounts  int      `json:"accounts"`
 	Leases    []Leased `json:"leases"`
 }
 
-// Leased is one hold on an address.
+// Leased is one hold on an address, a network or an account.
 type Leased struct {
-	Address  netip.Addr `json:"address"`
-	Response string     `json:"response"` // whose enforcer holds it: "firewall-drop"
-	Program  string     `json:"program"`  // as it was called
-	Rule     string     `json:"rule"`
-	Since    time.Time  `json:"since"`
+	Target   target.Target `json:"-"`
+	Address  string        `json:"address"`           // or network, "" of an account
+	Account  string        `json:"account,omitempty"` // "" of an address
+	Response string        `json:"response"`          // whose enforcer holds it: "firewall-drop"
+	Program  string        `json:"program"`           // as it was called
+	Rule     string        `json:"rule"`
+	Since    time.Time     `json:"since"`
 }
 
 // leaseWait is how long to wait for a response that is at its leases.
@@ -40,13 +43,21 @@ func leases(state, response string) ([]Leased, error) {
 		held = held[:0]
 		return tx.All(func(l lease.Lease) error {
 			if l.State == lease.Held {
-				held = append(held, Leased{l.Target.Addr(), response, l.Program,
-					cmp.Or(l.RuleID, NoRule), l.Since})
+				held = append(held, leased(response, l))
 			}
 			return nil
 		})
 	})
 	return held, err
+}
+
+func leased(response string, l lease.Lease) Leased {
+	out := Leased{Target: l.Target, Account: l.Target.Account(), Response: response, Program: l.Program,
+		Rule: cmp.Or(l.RuleID, NoRule), Since: l.Since}
+	if out.Account == "" {
+		out.Address = l.Target.String()
+	}
+	return out
 }
 
 // ReadInForce reads the leases of all responses in the folder state. It returns what it
@@ -58,7 +69,6 @@ func ReadInForce(state string, f *Filter) (*InForce, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		errs = append(errs, err)
 	}
-	addrs := map[netip.Addr]bool{}
 	for _, entry := range entries {
 		response, ok := strings.CutSuffix(entry.Name(), ".db")
 		if !ok {
@@ -69,13 +79,25 @@ func ReadInForce(state string, f *Filter) (*InForce, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", response, err))
 		}
 		for _, l := range held {
-			if f.wantsResponse(l.Program) && f.wantsRule(l.Rule) && f.wantsAddr(l.Address) {
-				addrs[l.Address] = true
+			if f.wantsResponse(l.Program) && f.wantsRule(l.Rule) && f.wantsAddr(l.Target.Addr()) {
 				in.Leases = append(in.Leases, l)
 			}
 		}
 	}
-	in.Addresses = len(addrs)
-	slices.SortStableFunc(in.Leases, func(a, b Leased) int { return a.Address.Compare(b.Address) })
+	in.count()
 	return in, errors.Join(errs...)
+}
+
+// count sorts the leases and counts what they are on.
+func (in *InForce) count() {
+	slices.SortStableFunc(in.Leases, func(a, b Leased) int { return a.Target.Compare(b.Target) })
+	for i, l := range in.Leases {
+		switch {
+		case i > 0 && in.Leases[i-1].Target == l.Target:
+		case l.Account != "":
+			in.Accounts++
+		default:
+			in.Addresses++
+		}
+	}
 }
