@@ -164,7 +164,6 @@ type analysisd struct {
 	white     []netip.Prefix
 	wazuh     bool
 	execd     net.Conn // to the execd of its start: it never connects again
-	alerts    int
 }
 
 // startAnalysisd reads the configuration, and writes ar.conf.

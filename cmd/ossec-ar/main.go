@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 
+	"github.com/ossec-ar/ossec-ar/internal/account"
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/control"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
@@ -18,5 +19,5 @@ func main() {
 	env.Executable, _ = os.Executable() // one of several ways to find the home
 	hostDeny := hostsdeny.Kind
 	hostDeny.Effect = libwrap.Effect
-	os.Exit(control.Main(env, firewall.Kind, hostDeny, nullroute.Kind))
+	os.Exit(control.Main(env, firewall.Kind, hostDeny, nullroute.Kind, account.Kind))
 }

@@ -75,6 +75,8 @@ type Program struct {
 	Home    ossec.Home
 	// Hint, when set, gives advice on an error for a person, "" for none.
 	Hint func(error) string
+	// Accounts reports that it is called about accounts, and not about addresses.
+	Accounts bool
 
 	advised map[string]bool // hints that were printed
 }

@@ -45,7 +45,7 @@ func (p *Program) ReadCall(toTool ...string) (c Call, asked bool, status int) {
 		c.Conn = arproto.NewConn(p.Stdin, p.Stdout)
 		request, err := c.Conn.ReadRequest(c.Settings.Wazuh.ReplyTimeout.Duration,
 			c.Settings.Wazuh.AddressFields)
-		c.Request, c.Fault = *request, err
+		c.Request, c.Fault = *request, p.ignoring(err)
 		return c, true, 0
 	case len(args) == 0 || slices.Contains([]string{"help", "--help", "-h"}, args[0]):
 		return c, false, p.usage()
@@ -73,11 +73,23 @@ func (p *Program) ReadCall(toTool ...string) (c Call, asked bool, status int) {
 	}
 	if c.ByHand && len(args) == 2 {
 		args = []string{args[0], "-", args[1]}
+		if p.Accounts {
+			args[1], args[2] = args[2], "-"
+		}
 	}
 	p.loadSettings(&c)
 	request, err := arproto.ParseArgs(args)
-	c.Request, c.Fault = *request, err
+	c.Request, c.Fault = *request, p.ignoring(err)
 	return c, true, 0
+}
+
+// ignoring returns err, unless it is about an address that does not matter.
+func (p *Program) ignoring(err error) error {
+	var address *arproto.AddressError
+	if p.Accounts && errors.As(err, &address) {
+		return nil
+	}
+	return err
 }
 
 func (p *Program) loadSettings(c *Call) { c.Settings, c.SettingsFault = config.Load(p.Home) }
@@ -90,6 +102,10 @@ func isAction(word string) bool { return word == string(arproto.Add) || word == 
 func (p *Program) mistake(args []string, byHand bool) error {
 	action := args[0]
 	switch {
+	case len(args) == 1 && p.Accounts:
+		return fmt.Errorf("%s takes an account, as in %s mallory", action, action)
+	case p.Accounts:
+		return nil
 	case len(args) == 1:
 		return fmt.Errorf("%s takes an address, as in %s 203.0.113.7", action, action)
 	case byHand && len(args) == 2:
@@ -113,9 +129,15 @@ func (p *Program) mistake(args []string, byHand bool) error {
 // errNoAddress is a call of OSSEC whose <command> expects no address.
 var errNoAddress = errors.New(`no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`)
 
-// NoAddress returns the error of a request without an address, for a response that needs one.
-func (c *Call) NoAddress() error {
-	if !c.Request.Dialect.JSON() {
+// errNoAccount is a call that names no account.
+var errNoAccount = errors.New(`no account in the request: the <command> in ossec.conf needs <expect>user</expect>, or the alert has none (Wazuh: data.dstuser, user.name)`)
+
+// NoTarget returns the error of a request without the account, or the address, that it has to name.
+func (c *Call) NoTarget(accounts bool) error {
+	switch {
+	case accounts:
+		return errNoAccount
+	case !c.Request.Dialect.JSON():
 		return errNoAddress
 	}
 	fields := c.Settings.Wazuh.AddressFields
@@ -137,7 +159,7 @@ By hand; with --dry-run it only says what it would do:
 
 Everything else is done with ossec-ar: see "ossec-ar help".
 `
-	if _, err := io.WriteString(p.Stdout, fmt.Sprintf(text, p.Name)); err != nil {
+	if _, err := io.WriteString(p.Stdout, fmt.Sprintf(text, p.Name, map[bool]string{true: "ACCOUNT", false: "ADDRESS"}[p.Accounts])); err != nil {
 		p.Complain(fmt.Errorf("writing the usage: %w", err))
 		return ExitFailed
 	}

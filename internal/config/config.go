@@ -29,6 +29,7 @@ type Config struct {
 	Firewall  Firewall  `toml:"firewall"`
 	HostDeny  HostDeny  `toml:"host_deny"`
 	RouteNull RouteNull `toml:"route_null"`
+	Account   Account   `toml:"account"`
 	Mail      Mail      `toml:"mail"`
 }
 
@@ -125,6 +126,22 @@ type RouteNull struct {
 	Type string `toml:"type"` // blackhole, unreachable or prohibit
 }
 
+// How accounts are locked.
+const (
+	AccountBoth   = "both"
+	AccountLock   = "lock"   // no password matches
+	AccountExpire = "expire" // neither a password nor a key lets anybody in
+)
+
+// Account is what disable-account does.
+type Account struct {
+	Method          string   `toml:"method"`
+	Sessions        bool     `toml:"sessions"` // end what the account runs
+	Never           []string `toml:"never"`
+	ProtectedGroups []string `toml:"protected_groups"` // whose members are never locked
+	Max             int      `toml:"max"`              // accounts that are locked at the same time
+}
+
 // Default returns what holds where nothing is configured.
 func Default() Config {
 	return Config{
@@ -139,6 +156,7 @@ func Default() Config {
 		Firewall:  defaultFirewall(),
 		HostDeny:  HostDeny{File: "/etc/hosts.deny", Daemons: "ALL"},
 		RouteNull: RouteNull{Type: "blackhole"},
+		Account:   Account{Method: AccountBoth, ProtectedGroups: []string{"sudo", "wheel", "adm"}, Max: 20},
 		Mail:      defaultMail(),
 	}
 }
@@ -171,6 +189,11 @@ func (c *Config) check() []fault {
 	choice("firewall", "forward", &c.Firewall.Forward, def.Firewall.Forward, "auto", "always", "never")
 	choice("route_null", "type", &c.RouteNull.Type, def.RouteNull.Type, "blackhole",
 		"unreachable", "prohibit")
+	choice("account", "method", &c.Account.Method, def.Account.Method, AccountBoth, AccountLock, AccountExpire)
+	if c.Account.Max < 1 {
+		faults = append(faults, fault{"account", "max", fmt.Errorf("%d is not more than zero", c.Account.Max)})
+		c.Account.Max = def.Account.Max
+	}
 	positive("firewall", "timeout", &c.Firewall.Timeout, def.Firewall.Timeout)
 	positive("wazuh", "reply_timeout", &c.Wazuh.ReplyTimeout, def.Wazuh.ReplyTimeout)
 	positive("lease", "lock_timeout", &c.Lease.LockTimeout, def.Lease.LockTimeout)

@@ -45,7 +45,7 @@ func block(t *tool, c *cli.Context) error {
 		if match, covered := never.Match(request.Addr); covered {
 			t.Complain(fmt.Errorf("%s is not blocked: whitelisted by %s", request.Addr, match))
 			r.log.Write(record.Entry{Status: arlog.StatusSkip,
-				Message: arlog.Skipped(request.Addr, "whitelisted by "+match.String()), About: request})
+				Message: record.Skipped(about(request), "whitelisted by "+match.String()), About: request})
 			failed = true
 			continue
 		}
@@ -86,9 +86,9 @@ func blockOne(ctx context.Context, t *tool, r *response, request arproto.Request
 	if err != nil {
 		return errors.Join(err, taken.LeaseErr)
 	}
-	r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: arlog.Blocked(request.Addr, "", "") +
+	r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: record.Blocked(l.Target, "", "") +
 		" (by hand)", About: request})
-	t.say("Blocked IP: %s (%s%s)", request.Addr, r.Kind.Name, until)
+	t.say("%s (%s%s)", record.Blocks(l.Target), r.Kind.Name, until)
 	for _, note := range taken.Notes {
 		t.Advise(note)
 	}
@@ -163,7 +163,7 @@ func unbanOne(ctx context.Context, t *tool, request arproto.Request, opened []*r
 		}
 		if stands || released.Leased {
 			freed = append(freed, r.Kind.Name)
-			r.log.Write(record.Entry{Status: arlog.StatusDelete, Message: arlog.Unblocked(request.Addr, "") +
+			r.log.Write(record.Entry{Status: arlog.StatusDelete, Message: record.Unblocked(of, "") +
 				" (by hand)", About: request})
 		}
 	}
@@ -171,7 +171,7 @@ func unbanOne(ctx context.Context, t *tool, request arproto.Request, opened []*r
 	case len(freed) > 0 && t.dryRun:
 		t.say("would unblock %s (%s)", of, strings.Join(freed, ", "))
 	case len(freed) > 0:
-		t.say("Unblocked IP: %s (%s)", of, strings.Join(freed, ", "))
+		t.say("%s (%s)", record.Unblocked(of, ""), strings.Join(freed, ", "))
 	case failed == nil:
 		t.say("%s was not blocked", of)
 	}

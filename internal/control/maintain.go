@@ -151,8 +151,8 @@ func (r *response) end(ctx context.Context, o hold.Over) (bool, error) {
 		log.Program = &program
 	}
 	log.Write(record.Entry{
-		Status: arlog.StatusDelete, Message: arlog.Unblocked(o.Target.Addr(), "") + " (" + o.Why + ")",
-		About: arproto.Request{Action: arproto.Delete, Addr: o.Target.Addr(), AlertID: o.AlertID, RuleID: o.RuleID},
+		Status: arlog.StatusDelete, Message: record.Unblocked(o.Target, "") + " (" + o.Why + ")",
+		About: arproto.Request{Action: arproto.Delete, Addr: o.Target.Addr(), User: o.Target.Account(), AlertID: o.AlertID, RuleID: o.RuleID},
 	})
 	return true, nil
 }

@@ -129,14 +129,14 @@ func (r *response) logRepaired(done hold.Repaired) {
 		}
 	}
 	r.logEach(arlog.StatusAdd, late, func(of target.Target) string {
-		return "Blocked IP: " + of.String() + " (late: it could not be blocked before)"
+		return record.Blocks(of) + " (late: it could not be blocked before)"
 	})
 	if len(again) > mostLogged {
 		r.log.Write(record.Entry{Status: arlog.StatusWarn, Message: arlog.Warning(
 			fmt.Errorf("mended: blocked %d addresses again that were not in force", len(again)))})
 	} else {
 		r.logEach(arlog.StatusAdd, again, func(of target.Target) string {
-			return "Blocked IP: " + of.String() + " (again: it was not in force)"
+			return record.Blocks(of) + " (again: it was not in force)"
 		})
 	}
 	r.logUnblocked(done.Lifted, "(nobody leases it)")
@@ -147,7 +147,7 @@ func (r *response) logRepaired(done hold.Repaired) {
 		by[n.Target] = n.By
 	}
 	r.logEach(arlog.StatusDelete, whitelisted, func(of target.Target) string {
-		return arlog.Unblocked(of.Addr(), "") + " (whitelisted by now: " +
+		return record.Unblocked(of, "") + " (whitelisted by now: " +
 			strings.TrimSpace(printable.Line(by[of])) + ")"
 	})
 }

@@ -89,7 +89,7 @@ func (t *tool) warn(r *response, faults []error) {
 // logUnblocked logs a line for each target.
 func (r *response) logUnblocked(targets []target.Target, why string) {
 	r.logEach(arlog.StatusDelete, targets,
-		func(t target.Target) string { return arlog.Unblocked(t.Addr(), "") + " " + why })
+		func(t target.Target) string { return record.Unblocked(t, "") + " " + why })
 }
 
 // logEach logs a line for each target, many with one write.

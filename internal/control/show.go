@@ -13,6 +13,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
@@ -37,11 +38,13 @@ func show(t *tool, c *cli.Context) error {
 	if !found && !failed {
 		t.say("  not blocked")
 	}
-	t.say("  %s", verdict(c.Context, t, request.Addr))
+	if request.Addr.IsValid() {
+		t.say("  %s", verdict(c.Context, t, request.Addr))
+	}
 	for id := range ids {
 		showAlert(c.Context, t, id)
 	}
-	showLog(t, request.Addr)
+	showLog(t, about(request))
 	return command.Reported(failed)
 }
 
@@ -115,11 +118,19 @@ func showAlert(ctx context.Context, t *tool, id string) {
 // maxEntries is how many entries of the log are shown.
 const maxEntries = 10
 
-// showLog shows what the log last said about an address.
-func showLog(t *tool, addr netip.Addr) {
+// isAbout reports whether an entry of the log is about a target.
+func isAbout(e arlog.Entry, of target.Target) bool {
+	if of.Account() != "" {
+		return e.User == arlog.Word(of.Account()) && strings.Contains(e.Message, " account: ")
+	}
+	return e.Addr == of.Addr()
+}
+
+// showLog shows what the log last said about a target.
+func showLog(t *tool, of target.Target) {
 	var last []arlog.Entry
 	err := eachLogged(t, func(e arlog.Entry) {
-		if e.Addr != addr {
+		if !isAbout(e, of) {
 			return
 		}
 		if len(last) == maxEntries {

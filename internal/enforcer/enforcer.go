@@ -15,6 +15,11 @@ import (
 // ErrFull says that no further address fits where the blocks live.
 var ErrFull = errors.New("the set of blocked addresses is full")
 
+// Refused says why a target is never blocked. It is no failure: the call is skipped.
+type Refused struct{ Why string }
+
+func (r *Refused) Error() string { return r.Why }
+
 // Kind is one way to block, as a response and ossec-ar make it.
 type Kind struct {
 	Name    string // of the response: "firewall-drop"

@@ -77,7 +77,8 @@ type Taken struct {
 }
 
 // Take leases an address and blocks it. The error is nil only when the block stands. A lease
-// whose block could not be made stays and waits, so that Repair tries again.
+// whose block could not be made stays and waits, so that Repair tries again; of what the enforcer
+// refuses (enforcer.Refused) none stays.
 func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	var t Taken
 	lock, busy := h.Leases.LockTarget(l.Target)
@@ -92,10 +93,16 @@ func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	if errors.Is(err, enforcer.ErrFull) && h.makeRoom(ctx, l.Target) {
 		t.Outcome, err = h.Enforcer.Block(ctx, l.Target, enforcer.Unknown)
 	}
-	if err != nil && leased {
-		l.State, l.Reason = lease.Waiting, err.Error()
-		t.LeaseErr = cmp.Or(h.Leases.Update(func(tx *lease.Tx) error { return tx.Put(l) }), busy)
+	if err == nil || !leased {
+		return t, err
 	}
+	var refused *enforcer.Refused
+	if errors.As(err, &refused) {
+		t.LeaseErr = cmp.Or(h.Leases.Update(func(tx *lease.Tx) error { return tx.Delete(l.Target, l.Program) }), busy)
+		return t, err
+	}
+	l.State, l.Reason = lease.Waiting, err.Error()
+	t.LeaseErr = cmp.Or(h.Leases.Update(func(tx *lease.Tx) error { return tx.Put(l) }), busy)
 	return t, err
 }
 

@@ -8,6 +8,7 @@ package respond
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -41,7 +42,7 @@ type responder struct {
 // Main runs the response that blocks in this way and returns its exit status.
 func Main(env app.Env, kind enforcer.Kind) int {
 	r := &responder{Program: app.New(env, kind.Name), kind: kind}
-	r.Hint = kind.Hint
+	r.Hint, r.Accounts = kind.Hint, kind.Accounts
 	call, asked, status := r.ReadCall("--response", kind.Name)
 	if !asked {
 		return status
@@ -76,12 +77,20 @@ func (r *responder) handle(ctx context.Context, c app.Call) int {
 	switch {
 	case err != nil:
 		return r.fail(c.Request, err)
-	case !c.Request.Addr.IsValid():
-		return r.fail(c.Request, c.NoAddress())
+	case !r.about(c.Request).IsValid():
+		return r.fail(c.Request, c.NoTarget(r.Accounts))
 	case c.Request.Action == arproto.Delete:
 		return r.delete(ctx, c.Request)
 	}
 	return r.add(ctx, c.Request)
+}
+
+// about returns what a request asks to block: its address or its account. The zero Target is none.
+func (r *responder) about(request arproto.Request) target.Target {
+	if r.Accounts {
+		return target.Account(request.Account())
+	}
+	return target.Of(request.Addr)
 }
 
 // add blocks the address of a request, unless it is on the whitelist.
@@ -90,11 +99,16 @@ func (r *responder) add(ctx context.Context, request arproto.Request) int {
 		return r.skip(request, "whitelisted by "+entry)
 	}
 	if r.DryRun {
-		r.say("would block %s: %s", request.Addr, r.hold.Enforcer.Describe(target.Of(request.Addr)))
+		r.say("would block %s: %s", r.about(request), r.hold.Enforcer.Describe(r.about(request)))
 		return app.ExitOK
 	}
 	known := r.daemonHolds(request)
 	taken, err := r.hold.Take(ctx, r.newLease(request))
+	var refused *enforcer.Refused
+	if errors.As(err, &refused) {
+		r.leaseFaults(request, taken.LeaseErr)
+		return r.skip(request, refused.Why)
+	}
 	if err != nil {
 		r.log.Warn(request, taken.LeaseErr)
 		return r.fail(request, err)
@@ -103,7 +117,7 @@ func (r *responder) add(ctx context.Context, request arproto.Request) int {
 		r.skip(request, "the daemon already holds it")
 	} else {
 		r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: r.blocked(request), About: request})
-		r.say("Blocked IP: %s", request.Addr)
+		r.say("%s", record.Blocks(r.about(request)))
 	}
 	r.afterAdd(ctx, request, taken)
 	return app.ExitOK
@@ -130,10 +144,10 @@ func (r *responder) daemonHolds(request arproto.Request) bool {
 	if r.Conn == nil {
 		return false
 	}
-	goOn, err := r.Conn.CheckKeys(r.kind.Name, []string{request.Key()},
+	goOn, err := r.Conn.CheckKeys(r.kind.Name, []string{r.about(request).String()},
 		r.Settings.Wazuh.ReplyTimeout.Duration)
 	if err != nil {
-		r.Complain(fmt.Errorf("asking the daemon: %w (the address is blocked all the same)", err))
+		r.Complain(fmt.Errorf("asking the daemon: %w (it is blocked all the same)", err))
 	}
 	return !goOn
 }
@@ -141,7 +155,7 @@ func (r *responder) daemonHolds(request arproto.Request) bool {
 func (r *responder) newLease(request arproto.Request) lease.Lease {
 	now := r.Now().UTC()
 	l := lease.Lease{
-		Target: target.Of(request.Addr), Program: r.Name,
+		Target: r.about(request), Program: r.Name,
 		RuleID: request.RuleID, AlertID: request.AlertID, User: request.User,
 		Since: now, Renewed: now, Daemon: r.Daemon,
 	}
@@ -156,8 +170,8 @@ func (r *responder) delete(ctx context.Context, request arproto.Request) int {
 	if r.DryRun {
 		return r.dryDelete(request)
 	}
-	stood := !r.ByHand || r.stands(ctx, request.Addr)
-	released, err := r.hold.Release(ctx, target.Of(request.Addr), r.Name)
+	stood := !r.ByHand || r.stands(ctx, r.about(request))
+	released, err := r.hold.Release(ctx, r.about(request), r.Name)
 	switch {
 	case err != nil:
 		r.log.Warn(request, released.LeaseErr)
@@ -165,21 +179,21 @@ func (r *responder) delete(ctx context.Context, request arproto.Request) int {
 	case len(released.Others) > 0:
 		r.skip(request, "still held by "+Holders(released.Others))
 	case !stood && !released.Leased:
-		r.say("%s was not blocked", request.Addr)
+		r.say("%s was not blocked", r.about(request))
 	default:
 		r.log.Write(record.Entry{Status: arlog.StatusDelete,
-			Message: arlog.Unblocked(request.Addr, request.User) + r.byHand(request), About: request})
-		r.say("Unblocked IP: %s", request.Addr)
+			Message: record.Unblocked(r.about(request), request.User) + r.byHand(request), About: request})
+		r.say("%s", record.Unblocked(r.about(request), ""))
 	}
 	r.leaseFaults(request, released.LeaseErr)
 	return app.ExitOK
 }
 
-// stands reports whether an address is blocked, for a person; true when that cannot be found out.
-func (r *responder) stands(ctx context.Context, addr netip.Addr) bool {
+// stands reports whether a target is blocked, for a person; true when that cannot be found out.
+func (r *responder) stands(ctx context.Context, t target.Target) bool {
 	listing, err := r.hold.Enforcer.List(ctx)
 	for _, b := range listing.Blocks {
-		if b.Target == target.Of(addr) {
+		if b.Target == t {
 			return true
 		}
 	}
@@ -187,7 +201,7 @@ func (r *responder) stands(ctx context.Context, addr netip.Addr) bool {
 }
 
 func (r *responder) dryDelete(request arproto.Request) int {
-	on, err := r.hold.On(target.Of(request.Addr))
+	on, err := r.hold.On(r.about(request))
 	if err != nil {
 		return r.fail(request, err)
 	}
@@ -198,9 +212,9 @@ func (r *responder) dryDelete(request arproto.Request) int {
 		}
 	}
 	if len(others) > 0 {
-		r.say("would not unblock %s: still held by %s", request.Addr, Holders(others))
+		r.say("would not unblock %s: still held by %s", r.about(request), Holders(others))
 	} else {
-		r.say("would unblock %s", request.Addr)
+		r.say("would unblock %s", r.about(request))
 	}
 	return app.ExitOK
 }
@@ -221,6 +235,9 @@ func Holders(leases []lease.Lease) string {
 // whitelisted returns the whitelist entry that covers the address of a request. A broken entry is
 // reported to people and to `ossec-ar check`.
 func (r *responder) whitelisted(request arproto.Request) (entry string, covered bool) {
+	if r.Accounts {
+		return "", false // the enforcer knows which it refuses
+	}
 	list, err := neverblock.List(r.Home, r.Settings.Whitelist, r.Now())
 	r.log.Warn(request, err)
 	if peer, ok := r.ownPeer(); ok {
@@ -247,7 +264,7 @@ func (r *responder) ownPeer() (netip.Addr, bool) {
 }
 
 func (r *responder) blocked(request arproto.Request) string {
-	return arlog.Blocked(request.Addr, request.RuleID, request.User) + r.byHand(request)
+	return record.Blocked(r.about(request), request.RuleID, request.User) + r.byHand(request)
 }
 
 // byHand marks a message about what a person did, here or from the manager.
@@ -269,9 +286,9 @@ func (r *responder) fail(request arproto.Request, err error) int {
 }
 
 func (r *responder) skip(request arproto.Request, why string) int {
-	r.log.Write(record.Entry{Status: arlog.StatusSkip,
-		Message: arlog.Skipped(request.Addr, why), About: request})
-	r.say("Skipped IP: %s: %s", request.Addr, why)
+	message := record.Skipped(r.about(request), why)
+	r.log.Write(record.Entry{Status: arlog.StatusSkip, Message: message, About: request})
+	r.say("%s", message)
 	return app.ExitOK
 }
 

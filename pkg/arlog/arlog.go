@@ -81,6 +81,19 @@ func Unblocked(addr netip.Addr, user string) string {
 	return withUser(fmt.Sprintf("Unblocked IP: %s", addr), user)
 }
 
+// Locked is the message of a StatusAdd line about an account.
+func Locked(account, ruleID string) string {
+	return fmt.Sprintf("Locked account: %s (Rule: %s)", Word(account), Word(ruleID))
+}
+
+// Unlocked is the message of a StatusDelete line about an account.
+func Unlocked(account string) string { return "Unlocked account: " + Word(account) }
+
+// SkippedAccount is the message of a StatusSkip line about an account.
+func SkippedAccount(account, why string) string {
+	return fmt.Sprintf("Skipped account: %s: %s", Word(account), why)
+}
+
 // Skipped is the message of a StatusSkip line.
 func Skipped(addr netip.Addr, why string) string {
 	return fmt.Sprintf("Skipped IP: %s: %s", addr, why)

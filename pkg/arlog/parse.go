@@ -3,6 +3,7 @@ package arlog
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,13 +98,17 @@ func parseOSSEC(line string, e *Entry) error {
 			e.Step = NoAddress
 			return ErrNoEntry
 		}
-		if _, account, ok := strings.Cut(e.Message, "ocked account: "); ok {
-			e.User, _, _ = strings.Cut(account, " ")
-		}
+	}
+	if kind, account, ok := strings.Cut(e.Message, " account: "); ok && slices.Contains(accountMessages, kind) {
+		account, _, _ = strings.Cut(account, " ")
+		e.User = strings.TrimSuffix(account, ":")
 	}
 	e.Status = Status(status)
 	return nil
 }
+
+// accountMessages are how messages about accounts begin.
+var accountMessages = []string{"Locked", "Unlocked", "Skipped"}
 
 func unDash(s string) string {
 	if s == "-" {

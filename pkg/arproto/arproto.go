@@ -53,10 +53,13 @@ type Request struct {
 	Action  Action
 	// Addr is unmapped and has no zone. It is the zero Addr when the caller gave
 	// none ("-"), which is right for a response that expects none.
-	Addr    netip.Addr
-	User    string // "" when not given
-	AlertID string // "" when not given
-	RuleID  string // "" when not given
+	Addr netip.Addr
+	User string // "" when not given
+	// UserActs reports that User did what the alert is about, and is not the account that it was done
+	// to: such a user is named in the log, and never locked.
+	UserActs bool
+	AlertID  string // "" when not given
+	RuleID   string // "" when not given
 
 	// OSSEC only. ByHand is set when agent_control or OSSEC's API made the request: then there is
 	// no alert and no rule.
@@ -85,6 +88,14 @@ func (r *Request) Key() string {
 		return "-"
 	}
 	return r.Addr.String()
+}
+
+// Account returns the account that the alert is about, "" for none.
+func (r *Request) Account() string {
+	if r.UserActs {
+		return ""
+	}
+	return r.User
 }
 
 // ErrNoRequest says that nothing arrived: no arguments and an empty standard input.

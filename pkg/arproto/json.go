@@ -63,9 +63,11 @@ func (r *Request) fromWazuh4(doc object, addressFields []string) error {
 	r.ExtraArgs = params.texts("extra_args")
 	r.fromAlert(alert)
 	r.AgentID, r.AgentName = alert.text("agent.id"), alert.text("agent.name")
-	for _, path := range []string{"data.dstuser", "data.srcuser", "data.win.eventdata.targetUserName"} {
+	r.User = present(alert.text("data.dstuser"))
+	for _, path := range []string{"data.srcuser", "data.win.eventdata.targetUserName"} {
 		if r.User == "" {
 			r.User = present(alert.text(path))
+			r.UserActs = r.User != ""
 		}
 	}
 	action, err := parseAction(doc.text("command"))

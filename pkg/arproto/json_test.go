@@ -39,6 +39,11 @@ func TestParseJSON(t *testing.T) {
 	plain := func(user, rule string) arproto.Request {
 		return arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Add, Addr: addr, User: user, RuleID: rule}
 	}
+	acting := func(user string) arproto.Request {
+		r := plain(user, "")
+		r.UserActs = true
+		return r
+	}
 	for _, test := range []struct {
 		name, line string
 		fields     []string
@@ -57,7 +62,7 @@ func TestParseJSON(t *testing.T) {
 			arproto.Request{Dialect: arproto.Wazuh5, Action: arproto.Delete, Addr: addr}},
 		{"delete", `{"command":"delete","parameters":{"alert":{"data":{"srcip":"192.0.2.7"}}}}`, nil,
 			arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Delete, Addr: addr}},
-		{"Windows, the client", add4(`{"data":{"win":{"eventdata":{"ipAddress":"192.0.2.7","targetUserName":"bob"}}}}`), nil, plain("bob", "")},
+		{"Windows, the client", add4(`{"data":{"win":{"eventdata":{"ipAddress":"192.0.2.7","targetUserName":"bob"}}}}`), nil, acting("bob")},
 		{"Windows, the destination", add4(`{"rule":{"id":92000},"data":{"win":{"eventdata":{"ipAddress":"-","destinationIp":"192.0.2.7"}}}}`), nil, plain("", "92000")},
 		{"Windows, before srcip", add4(`{"data":{"srcip":"198.51.100.1","win":{"eventdata":{"ipAddress":"192.0.2.7"}}}}`), nil, plain("", "")},
 		{"Windows, the destination before srcip", add4(`{"data":{"srcip":"198.51.100.1","win":{"eventdata":{"ipAddress":null,"destinationIp":"192.0.2.7"}}}}`), nil, plain("", "")},
@@ -79,7 +84,7 @@ func TestParseJSON(t *testing.T) {
 		{"only null", add4(`{"data":{"srcip":null}}`), nil, arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Add}},
 		{"with a port", add4(`{"data":{"srcip":"192.0.2.7:5678"}}`), nil, plain("", "")},
 		{"in quotes", add4(`{"data":{"srcip":"\"192.0.2.7\""}}`), nil, plain("", "")},
-		{"dotted data", add4(`{"data.srcip":"192.0.2.7","data.srcuser":"bob"}`), nil, plain("bob", "")},
+		{"dotted data", add4(`{"data.srcip":"192.0.2.7","data.srcuser":"bob"}`), nil, acting("bob")},
 		{"dotted within data", add4(`{"data":{"win.eventdata.ipAddress":"192.0.2.7"}}`), nil, plain("", "")},
 		{"mapped", add4(`{"data":{"srcip":"::ffff:192.0.2.7"}}`), nil, plain("", "")},
 		{"custom field", add4(`{"data":{"srcip":"198.51.100.1","aws":{"sourceIPAddress":"192.0.2.7"}}}`), []string{"data.aws.sourceIPAddress", "data.srcip"}, plain("", "")},
@@ -88,7 +93,7 @@ func TestParseJSON(t *testing.T) {
 		{"no fields", add4(`{"data":{"srcip":"192.0.2.7"}}`), []string{}, arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Add}},
 		{"an empty address", add4(`{"data":{"srcip":""}}`), nil, arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Add}},
 		{"no alert", `{"command":"delete","parameters":{}}`, nil, arproto.Request{Dialect: arproto.Wazuh4, Action: arproto.Delete}},
-		{"the first user counts", add4(`{"data":{"srcip":"192.0.2.7","dstuser":"-","srcuser":"eve"}}`), nil, plain("eve", "")},
+		{"the first user counts", add4(`{"data":{"srcip":"192.0.2.7","dstuser":"-","srcuser":"eve"}}`), nil, acting("eve")},
 		{"wrong kinds where nothing depends on them",
 			`{"version":"x","origin":7,"command":"add","parameters":{"extra_args":"x","program":5,"alert":{"rule":[],"agent":"web","id":{},"timestamp":12,"full_log":null,"data":{"srcip":"192.0.2.7","dstuser":true}}}}`,
 			nil, func() arproto.Request { r := plain("", ""); r.Program = "5"; return r }()},

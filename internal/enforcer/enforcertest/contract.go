@@ -17,96 +17,100 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
-var (
-	addr4 = target.MustParse("203.0.113.7")
-	near4 = target.MustParse("203.0.113.70")
-	addr6 = target.MustParse("2001:db8::7")
-)
-
 // Contract checks what Enforcer promises, on one that blocks nothing yet. It leaves it so.
 func Contract(t *testing.T, e enforcer.Enforcer) {
 	t.Helper()
-	c := contract{t, e}
-	c.one()
+	all := []target.Target{target.MustParse("203.0.113.7"), target.MustParse("203.0.113.70"),
+		target.MustParse("2001:db8::7")}
+	for i := range 20 {
+		all = append(all,
+			target.Of(netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 100)})),
+			target.Of(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i + 100)})))
+	}
+	ContractOf(t, e, all)
+}
+
+// ContractOf is Contract about these targets, 40 at least, of which the first begins the second.
+func ContractOf(t *testing.T, e enforcer.Enforcer, all []target.Target) {
+	t.Helper()
+	c := contract{t: t, e: e, one: all[0], near: all[1], other: all[2], all: all[3:]}
+	c.single()
 	c.stale()
 	c.many()
-	if line := e.Describe(addr4); !strings.Contains(line, addr4.String()) || strings.Contains(line, "\n") {
-		t.Errorf("Describe(%s) = %q, want one line that names it", addr4, line)
+	if line := e.Describe(c.one); !strings.Contains(line, c.one.String()) || strings.Contains(line, "\n") {
+		t.Errorf("Describe(%s) = %q, want one line that names it", c.one, line)
 	}
 }
 
 type contract struct {
-	t *testing.T
-	e enforcer.Enforcer
+	t                *testing.T
+	e                enforcer.Enforcer
+	one, near, other target.Target
+	all              []target.Target
 }
 
-// one checks blocks that are made and lifted one at a time.
-func (c contract) one() {
+// single checks blocks that are made and lifted one at a time.
+func (c contract) single() {
 	c.t.Helper()
 	c.want("at the start")
 	c.sound("mending what was never made")
 	c.want("mending what was never made")
-	c.unblock(addr4)
+	c.unblock(c.one)
 	c.want("unblocking what was never blocked")
-	if out := c.block(addr4, enforcer.Known{}); out.Already {
+	if out := c.block(c.one, enforcer.Known{}); out.Already {
 		c.t.Error("the first Block reports that the address was in force already")
 	}
-	c.want("first block", addr4)
-	if out := c.block(addr4, enforcer.Known{Leased: true}); out.Made {
+	c.want("first block", c.one)
+	if out := c.block(c.one, enforcer.Known{Leased: true}); out.Made {
 		c.t.Error("a second Block reports that it made the place of the first")
 	}
-	c.want("blocking twice", addr4)
-	if out := c.block(near4, enforcer.Known{Others: 1}); out.Made {
+	c.want("blocking twice", c.one)
+	if out := c.block(c.near, enforcer.Known{Others: 1}); out.Made {
 		c.t.Error("Block of a second address reports that it made the place of the first")
 	}
-	c.block(addr6, enforcer.Unknown)
-	c.want("neighbour and IPv6", addr4, near4, addr6)
+	c.block(c.other, enforcer.Unknown)
+	c.want("neighbour and another", c.one, c.near, c.other)
 	c.sound("mending what is sound")
-	c.want("mending what is sound", addr4, near4, addr6)
-	c.unblock(addr4)
-	c.want("unblocking one", near4, addr6)
-	c.unblock(addr4)
-	c.want("unblocking it again", near4, addr6)
-	c.unblock(addr6)
-	c.want("unblocking IPv6", near4)
-	c.block(addr4, enforcer.Known{Others: 1})
-	c.block(addr6, enforcer.Known{Leased: true})
+	c.want("mending what is sound", c.one, c.near, c.other)
+	c.unblock(c.one)
+	c.want("unblocking one", c.near, c.other)
+	c.unblock(c.one)
+	c.want("unblocking it again", c.near, c.other)
+	c.unblock(c.other)
+	c.want("unblocking the other", c.near)
+	c.block(c.one, enforcer.Known{Others: 1})
+	c.block(c.other, enforcer.Known{Leased: true})
 	c.flush()
 	c.want("flush")
 	c.sound("mending after a flush")
 	c.flush()
 	c.want("flushing again")
-	if out := c.block(addr4, enforcer.Known{Leased: true}); out.Already {
+	if out := c.block(c.one, enforcer.Known{Leased: true}); out.Already {
 		c.t.Error("Block after a flush reports that the address was in force already")
 	}
-	c.want("block after flush", addr4)
-	c.unblock(addr4)
+	c.want("block after flush", c.one)
+	c.unblock(c.one)
 	c.want("the end")
 }
 
 // stale checks that what the leases say may be wrong: other processes and people are about.
 func (c contract) stale() {
 	c.t.Helper()
-	c.block(addr4, enforcer.Known{Leased: true, Others: 1000})
-	c.block(addr4, enforcer.Known{})
-	c.block(addr6, enforcer.Known{Others: 1000})
-	c.block(addr6, enforcer.Known{})
-	c.want("blocked though the leases know it not", addr4, addr6)
-	c.unblock(addr4)
-	c.want("unblocking what may stand twice", addr6)
-	c.unblock(addr6)
+	c.block(c.one, enforcer.Known{Leased: true, Others: 1000})
+	c.block(c.one, enforcer.Known{})
+	c.block(c.other, enforcer.Known{Others: 1000})
+	c.block(c.other, enforcer.Known{})
+	c.want("blocked though the leases know it not", c.one, c.other)
+	c.unblock(c.one)
+	c.want("unblocking what may stand twice", c.other)
+	c.unblock(c.other)
 	c.want("the end")
 }
 
 // many checks BlockAll and UnblockAll.
 func (c contract) many() {
 	c.t.Helper()
-	var all []target.Target
-	for i := range 20 {
-		all = append(all,
-			target.Of(netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)})),
-			target.Of(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i + 1)})))
-	}
+	all, most := c.all, len(c.all)*3/4
 	blockAll := func(addrs ...target.Target) {
 		c.t.Helper()
 		if err := c.e.BlockAll(c.t.Context(), slices.Clone(addrs)); err != nil {
@@ -124,8 +128,8 @@ func (c contract) many() {
 	unblockAll(all...)
 	c.want("unblocking many that were never blocked")
 	c.block(all[0], enforcer.Known{})
-	blockAll(all[:30]...)
-	c.want("many, one of them blocked already", all[:30]...)
+	blockAll(all[:most]...)
+	c.want("many, one of them blocked already", all[:most]...)
 	blockAll(append(slices.Clone(all), all...)...)
 	c.want("more, all of them twice", all...)
 	c.sound("mending many")

@@ -1,0 +1,51 @@
+package account
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/ossec-ar/ossec-ar/internal/state"
+)
+
+// before is how an account was before it was locked here.
+type before struct {
+	Locked bool   `json:"locked"` // by an administrator
+	Empty  bool   `json:"empty"`  // no password was needed
+	Expire string `json:"expire"` // days since 1970, "" for never
+}
+
+func (e *Enforcer) recordPath() string { return filepath.Join(e.dir, Name+".before") }
+
+// load returns how the accounts that are locked were before.
+func (e *Enforcer) load() (map[string]before, error) {
+	record := map[string]before{}
+	if e.dir == "" {
+		return record, nil
+	}
+	data, err := state.Read(e.recordPath(), maxFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return record, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &record)
+	}
+	if err != nil {
+		return map[string]before{}, fmt.Errorf("reading how accounts were before they were locked: %s: %w", e.recordPath(), err)
+	}
+	return record, nil
+}
+
+// save writes the record, and returns when it is on the disk.
+func (e *Enforcer) save(record map[string]before) error {
+	if e.dir == "" {
+		return nil
+	}
+	data, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	return state.Replace(e.recordPath(), data, 0o600, state.ReplaceOptions{})
+}
