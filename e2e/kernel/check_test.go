@@ -16,7 +16,7 @@ import (
 // fault, or a warning, of the row that looks at it.
 func TestCheckNamesWhatIsBroken(t *testing.T) {
 	for _, tt := range []struct{ name, backend, damage, row string }{
-		{"nothing", "iptables", "true", `^ok +firewall, IPv4 +-  1 addresses are blocked by chain OSSEC_AR of iptables$`},
+		{"nothing", "iptables", "true", `^ok +firewall, IPv4 +-  addresses blocked by chain OSSEC_AR of iptables: 1$`},
 		{"jump removed", "iptables", "iptables -D INPUT -j OSSEC_AR", `^FAULT +firewall, IPv4 +-  INPUT does not jump to OSSEC_AR$`},
 		{"a rule before the jump accepts all", "iptables", "iptables -I INPUT -j ACCEPT", `^FAULT +firewall, IPv4 +-  the jump in INPUT stands behind rule 1, which accepts$`},
 		{"rules flushed", "iptables", "iptables -F OSSEC_AR", `^(FAULT|warn) +leases .*203\.0\.113\.7`},

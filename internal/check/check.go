@@ -96,6 +96,18 @@ type topic struct {
 // shared are the topics that all subjects have in common.
 func (h *host) shared() []topic {
 	conf, blocks, log := configuration{h}, responses{h}, logs{h}
+	if !h.Home.Installed() {
+		return []topic{
+			{"rights", false, h.rights},
+			{"OSSEC or Wazuh", false, h.absent},
+			{"active-response.toml", false, conf.settingsFile},
+			{"whitelist", false, whiteList{h}.entries},
+			{"own addresses", false, whiteList{h}.ownAddresses},
+			{"log", false, log.writable},
+			{"logrotate", false, log.rotation},
+			{"clock", false, log.clock},
+		}
+	}
 	return []topic{
 		{"rights", false, h.rights},
 		{"ossec.conf", false, conf.confFile},
@@ -108,6 +120,7 @@ func (h *host) shared() []topic {
 		{"rules_id", true, blocks.ruleLists},
 		{"timeout", true, blocks.timeouts},
 		{"repeated_offenders", false, blocks.repeats},
+		{"daemons' own test", false, daemons{h}.test},
 		{"daemons", false, daemons{h}.running},
 		{"white_list", false, whiteList{h}.entries},
 		{"own addresses", false, whiteList{h}.ownAddresses},
@@ -130,6 +143,9 @@ func (h *host) single(byHand bool) []topic {
 		{"commands", true, commands},
 		{"executable", false, executables{h}.all},
 		{"ar.conf", false, list},
+	}
+	if !h.Home.Installed() {
+		topics = topics[1:2]
 	}
 	if h.subject.FromCron {
 		return []topic{{"executable", false, executables{h}.fromCron}, {"cron", false, schedule{h}.jobs}}
@@ -163,7 +179,7 @@ func (h *host) findings(ctx context.Context) []Finding {
 		case subject.FromCron:
 		case len(responses) == 1:
 			s.prefix = ""
-		case used && !h.inUse(subject):
+		case !h.inUse(subject) && (used || !h.Home.Installed() && subject != responses[0]):
 			s.prefix = ""
 			s.begin(subject.Name)
 			s.skip("nothing on this host uses it")

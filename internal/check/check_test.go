@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,44 @@ func TestAllWell(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAbsent: without OSSEC it is a short page without a fault, and says how to try.
+func TestAbsent(t *testing.T) {
+	p := newPlace(t)
+	p.remove("var/ossec/etc")
+	p.remove("var/ossec/bin/ossec-control")
+	p.options.Width = 80
+	h := p.made()
+	h.subjects = append(h.subjects, &Subject{Name: "host-deny", Failure: errors.New("no file")},
+		&Subject{Name: "email-notification"})
+	if status := h.run(t.Context()); status != app.ExitOK {
+		t.Errorf("exit status %d", status)
+	}
+	text := p.out.String()
+	for _, want := range []string{"\nskip   OSSEC or Wazuh ", "\nok     firewall-drop leases ", "\nskip   host-deny ",
+		"/ossec-ar block 192.0.2.1 --for 1m\n", "\nno fault, no warning\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "ossec.conf") {
+		t.Errorf("not short:\n%s", text)
+	}
+}
+
+// TestOwnTest: what the daemons refuse is a fault before they are stopped.
+func TestOwnTest(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: what is run as root must be root's")
+	}
+	const daemon = "var/ossec/bin/ossec-analysisd"
+	p := newPlace(t)
+	p.write(daemon, "#!/bin/sh\nexit 0\n")
+	p.chmod(daemon, 0o755)
+	want(t, p.look(), isOK, "daemons' own test", "no daemon refuses the configuration", "")
+	p.write(daemon, "#!/bin/sh\necho 'ERROR: Invalid element' >&2\nexit 1\n")
+	want(t, p.look(), isFault, "daemons' own test", "ERROR: Invalid element", "correct that")
 }
 
 // TestFolds: on a terminal only the commands that mend are wider than that.

@@ -125,8 +125,7 @@ type configuration struct{ *host }
 func (h configuration) confFile(_ context.Context, s *sheet) {
 	switch c := h.conf; {
 	case errors.Is(c.err, os.ErrNotExist):
-		s.fault("set OSSEC_HOME to the folder of OSSEC or Wazuh, or call this program by its path there, "+
-			"or install OSSEC or Wazuh", "there is no %s", c.path)
+		s.fault("put it back", "there is no %s, without which no daemon starts", c.path)
 	case errors.Is(c.err, ossec.ErrBrokenConf):
 		for text := range strings.SplitSeq(errors.Unwrap(c.err).Error(), "\n") {
 			place := c.path

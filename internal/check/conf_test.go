@@ -48,7 +48,7 @@ func TestConfiguration(t *testing.T) {
 	for _, b := range []breakage{
 		{"no ossec.conf", func(p *place) {
 			p.remove("var/ossec/etc/ossec.conf")
-		}, isFault, "ossec.conf", "there is no ", "OSSEC_HOME"},
+		}, isFault, "ossec.conf", "without which no daemon starts", "put it back"},
 		{"a folder", func(p *place) {
 			p.remove("var/ossec/etc/ossec.conf")
 			p.write("var/ossec/etc/ossec.conf/x", "")

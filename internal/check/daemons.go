@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/rehearsal"
 )
 
 // daemons looks at the daemons that call responses, and at those that lead to a call.
@@ -98,6 +99,21 @@ func (h daemons) running(_ context.Context, s *sheet) {
 func (h daemons) hasAgents() bool {
 	keys, err := os.Stat(filepath.Join(string(h.Home), "etc/client.keys"))
 	return err == nil && keys.Size() > 0
+}
+
+// test lets the daemons test the configuration as it stands, on a copy.
+func (h daemons) test(ctx context.Context, s *sheet) {
+	if h.user != 0 {
+		s.skip("only root can run it")
+		return
+	}
+	switch err := rehearsal.Run(ctx, string(h.Home), nil); {
+	case errors.Is(err, rehearsal.ErrRefused):
+		s.fault("correct that: no daemon starts any more once it is stopped", "%v", err)
+	case err != nil:
+		s.warn("see the message", "%v", err)
+	}
+	s.ok("no daemon refuses the configuration")
 }
 
 // responseList checks whether execd knows this response.

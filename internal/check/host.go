@@ -80,6 +80,12 @@ func (h *host) rights(_ context.Context, s *sheet) {
 	s.ok("run as user %d", h.user)
 }
 
+// absent says what works without OSSEC and Wazuh, and what waits for them.
+func (h *host) absent(_ context.Context, s *sheet) {
+	s.skip("there is none in %s: nothing is blocked by alerts until it is installed there, or --home names "+
+		"where it is; what people block, the upkeep and the reports work without", h.Home)
+}
+
 // control is the command that starts, stops and restarts the daemons.
 func (h *host) control(action string) string {
 	path := filepath.Join(string(h.Home), "bin", h.daemon("control"))

@@ -70,6 +70,12 @@ func (h *host) print(rows []Finding, asJSON bool) error {
 			fmt.Fprintf(&b, "       mend: %s\n", clean(f.Mend))
 		}
 	}
+	if !h.Home.Installed() {
+		b.WriteString("to try a block now:\n")
+		for _, words := range []string{"block 192.0.2.1 --for 1m", "list", "unban 192.0.2.1"} {
+			b.WriteString("    " + h.tool(words) + "\n")
+		}
+	}
 	fmt.Fprintf(&b, "%s, %s\n", count(r.Faults, "fault"), count(r.Warnings, "warning"))
 	_, err := h.Stdout.Write([]byte(b.String()))
 	return err
@@ -95,13 +101,10 @@ func fold(text string, width int) string {
 
 // count writes a number of things.
 func count(n int, what string) string {
-	switch n {
-	case 0:
+	if n == 0 {
 		return "no " + what
-	case 1:
-		return "1 " + what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return printable.Count(n, what)
 }
 
 // clean keeps text from outside from moving a terminal's cursor or making lines of its own.

@@ -78,7 +78,7 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 	if len(found) == 0 {
 		found = append(found, enforcer.Finding{
 			What: what, Verdict: enforcer.OK,
-			Found: fmt.Sprintf("%d addresses are blocked by %s", len(l.Blocks), s.used.name()),
+			Found: fmt.Sprintf("addresses blocked by %s: %d", s.used.name(), len(l.Blocks)),
 		})
 	}
 	return found

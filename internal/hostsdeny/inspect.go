@@ -51,8 +51,8 @@ func (e *Enforcer) inspectFile() enforcer.Finding {
 		f.Mend = fmt.Sprintf("divide line %d of %s", n, e.path)
 		return f
 	}
-	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read and has %d entries of the form %q", e.path,
-		len(e.form.entries(now.content)), e.form.daemons+":ADDRESS")
+	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read; entries of the form %q: %d", e.path,
+		e.form.daemons+":ADDRESS", len(e.form.entries(now.content)))
 	return f
 }
 

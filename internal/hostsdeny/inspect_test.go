@@ -17,7 +17,7 @@ func TestInspect(t *testing.T) {
 	}{
 		{"nothing there", "", "", []string{"ok hosts.deny: there is none yet", "ok hosts.allow: there is none"}},
 		{"all well", "ALL:192.0.2.1\n", "sshd: 10.0.0.\n", []string{
-			"ok hosts.deny: DIR/hosts.deny can be read and has 1 entries", "ok hosts.allow: DIR/hosts.allow lets nobody in"}},
+			"ok hosts.deny: DIR/hosts.deny can be read; entries of the form \"ALL:ADDRESS\": 1", "ok hosts.allow: DIR/hosts.allow lets nobody in"}},
 		{"no end", "ALL:192.0.2.1", "", []string{"fault hosts.deny: DIR/hosts.deny: its last line has no end", "ok hosts.allow"}},
 		{"a long line", "ALL:192.0.2.1\n# a\\\n" + strings.Repeat("x", 2044) + "\nALL:192.0.2.2\n", "", []string{"fault hosts.deny: DIR/hosts.deny:2: the line, with those that continue it, has 2047 bytes or more", "ok hosts.allow"}},
 		{"one that is just not", "# " + strings.Repeat("x", 2044) + "\n", "", []string{"ok hosts.deny", "ok hosts.allow"}},

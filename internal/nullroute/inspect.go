@@ -21,8 +21,8 @@ func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding 
 		routes.Verdict, routes.Found = enforcer.Fault, err.Error()
 		routes.Mend = "run it as root, on a kernel with rtnetlink"
 	} else {
-		routes.Found = fmt.Sprintf("the main table can be read and has %d %s routes of protocol %d",
-			len(addrs), e.typeName, e.protocol)
+		routes.Found = fmt.Sprintf("the main table can be read; %s routes of protocol %d: %d",
+			e.typeName, e.protocol, len(addrs))
 	}
 	found := []enforcer.Finding{routes}
 	if s, err := netlink.Open(ctx); err == nil { // else there are no routes to be seen either

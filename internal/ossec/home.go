@@ -84,6 +84,11 @@ func (h Home) State() string           { return h.join("var/active-response") }
 func (h Home) Programs() string        { return h.join("active-response/bin") }
 func (h Home) Tool() string            { return h.join("bin/ossec-ar") }
 
+// Installed reports whether there is an OSSEC or Wazuh, though it may lack a part.
+func (h Home) Installed() bool {
+	return h.Wazuh() || h.has("etc/ossec.conf") || h.has("bin/ossec-control") || h.has("bin/ossec-execd")
+}
+
 // Wazuh reports whether the home is Wazuh's, and not OSSEC's.
 func (h Home) Wazuh() bool { return h.has("bin/wazuh-control") || h.has("bin/wazuh-execd") }
 
