@@ -224,6 +224,9 @@ func (d *Duration) UnmarshalText(text []byte) (err error) {
 	return nil
 }
 
+// MarshalText writes a duration as UnmarshalText reads it.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
 // maxFile bounds the file in bytes.
 const maxFile = 1 << 20
 

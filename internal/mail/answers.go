@@ -55,14 +55,14 @@ const maxAnswer = 16 << 10
 // PLAIN send it. Nobody can read it in what the other mechanisms send.
 func (s *session) withoutSecret(text string) string {
 	text = printable.Clip(text, maxAnswer)
-	if s.secret == "" {
+	if !s.sent || s.Secret == "" {
 		return text
 	}
 	encode := base64.StdEncoding.EncodeToString
-	quoted := strconv.Quote(s.secret) // as textproto.Error has it
+	quoted := strconv.Quote(s.Secret) // as textproto.Error has it
 	for _, secret := range []string{
-		encode([]byte("\x00" + s.User + "\x00" + s.secret)), encode([]byte(s.secret)),
-		quoted[1 : len(quoted)-1], s.secret,
+		encode([]byte("\x00" + s.User + "\x00" + s.Secret)), encode([]byte(s.Secret)),
+		quoted[1 : len(quoted)-1], s.Secret,
 	} {
 		text = without(text, secret)
 	}

@@ -16,16 +16,15 @@ func (s *session) authenticate() error {
 	if s.User == "" {
 		return nil
 	}
-	secret, err := s.readPassword()
-	if err != nil {
-		return err
+	if s.Mail.Password != "" && s.Secret == "" {
+		return errPassword
 	}
 	_, offered := s.smtp.Extension("AUTH")
-	name, auth := s.mechanism(strings.Fields(strings.ToUpper(offered)), secret)
+	name, auth := s.mechanism(strings.Fields(strings.ToUpper(offered)), s.Secret)
 	if auth == nil {
 		return fmt.Errorf("logging in: the server offers %q, and none of it can be used here", offered)
 	}
-	s.secret = secret
+	s.sent = true
 	s.step()
 	if err := s.smtp.Auth(auth); err != nil {
 		return fmt.Errorf("logging in as %q with %s: %w", s.User, name, err)

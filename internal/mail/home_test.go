@@ -49,7 +49,12 @@ func (s *Settings) sendAll(t testing.TB) (dialogue string, err error) {
 		t.Fatal(err)
 	}
 	var trace strings.Builder
-	result, err := s.Send(t.Context(), s.To, raw, func(line string) { trace.WriteString(line + "\n") })
+	var result map[string]error
+	if s.Program() {
+		result, err = s.SendProgram(t.Context(), s.To, raw)
+	} else {
+		result, err = s.Send(t.Context(), s.To, raw, func(line string) { trace.WriteString(line + "\n") })
+	}
 	for _, to := range s.To {
 		err = errors.Join(err, result[to])
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/exec"
-	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
@@ -16,10 +15,9 @@ import (
 // (sysexits.h): EX_USAGE, EX_DATAERR, EX_NOUSER, EX_NOHOST.
 var sendmailFinal = map[int]bool{64: true, 65: true, 67: true, 68: true}
 
-// sendProgram hands one message to a sendmail program. See Send for what it returns.
-func (s *Settings) sendProgram(
-	ctx context.Context, to []string, message []byte, trace func(line string),
-) (map[string]error, error) {
+// SendProgram hands one message to a sendmail program, which runs with this process's rights: it has
+// a queue of its own. See Send for what it returns.
+func (s *Settings) SendProgram(ctx context.Context, to []string, message []byte) (map[string]error, error) {
 	if err := executable(s.Server); err != nil {
 		return nil, err
 	}
@@ -27,15 +25,13 @@ func (s *Settings) sendProgram(
 	defer cancel()
 	// -i: a line with a dot alone does not end the mail. It wants the line ends of the
 	// system.
-	args := slices.Concat(s.arguments, []string{"-i", "-f", s.Sender.Address, "--"}, to)
+	args := slices.Concat(s.Arguments, []string{"-i", "-f", s.Sender.Address, "--"}, to)
 	text := strings.ReplaceAll(string(message), "\r\n", "\n")
 	_, err := exec.Command(ctx, s.Server, text, args...)
 	switch {
 	case err == nil:
-		trace(s.Server + " took the mail")
 		return all(to, nil), nil
 	case sendmailFinal[exec.Status(err)]:
-		trace(s.Server + " refused the mail: " + printable.Error(err))
 		return all(to, refusedError{err}), nil
 	}
 	return nil, err

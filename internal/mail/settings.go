@@ -2,6 +2,7 @@ package mail
 
 import (
 	"cmp"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	netmail "net/mail"
@@ -26,12 +27,14 @@ type Settings struct {
 	Sender *netmail.Address
 	Reply  *netmail.Address // nil for none
 	Host   string           // of this machine
-	Unset  error            // config.ErrMailUnset when nothing can be sent
+	Unset  error            `json:"-"` // config.ErrMailUnset when nothing can be sent
 
-	arguments []string // of the program that is the server
-	password  string   // ossec.conf's; the file that config.Mail names stands before it
-	strict    bool     // the server's certificate must be good
-	foreign   bool     // others than root can change ossec.conf: nothing of it is repeated
+	Arguments []string // of the program that is the server
+	Secret    string   // the password
+	CA        []byte   // what is in ca_file
+	Strict    bool     // the server's certificate must be good
+
+	foreign bool // others than root can change ossec.conf: nothing of it is repeated
 }
 
 // Load reads ossec.conf and puts c above it. The Settings are usable even when there is an
@@ -52,8 +55,8 @@ func Load(home ossec.Home, c config.Mail) (*Settings, error) {
 	faults = append(faults, s.addresses(), s.server())
 	s.Unset = config.MailUnset(s.Server, len(s.To)+len(s.Routes))
 	s.defaults()
-	_, err = s.readPassword()
-	return s, errors.Join(append(faults, s.Unset, err)...)
+	faults = append(faults, s.Unset, s.readPassword(), s.readCA())
+	return s, errors.Join(faults...)
 }
 
 // distrust takes out of an ossec.conf that others than root can change, by why, what would have this
@@ -88,7 +91,7 @@ func (s *Settings) fill(base ossec.Mail) {
 	s.Server = cmp.Or(s.Server, base.Server)
 	s.Port = cmp.Or(s.Port, base.Port)
 	s.MaxPerHour = cmp.Or(s.MaxPerHour, base.MaxPerHour, defaultPerHour)
-	s.password = base.Password
+	s.Secret = base.Password
 	if base.Auth {
 		s.User = cmp.Or(s.User, base.User)
 	}
@@ -179,8 +182,8 @@ const (
 
 // server takes the server apart: a program and its arguments, or a host and its port.
 func (s *Settings) server() (err error) {
-	if s.program() {
-		s.Server, s.arguments, err = ossec.MailProgram(s.Server)
+	if s.Program() {
+		s.Server, s.Arguments, err = ossec.MailProgram(s.Server)
 		return err
 	}
 	if strings.ContainsFunc(s.Server, func(r rune) bool { return notInHost(r) || r == '/' || r == '@' }) {
@@ -225,29 +228,28 @@ func (s *Settings) defaults() {
 			s.Port = portRelay
 		}
 	}
-	s.strict = s.Verify == "yes" ||
+	s.Strict = s.Verify == "yes" ||
 		s.Verify == "" && (s.User != "" && !s.loopback() || s.TLS == "starttls" || s.TLS == "implicit")
 }
 
-// program reports whether the server is a program.
-func (s *Settings) program() bool { return strings.HasPrefix(s.Server, "/") }
+// Program reports whether the server is a program.
+func (s *Settings) Program() bool { return strings.HasPrefix(s.Server, "/") }
 
 // Way returns by what mail goes, for people.
 func (s *Settings) Way() string {
-	if s.program() {
+	if s.Program() {
 		return s.Server
 	}
 	return fmt.Sprintf("%s, port %d", s.Server, s.Port)
 }
 
-// Check returns what keeps mail from being sent though the settings are well formed: files
-// that cannot be read, a program that is missing. It connects to nothing.
+// Check returns what keeps mail from being sent though the settings are well formed: a program that
+// is missing. It connects to nothing.
 func (s *Settings) Check() error {
-	_, err := (&session{Settings: s}).tlsConfig()
-	if s.program() {
-		err = errors.Join(err, executable(s.Server))
+	if s.Program() {
+		return executable(s.Server)
 	}
-	return err
+	return nil
 }
 
 // loopback reports whether the server is on this machine, so that nobody stands between.
@@ -262,30 +264,50 @@ var errPassword = errors.New("the password cannot be used")
 // maxPassword bounds the password file in bytes.
 const maxPassword = 4096
 
-// readPassword returns the password: from password_file, which nobody but its owner may be able
-// to read, or ossec.conf's.
-func (s *Settings) readPassword() (string, error) {
+// readPassword reads password_file, which nobody but its owner may be able to read; without one the
+// password is ossec.conf's.
+func (s *Settings) readPassword() error {
 	path := s.Mail.Password
 	if path == "" {
-		return s.password, nil
+		return nil
 	}
+	s.Secret = ""
 	data, err := state.ReadTrusted(path, maxPassword)
 	var info os.FileInfo
 	if err == nil {
 		info, err = os.Stat(path)
 	}
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("reading the password: %w: %w", err, errPassword)
-	case info.Mode().Perm()&0o077 != 0:
-		return "", fmt.Errorf("password file %s can be read by others (mode %04o): %w",
-			path, info.Mode().Perm(), errPassword)
+	if err != nil {
+		return fmt.Errorf("reading the password: %w: %w", err, errPassword)
 	}
 	secret := strings.TrimRight(string(data), "\r\n")
-	if secret == "" || strings.ContainsAny(secret, "\r\n\x00") {
-		return "", fmt.Errorf("password file %s does not hold one line: %w", path, errPassword)
+	switch {
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("password file %s can be read by others (mode %04o): %w",
+			path, info.Mode().Perm(), errPassword)
+	case secret == "" || strings.ContainsAny(secret, "\r\n\x00"):
+		return fmt.Errorf("password file %s does not hold one line: %w", path, errPassword)
 	}
-	return secret, nil
+	s.Secret = secret
+	return nil
+}
+
+// maxCertificates bounds ca_file, in bytes.
+const maxCertificates = 4 << 20
+
+// readCA reads ca_file. What is wrong with it shows when it is needed, too.
+func (s *Settings) readCA() (err error) {
+	if s.CAFile == "" {
+		return nil
+	}
+	s.CA, err = state.ReadTrusted(s.CAFile, maxCertificates)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(s.CA) {
+		err = errors.New("no certificate in it")
+	}
+	if err != nil {
+		return fmt.Errorf("reading ca_file: %w", err)
+	}
+	return nil
 }
 
 func hostName() string {
@@ -302,16 +324,47 @@ func notInHost(r rune) bool { return r <= ' ' || r >= 0x7f }
 
 func clip(text string) string { return printable.Clip(text, 80) }
 
+// Failure is an error as it is passed from one process to another.
+type Failure struct {
+	Text  string `json:"text"`
+	Final bool   `json:"final,omitempty"`
+	Kind  string `json:"kind,omitempty"` // "certificate" or "encryption", of which there is more to say
+}
+
+// Pass makes a Failure of an error, nil of nil.
+func Pass(err error) *Failure {
+	if err == nil {
+		return nil
+	}
+	f := &Failure{Text: err.Error(), Final: errors.As(err, new(refusedError))}
+	switch {
+	case errors.Is(err, errCertificate):
+		f.Kind = "certificate"
+	case errors.Is(err, errNoTLS):
+		f.Kind = "encryption"
+	}
+	return f
+}
+
+// Error is what can be shown of it, whoever passed it.
+func (f *Failure) Error() string { return printable.Lines(printable.Clip(f.Text, maxAnswer)) }
+
+// Permanent reports that another attempt is of no use.
+func (f *Failure) Permanent() bool { return f.Final }
+
 // Hint returns advice on an error, "" for none.
 func Hint(err error) string {
+	var f *Failure
 	switch {
 	case errors.Is(err, errPassword):
 		return "make it readable by its owner alone: chown root FILE && chmod 0600 FILE"
-	case errors.Is(err, errCertificate):
+	case !errors.As(err, &f):
+		return config.MailHint(err)
+	case f.Kind == "certificate":
 		return "set ca_file in [mail] to the certificate of who signed it, or smtp_tls_verify to no when the way " +
 			"to the server is safe"
-	case errors.Is(err, errNoTLS):
+	case f.Kind == "encryption":
 		return "set secure_smtp to no, or tls = \"none\" in [mail], only when the way to the server is safe"
 	}
-	return config.MailHint(err)
+	return ""
 }

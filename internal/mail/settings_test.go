@@ -19,10 +19,9 @@ func TestSettings(t *testing.T) {
 <helo_server>helo.example.org</helo_server>
 </global></ossec_config>`
 	s := mustLoad(t, conf, "")
-	secret, _ := s.readPassword()
-	if len(s.To) != 2 || s.Port != 587 || s.User != "u" || secret != "p" || s.HELO != "helo.example.org" ||
+	if len(s.To) != 2 || s.Port != 587 || s.User != "u" || s.Secret != "p" || s.HELO != "helo.example.org" ||
 		s.MaxPerHour != 12 ||
-		!s.strict ||
+		!s.Strict ||
 		s.Sender.Address != "ossec@"+s.Host {
 		t.Errorf("got %+v", s)
 	}
@@ -75,8 +74,8 @@ func TestPasswordFile(t *testing.T) {
 	home := ossec.Home(t.TempDir())
 	write(t, path, "secret one\n")
 	s, err := Load(home, m)
-	if secret, serr := s.readPassword(); err != nil || serr != nil || secret != "secret one" {
-		t.Errorf("%q, %v, %v", secret, err, serr)
+	if err != nil || s.Secret != "secret one" {
+		t.Errorf("%q, %v", s.Secret, err)
 	}
 	for _, mode := range []os.FileMode{0o640, 0o604, 0o644} {
 		if err := os.Chmod(path, mode); err != nil {
@@ -100,7 +99,7 @@ func TestPasswordFile(t *testing.T) {
 }
 
 func TestHint(t *testing.T) {
-	for _, err := range []error{config.ErrMailUnset, errPassword, errCertificate, errNoTLS} {
+	for _, err := range []error{config.ErrMailUnset, errPassword, Pass(errCertificate), Pass(errNoTLS)} {
 		if Hint(err) == "" {
 			t.Errorf("no hint for %v", err)
 		}
@@ -146,7 +145,7 @@ func TestForeignConf(t *testing.T) {
 				t.Fatal(err)
 			}
 			s, err := Load(home, c.Mail)
-			if s.Server != r.server || s.User != r.user || len(s.To) != 1 || r.server == "192.0.2.2" && !s.strict {
+			if s.Server != r.server || s.User != r.user || len(s.To) != 1 || r.server == "192.0.2.2" && !s.Strict {
 				t.Errorf("%+v", s)
 			}
 			told := fmt.Sprint(err)
@@ -154,8 +153,8 @@ func TestForeignConf(t *testing.T) {
 				strings.Contains(told, "not sent") != strings.Contains(r.want, "not sent") {
 				t.Errorf("%v, want %q", err, r.want)
 			}
-			if password, _ := s.readPassword(); password != "" {
-				t.Errorf("password %q", password)
+			if s.Secret != "" {
+				t.Errorf("password %q", s.Secret)
 			}
 		})
 	}
@@ -186,8 +185,7 @@ func TestForeignFiles(t *testing.T) {
 	if err := os.Chmod(ca, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	s = mustLoad(t, confOf(1, ""), "[mail]\nca_file = \""+ca+"\"\n")
-	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "reading ca_file: "+ca+" could be changed") {
+	if _, err := load(t, confOf(1, ""), "[mail]\nca_file = \""+ca+"\"\n"); err == nil || !strings.Contains(err.Error(), "reading ca_file: "+ca+" could be changed") {
 		t.Error(err)
 	}
 }

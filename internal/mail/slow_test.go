@@ -110,7 +110,7 @@ func TestSlowServer(t *testing.T) {
 				to = append(to, fmt.Sprintf("ops%d@example.org", i))
 			}
 			begin := time.Now()
-			_, err := settings.Send(t.Context(), to, []byte("Subject: x\r\n\r\nx\r\n"), nil)
+			_, err := settings.Send(t.Context(), to, []byte("Subject: x\r\n\r\nx\r\n"), func(string) {})
 			if took := time.Since(begin); err == nil || took > time.Minute {
 				t.Errorf("after %s: %v", took, err)
 			}

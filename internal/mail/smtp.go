@@ -20,7 +20,6 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/ossec-ar/ossec-ar/internal/printable"
-	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 var (
@@ -48,12 +47,12 @@ const dataFactor = 5
 // session is one dialogue with the server.
 type session struct {
 	*Settings
-	conn   net.Conn
-	end    time.Time // of all steps
-	smtp   *smtp.Client
-	tls    bool
-	trace  func(format string, args ...any)
-	secret string // the password, once it is about to be sent
+	conn  net.Conn
+	end   time.Time // of all steps
+	smtp  *smtp.Client
+	tls   bool
+	trace func(format string, args ...any)
+	sent  bool // the password, or it is about to be
 }
 
 // within gives all that comes next its time.
@@ -67,19 +66,18 @@ func (s *session) step() {
 	_ = s.conn.SetDeadline(earlier(time.Now().Add(s.Timeout.Duration), s.end))
 }
 
-// Send hands one message to the server, or the program, that is set. The error is of the
+// TotalTime bounds Send, whatever the server does.
+func (s *Settings) TotalTime() time.Duration {
+	return (2*dialogFactor + dataFactor) * s.Timeout.Duration
+}
+
+// Send hands one message to the server. The error is of the
 // server as a whole, and another attempt makes sense; without one the map has what came of
-// each recipient: nil, it is accepted; Permanent, refused for good; else deferred. trace,
-// unless nil, gets each step on a line.
+// each recipient: nil, it is accepted; Permanent, refused for good; else deferred. trace
+// gets each step on a line.
 func (s *Settings) Send(
 	ctx context.Context, to []string, message []byte, trace func(line string),
 ) (map[string]error, error) {
-	if trace == nil {
-		trace = func(string) {}
-	}
-	if s.program() {
-		return s.sendProgram(ctx, to, message, trace)
-	}
 	dialogue := s.session(trace)
 	result, err := dialogue.send(ctx, to, message)
 	for recipient, err := range result {
@@ -98,9 +96,6 @@ func (s *Settings) session(trace func(line string)) *session {
 
 // Reach connects to the server as Send does, without logging in or sending anything.
 func (s *Settings) Reach(ctx context.Context) error {
-	if s.program() {
-		return executable(s.Server)
-	}
 	dialogue := s.session(func(string) {})
 	err := dialogue.connect(ctx)
 	if err == nil {
@@ -128,7 +123,7 @@ func (s *session) send(ctx context.Context, to []string, message []byte) (map[st
 func (s *session) connect(ctx context.Context) error {
 	s.within(dialogFactor)
 	err := s.open(ctx, true)
-	if errors.Is(err, errHandshake) && !s.tlsRequired() && !s.strict {
+	if errors.Is(err, errHandshake) && !s.tlsRequired() && !s.Strict {
 		s.trace("encryption: %v; going on without", err)
 		err = s.open(ctx, false)
 	}
@@ -220,7 +215,7 @@ func (s *session) handshakeError(err error) error {
 // server offers encryption, and then the mail would go in the clear.
 func (s *session) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{
-		ServerName: strings.Trim(s.Server, "[]"), MinVersion: tls.VersionTLS12, InsecureSkipVerify: !s.strict,
+		ServerName: strings.Trim(s.Server, "[]"), MinVersion: tls.VersionTLS12, InsecureSkipVerify: !s.Strict,
 	}
 	if s.CAFile == "" {
 		return config, nil
@@ -229,23 +224,16 @@ func (s *session) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	data, err := state.ReadTrusted(s.CAFile, maxCertificates)
-	if err != nil {
-		return nil, fmt.Errorf("reading ca_file: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("reading ca_file: no certificate in %s", s.CAFile)
+	if !pool.AppendCertsFromPEM(s.CA) {
+		return nil, fmt.Errorf("no certificate in ca_file: %s", s.CAFile)
 	}
 	config.RootCAs = pool
 	return config, nil
 }
 
-// maxCertificates bounds ca_file, in bytes.
-const maxCertificates = 4 << 20
-
 func (s *session) traceTLS(state tls.ConnectionState) {
 	verified := "certificate verified"
-	if !s.strict {
+	if !s.Strict {
 		verified = "certificate not verified"
 	}
 	s.trace("encrypted: %s, %s", tls.VersionName(state.Version), verified)

@@ -104,7 +104,7 @@ func TestSendStopsWithItsContext(t *testing.T) {
 		}
 	})
 	settings := mustLoad(t, s.Conf(""), "")
-	if _, err := settings.Send(ctx, []string{"ops@example.org"}, []byte("Subject: x\r\n\r\nx\r\n"), nil); err == nil ||
+	if _, err := settings.Send(ctx, []string{"ops@example.org"}, []byte("Subject: x\r\n\r\nx\r\n"), func(string) {}); err == nil ||
 		!errors.Is(ctx.Err(), context.Canceled) {
 		t.Errorf("err = %v", err)
 	}
@@ -147,9 +147,7 @@ func TestAnswers(t *testing.T) {
 			result, err := settings.Send(
 				t.Context(),
 				settings.To,
-				[]byte("Subject: x\r\n\r\nxxxxxxxxxxxxxxxxxxxx\r\n"),
-				nil,
-			)
+				[]byte("Subject: x\r\n\r\nxxxxxxxxxxxxxxxxxxxx\r\n"), func(string) {})
 			if (err != nil) != r.whole {
 				t.Fatal(err)
 			}

@@ -19,16 +19,17 @@ const reachTime = 5 * time.Second
 func Check(ctx context.Context, p *app.Program) (summary string, err error) {
 	o := newOffice(p)
 	_, fault := o.Configure()
-	faults := []error{fault, checkTemplates(o.settings, o.Now()), o.settings.Check()}
-	o.geo.lookup(netip.IPv6Loopback(), func(err error) { faults = append(faults, err) })
+	faults := []error{fault, o.settings.Check()}
+	note := func(err error) { faults = append(faults, err) }
+	o.fault = note
+	o.geo.lookup(netip.IPv6Loopback(), note)
 	o.geo.close()
-	if err = errors.Join(faults...); err == nil {
-		ctx, cancel := context.WithTimeout(ctx, reachTime)
-		defer cancel()
-		if err = o.settings.Reach(ctx); err != nil {
-			err = fmt.Errorf("trying the mail server: %w", err)
-		}
+	o.settings.Timeout.Duration = min(o.settings.Timeout.Duration, reachTime)
+	a, err := o.delegate(ctx, job{Task: taskCheck})
+	if a.Failed != nil && errors.Join(faults...) == nil {
+		note(fmt.Errorf("trying the mail server: %w", a.Failed))
 	}
 	return fmt.Sprintf("mail goes to %d recipients and %d routes by %s, at most %d an hour",
-		len(o.settings.To), len(o.settings.Routes), o.settings.Way(), o.settings.MaxPerHour), err
+			len(o.settings.To), len(o.settings.Routes), o.settings.Way(), o.settings.MaxPerHour),
+		errors.Join(append(faults, err)...)
 }

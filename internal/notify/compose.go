@@ -6,62 +6,162 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/confine"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
-// compose makes one mail of the first of the items, as many as it has room for, and returns their
-// number. With a mail, the error is of something beside it.
-func (o *office) compose(
-	ctx context.Context, to []string, items []*outbox.Item, counted outbox.Counted,
-) (raw []byte, n int, err error) {
-	entries := make([]entry, len(items))
-	for i, item := range items {
-		entries[i] = open(item)
-	}
-	var faults []error
-	o.describe(ctx, entries, func(err error) { faults = append(faults, err) })
-	m, err := mail.Message{Subject: entries[0].Subject, Text: entries[0].Text, HTML: entries[0].HTML}, nil
-	if entries[0].Kind != notice.Report {
-		for {
-			v := makeView(o.settings, entries, o.Now(), time.Local)
-			v.count(counted)
-			m, err = write(o.settings, v)
-			if !errors.Is(err, errTooLong) || !errors.Is(err, errNoPart) || len(entries) < 2 {
-				break
-			}
-			entries = entries[:len(entries)/2] // the rest goes in the next
-		}
-	}
-	if errors.Is(err, errNoPart) {
-		return nil, len(entries), err
-	}
-	raw, ferr := o.settings.Format(m, to, o.Now(), messageID(entries, to))
-	return raw, len(entries), errors.Join(append(faults, err, ferr)...)
+// job is what the process without rights has to do about one mail.
+type job struct {
+	Task      string // one of those below
+	Settings  *mail.Settings
+	Templates map[string]string // the administrator's, by part
+	To        []string
+	Entries   []entry
+	Counted   outbox.Counted
+	Now       time.Time
+	Sample    bool
 }
 
-// write makes the mail of a view. The error is also that of a broken template of the
-// administrator's, and then the mail is good all the same; else it is errNoPart.
-func write(s *mail.Settings, v View) (m mail.Message, err error) {
-	var faults [3]error
-	m.Subject, faults[0] = render(s, partSubject, v)
-	m.Subject = strings.Join(strings.Fields(m.Subject), " ")
-	m.Text, faults[1] = render(s, partText, v)
-	m.HTML, faults[2] = render(s, partHTML, v)
-	return m, errors.Join(faults[:]...)
+// The tasks.
+const (
+	taskSend   = "send"   // write the mail and send it
+	taskFormat = "format" // write the mail as it goes over the wire
+	taskWrite  = "write"  // write its parts
+	taskCheck  = "check"  // try the templates and the server
+)
+
+// answer is what came of a job.
+type answer struct {
+	Used    int // of the entries so many are in the mail, the first ones
+	Message mail.Message
+	Raw     []byte
+	Results map[string]*mail.Failure // by recipient; nil: accepted
+	Failed  *mail.Failure            // of the whole
+	Faults  []string                 // beside it
+	Trace   []string
+}
+
+// Serve is the process without rights. It returns the exit status.
+func Serve() int {
+	return confine.Serve(func(ctx context.Context, j job) answer { return j.do(ctx, net.DefaultResolver) })
+}
+
+// resolver is what is needed of *net.Resolver to find an address's name.
+type resolver interface {
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+}
+
+func (j *job) do(ctx context.Context, names resolver) (a answer) {
+	fault := func(err error) {
+		if err != nil {
+			a.Faults = append(a.Faults, strings.Split(err.Error(), "\n")...)
+		}
+	}
+	if j.Task == taskCheck {
+		fault(j.checkTemplates())
+		if !j.Settings.Program() && len(a.Faults) == 0 {
+			a.Failed = mail.Pass(j.Settings.Reach(ctx))
+		}
+		return a
+	}
+	if j.Settings.ReverseName {
+		j.lookUp(ctx, names)
+	}
+	m, err := j.write()
+	a.Used = len(j.Entries)
+	if errors.Is(err, errNoPart) {
+		a.Failed = &mail.Failure{Text: err.Error(), Final: true}
+		return a
+	}
+	fault(err)
+	if a.Message = m; j.Task == taskWrite {
+		return a
+	}
+	raw, err := j.Settings.Format(m, j.To, j.Now, j.messageID())
+	switch {
+	case err != nil:
+		a.Failed = &mail.Failure{Text: err.Error(), Final: true}
+	case j.Task == taskFormat:
+		a.Raw = raw
+	default:
+		var results map[string]error
+		results, err = j.Settings.Send(ctx, j.To, raw, func(line string) { a.Trace = append(a.Trace, line) })
+		a.Failed, a.Results = mail.Pass(err), map[string]*mail.Failure{}
+		for to, err := range results {
+			a.Results[to] = mail.Pass(err)
+		}
+	}
+	return a
+}
+
+// write makes the mail of the first of the entries, as many as it has room for. The error is also
+// that of a broken template of the administrator's, and then the mail is good all the same; else it
+// is errNoPart.
+func (j *job) write() (m mail.Message, err error) {
+	if e := j.Entries[0]; e.Kind == notice.Report {
+		return mail.Message{Subject: e.Subject, Text: e.Text, HTML: e.HTML}, nil
+	}
+	for {
+		v := makeView(j.Settings, j.Entries, j.Now, time.Local)
+		v.Sample = j.Sample
+		v.count(j.Counted)
+		var faults [3]error
+		m.Subject, faults[0] = j.render(partSubject, v)
+		m.Subject = strings.Join(strings.Fields(m.Subject), " ")
+		m.Text, faults[1] = j.render(partText, v)
+		m.HTML, faults[2] = j.render(partHTML, v)
+		err = errors.Join(faults[:]...)
+		if !errors.Is(err, errTooLong) || !errors.Is(err, errNoPart) || len(j.Entries) < 2 {
+			return m, err
+		}
+		j.Entries = j.Entries[:len(j.Entries)/2] // the rest goes in the next
+	}
 }
 
 // messageID is the same whenever the same notices are sent to the same people, so that
 // a mail that goes twice because the process was killed can be recognised.
-func messageID(entries []entry, to []string) string {
+func (j *job) messageID() string {
 	sum := sha256.New()
-	for _, e := range entries {
-		fmt.Fprintf(sum, "%s %d %d\n", e.item.ID, e.item.First.UnixNano(), e.item.Count)
+	for _, e := range j.Entries {
+		fmt.Fprintf(sum, "%s %d %d\n", e.Item.ID, e.Item.First.UnixNano(), e.Item.Count)
 	}
-	fmt.Fprintln(sum, to)
+	fmt.Fprintln(sum, j.To)
 	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+const (
+	// nameTime bounds the look-up of the names of the addresses in one mail.
+	nameTime = 500 * time.Millisecond
+	// fewNames is up to how many addresses in one mail their names are looked up.
+	fewNames = 16
+)
+
+// lookUp finds the names of the addresses in one mail.
+func (j *job) lookUp(ctx context.Context, names resolver) {
+	if len(j.Entries) > fewNames {
+		return
+	}
+	var asked sync.WaitGroup
+	ctx, cancel := context.WithTimeout(ctx, nameTime)
+	defer cancel()
+	for i := range j.Entries {
+		e := &j.Entries[i]
+		if !e.Addr.IsValid() || e.Name != "" {
+			continue
+		}
+		asked.Go(func() {
+			if found, err := names.LookupAddr(ctx, e.Addr.String()); err == nil && len(found) > 0 {
+				e.Name = printable.Line(strings.TrimSuffix(found[0], "."))
+			}
+		})
+	}
+	asked.Wait()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -33,12 +34,33 @@ func testSettings(t testing.TB) *mail.Settings {
 // composed makes the mail of entries.
 func composed(t testing.TB, s *mail.Settings, entries []entry, now time.Time) (mail.Message, []byte, error) {
 	t.Helper()
-	m, err := write(s, makeView(s, entries, now, time.Local))
-	raw, ferr := s.Format(m, []string{"ops@example.org"}, now, messageID(entries, nil))
-	if ferr != nil {
-		t.Fatal(ferr)
+	s.ReverseName = false
+	j := job{Task: taskFormat, Settings: s, Entries: entries, Now: now, To: []string{"ops@example.org"},
+		Templates: templates(t, s)}
+	a := j.do(t.Context(), nil)
+	if a.Failed != nil {
+		t.Fatal(a.Failed)
 	}
-	return m, raw, err
+	if len(a.Faults) > 0 {
+		return a.Message, a.Raw, errors.New(strings.Join(a.Faults, "\n"))
+	}
+	return a.Message, a.Raw, nil
+}
+
+// templates reads the administrator's templates.
+func templates(t testing.TB, s *mail.Settings) map[string]string {
+	t.Helper()
+	sources := map[string]string{}
+	for _, part := range parts {
+		if path := ownTemplate(s, part); path != "" {
+			source, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources[part] = string(source)
+		}
+	}
+	return sources
 }
 
 // hostile is what an attacker gets into a log, and so into an alert, with luck.
@@ -57,7 +79,7 @@ func TestHostileText(t *testing.T) {
 	if !n.Facts.LogCut || len(n.Facts.Log) > 4*notice.MaxLog {
 		t.Errorf("the log is %d bytes, cut %v", len(n.Facts.Log), n.Facts.LogCut)
 	}
-	one := entry{Notice: n, item: &outbox.Item{First: now, Last: now, Count: 2}}
+	one := entry{Notice: n, Item: &outbox.Item{First: now, Last: now, Count: 2}}
 	other := one
 	other.Addr = netip.MustParseAddr("2001:db8::1")
 	for _, entries := range [][]entry{{one}, {one, other}} {
@@ -122,7 +144,7 @@ func FuzzCompose(f *testing.F) {
 		_, raw, err := composed(
 			t,
 			s,
-			[]entry{{Notice: n, item: &outbox.Item{First: now, Last: now, Count: 1}}},
+			[]entry{{Notice: n, Item: &outbox.Item{First: now, Last: now, Count: 1}}},
 			now,
 		)
 		if err != nil {
@@ -210,7 +232,8 @@ func TestOwnTemplates(t *testing.T) {
 	if err != nil || m.Subject != "[web.example.org] 203.0.113.7 Bcc: x@example.org" {
 		t.Errorf("%q, %v", m.Subject, err)
 	}
-	if err := checkTemplates(s, now); err != nil {
+	check := func() error { return (&job{Settings: s, Now: now, Templates: templates(t, s)}).checkTemplates() }
+	if err := check(); err != nil {
 		t.Error(err)
 	}
 	for _, broken := range []string{"{{.Nothing}}", "{{", "{{index .Items 7}}", "{{range $x := .Items}}{{template \"none\"}}{{end}}"} {
@@ -220,13 +243,9 @@ func TestOwnTemplates(t *testing.T) {
 			!strings.Contains(err.Error(), "broken template "+path) {
 			t.Errorf("%s: %q, %v", broken, m.Subject, err)
 		}
-		if err := checkTemplates(s, now); err == nil {
+		if err := check(); err == nil {
 			t.Errorf("%s: check finds nothing", broken)
 		}
-	}
-	s.Mail.Subject = path + ".missing"
-	if _, _, err = composed(t, s, []entry{sample(now)}, now); err == nil || errors.Is(err, errNoPart) {
-		t.Errorf("missing template: %v", err)
 	}
 }
 
@@ -251,11 +270,9 @@ func TestMessageIDIsThatOfTheSameMail(t *testing.T) {
 	now := time.Now()
 	a := sample(now)
 	again, b := a, a
-	b.item = &outbox.Item{ID: a.item.ID, First: now, Last: now, Count: 2}
-	to := []string{"ops@example.org"}
-	if messageID([]entry{a}, to) != messageID([]entry{again}, to) ||
-		messageID([]entry{a}, to) == messageID([]entry{b}, to) ||
-		messageID([]entry{a}, to) == messageID([]entry{a}, []string{"x@example.org"}) {
+	b.Item = &outbox.Item{ID: a.Item.ID, First: now, Last: now, Count: 2}
+	id := func(e entry, to string) string { return (&job{Entries: []entry{e}, To: []string{to}}).messageID() }
+	if id(a, "ops") != id(again, "ops") || id(a, "ops") == id(b, "ops") || id(a, "ops") == id(a, "x") {
 		t.Error("the id is not that of the mail")
 	}
 }
@@ -268,8 +285,8 @@ func TestRoundDuration(t *testing.T) {
 	}
 }
 
-// A digest that gets too long to be one mail is refused as such, unless the administrator's own
-// template is to blame: then the built-in one serves.
+// A digest that gets too long to be one mail has the first addresses; a single one that does is
+// refused, unless the administrator's own template is to blame: then the built-in one serves.
 func TestTooLong(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -278,7 +295,7 @@ func TestTooLong(t *testing.T) {
 	for i := range 900 {
 		e := sample(now)
 		e.Addr, e.Rules = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), nil
-		e.item = &outbox.Item{First: now, Last: now, Count: maxRules}
+		e.Item = &outbox.Item{First: now, Last: now, Count: maxRules}
 		for r := range maxRules {
 			e.Rules = append(
 				e.Rules,
@@ -293,15 +310,23 @@ func TestTooLong(t *testing.T) {
 		}
 		entries = append(entries, e)
 	}
-	if _, err := write(s, makeView(s, entries, now, time.Local)); !errors.Is(err, errTooLong) ||
-		!errors.Is(err, errNoPart) {
-		t.Errorf("err = %v", err)
+	j := job{Task: taskWrite, Settings: s, Entries: entries, Now: now}
+	s.ReverseName = false
+	if a := j.do(t.Context(), nil); a.Failed != nil || a.Used >= 900 || a.Used < 100 ||
+		!strings.Contains(a.Message.Subject, fmt.Sprint(a.Used, " addresses")) {
+		t.Errorf("%d used, %v", a.Used, a.Failed)
 	}
+	j.Entries = entries[:1]
+	j.Entries[0].Facts.Log = strings.Repeat("x\n", maxPart)
+	if a := j.do(t.Context(), nil); a.Failed == nil || !a.Failed.Final {
+		t.Errorf("%v", a.Failed)
+	}
+	entries = []entry{sample(now), sample(now)}
 	h := newHouse(t, onlyOps, "")
 	s.Text = string(h.home) + "/text.tmpl"
 	h.write(s.Text, `{{range 20000000}}too much{{end}}`)
-	if m, _, err := composed(t, s, entries[:2], now); err == nil || errors.Is(err, errNoPart) ||
-		!strings.Contains(m.Text, "10.0.0.1") {
+	if m, _, err := composed(t, s, entries, now); err == nil ||
+		!strings.Contains(m.Text, "203.0.113.7") {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -2,56 +2,16 @@ package notify
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/netip"
 	"runtime/debug"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
-
-const (
-	// nameTime bounds the look-up of the names of the addresses in one mail.
-	nameTime = 500 * time.Millisecond
-	// fewNames is up to how many addresses in one mail their names are looked up.
-	fewNames = 16
-)
-
-// nameResolver is what is needed of *net.Resolver to find an address's name.
-type nameResolver interface {
-	LookupAddr(ctx context.Context, addr string) ([]string, error)
-}
-
-// describe looks up the names and networks of the addresses in one mail.
-func (o *office) describe(ctx context.Context, entries []entry, fault func(error)) {
-	var asked sync.WaitGroup
-	ctx, cancel := context.WithTimeout(ctx, nameTime)
-	defer cancel()
-	names, ok := o.Resolver.(nameResolver)
-	ok = ok && o.config.Mail.ReverseName && len(entries) <= fewNames
-	for i := range entries {
-		e := &entries[i]
-		if !e.Addr.IsValid() {
-			continue
-		}
-		e.country, e.network = o.geo.lookup(e.Addr, fault)
-		if !ok {
-			continue
-		}
-		asked.Go(func() {
-			if found, err := names.LookupAddr(ctx, e.Addr.String()); err == nil && len(found) > 0 {
-				e.name = printable.Line(strings.TrimSuffix(found[0], "."))
-			}
-		})
-	}
-	asked.Wait()
-}
 
 // geo looks addresses up in files in MaxMind's format, of countries, cities or networks.
 type geo struct {

@@ -35,9 +35,21 @@ type office struct {
 	settings *mail.Settings
 	geo      geo
 	list     *whitelist.List // nil until it is needed
+	fault    func(error)     // gets what is wrong beside the work
 }
 
-func newOffice(p *app.Program) *office { return &office{Program: p} }
+// newOffice returns an office that logs what is wrong, each fault once.
+func newOffice(p *app.Program) *office {
+	o := &office{Program: p}
+	logged := map[string]bool{}
+	o.fault = func(err error) {
+		if !logged[err.Error()] {
+			logged[err.Error()] = true
+			o.Failed(nil, err)
+		}
+	}
+	return o
+}
 
 // Configure is outbox.Courier's.
 func (o *office) Configure() (outbox.Limits, error) {
@@ -57,14 +69,14 @@ func (o *office) Configure() (outbox.Limits, error) {
 // entry is what a mail says of one item: of one address, mostly.
 type entry struct {
 	notice.Notice // of all in it, the gravest, of equals the first
-	item          *outbox.Item
+	Item          *outbox.Item
 	// What is looked up when the mail is composed.
-	name, country, network string
+	Name, Country, Network string
 }
 
 // open returns the entry of an item.
 func open(item *outbox.Item) entry {
-	e := entry{item: item}
+	e := entry{Item: item}
 	_ = json.Unmarshal(item.Body, &e.Notice) // what does not fit is missing in the mail
 	return e
 }
@@ -105,21 +117,6 @@ func (e *entry) merge(n notice.Notice) {
 	}
 }
 
-// Send is outbox.Courier's.
-func (o *office) Send(
-	ctx context.Context, to []string, items []*outbox.Item, counted outbox.Counted,
-) (n int, result map[string]error, err error) {
-	raw, n, err := o.compose(ctx, to, items, counted)
-	if raw == nil {
-		return n, nil, err
-	}
-	if err != nil {
-		o.Failed(nil, err)
-	}
-	result, err = o.settings.Send(ctx, to, raw, nil)
-	return n, result, err
-}
-
 // Sent is outbox.Courier's.
 func (o *office) Sent(items []*outbox.Item) {
 	var lines []byte
@@ -151,7 +148,7 @@ func (o *office) Failed(item *outbox.Item, err error) {
 
 func (o *office) line(e entry, status arlog.Status, message string) []byte {
 	return arlog.Entry{
-		Time: o.Now(), Program: e.item.Program, Status: status, Addr: e.Addr,
+		Time: o.Now(), Program: e.Item.Program, Status: status, Addr: e.Addr,
 		AlertID: e.AlertID, RuleID: e.RuleID, Message: message,
 	}.Format()
 }
@@ -171,8 +168,8 @@ func sentMessage(e entry, together int) string {
 	default:
 		text = fmt.Sprintf("Email notification sent for IP: %s (%s)", e.Addr, stateOf(e.Notice))
 	}
-	if e.item.Count > 1 {
-		text += fmt.Sprintf(" (%d alerts)", e.item.Count)
+	if e.Item.Count > 1 {
+		text += fmt.Sprintf(" (%d alerts)", e.Item.Count)
 	}
 	if together > 1 {
 		text += fmt.Sprintf(" (in a mail of %d addresses)", together)

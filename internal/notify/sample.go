@@ -22,13 +22,13 @@ func sample(now time.Time) entry {
 	rule := notice.RuleCount{ID: facts.RuleID, Level: 10, Description: facts.Description, Count: 1, Last: now}
 	holder := notice.Holder{Program: "firewall-drop", RuleID: facts.RuleID, Since: now.Add(-2 * time.Second)}
 	return entry{
-		item: &outbox.Item{ID: "sample", First: now, Last: now, Count: 1},
+		Item: &outbox.Item{ID: "sample", First: now, Last: now, Count: 1},
 		Notice: notice.Notice{
 			Kind: notice.Alert, Addr: netip.MustParseAddr("203.0.113.7"), RuleID: facts.RuleID, Facts: &facts,
 			Rules: []notice.RuleCount{rule}, Standing: notice.Standing{Holders: []notice.Holder{holder}},
 		},
-		name: "scanner.example.net", country: "Netherlands",
-		network: "AS64500 Example Networks (203.0.113.0/24)",
+		Name: "scanner.example.net", Country: "Netherlands",
+		Network: "AS64500 Example Networks (203.0.113.0/24)",
 	}
 }
 
@@ -37,7 +37,7 @@ func samples(now time.Time) [][]entry {
 	one := sample(now)
 	like := func(addr string, kind notice.Kind, standing notice.Standing) entry {
 		e := one
-		e.Kind, e.Standing, e.name, e.country, e.network = kind, standing, "", "", ""
+		e.Kind, e.Standing, e.Name, e.Country, e.Network = kind, standing, "", "", ""
 		if e.Addr = (netip.Addr{}); addr != "" {
 			e.Addr = netip.MustParseAddr(addr)
 		}
@@ -46,7 +46,7 @@ func samples(now time.Time) [][]entry {
 	free := like("2001:db8::7", notice.Alert, notice.Standing{})
 	const allowed = "198.51.100.0/24 (/var/ossec/etc/ossec.conf:12)"
 	white := like("198.51.100.20", notice.Alert, notice.Standing{Whitelisted: allowed})
-	white.item = &outbox.Item{ID: "sample", First: now, Last: now, Count: 3}
+	white.Item = &outbox.Item{ID: "sample", First: now, Last: now, Count: 3}
 	white.Rules = append(white.Rules[:1:1], notice.RuleCount{
 		ID: "5720", Level: 10, Description: "Multiple SSHD authentication failures.", Count: 2, Last: now,
 	})

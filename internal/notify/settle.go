@@ -35,7 +35,7 @@ func (o *office) Settle(ctx context.Context, items []*outbox.Item) {
 	}
 	found, err := alerts.Find(ctx, o.Home.Alerts(), ids...)
 	for _, e := range entries {
-		item := e.item
+		item := e.Item
 		if e.Kind == notice.Report {
 			item.To, _ = o.settings.General() // it was asked for before the report was queued
 			item.Settled = true
@@ -53,7 +53,7 @@ func (o *office) Settle(ctx context.Context, items []*outbox.Item) {
 // settle completes an entry, or returns false when facts may still be coming. found is its alert,
 // and err why it is not, or nil.
 func (o *office) settle(ctx context.Context, e *entry, found *alerts.Alert, err error) bool {
-	age := o.Now().Sub(e.item.First)
+	age := o.Now().Sub(e.Item.First)
 	late := age >= settleTime || age < 0 // the clock was set back
 	facts, whole := e.facts(found, err, late)
 	if !whole && !late {
@@ -66,11 +66,11 @@ func (o *office) settle(ctx context.Context, e *entry, found *alerts.Alert, err 
 	e.Facts, e.Standing = &facts, standing
 	e.RuleID = cmp.Or(e.RuleID, facts.RuleID)
 	last := facts.Time
-	if e.item.Count > 1 {
-		last = e.item.Last
+	if e.Item.Count > 1 {
+		last = e.Item.Last
 	}
 	e.Rules = []notice.RuleCount{{
-		ID: e.RuleID, Level: facts.Level, Description: facts.Description, Count: e.item.Count, Last: last,
+		ID: e.RuleID, Level: facts.Level, Description: facts.Description, Count: e.Item.Count, Last: last,
 	}}
 	return true
 }
@@ -80,7 +80,7 @@ func (e *entry) facts(found *alerts.Alert, err error, late bool) (notice.Facts, 
 	if e.Facts != nil {
 		return *e.Facts, true
 	}
-	bare := notice.Facts{ID: e.AlertID, Time: e.item.First, RuleID: e.RuleID, User: e.User, Location: e.Where}
+	bare := notice.Facts{ID: e.AlertID, Time: e.Item.First, RuleID: e.RuleID, User: e.User, Location: e.Where}
 	if host, rest, ok := strings.Cut(e.Where, "->"); ok {
 		bare.Host, bare.Location = host, rest
 	}

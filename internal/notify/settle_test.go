@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -141,10 +140,6 @@ func TestEndOfABlock(t *testing.T) {
 
 type names map[string]string
 
-func (n names) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
-	return nil, errors.New("none")
-}
-
 // LookupAddr answers for the addresses in the map, and keeps others waiting.
 func (n names) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	if name, ok := n[addr]; ok {
@@ -155,18 +150,14 @@ func (n names) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 }
 
 func TestNameOfTheAddress(t *testing.T) {
-	s, _ := mailtest.New(t, false, false)
-	h := newHouse(t, s.Conf("<email_maxperhour>1</email_maxperhour>"), "")
-	c := newClock()
-	o := h.office(c)
-	o.Resolver = names{"203.0.113.7": "scanner.example.net."}
-	for _, addr := range []string{"203.0.113.7", "203.0.113.9"} {
-		h.queueUp(c, addr, "5712")
-	}
-	h.step(o, c)
-	if m := s.Next(); !strings.Contains(m.Text, "203.0.113.7  not blocked, scanner.example.net\n") ||
-		!strings.Contains(m.Text, "203.0.113.9  not blocked\n") {
-		t.Errorf("text\n%s", m.Text)
+	now := time.Now()
+	known, unknown := sample(now), sample(now)
+	known.Name, unknown.Name, unknown.Addr = "", "", netip.MustParseAddr("203.0.113.9")
+	j := job{Task: taskWrite, Settings: testSettings(t), Entries: []entry{known, unknown}, Now: now}
+	a := j.do(t.Context(), names{"203.0.113.7": "scanner\x1b.example.net."})
+	if !strings.Contains(a.Message.Text, "203.0.113.7  blocked by firewall-drop, scanner\\x1b.example.net, ") ||
+		!strings.Contains(a.Message.Text, "203.0.113.9  blocked by firewall-drop, Netherlands") {
+		t.Errorf("text\n%s", a.Message.Text)
 	}
 }
 

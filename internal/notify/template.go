@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/mail"
-	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 //go:embed templates/*.tmpl
@@ -87,27 +86,19 @@ func execute(part, source string, v View) (string, error) {
 var errTemplate = errors.New("broken template")
 
 // errNoPart says that not even the built-in template made a part.
-var errNoPart = noPartError{errors.New("composing the mail")}
-
-type noPartError struct{ error }
-
-// Permanent reports that another attempt is of no use.
-func (noPartError) Permanent() bool { return true }
+var errNoPart = errors.New("composing the mail")
 
 // render makes one part of a mail: by the administrator's template, or by the built-in one
 // when there is none or it fails, which is an error too. It is errNoPart when there is no
 // part.
-func render(s *mail.Settings, part string, v View) (string, error) {
+func (j *job) render(part string, v View) (string, error) {
 	var fault error
-	if path := ownTemplate(s, part); path != "" {
-		source, err := state.ReadTrusted(path, maxTemplate)
+	if source, own := j.Templates[part]; own {
+		out, err := execute(part, source, v)
 		if err == nil {
-			var out string
-			if out, err = execute(part, string(source), v); err == nil {
-				return out, nil
-			}
+			return out, nil
 		}
-		fault = fmt.Errorf("%w %s: %w", errTemplate, path, err)
+		fault = fmt.Errorf("%w %s: %w", errTemplate, ownTemplate(j.Settings, part), err)
 	}
 	source, err := builtInTemplate(part)
 	if err != nil {
@@ -121,14 +112,11 @@ func render(s *mail.Settings, part string, v View) (string, error) {
 }
 
 // checkTemplates tries the administrator's templates on samples of every kind.
-func checkTemplates(s *mail.Settings, now time.Time) error {
+func (j *job) checkTemplates() error {
 	var faults []error
-	for _, part := range parts {
-		if ownTemplate(s, part) == "" {
-			continue
-		}
-		for _, sample := range samples(now) {
-			if _, err := render(s, part, makeView(s, sample, now, time.Local)); err != nil {
+	for part := range j.Templates {
+		for _, sample := range samples(j.Now) {
+			if _, err := j.render(part, makeView(j.Settings, sample, j.Now, time.Local)); err != nil {
 				faults = append(faults, err)
 				break
 			}

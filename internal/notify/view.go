@@ -106,7 +106,7 @@ func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Locat
 	for _, n := range entries {
 		item := makeItem(n, zone)
 		v.Items = append(v.Items, item)
-		v.Count += n.item.Count
+		v.Count += n.Item.Count
 		switch item.State {
 		case isBlocked, stillBlocked:
 			v.Blocked++
@@ -119,8 +119,8 @@ func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Locat
 		case notBlocked:
 			v.Free++
 		}
-		if n.item.First.Before(oldest) {
-			oldest = n.item.First
+		if n.Item.First.Before(oldest) {
+			oldest = n.Item.First
 		}
 	}
 	if late := now.Sub(oldest); late > 2*time.Minute {
@@ -156,10 +156,10 @@ func makeItem(e entry, zone *time.Location) Item {
 	i := Item{
 		Kind: string(e.Kind), State: stateOf(e.Notice),
 		Blocked: blocked, Whitelisted: !blocked && e.Standing.Whitelisted != "",
-		Reverse: e.name, Country: e.country, Network: e.network,
+		Reverse: e.Name, Country: e.Country, Network: e.Network,
 		AlertID: a.ID, RuleID: e.RuleID, Level: a.Level, Description: a.Description,
-		Groups: strings.Join(a.Groups, ", "), Count: e.item.Count,
-		Time: stamp(a.Time, zone), First: stamp(e.item.First, zone), Last: stamp(e.item.Last, zone),
+		Groups: strings.Join(a.Groups, ", "), Count: e.Item.Count,
+		Time: stamp(a.Time, zone), First: stamp(e.Item.First, zone), Last: stamp(e.Item.Last, zone),
 		Host: a.Host, User: a.User, Location: a.Location, Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
 		Standing: []string{"The alert has no address, so nothing is blocked"},
 	}
@@ -173,7 +173,7 @@ func makeItem(e entry, zone *time.Location) Item {
 	if i.Log != "" {
 		i.LogLines = strings.Split(i.Log, "\n")
 	}
-	if e.item.Count > 1 {
+	if e.Item.Count > 1 {
 		for _, r := range e.Rules {
 			i.Rules = append(i.Rules, Rule{r.ID, r.Description, stamp(r.Last, zone), r.Level, r.Count})
 		}

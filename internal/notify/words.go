@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -112,21 +111,11 @@ func (o *office) test(ctx context.Context, recipients []string) error {
 	case err != nil:
 		return fmt.Errorf("%w; name one with --to", err)
 	}
-	now := o.Now()
-	v := makeView(o.settings, []entry{sample(now)}, now, time.Local)
-	v.Sample = true
-	m, err := write(o.settings, v)
-	if errors.Is(err, errNoPart) {
-		return err
+	o.fault = o.Complain
+	a, result, err := o.send(ctx, job{To: to, Entries: []entry{sample(o.Now())}, Sample: true})
+	for _, line := range a.Trace {
+		fmt.Fprintln(o.Stdout, printable.Line(line))
 	}
-	if err != nil {
-		o.Complain(err)
-	}
-	raw, err := o.settings.Format(m, to, now, rand.Text())
-	if err != nil {
-		return err
-	}
-	result, err := o.settings.Send(ctx, to, raw, func(line string) { fmt.Fprintln(o.Stdout, line) })
 	for _, recipient := range to {
 		err = errors.Join(err, result[recipient])
 	}
@@ -143,30 +132,31 @@ func (o *office) preview(ctx context.Context, args []string, html, digest bool) 
 		o.Complain(err) // what is sound counts
 	}
 	now := o.Now()
-	entries := []entry{sample(now)}
+	o.fault = o.Complain
+	j := job{Task: taskWrite, Entries: []entry{sample(now)}, Sample: len(args) == 0}
 	if digest {
 		all := samples(now)
-		entries = all[len(all)-1]
+		j.Entries = all[len(all)-1]
 	}
 	if len(args) > 0 {
 		e, err := o.wouldBe(ctx, args)
 		if err != nil {
 			return err
 		}
-		entries = []entry{e}
-		o.describe(ctx, entries, o.Complain)
-		o.geo.close()
+		j.Entries = []entry{e}
 	}
-	v := makeView(o.settings, entries, now, time.Local)
-	v.Sample = len(args) == 0
-	m, err := write(o.settings, v)
-	if err != nil {
-		o.Complain(err)
+	a, err := o.delegate(ctx, j)
+	o.geo.close()
+	if err == nil && a.Failed != nil {
+		err = a.Failed
 	}
-	if html {
-		return o.print(m.HTML)
+	switch {
+	case err != nil:
+		return fmt.Errorf("writing the mail: %w", err)
+	case html:
+		return o.print(a.Message.HTML)
 	}
-	return o.print("Subject: " + m.Subject + "\n\n" + m.Text)
+	return o.print("Subject: " + a.Message.Subject + "\n\n" + a.Message.Text)
 }
 
 // wouldBe makes the entry of a call now, waiting for its facts as long as they may be coming.

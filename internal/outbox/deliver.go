@@ -200,9 +200,8 @@ func (d *Deliverer) settle(ctx context.Context) (again time.Time, err error) {
 			again = earliest(again, d.now().Add(unsettledPause))
 			continue
 		case len(item.To) > 0:
-		case d.limits.Unset != nil: // the settings are broken just now: that is no reason to drop it
+		case d.limits.Unset != nil: // that is no reason to drop it: another run may find them set
 			item.Settled = false
-			again = earliest(again, d.now().Add(backoff(1)))
 			continue
 		default:
 			d.courier.Skipped(item)

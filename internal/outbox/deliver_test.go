@@ -64,7 +64,7 @@ func TestNobody(t *testing.T) {
 	o.to = nil
 	o.limits.Unset = errors.New("not set up")
 	o.add("a")
-	if pause := o.step(); pause != firstBackoff || o.count(Arrived) != 1 {
+	if pause := o.step(); pause != 0 || o.count(Arrived) != 1 {
 		t.Errorf("pause %s, %+v", pause, o.items())
 	}
 	o.limits.Unset = nil
