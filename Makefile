@@ -3,7 +3,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 TAGS    := urfave_cli_no_docs
 LDFLAGS := -s -w -X github.com/ossec-ar/ossec-ar/internal/app.Version=$(VERSION)
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GO_TOOL := go tool -modfile=packaging/tools.mod
 FUZZTIME ?= 60s
 
 # Go and tools for administrators are often here.
@@ -34,9 +34,15 @@ race: deps
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
 	go vet ./...
-	go run $(STATICCHECK) ./...
+	$(GO_TOOL) staticcheck ./...
 	go mod tidy -diff
 	shellcheck install.sh .ci/run .ci/deps .ci/test packaging/build packaging/deps packaging/p[ro]*
+
+# Known vulnerabilities in what the programs call, where the database (vuln.go.dev) can be reached.
+vuln:
+	@said=$$($(GO_TOOL) govulncheck -tags $(TAGS) ./... 2>&1) && echo "$$said" || { \
+		case $$said in *"fetching vulnerabilities"*) echo "vuln: skipped, vuln.go.dev cannot be reached" ;; \
+		*) echo "$$said"; exit 1 ;; esac; }
 
 # Every fuzz target, FUZZTIME each: a time, or a number of runs as 5000x. Go sometimes
 # reports the end of the time as a failure; then it has written no failing input.

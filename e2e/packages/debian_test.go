@@ -377,7 +377,7 @@ func (d *debian) rpm(old, recent string) {
 	before := d.system()
 	rpm := func(args ...string) string {
 		d.Helper()
-		cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(d.pid), "-m", "-n", "-p", "rpm", "--root", d.root, "--dbpath", "/var/lib/rpm", "--nodeps", "--force-debian"}, args...)...)
+		cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(d.pid), "-m", "-n", "-p", "-r", "rpm", "--root", d.root, "--dbpath", "/var/lib/rpm", "--nodeps", "--force-debian"}, args...)...)
 		out := output(d.T, cmd)
 		fmt.Fprintf(d.done, "# rpm %s\n%s", strings.Join(args, " "), out)
 		return out

@@ -260,3 +260,35 @@ func TestLintian(t *testing.T) {
 		}
 	}
 }
+
+// TestSigned: the commands of docs/upkeep.md sign the checksums, and notice what was changed.
+func TestSigned(t *testing.T) {
+	needs(t, "ssh-keygen")
+	dir := t.TempDir()
+	key := filepath.Join(dir, "key")
+	output(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "releases", "-f", key))
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "allowed_signers"), `releases namespaces="ossec-ar" `+string(public), 0o644)
+	build(t, "../..", dir, first, "ARCHS="+runtime.GOARCH, "FORMATS=tar.gz", "SIGNING_KEY="+key)
+	verify := func() error {
+		cmd := exec.Command("sh", "-c", "ssh-keygen -Y verify -f allowed_signers -I releases -n ossec-ar -s SHA256SUMS.sig <SHA256SUMS && "+
+			"sha256sum --check --ignore-missing SHA256SUMS")
+		cmd.Dir = dir
+		return cmd.Run()
+	}
+	if err := verify(); err != nil {
+		t.Errorf("as it was made: %v", err)
+	}
+	sums := filepath.Join(dir, "SHA256SUMS")
+	data, err := os.ReadFile(sums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, sums, strings.ToUpper(string(data)), 0o644)
+	if verify() == nil {
+		t.Error("changed checksums are accepted")
+	}
+}
