@@ -51,7 +51,7 @@ type Whitelist struct {
 	Manager      bool `toml:"manager"` // of an agent, as ossec.conf names it
 	Metadata     bool `toml:"metadata"`
 	Translated   bool `toml:"translated"`    // NAT64 and 6to4 forms of IPv4 addresses on the list
-	AdminSession bool `toml:"admin_session"` // that a block by hand is typed in
+	AdminSession bool `toml:"admin_session"` // the SSH sessions of this host, for a block by hand
 }
 
 // Wazuh is how Wazuh's daemons are talked to.

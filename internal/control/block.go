@@ -35,9 +35,10 @@ func block(t *tool, c *cli.Context) error {
 	never, faults := t.whitelist()
 	t.warn(r, faults)
 	failed, done := false, false
+	sessions := sessions(t)
 	for _, request := range requests {
-		if isOwnPeer(t, request.Addr) && !c.Bool("force") {
-			t.Complain(fmt.Errorf("%s is not blocked: your SSH session comes from it", request.Addr))
+		if what, from := sessions[request.Addr]; from && !c.Bool("force") {
+			t.Complain(fmt.Errorf("%s is not blocked: %s comes from it", request.Addr, what))
 			t.Advise("--force blocks it all the same")
 			failed = true
 			continue
@@ -67,10 +68,12 @@ func block(t *tool, c *cli.Context) error {
 	return command.Reported(failed)
 }
 
-// isOwnPeer reports whether the SSH session that this is typed in comes from addr.
-func isOwnPeer(t *tool, addr netip.Addr) bool {
-	peer, ok := t.SSHPeer()
-	return ok && peer == addr && t.settings.Whitelist.AdminSession
+// sessions are the SSH sessions whose addresses are not blocked by mistake.
+func sessions(t *tool) map[netip.Addr]string {
+	if !t.settings.Whitelist.AdminSession {
+		return nil
+	}
+	return t.SSHSessions()
 }
 
 func blockOne(ctx context.Context, t *tool, r *response, request arproto.Request,

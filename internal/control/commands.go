@@ -147,7 +147,7 @@ func forPeople(t *tool) []word {
 		{name: "block", operands: "ADDRESS...", usage: "block by hand", least: 1, most: -1, run: block,
 			flags: []cli.Flag{t.onResponse(), forTime(),
 				&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"},
-				&cli.BoolFlag{Name: "force", Usage: "also the address that your own SSH session comes from"},
+				&cli.BoolFlag{Name: "force", Usage: "also an address that an SSH session of this host comes from"},
 				dryRun()},
 			examples: []string{"block 203.0.113.7", "block 203.0.113.7 2001:db8::7 --for 2h --reason 'scans us'",
 				"block 203.0.113.7 --response host-deny"}},

@@ -54,10 +54,10 @@ func importList(t *tool, c *cli.Context) error {
 	if limit > 0 {
 		like.Until = now.Add(limit)
 	}
-	all := len(l.addrs)
+	all, sessions := len(l.addrs), sessions(t)
 	addrs := slices.DeleteFunc(l.addrs, func(a netip.Addr) bool {
-		if isOwnPeer(t, a) {
-			t.say("Skipped IP: %s: your SSH session comes from it", a)
+		if what, from := sessions[a]; from {
+			t.say("Skipped IP: %s: %s comes from it", a, what)
 			return true
 		}
 		match, covered := never.Match(a)

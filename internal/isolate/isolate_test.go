@@ -18,6 +18,11 @@ func TestIsolated(t *testing.T) {
 	if err := os.WriteFile("/etc/of-the-test", nil, 0o600); err != nil {
 		t.Error(err)
 	}
+	for _, dir := range hidden {
+		if found, _ := os.ReadDir(dir); len(found) > 0 { // one that is not there is as good as empty
+			t.Errorf("%s has %v", dir, found)
+		}
+	}
 	if found, err := net.Interfaces(); err != nil || len(found) != 1 || found[0].Flags&net.FlagUp == 0 {
 		t.Errorf("interfaces %v, %v: want one that is up", found, err)
 	}

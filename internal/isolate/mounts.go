@@ -16,7 +16,7 @@ const aside = "/run/isolate"
 
 // prepare makes the new namespaces usable: a /run of its own, since lock files there are for
 // one network only; a copy of /etc, which belongs to the user of the test and may be written
-// to; no /var/ossec; and a loopback interface that is up.
+// to; empty hidden folders; and a loopback interface that is up.
 func prepare() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
@@ -32,12 +32,21 @@ func prepare() error {
 	if err := errors.Join(copyTree("/etc", aside+"/etc"), bind(aside+"/etc", "/etc")); err != nil {
 		return fmt.Errorf("copying /etc: %w", err)
 	}
-	if _, err := os.Stat("/var/ossec"); err == nil {
-		if err := unix.Mount("home", "/var/ossec", "tmpfs", 0, "mode=755"); err != nil {
-			return fmt.Errorf("mounting /var/ossec: %w", err)
+	for _, dir := range hidden {
+		if _, err := os.Stat(dir); err != nil {
+			continue
+		}
+		if err := unix.Mount("empty", dir, "tmpfs", 0, "mode=755"); err != nil {
+			return fmt.Errorf("mounting %s: %w", dir, err)
 		}
 	}
 	return LoopbackUp()
+}
+
+// hidden are folders of the host that programs under test would read: the home, and where DHCP
+// clients keep leases.
+var hidden = []string{
+	"/var/ossec", "/var/lib/dhcp", "/var/lib/dhclient", "/var/lib/dhcpcd", "/var/lib/NetworkManager",
 }
 
 // ownRoot gives a process in a user namespace a root folder that is its own, for the host's

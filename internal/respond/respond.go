@@ -240,8 +240,10 @@ func (r *responder) whitelisted(request arproto.Request) (entry string, covered 
 	}
 	list, err := neverblock.List(r.Home, r.Settings.Whitelist, r.Now())
 	r.log.Warn(request, err)
-	if peer, ok := r.ownPeer(); ok {
-		list.AddPrefix(netip.PrefixFrom(peer, peer.BitLen()), "your SSH session from "+peer.String(), "built in")
+	if r.ByHand && r.Settings.Whitelist.AdminSession {
+		for peer, what := range r.SSHSessions() {
+			list.AddPrefix(netip.PrefixFrom(peer, peer.BitLen()), what+" from "+peer.String(), "built in")
+		}
 	}
 	match, covered := list.Match(request.Addr)
 	var few enforcer.Failures
@@ -252,15 +254,6 @@ func (r *responder) whitelisted(request arproto.Request) (entry string, covered 
 		r.log.Warn(request, fmt.Errorf("%w (the rest of the whitelist counts)", err))
 	}
 	return match.String(), covered
-}
-
-// ownPeer returns where the SSH session of the person who typed this comes from, which is not to
-// be cut off by mistake.
-func (r *responder) ownPeer() (netip.Addr, bool) {
-	if !r.ByHand || !r.Settings.Whitelist.AdminSession {
-		return netip.Addr{}, false
-	}
-	return r.SSHPeer()
 }
 
 func (r *responder) blocked(request arproto.Request) string {

@@ -27,6 +27,9 @@ var leaseFolders = []string{
 	"/var/lib/NetworkManager",
 }
 
+// linkLocal is where servers of DHCPv6 answer from (RFC 8415, 18.4). No lease says from which address.
+var linkLocal = netip.MustParsePrefix("fe80::/10")
+
 // addDHCPServers adds the servers that this host's leases came from. Blocked, they renew
 // none, and the host loses its address. Only root and the clients write in these folders.
 func (l *List) addDHCPServers(folders []string) {
@@ -56,7 +59,7 @@ func (l *List) addDHCPServers(folders []string) {
 func isLease(e os.DirEntry) bool {
 	name := e.Name()
 	return e.Type().IsRegular() && (strings.HasSuffix(name, ".lease") ||
-		strings.HasSuffix(name, ".leases") || strings.Trim(name, "0123456789") == "")
+		strings.HasSuffix(name, ".leases") || strings.HasSuffix(name, ".lease6") || strings.Trim(name, "0123456789") == "")
 }
 
 func (l *List) addDHCPServersOf(path string) {
@@ -70,6 +73,9 @@ func (l *List) addDHCPServersOf(path string) {
 	}
 	for _, addr := range dhcpServers(tail) {
 		l.addOne(addr, "DHCP server")
+	}
+	if strings.HasSuffix(path, ".lease6") || bytes.Contains(tail, []byte("lease6 {")) { // dhcpcd's, dhclient's
+		l.AddPrefix(linkLocal, "DHCPv6 servers "+linkLocal.String(), builtIn)
 	}
 }
 

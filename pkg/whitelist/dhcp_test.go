@@ -17,6 +17,28 @@ func message(options ...byte) string {
 	return strings.Repeat("\x02", 236) + "\x63\x82\x53\x63" + string(options)
 }
 
+const dhclient6 = "lease6 {\n  interface \"eth0\";\n  ia-na 11:22:33:44 {\n    iaaddr 2001:db8::50 {\n    }\n  }\n}\n"
+
+// TestDHCPv6Servers: they answer from a link-local address, which no lease names.
+func TestDHCPv6Servers(t *testing.T) {
+	for _, test := range []struct {
+		file, content string
+		want          bool
+	}{
+		{"dhclient6.eth0.leases", dhclient6, true}, {"eth0.lease6", "\x07", true}, {"eth0.lease", "\x02", false},
+		{"dhclient.leases", dhclient("eth0", "192.0.2.1"), false},
+	} {
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, test.file), test.content)
+		var list whitelist.List
+		list.AddBuiltIn(whitelist.BuiltIn{DHCPServers: true, LeaseFolders: []string{dir}})
+		match, ok := list.Match(netip.MustParseAddr("fe80::1"))
+		if ok != test.want || ok && match.String() != "DHCPv6 servers fe80::/10 (built in)" {
+			t.Errorf("%s: got %v, %v", test.file, match, ok)
+		}
+	}
+}
+
 func dhclient(device, server string) string {
 	return fmt.Sprintf("lease {\n  interface \"%s\";\n  fixed-address 192.0.2.50;\n  option dhcp-server-identifier %s;\n  expire 4 2026/11/26 03:27:57;\n}\n", device, server)
 }
