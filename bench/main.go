@@ -45,7 +45,6 @@ type bench struct {
 	whole            int           // addresses of a list; 0: no lists
 	packetRate       bool
 	asJSON           bool
-	paste            string
 	folder           string // where the hosts' homes are
 
 	total  time.Duration // of the whole run; what comes after is left out
@@ -86,12 +85,11 @@ func parse(args []string) (*bench, error) {
 	flags.IntVar(&b.runs, "runs", 100, "runs of each command, at the most")
 	flags.DurationVar(&b.limit, "limit", 8*time.Second,
 		fmt.Sprintf("after so long no more than %d runs", leastRuns))
-	flags.DurationVar(&b.total, "for", 4*time.Minute, "after so long the rest is left out")
+	flags.DurationVar(&b.total, "for", 7*time.Minute/2, "after so long the rest is left out")
 	flags.IntVar(&b.whole, "list", 100_000, "addresses to import, list and maintain; 0 for none")
 	flags.BoolVar(&b.packetRate, "packets", true, "measure the packet rate")
 	flags.BoolVar(&b.asJSON, "json", false, "print JSON")
 	flags.StringVar(&b.only, "only", "", "only the cases whose name holds this, or flood")
-	flags.StringVar(&b.paste, "paste", "", "put what is printed into this document too, between its marks")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -192,7 +190,7 @@ func (b *bench) all(out io.Writer) (err error) {
 			r.Storms = append(r.Storms, row)
 		}
 	}
-	return errors.Join(failed, b.show(r, failed == nil, out))
+	return errors.Join(failed, b.show(r, out))
 }
 
 // shareOfFloods returns how many floods there will be, each of which gets the time of a case.
@@ -203,20 +201,12 @@ func (b *bench) shareOfFloods() int {
 	return len(floods)
 }
 
-// show prints what was found, and puts it into the document if it is whole.
-func (b *bench) show(r results, whole bool, out io.Writer) error {
+// show prints what was found.
+func (b *bench) show(r results, out io.Writer) error {
 	if b.asJSON {
 		return json.NewEncoder(out).Encode(r)
 	}
-	var text strings.Builder
-	if err := r.print(&text); err != nil {
-		return err
-	}
-	_, err := io.WriteString(out, text.String())
-	if b.paste != "" && whole {
-		err = errors.Join(err, paste(b.paste, text.String()))
-	}
-	return err
+	return r.print(out)
 }
 
 // one measures everything of one case, as far as there is time.

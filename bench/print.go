@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 )
@@ -158,27 +156,4 @@ func (r results) bulk() table {
 		})
 	}
 	return t
-}
-
-const (
-	openingMark = "<!-- what make bench printed, from here -->"
-	closingMark = "<!-- to here -->"
-)
-
-// paste puts text between the marks of a document, in the place of what is there.
-func paste(path, text string) error {
-	old, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	before, rest, found := bytes.Cut(old, []byte(openingMark))
-	_, after, closed := bytes.Cut(rest, []byte(closingMark))
-	if !found || !closed {
-		return fmt.Errorf("%s has no %s ... %s", path, openingMark, closingMark)
-	}
-	var b bytes.Buffer
-	b.Write(before)
-	fmt.Fprintf(&b, "%s\n\n```\n%s\n```\n\n%s", openingMark, strings.TrimSpace(text), closingMark)
-	b.Write(after)
-	return os.WriteFile(path, b.Bytes(), 0o644)
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -66,43 +64,6 @@ func TestPrint(t *testing.T) {
 	}
 }
 
-func TestPaste(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "performance.md")
-	before := "# Performance\n\n" + openingMark + "\nold\n" + closingMark + "\n\n## Why\n"
-	if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	want := "# Performance\n\n" + openingMark + "\n\n```\nnew\n```\n\n" + closingMark + "\n\n## Why\n"
-	for range 2 { // a second time changes nothing
-		if err := paste(path, "\nnew\n"); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(path); err != nil || string(got) != want {
-			t.Errorf("%v, %q, want %q", err, got, want)
-		}
-	}
-	if err := os.WriteFile(path, []byte("no marks\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := paste(path, "new"); err == nil {
-		t.Error("a document without marks was taken")
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != "no marks\n" {
-		t.Errorf("%v, the document without marks is now %q", err, got)
-	}
-}
-
-// The document that the project has must have the marks.
-func TestPasteDocument(t *testing.T) {
-	text, err := os.ReadFile("../docs/performance.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Count(string(text), openingMark) != 1 || strings.Count(string(text), closingMark) != 1 {
-		t.Error("docs/performance.md lacks the marks")
-	}
-}
-
 func TestParse(t *testing.T) {
 	b, err := parse([]string{"-standing", "0,7", "-storms", ""})
 	if err != nil || !cmp.Equal(b.standing, []int{0, 7}) || len(b.sizes) != 0 {
@@ -115,33 +76,9 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A run in which something failed prints the rest, and leaves the document as it is.
-func TestShow(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "performance.md")
-	before := openingMark + "\nold\n" + closingMark + "\n"
-	if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		whole bool
-		want  string
-	}{
-		{false, before},
-		{true, openingMark + "\n\n```\n" + strings.TrimSpace(somePrinted) + "\n```\n\n" + closingMark + "\n"},
-	} {
-		var out strings.Builder
-		if err := (&bench{paste: path}).show(some, test.whole, &out); err != nil || out.String() != somePrinted {
-			t.Errorf("whole %t: %v, printed\n%s", test.whole, err, out.String())
-		}
-		if got, err := os.ReadFile(path); err != nil || string(got) != test.want {
-			t.Errorf("whole %t: %v, the document is now\n%s", test.whole, err, got)
-		}
-	}
-}
-
 func TestShowJSON(t *testing.T) {
 	var out strings.Builder
-	if err := (&bench{asJSON: true}).show(some, true, &out); err != nil {
+	if err := (&bench{asJSON: true}).show(some, &out); err != nil {
 		t.Fatal(err)
 	}
 	var got results
