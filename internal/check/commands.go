@@ -14,6 +14,9 @@ import (
 // own reports whether an executable is this response, by its name or because it leads to
 // the same file: "custom-firewall-drop.sh" is firewall-drop.
 func (h *host) own(executable string) bool {
+	if onWindows(executable) {
+		return false
+	}
 	if strings.Contains(executable, h.subject.Name) {
 		return true
 	}
@@ -23,6 +26,12 @@ func (h *host) own(executable string) bool {
 	}
 	other, err := os.Stat(filepath.Join(h.Home.Programs(), filepath.Base(executable)))
 	return err == nil && os.SameFile(mine, other)
+}
+
+// onWindows reports whether an executable is one of agents on Windows. Every stock manager
+// defines such commands.
+func onWindows(executable string) bool {
+	return slices.Contains([]string{".exe", ".cmd"}, filepath.Ext(executable))
 }
 
 // ownCommands returns the <command> blocks that run this response.

@@ -52,7 +52,7 @@ func (h executables) wanted() []string {
 	names := []string{h.subject.Name}
 	for _, c := range h.conf.all("command") {
 		name := c.text("executable")
-		if name != "" && (h.own(name) || len(h.conf.users(c.text("name"))) > 0) {
+		if name != "" && !onWindows(name) && (h.own(name) || len(h.conf.users(c.text("name"))) > 0) {
 			names = append(names, name)
 		}
 	}

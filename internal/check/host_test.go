@@ -37,6 +37,10 @@ func TestExecutables(t *testing.T) {
 			p.conf("<command>\n", "<command><name>other</name><executable>host-deny.sh</executable></command>\n<command>\n")
 			p.conf(endOfBlock, endOfBlock+"<active-response><command>other</command><location>local</location></active-response>\n")
 		}, isFault, "executable", "host-deny.sh is not there", "install.sh"},
+		{"of agents on Windows", func(p *place) {
+			p.conf("<command>\n", "<command><name>win_drop</name><executable>firewall-drop.exe</executable></command>\n<command>\n")
+			p.conf(endOfBlock, endOfBlock+"<active-response><command>win_drop</command><location>local</location></active-response>\n")
+		}, isOK, "executable", "as they should be: firewall-drop, firewall-drop.sh", ""},
 		{"a path", func(p *place) {
 			p.conf("<executable>firewall-drop.sh", "<executable>bin/firewall-drop.sh")
 			p.write("var/ossec/etc/shared/ar.conf", "firewall-drop600 - bin/firewall-drop.sh - 600\n")
