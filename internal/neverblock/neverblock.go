@@ -58,11 +58,12 @@ func List(home ossec.Home, settings config.Whitelist, now time.Time) (*whitelist
 }
 
 // namesManager reports whether a tag of ossec.conf names the manager of an agent: in OSSEC
-// <client><server-ip> or <server-hostname>, in Wazuh <client><server><address>.
+// <client><server-ip> or <server-hostname>, in Wazuh <client><server><address>, in Wazuh 5
+// <client><manager><address>.
 func namesManager(path []string) bool {
 	n := len(path)
 	if n >= 2 && path[n-2] == "client" {
 		return path[n-1] == "server-ip" || path[n-1] == "server-hostname"
 	}
-	return n >= 3 && path[n-3] == "client" && path[n-2] == "server" && path[n-1] == "address"
+	return n >= 3 && path[n-3] == "client" && (path[n-2] == "server" || path[n-2] == "manager") && path[n-1] == "address"
 }

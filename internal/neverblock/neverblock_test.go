@@ -71,6 +71,7 @@ const agent = `<ossec_config><client>
   <server-hostname>office.example.com</server-hostname>
   <server><address>198.51.100.91</address><port>1514</port></server>
   <server><address>198.51.100.92</address></server>
+  <manager><address>198.51.100.93</address><port>1514</port></manager>
   <address>203.0.113.9</address>
 </client>
 <syslog_output><server>203.0.113.9</server></syslog_output>
@@ -86,7 +87,7 @@ func TestManager(t *testing.T) {
 		t.Fatal(err, list.Faults())
 	}
 	for addr, want := range map[string]bool{
-		"198.51.100.90": true, "2001:db8::90": true, "198.51.100.80": true, "198.51.100.91": true, "198.51.100.92": true, "203.0.113.9": false,
+		"198.51.100.90": true, "2001:db8::90": true, "198.51.100.80": true, "198.51.100.91": true, "198.51.100.92": true, "198.51.100.93": true, "203.0.113.9": false,
 	} {
 		if match, ok := list.Match(netip.MustParseAddr(addr)); ok != want {
 			t.Errorf("%s: got %v, %v, want %v", addr, match, ok, want)
