@@ -200,9 +200,13 @@ func (h *host) inUse(s *Subject) bool {
 	return h.calledByDaemon(s)
 }
 
-// calledByDaemon reports whether ossec.conf, or ar.conf on an agent, has the response called.
+// calledByDaemon reports whether ossec.conf, or ar.conf on an agent, has the response called. Wazuh 5
+// says that in its requests alone: the response that has its name for blocking is called there.
 func (h *host) calledByDaemon(s *Subject) bool {
 	h.subject = s
+	if h.Home.Wazuh5() {
+		return h.own("block-ip")
+	}
 	if slices.ContainsFunc(h.ownCommands(),
 		func(c *block) bool { return len(h.conf.users(c.text("name"))) > 0 }) {
 		return true
