@@ -242,12 +242,8 @@ func (a *analysisd) alert(event alert) (int, error) {
 	return told, nil
 }
 
-// analysisdMain passes -t, the test of a configuration, and otherwise only is there.
-func analysisdMain() {
-	if !slices.Contains(os.Args, "-t") {
-		idle()
-		return
-	}
+// testConf tests the configuration of the home, or another behind -c.
+func testConf() {
 	file := filepath.Join(filepath.Dir(filepath.Dir(os.Args[0])), "etc/ossec.conf")
 	if i := slices.Index(os.Args, "-c"); i > 0 {
 		file = os.Args[i+1]

@@ -16,19 +16,23 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// role is what the test binary does when it is started by a daemon's name.
+// role is what the test binary does when it is started by a daemon's name. All daemons have -t, the
+// test of a configuration, of which analysisd's is the strict one.
 func role(name string) func() {
-	switch {
-	case strings.HasSuffix(name, "-execd") && slices.Contains(os.Args, "-t"):
-		return func() {} // it refuses no configuration
-	case strings.HasSuffix(name, "-execd"):
-		return execdMain
-	case strings.HasSuffix(name, "-analysisd"):
-		return analysisdMain
-	case name == "cron", strings.HasPrefix(name, "ossec-"), strings.HasPrefix(name, "wazuh-"):
+	_, kind, _ := strings.Cut(name, "-")
+	switch test := slices.Contains(os.Args, "-t"); {
+	case name == "cron":
 		return idle
+	case !strings.HasPrefix(name, "ossec-") && !strings.HasPrefix(name, "wazuh-"):
+		return nil
+	case test && kind == "analysisd":
+		return testConf
+	case test:
+		return func() {}
+	case kind == "execd":
+		return execdMain
 	}
-	return nil
+	return idle
 }
 
 // idle waits until its standard input ends.

@@ -39,7 +39,7 @@ type order struct {
 // Wazuh 4.14. Its clock stands still until a script lets time pass.
 type execd struct {
 	wazuh     bool
-	entries   []entry         // of ar.conf
+	entries   []entry         // of ar.conf, read when the first message arrives
 	offenders []time.Duration // <repeated_offenders>
 	seen      map[string]int  // how often each was asked for
 	held      []*held
@@ -50,9 +50,10 @@ type execd struct {
 
 // held is a response that execd will undo.
 type held struct {
-	key   string
-	until time.Duration
-	undo  func()
+	key     string
+	timeout time.Duration
+	since   time.Duration
+	undo    func()
 }
 
 // lookEvery is how long execd sleeps when no message arrives; wazuh-execd sleeps a second.
@@ -72,7 +73,6 @@ func execdMain() {
 		offenders: readOffenders("etc/ossec.conf"),
 		seen:      map[string]int{},
 	}
-	d.entries = readEntries(home)
 	if !d.wazuh {
 		must(os.Chdir("/"))
 	}
@@ -130,7 +130,7 @@ func (d *execd) do(o order) {
 // look undoes what is over.
 func (d *execd) look() {
 	d.looked = d.now
-	d.lookAfter(func(h *held) bool { return h.until <= d.now })
+	d.lookAfter(func(h *held) bool { return h.since+h.timeout <= d.now })
 }
 
 func (d *execd) lookAfter(over func(*held) bool) {
@@ -148,11 +148,10 @@ func (d *execd) home() string { return filepath.Dir(filepath.Dir(os.Args[0])) }
 func (d *execd) respond(o order) {
 	e := entry{Executable: o.Response, Timeout: o.Timeout}
 	if !o.Five {
-		i := slices.IndexFunc(d.entries, func(e entry) bool { return e.Name == o.Response })
-		if i < 0 { // ar.conf may have been written after this was started
+		if d.entries == nil {
 			d.entries = readEntries(d.home())
-			i = slices.IndexFunc(d.entries, func(e entry) bool { return e.Name == o.Response })
 		}
+		i := slices.IndexFunc(d.entries, func(e entry) bool { return e.Name == o.Response })
 		if i < 0 {
 			return
 		}
@@ -165,21 +164,26 @@ func (d *execd) respond(o order) {
 	}
 }
 
-// keep holds a response until its timeout, or renews that: it reports whether it was held
-// already. A repeated offender is held for longer.
+// keep holds a response until its timeout, or holds it anew if it is held, which is reported.
+// The first timeout counts, also where others ask for the same; but a repeated offender's is
+// another each time.
 func (d *execd) keep(key string, timeout time.Duration, undo func()) bool {
 	d.seen[key]++
-	if n := d.seen[key] - 2; n >= 0 && timeout > 0 && len(d.offenders) > 0 {
-		timeout = d.offenders[min(n, len(d.offenders)-1)]
+	repeated := d.seen[key] > 1 && len(d.offenders) > 0
+	if repeated && timeout > 0 {
+		timeout = d.offenders[min(d.seen[key]-2, len(d.offenders)-1)]
 	}
 	for _, h := range d.held {
-		if h.key == key {
-			h.until = d.now + timeout
-			return true
+		if h.key != key {
+			continue
 		}
+		if h.since = d.now; repeated {
+			h.timeout = timeout
+		}
+		return true
 	}
 	if timeout > 0 {
-		d.held = append(d.held, &held{key, d.now + timeout, undo})
+		d.held = append(d.held, &held{key, timeout, d.now, undo})
 	}
 	return false
 }
