@@ -272,6 +272,8 @@ tool=$root/bin/ossec-ar
 installed=$stock/.installed # the programs and links in the home, with their identities
 placed=$stock/.placed       # all other files and folders that were made, likewise
 state=$root/var/active-response
+settings=$root/etc # where the suite's own settings are: not where the daemons can write, as on Wazuh
+[ ! -d "$settings" ] || trusted "$settings" || settings=$destdir/etc/ossec-ar
 purge_dir=$root/.ossec-ar-programs # from where a purge runs ossec-ar; daemons may write to Wazuh's var
 share=/usr/share/ossec-ar
 link=/usr/sbin/ossec-ar
@@ -337,6 +339,31 @@ folder() {
 		owned "$2"
 		made="$made${2#"$destdir"}
 "
+	fi
+}
+
+# make_settings makes the folder of the settings when that is not the home's, and moves there what is root's
+# own. It is moved to where nobody can exchange it before it is looked at.
+make_settings() {
+	[ "$settings" != "$root/etc" ] || return 0
+	for dir in "$settings" "$settings/whitelist.d"; do
+		[ -d "$dir" ] || made="$made${dir#"$destdir"}
+"
+		run install -d -m 0755 "$dir"
+	done
+	toml=active-response.toml
+	! there "$settings/$toml" && there "$root/etc/$toml" || return 0
+	run mv "$root/etc/$toml" "$stock/$toml"
+	if [ "$dry_run" = yes ]; then
+		return
+	elif plain "$stock/$toml" && unwritten "$stock/$toml"; then
+		install -m 0644 "$stock/$toml" "$settings/$toml"
+		rm "$stock/$toml"
+		say "moved $home/etc/$toml to ${settings#"$destdir"}, where only root can write"
+	else
+		mv "$stock/$toml" "$root/etc/$toml"
+		say "left $home/etc/$toml, of which only the whitelist counts: others could have written it. Read it, and" \
+			"move it to ${settings#"$destdir"}"
 	fi
 }
 
@@ -751,6 +778,7 @@ install_suite() {
 	folder 0770 "$root/logs"
 	folder 0750 "$root/var"
 	folder 0700 "$state"
+	[ "$system" = no ] || make_settings
 	[ -z "$made" ] || check_trust # in a folder like /tmp somebody else may have been first
 	for dir in $made; do
 		note "$placed" "$dir" "$destdir$dir"
@@ -885,8 +913,8 @@ remove_state() {
 	if known_folder "$home"; then # there was no OSSEC
 		run rm -f "$root"/logs/active-responses.log*
 	fi
-	for file in etc/active-response.toml etc/whitelist.d; do
-		! there "$root/$file" || say "left $home/$file, which is yours"
+	for file in "$settings/active-response.toml" "$settings/whitelist.d"; do
+		[ ! -e "$file" ] || rmdir "$file" 2>/dev/null || say "left ${file#"$destdir"}, which is yours"
 	done
 }
 
@@ -900,7 +928,7 @@ host_deny_file() {
 remove_lock() {
 	[ -z "$destdir" ] || return 0
 	file=
-	toml=$root/etc/active-response.toml
+	toml=$settings/active-response.toml
 	if plain "$toml" && trusted "$toml"; then
 		file=$(host_deny_file "$toml")
 	fi

@@ -65,7 +65,7 @@ const maxOwn = 16 << 20
 func (e Editor) edit(change func(lines []string) []string) error {
 	path := OwnFile(e.Home)
 	dir := filepath.Dir(path)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.MkdirAll(dir, 0o755); err != nil { // /etc/ossec-ar, too
 		return fmt.Errorf("making the whitelist folder: %w", err)
 	}
 	root, err := state.OpenRoot(dir)

@@ -318,7 +318,7 @@ func TestRulesFit(t *testing.T) {
 		{"nothing included", "<ossec_config>\n</ossec_config>\n", nil, "ossec.conf does not include ossec_rules.xml"},
 		{"a folder that is loaded whole", "<ossec_config><rules><rule_dir>rules</rule_dir></rules></ossec_config>\n", nil, "a rule_dir loads the folder rules in order of names"},
 		{"Wazuh", "<ossec_config><ruleset><rule_dir>ruleset/rules</rule_dir><rule_dir>etc/rules</rule_dir></ruleset></ossec_config>\n",
-			map[string]string{"bin/wazuh-analysisd": "", "ruleset/rules/0015-ossec_rules.xml": rules("600", "650"), "ruleset/rules/0020-syslog_rules.xml": rules("1002")}, "added etc/rules/ar_suite_rules.xml"},
+			map[string]string{"bin/wazuh-execd": "", "ruleset/rules/0015-ossec_rules.xml": rules("600", "650"), "ruleset/rules/0020-syslog_rules.xml": rules("1002")}, "added etc/rules/ar_suite_rules.xml"},
 		{"an old Wazuh", "<ossec_config><ruleset><rule_dir>etc/rules</rule_dir></ruleset></ossec_config>\n",
 			map[string]string{"bin/wazuh-control": "", "ruleset/rules/0015-ossec_rules.xml": rules("600", "1002")}, "there is no rule 650"},
 	} {

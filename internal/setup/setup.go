@@ -11,14 +11,12 @@ package setup
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -69,10 +67,8 @@ func Run(o Options) error {
 		return fmt.Errorf("finding the configuration: %w", err)
 	}
 	defer j.etc.Close() // nothing is lost
-	for _, name := range []string{"control", "execd", "analysisd", "agentd"} {
-		if isThere(j.path("bin/wazuh-" + name)) {
-			j.dialect = Wazuh
-		}
+	if j.home().Wazuh() {
+		j.dialect = Wazuh
 	}
 	j.server = isThere(j.path("bin/ossec-analysisd")) || isThere(j.path("bin/wazuh-analysisd"))
 	run := j.set
@@ -90,6 +86,8 @@ func Run(o Options) error {
 	}
 	return nil
 }
+
+func (j *job) home() ossec.Home { return ossec.Home(j.path(".")) }
 
 func (j *job) path(name string) string { return filepath.Join(j.DestDir, j.Home, name) }
 
@@ -140,7 +138,7 @@ func (j *job) set() error {
 	if j.server {
 		all.analysis = true
 	}
-	want := request{home: j.Home, dialect: j.dialect, profiles: profiles, whitelist: whitelist, wazuh5: j.isWazuh5()}
+	want := request{home: j.Home, dialect: j.dialect, profiles: profiles, whitelist: whitelist, wazuh5: j.home().Wazuh5()}
 	if all.agent() {
 		want.whitelist = nil
 		if err := j.listOnAgent(whitelist); err != nil {
@@ -201,18 +199,6 @@ func (j *job) makeLogs(f found) {
 			j.say("warning: logcollector will not find %s: %v", log, err)
 		}
 	}
-}
-
-// isWazuh5 reports whether it is Wazuh 5 or later: there the manager's ossec.conf says nothing of responses.
-func (j *job) isWazuh5() bool {
-	data, err := state.Read(j.path("VERSION.json"), maxFile)
-	version := struct{ Version string }{}
-	if err == nil {
-		err = json.Unmarshal(data, &version)
-	}
-	major, _, _ := strings.Cut(strings.TrimPrefix(version.Version, "v"), ".")
-	n, _ := strconv.Atoi(major) // what is no number is none of that kind
-	return err == nil && n >= 5
 }
 
 // includedIn returns the files that were included last time, by the block or by the <rules>
@@ -305,15 +291,18 @@ func (j *job) remove() error {
 
 // listOnAgent puts entries where the responses of an agent find them: OSSEC itself has none there.
 func (j *job) listOnAgent(add []string) error {
-	home := ossec.Home(filepath.Join(j.DestDir, j.Home))
-	list := neverblock.Editor{Home: home, Wait: time.Minute, DryRun: j.DryRun}
+	if j.DestDir != "" && len(add) > 0 {
+		j.say("on the agent itself, run: ossec-ar whitelist add %s", strings.Join(add, " "))
+		return nil
+	}
+	list := neverblock.Editor{Home: j.home(), Wait: time.Minute, DryRun: j.DryRun}
 	for _, entry := range add {
 		added, err := list.Add(entry)
 		if err != nil {
 			return err
 		}
 		if added {
-			j.did("added", "add", entry+" to "+neverblock.OwnFile(ossec.Home(j.Home)))
+			j.did("added", "add", entry+" to "+neverblock.OwnFile(j.home()))
 		}
 	}
 	return nil

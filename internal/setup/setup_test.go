@@ -313,8 +313,15 @@ func TestAgent(t *testing.T) {
 	if f := look([]byte(text)); f.repeatAt == 0 || len(f.localfile) != 4 {
 		t.Errorf("read back: %+v", f)
 	}
+	if !strings.Contains(out, "on the agent itself, run: ossec-ar whitelist add 203.0.113.10\n") {
+		t.Errorf("below another root it printed %q", out)
+	}
+	var own bytes.Buffer
+	if err := Run(Options{Home: h.path(""), Whitelist: []string{"203.0.113.10"}, Now: testTime, Out: &own}); err != nil {
+		t.Fatal(err)
+	}
 	if got := h.text("etc/whitelist.d/ossec-ar.list"); got != "203.0.113.10\n" {
-		t.Errorf("whitelist: %q", got)
+		t.Errorf("whitelist: %q\n%s", got, own.String())
 	}
 	if !strings.Contains(out, "this is an agent") || strings.Contains(out, "mail") {
 		t.Errorf("printed %q", out)
