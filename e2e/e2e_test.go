@@ -99,8 +99,7 @@ func params(t *testing.T, script string) testscript.Params {
 			}
 			env.Values[daemonKey{}] = &daemons{home: home}
 			env.Setenv("PROGRAMS", filepath.Join(os.Getenv(programsVariable), "cmd"))
-			return errors.Join(install(env.Getenv("PROGRAMS"), home),
-				link(filepath.Join(os.Getenv(programsVariable), "examples/custom-response"), filepath.Join(bin, "custom-response")))
+			return install(env.Getenv("PROGRAMS"), home)
 		},
 		Condition: func(name string) (bool, error) {
 			if name != "root" {
@@ -112,16 +111,14 @@ func params(t *testing.T, script string) testscript.Params {
 	}
 }
 
-// build builds the programs of cmd and examples into folders of these names.
+// build builds the programs into the folder cmd of the one that it returns.
 func build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, source := range []string{"cmd", "examples"} {
-		cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-o", dir+"/"+source+"/", "../"+source+"/...")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("building the programs of %s: %v\n%s", source, err, out)
-		}
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-o", dir+"/cmd/", "../cmd/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building the programs: %v\n%s", err, out)
 	}
 	return dir
 }
