@@ -198,7 +198,12 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%q: status %d, stdout %q, stderr %q", test.args, status, stdout, stderr)
 		}
 	}
-	if out := h.must("--help"); !strings.Contains(out, "--yesterday") {
-		t.Errorf("help:\n%s", out)
+	for _, word := range []string{"--help", "help"} {
+		if out := h.must(word); !strings.Contains(out, "--yesterday") {
+			t.Errorf("%s:\n%s", word, out)
+		}
+	}
+	if out := h.must("version"); !strings.HasPrefix(out, "response-stats.sh version ") {
+		t.Errorf("version: %s", out)
 	}
 }

@@ -58,6 +58,9 @@ func (l Line) Run(ctx context.Context, frame *cli.App, args []string) int {
 		l.complete(words, args[1:])
 		return app.ExitOK
 	}
+	if len(args) > 0 && frame.Command(args[0]) == nil && (args[0] == "help" || args[0] == "version") {
+		args = []string{"--" + args[0]}
+	}
 	frame.OnUsageError = func(c *cli.Context, err error, _ bool) error {
 		return Mistaken(cmp.Or(c.Command.HelpName, l.Name)+" --help", "%v", err)
 	}
