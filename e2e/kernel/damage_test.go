@@ -168,7 +168,7 @@ func isHealed(t *testing.T, b blocker, program string, h harm, from netip.Addr, 
 		t.Errorf("%s: its state is %q", h.name, got)
 	}
 	var here Host
-	if out, err := here.Try(t, tool(program, "repair", "--dry-run")); err == nil || !strings.Contains(out, from.String()+" is leased but not in force\n") {
+	if out, err := here.Try(t, tool(program, "repair", "--dry-run")); err == nil || !strings.Contains(out, from.String()+" should be blocked and is not in force\n") {
 		t.Errorf("%s: repair --dry-run: %v, %q", h.name, err, out)
 	}
 	logged := heals(t, program)
@@ -220,10 +220,10 @@ func TestFreedOnesStayFree(t *testing.T) {
 			answers(t, "freed", attacker, victim.V4, true)
 			shell(t, load+saved)
 			answers(t, "brought back", attacker, victim.V4, false)
-			if got := states(t, program)[attacker.V4.String()]; got != "not leased" {
+			if got := states(t, program)[attacker.V4.String()]; got != "not asked for" {
 				t.Errorf("its state is %q", got)
 			}
-			if logged := heals(t, program); !strings.Contains(logged, "Unblocked IP: "+attacker.V4.String()+" (nobody leases it)\n") {
+			if logged := heals(t, program); !strings.Contains(logged, "Unblocked IP: "+attacker.V4.String()+" (nothing asks for it)\n") {
 				t.Errorf("maintain logs %q", logged)
 			}
 			answers(t, "healed", attacker, victim.V4, true)

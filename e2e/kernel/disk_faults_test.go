@@ -45,7 +45,7 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("add: %v, %q; want that it blocks and tells the fault", err, out)
 		}
 		_, _ = here.Try(t, exec.Command(filepath.Join(home, "bin/ossec-ar"), "maintain")) // it reports the disk
-		if got := states(t, program); got["203.0.113.7"] != "not leased" {
+		if got := states(t, program); got["203.0.113.7"] != "not asked for" {
 			t.Errorf("not blocked: %q", got)
 		}
 		if out, err := here.Try(t, exec.Command(program, "delete", "-", "203.0.113.7", "1.1", "5712")); err != nil {

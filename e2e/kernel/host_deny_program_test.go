@@ -181,7 +181,7 @@ func TestHostDenyProgramKilled(t *testing.T) {
 		}
 		all.Wait()
 		for addr, state := range states(t, program) {
-			if state == "not leased" {
+			if state == "not asked for" {
 				t.Errorf("round %d: %s stands in the file, and no lease knows it", round, addr)
 			}
 		}

@@ -163,10 +163,10 @@ func seenOpen(t *testing.T, program string, addr netip.Addr, why string) {
 		t.Errorf("show does not say %q:\n%s", why, out)
 	}
 	out, err := here.Try(t, tool(program, "check"))
-	if err == nil || !strings.Contains(out, "leased but not in force: ") || !strings.Contains(out, addr.String()) {
+	if err == nil || !strings.Contains(out, "should be blocked and is not in force: ") || !strings.Contains(out, addr.String()) {
 		t.Errorf("check: %v, does not name %s:\n%s", err, addr, out)
 	}
-	if out, err = here.Try(t, tool(program, "repair", "--dry-run")); err == nil || !strings.Contains(out, addr.String()+" is leased but not in force") {
+	if out, err = here.Try(t, tool(program, "repair", "--dry-run")); err == nil || !strings.Contains(out, addr.String()+" should be blocked and is not in force") {
 		t.Errorf("repair: %v\n%s", err, out)
 	}
 }

@@ -203,7 +203,7 @@ func suffer(t *testing.T, program string, fault leaseFault, i int) {
 	inForce := func(step, addr string, want bool) {
 		t.Helper()
 		state := states(t, program)[addr]
-		if got := state == "blocked" || state == "not leased"; got != want {
+		if got := state == "blocked" || state == "not asked for"; got != want {
 			t.Errorf("%s: the state of %s is %q, want it in force: %v", step, addr, state, want)
 		}
 	}

@@ -128,10 +128,10 @@ func (h enforcement) drift(ctx context.Context, s *sheet) {
 		s.fault(repair, "%s", f)
 	}
 	if len(d.Missing) > 0 {
-		s.fault(repair, "leased but not in force: %s", list(d.Missing))
+		s.fault(repair, "should be blocked and is not in force: %s", list(d.Missing))
 	}
 	if len(d.Extra) > 0 {
-		s.warn(repair, "blocked but leased by nobody: %s", list(d.Extra))
+		s.warn(repair, "blocked and nothing asks for it: %s", list(d.Extra))
 	}
 }
 

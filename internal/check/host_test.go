@@ -146,11 +146,11 @@ func TestBlocks(t *testing.T) {
 		{"no enforcer", func(p *place) {
 			p.subject.Hold, p.subject.Failure = nil, errors.New("no such type")
 		}, isFault, "enforcer", "no such type", "active-response.toml"},
-		{"leased but not blocked", func(p *place) { p.lease("203.0.113.7", "2001:db8::7") }, isFault, "leases", "leased but not in force: 203.0.113.7, 2001:db8::7", "ossec-ar repair"},
+		{"leased but not blocked", func(p *place) { p.lease("203.0.113.7", "2001:db8::7") }, isFault, "leases", "should be blocked and is not in force: 203.0.113.7, 2001:db8::7", "ossec-ar repair"},
 		{"blocked but not leased", func(p *place) {
 			p.lease("203.0.113.7")
 			p.enforcer.Put(target.MustParse("203.0.113.7"), target.MustParse("203.0.113.8"))
-		}, isWarn, "leases", "blocked but leased by nobody: 203.0.113.8", "ossec-ar repair"},
+		}, isWarn, "leases", "blocked and nothing asks for it: 203.0.113.8", "ossec-ar repair"},
 		{"the administrator's own", func(p *place) {
 			p.lease("203.0.113.7")
 			p.subject.Hold.Kind.InFile = true

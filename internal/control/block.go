@@ -162,7 +162,7 @@ func unbanOne(ctx context.Context, t *tool, request arproto.Request, opened []*r
 		r.leaseFaults(request, released.LeaseErr)
 		if released.StillLeased {
 			failed = errors.Join(failed, r.about(
-				fmt.Errorf("it is still leased and will be blocked again: %w", released.LeaseErr)))
+				fmt.Errorf("a program still asks for the block, and it will be made again: %w", released.LeaseErr)))
 		}
 		if stands || released.Leased {
 			freed = append(freed, r.Kind.Name)

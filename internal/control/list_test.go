@@ -37,7 +37,7 @@ func TestListTerminal(t *testing.T) {
 	crowd(h)
 	h.terminal = true
 	h.does("list", app.ExitOK, `ADDRESS       STATE              RESPONSE       SINCE         HELD BY
-198.51.100.9  not leased         firewall-drop  -             -
+198.51.100.9  not asked for      firewall-drop  -             -
 203.0.113.7   blocked            firewall-drop  11:00:00      custom-firewall-..
 203.0.113.7   blocked            firewall-drop  11:00:00      firewall-drop.sh
 203.0.113.7   blocked            host-deny      11:00:00      host-deny.sh
@@ -58,7 +58,7 @@ func TestListJSON(t *testing.T) {
 		t.Errorf("exit status %d", got)
 	}
 	const want = `{"version":1,"addresses":[
-{"address":"198.51.100.9","response":"firewall-drop","state":"not leased","leases":[]},
+{"address":"198.51.100.9","response":"firewall-drop","state":"not asked for","leases":[]},
 {"address":"203.0.113.7","response":"firewall-drop","state":"blocked","leases":[{"program":"custom-firewall-drop.sh","state":"held","rule":"31103","alert":"1795422839.8","since":"2026-11-23T11:00:00Z","until":"2026-11-23T12:30:00Z"},{"program":"firewall-drop.sh","state":"held","rule":"5712","alert":"1795422839.8","since":"2026-11-23T11:00:00Z"}]},
 {"address":"203.0.113.7","response":"host-deny","state":"blocked","leases":[{"program":"host-deny.sh","state":"held","rule":"5712","alert":"1795422839.8","since":"2026-11-23T11:00:00Z"}]},
 {"address":"203.0.113.8","response":"firewall-drop","state":"waiting","why":"iptables: resource temporarily unavailable","leases":[{"program":"firewall-drop.sh","state":"waiting","rule":"5712","alert":"1795422839.8","since":"2026-11-23T11:00:00Z","reason":"iptables: resource temporarily unavailable"}]},
@@ -123,7 +123,7 @@ daemons:       ossec-execd
 
 firewall-drop  1 blocked, held by firewall-drop.sh 2, custom-firewall-drop.sh 1
                1 could not be blocked and wait for the next maintain
-               1 blocked but leased by nobody: ossec-ar repair
+               1 blocked that nothing asks for: ossec-ar repair
 host-deny      2 blocked, held by host-deny.sh 1, ossec-ar 1
 
 mail:          nothing waits

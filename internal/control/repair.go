@@ -103,10 +103,10 @@ func sayDifference(t *tool, name string, d hold.Difference) {
 			t.say("%s: and %d more", name, more)
 		}
 	}
-	several(d.Missing, "is leased but not in force")
-	several(d.Extra, "is blocked but leased by nobody")
+	several(d.Missing, "should be blocked and is not in force")
+	several(d.Extra, "is blocked and nothing asks for it")
 	for _, n := range d.Never {
-		t.say("%s: %s is leased but whitelisted by %s", name, n.Target, printable.Line(n.By))
+		t.say("%s: %s should be blocked but is whitelisted by %s", name, n.Target, printable.Line(n.By))
 	}
 }
 
@@ -139,7 +139,7 @@ func (r *response) logRepaired(done hold.Repaired) {
 			return record.Blocks(of) + " (again: it was not in force)"
 		})
 	}
-	r.logUnblocked(done.Lifted, "(nobody leases it)")
+	r.logUnblocked(done.Lifted, "(nothing asks for it)")
 	var whitelisted []target.Target
 	by := map[target.Target]string{}
 	for _, n := range done.Never {

@@ -20,12 +20,12 @@ type condition string
 
 // The conditions.
 const (
-	blocked     condition = "blocked"      // leased and in force
-	notInForce  condition = "not in force" // leased, and packets come by
-	waiting     condition = "waiting"      // leased, and the block could not be made yet
-	lifting     condition = "lifting"      // given back, and lifting it failed
-	notLeased   condition = "not leased"   // in force, leased by nobody
-	whitelisted condition = "whitelisted"  // leased, and on the whitelist by now
+	blocked     condition = "blocked"       // leased and in force
+	notInForce  condition = "not in force"  // leased, and packets come by
+	waiting     condition = "waiting"       // leased, and the block could not be made yet
+	lifting     condition = "lifting"       // given back, and lifting it failed
+	notLeased   condition = "not asked for" // in force, leased by nobody
+	whitelisted condition = "whitelisted"   // leased, and on the whitelist by now
 )
 
 // row is one target in one response.

@@ -141,10 +141,10 @@ func (s *summary) wrong() []string {
 			out = append(out, fmt.Sprintf("%d %s", n, what))
 		}
 	}
-	some(s.open, "leased but not in force: ossec-ar repair")
+	some(s.open, "not in force: ossec-ar repair")
 	some(s.waiting, "could not be blocked and wait for the next maintain")
 	some(s.lifting, "could not be lifted and wait for the next maintain")
-	some(s.unleased, "blocked but leased by nobody: ossec-ar repair")
+	some(s.unleased, "blocked that nothing asks for: ossec-ar repair")
 	some(s.nowWhitelised, "whitelisted by now: ossec-ar repair")
 	for _, fault := range s.faults {
 		out = append(out, printable.Line(fault))

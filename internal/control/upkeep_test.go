@@ -28,13 +28,13 @@ func TestRepair(t *testing.T) {
 	h.drop.Lose(addr("203.0.113.7"))
 	h.drop.Put(addr("203.0.113.70"))
 	h.deny.Put(addr("203.0.113.71")) // in a file: the administrator's own
-	differs := "firewall-drop: 203.0.113.7 is leased but not in force\nfirewall-drop: 203.0.113.70 is blocked but leased by nobody\n" +
-		"firewall-drop: 127.0.0.1 is leased but whitelisted by loopback 127.0.0.0/8 (built in)\n"
+	differs := "firewall-drop: 203.0.113.7 should be blocked and is not in force\nfirewall-drop: 203.0.113.70 is blocked and nothing asks for it\n" +
+		"firewall-drop: 127.0.0.1 should be blocked but is whitelisted by loopback 127.0.0.0/8 (built in)\n"
 	h.does("repair --dry-run", app.ExitFailed, differs, "")
 	h.wantLog()
 	h.does("repair", app.ExitOK, differs+"firewall-drop: blocked 1 again, freed 2\n", "")
 	h.wantLog("firewall-drop add - 203.0.113.7 - - - Blocked IP: 203.0.113.7 (again: it was not in force)",
-		"firewall-drop delete - 203.0.113.70 - - - Unblocked IP: 203.0.113.70 (nobody leases it)",
+		"firewall-drop delete - 203.0.113.70 - - - Unblocked IP: 203.0.113.70 (nothing asks for it)",
 		"firewall-drop delete - 127.0.0.1 - - - Unblocked IP: 127.0.0.1 (whitelisted by now: loopback 127.0.0.0/8 (built in))")
 	h.wantBlocked(h.drop, "203.0.113.7", "203.0.113.8")
 	h.wantBlocked(h.deny, "203.0.113.71")
@@ -148,7 +148,7 @@ func TestCheck(t *testing.T) {
 		found[r.What] = r.Verdict + ": " + r.Finding + ": " + r.Mend
 	}
 	for what, want := range map[string]string{
-		"host-deny leases":        "fault: leased but not in force: 203.0.113.7: " + h.home + "/bin/ossec-ar repair",
+		"host-deny leases":        "fault: should be blocked and is not in force: 203.0.113.7: " + h.home + "/bin/ossec-ar repair",
 		"firewall-drop":           "skip: nothing on this host uses it: ",
 		"cron: ossec-ar maintain": "warn: no line of cron and no timer of systemd runs ossec-ar maintain: what somebody flushes stays open, and what is over stays blocked: echo '* * * * * root " + h.home + "/bin/ossec-ar maintain' > /etc/cron.d/ossec-ar-maintain",
 	} {
