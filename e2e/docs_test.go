@@ -22,11 +22,17 @@ var pages = map[string]string{
 	"docs/route-null.md":      "true",
 	"docs/upkeep.md":          "true",
 	"docs/troubleshooting.md": "true",
+	"docs/tutorial.md":        "true",
+	"docs/email-notification.md": "printf '<ossec_config><global><email_notification>yes</email_notification>" +
+		"<email_to>admin@example.com</email_to><smtp_server>127.0.0.1</smtp_server></global></ossec_config>'" +
+		" > $OSSEC_HOME/etc/ossec.conf; custom-firewall-drop.sh add - 203.0.113.7 1.2 31103;" +
+		" firewall-drop.sh add - 203.0.113.7 1.1 5712",
+	"docs/wazuh.md": "true",
 }
 
-// notRun are examples that need what the page says: an installation, mail, a name server, the file
-// that the host's own firewall is saved in.
-var notRun = regexp.MustCompile(`install\.sh|apt install|backports|git clone|make |mail (test|flush)|example\.com|/etc/iptables/|ipset destroy|restore$`)
+// notRun are examples that need what the page says: an installation, mail, OSSEC, a name server, the
+// file that the host's own firewall is saved in.
+var notRun = regexp.MustCompile(`install\.sh|ossec-control|^ossec-ar check$|apt install|backports|git clone|make |mail (test|flush)|example\.com|/etc/iptables/|ipset destroy|restore$`)
 
 // TestDocs: the examples in the documents do what stands under them. Times, dates and the width of
 // columns may differ, and "..." is anything.
@@ -96,7 +102,7 @@ type example struct {
 
 // examples are the indented lines that begin with a prompt, with the lines below each.
 func examples(text string) (all []example) {
-	inside := false
+	inside, empty := false, 0
 	for line := range strings.Lines(text) {
 		code, indented := strings.CutPrefix(strings.TrimRight(line, "\n"), "    ")
 		code = strings.TrimSpace(code) // in a list it is further in
@@ -105,11 +111,14 @@ func examples(text string) (all []example) {
 		case prompt:
 			command, _, _ := strings.Cut(strings.TrimPrefix(code[2:], "sudo "), "   # ")
 			all = append(all, example{command: strings.TrimSpace(command)})
+		case code == "" && inside: // it may go on behind it
+			empty++
+			continue
 		case indented && inside:
 			last := &all[len(all)-1]
-			last.want = append(last.want, code)
+			last.want = append(append(last.want, make([]string, empty)...), code)
 		}
-		inside = prompt || indented && inside
+		inside, empty = prompt || indented && inside, 0
 	}
 	return all
 }
