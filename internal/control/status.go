@@ -26,13 +26,11 @@ import (
 
 // summary is one response in status.
 type summary struct {
-	name, backend           string
-	blocked                 int            // addresses
-	by                      map[string]int // addresses by program
-	open, waiting, lifting  int
-	unleased, nowWhitelised int
-	faults                  []string
-	err                     error
+	name, backend string
+	count         map[condition]int // of addresses
+	by            map[string]int    // addresses by program
+	faults        []string
+	err           error
 }
 
 // status shows the whole on one screen. It is exit status 1 when something is not in force.
@@ -68,7 +66,7 @@ func status(t *tool, c *cli.Context) error {
 
 // summarize looks at one response.
 func summarize(ctx context.Context, r *response, never *whitelist.Sieve) summary {
-	s := summary{name: r.Kind.Name, by: map[string]int{}}
+	s := summary{name: r.Kind.Name, count: map[condition]int{}, by: map[string]int{}}
 	if b, ok := r.Enforcer.(interface{ Backend(context.Context) string }); ok {
 		s.backend = b.Backend(ctx)
 	}
@@ -82,21 +80,8 @@ func summarize(ctx context.Context, r *response, never *whitelist.Sieve) summary
 }
 
 func (s *summary) add(r row, inFile bool) {
-	switch r.State {
-	case blocked:
-		s.blocked++
-	case notInForce:
-		s.open++
-	case waiting:
-		s.waiting++
-	case lifting:
-		s.lifting++
-	case whitelisted:
-		s.nowWhitelised++
-	case notLeased:
-		if !inFile { // else they may be the administrator's own
-			s.unleased++
-		}
+	if r.State != notLeased || !inFile { // else they may be the administrator's own
+		s.count[r.State]++
 	}
 	for _, h := range r.Holds {
 		if h.state != lease.Lifting {
@@ -113,7 +98,7 @@ func (s *summary) text() string {
 	if s.backend != "" {
 		with = " (" + s.backend + ")"
 	}
-	if s.blocked == 0 && len(s.by) == 0 {
+	if s.count[blocked] == 0 && len(s.by) == 0 {
 		return "nothing blocked" + with
 	}
 	var programs []string
@@ -130,22 +115,26 @@ func (s *summary) text() string {
 	if more := len(programs) - mostPrograms; more > 0 {
 		by = append(by, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Sprintf("%d blocked, held by %s%s", s.blocked, strings.Join(by, ", "), with)
+	return fmt.Sprintf("%d blocked, held by %s%s", s.count[blocked], strings.Join(by, ", "), with)
 }
 
 // wrong is what is not as it should be, a line each.
 func (s *summary) wrong() []string {
 	var out []string
-	some := func(n int, what string) {
-		if n > 0 {
-			out = append(out, fmt.Sprintf("%d %s", n, what))
+	for _, w := range []struct {
+		state condition
+		what  string
+	}{
+		{notInForce, "not in force: ossec-ar repair"},
+		{waiting, "could not be blocked and wait for the next maintain"},
+		{lifting, "could not be lifted and wait for the next maintain"},
+		{notLeased, "blocked that nothing asks for: ossec-ar repair"},
+		{whitelisted, "whitelisted by now: ossec-ar repair"},
+	} {
+		if n := s.count[w.state]; n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", n, w.what))
 		}
 	}
-	some(s.open, "not in force: ossec-ar repair")
-	some(s.waiting, "could not be blocked and wait for the next maintain")
-	some(s.lifting, "could not be lifted and wait for the next maintain")
-	some(s.unleased, "blocked that nothing asks for: ossec-ar repair")
-	some(s.nowWhitelised, "whitelisted by now: ossec-ar repair")
 	for _, fault := range s.faults {
 		out = append(out, printable.Line(fault))
 	}

@@ -185,7 +185,7 @@ func TestWhitelist(t *testing.T) {
 	h.does("whitelist remove 203.0.113.0/24", app.ExitOK, "203.0.113.0/24 was not on the whitelist\n", "")
 	h.does("whitelist remove 192.0.2.5", app.ExitFailed, "", "ossec-ar: 192.0.2.5 stands in "+h.home+"/etc/ossec.conf:1 too, which only you can edit\n")
 	h.run("whitelist list")
-	for _, want := range []string{"192.0.2.2                       " + file + ":4\n", "192.0.2.5                       " + h.home + "/etc/ossec.conf:1\n"} {
+	for _, want := range []string{"192.0.2.2                             " + file + ":4\n", "192.0.2.5                             " + h.home + "/etc/ossec.conf:1\n"} {
 		if !strings.Contains(h.out.String(), want) {
 			t.Errorf("list: %s\nwant %q in it", h.out.String(), want)
 		}

@@ -63,7 +63,7 @@ func listEntries(t *tool, _ *cli.Context) error {
 	last := whitelist.Match{}
 	list.Entries(func(m whitelist.Match, _ netip.Prefix) {
 		if m != last { // an entry of several networks
-			fmt.Fprintf(out, "%-30s  %s\n", printable.Line(m.Entry), printable.Line(m.Source))
+			fmt.Fprintf(out, "%-36s  %s\n", printable.Line(m.Entry), printable.Line(m.Source))
 			last = m
 		}
 	})
