@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -116,6 +117,19 @@ func (p *Program) Complain(err error) {
 	case p.Hint != nil:
 		p.Advise(p.Hint(err))
 	}
+}
+
+// MayWork reports whether this user may work on the home: root, or the owner of its state.
+func (p *Program) MayWork() bool {
+	user := os.Geteuid()
+	if user == 0 {
+		return true
+	}
+	info, err := os.Lstat(p.Home.State())
+	if err != nil {
+		info, err = os.Stat(string(p.Home))
+	}
+	return err == nil && int(info.Sys().(*syscall.Stat_t).Uid) == user
 }
 
 // KeepWriting makes a pipe that nobody reads any more an error of the write, as any other,

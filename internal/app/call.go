@@ -70,6 +70,10 @@ func (p *Program) ReadCall(toTool ...string) (c Call, asked bool, status int) {
 	}
 	if !c.ByHand {
 		p.KeepWriting()
+	} else if !c.DryRun && !p.MayWork() {
+		p.Complain(fmt.Errorf("%s needs root", p.Name))
+		p.Advise("run it as root, as with sudo")
+		return c, false, ExitFailed
 	}
 	if c.ByHand && len(args) == 2 {
 		args = []string{args[0], "-", args[1]}

@@ -12,7 +12,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -107,16 +106,11 @@ func (t *tool) reachable(name string) error {
 	if slices.Contains([]string{"check", "man", "completion", "help", "version"}, name) {
 		return nil
 	}
-	info, err := os.Stat(string(t.Home))
-	if errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(string(t.Home)); errors.Is(err, os.ErrNotExist) {
 		return command.Mistaken("name it with --home or $OSSEC_HOME",
 			"there is no home of OSSEC or Wazuh in %s", t.Home)
 	}
-	if state, serr := os.Lstat(t.Home.State()); serr == nil {
-		info = state
-	}
-	user := os.Geteuid()
-	if err != nil || user != 0 && int(info.Sys().(*syscall.Stat_t).Uid) != user {
+	if !t.MayWork() {
 		return command.Mistaken("run it as root, as with sudo",
 			"%s needs root: nobody else reads or changes what is blocked", name)
 	}
