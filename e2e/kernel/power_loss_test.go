@@ -86,7 +86,7 @@ func wantWhole(t *testing.T, disk, plain string) int {
 	n := 0
 	for line := range strings.Lines(string(entries)) {
 		addr, _ := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "ALL:")
-		if state, listed := found[addr]; !listed || state == "not leased" {
+		if state, listed := found[addr]; !listed || state == "not asked for" {
 			t.Errorf("line %q is no entry that somebody leases (%q)", line, state)
 		}
 		n++
