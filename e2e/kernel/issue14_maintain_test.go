@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	vnl "github.com/vishvananda/netlink"
+
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
@@ -85,13 +87,79 @@ func TestMaintainTwice(t *testing.T) {
 	}
 }
 
+// ofOthers skips a test on a machine without a program that hardly any has, whatever must run.
+func ofOthers(t *testing.T, path string) {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("%s is not installed", path)
+	}
+}
+
+// addressComes listens, and returns a function that waits until somebody gives the host an address.
+func addressComes(t *testing.T, address string) func() bool {
+	t.Helper()
+	updates, done := make(chan vnl.AddrUpdate, 100), make(chan struct{})
+	must(t, vnl.AddrSubscribe(updates, done))
+	t.Cleanup(func() { close(done) })
+	return func() bool {
+		late := time.After(patience)
+		for {
+			select {
+			case update := <-updates:
+				if update.NewAddr && update.LinkAddress.String() == address {
+					return true
+				}
+			case <-late:
+				return false
+			}
+		}
+	}
+}
+
+// TestNetworkdRestart: systemd-networkd starts again and again on a host whose links it manages, and
+// one maintain has all routes in force each time, those that it took away, too.
+func TestNetworkdRestart(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	const networkd = "/usr/lib/systemd/systemd-networkd"
+	ofOthers(t, networkd)
+	program := filepath.Join(buildPrograms(t), "route-null.sh")
+	var here Host
+	here.network(t, "link add v0 type veth peer name v1", "link set v1 up")
+	shell(t, "mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases && "+
+		"chown -R systemd-network:systemd-network /run/systemd/netif && "+
+		"mount -o bind /sys /sys && mount -o remount,ro,bind /sys && "+ // without udev it waits for none
+		"printf '[Match]\nName=v0\n[Network]\nAddress=198.51.100.2/24\nLinkLocalAddressing=no\n' >/run/systemd/network/v0.network && "+
+		"printf '[Match]\nName=lo\n' >/run/systemd/network/lo.network")
+	for _, addr := range []string{"203.0.113.7", "2001:db8::7"} {
+		respond(t, program, "add", "-", addr, "1.1", "5712")
+	}
+	for range 3 {
+		shell(t, "ip link set v0 down; ip addr flush dev v0; ip route flush proto 214; ip -6 route flush proto 214")
+		cmd := exec.Command(networkd)
+		configured := addressComes(t, "198.51.100.2/24")
+		must(t, cmd.Start())
+		if !configured() {
+			t.Skip("systemd-networkd configures nothing here")
+		}
+		maintain(t, program)
+		must(t, cmd.Process.Kill())
+		_ = cmd.Wait() // "signal: killed"
+		if got := shell(t, "ip route show type blackhole; ip -6 route show type blackhole"); strings.Count(got, "blackhole ") != 2 {
+			t.Errorf("routes after maintain:\n%s", got)
+		}
+		agrees(t, program)
+	}
+}
+
 // TestUFWReload: ufw sets its rules up, reloads and is switched off and on, and one maintain has
 // all in force again each time.
 func TestUFWReload(t *testing.T) {
 	if !Isolated(t) {
 		return
 	}
-	Program(t, "ufw")
+	ofOthers(t, "/usr/sbin/ufw")
 	bin := buildPrograms(t)
 	attacker, victim := Hosts(t)
 	program := filepath.Join(bin, "firewall-drop.sh")

@@ -1,6 +1,9 @@
 package kernel
 
 import (
+	"fmt"
+	"net/netip"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,6 +66,41 @@ func TestGatewayBehindARule(t *testing.T) {
 	for addr, want := range map[string]string{"10.9.0.1": "Skipped IP: 10.9.0.1: whitelisted by default gateway", "10.9.0.7": "Blocked IP: 10.9.0.7\n"} {
 		if got := here.Run(t, program, "add", addr); !strings.HasPrefix(got, want) {
 			t.Errorf("add says %q, want %q", got, want)
+		}
+	}
+}
+
+// TestOpenSessionIsSpared: a person does not block by mistake where another administrator's session
+// comes from, as long as its connection is open; a daemon has no session to think of.
+func TestOpenSessionIsSpared(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	bin := buildPrograms(t)
+	program := filepath.Join(bin, "firewall-drop.sh")
+	attacker, victim := Hosts(t)
+	for _, way := range []struct{ from, to netip.Addr }{{attacker.V4, victim.V4}, {attacker.V6, victim.V6}} {
+		conn, err := attacker.Dial(t, victim.Echo(t, way.to), patience)
+		must(t, err)
+		must(t, Answers(conn, "hello", patience)) // both ends are open
+		from, to := netip.MustParseAddrPort(conn.LocalAddr().String()), netip.MustParseAddrPort(conn.RemoteAddr().String())
+		shell := exec.Command(Program(t, "sleep"), "900") // a process of the session
+		shell.Env = []string{fmt.Sprintf("SSH_CONNECTION=%s %d %s %d", from.Addr(), from.Port(), to.Addr(), to.Port())}
+		must(t, shell.Start())
+		t.Cleanup(func() { _ = shell.Process.Kill(); _ = shell.Wait() })
+		addr := way.from.String()
+		out, err := victim.Try(t, tool(program, "block", addr))
+		if err == nil || !strings.Contains(out, addr+" is not blocked: an SSH session that is open comes from it") {
+			t.Errorf("block: %v %s", err, out)
+		}
+		if got := victim.Run(t, filepath.Join(bin, "firewall-drop"), "add", addr); !strings.HasPrefix(got, "Skipped IP: "+addr) {
+			t.Errorf("add by hand: %s", got)
+		}
+		respond(t, program, "add", "-", addr, "1.1", "5712")
+		respond(t, program, "delete", "-", addr, "1.1", "5712")
+		must(t, conn.Close())
+		if out, err := victim.Try(t, tool(program, "block", addr)); err != nil {
+			t.Errorf("block when it is over: %v %s", err, out)
 		}
 	}
 }
