@@ -278,7 +278,7 @@ purge_dir=$root/.ossec-ar-programs # from where a purge runs ossec-ar; daemons m
 share=/usr/share/ossec-ar
 link=/usr/sbin/ossec-ar
 
-programs="ossec-ar firewall-drop host-deny route-null disable-account email-notification response-stats"
+programs="ossec-ar firewall-drop host-deny route-null disable-account unban allow email-notification response-stats"
 blocking="firewall-drop host-deny route-null disable-account"
 timers="ossec-ar-maintain.timer ossec-ar-stats.timer"
 maintain_timer=ossec-ar-maintain.timer

@@ -28,6 +28,8 @@ var aliases = map[string][]string{
 	"firewall-drop":      {"firewall-drop.sh", "custom-firewall-drop.sh"},
 	"host-deny":          {"host-deny.sh"},
 	"route-null":         {"route-null.sh"},
+	"unban":              {"unban.sh"},
+	"allow":              {"allow.sh"},
 	"disable-account":    {"disable-account.sh", "custom-disable-account.sh"},
 	"email-notification": {"email-notification.sh"},
 	"response-stats":     {"response-stats.sh"},

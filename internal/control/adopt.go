@@ -47,7 +47,7 @@ func adopt(t *tool, c *cli.Context) error {
 }
 
 func adoptAll(t *tool, c *cli.Context, r *response, stock enforcer.Stock, found []target.Target) error {
-	limit, err := duration(c)
+	limit, err := duration(c, forFlag)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func block(t *tool, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	limit, err := duration(c)
+	limit, err := duration(c, forFlag)
 	if err != nil {
 		return err
 	}
@@ -110,6 +110,15 @@ func unban(t *tool, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	limit, err := duration(c, allowFlag)
+	if err != nil {
+		return err
+	}
+	if limit > 0 {
+		if err := allow(t, requests, limit); err != nil {
+			return err
+		}
+	}
 	opened, failed := t.openAll(false)
 	standing := map[*response]map[target.Target]bool{}
 	for _, r := range opened {
@@ -122,6 +131,22 @@ func unban(t *tool, c *cli.Context) error {
 		}
 	}
 	return command.Reported(failed)
+}
+
+// allow whitelists the addresses of requests for a while.
+func allow(t *tool, requests []arproto.Request, limit time.Duration) error {
+	for _, request := range requests {
+		if !request.Addr.IsValid() {
+			return command.Mistaken("", "--allow is about addresses, and %s is an account", about(request))
+		}
+		if _, err := editor(t).Add(request.Addr.String(), t.end(limit)); err != nil {
+			return err
+		}
+		if !t.dryRun {
+			t.say("%s is whitelisted until %s", request.Addr, t.when(t.end(limit)))
+		}
+	}
+	return nil
 }
 
 // standing returns what stands, nil when that cannot be found out.

@@ -104,7 +104,7 @@ func dryRun() cli.Flag {
 func asJSON() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "as JSON"} }
 
 func forTime() cli.Flag {
-	return &cli.StringFlag{Name: "for",
+	return &cli.StringFlag{Name: forFlag,
 		Usage: "how long: a `TIME` as 30m, 2h or 7d; without it until somebody frees it"}
 }
 
@@ -152,8 +152,10 @@ func forPeople(t *tool) []word {
 			examples: []string{"block 203.0.113.7", "block 203.0.113.7 2001:db8::7 --for 2h --reason 'scans us'",
 				"block 203.0.113.7 --response host-deny"}},
 		{name: "unban", operands: "ADDRESS...", usage: "free addresses, whoever holds them", least: 1,
-			most: -1, run: unban, flags: []cli.Flag{t.onResponse(), dryRun()},
-			examples: []string{"unban 203.0.113.7", "unban 203.0.113.7 203.0.113.8 --response route-null"}},
+			most: -1, run: unban, flags: []cli.Flag{t.onResponse(), dryRun(),
+				&cli.StringFlag{Name: allowFlag, Usage: "whitelist them for `TIME` too, as 2h or 7d"}},
+			examples: []string{"unban 203.0.113.7", "unban 203.0.113.7 203.0.113.8 --response route-null",
+				"unban 203.0.113.7 --allow 24h"}},
 		{name: "flush", usage: "free all addresses", run: flush,
 			flags:    []cli.Flag{t.onResponse(), onProgram(), dryRun()},
 			examples: []string{"flush", "flush --response host-deny", "flush --program firewall-drop.sh"}},
@@ -177,7 +179,7 @@ func forUpkeep(t *tool) []word {
 		{name: "maintain", usage: "the job of each minute: repair, end what is over, deliver mail; silent",
 			run: maintain, examples: []string{"maintain   (as /etc/cron.d/ossec-ar has it, each minute)"}},
 		{name: "adopt", usage: "take over what the stock scripts have left blocked, or lift it", run: adopt,
-			flags: []cli.Flag{t.onResponse(), &cli.StringFlag{Name: "for",
+			flags: []cli.Flag{t.onResponse(), &cli.StringFlag{Name: forFlag,
 				Usage: "how long: a `TIME` as 30m, 2h or 7d; without it as long as the daemon would at the most"},
 				&cli.BoolFlag{Name: "lift", Usage: "lift all of it, and block nobody"}, dryRun()},
 			examples: []string{"adopt --dry-run", "adopt", "adopt --lift"}},
@@ -278,9 +280,14 @@ func request(t target.Target) arproto.Request {
 	return arproto.Request{Addr: t.Addr(), User: t.Account()}
 }
 
-// duration reads --for; zero when it was not given.
-func duration(c *cli.Context) (time.Duration, error) {
-	text := c.String("for")
+const (
+	forFlag   = "for"
+	allowFlag = "allow"
+)
+
+// duration reads an option that says how long; zero when it was not given.
+func duration(c *cli.Context, option string) (time.Duration, error) {
+	text := c.String(option)
 	if text == "" {
 		return 0, nil
 	}
@@ -292,7 +299,7 @@ func duration(c *cli.Context) (time.Duration, error) {
 	}
 	if err != nil || d <= 0 {
 		return 0, command.Mistaken("write it as 30m, 2h or 7d",
-			"--for takes how long, found %s", arproto.Quote(text))
+			"--%s takes how long, found %s", option, arproto.Quote(text))
 	}
 	return d, nil
 }

@@ -140,6 +140,14 @@ func (t *tool) whitelist() (*whitelist.Sieve, []error) {
 	return sieve, faults
 }
 
+// end returns when something ends that begins now, zero for never.
+func (t *tool) end(limit time.Duration) time.Time {
+	if limit == 0 {
+		return time.Time{}
+	}
+	return t.Now().Add(limit)
+}
+
 // say answers the person, in lines that fit the terminal.
 func (t *tool) say(format string, args ...any) {
 	fmt.Fprint(t.Stdout, command.Wrap(fmt.Sprintf(format+"\n", args...), t.width()))

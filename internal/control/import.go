@@ -34,7 +34,7 @@ const (
 // reported and left out, which is a failure unless --skip-invalid is given. One line is logged for
 // the whole: each address would be an alert.
 func importList(t *tool, c *cli.Context) error {
-	limit, err := duration(c)
+	limit, err := duration(c, forFlag)
 	if err != nil {
 		return err
 	}

@@ -53,8 +53,9 @@ func maintain(t *tool, c *cli.Context) error {
 	}
 	defer lock.Release()
 	done := maintained{At: t.Now().UTC()}
+	expired := editor(t).Expire(t.Now())
 	_, failed := neverblock.Refresh(ctx, t.Home, t.settings.Whitelist, t.Resolver, t.Now())
-	if failed != nil {
+	if failed = errors.Join(expired, failed); failed != nil {
 		t.Complain(failed)
 	}
 	opened, unopened := t.openAll(false)

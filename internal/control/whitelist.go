@@ -34,7 +34,7 @@ func whitelistCommand(t *tool) *cli.Command {
 		{name: "test", operands: "ADDRESS", usage: "say which entry covers an address; exit status 1 when none does",
 			least: 1, most: 1, run: testAddress},
 		{name: "add", operands: "ENTRY", usage: "add an address, network or host name to " + own, least: 1,
-			most: 1, run: addEntry},
+			most: 1, run: addEntry, flags: []cli.Flag{forTime()}},
 		{name: "refresh", usage: "ask for the addresses of all host names on it now, as maintain does",
 			run: refresh},
 		{name: "remove", operands: "ENTRY", usage: "take an entry out of " + own, least: 1, most: 1,
@@ -146,7 +146,11 @@ func addEntry(t *tool, c *cli.Context) error {
 	if strings.ContainsAny(entry, "#\n\r") {
 		return command.Mistaken("", "an entry has no # and no line break in it")
 	}
-	added, err := editor(t).Add(entry)
+	limit, err := duration(c, forFlag)
+	if err != nil {
+		return err
+	}
+	added, err := editor(t).Add(entry, t.end(limit))
 	switch {
 	case err != nil:
 		return err

@@ -26,16 +26,51 @@ type Editor struct {
 	DryRun bool          // report what would change, and change nothing
 }
 
-// Add adds an entry and reports whether it was missing.
-func (e Editor) Add(entry string) (added bool, err error) {
+// untilMark stands before the end of an entry, in the comment of its line.
+const untilMark = "# until "
+
+// Add adds an entry, up to a time or, with the zero time, for ever, and reports whether it changed
+// anything: an entry that lasts longer stays.
+func (e Editor) Add(entry string, until time.Time) (added bool, err error) {
+	line := entry + "\n"
+	if !until.IsZero() {
+		line = entry + " " + untilMark + until.UTC().Format(time.RFC3339) + "\n"
+	}
 	err = e.edit(func(lines []string) []string {
-		if slices.ContainsFunc(lines, func(l string) bool { return entryOf(l) == entry }) {
-			return lines
+		at := slices.IndexFunc(lines, func(l string) bool { return entryOf(l) == entry })
+		if at < 0 {
+			added = true
+			return append(lines, line)
 		}
-		added = true
-		return append(lines, entry+"\n")
+		old := endOf(lines[at])
+		if added = !old.IsZero() && (until.IsZero() || until.After(old)); added {
+			lines = slices.Clone(lines)
+			lines[at] = line
+		}
+		return lines
 	})
 	return added, err
+}
+
+// Expire removes the entries whose end has come.
+func (e Editor) Expire(now time.Time) error {
+	text, err := state.Read(OwnFile(e.Home), maxOwn)
+	if err != nil || !strings.Contains(string(text), untilMark) {
+		return nil // what cannot be read is reported by who reads the whitelist
+	}
+	return e.edit(func(lines []string) []string {
+		return slices.DeleteFunc(slices.Clone(lines), func(l string) bool {
+			end := endOf(l)
+			return !end.IsZero() && !now.Before(end)
+		})
+	})
+}
+
+// endOf returns when the entry of a line ends, zero for never.
+func endOf(line string) time.Time {
+	_, end, _ := strings.Cut(line, untilMark)
+	at, _ := time.Parse(time.RFC3339, strings.TrimSpace(end)) // another comment is no end
+	return at
 }
 
 // Remove removes an entry and reports whether it was there.

@@ -297,7 +297,7 @@ func (j *job) listOnAgent(add []string) error {
 	}
 	list := neverblock.Editor{Home: j.home(), Wait: time.Minute, DryRun: j.DryRun}
 	for _, entry := range add {
-		added, err := list.Add(entry)
+		added, err := list.Add(entry, time.Time{})
 		if err != nil {
 			return err
 		}
