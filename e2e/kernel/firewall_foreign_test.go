@@ -95,8 +95,8 @@ func TestFirewallAdoptedSet(t *testing.T) {
 // to work, is named.
 func TestFirewallForeignTable(t *testing.T) {
 	for made, want := range map[string]string{
-		"add chain inet ossec_ar input":                                                         "chain input has not the hook and priority",
-		"add chain inet ossec_ar input { type filter hook output priority 5; }":                 "chain input has not the hook and priority",
+		"add chain inet ossec_ar prerouting":                                                    "chain prerouting has not the hook and priority",
+		"add chain inet ossec_ar prerouting { type filter hook output priority 5; }":            "chain prerouting has not the hook and priority",
 		"add set inet ossec_ar blocked4 { type ipv4_addr; timeout 2s; }":                        "set blocked4 has a timeout, by which blocks end by themselves",
 		"add set inet ossec_ar blocked4 { type ipv4_addr; flags interval; }":                    "set blocked4 is of another kind",
 		"add set inet ossec_ar blocked4 { type ipv6_addr; }":                                    "set blocked4 is of another kind",

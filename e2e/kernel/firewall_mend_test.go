@@ -42,11 +42,11 @@ var ofSet = []damage{
 }
 
 var ofTable = []damage{
-	{"chain flushed", "nft flush chain inet ossec_ar input", "chain input of table inet ossec_ar does not drop set blocked4", false},
-	{"chain deleted", "nft delete chain inet ossec_ar input", "chain input of table inet ossec_ar does not drop set blocked4", false},
-	{"accept before", "nft insert rule inet ossec_ar input accept", "chain input of table inet ossec_ar does not drop set blocked4", false},
+	{"chain flushed", "nft flush chain inet ossec_ar prerouting", "chain prerouting of table inet ossec_ar does not drop set blocked4", false},
+	{"chain deleted", "nft delete chain inet ossec_ar prerouting", "chain prerouting of table inet ossec_ar does not drop set blocked4", false},
+	{"accept before", "nft insert rule inet ossec_ar prerouting accept", "chain prerouting of table inet ossec_ar does not drop set blocked4", false},
 	{"dormant", "nft add table inet ossec_ar { flags dormant; }", "table inet ossec_ar is dormant", false},
-	{"rules flushed", "nft flush table inet ossec_ar", "chain input of table inet ossec_ar does not drop set blocked4", false},
+	{"rules flushed", "nft flush table inet ossec_ar", "chain prerouting of table inet ossec_ar does not drop set blocked4", false},
 	{"table deleted", "nft delete table inet ossec_ar", "", true},
 	{"ruleset flushed", "nft flush ruleset", "", true},
 }

@@ -46,8 +46,8 @@ var openings = map[string][]opening{
 		{"set destroyed", "iptables -F OSSEC_AR; ip6tables -F OSSEC_AR; ipset destroy", "the block is missing"},
 	},
 	"backend = \"nftables\"": {
-		{"chains flushed", "nft flush chain inet ossec_ar input", "chain input of table inet ossec_ar does not drop set blocked"},
-		{"table flushed", "nft flush table inet ossec_ar", "chain input of table inet ossec_ar does not drop set blocked"},
+		{"chains flushed", "nft flush chain inet ossec_ar prerouting", "chain prerouting of table inet ossec_ar does not drop set blocked"},
+		{"table flushed", "nft flush table inet ossec_ar", "chain prerouting of table inet ossec_ar does not drop set blocked"},
 		{"ruleset flushed", "nft flush ruleset", "the block is missing"},
 	},
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type Config struct {
 	Whitelist Whitelist `toml:"whitelist"`
 	Wazuh     Wazuh     `toml:"wazuh"`
 	Lease     Lease     `toml:"lease"`
+	Block     Block     `toml:"block"`
 	Log       Log       `toml:"log"`
 	Firewall  Firewall  `toml:"firewall"`
 	HostDeny  HostDeny  `toml:"host_deny"`
@@ -69,6 +71,16 @@ type Lease struct {
 	// long as ar.conf lets its response last.
 	OrphanTimeout Duration `toml:"orphan_timeout"`
 }
+
+// Block is what is blocked for an attacker.
+type Block struct {
+	// IPv6Prefix is how many bits the network has that is blocked for an IPv6 address: 128, which
+	// is the address alone, or one of NetworkBits.
+	IPv6Prefix int `toml:"ipv6_prefix"`
+}
+
+// NetworkBits are the networks that providers give to one customer (RFC 6177), the narrowest first.
+var NetworkBits = []int{64, 56, 48}
 
 // Log is what is logged beside active-responses.log.
 type Log struct {
@@ -153,6 +165,7 @@ func Default() Config {
 		},
 		Wazuh:     Wazuh{ReplyTimeout: Duration{10 * time.Second}},
 		Lease:     Lease{LockTimeout: Duration{10 * time.Second}},
+		Block:     Block{IPv6Prefix: 128},
 		Firewall:  defaultFirewall(),
 		HostDeny:  HostDeny{File: "/etc/hosts.deny", Daemons: "ALL"},
 		RouteNull: RouteNull{Type: "blackhole"},
@@ -183,6 +196,10 @@ func (c *Config) check() []fault {
 		}
 	}
 	faults = append(faults, c.Firewall.check()...)
+	if n := c.Block.IPv6Prefix; n != 128 && !slices.Contains(NetworkBits, n) {
+		faults = append(faults, fault{"block", "ipv6_prefix", fmt.Errorf("%d is not one of 128, 64, 56, 48", n)})
+		c.Block.IPv6Prefix = def.Block.IPv6Prefix
+	}
 	choice("firewall", "backend", &c.Firewall.Backend, def.Firewall.Backend, "auto",
 		"iptables", "ipset", "nftables")
 	choice("firewall", "target", &c.Firewall.Target, def.Firewall.Target, "DROP", "REJECT")

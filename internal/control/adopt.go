@@ -11,6 +11,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
@@ -71,7 +72,7 @@ func adoptAll(t *tool, c *cli.Context, r *response, stock enforcer.Stock, found 
 		t.say("would take over %s, lift %s (%s)", what, rest, r.Kind.Name)
 		return nil
 	}
-	if err := takeOver(t, c.Context, r, taken, cmp.Or(limit, stockTime(t, r))); err != nil {
+	if err := takeOver(t, c.Context, r, taken, covers(never), cmp.Or(limit, stockTime(t, r))); err != nil {
 		return err
 	}
 	if err := stock.LiftStock(c.Context, found); err != nil {
@@ -86,7 +87,8 @@ func adoptAll(t *tool, c *cli.Context, r *response, stock enforcer.Stock, found 
 }
 
 // takeOver leases and blocks those that nobody has leased yet.
-func takeOver(t *tool, ctx context.Context, r *response, targets []target.Target, limit time.Duration) error {
+func takeOver(t *tool, ctx context.Context, r *response, targets []target.Target, never hold.Whitelisted,
+	limit time.Duration) error {
 	leased := map[target.Target]bool{}
 	err := r.Each(func(l lease.Lease) error {
 		leased[l.Target] = true
@@ -102,7 +104,7 @@ func takeOver(t *tool, ctx context.Context, r *response, targets []target.Target
 	}
 	bar := newBar(t.Stderr)
 	err = r.TakeAll(ctx, slices.DeleteFunc(slices.Clone(targets),
-		func(target target.Target) bool { return leased[target] }), like, bar.show)
+		func(target target.Target) bool { return leased[target] }), like, never, bar.show)
 	bar.end()
 	r.leaseFaults(arproto.Request{}, nil)
 	return err

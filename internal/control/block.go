@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
 // block blocks addresses by hand.
@@ -54,7 +57,7 @@ func block(t *tool, c *cli.Context) error {
 			t.say("would block %s: %s", request.Addr, r.Enforcer.Describe(about(request)))
 			continue
 		}
-		if err := blockOne(c.Context, t, r, request, limit, c.String("reason")); err != nil {
+		if err := blockOne(c.Context, t, r, request, never, limit, c.String("reason")); err != nil {
 			t.Complain(r.failed(request, err))
 			failed = true
 			continue
@@ -76,10 +79,11 @@ func sessions(t *tool) map[netip.Addr]string {
 	return t.SSHSessions()
 }
 
-func blockOne(ctx context.Context, t *tool, r *response, request arproto.Request,
+func blockOne(ctx context.Context, t *tool, r *response, request arproto.Request, never *whitelist.Sieve,
 	limit time.Duration, reason string) error {
 	now := t.Now().UTC()
 	l := lease.Lease{Target: about(request), Program: Name, Since: now, Renewed: now, Reason: reason}
+	r.log.Warn(request, r.Widen(&l, covers(never)))
 	until := ""
 	if limit > 0 {
 		l.Until = now.Add(limit)
@@ -90,8 +94,8 @@ func blockOne(ctx context.Context, t *tool, r *response, request arproto.Request
 		return errors.Join(err, taken.LeaseErr)
 	}
 	r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: record.Blocked(l.Target, "", "") +
-		" (by hand)", About: request})
-	t.say("%s (%s%s)", record.Blocks(l.Target), r.Kind.Name, until)
+		record.Network(taken.Block) + " (by hand)", About: request})
+	t.say("%s%s (%s%s)", record.Blocks(l.Target), record.Network(taken.Block), r.Kind.Name, until)
 	for _, note := range taken.Notes {
 		t.Advise(note)
 	}
@@ -171,8 +175,8 @@ func unbanOne(ctx context.Context, t *tool, request arproto.Request, opened []*r
 		if r.Kind.Accounts != (of.Account() != "") {
 			continue
 		}
-		stands, known := standing[r][of], standing[r] != nil
-		if on, err := r.On(of); err == nil && len(on) == 0 && known && !stands {
+		around := slices.DeleteFunc(hold.Around(of), func(t target.Target) bool { return !standing[r][t] })
+		if leased, err := r.Leased(of); err == nil && !leased && standing[r] != nil && len(around) == 0 {
 			continue // it neither stands nor is leased
 		}
 		if t.dryRun {
@@ -180,6 +184,11 @@ func unbanOne(ctx context.Context, t *tool, request arproto.Request, opened []*r
 			continue
 		}
 		released, err := r.Free(ctx, of)
+		for _, network := range around { // also one that nobody leased
+			if err == nil && network != of {
+				_, err = r.Free(ctx, network)
+			}
+		}
 		if err != nil {
 			failed = errors.Join(failed, r.failed(request, err))
 			continue
@@ -189,7 +198,7 @@ func unbanOne(ctx context.Context, t *tool, request arproto.Request, opened []*r
 			failed = errors.Join(failed, r.about(
 				fmt.Errorf("a program still asks for the block, and it will be made again: %w", released.LeaseErr)))
 		}
-		if stands || released.Leased {
+		if len(around) > 0 || released.Leased {
 			freed = append(freed, r.Kind.Name)
 			r.log.Write(record.Entry{Status: arlog.StatusDelete, Message: record.Unblocked(of, "") +
 				" (by hand)", About: request})

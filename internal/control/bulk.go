@@ -119,7 +119,7 @@ func export(t *tool, c *cli.Context) error {
 		s := snapshot{name: r.Kind.Name}
 		if err := r.Each(func(l lease.Lease) error {
 			if l.State != lease.Lifting {
-				s.holds = append(s.holds, held{target: l.Target, program: l.Program})
+				s.holds = append(s.holds, held{target: l.Target, net: int8(l.Net.Bits()), program: l.Program})
 			}
 			return nil
 		}); err != nil {
@@ -131,9 +131,11 @@ func export(t *tool, c *cli.Context) error {
 	out := bufio.NewWriter(t.Stdout)
 	var last target.Target
 	for r := range rows(all, nil, filter{program: c.String("program")}) {
-		if r.Target != last {
-			fmt.Fprintln(out, r.Target)
-			last = r.Target
+		for _, h := range r.Holds {
+			if h.target != last {
+				fmt.Fprintln(out, h.target)
+				last = h.target
+			}
 		}
 	}
 	if err := out.Flush(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
@@ -247,6 +249,9 @@ func address(text string) (arproto.Request, error) {
 func who(t *tool, text string) (arproto.Request, error) {
 	request, err := address(text)
 	ofAccounts := func(k enforcer.Kind) bool { return k.Accounts }
+	if network, netErr := netip.ParsePrefix(text); netErr == nil && slices.Contains(config.NetworkBits, network.Bits()) {
+		return address(network.Addr().String()) // as list shows who has a network blocked
+	}
 	if err == nil || strings.ContainsAny(text, "./:") || !slices.ContainsFunc(t.chosen, ofAccounts) {
 		return request, err
 	}

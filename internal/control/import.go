@@ -76,7 +76,7 @@ func importList(t *tool, c *cli.Context) error {
 	for i, addr := range addrs {
 		targets[i] = target.Of(addr)
 	}
-	err = r.TakeAll(c.Context, targets, like, bar.show)
+	err = r.TakeAll(c.Context, targets, like, covers(never), bar.show)
 	bar.end()
 	r.leaseFaults(arproto.Request{}, nil)
 	if err != nil {

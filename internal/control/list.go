@@ -51,6 +51,7 @@ type (
 		Leases   []jsonLease `json:"leases"`
 	}
 	jsonLease struct {
+		Address string    `json:"address,omitempty"` // in the network of the row
 		Program string    `json:"program"`
 		State   string    `json:"state"`
 		Rule    string    `json:"rule,omitempty"`
@@ -85,8 +86,12 @@ func (r *row) json() jsonRow {
 		j.Packets, j.Bytes = &r.Packets, &r.Bytes
 	}
 	for _, h := range r.Holds {
+		address := ""
+		if h.net > 0 {
+			address = h.target.String()
+		}
 		j.Leases = append(j.Leases, jsonLease{
-			Program: h.program, State: h.state.String(), Rule: h.rule, Alert: h.alert,
+			Address: address, Program: h.program, State: h.state.String(), Rule: h.rule, Alert: h.alert,
 			Since: moment(h.since).UTC(), Until: moment(h.until).UTC(), Reason: h.reason,
 		})
 	}

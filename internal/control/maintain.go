@@ -129,7 +129,7 @@ func maintainOne(ctx context.Context, t *tool, r *response, done *maintained) er
 	}
 	r.logRepaired(repaired)
 	done.Blocked += len(repaired.Blocked)
-	done.Freed += len(repaired.Lifted) + len(repaired.Never)
+	done.Freed += len(repaired.Lifted) + len(repaired.Never) + len(repaired.Narrowed)
 	r.leaseFaults(arproto.Request{}, nil)
 	return errors.Join(failed, err)
 }
@@ -142,7 +142,7 @@ func (r *response) end(ctx context.Context, o hold.Over) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("ending the lease of %s on %s: %w", o.Program, o.Target, err)
-	case len(released.Others) > 0:
+	case released.Held():
 		return true, nil
 	}
 	log := r.log

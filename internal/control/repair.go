@@ -29,7 +29,17 @@ func never(t *tool, report func(error)) hold.Whitelisted {
 				report(fault)
 			}
 		}
-		match, covered := sieve.Match(of.Addr())
+		return covers(sieve)(of)
+	}
+}
+
+// covers answers from a sieve: an address is covered, or a part of a network is.
+func covers(sieve *whitelist.Sieve) hold.Whitelisted {
+	return func(of target.Target) (string, bool) {
+		if match, covered := sieve.Match(of.Addr()); covered || of.IsSingle() || of.Account() != "" {
+			return match.String(), covered
+		}
+		match, covered := sieve.Overlap(of.Prefix())
 		return match.String(), covered
 	}
 }
@@ -84,7 +94,7 @@ func repairOne(ctx context.Context, t *tool, r *response, never hold.Whitelisted
 		t.say("%s: %s", r.Kind.Name, printable.Line(change))
 	}
 	t.say("%s: blocked %d again, freed %d", r.Kind.Name, len(repaired.Blocked),
-		len(repaired.Lifted)+len(repaired.Never))
+		len(repaired.Lifted)+len(repaired.Never)+len(repaired.Narrowed))
 	return true, err
 }
 
@@ -107,6 +117,9 @@ func sayDifference(t *tool, name string, d hold.Difference) {
 	several(d.Extra, "is blocked and nothing asks for it")
 	for _, n := range d.Never {
 		t.say("%s: %s should be blocked but is whitelisted by %s", name, n.Target, printable.Line(n.By))
+	}
+	for _, n := range d.Narrow {
+		t.say("%s: %s is leased but a part of it is whitelisted by %s", name, n.Target, printable.Line(n.By))
 	}
 }
 
@@ -131,6 +144,11 @@ func (r *response) logRepaired(done hold.Repaired) {
 	r.logEach(arlog.StatusAdd, late, func(of target.Target) string {
 		return record.Blocks(of) + " (late: it could not be blocked before)"
 	})
+	for _, n := range done.Narrowed {
+		r.log.Write(record.Entry{Status: arlog.StatusWarn, About: request(n.Target), Message: arlog.Warning(
+			fmt.Errorf("the attackers in %s are blocked one by one: it is whitelisted by %s in part", n.Target,
+				strings.TrimSpace(printable.Line(n.By))))})
+	}
 	if len(again) > mostLogged {
 		r.log.Write(record.Entry{Status: arlog.StatusWarn, Message: arlog.Warning(
 			fmt.Errorf("mended: blocked %d addresses again that were not in force", len(again)))})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -28,9 +29,9 @@ const (
 	whitelisted condition = "whitelisted"   // leased, and on the whitelist by now
 )
 
-// row is one target in one response.
+// row is what is blocked as one in one response.
 type row struct {
-	Target   target.Target
+	Target   target.Target // an account, an address, or the network of those that hold it
 	Response string
 	State    condition
 	Why      string // of a state that is not as it should be
@@ -43,9 +44,25 @@ type row struct {
 // held is a lease as it is listed. It is small: there may be a hundred thousand.
 type held struct {
 	target                       target.Target
+	net                          int8 // bits of the network that is blocked for it, or less than 1
 	program, rule, alert, reason string
 	since, until                 int64 // seconds, 0 for none
 	state                        lease.State
+}
+
+func (h *held) block() target.Target {
+	if h.net < 1 {
+		return h.target
+	}
+	return target.Network(netip.PrefixFrom(h.target.Addr(), int(h.net)))
+}
+
+// text is the target with the length of its network: 2001:db8::7/64.
+func (h *held) text() string {
+	if h.net < 1 {
+		return h.target.String()
+	}
+	return netip.PrefixFrom(h.target.Addr(), int(h.net)).String()
 }
 
 func moment(seconds int64) time.Time {
@@ -62,7 +79,7 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-// snapshot is what one response has at one moment, in order of target.
+// snapshot is what one response has at one moment, in order of what is blocked.
 type snapshot struct {
 	name   string
 	holds  []held
@@ -72,8 +89,12 @@ type snapshot struct {
 
 // filter chooses rows. Its zero value takes all.
 type filter struct {
-	target  target.Target
+	target  target.Target // or a network that it is in
 	program string
+}
+
+func (f filter) takes(block target.Target) bool {
+	return !f.target.IsValid() || block == f.target || block.Contains(f.target.Addr())
 }
 
 // snapshot reads leases and blocks. What could be read counts even when there is an error. The
@@ -89,8 +110,11 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 		return text
 	}
 	take := func(l lease.Lease) error {
+		if !f.takes(l.Blocks()) {
+			return nil
+		}
 		s.holds = append(s.holds, held{
-			target: l.Target, program: same(l.Program), rule: same(l.RuleID),
+			target: l.Target, net: int8(l.Net.Bits()), program: same(l.Program), rule: same(l.RuleID),
 			alert: l.AlertID, reason: same(l.Reason),
 			since: seconds(l.Since), until: seconds(l.Until), state: l.State,
 		})
@@ -98,7 +122,7 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 	}
 	leaseErr := r.Leases.View(func(tx *lease.Tx) error {
 		s.holds = s.holds[:0]
-		if !f.target.IsValid() {
+		if !f.target.IsValid() || f.target.Is6() {
 			return tx.All(take)
 		}
 		on, err := tx.On(f.target)
@@ -107,14 +131,13 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 		}
 		return err
 	})
+	slices.SortStableFunc(s.holds, func(a, b held) int { return a.block().Compare(b.block()) })
 	listing, err := r.Enforcer.List(ctx)
 	if absent(err) && len(s.holds) == 0 {
 		err = nil // the response is not used on this host
 	}
 	s.blocks, s.faults = listing.Blocks, listing.Faults
-	if f.target.IsValid() {
-		s.blocks = slices.DeleteFunc(s.blocks, func(b enforcer.Block) bool { return b.Target != f.target })
-	}
+	s.blocks = slices.DeleteFunc(s.blocks, func(b enforcer.Block) bool { return !f.takes(b.Target) })
 	slices.SortFunc(s.blocks, func(a, b enforcer.Block) int { return a.Target.Compare(b.Target) })
 	return s, r.about(errors.Join(leaseErr, err))
 }
@@ -173,8 +196,8 @@ func (s *snapshot) first() target.Target {
 	switch {
 	case len(s.holds) == 0 && len(s.blocks) == 0:
 		return target.Target{}
-	case len(s.blocks) == 0 || len(s.holds) > 0 && s.holds[0].target.Compare(s.blocks[0].Target) < 0:
-		return s.holds[0].target
+	case len(s.blocks) == 0 || len(s.holds) > 0 && s.holds[0].block().Compare(s.blocks[0].Target) < 0:
+		return s.holds[0].block()
 	}
 	return s.blocks[0].Target
 }
@@ -183,7 +206,7 @@ func (s *snapshot) first() target.Target {
 func (s *snapshot) next(never *whitelist.Sieve) row {
 	r := row{Target: s.first(), Response: s.name}
 	n := 0
-	for n < len(s.holds) && s.holds[n].target == r.Target {
+	for n < len(s.holds) && s.holds[n].block() == r.Target {
 		n++
 	}
 	r.Holds, s.holds = s.holds[:n:n], s.holds[n:]
@@ -205,9 +228,9 @@ func (r *row) judge(block *enforcer.Block, never *whitelist.Sieve) {
 			wait = cmp.Or(h.reason, "the block could not be made")
 		}
 	}
-	match, covered := whitelist.Match{}, false
+	entry, covered := "", false
 	if wanted && never != nil {
-		match, covered = never.Match(r.Target.Addr())
+		entry, covered = covers(never)(r.Target)
 	}
 	switch {
 	case len(r.Holds) == 0:
@@ -215,7 +238,7 @@ func (r *row) judge(block *enforcer.Block, never *whitelist.Sieve) {
 	case !wanted:
 		r.State = lifting
 	case covered:
-		r.State, r.Why = whitelisted, match.String()
+		r.State, r.Why = whitelisted, entry
 	case block != nil && block.Open == "":
 		r.State = blocked
 	case block != nil:

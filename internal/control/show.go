@@ -33,7 +33,7 @@ func show(t *tool, c *cli.Context) error {
 	ids := map[string]bool{}
 	for r := range rows(snapshots, never, f) {
 		found = true
-		showRow(t, r, ids)
+		showRow(t, f.target, r, ids)
 	}
 	if !found && !failed {
 		t.say("  not blocked")
@@ -48,13 +48,20 @@ func show(t *tool, c *cli.Context) error {
 	return command.Reported(failed)
 }
 
-func showRow(t *tool, r row, ids map[string]bool) {
-	t.say("  %s: %s", r.Response, t.colour(r.colour(), r.state()))
+func showRow(t *tool, of target.Target, r row, ids map[string]bool) {
+	response := r.Response
+	if r.Target != of {
+		response += ", network " + r.Target.String()
+	}
+	t.say("  %s: %s", response, t.colour(r.colour(), r.state()))
 	if r.Counted {
 		t.say("    dropped %s, %s", printable.Count(r.Packets, "packet"), printable.Count(r.Bytes, "byte"))
 	}
 	for _, h := range r.Holds {
 		text := "held by " + arlog.Word(h.program) + " since " + t.when(moment(h.since))
+		if h.target != of {
+			text += " for " + h.target.String()
+		}
 		if h.until != 0 {
 			text += ", until " + t.when(moment(h.until))
 		}

@@ -48,15 +48,16 @@ type cells [columns]string
 func lines(t *tool, r row) iter.Seq[cells] {
 	holds := r.Holds
 	if len(holds) == 0 {
-		holds = []held{{}}
+		holds = []held{{target: r.Target}}
 	}
-	line := cells{colAddress: r.Target.String(), colState: r.state(), colResponse: r.Response,
+	line := cells{colState: r.state(), colResponse: r.Response,
 		colPackets: "-", colBytes: "-"}
 	if r.Counted {
 		line[colPackets], line[colBytes] = strconv.FormatUint(r.Packets, 10), strconv.FormatUint(r.Bytes, 10)
 	}
 	return func(yield func(cells) bool) {
 		for _, h := range holds {
+			line[colAddress] = h.text()
 			line[colSince], line[colUntil] = t.when(moment(h.since)), t.when(moment(h.until))
 			line[colHolder], line[colRule], line[colAlert] = arlog.Word(h.program),
 				arlog.Word(h.rule), arlog.Word(h.alert)

@@ -83,7 +83,7 @@ func (s *side) cause(err error) (cause, mend string) {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", "install iptables with the system's package manager"
 	case errors.Is(err, errNoSets):
-		return "", s.load("ip_set_hash_ip", "xt_set")
+		return "", s.load("ip_set_hash_ip", "ip_set_hash_net", "xt_set")
 	case errors.Is(err, errMixed):
 		return "", "update-alternatives --config iptables; update-alternatives --config ip6tables"
 	case os.Geteuid() != 0:

@@ -3,6 +3,7 @@ package firewall
 import (
 	"fmt"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"net/netip"
 	"slices"
@@ -12,7 +13,7 @@ import (
 
 // rule is one rule of a chain, as `iptables -S` or nf_tables shows it.
 type rule struct {
-	source   target.Target // the address that it matches, when that is all that it asks for
+	source   target.Target // the address or network that it matches, when that is all that it asks for
 	set      string        // the set whose members it matches by source, when that is all
 	always   bool          // it matches every packet
 	loopback bool          // it matches packets of the interface lo only
@@ -28,7 +29,7 @@ const anySet = "*"
 
 func (r rule) drops() bool { return r.target == "DROP" || r.target == "REJECT" }
 
-// blocks reports whether r blocks one address.
+// blocks reports whether r blocks one address, or a network as it is blocked here.
 func (r rule) blocks() bool { return r.source.IsValid() && r.drops() }
 
 // isJump reports whether r leads every packet to that chain.
@@ -201,11 +202,18 @@ func (r *rule) understand(match []string) {
 	}
 	switch {
 	case len(match) == 2 && match[0] == "-s":
-		if prefix, err := netip.ParsePrefix(match[1]); err == nil && prefix.IsSingleIP() {
-			r.source = target.Network(prefix)
+		if prefix, err := netip.ParsePrefix(match[1]); err == nil {
+			r.setSource(prefix)
 		}
 	case len(match) == 5 && match[1] == "set" && match[2] == "--match-set" && match[4] == "src":
 		r.set = match[3]
+	}
+}
+
+// setSource notes what a rule matches when it is what may be blocked.
+func (r *rule) setSource(network netip.Prefix) {
+	if network.IsSingleIP() || network.Addr().Is6() && slices.Contains(config.NetworkBits, network.Bits()) {
+		r.source = target.Network(network)
 	}
 }
 

@@ -196,7 +196,7 @@ func FuzzKernelAnswers(f *testing.F) {
 	f.Add([]byte(r.Attributes))
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		readRule(data, unix.NFPROTO_INET)
-		appendElements(nil, data)
+		nftSets[0].appendElements(nil, data)
 		appendMembers(nil, data)
 		_ = setOf(false).foreign(data, data)
 		netconfForwards(data)

@@ -157,14 +157,17 @@ func TestContract(t *testing.T) {
 // withTable makes the table of our own, which takes the real kernel to make.
 func withTable(h host) host {
 	var rules kernelRules
-	for protocol, length := range map[byte]uint32{unix.NFPROTO_IPV4: 4, unix.NFPROTO_IPV6: 16} {
-		name := nftSetName(length == 16)
-		h.kernel.tables[name] = &fakeSet{members: map[target.Target]bool{}, size: 1000, keyBytes: length}
-		rules.add(loadMeta(unix.NFT_META_NFPROTO), equals([]byte{protocol}), loadSource(length),
-			lookup(name), verdict(0, ""))
+	for _, set := range nftSets {
+		protocol := byte(unix.NFPROTO_IPV4)
+		if set.v6 {
+			protocol = unix.NFPROTO_IPV6
+		}
+		h.kernel.tables[set.name()] = &fakeSet{members: map[target.Target]bool{}, size: 1000,
+			keyBytes: set.bytes()}
+		rules.add(loadMeta(unix.NFT_META_NFPROTO), equals([]byte{protocol}), loadSource(set.bytes()),
+			lookup(set.name()), verdict(0, ""))
 	}
-	h.kernel.chains[nftTableName] = map[string][]byte{nftInput: rules.Attributes,
-		nftForward: rules.Attributes}
+	h.kernel.chains[nftTableName] = map[string][]byte{"input": rules.Attributes} // nothing is forwarded
 	return h
 }
 
@@ -645,18 +648,18 @@ func TestTable(t *testing.T) {
 		t.Errorf("Describe: %s", got)
 	}
 	block(t, e, v4, enforcer.Known{})
-	h.kernel.tables[nftSet4].size = 1
+	h.kernel.tables["blocked4"].size = 1
 	if _, err := e.Block(t.Context(), addr(8), enforcer.Known{}); !errors.Is(err, enforcer.ErrFull) {
 		t.Errorf("Block beyond what fits: %v", err)
 	}
-	whole := h.kernel.chains[nftTableName][nftInput]
-	h.kernel.chains[nftTableName][nftInput] = nil
+	whole := h.kernel.chains[nftTableName]["input"]
+	h.kernel.chains[nftTableName]["input"] = nil
 	if l := list(t, e); len(l.Blocks) != 1 ||
 		l.Blocks[0].Open != "chain input of table inet ossec_ar does not drop set blocked4" {
 		t.Errorf("listed %+v", l)
 	}
-	h.kernel.chains[nftTableName][nftInput] = whole
-	h.kernel.tables[nftSet4].flags = unix.NFT_SET_TIMEOUT
+	h.kernel.chains[nftTableName]["input"] = whole
+	h.kernel.tables["blocked4"].flags = unix.NFT_SET_TIMEOUT
 	if _, err := e.Block(t.Context(), addr(8), enforcer.Known{}); err == nil ||
 		!strings.Contains(err.Error(), "somebody else made it") {
 		t.Errorf("Block beside a set with a timeout: %v", err)

@@ -107,10 +107,10 @@ func (s set) trouble(ctx context.Context) error {
 func (t table) trouble(ctx context.Context) error {
 	k, err := t.kernel.dial(ctx)
 	if err == nil {
-		_, err = t.setExists(k, t.v6)
+		_, err = ourSets(k)
 	}
 	if err == nil {
-		err = t.checkChains(k)
+		err = checkChains(k)
 	}
 	return err
 }

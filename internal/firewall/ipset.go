@@ -52,6 +52,7 @@ const (
 	ipsetAttrLine     = 9
 
 	ipsetDataIP       = 1
+	ipsetDataBits     = 3 // of a network
 	ipsetDataTimeout  = 6
 	ipsetDataFlags    = 8
 	ipsetDataBitmask  = 12
@@ -64,10 +65,7 @@ const (
 
 	ipsetOnlyHeader   = 1 << 2
 	ipsetWithCounters = 1 << 3
-	// ipsetRevision is the first of hash:ip that counts packets: any later ipset(8) can
-	// show a set of it.
-	ipsetRevision = 1
-	ipsetType     = "hash:ip"
+	ipsetNoMatch      = 1 << 2 // of an element: it is an exception
 
 	ipsetErrKind    = unix.Errno(4096 + 1) // the set takes no such element
 	ipsetErrBusy    = unix.Errno(4096 + 4)
@@ -81,10 +79,20 @@ const (
 // ErrFull says that no further address fits: there are firewall.max_addresses.
 var ErrFull = enforcer.ErrFull
 
-// ipset is one set of the kernel.
+// ipset is one set of the kernel. That of IPv6 takes networks too: of a few lengths, for each of
+// which a packet is looked for once.
 type ipset struct {
 	name string
 	v6   bool
+}
+
+// kind returns the type of the set and the first revision of it that counts packets: any later
+// ipset(8) can show a set of it.
+func (s ipset) kind() (name string, revision uint8) {
+	if s.v6 {
+		return "hash:net", 3
+	}
+	return "hash:ip", 1
 }
 
 func setOf(v6 bool) ipset { return ipset{setName(v6), v6} }
@@ -110,6 +118,9 @@ func (s ipset) element(a *netlink.Attributes, addr target.Target) {
 				a.Put(1|bigEndian, b[12:])
 			}
 		})
+		if s.v6 {
+			a.Uint8(ipsetDataBits, uint8(addr.Prefix().Bits()))
+		}
 	})
 }
 
@@ -169,8 +180,9 @@ func (s ipset) create(k socket, size int) error {
 func (s ipset) createWith(k socket, size, places int) error {
 	return k.AskOne(s.request(ipsetCreate, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL,
 		func(a *netlink.Attributes) {
-			a.Text(ipsetAttrType, ipsetType)
-			a.Uint8(ipsetAttrRevision, ipsetRevision)
+			kind, revision := s.kind()
+			a.Text(ipsetAttrType, kind)
+			a.Uint8(ipsetAttrRevision, revision)
 			a.Uint8(ipsetAttrFamily, s.family())
 			a.Nest(ipsetAttrData, func() {
 				if places > 0 {
@@ -210,8 +222,9 @@ func (s ipset) check(k socket) (exists bool, err error) {
 	}
 	attributes := netlink.NetfilterAttributes(answers[0].Message)
 	foreign := s.foreign(attributes, nil)
+	_, early := s.kind()
 	if revision := netlink.Find(attributes, ipsetAttrRevision); foreign == nil &&
-		(len(revision) != 1 || revision[0] != ipsetRevision) {
+		(len(revision) != 1 || revision[0] != early) {
 		h, err := s.header(k)
 		if err != nil || h == nil {
 			return false, err
@@ -256,9 +269,10 @@ var errForeign = errors.New("somebody else made it")
 // foreign says what makes a set that has our name unfit for blocks. data are its options.
 func (s ipset) foreign(attributes, data []byte) error {
 	var why string
+	kind, _ := s.kind()
 	family := netlink.Find(attributes, ipsetAttrFamily)
 	switch {
-	case netlink.Text(netlink.Find(attributes, ipsetAttrType)) != ipsetType, len(family) != 1 ||
+	case netlink.Text(netlink.Find(attributes, ipsetAttrType)) != kind, len(family) != 1 ||
 		family[0] != s.family():
 		why = "it is of another kind"
 	case netlink.Find(data, ipsetDataTimeout) != nil:
@@ -302,12 +316,16 @@ func appendMembers(blocks []enforcer.Block, members []byte) []enforcer.Block {
 		members = rest
 		_, raw, _, _ := netlink.Next(netlink.Find(data, ipsetDataIP))
 		addr, ok := netip.AddrFromSlice(raw)
-		if !ok {
+		if !ok || netlink.Uint32(netlink.Find(data, ipsetDataFlags))&ipsetNoMatch != 0 {
 			continue
+		}
+		of := target.Of(addr)
+		if length := netlink.Find(data, ipsetDataBits); len(length) == 1 {
+			of = target.Network(netip.PrefixFrom(addr, int(length[0])))
 		}
 		packets := netlink.Find(data, ipsetDataPackets)
 		blocks = append(blocks, enforcer.Block{
-			Target: target.Of(addr), Counted: packets != nil,
+			Target: of, Counted: packets != nil,
 			Packets: netlink.Uint64(packets), Bytes: netlink.Uint64(netlink.Find(data, ipsetDataBytes)),
 		})
 	}

@@ -160,7 +160,11 @@ func addrsOf(a []byte) (addrs []target.Target) {
 		}
 		_, raw, _, _ := netlink.Next(netlink.Find(data, ipsetDataIP))
 		if addr, ok := netip.AddrFromSlice(raw); ok {
-			addrs = append(addrs, target.Of(addr))
+			length := netlink.Find(data, ipsetDataBits)
+			if length == nil {
+				length = []byte{byte(addr.BitLen())}
+			}
+			addrs = append(addrs, target.Network(netip.PrefixFrom(addr, int(length[0]))))
 		}
 	}
 }
@@ -185,6 +189,9 @@ func (s *fakeSet) describe(name string, data, members bool) []byte {
 			for _, addr := range slices.SortedFunc(maps.Keys(s.members), target.Target.Compare) {
 				a.Nest(ipsetAttrData, func() {
 					a.Nest(ipsetDataIP, func() { a.Put(1, addr.Addr().AsSlice()) })
+					if s.family == unix.NFPROTO_IPV6 {
+						a.Uint8(ipsetDataBits, uint8(addr.Prefix().Bits()))
+					}
 					a.Put(ipsetDataPackets, binary.BigEndian.AppendUint64(nil, s.packets))
 					a.Put(ipsetDataBytes, binary.BigEndian.AppendUint64(nil, 60*s.packets))
 				})
@@ -242,14 +249,16 @@ func (k *fakeKernel) nft(command int, a []byte) ([][]byte, error) {
 }
 
 func (k *fakeKernel) elements(command int, a []byte) ([][]byte, error) {
-	s := k.tables[netlink.Text(netlink.Find(a, unix.NFTA_SET_ELEM_LIST_SET))]
-	if s == nil {
+	name := netlink.Text(netlink.Find(a, unix.NFTA_SET_ELEM_LIST_SET))
+	s := k.tables[name]
+	at := slices.IndexFunc(nftSets, func(set nftSet) bool { return set.name() == name })
+	if s == nil || at < 0 {
 		return nil, unix.ENOENT
 	}
-	asked := addresses(appendElements(nil, netlink.Find(a, nftElements)))
+	set := nftSets[at]
+	asked := addresses(set.appendElements(nil, netlink.Find(a, nftElements)))
 	if command == unix.NFT_MSG_GETSETELEM && len(asked) == 0 {
-		t := table{&side{}}
-		m := t.elements(command, 0, slices.SortedFunc(maps.Keys(s.members), target.Target.Compare)...)
+		m := set.elements(command, 0, slices.SortedFunc(maps.Keys(s.members), target.Target.Compare)...)
 		return [][]byte{m.RawData}, nil
 	}
 	if command == unix.NFT_MSG_DELSETELEM && len(asked) == 0 {

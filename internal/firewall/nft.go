@@ -1,7 +1,9 @@
 package firewall
 
 import (
+	"bytes"
 	"errors"
+	"math/bits"
 	"net/netip"
 
 	"github.com/vishvananda/netlink/nl"
@@ -143,7 +145,8 @@ type ruleReader struct {
 	family     uint8
 	rule       rule
 	loaded     string // source, protocol, interface; "" for anything else
-	length     int    // of the source
+	length     int    // of the source, in bytes
+	bits       int    // of it that are compared
 	conditions int
 	other      bool // one of the conditions is none that is understood here
 }
@@ -168,12 +171,7 @@ func (p *ruleReader) expression(name string, data []byte) {
 	case "payload":
 		p.payload(data)
 	case "bitwise": // a mask, which old versions write for a single address too
-		mask := netlink.Find(data, unix.NFTA_BITWISE_MASK, unix.NFTA_DATA_VALUE)
-		for _, b := range mask {
-			if b != 0xff {
-				p.loaded = ""
-			}
-		}
+		p.mask(netlink.Find(data, unix.NFTA_BITWISE_MASK, unix.NFTA_DATA_VALUE))
 	case "cmp":
 		p.compare(data)
 	case "lookup":
@@ -200,9 +198,26 @@ func (p *ruleReader) payload(data []byte) {
 	offset := netlink.Uint32(netlink.Find(data, unix.NFTA_PAYLOAD_OFFSET))
 	p.length = int(netlink.Uint32(netlink.Find(data, unix.NFTA_PAYLOAD_LEN)))
 	v4 := p.family != unix.NFPROTO_IPV6 && offset == 12 && p.length == 4
-	v6 := p.family != unix.NFPROTO_IPV4 && offset == 8 && p.length == 16
+	v6 := p.family != unix.NFPROTO_IPV4 && offset == 8 && p.length <= 16
+	p.bits = 8 * p.length // iptables loads no more of an address than it compares
 	if p.loaded = ""; base == unix.NFT_PAYLOAD_NETWORK_HEADER && (v4 || v6) {
 		p.loaded = "source"
+	}
+}
+
+// mask sees how many bits of what is loaded are compared.
+func (p *ruleReader) mask(mask []byte) {
+	p.bits = 0
+	for _, b := range mask {
+		p.bits += bits.LeadingZeros8(^b)
+		if b != 0xff {
+			break
+		}
+	}
+	for _, b := range mask[min(len(mask), (p.bits+7)/8):] {
+		if b != 0 { // it is no network
+			p.loaded = ""
+		}
 	}
 }
 
@@ -215,8 +230,11 @@ func (p *ruleReader) compare(data []byte) {
 	case p.loaded == "interface":
 		p.rule.loopback = p.rule.loopback || equal && string(value) == "lo\x00"
 	case p.loaded == "source" && equal && len(value) == p.length:
+		if p.length != 4 {
+			value = append(bytes.Clone(value), make([]byte, 16-len(value))...)
+		}
 		addr, _ := netip.AddrFromSlice(value)
-		p.rule.source = target.Of(addr)
+		p.rule.setSource(netip.PrefixFrom(addr, p.bits))
 		p.condition(true)
 		return
 	}

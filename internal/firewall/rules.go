@@ -19,8 +19,16 @@ func (r rules) describe(addr target.Target) string {
 	return fmt.Sprintf("%s -A %s -s %s -j %s", familyName(r.v6, ""), Chain, addr, r.opts.Target)
 }
 
-// spec is the rule of one address, without its chain.
-func (r rules) spec(addr target.Target) string { return "-s " + addr.String() + " -j " + r.opts.Target }
+// spec is the rule of one address or network, without its chain. iptables over nf_tables (1.8.9)
+// compares no masks when it looks for a rule to check or delete: without the comment it takes the
+// network 2001:db8::/64 for the address 2001:db8::.
+func (r rules) spec(addr target.Target) string {
+	match := addr.String()
+	if !addr.IsSingle() {
+		match += fmt.Sprintf(" -m comment --comment net%d", addr.Prefix().Bits())
+	}
+	return "-s " + match + " -j " + r.opts.Target
+}
 
 // add takes one run of iptables-restore when the place stands; whatever fails leads to looking
 // at everything and making what is missing.

@@ -19,32 +19,82 @@ import (
 // shows it.
 const (
 	nftTableName = "ossec_ar"
-	nftSet4      = "blocked4"
-	nftSet6      = "blocked6"
-	nftInput     = "input"
-	nftForward   = "forward"
-	nftPriority  = -10    // before the chains of others that filter (priority 0)
 	nftMaxBytes  = 60_000 // of elements in one attribute, whose length has 16 bits
 	nftElements  = 3      // NFTA_SET_ELEM_LIST_ELEMENTS
 )
 
 var ourTable = nftTable{unix.NFPROTO_INET, nftTableName}
 
-func nftSetName(v6 bool) string {
-	if v6 {
-		return nftSet6
-	}
-	return nftSet4
+// nftSet is a set of the addresses, or of the networks of one length, that are blocked: so each is a
+// hash table, in which a packet is looked for at once. One set of intervals would be a tree.
+type nftSet struct {
+	v6   bool
+	bits int
 }
 
-// table blocks the elements of a set in a table of our own, for hosts without iptables. Both
-// families share its chains.
+// nftSets are all, those of addresses first.
+var nftSets = []nftSet{{false, 32}, {true, 128}, {true, 64}, {true, 56}, {true, 48}}
+
+func nftSetOf(t target.Target) nftSet { return nftSet{t.Is6(), t.Prefix().Bits()} }
+
+func (s nftSet) name() string {
+	switch {
+	case !s.v6:
+		return "blocked4"
+	case s.bits == 128:
+		return "blocked6"
+	}
+	return fmt.Sprintf("blocked6_%d", s.bits)
+}
+
+// always reports whether the table has the set though nothing is in it: each is a look-up for each
+// packet.
+func (s nftSet) always() bool { return s.bits == 32 || s.bits == 128 }
+
+// bytes is the length of a key.
+func (s nftSet) bytes() uint32 {
+	if s.v6 {
+		return 16
+	}
+	return 4
+}
+
+// nftChain is a base chain. Blocks are in one of the two.
+type nftChain struct {
+	name     string
+	hook     uint32
+	priority int32
+}
+
+var (
+	// early drops what comes from outside, for this host or for others, before connections are
+	// tracked (priority -200): that takes less time than to let a packet through.
+	early = nftChain{"prerouting", unix.NF_INET_PRE_ROUTING, -300}
+	// inputOnly is for where forwarded packets are none of ours: it is ahead of others that filter.
+	inputOnly = nftChain{"input", unix.NF_INET_LOCAL_IN, -10}
+)
+
+// table blocks the elements of sets in a table of our own, for hosts without iptables. Both
+// families share its chain.
 type table struct{ *side }
+
+// baseChains returns the chain that drops the sets, and the one that must not be there.
+func (t table) baseChains() (used, other nftChain) {
+	if t.opts.Forward == "never" {
+		return inputOnly, early
+	}
+	return early, inputOnly
+}
+
+// sets are those of the family.
+func (t table) sets() []nftSet {
+	return slices.DeleteFunc(slices.Clone(nftSets), func(s nftSet) bool { return s.v6 != t.v6 })
+}
 
 func (t table) name() string { return "table inet " + nftTableName }
 
 func (t table) describe(addr target.Target) string {
-	return fmt.Sprintf("nft add element inet %s %s { %s }", nftTableName, nftSetName(t.v6), addr)
+	return fmt.Sprintf("nft add element inet %s %s { %s }", nftTableName, nftSetOf(addr).name(), addr.Addr())
 }
 
 func (t table) add(ctx context.Context, addr target.Target, _ enforcer.Known) (out enforcer.Outcome, err error) {
@@ -76,7 +126,7 @@ func (t table) addAll(ctx context.Context, addrs []target.Target) error {
 func (t table) put(ctx context.Context, k socket, flags int, addrs ...target.Target) (made bool, err error) {
 	var exists error
 	err = t.tryAgain(ctx, func() error {
-		now, err := t.ensure(ctx, k)
+		now, err := t.ensure(ctx, k, addrs)
 		made = made || now
 		if err != nil {
 			return err
@@ -93,23 +143,29 @@ func (t table) put(ctx context.Context, k socket, flags int, addrs ...target.Tar
 // change adds or deletes elements, some in each transaction.
 func (t table) change(k socket, command, flags int, addrs ...target.Target) error {
 	const size = 36 // of an element at the most
-	for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
-		err := k.Transact(t.elements(command, flags, chunk...))
-		if errors.Is(err, unix.ENFILE) {
-			return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull,
-				t.opts.MaxAddresses, nftSetName(t.v6))
-		}
-		if err != nil {
-			return err
+	bySet := map[nftSet][]target.Target{}
+	for _, addr := range addrs {
+		bySet[nftSetOf(addr)] = append(bySet[nftSetOf(addr)], addr)
+	}
+	for set, addrs := range bySet {
+		for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
+			err := k.Transact(set.elements(command, flags, chunk...))
+			if errors.Is(err, unix.ENFILE) {
+				return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull,
+					t.opts.MaxAddresses, set.name())
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // elements returns a request about elements of the set, all of them without addresses.
-func (t table) elements(command, flags int, addrs ...target.Target) *nl.NetlinkRequest {
+func (s nftSet) elements(command, flags int, addrs ...target.Target) *nl.NetlinkRequest {
 	return ourTable.request(command, flags, func(a *netlink.Attributes) {
-		a.Text(unix.NFTA_SET_ELEM_LIST_SET, nftSetName(t.v6))
+		a.Text(unix.NFTA_SET_ELEM_LIST_SET, s.name())
 		if len(addrs) == 0 {
 			return
 		}
@@ -124,16 +180,17 @@ func (t table) elements(command, flags int, addrs ...target.Target) *nl.NetlinkR
 }
 
 func (t table) remove(ctx context.Context, addr target.Target) error {
+	set := nftSetOf(addr)
 	k, err := t.kernel.dial(ctx)
 	if err == nil {
-		err = k.AskOne(t.elements(unix.NFT_MSG_GETSETELEM, 0, addr)) // without it, no transaction is begun
+		err = k.AskOne(set.elements(unix.NFT_MSG_GETSETELEM, 0, addr)) // without it, no transaction is begun
 	}
 	ours := false
 	if err == nil {
-		ours, err = t.isOurs(k)
+		ours, err = set.isOurs(k)
 	}
 	if ours {
-		err = k.Transact(t.elements(unix.NFT_MSG_DELSETELEM, 0, addr))
+		err = k.Transact(set.elements(unix.NFT_MSG_DELSETELEM, 0, addr))
 	}
 	if err = ignoreMissing(err); err != nil {
 		err = fmt.Errorf("deleting %s from table inet %s: %w", addr, nftTableName, err)
@@ -165,26 +222,43 @@ func (t table) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if ours, err := t.isOurs(k); !ours {
-		return err
+	var errs []error
+	for _, set := range t.sets() {
+		ours, err := set.isOurs(k)
+		if ours {
+			err = ignoreMissing(k.Transact(set.elements(unix.NFT_MSG_DELSETELEM, 0)))
+		}
+		errs = append(errs, err)
 	}
-	return ignoreMissing(k.Transact(t.elements(unix.NFT_MSG_DELSETELEM, 0)))
+	return errors.Join(errs...)
 }
 
-// isOurs reports whether there is a set for the family that is not somebody else's.
-func (t table) isOurs(k socket) (bool, error) {
-	exists, err := t.setExists(k, t.v6)
+// isOurs reports whether there is such a set that is not somebody else's.
+func (s nftSet) isOurs(k socket) (bool, error) {
+	exists, err := s.exists(k)
 	if errors.Is(err, errForeign) {
 		return false, nil
 	}
 	return exists, err
 }
 
-// members returns the elements of the set; no set has none, nor a foreign one. The kernel may leave out elements
-// of a large set while it makes room for more (Linux 6.18), so that is read until nothing
-// changes.
-func (t table) members(k socket) (blocks []enforcer.Block, err error) {
-	if ours, err := t.isOurs(k); !ours {
+// members returns what is blocked of the family.
+func (t table) members(k socket) (all []enforcer.Block, err error) {
+	for _, set := range t.sets() {
+		blocks, err := set.members(k)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, blocks...)
+	}
+	return all, nil
+}
+
+// members returns the elements of the set; no set has none, nor a foreign one. The kernel may
+// leave out elements of a large set while it makes room for more (Linux 6.18), so that is read
+// until nothing changes.
+func (s nftSet) members(k socket) (blocks []enforcer.Block, err error) {
+	if ours, err := s.isOurs(k); !ours {
 		return nil, err
 	}
 	const large = 2048
@@ -193,16 +267,16 @@ func (t table) members(k socket) (blocks []enforcer.Block, err error) {
 			break
 		}
 		err = dump(k, func() *nl.NetlinkRequest {
-			return t.elements(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
+			return s.elements(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
 		}, func() { blocks = nil }, func(attributes []byte) {
-			blocks = appendElements(blocks, netlink.Find(attributes, nftElements))
+			blocks = s.appendElements(blocks, netlink.Find(attributes, nftElements))
 		})
 	}
 	return blocks, err
 }
 
 // appendElements reads a list of elements.
-func appendElements(blocks []enforcer.Block, elements []byte) []enforcer.Block {
+func (s nftSet) appendElements(blocks []enforcer.Block, elements []byte) []enforcer.Block {
 	for {
 		_, element, rest, ok := netlink.Next(elements)
 		if !ok {
@@ -215,7 +289,7 @@ func appendElements(blocks []enforcer.Block, elements []byte) []enforcer.Block {
 		}
 		counter := netlink.Find(element, unix.NFTA_SET_ELEM_EXPR, unix.NFTA_EXPR_DATA)
 		blocks = append(blocks, enforcer.Block{
-			Target: target.Of(addr), Counted: counter != nil,
+			Target: target.Network(netip.PrefixFrom(addr, s.bits)), Counted: counter != nil,
 			Packets: netlink.Uint64(netlink.Find(counter, unix.NFTA_COUNTER_PACKETS)),
 			Bytes:   netlink.Uint64(netlink.Find(counter, unix.NFTA_COUNTER_BYTES)),
 		})
@@ -230,7 +304,7 @@ func (t table) list(ctx context.Context) (l enforcer.Listing, err error) {
 	if err != nil || len(l.Blocks) == 0 {
 		return l, err
 	}
-	if why := t.fault(k); why != "" {
+	if why := t.fault(k, true); why != "" {
 		l.Faults = []string{why}
 		for i := range l.Blocks {
 			l.Blocks[i].Open = why
@@ -247,14 +321,14 @@ func (t table) mend(ctx context.Context) ([]string, error) {
 	if is, err := ourTable.one(k, unix.NFT_MSG_GETTABLE, 0, ""); err != nil || is == nil {
 		return nil, err
 	}
-	why := t.fault(k)
-	if made, err := t.ensure(ctx, k); err != nil || !made {
+	why := t.fault(k, true)
+	if made, err := t.ensure(ctx, k, nil); err != nil || !made {
 		return nil, err
 	}
 	return []string{"made table inet " + nftTableName + " whole again: " + why}, nil
 }
 
-// retire deletes the table when both sets are empty and nothing else is in it.
+// retire deletes the table when all its sets are empty and nothing else is in it.
 func (t table) retire(ctx context.Context) error {
 	k, err := t.kernel.dial(ctx)
 	if err != nil {
@@ -266,67 +340,97 @@ func (t table) retire(ctx context.Context) error {
 			return err
 		}
 	}
+	sets, err := ourSets(k)
+	if err != nil {
+		return err
+	}
 	is, err := ourTable.one(k, unix.NFT_MSG_GETTABLE, 0, "")
-	const most = 4 // two sets and two chains
-	if err != nil || is == nil || netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_USE)) > most || t.checkChains(k) != nil {
+	if err != nil || is == nil || netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_USE)) > uint32(len(sets))+1 ||
+		checkChains(k) != nil {
 		return err
 	}
 	return ignoreMissing(k.Transact(ourTable.request(unix.NFT_MSG_DELTABLE, 0, nil)))
 }
 
-// baseChains are those that the table has.
-func (t table) baseChains() []string {
-	if t.opts.Forward == "never" {
-		return []string{nftInput}
-	}
-	return []string{nftInput, nftForward}
-}
-
-// fault returns why packets get by the set, "" when they do not: what another base chain
-// accepts comes to ours all the same.
-func (t table) fault(k socket) string {
+// fault returns why packets get by the sets of the family, "" when they do not: what another base
+// chain accepts comes to ours all the same. Only with thorough it sees what another configuration left.
+func (t table) fault(k socket, thorough bool) string {
 	is, err := ourTable.one(k, unix.NFT_MSG_GETTABLE, 0, "")
 	if err == nil && netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_FLAGS))&unix.NFT_TABLE_F_DORMANT != 0 {
 		return "table inet " + nftTableName + " is dormant"
 	}
 	l := ourTable.look(k)
-	for _, chain := range t.baseChains() {
-		if rules, _ := l(chain); !l.setRuleStands(rules, nftSetName(t.v6), t.opts.Target) {
-			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", chain,
-				nftTableName, nftSetName(t.v6))
+	used, other := t.baseChains()
+	rules, _ := l(used.name)
+	for _, set := range t.sets() {
+		if l.setRuleStands(rules, set.name(), t.opts.Target) {
+			continue
 		}
+		if exists, err := set.isOurs(k); set.always() || exists || err != nil {
+			return fmt.Sprintf("chain %s of table inet %s does not drop set %s", used.name, nftTableName, set.name())
+		}
+	}
+	if !thorough {
+		return ""
+	}
+	if rules, _ := l(other.name); len(rules) > 0 {
+		return fmt.Sprintf("table inet %s has a chain %s, which this configuration does not use", nftTableName,
+			other.name)
 	}
 	return ""
 }
 
-// ensure makes the table, its sets, chains and rules, whichever is missing, in one transaction.
-// What else stands in its chains goes.
-func (t table) ensure(ctx context.Context, k socket) (made bool, err error) {
-	exists, err := t.setExists(k, t.v6)
-	if err != nil || exists && t.fault(k) == "" {
+// ensure makes the table, the sets that it has always and those that addrs need, the chain and its
+// rules, whichever is missing, in one transaction. What else stands in its chain goes.
+func (t table) ensure(ctx context.Context, k socket, addrs []target.Target) (made bool, err error) {
+	needed := []nftSet{t.sets()[0]}
+	for _, addr := range addrs {
+		if set := nftSetOf(addr); !slices.Contains(needed, set) {
+			needed = append(needed, set)
+		}
+	}
+	stands := func() (bool, error) {
+		for _, set := range needed {
+			if exists, err := set.exists(k); err != nil || !exists {
+				return false, err
+			}
+		}
+		return t.fault(k, len(addrs) == 0) == "", nil
+	}
+	if stands, err := stands(); err != nil || stands {
 		return false, err
 	}
 	ctx, unlock := t.lock(ctx)
 	defer unlock()
 	err = t.tryAgain(ctx, func() error {
-		missing := map[bool]bool{}
-		for _, v6 := range []bool{false, true} {
-			exists, err := t.setExists(k, v6)
-			if err != nil {
-				return err
-			}
-			missing[v6] = !exists
+		if stands, err := stands(); err != nil || stands {
+			return err // another process was first
 		}
-		if !missing[t.v6] && t.fault(k) == "" {
-			return nil // another process was first
+		have, err := ourSets(k)
+		if err == nil {
+			err = checkChains(k)
 		}
-		if err := t.checkChains(k); err != nil {
+		if err != nil {
 			return err
 		}
 		made = true
-		return t.build(missing)
+		return t.build(k, have, needed)
 	})
 	return made, err
+}
+
+// ourSets returns the sets that there are, and fails where one is somebody else's.
+func ourSets(k socket) (have []nftSet, err error) {
+	for _, set := range nftSets {
+		exists, err := set.exists(k)
+		if err != nil {
+			return nil, err
+		}
+		if exists {
+			have = append(have, set)
+		}
+	}
+	return have, nil
 }
 
 // foreignPart says that part of the table is somebody else's.
@@ -335,55 +439,49 @@ func foreignPart(what string) error {
 		errForeign, nftTableName, what)
 }
 
-// checkChains fails where a chain is not hooked as ours are, for nf_tables changes no hook, and
-// where chains have rules while there are no sets that ours could be about.
-func (t table) checkChains(k socket) error {
+// checkChains fails where a chain is not hooked as ours is, for nf_tables changes no hook, and
+// where it has rules while there are no sets that ours could be about.
+func checkChains(k socket) error {
 	sets := 0
-	for _, v6 := range []bool{false, true} {
-		set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, nftSetName(v6))
+	for _, s := range nftSets {
+		set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name())
 		if err != nil {
 			return err
 		}
 		sets += min(len(set), 1)
 	}
-	hooks := map[string]uint32{nftInput: unix.NF_INET_LOCAL_IN, nftForward: unix.NF_INET_FORWARD}
-	for _, name := range t.baseChains() {
-		chain, err := ourTable.chain(k, name)
+	for _, ours := range []nftChain{early, inputOnly} {
+		chain, err := ourTable.chain(k, ours.name)
 		if err != nil {
 			return err
 		}
 		hook := netlink.Find(chain, unix.NFTA_CHAIN_HOOK)
-		if chain != nil && (netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) != hooks[name] ||
-			int32(netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_PRIORITY))) != nftPriority) {
-			return foreignPart("chain " + name + " has not the hook and priority")
+		if chain != nil && (netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) != ours.hook ||
+			int32(netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_PRIORITY))) != ours.priority) {
+			return foreignPart("chain " + ours.name + " has not the hook and priority")
 		}
 		if chain == nil || sets > 0 {
 			continue
 		}
-		if rules, err := ourTable.rules(k, name); err != nil || len(rules) > 0 {
-			return errors.Join(err, foreignPart("chain "+name+" has rules, and there are no sets"))
+		if rules, err := ourTable.rules(k, ours.name); err != nil || len(rules) > 0 {
+			return errors.Join(err, foreignPart("chain "+ours.name+" has rules, and there are no sets"))
 		}
 	}
 	return nil
 }
 
-// setExists reports whether there is a set for a family, and fails when blocks would end in it
-// by themselves or do not fit into it.
-func (t table) setExists(k socket, v6 bool) (bool, error) {
-	set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, nftSetName(v6))
+// exists reports whether there is such a set, and fails when blocks would end in it by themselves or
+// do not fit into it.
+func (s nftSet) exists(k socket) (bool, error) {
+	set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name())
 	if err != nil || set == nil {
 		return false, err
 	}
-	length := uint32(4)
-	if v6 {
-		length = 16
-	}
 	switch flags := netlink.Uint32(netlink.Find(set, unix.NFTA_SET_FLAGS)) &^ unix.NFT_SET_EVAL; {
 	case flags&unix.NFT_SET_TIMEOUT != 0:
-		return false, foreignPart("set " + nftSetName(v6) +
-			" has a timeout, by which blocks end by themselves")
-	case flags != 0 || netlink.Uint32(netlink.Find(set, unix.NFTA_SET_KEY_LEN)) != length:
-		return false, foreignPart("set " + nftSetName(v6) + " is of another kind")
+		return false, foreignPart("set " + s.name() + " has a timeout, by which blocks end by themselves")
+	case flags != 0 || netlink.Uint32(netlink.Find(set, unix.NFTA_SET_KEY_LEN)) != s.bytes():
+		return false, foreignPart("set " + s.name() + " is of another kind")
 	}
 	return true, nil
 }

@@ -2,45 +2,58 @@ package firewall
 
 import (
 	"fmt"
+	"net"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
-// build makes the table with the sets of the families that lack theirs.
-func (t table) build(missing map[bool]bool) error {
+// build makes the table with the sets that it has always and those that are needed beside those that
+// it has, and the chain with a rule for each of them.
+func (t table) build(k socket, have, needed []nftSet) error {
 	conn, err := nftables.New()
 	if err != nil {
 		return err
 	}
 	table := conn.AddTable(&nftables.Table{Name: nftTableName, Family: nftables.TableFamilyINet})
-	for v6, missing := range missing {
+	var sets []nftSet
+	for _, s := range nftSets {
+		missing := !slices.Contains(have, s)
+		if missing && !s.always() && !slices.Contains(needed, s) {
+			continue
+		}
+		sets = append(sets, s)
+		if !missing {
+			continue
+		}
 		set := &nftables.Set{
-			Table: table, Name: nftSetName(v6), KeyType: nftables.TypeIPAddr, Counter: true,
+			Table: table, Name: s.name(), KeyType: nftables.TypeIPAddr, Counter: true,
 			// A set with a size is made that large at once, unless it is dynamic.
 			Size: uint32(t.opts.MaxAddresses), Dynamic: true,
 		}
-		if v6 {
+		if s.v6 {
 			set.KeyType = nftables.TypeIP6Addr
 		}
-		if missing {
-			if err := conn.AddSet(set, nil); err != nil {
-				return err
-			}
+		if err := conn.AddSet(set, nil); err != nil {
+			return err
 		}
 	}
+	used, other := t.baseChains()
 	accept := nftables.ChainPolicyAccept
-	hooks := map[string]*nftables.ChainHook{nftInput: nftables.ChainHookInput, nftForward: nftables.ChainHookForward}
-	for _, name := range t.baseChains() {
-		chain := conn.AddChain(&nftables.Chain{
-			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hooks[name],
-			Priority: nftables.ChainPriorityRef(nftPriority), Policy: &accept,
-		})
-		conn.FlushChain(chain)
-		for _, v6 := range []bool{false, true} {
-			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: t.dropSet(v6)})
-		}
+	chain := conn.AddChain(&nftables.Chain{
+		Name: used.name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookRef(nftables.ChainHook(used.hook)),
+		Priority: nftables.ChainPriorityRef(nftables.ChainPriority(used.priority)), Policy: &accept,
+	})
+	conn.FlushChain(chain)
+	for _, s := range sets {
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: t.dropSet(s)})
+	}
+	if is, err := ourTable.chain(k, other.name); err == nil && is != nil {
+		left := &nftables.Chain{Name: other.name, Table: table}
+		conn.FlushChain(left)
+		conn.DelChain(left)
 	}
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("making table inet %s: %w", nftTableName, err)
@@ -48,18 +61,22 @@ func (t table) build(missing map[bool]bool) error {
 	return nil
 }
 
-// dropSet is `ip saddr @blocked4 drop` or its like.
-func (t table) dropSet(v6 bool) []expr.Any {
-	protocol, offset, length := byte(unix.NFPROTO_IPV4), uint32(12), uint32(4)
-	if v6 {
-		protocol, offset, length = unix.NFPROTO_IPV6, 8, 16
+// dropSet is `ip saddr @blocked4 drop`, or `ip6 saddr & ffff:ffff:ffff:ffff:: @blocked6_64 drop`.
+func (t table) dropSet(s nftSet) []expr.Any {
+	protocol, offset := byte(unix.NFPROTO_IPV4), uint32(12)
+	if s.v6 {
+		protocol, offset = unix.NFPROTO_IPV6, 8
 	}
 	rule := []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length},
-		&expr.Lookup{SourceRegister: 1, SetName: nftSetName(v6)},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: s.bytes()},
 	}
+	if !s.always() {
+		rule = append(rule, &expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: s.bytes(),
+			Mask: net.CIDRMask(s.bits, 128), Xor: make([]byte, s.bytes())})
+	}
+	rule = append(rule, &expr.Lookup{SourceRegister: 1, SetName: s.name()})
 	if t.opts.Target == "REJECT" {
 		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
 	}

@@ -3,6 +3,7 @@ package hold
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
@@ -10,19 +11,19 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
-// batch is one change of many addresses. What fails is gathered, and keeps nothing from the rest.
+// batch is one change of many blocks. What fails is gathered, and keeps nothing from the rest.
 type batch struct {
 	*Holder
 	ctx    context.Context
 	failed enforcer.Failures
 }
 
-// chunk is how many addresses are changed in one go: calls of the daemons wait as long.
+// chunk is how many targets are changed in one go: calls of the daemons wait as long.
 const chunk = 5000
 
-// inChunks runs work on one part of the addresses after the other while no call changes any block.
-func (b *batch) inChunks(addrs []target.Target, work func([]target.Target) error) {
-	for part := range slices.Chunk(addrs, chunk) {
+// inChunks runs work on one part of the targets after the other while no call changes any block.
+func (b *batch) inChunks(targets []target.Target, work func([]target.Target) error) {
+	for part := range slices.Chunk(targets, chunk) {
 		lock, err := b.Leases.LockAll()
 		if err == nil {
 			err = work(part)
@@ -32,13 +33,10 @@ func (b *batch) inChunks(addrs []target.Target, work func([]target.Target) error
 	}
 }
 
-// blockLeased blocks those of addrs that are still leased, and returns those that are in force then,
-// and which of addrs had been waiting.
-func (b *batch) blockLeased(addrs []target.Target) ([]target.Target, map[target.Target]bool) {
-	var blocked []target.Target
-	waiting := map[target.Target]bool{}
-	b.inChunks(addrs, func(part []target.Target) error {
-		wanted, err := b.leased(part, true, waiting)
+// blockLeased blocks those of blocks that are still leased, and returns those that are in force then.
+func (b *batch) blockLeased(blocks []target.Target) (blocked []target.Target) {
+	b.inChunks(blocks, func(part []target.Target) error {
+		wanted, err := b.leased(part, true)
 		if err != nil || len(wanted) == 0 {
 			return err
 		}
@@ -50,13 +48,12 @@ func (b *batch) blockLeased(addrs []target.Target) ([]target.Target, map[target.
 	})
 	blocked, err := b.inForce(blocked)
 	b.failed.Add(err)
-	b.failed.Add(b.markHeld(blocked, waiting))
-	return blocked, waiting
+	return blocked
 }
 
-// inForce returns those of addrs that no packet comes from any more.
-func (b *batch) inForce(addrs []target.Target) ([]target.Target, error) {
-	if len(addrs) == 0 {
+// inForce returns those of blocks that no packet comes by any more.
+func (b *batch) inForce(blocks []target.Target) ([]target.Target, error) {
+	if len(blocks) == 0 {
 		return nil, nil
 	}
 	stands, _, err := b.standing(b.ctx)
@@ -64,91 +61,100 @@ func (b *batch) inForce(addrs []target.Target) ([]target.Target, error) {
 		return nil, err
 	}
 	var not []target.Target
-	addrs = slices.DeleteFunc(addrs, func(addr target.Target) bool {
-		if stands.inForce(addr) {
+	blocks = slices.DeleteFunc(blocks, func(block target.Target) bool {
+		if stands.inForce(block) {
 			return false
 		}
-		not = append(not, addr)
+		not = append(not, block)
 		return true
 	})
-	not, err = b.leased(not, true, nil) // a call may have lifted one meanwhile
-	for _, addr := range not {
-		why := stands[addr]
+	not, err = b.leased(not, true) // a call may have lifted one meanwhile
+	for _, block := range not {
+		why := stands[block].open
 		if why == "" {
 			why = "somebody removed it"
 		}
-		b.failed.Add(fmt.Errorf("%s is not in force though it was blocked again: %s", addr, why))
+		b.failed.Add(fmt.Errorf("%s is not in force though it was blocked again: %s", block, why))
 	}
-	return addrs, err
+	return blocks, err
 }
 
 // blockEach is for many of which at least one cannot be blocked.
-func (b *batch) blockEach(addrs []target.Target) (blocked []target.Target) {
-	for _, addr := range addrs {
-		if _, err := b.Enforcer.Block(b.ctx, addr, enforcer.Unknown); err != nil {
+func (b *batch) blockEach(blocks []target.Target) (blocked []target.Target) {
+	for _, block := range blocks {
+		if _, err := b.Enforcer.Block(b.ctx, block, enforcer.Unknown); err != nil {
 			b.failed.Add(err)
 			if b.ctx.Err() != nil {
 				return blocked
 			}
 			continue
 		}
-		blocked = append(blocked, addr)
+		blocked = append(blocked, block)
 	}
 	return blocked
 }
 
-// liftUnleased lifts the blocks of addrs that nobody leases, and returns them. Where nothing can
+// liftUnleased lifts those of blocks that nobody leases, and returns them. Where nothing can
 // be written down, the lease of a block may be missing for that reason alone, and it stays.
-func (b *batch) liftUnleased(addrs []target.Target) (lifted []target.Target) {
-	b.inChunks(addrs, func(part []target.Target) error {
-		free, err := b.leased(part, false, nil)
+func (b *batch) liftUnleased(blocks []target.Target) (lifted []target.Target) {
+	b.inChunks(blocks, func(part []target.Target) error {
+		free, err := b.leased(part, false)
 		if err != nil || len(free) == 0 {
 			return err
 		}
-		if err := b.Leases.Update(func(tx *lease.Tx) error { return b.markLifting(tx, free) }); err != nil {
-			return err
-		}
-		if err := b.Enforcer.UnblockAll(b.ctx, free); err != nil {
-			return err
-		}
-		lifted = append(lifted, free...)
-		return b.Leases.Update(func(tx *lease.Tx) error { return endAllLifted(tx, free) })
+		return b.lift(free, func() { lifted = append(lifted, free...) })
 	})
 	return lifted
 }
 
-// markLifting notes of blocks that nobody leases that they are being lifted.
-func (b *batch) markLifting(tx *lease.Tx, addrs []target.Target) error {
-	now := b.Now().UTC()
-	for _, addr := range addrs {
-		if err := tx.Put(lease.Lease{Target: addr, Program: b.Kind.Name, Since: now, Renewed: now, State: lease.Lifting}); err != nil {
-			return err
-		}
+// lift lifts blocks that nobody leases, which is written down until it is done.
+func (b *batch) lift(blocks []target.Target, done func()) error {
+	mark := func(change func(*lease.Tx, lease.Lease) error) error {
+		now := b.Now().UTC()
+		return b.Leases.Update(func(tx *lease.Tx) error {
+			for _, block := range blocks {
+				l := lease.Lease{Target: block, Program: b.Kind.Name, Since: now, Renewed: now, State: lease.Lifting}
+				if block.Account() == "" && !block.IsSingle() {
+					l.Target, l.Net = target.Of(block.Addr()), block.Prefix()
+				}
+				if err := change(tx, l); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	return nil
+	if err := mark(putIfNone); err != nil {
+		return err
+	}
+	if err := b.Enforcer.UnblockAll(b.ctx, blocks); err != nil {
+		return err
+	}
+	done()
+	return mark(func(tx *lease.Tx, l lease.Lease) error { return endLifted(tx, l.Target) })
 }
 
-// leased returns those of addrs that somebody leases, or with want false those that nobody does:
-// calls may have changed that since they were compared. In waiting, if it is given, it marks those
-// of which a lease waits.
-func (b *batch) leased(addrs []target.Target, want bool,
-	waiting map[target.Target]bool) (chosen []target.Target, err error) {
+// putIfNone takes a lease where its program has none on the target.
+func putIfNone(tx *lease.Tx, l lease.Lease) error {
+	on, err := tx.On(l.Target)
+	if err != nil || slices.ContainsFunc(on, func(old lease.Lease) bool { return old.Program == l.Program }) {
+		return err
+	}
+	return tx.Put(l)
+}
+
+// leased returns those of blocks that somebody leases, or with want false those that nobody does:
+// calls may have changed that since they were compared.
+func (b *batch) leased(blocks []target.Target, want bool) (chosen []target.Target, err error) {
 	err = b.Leases.View(func(tx *lease.Tx) error {
 		chosen = chosen[:0]
-		for _, addr := range addrs {
-			on, err := tx.On(addr)
+		for _, block := range blocks {
+			holders, err := tx.Holders(block)
 			if err != nil {
 				return err
 			}
-			held := false
-			for _, l := range on {
-				held = held || l.State != lease.Lifting
-				if waiting != nil && l.State == lease.Waiting {
-					waiting[addr] = true
-				}
-			}
-			if held == want {
-				chosen = append(chosen, addr)
+			if holders > 0 == want {
+				chosen = append(chosen, block)
 			}
 		}
 		return nil
@@ -156,30 +162,70 @@ func (b *batch) leased(addrs []target.Target, want bool,
 	return chosen, err
 }
 
-// markHeld notes that the leases on those of addrs that waited for their block wait no longer.
-func (b *batch) markHeld(addrs []target.Target, waiting map[target.Target]bool) error {
+// change changes each of the leases that how says is to be changed.
+func (b *batch) change(how func(*lease.Lease) bool) error {
+	return b.Leases.Update(func(tx *lease.Tx) error {
+		return tx.All(func(l lease.Lease) error {
+			if !how(&l) {
+				return nil
+			}
+			return tx.Put(l)
+		})
+	})
+}
+
+// markHeld notes that leases that waited for one of the blocks wait no longer.
+func (b *batch) markHeld(blocked []target.Target, waiting map[target.Target]bool) error {
 	if len(waiting) == 0 {
 		return nil
 	}
-	return b.Leases.Update(func(tx *lease.Tx) error {
-		for _, addr := range addrs {
-			if !waiting[addr] {
-				continue
-			}
-			on, err := tx.On(addr)
-			if err != nil {
-				return err
-			}
-			for _, l := range on {
-				if l.State != lease.Waiting {
-					continue
-				}
-				l.State, l.Reason = lease.Held, ""
-				if err := tx.Put(l); err != nil {
-					return err
-				}
-			}
+	is := setOf(blocked)
+	return b.change(func(l *lease.Lease) bool {
+		waited := l.State == lease.Waiting && is[l.Blocks()]
+		if waited {
+			l.State, l.Reason = lease.Held, ""
+		}
+		return waited
+	})
+}
+
+// narrow has those addresses of a network blocked that are leased, and the network no more.
+func (b *batch) narrow(network target.Target) error {
+	lock, err := b.Leases.LockAll()
+	defer lock.Release()
+	if err != nil {
+		return err
+	}
+	var addrs []target.Target
+	in := func(l lease.Lease) bool { return l.Blocks() == network && l.State != lease.Lifting }
+	err = b.Each(func(l lease.Lease) error {
+		if in(l) {
+			addrs = append(addrs, l.Target)
 		}
 		return nil
 	})
+	if err == nil {
+		err = b.Enforcer.BlockAll(b.ctx, addrs)
+	}
+	if err == nil {
+		err = b.change(func(l *lease.Lease) bool {
+			narrowed := in(*l)
+			if narrowed {
+				l.Net = netip.Prefix{}
+			}
+			return narrowed
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return b.lift([]target.Target{network}, func() {})
+}
+
+func setOf(targets []target.Target) map[target.Target]bool {
+	is := make(map[target.Target]bool, len(targets))
+	for _, t := range targets {
+		is[t] = true
+	}
+	return is
 }

@@ -68,13 +68,13 @@ func (h *Holder) lives() func(lease.Daemon) bool {
 	}
 }
 
-// makeRoom frees the address that a daemon that is gone has held the longest, and reports
-// whether there was one. except is the address that needs the room: its lock is held.
+// makeRoom frees the target that a daemon that is gone has held the longest, and reports
+// whether there was one. except is the target that needs the room: its lock is held.
 func (h *Holder) makeRoom(ctx context.Context, except target.Target) bool {
 	lives := h.lives()
 	var oldest lease.Lease
 	err := h.Each(func(l lease.Lease) error {
-		if l.Target == except || l.Daemon == nil || oldest.Daemon != nil && !l.Renewed.Before(oldest.Renewed) {
+		if lease.SameLock(l.Target, except) || l.Daemon == nil || oldest.Daemon != nil && !l.Renewed.Before(oldest.Renewed) {
 			return nil
 		}
 		if !lives(*l.Daemon) {
@@ -86,5 +86,5 @@ func (h *Holder) makeRoom(ctx context.Context, except target.Target) bool {
 		return false
 	}
 	r, err := h.ReleaseSeen(ctx, oldest)
-	return err == nil && len(r.Others) == 0
+	return err == nil && !r.Held()
 }

@@ -10,6 +10,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
@@ -29,6 +32,9 @@ type Holder struct {
 	Now      func() time.Time
 	Proc     string // where procfs is mounted
 
+	// IPv6Prefix is how many bits the network has that is blocked for an IPv6 address; 128, or
+	// 0, blocks the address alone.
+	IPv6Prefix int
 	// OrphanTimeout is how long a lease lasts whose daemon is gone; zero means as long as
 	// ar.conf lets its response last.
 	OrphanTimeout time.Duration
@@ -63,13 +69,37 @@ func Open(kind enforcer.Kind, o Options) (*Holder, error) {
 	}
 	return &Holder{
 		Kind: kind, Enforcer: e, Leases: store, Home: o.Home, Now: o.Now, Proc: o.Proc,
-		OrphanTimeout: o.Settings.Lease.OrphanTimeout.Duration,
+		IPv6Prefix: o.Settings.Block.IPv6Prefix, OrphanTimeout: o.Settings.Lease.OrphanTimeout.Duration,
 	}, nil
+}
+
+// Widen has the network blocked for the address of a new lease, as it is configured, unless an
+// entry of the whitelist lies in it, which it returns as a warning.
+func (h *Holder) Widen(l *lease.Lease, never Whitelisted) (warning error) {
+	network := h.network(l.Target)
+	if network == l.Target {
+		return nil
+	}
+	if entry, inside := never(network); inside {
+		return fmt.Errorf("only %s is blocked, and not %s: %s is on the whitelist", l.Target, network, entry)
+	}
+	l.Net = network.Prefix()
+	return nil
+}
+
+// network returns what is blocked for an address now.
+func (h *Holder) network(t target.Target) target.Target {
+	if t.Is6() && t.IsSingle() && h.IPv6Prefix > 0 && h.IPv6Prefix < t.Addr().BitLen() {
+		return target.Network(netip.PrefixFrom(t.Addr(), h.IPv6Prefix))
+	}
+	return t
 }
 
 // Taken is what came of Take.
 type Taken struct {
 	enforcer.Outcome
+	// Block is what was blocked: the target or a network that it is in.
+	Block target.Target
 	// Renewed reports that the program held the address already.
 	Renewed bool
 	// LeaseErr is what the leases suffered; the block does not depend on it.
@@ -89,9 +119,10 @@ func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	if busy != nil {
 		known = enforcer.Unknown
 	}
-	t.Outcome, err = h.Enforcer.Block(ctx, l.Target, known)
+	t.Block = l.Blocks()
+	t.Outcome, err = h.Enforcer.Block(ctx, l.Blocks(), known)
 	if errors.Is(err, enforcer.ErrFull) && h.makeRoom(ctx, l.Target) {
-		t.Outcome, err = h.Enforcer.Block(ctx, l.Target, enforcer.Unknown)
+		t.Outcome, err = h.Enforcer.Block(ctx, l.Blocks(), enforcer.Unknown)
 	}
 	if err == nil || !leased {
 		return t, err
@@ -106,22 +137,21 @@ func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	return t, err
 }
 
-// take writes the lease down and returns what the leases know of its address.
+// take writes the lease down and returns what the leases know of its target.
 func (h *Holder) take(l *lease.Lease) (known enforcer.Known, renewed bool, err error) {
 	err = h.Leases.Update(func(tx *lease.Tx) error {
-		on, err := tx.On(l.Target)
+		on, err := renew(tx, l)
 		if err != nil {
 			return err
 		}
-		known = enforcer.Known{Leased: len(on) > 0, Others: tx.Count(l.Target.Is6()) - len(on)}
 		for _, old := range on {
-			if old.Program == l.Program && old.State != lease.Lifting {
-				l.Since, renewed = old.Since, old.State == lease.Held
-				if l.Daemon == nil && l.Until.IsZero() {
-					l.Until = old.Until
-				}
-			}
+			renewed = renewed || old.Program == l.Program && old.State == lease.Held
 		}
+		holders, err := tx.Holders(l.Blocks())
+		if err != nil {
+			return err
+		}
+		known = enforcer.Known{Leased: len(on)+holders > 0, Others: tx.Count(l.Target.Is6()) - len(on)}
 		return tx.Put(*l)
 	})
 	if err != nil {
@@ -130,17 +160,43 @@ func (h *Holder) take(l *lease.Lease) (known enforcer.Known, renewed bool, err e
 	return known, renewed, nil
 }
 
+// renew has a lease keep what its program's one before had: its beginning, and what is blocked for
+// it. It returns the leases on the target.
+func renew(tx *lease.Tx, l *lease.Lease) ([]lease.Lease, error) {
+	on, err := tx.On(l.Target)
+	for _, old := range on {
+		if old.Program != l.Program {
+			continue
+		}
+		if l.Net = old.Net; old.State == lease.Lifting {
+			continue
+		}
+		l.Since = old.Since
+		if l.Daemon == nil && l.Until.IsZero() {
+			l.Until = old.Until
+		}
+	}
+	return on, err
+}
+
 // Released is what came of Release.
 type Released struct {
-	// Others still hold the address, so it stays blocked.
+	// Others still hold the target, so it stays blocked.
 	Others []lease.Lease
+	// Networks that the address is in are still held for other addresses, so it stays blocked.
+	Networks []target.Target
 	// Leased reports that somebody held it, or that lifting it had failed before.
 	Leased bool
 	// LeaseErr is what the leases suffered; the block was lifted all the same.
 	LeaseErr error
 	// StillLeased reports that a lease may be left of a block that was lifted.
 	StillLeased bool
+
+	lift []target.Target // what nobody holds any more
 }
+
+// Held reports whether the target stays blocked.
+func (r *Released) Held() bool { return len(r.Others)+len(r.Networks) > 0 }
 
 // ErrRenewed says that a lease is no longer what it was when it was read.
 var ErrRenewed = errors.New("the lease was renewed or ended meanwhile")
@@ -160,50 +216,62 @@ func (h *Holder) ReleaseSeen(ctx context.Context, seen lease.Lease) (Released, e
 	return r, err
 }
 
-// Free ends all leases on an address and lifts its block.
-func (h *Holder) Free(ctx context.Context, addr target.Target) (Released, error) {
-	return h.release(ctx, addr, func(lease.Lease) bool { return true }, nil)
+// Free ends all leases on a target, and on the networks that it is in, and lifts the blocks.
+func (h *Holder) Free(ctx context.Context, t target.Target) (Released, error) {
+	r, err := h.release(ctx, t, anybody, nil)
+	for err == nil && len(r.Networks) > 0 {
+		network := r.Networks[0]
+		r.Networks, r.Leased = r.Networks[1:], true
+		_, err = h.releaseAll(ctx, func(l lease.Lease) bool { return l.Blocks() == network }, nil)
+	}
+	return r, err
 }
 
-// release ends the leases on addr that mine chooses; with seen, only if that lease is still what
+func anybody(lease.Lease) bool { return true }
+
+// release ends the leases on a target that mine chooses; with seen, only if that lease is still what
 // it was. They are first marked as being lifted, so that the block is not forgotten should lifting
 // it fail or the process be killed.
-func (h *Holder) release(ctx context.Context, addr target.Target, mine func(lease.Lease) bool,
+func (h *Holder) release(ctx context.Context, t target.Target, mine func(lease.Lease) bool,
 	seen *lease.Lease) (Released, error) {
 	var r Released
-	lock, busy := h.Leases.LockTarget(addr)
+	lock, busy := h.Leases.LockTarget(t)
 	defer lock.Release()
 	if busy != nil && seen != nil {
 		return r, busy
 	}
-	r.LeaseErr = h.Leases.Update(func(tx *lease.Tx) error { return r.give(tx, addr, mine, seen) })
-	if len(r.Others) > 0 || r.LeaseErr != nil && seen != nil {
-		r.LeaseErr = cmp.Or(r.LeaseErr, busy)
-		return r, nil
+	r.LeaseErr = h.Leases.Update(func(tx *lease.Tx) error { return r.give(tx, t, mine, seen) })
+	if r.LeaseErr != nil && seen == nil { // nobody knows what was blocked for it
+		r.lift = []target.Target{t, h.network(t)}
 	}
-	if err := h.Enforcer.Unblock(ctx, addr); err != nil {
-		return r, err
+	for _, block := range slices.Compact(r.lift) {
+		if err := h.Enforcer.Unblock(ctx, block); err != nil {
+			return r, err
+		}
 	}
-	if r.LeaseErr == nil && r.Leased {
-		r.LeaseErr = h.Leases.Update(func(tx *lease.Tx) error { return endLifted(tx, addr) })
+	if r.LeaseErr == nil && r.Leased && len(r.lift) > 0 {
+		r.LeaseErr = h.Leases.Update(func(tx *lease.Tx) error { return endLifted(tx, t) })
 	}
-	r.StillLeased = r.LeaseErr != nil
+	r.StillLeased = r.LeaseErr != nil && len(r.lift) > 0
 	r.LeaseErr = cmp.Or(r.LeaseErr, busy)
 	return r, nil
 }
 
-// give gives back the leases on addr that mine chooses.
-func (r *Released) give(tx *lease.Tx, addr target.Target, mine func(lease.Lease) bool, seen *lease.Lease) error {
-	on, err := tx.On(addr)
+// give gives back the leases on a target that mine chooses.
+func (r *Released) give(tx *lease.Tx, t target.Target, mine func(lease.Lease) bool, seen *lease.Lease) error {
+	on, err := tx.On(t)
 	if err != nil {
 		return err
 	}
 	*r = Released{Leased: len(on) > 0}
-	var back []lease.Lease
+	var back, failed []lease.Lease
 	for _, l := range on {
-		if mine(l) {
+		switch {
+		case mine(l):
 			back = append(back, l)
-		} else if l.State != lease.Lifting {
+		case l.State == lease.Lifting:
+			failed = append(failed, l)
+		default:
 			r.Others = append(r.Others, l)
 		}
 	}
@@ -211,29 +279,62 @@ func (r *Released) give(tx *lease.Tx, addr target.Target, mine func(lease.Lease)
 		back[0].State != seen.State) {
 		return ErrRenewed
 	}
-	for _, l := range back {
+	for _, l := range append(back, failed...) {
 		l.State = lease.Lifting
-		if len(r.Others) > 0 {
-			err = tx.Delete(addr, l.Program)
-		} else {
-			err = tx.Put(l)
+		if err := tx.Put(l); err != nil {
+			return err
+		}
+		holders, err := tx.Holders(l.Blocks())
+		if err == nil && holders == 0 {
+			r.lift = append(r.lift, l.Blocks())
+		} else if err == nil {
+			err = tx.Delete(t, l.Program)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(on) == 0 {
+		r.lift = []target.Target{t}
+	}
+	r.Networks, err = networks(tx, t)
+	return err
 }
 
-// endLifted deletes the leases on addr that were being lifted.
-func endLifted(tx *lease.Tx, addr target.Target) error {
-	on, err := tx.On(addr)
+// Around returns a target and the networks that may be blocked for it.
+func Around(t target.Target) []target.Target {
+	all := []target.Target{t}
+	if t.Is6() && t.IsSingle() {
+		for _, bits := range config.NetworkBits {
+			all = append(all, target.Network(netip.PrefixFrom(t.Addr(), bits)))
+		}
+	}
+	return all
+}
+
+// networks returns those held networks that an address is in.
+func networks(tx *lease.Tx, t target.Target) (held []target.Target, err error) {
+	for _, network := range Around(t)[1:] {
+		holders, err := tx.Holders(network)
+		if err != nil {
+			return nil, err
+		}
+		if holders > 0 {
+			held = append(held, network)
+		}
+	}
+	return held, nil
+}
+
+// endLifted deletes the leases on a target that were being lifted.
+func endLifted(tx *lease.Tx, t target.Target) error {
+	on, err := tx.On(t)
 	if err != nil {
 		return err
 	}
 	for _, l := range on {
 		if l.State == lease.Lifting {
-			if err := tx.Delete(addr, l.Program); err != nil {
+			if err := tx.Delete(t, l.Program); err != nil {
 				return err
 			}
 		}
@@ -241,9 +342,9 @@ func endLifted(tx *lease.Tx, addr target.Target) error {
 	return nil
 }
 
-func endAllLifted(tx *lease.Tx, addrs []target.Target) error {
-	for _, addr := range addrs {
-		if err := endLifted(tx, addr); err != nil {
+func endAllLifted(tx *lease.Tx, targets []target.Target) error {
+	for _, t := range targets {
+		if err := endLifted(tx, t); err != nil {
 			return err
 		}
 	}
@@ -276,10 +377,21 @@ func (h *Holder) Salvage() error {
 	return err
 }
 
-// On returns the leases on one address.
-func (h *Holder) On(addr target.Target) (on []lease.Lease, err error) {
+// Leased reports whether there is a lease on a target, or one that holds a network around it.
+func (h *Holder) Leased(t target.Target) (leased bool, err error) {
 	err = h.Leases.View(func(tx *lease.Tx) error {
-		on, err = tx.On(addr)
+		on, err := tx.On(t)
+		around, aroundErr := networks(tx, t)
+		leased = len(on)+len(around) > 0
+		return errors.Join(err, aroundErr)
+	})
+	return leased, err
+}
+
+// On returns the leases on one target.
+func (h *Holder) On(t target.Target) (on []lease.Lease, err error) {
+	err = h.Leases.View(func(tx *lease.Tx) error {
+		on, err = tx.On(t)
 		return err
 	})
 	return on, err

@@ -206,7 +206,7 @@ func TestMany(t *testing.T) {
 	}
 	done := 0
 	like := lease.Lease{Program: "import", Since: now, Renewed: now}
-	if err := h.TakeAll(t.Context(), addrs, like, func(n int) { done = n }); err != nil || done != 20 {
+	if err := h.TakeAll(t.Context(), addrs, like, nobody, func(n int) { done = n }); err != nil || done != 20 {
 		t.Fatalf("%d done: %v", done, err)
 	}
 	take(t, h, "firewall-drop.sh", addr(1))

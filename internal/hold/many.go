@@ -7,19 +7,36 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
-// TakeAll leases many addresses in the same way, each once, and blocks them. It calls progress,
+// TakeAll leases many targets in the same way, each once, and blocks them. It calls progress,
 // which may be nil, with the number done. What could not be blocked waits for Repair.
-func (h *Holder) TakeAll(ctx context.Context, addrs []target.Target, like lease.Lease,
+func (h *Holder) TakeAll(ctx context.Context, targets []target.Target, like lease.Lease, never Whitelisted,
 	progress func(done int)) error {
 	b := batch{Holder: h, ctx: ctx}
 	done := 0
-	b.inChunks(addrs, func(part []target.Target) error {
-		if err := putAll(h.Leases, part, like); err != nil {
+	b.inChunks(targets, func(part []target.Target) error {
+		leases := make([]lease.Lease, len(part))
+		for i, t := range part {
+			leases[i] = like
+			leases[i].Target = t
+			_ = h.Widen(&leases[i], never) // of a list, each would be a warning
+		}
+		if err := putAll(h.Leases, leases); err != nil {
 			return err
 		}
-		if err := h.Enforcer.BlockAll(ctx, part); err != nil {
-			blocked := b.blockEach(part)
-			if err := markWaiting(h.Leases, part, blocked, err); err != nil {
+		blocks := make([]target.Target, len(part))
+		for i := range leases {
+			blocks[i] = leases[i].Blocks()
+		}
+		if err := h.Enforcer.BlockAll(ctx, blocks); err != nil {
+			is := setOf(b.blockEach(blocks))
+			var waiting []lease.Lease
+			for _, l := range leases {
+				if !is[l.Blocks()] {
+					l.State, l.Reason = lease.Waiting, err.Error()
+					waiting = append(waiting, l)
+				}
+			}
+			if err := putAll(h.Leases, waiting); err != nil {
 				return err
 			}
 		}
@@ -31,21 +48,14 @@ func (h *Holder) TakeAll(ctx context.Context, addrs []target.Target, like lease.
 	return b.failed.All()
 }
 
-func putAll(store *lease.Store, addrs []target.Target, like lease.Lease) error {
+// putAll takes leases, or renews them.
+func putAll(store *lease.Store, leases []lease.Lease) error {
 	return store.Update(func(tx *lease.Tx) error {
-		for _, addr := range addrs {
-			l := like
-			l.Target = addr
-			on, err := tx.On(addr)
-			if err != nil {
+		for i := range leases {
+			if _, err := renew(tx, &leases[i]); err != nil {
 				return err
 			}
-			for _, old := range on {
-				if old.Program == l.Program && old.State != lease.Lifting {
-					l.Since = old.Since
-				}
-			}
-			if err := tx.Put(l); err != nil {
+			if err := tx.Put(leases[i]); err != nil {
 				return err
 			}
 		}
@@ -53,34 +63,8 @@ func putAll(store *lease.Store, addrs []target.Target, like lease.Lease) error {
 	})
 }
 
-// markWaiting notes which of addrs could not be blocked.
-func markWaiting(store *lease.Store, addrs, blocked []target.Target, cause error) error {
-	is := make(map[target.Target]bool, len(blocked))
-	for _, addr := range blocked {
-		is[addr] = true
-	}
-	return store.Update(func(tx *lease.Tx) error {
-		for _, addr := range addrs {
-			if is[addr] {
-				continue
-			}
-			on, err := tx.On(addr)
-			if err != nil {
-				return err
-			}
-			for _, l := range on {
-				l.State, l.Reason = lease.Waiting, cause.Error()
-				if err := tx.Put(l); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// ReleaseProgram ends all leases of one program and lifts the blocks that nobody else holds,
-// which it returns. What cannot be lifted is not forgotten.
+// ReleaseProgram ends all leases of one program and lifts the blocks that nobody else holds. It
+// returns who is free now. What cannot be lifted is not forgotten.
 func (h *Holder) ReleaseProgram(ctx context.Context, program string,
 	progress func(done int)) ([]target.Target, error) {
 	return h.releaseAll(ctx, func(l lease.Lease) bool { return l.Program == program }, progress)
@@ -89,7 +73,7 @@ func (h *Holder) ReleaseProgram(ctx context.Context, program string,
 // Flush ends all leases and lifts all blocks of the response, those that nobody leases too. In a
 // file that is the administrator's as well, only what is leased is taken out.
 func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]target.Target, error) {
-	freed, err := h.releaseAll(ctx, func(lease.Lease) bool { return true }, progress)
+	freed, err := h.releaseAll(ctx, anybody, progress)
 	if err != nil || h.Kind.InFile {
 		return freed, err
 	}
@@ -108,21 +92,30 @@ func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]target.T
 	return freed, h.Enforcer.Flush(ctx)
 }
 
+// given is a lease that was given back.
+type given struct{ target, block target.Target }
+
 func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
 	progress func(done int)) (freed []target.Target, err error) {
-	var addrs []target.Target
-	err = h.Each(func(l lease.Lease) error { // in order of address
-		if n := len(addrs); mine(l) && (n == 0 || addrs[n-1] != l.Target) {
-			addrs = append(addrs, l.Target)
+	var all []given
+	var targets []target.Target
+	err = h.Each(func(l lease.Lease) error { // in order of target
+		if !mine(l) {
+			return nil
 		}
+		if n := len(targets); n == 0 || targets[n-1] != l.Target {
+			targets = append(targets, l.Target)
+		}
+		all = append(all, given{l.Target, l.Blocks()})
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	b := batch{Holder: h, ctx: ctx}
+	lifted := map[target.Target]bool{}
 	done := 0
-	b.inChunks(addrs, func(part []target.Target) error {
+	b.inChunks(targets, func(part []target.Target) error {
 		free, err := giveAll(h.Leases, part, mine)
 		if err != nil {
 			return err
@@ -130,29 +123,33 @@ func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
 		if err := h.Enforcer.UnblockAll(ctx, free); err != nil {
 			return err
 		}
-		freed = append(freed, free...)
+		for _, block := range free {
+			lifted[block] = true
+		}
 		if done += len(part); progress != nil {
 			progress(done)
 		}
-		return h.Leases.Update(func(tx *lease.Tx) error { return endAllLifted(tx, free) })
+		return h.Leases.Update(func(tx *lease.Tx) error { return endAllLifted(tx, part) })
 	})
+	for _, g := range all {
+		if n := len(freed); lifted[g.block] && (n == 0 || freed[n-1] != g.target) {
+			freed = append(freed, g.target)
+		}
+	}
 	return freed, b.failed.All()
 }
 
-// giveAll gives the leases back that mine chooses, and returns the addresses that nobody holds
-// any more.
-func giveAll(store *lease.Store, addrs []target.Target,
+// giveAll gives the leases back that mine chooses, and returns what nobody holds any more.
+func giveAll(store *lease.Store, targets []target.Target,
 	mine func(lease.Lease) bool) (free []target.Target, err error) {
 	err = store.Update(func(tx *lease.Tx) error {
 		free = free[:0]
-		for _, addr := range addrs {
+		for _, t := range targets {
 			var r Released
-			if err := r.give(tx, addr, mine, nil); err != nil {
+			if err := r.give(tx, t, mine, nil); err != nil {
 				return err
 			}
-			if len(r.Others) == 0 {
-				free = append(free, addr)
-			}
+			free = append(free, r.lift...)
 		}
 		return nil
 	})

@@ -3,7 +3,7 @@ package hold
 import (
 	"context"
 	"errors"
-	"maps"
+	"fmt"
 	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -17,52 +17,86 @@ type Difference struct {
 	Missing []target.Target // leased, not in force
 	Extra   []target.Target // in force, leased by nobody
 	Never   []Never         // leased, and on the whitelist by now
+	Narrow  []Never         // leased networks, in which an entry of the whitelist lies by now
+
+	waiting map[target.Target]bool // of what a lease waits to be blocked
 }
 
-// Never is a leased target that is on the whitelist.
+// Never is a leased target that is on the whitelist, or a network with a part of it.
 type Never struct {
 	Target target.Target
 	By     string // the entry
 }
 
-// None reports whether nothing differs.
-func (d Difference) None() bool {
-	return len(d.Place)+len(d.Missing)+len(d.Extra)+len(d.Never) == 0
+// once returns each target once, in order.
+func once(all []Never) []Never {
+	slices.SortStableFunc(all, func(a, b Never) int { return a.Target.Compare(b.Target) })
+	return slices.CompactFunc(all, func(a, b Never) bool { return a.Target == b.Target })
 }
 
-// Whitelisted returns the whitelist entry that covers a target.
+// None reports whether nothing differs.
+func (d Difference) None() bool {
+	return len(d.Place)+len(d.Missing)+len(d.Extra)+len(d.Never)+len(d.Narrow) == 0
+}
+
+// Whitelisted returns the whitelist entry that covers an address, or a part of a network.
 type Whitelisted func(target.Target) (entry string, covered bool)
 
 // Compare returns what differs. It changes nothing.
 func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, error) {
-	var d Difference
-	stands, faults, err := h.standing(ctx) // those that nobody leases, in the end
+	d := Difference{waiting: map[target.Target]bool{}}
+	stands, faults, err := h.standing(ctx)
 	if err != nil {
 		return d, err
 	}
 	d.Place = faults
-	var last target.Target
-	err = h.Each(func(l lease.Lease) error { // in order of address
-		if l.Target == last || l.State == lease.Lifting {
-			return nil
+	err = h.Each(func(l lease.Lease) error { // in order of target
+		if l.State != lease.Lifting {
+			d.add(l, stands, never)
 		}
-		last = l.Target
-		if entry, covered := never(l.Target); covered {
-			d.Never = append(d.Never, Never{l.Target, entry})
-		} else if !stands.inForce(l.Target) {
-			d.Missing = append(d.Missing, l.Target)
-		}
-		delete(stands, l.Target)
 		return nil
 	})
 	if err == nil {
+		slices.SortFunc(d.Missing, target.Target.Compare)
+		d.Missing = slices.Compact(d.Missing)
+		d.Never, d.Narrow = once(d.Never), once(d.Narrow)
 		err = h.lookAgain(ctx, &d)
 	}
 	if err != nil || h.Kind.InFile { // there a line that nobody leases may be the administrator's own
 		return d, err
 	}
-	d.Extra = slices.SortedFunc(maps.Keys(stands), target.Target.Compare)
+	for block, s := range stands {
+		if !s.leased {
+			d.Extra = append(d.Extra, block)
+		}
+	}
+	slices.SortFunc(d.Extra, target.Target.Compare)
 	return d, nil
+}
+
+// add compares what a lease wants with what stands.
+func (d *Difference) add(l lease.Lease, stands standing, never Whitelisted) {
+	block := l.Blocks()
+	if s, is := stands[block]; is {
+		s.leased = true
+		stands[block] = s
+	}
+	if l.State == lease.Waiting {
+		d.waiting[block] = true
+	}
+	if entry, covered := never(l.Target); covered {
+		d.Never = append(d.Never, Never{l.Target, entry})
+		return
+	}
+	if l.Net.IsValid() {
+		if entry, inside := never(block); inside {
+			d.Narrow = append(d.Narrow, Never{block, entry})
+			return
+		}
+	}
+	if !stands.inForce(block) {
+		d.Missing = append(d.Missing, block)
+	}
 }
 
 // lookAgain takes out of what is missing what calls have blocked since it was listed.
@@ -78,13 +112,18 @@ func (h *Holder) lookAgain(ctx context.Context, d *Difference) error {
 	return nil
 }
 
-// standing is what stands, each address with why packets come by, "" where none does.
-type standing map[target.Target]string
+// standing is what stands.
+type standing map[target.Target]stand
 
-// inForce reports whether an address stands and no packet comes by.
-func (s standing) inForce(addr target.Target) bool {
-	open, stands := s[addr]
-	return stands && open == ""
+type stand struct {
+	open   string // why packets come by, "" where none does
+	leased bool   // somebody wants it
+}
+
+// inForce reports whether a target stands and no packet comes by.
+func (s standing) inForce(t target.Target) bool {
+	found, stands := s[t]
+	return stands && found.open == ""
 }
 
 // standing returns what stands and what is wrong with its place.
@@ -92,7 +131,7 @@ func (h *Holder) standing(ctx context.Context) (standing, []string, error) {
 	listing, err := h.Enforcer.List(ctx)
 	stands := make(standing, len(listing.Blocks))
 	for _, b := range listing.Blocks {
-		stands[b.Target] = b.Open
+		stands[b.Target] = stand{open: b.Open}
 	}
 	return stands, listing.Faults, err
 }
@@ -105,6 +144,8 @@ type Repaired struct {
 	Waited map[target.Target]bool
 	Lifted []target.Target // that nobody leased
 	Never  []Never         // that are on the whitelist
+	// Narrowed are networks in whose place their leased addresses are blocked.
+	Narrowed []Never
 	// Found is what differed before.
 	Found Difference
 }
@@ -135,13 +176,21 @@ func (h *Holder) Repair(ctx context.Context, never Whitelisted) (Repaired, error
 		}
 	}
 	for _, n := range d.Never {
-		released, err := h.Free(ctx, n.Target)
+		released, err := h.release(ctx, n.Target, anybody, nil)
 		b.failed.Add(errors.Join(err, released.LeaseErr))
 		if err == nil {
 			r.Never = append(r.Never, n)
 		}
 	}
-	r.Blocked, r.Waited = b.blockLeased(d.Missing)
+	for _, n := range d.Narrow {
+		if err := b.narrow(n.Target); err != nil {
+			b.failed.Add(fmt.Errorf("blocking addresses in the place of %s: %w", n.Target, err))
+			continue
+		}
+		r.Narrowed = append(r.Narrowed, n)
+	}
+	r.Blocked, r.Waited = b.blockLeased(d.Missing), d.waiting
+	b.failed.Add(b.markHeld(r.Blocked, d.waiting))
 	r.Lifted = b.liftUnleased(d.Extra)
 	return r, b.failed.All()
 }
@@ -162,7 +211,7 @@ func (h *Holder) PutBack(ctx context.Context) error {
 		return err
 	}
 	b := batch{Holder: h, ctx: ctx}
-	b.blockLeased(d.Missing)
+	b.failed.Add(b.markHeld(b.blockLeased(d.Missing), d.waiting))
 	return b.failed.All()
 }
 

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,7 +16,8 @@ import (
 // "deny" follows the address.
 //
 // Only what libwrap reads as the one address counts (7.6.q, asked through
-// tcpdmatch): 1.2.3.4 in just this spelling, IPv6 in brackets in any spelling.
+// tcpdmatch): 1.2.3.4 in just this spelling, IPv6 in brackets in any spelling, and the network
+// of IPv6 addresses as [2001:db8::]/64, not as [2001:db8::/64].
 // It does not read ALL:2001:db8::1, [1.2.3.4], [::ffff:1.2.3.4] or 001.2.3.4 as
 // that address, so these are the administrator's affair, as are masks (/32).
 type form struct {
@@ -49,7 +52,10 @@ func splitDaemons(list string) []string {
 func (f form) line(addr target.Target) string {
 	host := addr.String()
 	if addr.Is6() {
-		host = "[" + host + "]"
+		host = "[" + addr.Addr().String() + "]"
+	}
+	if !addr.IsSingle() {
+		host += "/" + strconv.Itoa(addr.Prefix().Bits())
 	}
 	if f.allow {
 		return f.daemons + " : " + host + " : deny"
@@ -57,7 +63,7 @@ func (f form) line(addr target.Target) string {
 	return f.daemons + ":" + host
 }
 
-// parse reads one line, with or without its end. It knows plain entries for one address
+// parse reads one line, with or without its end. It knows plain entries for an address or network
 // and the configured daemons, or ALL: those were ours before others were configured.
 func (f form) parse(line []byte) (target.Target, bool) {
 	daemons, rest, _ := bytes.Cut(bytes.Trim(line, " \t\r\n"), []byte(":"))
@@ -71,8 +77,14 @@ func (f form) parse(line []byte) (target.Target, bool) {
 		end = len(rest)
 	}
 	host, options := rest[:end], rest[end:]
+	bits, isNetwork := "", false
 	if bracketed {
 		host, options = host[1:], bytes.TrimPrefix(options, []byte("]"))
+		var length []byte
+		if length, isNetwork = bytes.CutPrefix(options, []byte("/")); isNetwork {
+			options = bytes.TrimLeft(length, "0123456789")
+			bits = string(length[:len(length)-len(options)])
+		}
 	}
 	if !f.optionsFit(options) || !f.daemonsFit(bytes.TrimRight(daemons, " \t")) {
 		return target.Target{}, false
@@ -81,7 +93,13 @@ func (f form) parse(line []byte) (target.Target, bool) {
 	if err != nil || addr.Is6() != bracketed || addr.Is4In6() || addr.Zone() != "" {
 		return target.Target{}, false
 	}
-	return target.Of(addr), true
+	if !isNetwork {
+		return target.Of(addr), true
+	}
+	n, err := strconv.Atoi(bits)
+	network := netip.PrefixFrom(addr, n)
+	return target.Network(network), err == nil && slices.Contains(config.NetworkBits, n) &&
+		network == network.Masked()
 }
 
 // optionsFit looks at what follows the address.

@@ -23,8 +23,12 @@ import (
 // It is a header page, a hash table with linear probing, and a stack of free slots:
 //
 //	0            header
-//	page         places x 8 bytes: slot + 1, or 0 for empty, or tombstone; 32 bits of the hash
-//	then         places/2 x 4 bytes: free slots
+//	page         places x 8 bytes: slot + 1, or 0 for empty, or counter; 32 bits of the hash
+//	then         places/4 x 4 bytes: free slots
+//
+// A counter counts the leases that keep a network blocked, of which an attacker can cause any
+// number. It is found by the hash alone: two networks of one hash, which nobody can cause and one in
+// four thousand million has, are free together.
 type index struct {
 	fd     int // -1: it is in memory only
 	header indexHeader
@@ -50,8 +54,8 @@ type indexHeader struct {
 
 const (
 	pageSize    = 4096
-	indexMagic  = "ossec-ar index 2"
-	tombstone   = 1<<32 - 1
+	indexMagic  = "ossec-ar index 3"
+	counter     = 1 << 31 // and the count; without one it is a tombstone
 	leastPlaces = 1024
 )
 
@@ -79,9 +83,9 @@ func openIndex(dir *state.Dir, name string, flags int, t *table, boot string) (*
 	return x, nil
 }
 
-// placesFor returns how many places serve a number of slots.
+// placesFor returns how many places serve a number of slots, each for a lease and its network.
 func placesFor(slots uint32) uint32 {
-	return max(leastPlaces, uint32(1)<<bits.Len32(2*slots-1))
+	return max(leastPlaces, uint32(1)<<bits.Len32(4*slots-1))
 }
 
 // reset makes the index an empty one for a lease file.
@@ -97,7 +101,7 @@ func (x *index) room(capacity uint32) int { return int(x.header.free + capacity 
 // hash mixes a target with seeds that nobody outside knows: attackers choose addresses and names.
 func (x *index) hash(t target.Target) uint64 {
 	b := t.Addr().As16()
-	h := x.mix(x.header.seeds[0], b[:])
+	h := x.mix(x.header.seeds[0]+uint64(max(0, t.Prefix().Bits())), b[:])
 	for name := []byte(t.Account()); len(name) > 0; name = name[min(len(b), len(name)):] {
 		var part [16]byte
 		copy(part[:], name)
@@ -154,48 +158,92 @@ func errShort(short bool) error {
 // slots calls visit with every slot that may hold a lease on a target, and the place that
 // names it, until it returns false.
 func (x *index) slots(t target.Target, visit func(slot, place uint32) bool) {
-	h := x.hash(t)
+	x.probe(x.hash(t), func(value, place uint32) bool { return value&counter != 0 || visit(value-1, place) })
+}
+
+// probe calls visit with every place of a hash that is not empty, until it returns false.
+func (x *index) probe(h uint64, visit func(value, place uint32) bool) {
 	mask := x.header.places - 1
 	for i, n := uint32(h)&mask, uint32(0); n <= mask; i, n = (i+1)&mask, n+1 {
-		slot, tag := x.place(i)
-		if slot == 0 {
+		value, tag := x.place(i)
+		if value == 0 {
 			return
 		}
-		if slot != tombstone && tag == uint32(h>>32) && !visit(slot-1, i) {
+		if value != counter && tag == uint32(h>>32) && !visit(value, i) {
 			return
 		}
 	}
 }
 
-// add notes a lease on a target in a slot.
-func (x *index) add(t target.Target, slot uint32) {
-	h := x.hash(t)
+// insert puts a value into a free place of a hash.
+func (x *index) insert(h uint64, value uint32) {
 	mask := x.header.places - 1
 	i := uint32(h) & mask
-	for n := uint32(0); n < mask; n++ { // there is room: places are twice the slots
+	for n := uint32(0); n < mask; n++ { // there is room: two values for a slot, four places
 		found, _ := x.place(i)
 		if found == 0 {
 			x.header.used++
 			break
 		}
-		if found == tombstone {
+		if found == counter {
 			break
 		}
 		i = (i + 1) & mask
 	}
-	x.setPlace(i, slot+1, uint32(h>>32))
-	x.header.live[familyOf(t.Is6())]++
+	x.setPlace(i, value, uint32(h>>32))
 }
 
-// remove forgets the lease on a target that a place names and has its slot free.
-func (x *index) remove(t target.Target, place, slot uint32) {
+// vacate empties a place.
+func (x *index) vacate(place uint32) {
 	mask := x.header.places - 1
 	if next, _ := x.place((place + 1) & mask); next == 0 {
 		x.setPlace(place, 0, 0) // nothing is looked for beyond, so no tombstone is needed
 		x.header.used--
 	} else {
-		x.setPlace(place, tombstone, 0)
+		x.setPlace(place, counter, 0)
 	}
+}
+
+// add notes a lease on a target in a slot.
+func (x *index) add(t target.Target, slot uint32) {
+	x.insert(x.hash(t), slot+1)
+	x.header.live[familyOf(t.Is6())]++
+}
+
+// holders returns how many leases keep a network blocked, and the place of their counter.
+func (x *index) holders(network target.Target) (count, place uint32) {
+	x.probe(x.hash(network), func(value, at uint32) bool {
+		if value > counter {
+			count, place = value-counter, at
+		}
+		return value < counter
+	})
+	return count, place
+}
+
+// hold counts a lease that keeps its network blocked, and unhold counts it no more.
+func (x *index) hold(l *Lease) {
+	h := x.hash(l.Blocks())
+	if count, place := x.holders(l.Blocks()); count > 0 {
+		x.setPlace(place, counter+count+1, uint32(h>>32))
+	} else {
+		x.insert(h, counter+1)
+	}
+}
+
+func (x *index) unhold(l *Lease) {
+	switch count, place := x.holders(l.Blocks()); count {
+	case 0: // it was not counted, which is for the next buildIndex to mend
+	case 1:
+		x.vacate(place)
+	default:
+		x.setPlace(place, counter+count-1, uint32(x.hash(l.Blocks())>>32))
+	}
+}
+
+// remove forgets the lease on a target that a place names and has its slot free.
+func (x *index) remove(t target.Target, place, slot uint32) {
+	x.vacate(place)
 	x.header.live[familyOf(t.Is6())]--
 	x.push(slot)
 }
@@ -253,7 +301,7 @@ func (x *index) writeHeader() error {
 // writeAll writes every page, the empty ones too: later changes then need no room.
 func (x *index) writeAll() error {
 	const chunk = 256
-	last := (x.stack(x.header.places/2) + pageSize - 1) / pageSize
+	last := (x.stack(x.header.places/4) + pageSize - 1) / pageSize
 	if err := unix.Ftruncate(x.fd, last*pageSize); err != nil {
 		return err
 	}
@@ -347,5 +395,5 @@ func (h *indexHeader) decode(page []byte) bool {
 	}
 	h.boot = string(b[1:])
 	return h.places >= leastPlaces && bits.OnesCount32(h.places) == 1 &&
-		max(h.used, 2*(h.live[0]+h.live[1]), 2*h.free) <= h.places
+		max(h.used, 4*(h.live[0]+h.live[1]), 4*h.free) <= h.places
 }

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,8 @@ func (s State) String() string {
 // Lease is one program's hold on a target. Texts that are too long for the file are cut off, but
 // for Program and the name of an account, which is an error then.
 type Lease struct {
-	Target  target.Target // who is wanted blocked
+	Target  target.Target // who is wanted blocked: an address or an account
+	Net     netip.Prefix  // the network that is blocked for the address; zero: the address alone
 	Program string        // base name as invoked
 	RuleID  string
 	AlertID string
@@ -66,6 +68,17 @@ type Lease struct {
 	Daemon  *Daemon   // nil: a person
 	State   State
 }
+
+// Blocks returns what is blocked for the target.
+func (l *Lease) Blocks() target.Target {
+	if l.Net.IsValid() {
+		return target.Network(l.Net)
+	}
+	return l.Target
+}
+
+// holdsNet reports whether l keeps a network blocked.
+func (l *Lease) holdsNet() bool { return l.Net.IsValid() && l.State != Lifting }
 
 // Store is the lease file of one response. It is opened for each call and is not kept open,
 // so that no process holds up another. It is not safe for concurrent use.
@@ -203,14 +216,29 @@ func (tx *Tx) openIndex(flags int) error {
 	return tx.table.buildIndex(s.boot())
 }
 
-// LockTarget makes all who change the block on t in this response go one by one.
+// widest is the shortest prefix of a network that is blocked for an address, in bits.
+const widest = 48
+
+// lockPart is what LockTarget locks for t: of an IPv6 address the whole of what it may be blocked by.
+func lockPart(t target.Target) target.Target {
+	if t.Is6() {
+		return target.Network(netip.PrefixFrom(t.Addr(), widest))
+	}
+	return t
+}
+
+// SameLock reports whether who holds the lock on a holds that on b too.
+func SameLock(a, b target.Target) bool { return lockPart(a) == lockPart(b) }
+
+// LockTarget makes all who change the block on t in this response, or on a network that it is in,
+// go one by one.
 func (s *Store) LockTarget(t target.Target) (*state.Lock, error) {
 	dir, err := s.open(state.MakeDir)
 	if err != nil {
 		return nil, err
 	}
 	h := fnv.New32a()
-	_, _ = io.WriteString(h, t.String()) // a hash takes all
+	_, _ = io.WriteString(h, lockPart(t).String()) // a hash takes all
 	return dir.LockSlot(s.targetLock(), h.Sum32(), s.Wait)
 }
 

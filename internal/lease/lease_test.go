@@ -3,6 +3,7 @@ package lease_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,7 +113,7 @@ func wantOn(t *testing.T, s *lease.Store, addr target.Target, leases ...lease.Le
 
 func compare(t *testing.T, what string, want, got any) {
 	t.Helper()
-	if d := cmp.Diff(want, got, cmpopts.EquateComparable(target.Target{}), cmpopts.EquateEmpty()); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(target.Target{}, netip.Prefix{}), cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }
@@ -326,4 +327,59 @@ func TestAccounts(t *testing.T) {
 	mustEnd(t, s, www)
 	wantOn(t, s, www.Target)
 	wantOn(t, s, mail.Target, mail)
+}
+
+// TestNetworks: of a network it is known how many leases keep it blocked, whatever becomes of them
+// and of the index.
+func TestNetworks(t *testing.T) {
+	s := newStore(t)
+	network := target.MustParse("2001:db8::/64")
+	in := func(i int) lease.Lease {
+		l := taken(target.Of(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)})), "a", 1)
+		l.Net = network.Prefix()
+		return l
+	}
+	wantHolders := func(step string, block target.Target, want int) {
+		t.Helper()
+		for _, s := range []*lease.Store{s, another(s)} {
+			err := s.View(func(tx *lease.Tx) error {
+				got, err := tx.Holders(block)
+				if got != want {
+					t.Errorf("%s: %d hold %s, want %d", step, got, block, want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantHolders("at the start", network, 0)
+	var all []lease.Lease
+	for i := range 1000 {
+		all = append(all, in(i))
+	}
+	mustPut(t, s, all...)
+	mustPut(t, s, all[:10]...)
+	wantOn(t, s, all[7].Target, all[7])
+	wantHolders("many, some of them twice", network, 1000)
+	wantHolders("an address of it", all[7].Target, 0)
+	wantHolders("a wider one", target.MustParse("2001:db8::/48"), 0)
+	alone := all[7]
+	alone.Net = netip.Prefix{}
+	all[8].State = lease.Lifting
+	mustPut(t, s, alone, all[8])
+	wantHolders("one lifts, one holds its address alone", network, 998)
+	wantHolders("that address", alone.Target, 1)
+	if err := os.Remove(s.Path() + ".index"); err != nil {
+		t.Fatal(err)
+	}
+	wantHolders("the index is made anew", network, 998)
+	mustEnd(t, s, all...)
+	wantHolders("the end", network, 0)
+	foreign := in(1)
+	foreign.Net = netip.MustParsePrefix("2001:db8:1::/64")
+	if err := put(s, foreign); err == nil {
+		t.Error("a network that the address is not in can be leased for it")
+	}
 }

@@ -24,6 +24,7 @@ const (
 	atFlags   = 8 // never zero in a used slot
 	atState   = 9
 	atLengths = 10 // of the texts, a byte each
+	atNet     = 18 // bits of the network that is blocked, 0 for none
 	atPID     = 20 // of the daemon
 	atAddr    = 24 // of an account nothing: it is the user
 	atSince   = 40 // nanoseconds since 1970
@@ -57,6 +58,8 @@ func encode(l Lease) ([]byte, error) {
 		}
 	case !l.Target.IsSingle() || addr.Is4In6():
 		return nil, fmt.Errorf("%q is not an address that can be leased", l.Target)
+	case l.Net.IsValid() && (addr.Is4() || l.Net.Bits() < widest || l.Net != netip.PrefixFrom(addr, l.Net.Bits()).Masked()):
+		return nil, fmt.Errorf("%s is not a network that can be leased for %s", l.Net, addr)
 	}
 	if len(l.Program) > maxName {
 		return nil, fmt.Errorf("the program's name is longer than %d bytes", maxName)
@@ -76,6 +79,7 @@ func encode(l Lease) ([]byte, error) {
 		bytes := addr.As16()
 		copy(s[atAddr:], bytes[:])
 	}
+	s[atNet] = byte(max(0, l.Net.Bits()))
 	putTime(s[atSince:], l.Since)
 	putTime(s[atRenewed:], l.Renewed)
 	putTime(s[atUntil:], l.Until)
@@ -140,8 +144,12 @@ func decode(s []byte) (l Lease, used bool, err error) {
 		n := int(s[atLengths+i])
 		*field.text, rest = rest[:n], rest[n:]
 	}
-	if l.Target = target.Of(netip.AddrFrom16([16]byte(s[atAddr:])).Unmap()); s[atFlags]&flagAccount != 0 {
+	addr := netip.AddrFrom16([16]byte(s[atAddr:])).Unmap()
+	if l.Target = target.Of(addr); s[atFlags]&flagAccount != 0 {
 		l.Target = target.Account(l.User)
+	}
+	if s[atNet] > 0 {
+		l.Net = netip.PrefixFrom(addr, int(s[atNet])).Masked()
 	}
 	if s[atFlags]&flagDaemon != 0 {
 		daemon.PID = int(int32(binary.LittleEndian.Uint32(s[atPID:])))

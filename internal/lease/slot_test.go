@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
@@ -16,13 +17,16 @@ import (
 // wrote, nothing is read as a lease.
 func FuzzSlot(f *testing.F) {
 	f.Add("firewall-drop.sh", "5712", "1304756247.60385", "root", "", []byte{203, 0, 113, 7}, int64(1795422839), 7, "boot", byte(Held))
-	f.Add("", "", "", strings.Repeat("u", 500), strings.Repeat("ü", 300), bytes.Repeat([]byte{0x20}, 16), int64(0), 0, "", byte(Lifting))
+	f.Add("", "", "", strings.Repeat("u", 500), strings.Repeat("ü", 300), bytes.Repeat([]byte{0x20}, 16), int64(0), 0, "", byte(Lifting)|8)
 	f.Fuzz(func(t *testing.T, program, rule, alert, user, reason string, ip []byte, nano int64, pid int, boot string, state byte) {
 		addr, ok := netip.AddrFromSlice(ip)
 		if !ok || len(program) > maxName {
 			return
 		}
 		l := Lease{Target: target.Of(addr.Unmap()), Program: program, RuleID: rule, AlertID: alert, User: user, Reason: reason, State: State(state % 3)}
+		if addr = addr.Unmap(); addr.Is6() && state&8 != 0 {
+			l.Net = netip.PrefixFrom(addr, 48+int(state>>4)).Masked()
+		}
 		if nano != 0 {
 			l.Since, l.Renewed, l.Until = time.Unix(0, nano/2).UTC(), time.Unix(0, nano).UTC(), time.Unix(0, nano).UTC()
 		}
@@ -39,7 +43,7 @@ func FuzzSlot(f *testing.F) {
 		var sector [slotSize]byte
 		copy(sector[:], slot)
 		got, used, err := decode(sector[:])
-		if short, _, err2 := decode(slot); err != nil || err2 != nil || !used || !cmp.Equal(got, short, cmpopts.EquateComparable(target.Target{})) {
+		if short, _, err2 := decode(slot); err != nil || err2 != nil || !used || !cmp.Equal(got, short, cmpopts.EquateComparable(target.Target{}, netip.Prefix{})) {
 			t.Fatalf("%v, %v, %v", used, err, err2)
 		}
 		daemon := &Daemon{}
@@ -53,7 +57,7 @@ func FuzzSlot(f *testing.F) {
 			}
 			*field.text = kept
 		}
-		if d := cmp.Diff(l, got, cmpopts.EquateComparable(target.Target{})); d != "" {
+		if d := cmp.Diff(l, got, cmpopts.EquateComparable(target.Target{}, netip.Prefix{})); d != "" {
 			t.Error(d)
 		}
 		for i := range sector {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -167,6 +168,7 @@ func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) 
 // key is what is kept of each lease to put many in order: a tenth of it.
 type key struct {
 	target  target.Target
+	net     netip.Prefix // that it keeps blocked
 	program string
 	slot    uint32
 }
@@ -181,7 +183,11 @@ func (t *table) keys() ([]key, error) {
 			program = l.Program
 			programs[program] = program
 		}
-		keys = append(keys, key{l.Target, program, slot})
+		k := key{target: l.Target, program: program, slot: slot}
+		if l.holdsNet() {
+			k.net = l.Net
+		}
+		keys = append(keys, k)
 	})
 	if err == nil && damaged > 0 {
 		err = fmt.Errorf("%w: %d places in it hold neither a lease nor nothing", ErrDamaged, damaged)
@@ -225,6 +231,9 @@ func (t *table) buildIndex(boot string) error {
 	for _, k := range keys {
 		if used[k.slot] {
 			x.add(k.target, k.slot)
+			if k.net.IsValid() {
+				x.hold(&Lease{Net: k.net})
+			}
 		}
 	}
 	for slot := x.header.next; slot > 0; slot-- {
@@ -293,7 +302,8 @@ func (t *table) put(l Lease, boot string) error {
 	for _, old := range leases {
 		if old.Program == l.Program {
 			t.pending[old.slot] = content
-			return nil
+			t.countNets(&old.Lease, &l)
+			return t.index.err
 		}
 	}
 	if t.index.room(t.capacity) == 0 {
@@ -312,7 +322,18 @@ func (t *table) put(l Lease, boot string) error {
 	}
 	t.pending[n] = content
 	t.index.add(l.Target, n)
+	t.countNets(nil, &l)
 	return t.index.err
+}
+
+// countNets notes that one lease took the place of another; nil is none.
+func (t *table) countNets(before, after *Lease) {
+	if before != nil && before.holdsNet() {
+		t.index.unhold(before)
+	}
+	if after != nil && after.holdsNet() {
+		t.index.hold(after)
+	}
 }
 
 // end ends the lease of program on a target.
@@ -324,6 +345,7 @@ func (t *table) end(on target.Target, program string) error {
 	for _, l := range leases {
 		if l.Program == program {
 			t.index.remove(on, l.place, l.slot)
+			t.countNets(&l.Lease, nil)
 			t.pending[l.slot] = nil
 		}
 	}

@@ -47,6 +47,29 @@ func (tx *Tx) On(t target.Target) (leases []Lease, err error) {
 	return leases, nil
 }
 
+// Holders returns how many leases want what is blocked to stay so. It takes the same time however
+// many there are on a network.
+func (tx *Tx) Holders(block target.Target) (n int, err error) {
+	if tx.table == nil {
+		return 0, nil
+	}
+	if block.Account() == "" && !block.IsSingle() {
+		err = tx.mended(func() error {
+			count, _ := tx.table.index.holders(block)
+			n = int(count)
+			return tx.table.index.err
+		})
+		return n, err
+	}
+	on, err := tx.On(block)
+	for _, l := range on {
+		if l.State != Lifting && !l.Net.IsValid() {
+			n++
+		}
+	}
+	return n, err
+}
+
 // Put takes a lease, or changes the one that its program has on its target.
 func (tx *Tx) Put(l Lease) error {
 	err := errReadOnly

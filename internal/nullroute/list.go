@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/netlink"
 	"github.com/ossec-ar/ossec-ar/internal/target"
@@ -42,7 +43,7 @@ func (e *Enforcer) addresses(ctx context.Context) (addrs []target.Target, err er
 	return slices.Compact(addrs), err
 }
 
-// dump returns the address of every route of ours to a single one.
+// dump returns what every route of ours leads to, an address or a network of IPv6.
 func (e *Enforcer) dump(ctx context.Context, family int) (addrs []target.Target, err error) {
 	wait, err := netlink.Patience(ctx)
 	if err != nil {
@@ -66,12 +67,14 @@ func (e *Enforcer) dump(ctx context.Context, family int) (addrs []target.Target,
 			return true
 		}
 		addr, ok := netip.AddrFromSlice(route.Dst.IP)
-		if ones, bits := route.Dst.Mask.Size(); !ok || ones != bits || bits != addr.BitLen() {
+		ones, bits := route.Dst.Mask.Size()
+		single := ones == bits && bits == addr.BitLen()
+		if !ok || !single && (addr.Is4() || !slices.Contains(config.NetworkBits, ones)) {
 			return true
 		}
 		for _, kind := range kinds {
 			if route.Type == kind.number {
-				addrs = append(addrs, target.Of(addr))
+				addrs = append(addrs, target.Network(netip.PrefixFrom(addr, ones)))
 			}
 		}
 		return true

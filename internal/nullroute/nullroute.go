@@ -4,9 +4,9 @@
 // and with no external program.
 //
 // Packets from the address still arrive; a datagram that wants no answer has
-// its effect. Only host routes of the main table with this package's protocol
-// number are ever deleted or replaced: never a default route, a prefix, or a
-// route that somebody else made.
+// its effect. Only routes of the main table with this package's protocol number, to
+// one address or an IPv6 network of 64, 56 or 48 bits, are ever deleted or replaced: never
+// a default route, another prefix, or a route that somebody else made.
 package nullroute
 
 import (
@@ -54,7 +54,7 @@ type Options struct {
 	// Type is Blackhole, Unreachable or Prohibit; empty means Blackhole.
 	Type string
 	// Protocol is from 5 to 255, 0 means DefaultProtocol. All routes with this
-	// number to single addresses in the main table count as ours.
+	// number to addresses, and to IPv6 networks as they are blocked, in the main table count as ours.
 	Protocol int
 }
 

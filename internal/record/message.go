@@ -19,7 +19,15 @@ func Blocks(t target.Target) string {
 	if t.Account() != "" {
 		return "Locked account: " + arlog.Word(t.Account())
 	}
-	return "Blocked IP: " + t.String()
+	return "Blocked IP: " + t.Addr().String() + Network(t)
+}
+
+// Network is how a message about an address that it names goes on where its network is blocked.
+func Network(t target.Target) string {
+	if t.Account() != "" || t.IsSingle() {
+		return ""
+	}
+	return " (network " + t.String() + ")"
 }
 
 // Unblocked is the message about a block that is gone.
@@ -27,7 +35,7 @@ func Unblocked(t target.Target, user string) string {
 	if t.Account() != "" {
 		return arlog.Unlocked(t.Account())
 	}
-	return arlog.Unblocked(t.Addr(), user)
+	return arlog.Unblocked(t.Addr(), user) + Network(t)
 }
 
 // Skipped is the message about what was not blocked, or not freed, on purpose.

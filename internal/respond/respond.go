@@ -24,6 +24,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
+	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
 // deadline bounds a whole call, whatever hangs. It is for what has no bound of its own: programs
@@ -95,15 +96,24 @@ func (r *responder) about(request arproto.Request) target.Target {
 
 // add blocks the address of a request, unless it is on the whitelist.
 func (r *responder) add(ctx context.Context, request arproto.Request) int {
-	if entry, covered := r.whitelisted(request); covered {
-		return r.skip(request, "whitelisted by "+entry)
+	list := r.whitelist(request)
+	if match, covered := list.Match(request.Addr); covered {
+		r.whitelistFaults(request, list)
+		return r.skip(request, "whitelisted by "+match.String())
 	}
+	l := r.newLease(request)
+	narrow := r.hold.Widen(&l, func(network target.Target) (string, bool) {
+		match, inside := list.Sieve().Overlap(network.Prefix())
+		return match.String(), inside
+	})
+	r.whitelistFaults(request, list)
 	if r.DryRun {
-		r.say("would block %s: %s", r.about(request), r.hold.Enforcer.Describe(r.about(request)))
+		r.say("would block %s: %s", r.about(request), r.hold.Enforcer.Describe(l.Blocks()))
 		return app.ExitOK
 	}
+	r.log.Warn(request, narrow)
 	known := r.daemonHolds(request)
-	taken, err := r.hold.Take(ctx, r.newLease(request))
+	taken, err := r.hold.Take(ctx, l)
 	var refused *enforcer.Refused
 	if errors.As(err, &refused) {
 		r.leaseFaults(request, taken.LeaseErr)
@@ -116,7 +126,8 @@ func (r *responder) add(ctx context.Context, request arproto.Request) int {
 	if known && taken.Already {
 		r.skip(request, "the daemon already holds it")
 	} else {
-		r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: r.blocked(request), About: request})
+		message := r.blocked(request, taken)
+		r.log.Write(record.Entry{Status: arlog.StatusAdd, Message: message, About: request})
 		r.say("%s", record.Blocks(r.about(request)))
 	}
 	r.afterAdd(ctx, request, taken)
@@ -176,8 +187,8 @@ func (r *responder) delete(ctx context.Context, request arproto.Request) int {
 	case err != nil:
 		r.log.Warn(request, released.LeaseErr)
 		return r.fail(request, err)
-	case len(released.Others) > 0:
-		r.skip(request, "still held by "+Holders(released.Others))
+	case released.Held():
+		r.skip(request, "still held by "+Holders(released))
 	case !stood && !released.Leased:
 		r.say("%s was not blocked", r.about(request))
 	default:
@@ -205,38 +216,41 @@ func (r *responder) dryDelete(request arproto.Request) int {
 	if err != nil {
 		return r.fail(request, err)
 	}
-	var others []lease.Lease
+	var held hold.Released
 	for _, l := range on {
 		if l.Program != r.Name && l.State != lease.Lifting {
-			others = append(others, l)
+			held.Others = append(held.Others, l)
 		}
 	}
-	if len(others) > 0 {
-		r.say("would not unblock %s: still held by %s", r.about(request), Holders(others))
+	if held.Held() {
+		r.say("would not unblock %s: still held by %s", r.about(request), Holders(held))
 	} else {
 		r.say("would unblock %s", r.about(request))
 	}
 	return app.ExitOK
 }
 
-// Holders names who holds an address, for a message. The rule id came from outside once.
-func Holders(leases []lease.Lease) string {
+// Holders names who still holds an address, for a message. The rule id came from outside once.
+func Holders(r hold.Released) string {
 	var names []string
-	for _, l := range leases {
+	for _, l := range r.Others {
 		name := arlog.Word(l.Program)
 		if l.RuleID != "" {
 			name += " (Rule: " + arlog.Word(l.RuleID) + ")"
 		}
 		names = append(names, name)
 	}
+	for _, network := range r.Networks {
+		names = append(names, "others for "+network.String())
+	}
 	return strings.Join(names, ", ")
 }
 
-// whitelisted returns the whitelist entry that covers the address of a request. A broken entry is
-// reported to people and to `ossec-ar check`.
-func (r *responder) whitelisted(request arproto.Request) (entry string, covered bool) {
+// whitelist returns what is never blocked for a request; no list has accounts: the enforcer knows
+// which it refuses.
+func (r *responder) whitelist(request arproto.Request) *whitelist.List {
 	if r.Accounts {
-		return "", false // the enforcer knows which it refuses
+		return &whitelist.List{}
 	}
 	list, err := neverblock.List(r.Home, r.Settings.Whitelist, r.Now())
 	r.log.Warn(request, err)
@@ -245,7 +259,11 @@ func (r *responder) whitelisted(request arproto.Request) (entry string, covered 
 			list.AddPrefix(netip.PrefixFrom(peer, peer.BitLen()), what+" from "+peer.String(), "built in")
 		}
 	}
-	match, covered := list.Match(request.Addr)
+	return list
+}
+
+// whitelistFaults reports what is wrong with the list, which is known when it was asked.
+func (r *responder) whitelistFaults(request arproto.Request, list *whitelist.List) {
 	var few enforcer.Failures
 	for _, fault := range list.Faults() {
 		few.Add(fault)
@@ -253,11 +271,12 @@ func (r *responder) whitelisted(request arproto.Request) (entry string, covered 
 	if err := few.All(); err != nil {
 		r.log.Warn(request, fmt.Errorf("%w (the rest of the whitelist counts)", err))
 	}
-	return match.String(), covered
 }
 
-func (r *responder) blocked(request arproto.Request) string {
-	return record.Blocked(r.about(request), request.RuleID, request.User) + r.byHand(request)
+// blocked is the message about a block, which may be that of the address's network.
+func (r *responder) blocked(request arproto.Request, taken hold.Taken) string {
+	return record.Blocked(r.about(request), request.RuleID, request.User) + record.Network(taken.Block) +
+		r.byHand(request)
 }
 
 // byHand marks a message about what a person did, here or from the manager.

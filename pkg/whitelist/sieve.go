@@ -11,6 +11,7 @@ type Sieve struct {
 	entries map[netip.Prefix]Match
 	bits4   []int // the mask lengths that occur, in bits
 	bits6   []int
+	sorted6 []netip.Prefix // the IPv6 entries in order of address
 	// translated is List.Translated.
 	translated bool
 }
@@ -27,6 +28,7 @@ func (l *List) Sieve() *Sieve {
 			s.add(network{netip.PrefixFrom(a, a.BitLen()), h.name, h.source, 0})
 		}
 	})
+	slices.SortFunc(s.sorted6, netip.Prefix.Compare)
 	return s
 }
 
@@ -39,6 +41,8 @@ func (s *Sieve) add(n network) {
 	bits := &s.bits6
 	if p.Addr().Is4() {
 		bits = &s.bits4
+	} else {
+		s.sorted6 = append(s.sorted6, p)
 	}
 	if !slices.Contains(*bits, p.Bits()) {
 		*bits = append(*bits, p.Bits())
@@ -52,6 +56,22 @@ func (s *Sieve) Match(addr netip.Addr) (Match, bool) {
 		match, found = s.match(v4)
 	}
 	return match, found
+}
+
+// Overlap returns an entry that covers an IPv6 network of at least 48 bits, or a part of it.
+func (s *Sieve) Overlap(network netip.Prefix) (Match, bool) {
+	if match, found := s.Match(network.Addr()); found {
+		return match, true
+	}
+	if s.translated && network.Overlaps(nat64) {
+		return Match{nat64.String(), "IPv4 addresses by NAT64"}, true
+	}
+	i, _ := slices.BinarySearchFunc(s.sorted6, network.Addr(),
+		func(p netip.Prefix, addr netip.Addr) int { return p.Addr().Compare(addr) })
+	if i < len(s.sorted6) && network.Contains(s.sorted6[i].Addr()) {
+		return s.entries[s.sorted6[i]], true
+	}
+	return Match{}, false
 }
 
 func (s *Sieve) match(addr netip.Addr) (Match, bool) {

@@ -43,3 +43,25 @@ func TestSieveAgreesWithList(t *testing.T) {
 		t.Errorf("%d of the addresses are covered, want 11", covered)
 	}
 }
+
+// TestOverlap: a network is on the list where a part of it is.
+func TestOverlap(t *testing.T) {
+	list := whitelist.List{Translated: true}
+	for _, entry := range []string{"2001:db8::7", "2001:db8:5::/48", "2001:db8:7::/120", "192.0.2.7"} {
+		if err := list.Add(entry, "here"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sieve := list.Sieve()
+	for network, want := range map[string]string{
+		"2001:db8::/64": "2001:db8::7", "2001:db8::/48": "2001:db8::7", "2001:db8:0:1::/64": "",
+		"2001:db8:5:6::/64": "2001:db8:5::/48", "2001:db8:4::/48": "", "2001:db8:7::/56": "2001:db8:7::/120",
+		"2001:db8:7:1::/64": "", "2001:db9::/48": "", "2001:db7:ffff::/48": "",
+		"64:ff9b::/64": "64:ff9b::/96", "2002:c000:207::/48": "192.0.2.7", "2002:c000:208::/64": "",
+	} {
+		match, found := sieve.Overlap(netip.MustParsePrefix(network))
+		if match.Entry != want || found != (want != "") {
+			t.Errorf("%s: %v, %v, want %q", network, match, found, want)
+		}
+	}
+}

@@ -37,6 +37,9 @@ func ContractOf(t *testing.T, e enforcer.Enforcer, all []target.Target) {
 	c.single()
 	c.stale()
 	c.many()
+	if c.other.Is6() {
+		c.networks()
+	}
 	if line := e.Describe(c.one); !strings.Contains(line, c.one.String()) || strings.Contains(line, "\n") {
 		t.Errorf("Describe(%s) = %q, want one line that names it", c.one, line)
 	}
@@ -105,6 +108,42 @@ func (c contract) stale() {
 	c.want("unblocking what may stand twice", c.other)
 	c.unblock(c.other)
 	c.want("the end")
+}
+
+// networks checks that a network is blocked beside its addresses, as one thing of its own.
+func (c contract) networks() {
+	c.t.Helper()
+	net64, net48 := target.MustParse("2001:db8::/64"), target.MustParse("2001:db8::/48")
+	first := target.MustParse("2001:db8::") // of both
+	for _, network := range []target.Target{net64, net48, target.MustParse("2001:db8::/56")} {
+		c.block(network, enforcer.Known{})
+		c.want("a network", network)
+		c.sound("mending a network")
+		c.block(network, enforcer.Known{Leased: true})
+		c.want("a network twice", network)
+		c.block(c.other, enforcer.Known{Leased: true})
+		c.block(first, enforcer.Known{})
+		c.want("addresses in it", network, c.other, first)
+		c.unblock(c.other)
+		c.unblock(c.other)
+		c.want("an address in it freed", network, first)
+		c.unblock(network)
+		c.want("the network freed", first)
+		c.unblock(network)
+		c.unblock(first)
+		c.want("all freed")
+	}
+	all := []target.Target{net64, net48, c.other, first, target.MustParse("2001:db8:0:1::/64"), c.one}
+	if err := c.e.BlockAll(c.t.Context(), all); err != nil {
+		c.t.Fatal(err)
+	}
+	c.want("many of both kinds", all...)
+	if err := c.e.UnblockAll(c.t.Context(), all[1:3]); err != nil {
+		c.t.Fatal(err)
+	}
+	c.want("some of both kinds freed", append(all[3:], net64)...)
+	c.flush()
+	c.want("flushed")
 }
 
 // many checks BlockAll and UnblockAll.

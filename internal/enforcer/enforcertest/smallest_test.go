@@ -22,7 +22,10 @@ import (
 // size of what a new one has to add.
 type folder string
 
-func (f folder) path(addr target.Target) string { return filepath.Join(string(f), addr.String()) }
+// path is that of a target; a network's name has a slash.
+func (f folder) path(addr target.Target) string {
+	return filepath.Join(string(f), strings.ReplaceAll(addr.String(), "/", "_"))
+}
 
 func (f folder) Block(_ context.Context, addr target.Target, _ enforcer.Known) (out enforcer.Outcome, err error) {
 	if _, err := os.Stat(string(f)); err != nil {
@@ -59,7 +62,7 @@ func (f folder) UnblockAll(ctx context.Context, addrs []target.Target) error {
 func (f folder) List(context.Context) (l enforcer.Listing, err error) {
 	files, err := os.ReadDir(string(f))
 	for _, file := range files {
-		l.Blocks = append(l.Blocks, enforcer.Block{Target: target.MustParse(file.Name())})
+		l.Blocks = append(l.Blocks, enforcer.Block{Target: target.MustParse(strings.ReplaceAll(file.Name(), "_", "/"))})
 	}
 	if os.IsNotExist(err) {
 		err = nil
