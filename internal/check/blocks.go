@@ -91,9 +91,10 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 		s.fault("see the message", "%s: %v: leases cannot be written", dir, err)
 	}
 	above := filepath.Dir(dir)
-	if info, err := os.Stat(above); err == nil && info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
-		s.warn("chmod g-w,o-w "+above, "others than root may write to %s (mode %04o): they can take %s away, "+
-			"and what is leased with it", above, info.Mode().Perm(), dir)
+	info, err := os.Stat(above)
+	if err == nil && info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
+		s.warn("chmod g-w,o-w "+above, "others than root may write to %s (mode %04o): they can take %s "+
+			"away, and what is leased with it", above, info.Mode().Perm(), dir)
 	}
 	var room unix.Statfs_t
 	if err := unix.Statfs(dir, &room); err == nil && room.Bavail*uint64(room.Bsize) < minRoom {

@@ -160,11 +160,13 @@ func (h configuration) prologue(s *sheet) {
 	text, marked := strings.CutPrefix(string(head), "\ufeff")
 	if marked {
 		s.warn(`sed -i '1s/^\xef\xbb\xbf//' `+h.conf.path,
-			"%s begins with a byte order mark, which older daemons refuse: they then do not start", h.conf.path)
+			"%s begins with a byte order mark, which older daemons refuse: they then do not start",
+			h.conf.path)
 	}
 	if strings.HasPrefix(strings.TrimSpace(text), "<?") {
 		s.warn(`sed -i '1s/<?[^>]*?>//' `+h.conf.path,
-			"%s begins with an XML declaration, which older daemons refuse: they then do not start", h.conf.path)
+			"%s begins with an XML declaration, which older daemons refuse: they then do not start",
+			h.conf.path)
 	}
 }
 

@@ -25,7 +25,10 @@ func (h *host) find(name string) *ossec.Process {
 	var found *ossec.Process
 	for i, p := range h.running {
 		_, kept, _ := strings.Cut(p.Name, "-")
-		isIt := kept == name[:min(len(name), most-len("ossec-"))] && (name != "execd" || h.Home.RunsAsRoot(h.Proc, p.PID))
+		isIt := kept == name[:min(len(name), most-len("ossec-"))]
+		if name == "execd" {
+			isIt = isIt && h.Home.RunsAsRoot(h.Proc, p.PID)
+		}
 		if isIt && (found == nil || p.Start > found.Start) {
 			found = &h.running[i]
 		}
@@ -66,7 +69,8 @@ func (h *host) runs(names ...string) bool {
 func (h daemons) running(_ context.Context, s *sheet) {
 	execd := h.find("execd")
 	if execd == nil {
-		s.fault(h.control("start"), "neither ossec-execd nor wazuh-execd of this home runs: nothing is ever called")
+		s.fault(h.control("start"),
+			"neither ossec-execd nor wazuh-execd of this home runs: nothing is ever called")
 		return
 	}
 	ask := "analysisd" // asks execd to call
@@ -85,8 +89,8 @@ func (h daemons) running(_ context.Context, s *sheet) {
 		}
 	}
 	if asks := h.find(ask); asks != nil && execd.Start > asks.Start && !h.Home.Wazuh() {
-		s.fault(h.control("restart"), "%s was started after %s, which has lost the way to it: nothing is ever "+
-			"called, and only a restart of all daemons mends that", execd.Name, asks.Name)
+		s.fault(h.control("restart"), "%s was started after %s, which has lost the way to it: nothing is "+
+			"ever called, and only a restart of all daemons mends that", execd.Name, asks.Name)
 	}
 	started := h.startTime(execd)
 	if started.IsZero() {
@@ -162,10 +166,12 @@ func (h daemons) unlisted(s *sheet, list []ossec.ListedResponse, mend string) {
 				seconds = 0
 			}
 			timeout := time.Duration(seconds) * time.Second
-			listed := func(r ossec.ListedResponse) bool { return r.Executable == executable && r.Timeout == timeout }
+			listed := func(r ossec.ListedResponse) bool {
+				return r.Executable == executable && r.Timeout == timeout
+			}
 			if !slices.ContainsFunc(list, listed) {
-				s.fault(mend, "%s does not have %s with a timeout of %d s, as %s wants it: "+
-					"ossec.conf was changed since", h.Home.ResponseList(), quote(executable), seconds, h.conf.at(b.line))
+				s.fault(mend, "%s does not have %s with a timeout of %d s, as %s wants it: ossec.conf was "+
+					"changed since", h.Home.ResponseList(), quote(executable), seconds, h.conf.at(b.line))
 			}
 		}
 	}

@@ -134,14 +134,15 @@ func (h executables) runnable(s *sheet, path string) {
 // been called before shows in the log: then it was replaced, which does no harm.
 func (h executables) newer(s *sheet, names []string) {
 	execd := h.find("execd")
-	if execd == nil {
+	if execd == nil || h.startTime(execd).IsZero() {
 		return
 	}
 	started := h.startTime(execd)
 	for _, name := range names {
 		path := filepath.Join(h.Home.Programs(), name)
 		changed, ok := lastChange(path)
-		if !ok || started.IsZero() || !changed.After(started.Add(time.Second)) || !h.own(name) { // btime is in seconds
+		started := started.Add(time.Second) // btime is in seconds
+		if !ok || !changed.After(started) || !h.own(name) {
 			continue
 		}
 		times := fmt.Sprintf("%s changed on %s, %s runs since %s", path, stamp(changed),

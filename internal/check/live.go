@@ -115,7 +115,8 @@ func (h enforcement) unused(ctx context.Context, network netip.Addr) (netip.Addr
 	addr := network
 	for range most {
 		addr = addr.Next()
-		used := slices.ContainsFunc(listing.Blocks, func(b enforcer.Block) bool { return b.Target == target.Of(addr) }) ||
+		blocked := func(b enforcer.Block) bool { return b.Target == target.Of(addr) }
+		used := slices.ContainsFunc(listing.Blocks, blocked) ||
 			slices.ContainsFunc(leases, func(l lease.Lease) bool { return l.Target == target.Of(addr) })
 		if used {
 			continue

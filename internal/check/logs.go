@@ -70,7 +70,8 @@ func (h logs) file(s *sheet, path string) {
 	}
 	if err := writable(path); err != nil {
 		s.fault("chown root "+path+" && chmod 0660 "+path+
-			" (and see `lsattr` and `mount` when that does not help)", "%s cannot be written to: %v", path, err)
+			" (and see `lsattr` and `mount` when that does not help)", "%s cannot be written to: %v", path,
+			err)
 	}
 	if mode := info.Mode().Perm(); mode&0o006 != 0 {
 		s.warn("chmod o-rw "+path, "%s is open to everybody (mode %04o): who may write to it can make up "+
@@ -121,7 +122,8 @@ func (h logs) unread(s *sheet, path string, since time.Time) {
 		}
 	}
 	if !given.IsZero() && !given.Before(since.Truncate(time.Second)) {
-		s.warn(restart, "%s was given up by logcollector on %s: OSSEC raises no alerts from it", path, stamp(given))
+		s.warn(restart, "%s was given up by logcollector on %s: OSSEC raises no alerts from it", path,
+			stamp(given))
 	}
 }
 
@@ -181,7 +183,8 @@ func (h logs) rotation(_ context.Context, s *sheet) {
 	for _, log := range h.logFiles() {
 		if by := rotates[log]; len(by) > 1 {
 			s.warn("take the line "+log+" out of one of them",
-				"%s is rotated by %s: logrotate refuses a log that is named twice", log, strings.Join(by, " and "))
+				"%s is rotated by %s: logrotate refuses a log that is named twice", log,
+				strings.Join(by, " and "))
 		}
 	}
 	s.ok("no log is rotated twice")
@@ -240,8 +243,8 @@ func (h logs) clock(_ context.Context, s *sheet) {
 	const zoneField = 4
 	if written := line[zoneField]; written != zone {
 		s.warn("nothing needs to be done; with a zone whose abbreviation is of letters the lines would be "+
-			"in local time", "the time zone is called %s, which OSSEC's decoder cannot read: log lines are in %s",
-			quote(zone), written)
+			"in local time", "the time zone is called %s, which OSSEC's decoder cannot read: "+
+			"log lines are in %s", quote(zone), written)
 	}
 	s.ok("%s, zone %s", stamp(now), zone)
 }

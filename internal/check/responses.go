@@ -194,7 +194,8 @@ func (h responses) timeouts(_ context.Context, s *sheet) {
 		}
 		name := b.text("command")
 		if c := h.conf.command(name); c != nil && !c.yes("timeout_allowed") {
-			s.fault("add <timeout_allowed>yes</timeout_allowed> at "+h.conf.at(c.line)+", or take <timeout> out",
+			s.fault("add <timeout_allowed>yes</timeout_allowed> at "+h.conf.at(c.line)+
+				", or take <timeout> out",
 				"%s: <timeout>, but the <command> %s does not allow one: OSSEC refuses that (error 1305)", at,
 				quote(name))
 		}
@@ -247,8 +248,9 @@ func (h responses) repeats(_ context.Context, s *sheet) {
 				s.warn("begin with a number of minutes above 0",
 					"%s: <repeated_offenders> begins with 0, which turns it off", at)
 			case i == maxRepeats:
-				s.warn("leave five values", "%s: <repeated_offenders> has %d values: execd reads the first %d",
-					at, len(values), maxRepeats)
+				s.warn("leave five values",
+					"%s: <repeated_offenders> has %d values: execd reads the first %d", at, len(values),
+					maxRepeats)
 			}
 		}
 		inForce = "set where execd reads it: " +

@@ -20,7 +20,8 @@ func (h configuration) ruleSections(_ context.Context, s *sheet) {
 		case first == nil:
 			first = b
 		default:
-			s.fault("move what is in it to the end of the <rules> at "+h.conf.at(first.line)+", and take it out",
+			s.fault("move what is in it to the end of the <rules> at "+h.conf.at(first.line)+
+				", and take it out",
 				"%s: a second <rules>: OSSEC forgets what the one at line %d includes, and does not start",
 				h.conf.at(b.line), first.line)
 		}

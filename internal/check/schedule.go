@@ -29,7 +29,8 @@ func (h schedule) jobs(_ context.Context, s *sheet) {
 		what := strings.TrimSpace(h.subject.Name + " " + job.Command)
 		f := h.job(job)
 		if f.Verdict == "" {
-			f = warn(h.addJob(job, what), "no line of cron and no timer of systemd runs %s: %s", what, job.Why)
+			f = warn(h.addJob(job, what), "no line of cron and no timer of systemd runs %s: %s", what,
+				job.Why)
 		}
 		f.What = "cron: " + what
 		s.add(f)
@@ -111,7 +112,8 @@ func (h schedule) startCron() string {
 // does reports whether a command line runs the job with this home's response: what that of
 // another home does is of no use here.
 func (h schedule) does(line string, job Job) bool {
-	words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n\"'`();&|<>", r) })
+	words := strings.FieldsFunc(line,
+		func(r rune) bool { return strings.ContainsRune(" \t\n\"'`();&|<>", r) })
 	ours := slices.ContainsFunc(words, func(word string) bool {
 		if !strings.Contains(filepath.Base(word), h.subject.Name) {
 			return false
@@ -257,7 +259,8 @@ func (h schedule) hasUnit(name string) bool {
 
 func (h schedule) enabled(unit string) bool {
 	return slices.ContainsFunc(unitFolders, func(folder string) bool {
-		links, _ := filepath.Glob(filepath.Join(h.path(folder), "*.wants", unit)) // the pattern is well-formed
+		pattern := filepath.Join(h.path(folder), "*.wants", unit)
+		links, _ := filepath.Glob(pattern) // it is well-formed
 		return len(links) > 0
 	})
 }

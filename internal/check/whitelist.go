@@ -72,7 +72,8 @@ func (h whiteList) daemonReads(s *sheet, e entry, dead map[string]bool) {
 	case broken, h.conf.agent(): // entries reports it; only this suite reads it
 	case !e.global:
 		s.warn("move it into <global>",
-			"%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place, quote(e.text))
+			"%s: the entry %s is not in <global>, so that OSSEC itself does not read it", place,
+			quote(e.text))
 	case slices.ContainsFunc(list.HostNames(), func(name string) bool { return dead[name] }): // reported
 	case strings.Contains(e.text, "localhost.localdomain"): // as OSSEC and Wazuh are installed
 	case h.Home.Wazuh() && !wazuhReads(e.text):
@@ -149,7 +150,8 @@ func (h whiteList) hostNames(ctx context.Context, s *sheet, names []string,
 				place, quote(name), list(a.Addrs), ago)
 		case len(counts) == 0:
 			s.warn("write its addresses there",
-				"%s: the host name %s has no address now, and so protects nobody: %v", place, quote(name), cmp.Or(a.Err, errors.New("the name server knows none")))
+				"%s: the host name %s has no address now, and so protects nobody: %v", place, quote(name),
+				cmp.Or(a.Err, errors.New("the name server knows none")))
 		case a.Err != nil:
 			s.warn("look after the name server", "the host name %s gets no answer (%v); %s counts, %s",
 				quote(name), a.Err, list(counts), ago)

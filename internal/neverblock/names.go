@@ -146,7 +146,8 @@ func Refresh(ctx context.Context, home ossec.Home, settings config.Whitelist,
 	}
 	if err == nil {
 		defer root.Close() // nothing is lost
-		err = state.ReplaceIn(root, filepath.Base(namesFile(home)), append(text, '\n'), 0o600, state.ReplaceOptions{})
+		err = state.ReplaceIn(root, filepath.Base(namesFile(home)), append(text, '\n'), 0o600,
+			state.ReplaceOptions{})
 	}
 	if err != nil {
 		return names, fmt.Errorf("remembering the addresses of host names: %w", err)

@@ -65,5 +65,6 @@ func namesManager(path []string) bool {
 	if n >= 2 && path[n-2] == "client" {
 		return path[n-1] == "server-ip" || path[n-1] == "server-hostname"
 	}
-	return n >= 3 && path[n-3] == "client" && (path[n-2] == "server" || path[n-2] == "manager") && path[n-1] == "address"
+	return n >= 3 && path[n-3] == "client" && (path[n-2] == "server" || path[n-2] == "manager") &&
+		path[n-1] == "address"
 }

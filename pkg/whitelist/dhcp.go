@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/state"
@@ -58,8 +59,8 @@ func (l *List) addDHCPServers(folders []string) {
 // interface.
 func isLease(e os.DirEntry) bool {
 	name := e.Name()
-	return e.Type().IsRegular() && (strings.HasSuffix(name, ".lease") ||
-		strings.HasSuffix(name, ".leases") || strings.HasSuffix(name, ".lease6") || strings.Trim(name, "0123456789") == "")
+	return e.Type().IsRegular() && (strings.Trim(name, "0123456789") == "" ||
+		slices.Contains([]string{".lease", ".leases", ".lease6"}, filepath.Ext(name)))
 }
 
 func (l *List) addDHCPServersOf(path string) {
@@ -74,7 +75,8 @@ func (l *List) addDHCPServersOf(path string) {
 	for _, addr := range dhcpServers(tail) {
 		l.addOne(addr, "DHCP server")
 	}
-	if strings.HasSuffix(path, ".lease6") || bytes.Contains(tail, []byte("lease6 {")) { // dhcpcd's, dhclient's
+	// As dhcpcd calls the file, and as dhclient begins it.
+	if filepath.Ext(path) == ".lease6" || bytes.Contains(tail, []byte("lease6 {")) {
 		l.AddPrefix(linkLocal, "DHCPv6 servers "+linkLocal.String(), builtIn)
 	}
 }

@@ -137,7 +137,8 @@ func parseNetwork(s string) ([]value, error) {
 	}
 	if addr.Is4In6() { // of which fewer than 96 bits would be all of IPv4, and more
 		if bits < 96 {
-			return nil, fmt.Errorf("%w: the mask does not fit an IPv4 address that is mapped into IPv6", ErrBadEntry)
+			return nil, fmt.Errorf("%w: the mask does not fit an IPv4 address that is mapped into IPv6",
+				ErrBadEntry)
 		}
 		addr, bits = addr.Unmap(), bits-96
 	}
