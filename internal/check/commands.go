@@ -46,13 +46,21 @@ func (c *conf) users(name string) []*block {
 		func(b *block) bool { return b.text("command") != name })
 }
 
+// expects is what OSSEC has to be asked for, to name a target.
+func (h *host) expects() string {
+	if h.subject.Hold != nil && h.subject.Hold.Kind.Accounts {
+		return "user"
+	}
+	return "srcip"
+}
+
 // commands looks for commands of this response that are never used, or called without
 // an address.
 func (h responses) commands(_ context.Context, s *sheet) {
 	own := h.ownCommands()
 	if len(own) == 0 {
 		name := h.subject.Name
-		executable, expect := name+".sh", "<expect>srcip</expect>"
+		executable, expect := name+".sh", "<expect>"+h.expects()+"</expect>"
 		if h.Home.Wazuh() {
 			executable, expect = name, ""
 		}
@@ -74,10 +82,9 @@ func (h responses) commands(_ context.Context, s *sheet) {
 			}
 			s.add(unused)
 		}
-		if !h.Home.Wazuh() && !strings.Contains(c.text("expect"), "srcip") {
-			s.fault("write <expect>srcip</expect> at "+at,
-				"%s: the <command> %s does not expect srcip: it is called without an address", at,
-				quote(name))
+		if expects := h.expects(); !h.Home.Wazuh() && !strings.Contains(c.text("expect"), expects) {
+			s.fault("write <expect>"+expects+"</expect> at "+at,
+				"%s: the <command> %s does not expect %s: it is called without one", at, quote(name), expects)
 		}
 	}
 	s.ok("%s is run by the <command> %s", h.subject.Name, some(names))

@@ -120,6 +120,11 @@ func TestConfiguration(t *testing.T) {
 
 func TestCommands(t *testing.T) {
 	for _, b := range []breakage{
+		{"no account expected", func(p *place) { p.subject.Hold.Kind.Accounts = true }, isFault, "commands", "does not expect user", "<expect>user</expect> at "},
+		{"an account expected", func(p *place) {
+			p.subject.Hold.Kind.Accounts = true
+			p.conf("<expect>srcip</expect>", "<expect>user</expect>")
+		}, isOK, "commands", `is run by the <command> "firewall-drop"`, ""},
 		{"no address expected", swap("<expect>srcip</expect>", "<expect></expect>"), isFault, "commands", "does not expect srcip", "<expect>srcip</expect> at "},
 		{"a second one, not used", swap("<command>\n    <name>", "<command><name>web-attack-block</name><executable>custom-firewall-drop.sh</executable><expect>srcip</expect></command>\n<command>\n    <name>"), isWarn,
 			"commands", `no <active-response> uses the <command> "web-attack-block"`, "<command>web-attack-block</command>"},
