@@ -163,7 +163,8 @@ type analysisd struct {
 	responses []response
 	white     []netip.Prefix
 	wazuh     bool
-	execd     net.Conn // to the execd of its start: it never connects again
+	home      string
+	execd     net.Conn // to the execd of its start
 }
 
 // startAnalysisd reads the configuration, and writes ar.conf.
@@ -172,7 +173,7 @@ func startAnalysisd(home string, wazuh bool) (*analysisd, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &analysisd{wazuh: wazuh}
+	a := &analysisd{home: home, wazuh: wazuh}
 	if a.responses, err = c.responses(); err != nil {
 		return nil, err
 	}
@@ -235,7 +236,13 @@ func (a *analysisd) alert(event alert) (int, error) {
 			}
 		}
 		if _, err := a.execd.Write(encode(order{Response: r.entry.Name, Alert: asked})); err != nil {
-			return told, err
+			if !a.wazuh {
+				return told, err // OSSEC's never connects again
+			}
+			if a.execd, err = dialExecd(a.home); err != nil {
+				return told, err
+			}
+			continue // Wazuh's does, and forgets what it had to tell
 		}
 		told++
 	}

@@ -195,11 +195,8 @@ func (d *execd) ossecResponse(e entry, a alert) {
 		return append(append(argv, strings.Fields(a.Location)...), "-")
 	}
 	undo := func() { d.start(argv("delete")) }
-	whom := a.Address // another user from there is the same to it
-	if whom == "-" {
-		whom = a.User
-	}
-	if !d.keep(e.Executable+" "+whom, e.Timeout, undo) {
+	// Another user from there is the same to it; so are all users where the address was not asked for.
+	if !d.keep(e.Executable+" "+a.Address, e.Timeout, undo) {
 		d.start(argv("add"))
 	}
 }
