@@ -12,11 +12,13 @@ var some = results{
 	Machine: []string{"2 x processor"},
 	Times: []timeRow{
 		{
-			Case: "firewall-drop ipset", Action: "add", Standing: 0, True: 0.5, Ours: 3, OursP10: 2.5, Floor: "ipset add", FloorMS: 1, FloorP10: 0.9,
+			Case: "firewall-drop ipset", Action: "add", Standing: 0, True: 0.5, Ours: 3, OursP10: 2.5,
+			Floor: "ipset add", FloorMS: 1, FloorP10: 0.9,
 			Ratio: atMost(3, 2.2), Growth: atMost(1, 0), MiB: atMost(7.25, 32),
 		},
 		{
-			Case: "host-deny", Action: "delete", Standing: 10, True: 0.5, Ours: 3, OursP10: 2.5, Peer: 16, Floor: "cp", FloorMS: 1, FloorP10: 0.9,
+			Case: "host-deny", Action: "delete", Standing: 10, True: 0.5, Ours: 3, OursP10: 2.5, Peer: 16,
+			Floor: "cp", FloorMS: 1, FloorP10: 0.9,
 			Ratio: atMost(3, 0), MiB: atMost(33, 32),
 		},
 	},
@@ -25,7 +27,11 @@ var some = results{
 		Case: "host-deny", AtOnce: 200, Single: 5, All: atMost(0.5, 1), Longest: atMost(1.5, 1),
 		MiB: atMost(300, mostStormMiB), Failed: 1, Lost: 2,
 	}},
-	Packets: []packetRow{{Case: "firewall-drop ipset", Blocks: noFilter, Passed: 600, PassedShare: atLeast(1.1, 0)}, {Case: "firewall-drop ipset", Blocks: flatAt, Passed: 500, PassedShare: atLeast(0.95, 0.9), Dropped: 400, DroppedShare: atLeast(0.8, 0.9)}},
+	Packets: []packetRow{
+		{Case: "firewall-drop ipset", Blocks: noFilter, Passed: 600, PassedShare: atLeast(1.1, 0)},
+		{Case: "firewall-drop ipset", Blocks: flatAt, Passed: 500, PassedShare: atLeast(0.95, 0.9),
+			Dropped: 400, DroppedShare: atLeast(0.8, 0.9)},
+	},
 	Bulk: []bulkRow{{
 		Case: "host-deny", Addresses: 100_000, Import: 1, List: atMost(0.9, 1), ListMiB: atMost(70, 64),
 		FewMS: atMost(12, 20), Idle: atMost(0.5, 1), Flushed: atMost(2, 3), Unimport: 3, MiB: atMost(30, 32),
@@ -69,7 +75,8 @@ func TestParse(t *testing.T) {
 	if err != nil || !cmp.Equal(b.standing, []int{0, 7}) || len(b.sizes) != 0 {
 		t.Errorf("%v: %+v", err, b)
 	}
-	for _, args := range [][]string{{"-standing", "x"}, {"-storms", "-1"}, {"-runs", "0"}, {"-list", "1000000"}, {"-standing", "1000000"}} {
+	for _, args := range [][]string{{"-standing", "x"}, {"-storms", "-1"}, {"-runs", "0"},
+		{"-list", "1000000"}, {"-standing", "1000000"}} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%q was taken", args)
 		}

@@ -83,7 +83,8 @@ func TestRunnerOutput(t *testing.T) {
 
 func TestRunnerMissingProgram(t *testing.T) {
 	for _, atOnce := range []bool{false, true} {
-		a := accountOf(t, order{AtOnce: atOnce, Commands: [][]string{{"/bin/sh", "-c", ":"}, {"/nonexistent/program"}}})
+		a := accountOf(t, order{AtOnce: atOnce, Commands: [][]string{{"/bin/sh", "-c", ":"},
+			{"/nonexistent/program"}}})
 		if !strings.Contains(a.Error, "starting /nonexistent/program") {
 			t.Errorf("at once %t: %q", atOnce, a.Error)
 		}

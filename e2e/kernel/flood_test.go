@@ -31,12 +31,14 @@ func TestFlood(t *testing.T) {
 	configure(t, bin, "[lease]\nlock_timeout = \"5s\"\n[firewall]\ntimeout = \"10s\"\n[mail]\nlinger = \"1m\"\n")
 	home := filepath.Dir(filepath.Dir(bin))
 	must(t, os.WriteFile(filepath.Join(home, "etc/ossec.conf"), []byte(floodConf), 0o644))
-	programs := []string{"firewall-drop.sh", "custom-firewall-drop.sh", "host-deny.sh", "email-notification.sh"}
+	programs := []string{"firewall-drop.sh", "custom-firewall-drop.sh", "host-deny.sh",
+		"email-notification.sh"}
 	var commands []*exec.Cmd
 	for i := range addresses {
 		for _, program := range programs {
 			addr := fmt.Sprintf("198.18.0.%d", i)
-			commands = append(commands, start(t, filepath.Join(bin, program), "add", "-", addr, "1.1", "5712"))
+			commands = append(commands, start(t, filepath.Join(bin, program), "add", "-", addr, "1.1",
+				"5712"))
 		}
 	}
 	waitForAll(t, commands, nil)
@@ -47,7 +49,8 @@ func TestFlood(t *testing.T) {
 	log, err := os.ReadFile(filepath.Join(home, "logs/active-responses.log"))
 	if lines := strings.Count(string(log), " add - 198.18.0."); err != nil || lines != 3*addresses ||
 		strings.Count(string(log), "\n") != lines {
-		t.Errorf("%d lines are about an add, want %d and no others: %v\n%.2000s", lines, 3*addresses, err, log)
+		t.Errorf("%d lines are about an add, want %d and no others: %v\n%.2000s", lines, 3*addresses, err,
+			log)
 	}
 	for _, program := range []string{"firewall-drop", "host-deny"} {
 		program = filepath.Join(bin, program)

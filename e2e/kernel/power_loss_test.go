@@ -31,7 +31,8 @@ func TestPowerLossHostDeny(t *testing.T) {
 	disk := t.TempDir()
 	must(t, syscall.Mount("disk", disk, "tmpfs", 0, ""))
 	defer func() { must(t, syscall.Unmount(disk, syscall.MNT_DETACH)) }()
-	image, live, after := filepath.Join(disk, "image"), filepath.Join(disk, "live"), filepath.Join(disk, "after")
+	image, live, after := filepath.Join(disk, "image"), filepath.Join(disk, "live"),
+		filepath.Join(disk, "after")
 	setUp := fmt.Sprintf("truncate -s 16M %[1]s && mkfs.ext4 -q -F %[1]s && mkdir %[2]s %[3]s && "+
 		"mount -o loop,commit=1 %[1]s %[2]s", image, live, after)
 	if out, err := exec.Command("/bin/sh", "-c", setUp).CombinedOutput(); err != nil {
@@ -41,7 +42,8 @@ func TestPowerLossHostDeny(t *testing.T) {
 	defer func() { here.Run(t, "umount", "-l", live) }()
 	bin := buildPrograms(t)
 	program := filepath.Join(live, "ossec/active-response/bin/host-deny")
-	must(t, errors.Join(os.MkdirAll(filepath.Dir(program), 0o755), os.Mkdir(filepath.Join(live, "ossec/logs"), 0o755),
+	must(t, errors.Join(os.MkdirAll(filepath.Dir(program), 0o755),
+		os.Mkdir(filepath.Join(live, "ossec/logs"), 0o755),
 		os.Mkdir(filepath.Join(live, "ossec/bin"), 0o755),
 		os.Symlink(filepath.Join(bin, "host-deny"), program),
 		os.Symlink(filepath.Join(home(bin), "bin/ossec-ar"), filepath.Join(live, "ossec/bin/ossec-ar"))))

@@ -86,7 +86,7 @@ func Command(ctx context.Context, path string, stdin string, args ...string) ([]
 // CommandWith runs the program at path with stdin as its whole standard input and returns
 // its standard output. It ends with ctx at the latest: the program is killed then, and so
 // are its children. env is added to its environment.
-func CommandWith(ctx context.Context, env []string, path string, stdin string, args ...string) ([]byte, error) {
+func CommandWith(ctx context.Context, env []string, path, stdin string, args ...string) ([]byte, error) {
 	stdout, stderr := &bounded{max: maxStdout}, &bounded{max: maxStderr}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Env = "/", append(Environment(), env...)

@@ -25,13 +25,15 @@ func TestCommand(t *testing.T) {
 		{"standard input larger than a pipe", big, "cat", big},
 		{"input that nobody reads", big, "echo done", "done\n"},
 		{"empty standard input", "", "cat", ""},
-		{"environment", "", "env | sort | grep -v -e ^PWD= -e ^_= -e ^SHLVL=", "LC_ALL=C\nPATH=" + strings.Join(Dirs, ":") + "\n"},
+		{"environment", "", "env | sort | grep -v -e ^PWD= -e ^_= -e ^SHLVL=",
+			"LC_ALL=C\nPATH=" + strings.Join(Dirs, ":") + "\n"},
 		{"working directory", "", "pwd", "/\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := shell(t, tt.stdin, tt.script)
 			if err != nil || string(got) != tt.want {
-				t.Errorf("got %d bytes %.60q, %v; want %d bytes %.60q", len(got), got, err, len(tt.want), tt.want)
+				t.Errorf("got %d bytes %.60q, %v; want %d bytes %.60q", len(got), got, err, len(tt.want),
+					tt.want)
 			}
 		})
 	}
@@ -60,7 +62,8 @@ func TestCommandBoundsErrors(t *testing.T) {
 }
 
 func TestCommandEndsWithItsDeadline(t *testing.T) {
-	for _, script := range []string{"exec sleep 180", "sleep 180", "sleep 180 & wait", "exec >&-; exec 2>&-; sleep 180"} {
+	for _, script := range []string{"exec sleep 180", "sleep 180", "sleep 180 & wait",
+		"exec >&-; exec 2>&-; sleep 180"} {
 		t.Run(script, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
@@ -122,10 +125,12 @@ func TestFind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := Find("tool", []string{"/nonexistent", dir}); err != nil || got != filepath.Join(dir, "tool") {
+	if got, err := Find("tool", []string{"/nonexistent", dir}); err != nil ||
+		got != filepath.Join(dir, "tool") {
 		t.Errorf("Find(tool) = %q, %v", got, err)
 	}
-	if _, err := Find("plain", []string{dir}); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), dir) {
+	if _, err := Find("plain", []string{dir}); !errors.Is(err, ErrNotFound) ||
+		!strings.Contains(err.Error(), dir) {
 		t.Errorf("Find of a file that cannot be run = %v", err)
 	}
 }

@@ -75,7 +75,9 @@ func player(e *Enforcer, verb string, addrs ...target.Target) *exec.Cmd {
 // TestProcessesAtOnce: 200 adds and then 200 deletes, each a process of its own,
 // all let go at the same moment. Each has a home of its own, as OSSEC and Wazuh have.
 func TestProcessesAtOnce(t *testing.T) {
-	modes := map[string]func(*testing.T, string) (*Enforcer, string){"replaced": newFile, "in place": newInPlace}
+	modes := map[string]func(*testing.T, string) (*Enforcer, string){
+		"replaced": newFile, "in place": newInPlace,
+	}
 	for name, newMode := range modes {
 		t.Run(name, func(t *testing.T) {
 			e, path := newMode(t, plain)
@@ -142,7 +144,9 @@ func runAtOnce(t *testing.T, e *Enforcer, verb string, addrs []target.Target) {
 // and again, while a reader looks at the file all the time.
 func TestKilledAtAnyPoint(t *testing.T) {
 	addrs := []target.Target{v4, v6, target.MustParse("10.20.30.40"), target.MustParse("2001:db8::9999:1")}
-	modes := map[string]func(*testing.T, string) (*Enforcer, string){"replaced": newFile, "in place": newInPlace}
+	modes := map[string]func(*testing.T, string) (*Enforcer, string){
+		"replaced": newFile, "in place": newInPlace,
+	}
 	for name, newMode := range modes {
 		t.Run(name, func(t *testing.T) {
 			e, path := newMode(t, plain)

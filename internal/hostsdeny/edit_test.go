@@ -172,7 +172,8 @@ func statFile(t *testing.T, path string) unix.Stat_t {
 func TestEditorInBetween(t *testing.T) {
 	saves := map[string]func(path string) error{
 		"by rename": func(path string) error {
-			return errors.Join(os.WriteFile(path+"~", []byte("sshd: ALL\n"), 0o644), os.Rename(path+"~", path))
+			return errors.Join(os.WriteFile(path+"~", []byte("sshd: ALL\n"), 0o644),
+				os.Rename(path+"~", path))
 		},
 		"in place": func(path string) error { return os.WriteFile(path, []byte("sshd: ALL\n"), 0o644) },
 		"same size": func(path string) error {
@@ -234,12 +235,14 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 	} {
 		e := New(Options{Path: path, LockPath: filepath.Join(t.TempDir(), "lock")})
 		_, err := e.Block(t.Context(), v4, enforcer.Unknown)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "adding entry for 1.2.3.4 to "+path) {
+		if err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.HasPrefix(err.Error(), "adding entry for 1.2.3.4 to "+path) {
 			t.Errorf("Block on %s: %v, want %q", path, err, want)
 		}
 	}
 	e := New(Options{Path: filepath.Join(folder, "x"), Daemons: "sshd: ALL"})
-	if _, err := e.Block(t.Context(), v4, enforcer.Unknown); err == nil || !strings.Contains(err.Error(), `"sshd:,ALL"`) {
+	if _, err := e.Block(t.Context(), v4, enforcer.Unknown); err == nil ||
+		!strings.Contains(err.Error(), `"sshd:,ALL"`) {
 		t.Errorf("Block with a daemon list that ends early: %v", err)
 	}
 }

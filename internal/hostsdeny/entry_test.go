@@ -80,7 +80,8 @@ func TestRemoveTakesOutExactlyTheEntry(t *testing.T) {
 		{name: "allow form", allow: true, addr: v4, content: "ALL : 1.2.3.4 : deny\n" + plain, want: plain},
 		{name: "allow form, tight", allow: true, addr: v6, content: "ALL:[2001:db8::1]:DENY\r\n" + plain,
 			want: plain},
-		{name: "allow form, others", allow: true, addr: v4, content: "ALL:1.2.3.4\nALL:1.2.3.4:allow\nALL:1.2.3.4:severity notice:deny\nALL:1.2.3.4:deny:x\n"},
+		{name: "allow form, others", allow: true, addr: v4,
+			content: "ALL:1.2.3.4\nALL:1.2.3.4:allow\nALL:1.2.3.4:severity notice:deny\nALL:1.2.3.4:deny:x\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -91,7 +92,8 @@ func TestRemoveTakesOutExactlyTheEntry(t *testing.T) {
 				test.want = ""
 			}
 			content := []byte(test.content)
-			got := newForm(test.daemons, test.allow).planRemove(content, []target.Target{test.addr}).apply(content)
+			f := newForm(test.daemons, test.allow)
+			got := f.planRemove(content, []target.Target{test.addr}).apply(content)
 			if string(got) != test.want {
 				t.Errorf("removing %s from %q:\n got %q\nwant %q", test.addr, test.content, got, test.want)
 			}
@@ -138,8 +140,12 @@ func TestAdd(t *testing.T) {
 			want: "# FreeBSD\nALL : [2001:db8::1] : deny\n"},
 		{name: "allow form, comment goes on", allow: true, addr: v4, content: "# a \\\nsshd: ALL\nftpd: ALL",
 			want: "# a \\\nsshd: ALL\nALL : 1.2.3.4 : deny\nftpd: ALL\n"},
-		{name: "allow form, there among ours", allow: true, addr: v4, content: "ALL:1.2.3.5:deny\nALL:1.2.3.4:deny\nALL:ALL:allow\n", want: "ALL:1.2.3.5:deny\nALL:1.2.3.4:deny\nALL:ALL:allow\n"},
-		{name: "allow form, there too late", allow: true, addr: v4, content: "ALL:ALL:allow\nALL:1.2.3.4:deny\n", want: "ALL : 1.2.3.4 : deny\nALL:ALL:allow\nALL:1.2.3.4:deny\n"},
+		{name: "allow form, there among ours", allow: true, addr: v4,
+			content: "ALL:1.2.3.5:deny\nALL:1.2.3.4:deny\nALL:ALL:allow\n",
+			want:    "ALL:1.2.3.5:deny\nALL:1.2.3.4:deny\nALL:ALL:allow\n"},
+		{name: "allow form, there too late", allow: true, addr: v4,
+			content: "ALL:ALL:allow\nALL:1.2.3.4:deny\n",
+			want:    "ALL : 1.2.3.4 : deny\nALL:ALL:allow\nALL:1.2.3.4:deny\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -159,7 +165,8 @@ func TestAdd(t *testing.T) {
 // delete gives the bytes back. The one exception is on purpose: when the file
 // did not end in a line end of its own, it does so from then on.
 func FuzzAddDelete(f *testing.F) {
-	for _, content := range []string{"", plain, "ALL: ALL", "# x\\", "# x\\\n", "a\r\nb\r\n", "x\x00", "\x00\n", "\n", "ALL:1.2.3.40\nALL:[2001:db8::11]\n", "ALL:ALL:allow\r\n\\"} {
+	for _, content := range []string{"", plain, "ALL: ALL", "# x\\", "# x\\\n", "a\r\nb\r\n", "x\x00",
+		"\x00\n", "\n", "ALL:1.2.3.40\nALL:[2001:db8::11]\n", "ALL:ALL:allow\r\n\\"} {
 		for _, addr := range []target.Target{v4, v6} {
 			f.Add([]byte(content), addr.Addr().AsSlice(), "ALL", false)
 			f.Add([]byte(content), addr.Addr().AsSlice(), "sshd, in.ftpd", true)
@@ -190,7 +197,8 @@ func FuzzAddDelete(f *testing.F) {
 		if got := form.planRemove(added, []target.Target{addr}).apply(added); !bytes.Equal(got, want) {
 			t.Fatalf("add then delete:\n got %q\nwant %q\n via %q", got, want, added)
 		}
-		if many := form.planAdd(content, []target.Target{addr, addr}).apply(content); !bytes.Equal(many, added) {
+		many := form.planAdd(content, []target.Target{addr, addr}).apply(content)
+		if !bytes.Equal(many, added) {
 			t.Fatalf("adding it twice makes\n%q\nof %q, once\n%q", many, content, added)
 		}
 		if got := form.planRemove(added, []target.Target{addr, addr}).apply(added); !bytes.Equal(got, want) {

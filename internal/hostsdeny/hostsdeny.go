@@ -117,7 +117,8 @@ func New(options Options) *Enforcer {
 // Block adds the entry for addr, unless a plain entry for all daemons or for
 // the configured ones denies it already. A missing file is made (0644), and a
 // last line without an end is ended: libwrap denies everyone on such a file.
-func (e *Enforcer) Block(ctx context.Context, addr target.Target, _ enforcer.Known) (enforcer.Outcome, error) {
+func (e *Enforcer) Block(ctx context.Context, addr target.Target,
+	_ enforcer.Known) (enforcer.Outcome, error) {
 	done, err := e.add(ctx, addr)
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("adding entry for %s to %s: %w", addr, e.path, err)

@@ -56,13 +56,15 @@ func TestKind(t *testing.T) {
 	settings.HostDeny.Daemons = "sshd"
 	made, err := Kind.New(settings, "/state")
 	e := made.(*Enforcer)
-	if err != nil || e.path != DefaultPath || e.lockPath != "/state/hosts.deny.lock" || e.form.daemons != "sshd" || !Kind.InFile {
+	if err != nil || e.path != DefaultPath || e.lockPath != "/state/hosts.deny.lock" ||
+		e.form.daemons != "sshd" || !Kind.InFile {
 		t.Errorf("New: %+v, %v", e, err)
 	}
 	if made, err := Kind.New(settings, ""); err != nil || made.(*Enforcer).lockPath != "" {
 		t.Errorf("New without a folder: %+v, %v", made, err)
 	}
-	for err, want := range map[error]string{fs.ErrPermission: "root", errChanged: "another program", io.EOF: ""} {
+	for err, want := range map[error]string{fs.ErrPermission: "root", errChanged: "another program",
+		io.EOF: ""} {
 		if got := Kind.Hint(err); !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("the hint on %v is %q, want %q in it", err, got, want)
 		}

@@ -15,14 +15,21 @@ func TestInspect(t *testing.T) {
 		name, deny, allow string
 		want              []string // verdict, what, and how the finding begins
 	}{
-		{"nothing there", "", "", []string{"ok hosts.deny: there is none yet", "ok hosts.allow: there is none"}},
+		{"nothing there", "", "", []string{"ok hosts.deny: there is none yet",
+			"ok hosts.allow: there is none"}},
 		{"all well", "ALL:192.0.2.1\n", "sshd: 10.0.0.\n", []string{
-			"ok hosts.deny: DIR/hosts.deny can be read; entries of the form \"ALL:ADDRESS\": 1", "ok hosts.allow: DIR/hosts.allow lets nobody in"}},
-		{"no end", "ALL:192.0.2.1", "", []string{"fault hosts.deny: DIR/hosts.deny: its last line has no end", "ok hosts.allow"}},
-		{"a long line", "ALL:192.0.2.1\n# a\\\n" + strings.Repeat("x", 2044) + "\nALL:192.0.2.2\n", "", []string{"fault hosts.deny: DIR/hosts.deny:2: the line, with those that continue it, has 2047 bytes or more", "ok hosts.allow"}},
-		{"one that is just not", "# " + strings.Repeat("x", 2044) + "\n", "", []string{"ok hosts.deny", "ok hosts.allow"}},
-		{"all allowed", "ALL:192.0.2.1\n", "# ALL : ALL\nALL : ALL\n", []string{"ok hosts.deny", "fault hosts.allow: DIR/hosts.allow:2: \"ALL : ALL\" lets everybody in"}},
-		{"one service allowed", "", "sshd : ALL : allow\n", []string{"ok hosts.deny", "warn hosts.allow: DIR/hosts.allow:1: "}},
+			"ok hosts.deny: DIR/hosts.deny can be read; entries of the form \"ALL:ADDRESS\": 1",
+			"ok hosts.allow: DIR/hosts.allow lets nobody in"}},
+		{"no end", "ALL:192.0.2.1", "", []string{"fault hosts.deny: DIR/hosts.deny: its last line has no end",
+			"ok hosts.allow"}},
+		{"a long line", "ALL:192.0.2.1\n# a\\\n" + strings.Repeat("x", 2044) + "\nALL:192.0.2.2\n", "",
+			[]string{"fault hosts.deny: DIR/hosts.deny:2: the line, with those that continue it, has 2047 bytes or more", "ok hosts.allow"}},
+		{"one that is just not", "# " + strings.Repeat("x", 2044) + "\n", "",
+			[]string{"ok hosts.deny", "ok hosts.allow"}},
+		{"all allowed", "ALL:192.0.2.1\n", "# ALL : ALL\nALL : ALL\n",
+			[]string{"ok hosts.deny", "fault hosts.allow: DIR/hosts.allow:2: \"ALL : ALL\" lets everybody in"}},
+		{"one service allowed", "", "sshd : ALL : allow\n",
+			[]string{"ok hosts.deny", "warn hosts.allow: DIR/hosts.allow:1: "}},
 		{"all denied there", "", "ALL : ALL : deny\n", []string{"ok hosts.deny", "ok hosts.allow"}},
 		{"all but one", "", "ALL : ALL EXCEPT 192.0.2.9\n", []string{"ok hosts.deny", "ok hosts.allow"}},
 	}

@@ -60,11 +60,13 @@ func TestLibwrapObeys(t *testing.T) {
 		{name: "hosts.allow, CRLF", content: "# a\r\nALL : ALL : allow\r\n", options: Options{Allow: true}},
 	}
 	for _, test := range tests {
-		for _, addr := range []target.Target{target.MustParse("203.0.113.7"), target.MustParse("2001:db8::7")} {
+		for _, addr := range []target.Target{target.MustParse("203.0.113.7"),
+			target.MustParse("2001:db8::7")} {
 			t.Run(test.name+" "+addr.String(), func(t *testing.T) {
 				folder := t.TempDir()
 				options := test.options
-				options.Path, options.LockPath = filepath.Join(folder, "hosts.deny"), filepath.Join(t.TempDir(), "lock")
+				options.Path, options.LockPath = filepath.Join(folder, "hosts.deny"),
+					filepath.Join(t.TempDir(), "lock")
 				writeFile(t, filepath.Join(folder, "hosts.allow"), "", 0o644)
 				if options.Allow {
 					options.Path = filepath.Join(folder, "hosts.allow")
@@ -99,8 +101,10 @@ func TestSpellingsAsLibwrapReadsThem(t *testing.T) {
 	folder := t.TempDir()
 	writeFile(t, filepath.Join(folder, "hosts.allow"), "", 0o644)
 	for _, line := range []string{
-		"ALL:1.2.3.4", "all :\t1.2.3.4 ", " ALL: 1.2.3.4\r", "ALL:[2001:db8::1]", "ALL: [2001:DB8:0::0001]", "ALL:[2001:db8::0.0.0.1]",
-		"ALL:2001:db8::1", "ALL:[1.2.3.4]", "ALL:[::ffff:1.2.3.4]", "ALL:001.2.3.4", "ALL:1.2.3.40", "#ALL:1.2.3.4", "ALL:[2001:db8::11]",
+		"ALL:1.2.3.4", "all :\t1.2.3.4 ", " ALL: 1.2.3.4\r", "ALL:[2001:db8::1]", "ALL: [2001:DB8:0::0001]",
+		"ALL:[2001:db8::0.0.0.1]",
+		"ALL:2001:db8::1", "ALL:[1.2.3.4]", "ALL:[::ffff:1.2.3.4]", "ALL:001.2.3.4", "ALL:1.2.3.40",
+		"#ALL:1.2.3.4", "ALL:[2001:db8::11]",
 		slotMark + "   ",
 	} {
 		writeFile(t, filepath.Join(folder, "hosts.deny"), line+"\n", 0o644)

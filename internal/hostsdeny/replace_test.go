@@ -81,7 +81,8 @@ func TestFolderDefaultACLIsNotTakenOver(t *testing.T) {
 	}
 	block(t, e, v4)
 	unblock(t, e, v4)
-	if _, err := unix.Getxattr(path, "system.posix_acl_access", make([]byte, 4096)); !errors.Is(err, unix.ENODATA) {
+	_, err := unix.Getxattr(path, "system.posix_acl_access", make([]byte, 4096))
+	if !errors.Is(err, unix.ENODATA) {
 		t.Errorf("the file has an ACL that it did not have: %v", err)
 	}
 	if mode := statFile(t, path).Mode & 0o777; mode != 0o644 {

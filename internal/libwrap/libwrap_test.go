@@ -42,9 +42,11 @@ func TestEffect(t *testing.T) {
 	writeFile(t, filepath.Join(root, "usr/sbin/tcpd"), string(wrapped), 0o755)
 	writeFile(t, filepath.Join(root, "usr/sbin/sshd"), "#!/bin/sh\n", 0o755)
 	check(false, "no installed service links libwrap")
-	writeFile(t, filepath.Join(root, "etc/inetd.conf"), "# ftp stream tcp nowait root /usr/sbin/tcpd in.ftpd\n", 0o644)
+	writeFile(t, filepath.Join(root, "etc/inetd.conf"),
+		"# ftp stream tcp nowait root /usr/sbin/tcpd in.ftpd\n", 0o644)
 	check(false, "no installed service links libwrap")
-	writeFile(t, filepath.Join(root, "etc/inetd.conf"), "ftp stream tcp nowait root /usr/sbin/tcpd in.ftpd\n", 0o644)
+	writeFile(t, filepath.Join(root, "etc/inetd.conf"), "ftp stream tcp nowait root /usr/sbin/tcpd in.ftpd\n",
+		0o644)
 	check(true, "the services that inetd runs through tcpd (sshd does not)")
 	writeFile(t, filepath.Join(root, "usr/sbin/vsftpd"), string(wrapped), 0o755)
 	check(true, "vsftpd (sshd does not)")

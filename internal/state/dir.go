@@ -46,22 +46,35 @@ func OpenDir(path string) (*Dir, error) {
 	})
 	if err != nil {
 		if info, lerr := os.Lstat(path); lerr == nil && !info.IsDir() {
-			return nil, checkDir(path, info)
+			return nil, ours(path, info.Mode(), ownerOf(info))
 		}
-		return nil, fmt.Errorf("opening the state folder: %w", &os.PathError{Op: "open", Path: path, Err: err})
+		return nil, fmt.Errorf("opening the state folder: %w",
+			&os.PathError{Op: "open", Path: path, Err: err})
 	}
 	dir := &Dir{fd, path}
 	var stat unix.Stat_t
 	if err := unix.Fstat(dir.fd, &stat); err != nil {
 		dir.Close()
-		return nil, fmt.Errorf("looking at the state folder: %w", &os.PathError{Op: "stat", Path: path, Err: err})
+		return nil, fmt.Errorf("looking at the state folder: %w",
+			&os.PathError{Op: "stat", Path: path, Err: err})
 	}
-	if int(stat.Uid) != os.Geteuid() || stat.Mode&0o022 != 0 {
+	if err := ours(path, os.FileMode(stat.Mode&0o777)|os.ModeDir, int(stat.Uid)); err != nil {
 		dir.Close()
-		return nil, notOurs(path, os.FileMode(stat.Mode&0o777)|os.ModeDir, int(stat.Uid))
+		return nil, err
 	}
 	return dir, nil
 }
+
+// ours returns nil only for a folder of this process's user that nobody else may write in.
+func ours(path string, mode os.FileMode, owner int) error {
+	if mode.IsDir() && owner == os.Geteuid() && mode.Perm()&0o022 == 0 {
+		return nil
+	}
+	return fmt.Errorf("the state folder %s is not used: it must be a folder of user %d "+
+		"that nobody else may write in (it is %s of user %d)", path, os.Geteuid(), mode, owner)
+}
+
+func ownerOf(info os.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
 // CheckDir returns why OpenDir would not open a folder.
 func CheckDir(path string) error {
@@ -111,19 +124,6 @@ func (d *Dir) Sync() error {
 	return syncFolder(d.fd)
 }
 
-func checkDir(path string, info os.FileInfo) error {
-	owner := int(info.Sys().(*syscall.Stat_t).Uid)
-	if info.IsDir() && owner == os.Geteuid() && info.Mode().Perm()&0o022 == 0 {
-		return nil
-	}
-	return notOurs(path, info.Mode(), owner)
-}
-
-func notOurs(path string, mode os.FileMode, owner int) error {
-	return fmt.Errorf("the state folder %s is not used: it must be a folder of user %d "+
-		"that nobody else may write in (it is %s of user %d)", path, os.Geteuid(), mode, owner)
-}
-
 // OpenRoot opens a folder as OpenDir does, for who lists files and works with many.
 func OpenRoot(dir string) (*os.Root, error) {
 	return openRoot(dir,
@@ -144,7 +144,7 @@ func openRoot(dir string, look func() (os.FileInfo, error),
 	if err != nil {
 		return nil, fmt.Errorf("looking at the state folder: %w", err)
 	}
-	if err := checkDir(dir, there); err != nil {
+	if err := ours(dir, there.Mode(), ownerOf(there)); err != nil {
 		return nil, err
 	}
 	root, err := open()
@@ -158,7 +158,7 @@ func openRoot(dir string, look func() (os.FileInfo, error),
 	case !os.SameFile(there, here): // a link, perhaps
 		err = fmt.Errorf("the state folder %s is not used: another was put in its place", dir)
 	default:
-		err = checkDir(dir, here)
+		err = ours(dir, here.Mode(), ownerOf(here))
 	}
 	if err != nil {
 		_ = root.Close() // only looked into

@@ -36,7 +36,8 @@ func TestMake(t *testing.T) {
 			t.Errorf("umask %03o: mode is %s, want drwx------", umask, got)
 		}
 		if info, err = os.Lstat(filepath.Dir(dir)); err != nil || info.Mode().Perm()&0o027 != 0 {
-			t.Errorf("umask %03o: the folder above is %s (%v), want nothing for others", umask, info.Mode(), err)
+			t.Errorf("umask %03o: the folder above is %s (%v), want nothing for others", umask, info.Mode(),
+				err)
 		}
 		if err := makeDir(dir); err != nil {
 			t.Errorf("a second time: %v", err)
@@ -54,15 +55,22 @@ func TestCheckRefuses(t *testing.T) {
 		{"ours, readable for all", func(_ *testing.T, dir string) error { return mkdir(dir, 0o755) }, true},
 		{"writable for the group", func(_ *testing.T, dir string) error { return mkdir(dir, 0o770) }, false},
 		{"writable for all", func(_ *testing.T, dir string) error { return mkdir(dir, 0o702) }, false},
-		{"sticky and writable for all", func(_ *testing.T, dir string) error { return mkdir(dir, os.ModeSticky|0o777) }, false},
+		{"sticky and writable for all", func(_ *testing.T,
+			dir string) error {
+			return mkdir(dir, os.ModeSticky|0o777)
+		}, false},
 		{"of another user", func(t *testing.T, dir string) error {
 			if os.Geteuid() != 0 {
 				t.Skip("only root can give a folder away")
 			}
 			return errors.Join(mkdir(dir, 0o700), os.Chown(dir, 54321, -1))
 		}, false},
-		{"a link to one of ours", func(t *testing.T, dir string) error { return os.Symlink(t.TempDir(), dir) }, false},
-		{"a link to nothing", func(_ *testing.T, dir string) error { return os.Symlink(dir+".none", dir) }, false},
+		{"a link to one of ours", func(t *testing.T, dir string) error {
+			return os.Symlink(t.TempDir(),
+				dir)
+		}, false},
+		{"a link to nothing", func(_ *testing.T, dir string) error { return os.Symlink(dir+".none", dir) },
+			false},
 		{"a file", func(_ *testing.T, dir string) error { return os.WriteFile(dir, nil, 0o600) }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -74,7 +82,8 @@ func TestCheckRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			calls := map[string]func(string) error{"Make": makeDir, "Check": state.CheckDir, "OpenRoot": openRoot}
+			calls := map[string]func(string) error{"Make": makeDir, "Check": state.CheckDir,
+				"OpenRoot": openRoot}
 			for name, call := range calls {
 				err := call(dir)
 				if test.ok && err != nil {

@@ -28,7 +28,8 @@ func TestRead(t *testing.T) {
 		if size == 0 {
 			continue
 		}
-		if _, err := state.Read(path, size-1); !errors.Is(err, state.ErrLarge) || !strings.Contains(err.Error(), path) {
+		if _, err := state.Read(path, size-1); !errors.Is(err, state.ErrLarge) ||
+			!strings.Contains(err.Error(), path) {
 			t.Errorf("%d bytes where %d are the most: %v", size, size-1, err)
 		}
 	}
@@ -47,7 +48,8 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("a folder: %v", err)
 	}
 	for _, path := range []string{pipe, "/dev/null"} {
-		if _, err := state.Open(path); err == nil || !strings.Contains(err.Error(), path+" is no plain file") {
+		if _, err := state.Open(path); err == nil || !strings.Contains(err.Error(),
+			path+" is no plain file") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -61,7 +63,8 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestFollowsLinksAndStreams(t *testing.T) {
 	dir := t.TempDir()
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, "file"), []byte("hello"), 0o600), os.Symlink("file", filepath.Join(dir, "link"))); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "file"), []byte("hello"), 0o600),
+		os.Symlink("file", filepath.Join(dir, "link"))); err != nil {
 		t.Fatal(err)
 	}
 	file, err := state.Open(filepath.Join(dir, "link"))

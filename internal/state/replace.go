@@ -41,7 +41,8 @@ func Replace(path string, data []byte, mode os.FileMode, options ReplaceOptions)
 
 // ReplaceIn is Replace for a file in an open folder. Whatever is put in the place of that folder or
 // of the file meanwhile, by whoever may write there, nothing is written elsewhere.
-func ReplaceIn(root *os.Root, name string, data []byte, mode os.FileMode, options ReplaceOptions) (err error) {
+func ReplaceIn(root *os.Root, name string, data []byte, mode os.FileMode,
+	options ReplaceOptions) (err error) {
 	temp := options.Temp
 	if temp == "" {
 		temp = fmt.Sprintf(".%s.%016x.tmp", name, rand.Uint64())

@@ -52,7 +52,8 @@ func TestReplace(t *testing.T) {
 	if got, _ := os.ReadFile(target); string(got) != "one" {
 		t.Errorf("the link's target reads %q", got)
 	}
-	if err := state.Replace(filepath.Join(dir, "none/file"), nil, 0o600, state.ReplaceOptions{}); !errors.Is(err, os.ErrNotExist) {
+	if err := state.Replace(filepath.Join(dir, "none/file"), nil, 0o600,
+		state.ReplaceOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 }

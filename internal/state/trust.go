@@ -67,7 +67,8 @@ func ownedByRoot(path string, info os.FileInfo) error {
 	if !shared && (owner == 0 || owner == os.Geteuid() || owner == overflowUser && outside()) {
 		return nil
 	}
-	return fmt.Errorf("%s could be changed by others than root (it is %s of user %d)", path, info.Mode(), owner)
+	return fmt.Errorf("%s could be changed by others than root (it is %s of user %d)", path, info.Mode(),
+		owner)
 }
 
 // overflowUser stands for all users that a user namespace does not know.

@@ -22,7 +22,8 @@ func TestTrusted(t *testing.T) {
 	if err := errors.Join(os.Chmod(path("shared"), 0o770), os.Chmod(path("sticky"), 0o777|os.ModeSticky),
 		os.Chmod(path("own/etc/open"), 0o620), os.Symlink("etc/file", path("own/link")),
 		os.Symlink(path("shared/etc/file"), path("own/away")), os.Symlink("loop", path("own/loop")),
-		os.Symlink("../own/etc", path("shared/etc/back")), os.Symlink("../sticky/../own", path("own/dots"))); err != nil {
+		os.Symlink("../own/etc", path("shared/etc/back")),
+		os.Symlink("../sticky/../own", path("own/dots"))); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
