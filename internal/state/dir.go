@@ -41,17 +41,13 @@ func MakeDir(path string) (*Dir, error) {
 
 // OpenDir opens a folder. A missing one is an error that errors.Is os.ErrNotExist.
 func OpenDir(path string) (*Dir, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	})
+	dir, err := open(path)
 	if err != nil {
 		if info, lerr := os.Lstat(path); lerr == nil && !info.IsDir() {
 			return nil, ours(path, info.Mode(), ownerOf(info))
 		}
-		return nil, fmt.Errorf("opening the state folder: %w",
-			&os.PathError{Op: "open", Path: path, Err: err})
+		return nil, fmt.Errorf("opening the state folder: %w", err)
 	}
-	dir := &Dir{fd, path}
 	var stat unix.Stat_t
 	if err := unix.Fstat(dir.fd, &stat); err != nil {
 		dir.Close()
@@ -63,6 +59,17 @@ func OpenDir(path string) (*Dir, error) {
 		return nil, err
 	}
 	return dir, nil
+}
+
+// open opens a folder, whoever may write in it. A link is not followed.
+func open(path string) (*Dir, error) {
+	fd, err := retry(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return &Dir{fd, path}, nil
 }
 
 // ours returns nil only for a folder of this process's user that nobody else may write in.

@@ -32,9 +32,9 @@ func (l *Lock) Release() {
 // mostWaits is how many times as long a slot is waited for while the line for other slots moves.
 const mostWaits = 12
 
-// Exclusive is Dir.Exclusive for the file at path, in a folder that OpenDir allows.
+// Exclusive is Dir.Exclusive for the file at path, in any folder that is no link.
 func Exclusive(path string, wait time.Duration) (*Lock, error) {
-	dir, err := OpenDir(filepath.Dir(path))
+	dir, err := open(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("opening lock file: %w", err)
 	}
