@@ -1,22 +1,30 @@
 package kernel
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/emersion/go-smtp"
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 // mailHouse is email-notification with a mail server of the kind that is a program: it
@@ -327,5 +335,63 @@ func TestMailConfFaults(t *testing.T) {
 	}
 	if left := h.left(); left > 0 {
 		t.Errorf("%d are left in the queue", left)
+	}
+}
+
+// TestMailSixtyThousand: 60,000 events that waited go in seconds and little memory: the addresses that
+// came most often with their alerts, the others counted.
+func TestMailSixtyThousand(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	const events, addresses = 60_000, 20_000
+	h := newMailHouse(t)
+	conf, err := os.ReadFile(filepath.Join(h.home, "etc/ossec.conf"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(h.home, "etc/ossec.conf"), bytes.Replace(conf, []byte("1000000"), []byte("12"), 1), 0o600))
+	disk := filepath.Join(h.home, "var")
+	must(t, errors.Join(os.MkdirAll(disk, 0o750), unix.Mount("tmpfs", disk, "tmpfs", 0, "mode=750"))) // where syncing is quick
+	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })                                     // it goes with the namespace otherwise
+	box, err := outbox.Make(filepath.Join(h.home, "var/active-response/mail"))
+	must(t, err)
+	must(t, os.MkdirAll(filepath.Join(h.home, "logs/alerts"), 0o755))
+	alerts, err := os.Create(filepath.Join(h.home, "logs/alerts/alerts.log"))
+	must(t, err)
+	w := bufio.NewWriter(alerts)
+	begin := time.Now().Add(-time.Hour)
+	for i := range events {
+		addr := netip.AddrFrom4([4]byte{10, 0, byte(i % addresses >> 8), byte(i % addresses)})
+		if i%10 == 0 {
+			addr = netip.AddrFrom4([4]byte{198, 51, 100, byte(i % 100)}) // comes often
+		}
+		at := begin.Add(time.Duration(i) * time.Millisecond)
+		id := fmt.Sprintf("%d.%d", at.Unix(), i)
+		fmt.Fprintf(w, "** Alert %s: - sshd,\n2026 Nov 23 08:33:59 web->/var/log/auth.log\nRule: 5712 (level 10) -> 'Brute force'\n"+
+			"Src IP: %s\n%s\n\n", id, addr, strings.Repeat("Failed password for root ", 10))
+		n := notice.Of(&arproto.Request{Action: arproto.Add, Addr: addr, RuleID: "5712", AlertID: id}, at)
+		item, err := n.Item(h.program, at)
+		must(t, err)
+		must(t, box.Add(item, notice.Shorten))
+	}
+	must(t, errors.Join(w.Flush(), alerts.Close()))
+	flush := exec.Command(filepath.Join(h.home, "bin/ossec-ar"), "mail", "flush")
+	begin = time.Now()
+	if out, err := flush.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	took, size := time.Since(begin), flush.ProcessState.SysUsage().(*syscall.Rusage).Maxrss>>10 // with its children
+	t.Logf("%d events went in %s, %d MiB", events, took, size)
+	if took > 30*time.Second || size > 64 {
+		t.Errorf("it took %s, %d MiB", took, size)
+	}
+	text, err := os.ReadFile(h.sendmail + "/mails")
+	must(t, err)
+	for _, want := range []string{"Subject: OSSEC Alert: 2000 addresses", "198.51.100.10 ", "more alerts came in than there was room for"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the mail lacks %q", want)
+		}
+	}
+	if n := h.left(); n != 0 {
+		t.Errorf("%d are left", n)
 	}
 }
