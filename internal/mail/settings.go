@@ -116,7 +116,7 @@ func (s *Settings) fill(base ossec.Mail) {
 func (s *Settings) addresses() error {
 	var faults []error
 	parse := func(what, text string) *netmail.Address {
-		a, err := ParseAddress(text)
+		a, err := ParseAddress(s.whole(text))
 		if err != nil && s.foreign {
 			err = errNoAddress
 		}
@@ -154,6 +154,16 @@ func (s *Settings) addresses() error {
 }
 
 var errNoAddress = errors.New("no mail address")
+
+// whole returns an address as OSSEC takes it: packages write the sender with a final dot, and one
+// without a domain is of this host.
+func (s *Settings) whole(text string) string {
+	text = strings.TrimSuffix(strings.Replace(text, ".>", ">", 1), ".")
+	if text != "" && !strings.ContainsAny(text, "@<> ") {
+		text += "@" + s.Host
+	}
+	return text
+}
 
 // ParseAddress reads one mail address. It is stricter than net/mail: what could be taken
 // for an option, or for more than one line, by a mail program is refused.

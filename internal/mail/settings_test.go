@@ -46,11 +46,11 @@ func TestSettingsFaults(t *testing.T) {
 		"":                                   "neither a recipient nor a mail server",
 		"<email_to>a@example.org</email_to>": "no mail server",
 		"<smtp_server>m</smtp_server>":       "no recipient",
-		"<smtp_server>m</smtp_server><email_to>a@example.org\nBcc: b@example.org</email_to>": "is no mail address",
-		"<smtp_server>m</smtp_server><email_to>-oQ/tmp@example.org</email_to>":               "that can be used: it begins with '-'",
-		"<smtp_server>m -x</smtp_server><email_to>a@example.org</email_to>":                  "neither a host nor the absolute path",
-		"<smtp_server>m</smtp_server><email_to>a@e.org</email_to><email_from>x</email_from>": "sender: \"x\" is no mail address",
-		"<smtp_server>m</smtp_server><email_to>a@e.org</email_to><smtp_port>0</smtp_port>":   "<smtp_port>: no number from 1",
+		"<smtp_server>m</smtp_server><email_to>a@example.org\nBcc: b@example.org</email_to>":   "is no mail address",
+		"<smtp_server>m</smtp_server><email_to>-oQ/tmp@example.org</email_to>":                 "that can be used: it begins with '-'",
+		"<smtp_server>m -x</smtp_server><email_to>a@example.org</email_to>":                    "neither a host nor the absolute path",
+		"<smtp_server>m</smtp_server><email_to>a@e.org</email_to><email_from>x y</email_from>": "sender: \"x y\" is no mail address",
+		"<smtp_server>m</smtp_server><email_to>a@e.org</email_to><smtp_port>0</smtp_port>":     "<smtp_port>: no number from 1",
 	} {
 		_, err := load(t, "<ossec_config><global>"+conf+"</global></ossec_config>", "")
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -60,7 +60,7 @@ func TestSettingsFaults(t *testing.T) {
 	s, err := load(
 		t,
 		"",
-		"[mail]\nsmtp_server = \"m\"\n[[mail.route]]\nto = [\"x\", \"a@e.org\"]\n[[mail.route]]\nto = [\"y\"]\n",
+		"[mail]\nsmtp_server = \"m\"\n[[mail.route]]\nto = [\"x y\", \"a@e.org\"]\n[[mail.route]]\nto = [\"y@\"]\n",
 	)
 	if err == nil || len(s.Routes) != 1 || len(s.Routes[0].To) != 1 || s.Unset != nil {
 		t.Errorf("%v, %+v", err, s.Routes)
@@ -116,6 +116,21 @@ func FuzzParseAddress(f *testing.F) {
 			t.Errorf("%q gives %q", text, a.Address)
 		}
 	})
+}
+
+// The sender of OSSEC's packages ends in a dot, and others are without a domain.
+func TestAddressesAsOSSECTakesThem(t *testing.T) {
+	for from, want := range map[string]string{
+		"ossecm@ossec.example.com.": "ossecm@ossec.example.com", "ossecm": "ossecm@HOST", "ossecm.": "ossecm@HOST",
+		"OSSEC <ossecm@ossec.example.com.>": "ossecm@ossec.example.com",
+	} {
+		from = strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(from)
+		s := mustLoad(t, "<ossec_config><global><email_to>root</email_to><smtp_server>m</smtp_server><email_from>"+from+
+			"</email_from></global></ossec_config>", "")
+		if want = strings.Replace(want, "HOST", s.Host, 1); s.Sender.Address != want || s.To[0] != "root@"+s.Host {
+			t.Errorf("%s: %s, to %s", from, s.Sender.Address, s.To)
+		}
+	}
 }
 
 // Where others than root can change ossec.conf it names no program that root runs, and gets no secret

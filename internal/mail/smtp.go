@@ -111,8 +111,6 @@ func (s *session) send(ctx context.Context, to []string, message []byte) (map[st
 		return nil, err
 	}
 	defer s.conn.Close() // after QUIT there is nothing to lose
-	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
-	defer stop()
 	if err := s.authenticate(); err != nil {
 		return nil, err
 	}

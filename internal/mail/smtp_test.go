@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"context"
 	"errors"
 	"io"
 	"strings"
@@ -91,22 +90,6 @@ func TestNoPasswordInTheClear(t *testing.T) {
 	s.User, s.TLS = "u", "auto"
 	if !s.tlsRequired() {
 		t.Error("encryption is not required")
-	}
-}
-
-func TestSendStopsWithItsContext(t *testing.T) {
-	s, _ := mailtest.New(t, false, false)
-	ctx, cancel := context.WithCancel(context.Background())
-	s.Set(func(s *mailtest.Server) {
-		s.OnRcpt = func(string) error {
-			cancel()
-			return nil
-		}
-	})
-	settings := mustLoad(t, s.Conf(""), "")
-	if _, err := settings.Send(ctx, []string{"ops@example.org"}, []byte("Subject: x\r\n\r\nx\r\n"), func(string) {}); err == nil ||
-		!errors.Is(ctx.Err(), context.Canceled) {
-		t.Errorf("err = %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
@@ -59,19 +60,15 @@ func (c *call) handle() int {
 		c.log(arlog.StatusSkip, arlog.Skipped(c.Request.Addr, "the daemon already holds it"))
 		return app.ExitOK
 	}
-	if err := fill(c.Home, &c.Settings.Mail); err != nil {
-		return c.fail(err)
+	if err := fill(c.Home, &c.Settings.Mail); err != nil { // on an agent, say, for good
+		c.warn(err)
+		return app.ExitFailed
 	}
 	box, err := enqueue(c.Program, Of(&c.Request, c.Now()))
 	if box == nil {
 		return c.fail(err)
 	}
-	if err != nil {
-		c.Complain(err)
-		if box.FirstToday(c.Now()) {
-			c.logWarning(err)
-		}
-	}
+	c.warn(err)
 	c.say("queued a mail about %s", c.Request.Key())
 	return app.ExitOK
 }
@@ -81,9 +78,7 @@ func (c *call) handle() int {
 func (c *call) goOn() bool {
 	goOn, err := c.Conn.CheckKeys(Name, []string{c.Request.Key()}, c.Settings.Wazuh.ReplyTimeout.Duration)
 	if err != nil {
-		err = fmt.Errorf("asking the daemon: %w (the mail is sent all the same)", err)
-		c.Complain(err)
-		c.logWarning(err)
+		c.warn(fmt.Errorf("asking the daemon: %w (the mail is sent all the same)", err))
 	}
 	return goOn
 }
@@ -95,8 +90,8 @@ func (c *call) fail(err error) int {
 	return app.ExitFailed
 }
 
-// logWarning logs what is wrong though the request was carried out.
-func (c *call) logWarning(err error) { c.log(arlog.StatusWarn, arlog.Warning(err)) }
+// warn prints what is wrong beside the request, and logs it once a day.
+func (c *call) warn(err error) { Log(c.Program).Warn(c.about(), err) }
 
 // say prints what was done for a person.
 func (c *call) say(format string, args ...any) {
@@ -107,8 +102,13 @@ func (c *call) say(format string, args ...any) {
 
 // log adds a line about the request to notifications.log.
 func (c *call) log(status arlog.Status, message string) {
-	c.AppendLog(c.Home.NotificationLog(), arlog.Entry{
-		Time: c.Now(), Program: c.Path(), Status: status, Addr: c.Request.Addr,
-		AlertID: c.Request.AlertID, RuleID: c.Request.RuleID, Message: message,
-	}.Format())
+	Log(c.Program).Write(record.Entry{Status: status, Message: message, About: c.about()})
 }
+
+// about returns what a line says of the request. It has OSSEC's form, whoever asked.
+func (c *call) about() arproto.Request {
+	return arproto.Request{Addr: c.Request.Addr, AlertID: c.Request.AlertID, RuleID: c.Request.RuleID}
+}
+
+// Log is where a program writes what it does about notices: notifications.log.
+func Log(p *app.Program) *record.Log { return &record.Log{Program: p, File: p.Home.NotificationLog()} }

@@ -48,6 +48,7 @@ type Notice struct {
 
 	Rules    []RuleCount `json:"rules,omitempty"`
 	Standing Standing    `json:"standing,omitzero"` // at the last alert
+	Freed    time.Time   `json:"freed,omitzero"`    // when it was seen to be blocked no longer
 }
 
 // Facts is what is known of an alert.

@@ -203,11 +203,13 @@ func TestWazuhCall(t *testing.T) {
 
 func TestNothingSet(t *testing.T) {
 	p := newPlace(t, "<ossec_config><global></global></ossec_config>", "")
-	status, _, stderr := p.run("", "add", "-", "203.0.113.7", "1.1", "5712", "x", "-")
+	p.run("", "add", "-", "203.0.113.7", "1.1", "5712", "x", "-")
+	status, _, stderr := p.run("", "add", "-", "203.0.113.8", "1.2", "5712", "x", "-")
 	if status != 1 || !strings.Contains(stderr, "hint: set <email_to> and <smtp_server> in <global>") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
-	if !strings.Contains(p.log(), " error - 203.0.113.7 1.1 5712 - Failed: mail is not set up: ") {
+	if !strings.Contains(p.log(), " warn - 203.0.113.7 1.1 5712 - Warning: mail is not set up: ") ||
+		strings.Count(p.log(), "\n") != 1 {
 		t.Errorf("log %q", p.log())
 	}
 	if _, err := os.Lstat(p.home.MailQueue()); !errors.Is(err, os.ErrNotExist) {

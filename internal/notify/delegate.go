@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -52,7 +53,10 @@ func (o *office) Send(
 ) (n int, result map[string]error, err error) {
 	j := job{To: to, Counted: counted}
 	for _, item := range items {
-		j.Entries = append(j.Entries, open(item))
+		e := open(item)
+		o.refresh(&e)
+		item.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
+		j.Entries = append(j.Entries, e)
 	}
 	a, result, err := o.send(ctx, j)
 	return a.Used, result, err

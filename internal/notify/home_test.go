@@ -206,6 +206,16 @@ func (h house) hold(response, name, addr string, since time.Time) {
 	}
 }
 
+// release gives a lease back.
+func (h house) release(response, name, addr string) {
+	h.t.Helper()
+	if err := lease.New(h.home.State(), response).Update(func(tx *lease.Tx) error {
+		return tx.Delete(target.MustParse(addr), name)
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // left counts what is in the queue.
 func (h house) left() int {
 	h.t.Helper()

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
@@ -38,16 +40,9 @@ type office struct {
 	fault    func(error)     // gets what is wrong beside the work
 }
 
-// newOffice returns an office that logs what is wrong, each fault once.
 func newOffice(p *app.Program) *office {
 	o := &office{Program: p}
-	logged := map[string]bool{}
-	o.fault = func(err error) {
-		if !logged[err.Error()] {
-			logged[err.Error()] = true
-			o.Failed(nil, err)
-		}
-	}
+	o.fault = o.Warn
 	return o
 }
 
@@ -97,7 +92,7 @@ const maxRules = 20
 
 // merge adds a later notice.
 func (e *entry) merge(n notice.Notice) {
-	e.Standing = n.Standing
+	e.Standing, e.Freed = n.Standing, n.Freed
 	graver := n.Facts != nil && (e.Facts == nil || n.Facts.Level > e.Facts.Level ||
 		e.Facts.Missing != "" && n.Facts.Missing == "")
 	if graver {
@@ -140,10 +135,14 @@ func (o *office) Skipped(item *outbox.Item) {
 
 // Failed is outbox.Courier's.
 func (o *office) Failed(item *outbox.Item, err error) {
-	if item == nil {
-		item = &outbox.Item{Program: o.Path()}
-	}
 	o.AppendLog(o.Home.NotificationLog(), o.line(open(item), arlog.StatusError, arlog.Failed(err)))
+}
+
+// Warn is outbox.Courier's. Each fault is logged once a day.
+func (o *office) Warn(err error) {
+	quiet := *o.Program
+	quiet.Stderr = io.Discard // who runs this hears of what fails
+	notice.Log(&quiet).Warn(arproto.Request{}, err)
 }
 
 func (o *office) line(e entry, status arlog.Status, message string) []byte {
@@ -163,7 +162,7 @@ func sentMessage(e entry, together int) string {
 		text = "Email notification sent, of an alert without an address"
 	case e.Kind == notice.End:
 		text = fmt.Sprintf("Email notification sent for the end of the block of IP: %s", e.Addr)
-	case e.Standing.Blocked():
+	case stateOf(e.Notice) == isBlocked:
 		text = fmt.Sprintf("Email notification sent for blocked IP: %s", e.Addr)
 	default:
 		text = fmt.Sprintf("Email notification sent for IP: %s (%s)", e.Addr, stateOf(e.Notice))
@@ -194,7 +193,7 @@ func deliver(ctx context.Context, p *app.Program, locked bool) error {
 	}
 	if err != nil && !errors.Is(err, errAttempt) {
 		err = fmt.Errorf("delivering mail: %w", err)
-		o.Failed(nil, err)
+		o.Failed(&outbox.Item{Program: p.Path()}, err)
 	}
 	return err
 }

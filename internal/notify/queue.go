@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,13 +29,24 @@ type listed struct {
 	Since      time.Time    `json:"since"`
 	Recipients []string     `json:"recipients,omitempty"`
 	Error      string       `json:"error,omitempty"`
+	Why        string       `json:"why,omitempty"`  // it waits
+	Until      time.Time    `json:"until,omitzero"` // it waits at least
 }
 
-func list(items []*outbox.Item) []listed {
+func (o *office) listed(items []*outbox.Item, progress outbox.Progress) []listed {
+	limits, _ := o.Configure() // what is wrong with it is logged by who delivers
+	waiting := 0
+	for _, i := range items {
+		if i.State() == outbox.Waiting {
+			waiting++
+		}
+	}
 	all := []listed{}
 	for _, i := range items {
 		e := open(i)
-		l := listed{i.ID, i.State(), e.Kind, "", e.RuleID, i.Count, i.First, i.To, i.Error}
+		l := listed{ID: i.ID, State: i.State(), Kind: e.Kind, Rule: e.RuleID, Alerts: i.Count, Since: i.First,
+			Recipients: i.To, Error: i.Error}
+		l.Why, l.Until = progress.Why(i, waiting, limits, o.Now())
 		if e.Addr.IsValid() {
 			l.Address = e.Addr.String()
 		}
@@ -73,9 +85,9 @@ func (o *office) queue(retry, drop string, asJSON bool) error {
 			Error        string    `json:"error,omitempty"`
 			Counted      int       `json:"only_counted,omitempty"`
 			Notices      []listed  `json:"notifications"`
-		}{len(progress.Sent), progress.Retry, progress.Error, progress.Counted.Total, list(items)})
+		}{len(progress.Sent), progress.Retry, progress.Error, progress.Counted.Total, o.listed(items, progress)})
 	default:
-		err = o.table(list(items), progress)
+		err = o.table(o.listed(items, progress), progress)
 	}
 	if err != nil {
 		return fmt.Errorf("writing the list: %w", err)
@@ -98,9 +110,9 @@ func (o *office) table(rows []listed, progress outbox.Progress) error {
 	w := tabwriter.NewWriter(o.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tSTATE\tADDRESS\tRULE\tALERTS\tSINCE\tTO\tWHY")
 	for _, r := range rows {
-		why := printable.Line(r.Error)
-		if why == "" {
-			why = "-"
+		why := cmp.Or(printable.Line(r.Error), r.Why, "-")
+		if r.Why != "" {
+			why += ": until " + r.Until.Local().Format(time.TimeOnly)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
 			r.ID, r.State, arlog.Word(r.Address), arlog.Word(r.Rule), r.Alerts,

@@ -106,6 +106,22 @@ func (e *entry) facts(found *alerts.Alert, err error, late bool) (notice.Facts, 
 	}.Clean(), true
 }
 
+// refresh brings an entry that waited up to date: what was blocked when the alert came may be free by
+// now, and the other way round.
+func (o *office) refresh(e *entry) {
+	if !e.Addr.IsValid() {
+		return
+	}
+	now, _ := leased(o.Home, e.Addr)
+	switch {
+	case now.Unknown != "":
+	case now.Blocked():
+		e.Standing, e.Freed = now, time.Time{}
+	case e.Standing.Blocked() && e.Freed.IsZero():
+		e.Freed = o.Now().UTC()
+	}
+}
+
 // standing returns who holds the address, and whether that will hardly change within the
 // settle time.
 func (o *office) standing(ctx context.Context, e *entry) (notice.Standing, bool) {
@@ -122,7 +138,7 @@ func (o *office) standing(ctx context.Context, e *entry) (notice.Standing, bool)
 	if o.list == nil {
 		var err error
 		if o.list, err = neverblock.List(o.Home, o.config.Whitelist, o.Now()); err != nil {
-			o.Failed(nil, err)
+			o.Warn(err)
 		}
 	}
 	match, covered := o.list.Match(e.Addr)

@@ -3,12 +3,15 @@ package notify
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"github.com/ossec-ar/ossec-ar/internal/mail/mailtest"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
@@ -40,6 +43,39 @@ func TestStandingIsTheTruth(t *testing.T) {
 		if !strings.Contains(h.log(), want[len(want)-1]) {
 			t.Errorf("%s: the log lacks %q", addr, want[len(want)-1])
 		}
+	}
+}
+
+// A mail that is late says what was blocked when the alert came, and what is now.
+func TestLateMailIsTrue(t *testing.T) {
+	s, _ := mailtest.New(t, false, false)
+	h := newHouse(t, s.Conf("<email_maxperhour>1</email_maxperhour>"), "[mail]\ncoalesce = \"0s\"\n")
+	c := newClock()
+	o := h.office(c)
+	s.Set(func(s *mailtest.Server) {
+		s.OnData = func(io.Reader) error { return &smtp.SMTPError{Code: 451, Message: "later"} }
+	})
+	for _, addr := range []string{"203.0.113.1", "203.0.113.2", "203.0.113.3"} {
+		h.hold("firewall-drop", "firewall-drop.sh", addr, c.Now().Add(-time.Minute))
+		h.queueUp(c, addr, "5712")
+	}
+	h.step(o, c)
+	s.Set(func(s *mailtest.Server) { s.OnData = nil })
+	h.release("firewall-drop", "firewall-drop.sh", "203.0.113.1")
+	h.release("firewall-drop", "firewall-drop.sh", "203.0.113.2")
+	c.add(13 * time.Minute)
+	h.look(o)
+	m := s.Next()
+	if m.Subject != "OSSEC Alert: 3 addresses, 1 of them blocked, 2 no longer" ||
+		!strings.Contains(m.Text, "Blocked: 1  No longer blocked: 2  Whitelisted: 0") ||
+		!strings.Contains(m.Text, "203.0.113.1  was blocked by firewall-drop.sh, seen free 20") ||
+		!strings.Contains(m.Text, "203.0.113.3  blocked by firewall-drop.sh\n") ||
+		!strings.Contains(m.Text, "This mail is late: its first alert came in 13 minutes ago") {
+		t.Errorf("%s\n%s", m.Subject, m.Text)
+	}
+	if log := h.log(); !strings.Contains(log, "sent for IP: 203.0.113.1 (no longer blocked)") ||
+		!strings.Contains(log, "sent for blocked IP: 203.0.113.3") {
+		t.Errorf("log\n%s", log)
 	}
 }
 

@@ -33,8 +33,9 @@ type View struct {
 	Counted int
 	Often   []Often
 	// Count is how many alerts are in the mail. The others count the addresses, each in
-	// one of them, by its State: Blocked those still blocked too, Free the not blocked.
-	Count, Blocked, Ended, Whitelisted, Free, Unknown int
+	// one of them, by its State: Blocked those still blocked too, Lifted those that were blocked when
+	// the alert came and are no longer, Free the not blocked.
+	Count, Blocked, Lifted, Ended, Whitelisted, Free, Unknown int
 	// Items has one for each address; exactly one when Digest is false.
 	Items []Item
 }
@@ -45,9 +46,10 @@ type Item struct {
 	Address     string // "" when the alert has none
 	Blocked     bool
 	Whitelisted bool
-	State       string   // "blocked", "still blocked", "block ended", "whitelisted", "unknown", "not blocked"
+	State       string   // "blocked", "still blocked", "no longer blocked", "block ended", "whitelisted" and so on
 	Standing    []string // "Blocked by firewall-drop since ...", one line each
 	Holders     []string // names of the responses
+	Freed       string   // when it was seen to be blocked no longer
 	Reverse     string   // name of the address, claimed by who owns it
 	Country     string
 	Network     string
@@ -112,6 +114,8 @@ func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Locat
 			v.Blocked++
 		case blockEnded:
 			v.Ended++
+		case isLifted:
+			v.Lifted++
 		case isWhitelisted:
 			v.Whitelisted++
 		case isUnknown:
@@ -152,7 +156,7 @@ func makeItem(e entry, zone *time.Location) Item {
 	if e.Facts != nil {
 		a = *e.Facts
 	}
-	blocked := e.Standing.Blocked()
+	blocked := e.Standing.Blocked() && e.Freed.IsZero()
 	i := Item{
 		Kind: string(e.Kind), State: stateOf(e.Notice),
 		Blocked: blocked, Whitelisted: !blocked && e.Standing.Whitelisted != "",
@@ -160,12 +164,12 @@ func makeItem(e entry, zone *time.Location) Item {
 		AlertID: a.ID, RuleID: e.RuleID, Level: a.Level, Description: a.Description,
 		Groups: strings.Join(a.Groups, ", "), Count: e.Item.Count,
 		Time: stamp(a.Time, zone), First: stamp(e.Item.First, zone), Last: stamp(e.Item.Last, zone),
-		Host: a.Host, User: a.User, Location: a.Location, Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
+		Freed: stamp(e.Freed, zone), Host: a.Host, User: a.User, Location: a.Location, Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
 		Standing: []string{"The alert has no address, so nothing is blocked"},
 	}
 	if e.Addr.IsValid() {
 		i.Address = e.Addr.String()
-		i.Standing = describeStanding(e.Standing, zone)
+		i.Standing = describeStanding(e.Notice, zone)
 	}
 	for _, h := range e.Standing.Holders {
 		i.Holders = append(i.Holders, h.Program)
@@ -182,8 +186,12 @@ func makeItem(e entry, zone *time.Location) Item {
 }
 
 // describeStanding says in words how an address stands, one fact in each line.
-func describeStanding(s notice.Standing, zone *time.Location) []string {
+func describeStanding(n notice.Notice, zone *time.Location) []string {
 	var lines []string
+	s, verb := n.Standing, "Blocked"
+	if !n.Freed.IsZero() {
+		verb = "Was blocked"
+	}
 	add := func(format string, args ...any) {
 		lines = append(lines, printable.Line(fmt.Sprintf(format, args...)))
 	}
@@ -192,7 +200,10 @@ func describeStanding(s notice.Standing, zone *time.Location) []string {
 		if h.RuleID != "" {
 			rule = fmt.Sprintf(" (rule %s)", h.RuleID)
 		}
-		add("Blocked by %s since %s%s", h.Program, stamp(h.Since, zone), rule)
+		add("%s by %s since %s%s", verb, h.Program, stamp(h.Since, zone), rule)
+	}
+	if !n.Freed.IsZero() {
+		add("No longer blocked at %s", stamp(n.Freed, zone))
 	}
 	for _, name := range s.Lifting {
 		add("%s gave its block up, but could not lift it yet", name)
@@ -219,6 +230,7 @@ func stamp(t time.Time, zone *time.Location) string {
 // How an address stands: what Item.State holds.
 const (
 	isBlocked     = "blocked"
+	isLifted      = "no longer blocked"
 	stillBlocked  = "still blocked" // though the block was to end
 	blockEnded    = "block ended"
 	isWhitelisted = "whitelisted"
@@ -230,6 +242,10 @@ const (
 func stateOf(n notice.Notice) string {
 	s := n.Standing
 	switch {
+	case n.Kind == notice.End && (s.Blocked() && !n.Freed.IsZero()):
+		return blockEnded
+	case !n.Freed.IsZero():
+		return isLifted
 	case n.Kind == notice.End && s.Blocked():
 		return stillBlocked
 	case n.Kind == notice.End && s.Unknown == "" && len(s.Lifting) == 0:

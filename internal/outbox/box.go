@@ -86,7 +86,6 @@ const (
 	queueFile    = "queue"
 	retryFile    = "retry-now" // is there when a person wants another attempt at once
 	lockFile     = "deliver.lock"
-	warnedFile   = "warned"
 )
 
 // entry is one line of arrivals: an item, or what a person wants done with some.
@@ -288,17 +287,4 @@ func (b *Box) syncFolder() error {
 		err = nil
 	}
 	return errors.Join(err, folder.Close())
-}
-
-// FirstToday reports whether it is asked for the first time within a day: a fault of every
-// call is logged once.
-func (b *Box) FirstToday(now time.Time) bool {
-	info, err := b.root.Lstat(warnedFile)
-	if err == nil && now.Sub(info.ModTime()).Abs() < 24*time.Hour {
-		return false
-	}
-	if err = b.root.WriteFile(warnedFile, nil, 0o600); err == nil {
-		err = b.root.Chtimes(warnedFile, now, now)
-	}
-	return err == nil
 }

@@ -40,8 +40,10 @@ type Courier interface {
 	Sent(items []*Item)
 	// Skipped logs that nobody is to get an item.
 	Skipped(item *Item)
-	// Failed logs an error about an item, or about none.
+	// Failed logs an error about an item.
 	Failed(item *Item, err error)
+	// Warn logs what is wrong and keeps nothing from being sent.
+	Warn(err error)
 }
 
 // permanent reports whether trying again is of no use.
@@ -58,7 +60,6 @@ type Deliverer struct {
 
 	limits    Limits
 	queue     *queue
-	logged    map[string]bool // faults that have been logged
 	unsettled int
 	failure   error
 }
@@ -92,7 +93,6 @@ func (d *Deliverer) Run(ctx context.Context, lock *os.File, linger time.Duration
 
 // begin reads the queue.
 func (d *Deliverer) begin() {
-	d.logged = map[string]bool{}
 	var err error
 	d.queue, err = d.box.load()
 	d.fault(err)
@@ -140,14 +140,13 @@ func (d *Deliverer) arrived() bool {
 	})
 }
 
-// fault logs an error that ends nothing, once in this run.
+// fault passes an error on that ends nothing, line by line.
 func (d *Deliverer) fault(err error) {
-	if err == nil || d.logged[err.Error()] {
+	if err == nil {
 		return
 	}
-	d.logged[err.Error()] = true
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		d.courier.Failed(nil, errors.New(line))
+		d.courier.Warn(errors.New(line))
 	}
 }
 

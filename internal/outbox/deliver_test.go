@@ -77,8 +77,9 @@ func TestNobody(t *testing.T) {
 	o.add("b")
 	o.step()
 	o.want()
-	if o.logged("sending mail: not set up") != 1 || o.count(Waiting) != 1 {
-		t.Errorf("log %q", o.log)
+	_, progress, err := o.box.List(o.clock())
+	if o.logged("failed") != 0 || o.count(Waiting) != 1 || progress.Error != "not set up" || o.d.Failure() == nil {
+		t.Errorf("log %q, %+v, %v", o.log, progress, err)
 	}
 }
 

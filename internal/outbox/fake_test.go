@@ -110,6 +110,7 @@ func (c *courier) Sent(items []*Item) { c.log = append(c.log, fmt.Sprintf("sent 
 func (c *courier) Skipped(*Item)      { c.log = append(c.log, "skipped") }
 
 func (c *courier) Failed(_ *Item, err error) { c.log = append(c.log, "failed: "+err.Error()) }
+func (c *courier) Warn(err error)            { c.log = append(c.log, "warning: "+err.Error()) }
 
 // logged counts the lines of the log that hold text.
 func (c *courier) logged(text string) int { return strings.Count(strings.Join(c.log, "\n"), text) }

@@ -1,9 +1,52 @@
 package outbox
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
+
+// Whoever asks is told why an item waits.
+func TestWhy(t *testing.T) {
+	o := newOffice(t)
+	o.limits = Limits{PerHour: 1, Coalesce: time.Minute}
+	why := func() string {
+		items, p, err := o.box.List(o.clock())
+		if err != nil || len(items) != 1 {
+			t.Fatal(items, err)
+		}
+		why, until := p.Why(items[0], 1, o.limits, o.clock())
+		return fmt.Sprintf("%s %.0f", why, max(0, until.Sub(o.clock()).Seconds()))
+	}
+	o.down = errDown
+	o.add("a")
+	o.step()
+	if got := why(); got != "the last attempt failed 15" {
+		t.Error(got)
+	}
+	o.down = nil
+	o.say["ops"] = errGreylisted
+	o.step()
+	o.pass(15 * time.Second)
+	o.stepNow()
+	if got := why(); got != "the server deferred it 15" {
+		t.Error(got)
+	}
+	o.say["ops"] = nil
+	o.pass(time.Minute)
+	o.stepNow()
+	o.want("ops: a x1")
+	o.add("a")
+	o.step()
+	if got := why(); got != "one about it went just now 58" {
+		t.Error(got)
+	}
+	o.pass(time.Minute)
+	o.stepNow()
+	if got := why(); got != "1 went in the last hour, 1 may 3538" {
+		t.Error(got)
+	}
+}
 
 // In no hour do more mails go than allowed, whatever comes, and nothing waits long.
 func TestPace(t *testing.T) {

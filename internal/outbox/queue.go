@@ -158,7 +158,7 @@ func (b *Box) fill(name string, q *queue) error {
 func (b *Box) List(now time.Time) ([]*Item, Progress, error) {
 	q, err := b.load()
 	err = errors.Join(err, b.absorb(takenFile, q, nil), b.absorb(arrivalsFile, q, nil))
-	q.forget(now, 0)
+	q.forget(now, 24*time.Hour)
 	slices.SortStableFunc(q.items, older)
 	return q.items, q.Progress, err
 }
@@ -245,7 +245,7 @@ func (d *Deliverer) take() error {
 		}
 	}
 	if n := d.queue.Counted.Total; n > counted {
-		d.courier.Failed(nil, fmt.Errorf("the %s queue is full: %d items are only counted", b.name, n))
+		d.fault(fmt.Errorf("the %s queue is full: the next message says what is only counted", b.name))
 	}
 	return nil
 }
@@ -312,6 +312,29 @@ func (q *queue) bound(b *Box, courier Courier) {
 		gone[i] = true
 	}
 	q.items = slices.DeleteFunc(q.items, func(i *Item) bool { return gone[i] })
+}
+
+// Why returns why one of so many waiting items waits, and until when; "" when it is due.
+func (p *Progress) Why(item *Item, waiting int, limits Limits, now time.Time) (why string, until time.Time) {
+	pace := pace{most: limits.PerHour, sent: slices.Clone(p.Sent)}
+	_, at := pace.next(now, max(1, waiting))
+	var deferred time.Time
+	for _, to := range item.To {
+		deferred = earliest(deferred, p.Deferred[to].Retry)
+	}
+	mailed, known := p.Mailed[item.Key]
+	switch {
+	case item.State() != Waiting:
+	case p.Retry.After(now):
+		return "the last attempt failed", p.Retry
+	case known && !item.Rest && !item.Alone && mailed.Add(limits.Coalesce).After(now):
+		return "one about it went just now", mailed.Add(limits.Coalesce)
+	case deferred.After(now):
+		return "the server deferred it", deferred
+	case at.After(now):
+		return fmt.Sprintf("%d went in the last hour, %d may", len(pace.sent), limits.PerHour), at
+	}
+	return "", time.Time{}
 }
 
 // forget drops what no longer counts, and what a clock that was set back left in the future.

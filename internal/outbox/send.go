@@ -115,6 +115,9 @@ func (d *Deliverer) failed(m *message, err error) error {
 	q.Failures++
 	pause := backoff(q.Failures)
 	q.Retry, q.Error = d.now().Add(pause), printable.Error(err)
+	if d.limits.Unset != nil { // which Configure reported
+		return d.box.save(q)
+	}
 	waiting := 0
 	for _, i := range q.items {
 		if i.State() == Waiting {

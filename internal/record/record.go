@@ -4,6 +4,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
@@ -20,8 +21,9 @@ import (
 // Log is where one program writes what it did.
 type Log struct {
 	Program *app.Program
-	JSON    bool // also write logs/active-responses.json
-	Off     bool // a dry run: nothing is written
+	JSON    bool   // also write logs/active-responses.json
+	File    string // the log; "" for logs/active-responses.log
+	Off     bool   // a dry run: nothing is written
 }
 
 // Entry is one outcome.
@@ -62,7 +64,7 @@ func (l *Log) Write(entries ...Entry) {
 		}
 		documents = append(documents, document...)
 	}
-	l.Program.AppendLog(l.Program.Home.ResponseLog(), lines)
+	l.Program.AppendLog(cmp.Or(l.File, l.Program.Home.ResponseLog()), lines)
 	if len(documents) > 0 {
 		l.Program.AppendLog(l.Program.Home.JSONLog(), documents)
 	}
