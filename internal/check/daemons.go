@@ -25,7 +25,7 @@ func (h *host) find(name string) *ossec.Process {
 	var found *ossec.Process
 	for i, p := range h.running {
 		_, kept, _ := strings.Cut(p.Name, "-")
-		isIt := kept == name[:min(len(name), most-len("ossec-"))]
+		isIt := kept == name || len(p.Name) == most && strings.HasPrefix(name, kept)
 		if name == "execd" {
 			isIt = isIt && h.Home.RunsAsRoot(h.Proc, p.PID)
 		}

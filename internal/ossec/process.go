@@ -48,7 +48,8 @@ func FindProcess(proc string, pid int) (Process, error) {
 	return p, err
 }
 
-// Processes returns the daemons of this home that run, in no order.
+// Processes returns the daemons of this home that run, in no order, by their whole names where this
+// user may see them.
 func (h Home) Processes(proc string) []Process {
 	entries, _ := os.ReadDir(proc) // without procfs nothing runs that could be seen
 	var found []Process
@@ -60,6 +61,9 @@ func (h Home) Processes(proc string) []Process {
 		p, err := FindProcess(proc, pid)
 		if err == nil && (strings.HasPrefix(p.Name, "ossec-") || strings.HasPrefix(p.Name, "wazuh-")) &&
 			h.Runs(proc, pid) {
+			if exe, err := executable(proc, pid); err == nil {
+				p.Name = filepath.Base(exe)
+			}
 			found = append(found, p)
 		}
 	}
@@ -76,7 +80,7 @@ func (h Home) Runs(proc string, pid int) bool {
 		theirs != ours {
 		return false
 	}
-	exe, err := os.Readlink(filepath.Join(dir, "exe"))
+	exe, err := executable(proc, pid)
 	if err != nil {
 		return errors.Is(err, os.ErrPermission)
 	}
@@ -85,6 +89,12 @@ func (h Home) Runs(proc string, pid int) bool {
 		bin = real
 	}
 	return filepath.Dir(exe) == bin
+}
+
+// executable returns the file that a process runs, or that an upgrade has replaced since.
+func executable(proc string, pid int) (string, error) {
+	exe, err := os.Readlink(filepath.Join(proc, strconv.Itoa(pid), "exe"))
+	return strings.TrimSuffix(exe, " (deleted)"), err
 }
 
 // RunsAsRoot reports whether a process is a daemon of this home as Runs does, and is root's, or of
