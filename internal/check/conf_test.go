@@ -8,6 +8,7 @@ import (
 
 const (
 	isOK    = enforcer.OK
+	isSkip  = enforcer.Skip
 	isWarn  = enforcer.Warn
 	isFault = enforcer.Fault
 )

@@ -114,6 +114,14 @@ func TestDaemons(t *testing.T) {
 			p.remove("var/ossec/etc/shared/ar.conf")
 			p.write("var/ossec/VERSION.json", `{"version": "5.0.0", "stage": "rc1"}`)
 		}, isOK, "ar.conf", "Wazuh 5 has none", ""},
+		{"what an agent of Wazuh 5 calls", func(p *place) {
+			p.remove("var/ossec/etc/shared/ar.conf")
+			p.write("var/ossec/etc/ossec.conf", agentConf)
+			p.write("var/ossec/VERSION.json", `{"version": "5.0.0"}`)
+			p.process(103, "wazuh-agentd", 6000)
+			p.link("firewall-drop", bin+"block-ip")
+			p.adjust = func(h *host) { h.subjects = append(h.subjects, &Subject{Name: "host-deny", Failure: errors.New("no")}) }
+		}, isSkip, "host-deny", "nothing on this host uses it", ""},
 		{"no ar.conf on Wazuh 4", func(p *place) {
 			p.remove("var/ossec/etc/shared/ar.conf")
 			p.write("var/ossec/VERSION.json", `{"version": "4.14.0"}`)
