@@ -588,6 +588,7 @@ install_rotation() {
 		mv "$work/rotation.new" "$work/rotation"
 	done
 	place 0644 "$work/rotation" /etc/logrotate.d/ossec-ar
+	did "set up the rotation of the logs, in /etc/logrotate.d/ossec-ar"
 }
 
 # place_link puts the link to ossec-ar where a shell finds it.
@@ -608,6 +609,7 @@ place_link() {
 		run ln -sfn "$home/bin/ossec-ar" "$target"
 	fi
 	note "$placed" "$link" "$target"
+	did "made the command ossec-ar, as $link"
 }
 
 # names_home PATH reports whether the file that goes there is for this home alone.
@@ -658,6 +660,7 @@ install_share() {
 		*/fish/response-stats*) place 0644 "$file" /usr/share/fish/vendor_completions.d/response-stats.sh.fish ;;
 		esac
 	done
+	did "put man pages, completions and contrib into /usr/share"
 }
 
 # systemd_runs reports whether systemd runs here and is the one to configure.
@@ -681,15 +684,18 @@ install_schedule() {
 		# shellcheck disable=SC2086 # one unit a word
 		remove_units $timers
 		place 0644 "$source/contrib/cron/ossec-ar" /etc/cron.d/ossec-ar
+		! systemd_runs || add_units $prepare
 		if [ -z "$destdir" ] && ! have cron && ! have crond; then
 			say "cron is missing, which runs /etc/cron.d/ossec-ar: install it, or use --systemd"
+		else
+			did "scheduled ossec-ar maintain each minute and the report at 23:59, in /etc/cron.d/ossec-ar"
 		fi
-		! systemd_runs || add_units $prepare
 		return
 	fi
 	displace /etc/cron.d/ossec-ar
 	# shellcheck disable=SC2086
 	add_units $timers $prepare
+	did "scheduled ossec-ar maintain each minute and the report at 23:59, as systemd timers"
 }
 
 # add_units UNIT... puts units where systemd finds them, with the services of timers, and enables them.
@@ -960,9 +966,12 @@ uninstall_suite() {
 		get_programs
 	fi
 	free_all
-	setup --remove || ! configured ||
+	setup --remove >"$work/said" || ! configured ||
 		say "could not remove the suite's block from $home/etc/ossec.conf: delete what is between the" \
 			"\"ossec-ar\" comments"
+	backup= # a purge removes the backups
+	[ "$purge" = no ] || backup='; as it was: .*'
+	sed "s,$backup\$,," "$work/said"
 	# shellcheck disable=SC2086
 	remove_units $timers $prepare
 	displace /etc/cron.d/ossec-ar
