@@ -75,6 +75,9 @@ func (r *responder) handle(ctx context.Context, c app.Call) int {
 	r.hold, err = hold.Open(r.kind, hold.Options{
 		Home: r.Home, Settings: c.Settings, Now: r.Now, Proc: r.Proc, ReadOnly: c.DryRun,
 	})
+	if err == nil && c.Request.Action == arproto.Delete && !r.about(c.Request).IsValid() {
+		r.recall(&c.Request)
+	}
 	switch {
 	case err != nil:
 		return r.fail(c.Request, err)
@@ -84,6 +87,21 @@ func (r *responder) handle(ctx context.Context, c app.Call) int {
 		return r.delete(ctx, c.Request)
 	}
 	return r.add(ctx, c.Request)
+}
+
+// recall gives a delete without an address that of the lease that its alert took: the field that it came
+// from may have been taken out of wazuh.address_fields since.
+func (r *responder) recall(request *arproto.Request) {
+	var taken []lease.Lease
+	_ = r.hold.Each(func(l lease.Lease) error { // leases that cannot be read are none
+		if request.AlertID != "" && l.Program == r.Name && l.AlertID == request.AlertID && l.RuleID == request.RuleID {
+			taken = append(taken, l)
+		}
+		return nil
+	})
+	if len(taken) == 1 && !r.Accounts {
+		request.Addr = taken[0].Target.Addr()
+	}
 }
 
 // about returns what a request asks to block: its address or its account. The zero Target is none.

@@ -423,6 +423,26 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// TestFieldTakenOut: a delete whose address stood in a field that is no longer asked frees what its alert
+// had blocked, and nothing else.
+func TestFieldTakenOut(t *testing.T) {
+	h := newHost(t)
+	request := func(command, id, data string) string {
+		return `{"version":1,"command":"` + command + `","parameters":{"alert":{"rule":{"id":"5763"},"id":"` + id + `","data":{` + data + `}}}}` + "\n"
+	}
+	const goOn = `{"command":"continue"}` + "\n"
+	h.json("firewall-drop", request("add", "1.1", `"srcip":"203.0.113.7"`)+goOn)
+	h.json("firewall-drop", request("add", "1.2", `"srcip":"203.0.113.8"`)+goOn)
+	h.json("firewall-drop", request("delete", "1.3", `"odd":"203.0.113.7"`))
+	if h.status != 1 || len(h.fake.Blocked()) != 2 {
+		t.Errorf("of an alert that took none: exit status %d, blocked %v", h.status, h.fake.Blocked())
+	}
+	h.json("firewall-drop", request("delete", "1.1", `"odd":"203.0.113.7"`))
+	if h.status != 0 || fmt.Sprint(h.fake.Blocked()) != fmt.Sprint(addrs(addr8)) {
+		t.Errorf("exit status %d, blocked %v: %s", h.status, h.fake.Blocked(), h.stderr)
+	}
+}
+
 func TestDaemonSilent(t *testing.T) {
 	h := newHost(t)
 	h.json("firewall-drop", wazuhAdd)
