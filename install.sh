@@ -353,15 +353,16 @@ make_settings() {
 	done
 	toml=active-response.toml
 	! there "$settings/$toml" && there "$root/etc/$toml" || return 0
-	run mv "$root/etc/$toml" "$stock/$toml"
+	aside=$root/active-response/.$toml
+	run mv "$root/etc/$toml" "$aside"
 	if [ "$dry_run" = yes ]; then
 		return
-	elif plain "$stock/$toml" && unwritten "$stock/$toml"; then
-		install -m 0644 "$stock/$toml" "$settings/$toml"
-		rm "$stock/$toml"
+	elif plain "$aside" && unwritten "$aside"; then
+		install -m 0640 "$aside" "$settings/$toml" # it can have a password
+		rm "$aside"
 		say "moved $home/etc/$toml to ${settings#"$destdir"}, where only root can write"
 	else
-		mv "$stock/$toml" "$root/etc/$toml"
+		mv "$aside" "$root/etc/$toml"
 		say "left $home/etc/$toml, of which only the whitelist counts: others could have written it. Read it, and" \
 			"move it to ${settings#"$destdir"}"
 	fi
@@ -948,7 +949,10 @@ remove_lock() {
 
 known_folder() { [ -f "$placed" ] && grep -qxF "$1	folder" "$placed"; }
 
-configured() { plain "$root/etc/ossec.conf" && grep -qs -e 'ossec-ar: begin' -e 'ossec-ar: rules begin' "$root/etc/ossec.conf"; }
+configured() {
+	conf=$root/etc/ossec.conf
+	plain "$conf" && grep -qs -e 'ossec-ar: begin' -e 'ossec-ar: rules begin' "$conf"
+}
 
 uninstall_suite() {
 	for dir in "$root" "$root/active-response" "$stock"; do

@@ -11,8 +11,8 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/isolate"
 )
 
-// TestUnitsLeaveEnough: with the capabilities that the systemd units leave them, and no new privileges, maintain
-// and prepare do all of their work, with each firewall and with hosts.deny.
+// TestUnitsLeaveEnough: with the capabilities that the systemd units leave them, and no new privileges,
+// maintain and prepare do all of their work, with each firewall.
 func TestUnitsLeaveEnough(t *testing.T) {
 	for _, backend := range []string{"iptables", "ipset", "nftables"} {
 		t.Run(backend, func(t *testing.T) {

@@ -15,11 +15,15 @@ func TestParse(t *testing.T) {
 		want   crontab.Entry
 		found  bool
 	}{
-		{"*/5 * * * *   root   /bin/a b  >/dev/null\n", true, crontab.Entry{When: "*/5 * * * *", User: "root", Command: "/bin/a b  >/dev/null"}, true},
-		{"\t59 23\t* * *\troot\tA=b /bin/a", true, crontab.Entry{When: "59 23 * * *", User: "root", Command: "A=b /bin/a"}, true},
-		{"@reboot root sleep 30; /bin/a", true, crontab.Entry{When: "@reboot", User: "root", Command: "sleep 30; /bin/a"}, true},
+		{"*/5 * * * *   root   /bin/a b  >/dev/null\n", true, crontab.Entry{When: "*/5 * * * *", User: "root",
+			Command: "/bin/a b  >/dev/null"}, true},
+		{"\t59 23\t* * *\troot\tA=b /bin/a", true, crontab.Entry{When: "59 23 * * *", User: "root",
+			Command: "A=b /bin/a"}, true},
+		{"@reboot root sleep 30; /bin/a", true, crontab.Entry{When: "@reboot", User: "root",
+			Command: "sleep 30; /bin/a"}, true},
 		{"*/5 * * * * /bin/a b", false, crontab.Entry{When: "*/5 * * * *", Command: "/bin/a b"}, true},
-		{"-*/5 * * * * root /bin/a", true, crontab.Entry{When: "*/5 * * * *", User: "root", Command: "/bin/a"}, true},
+		{"-*/5 * * * * root /bin/a", true, crontab.Entry{When: "*/5 * * * *", User: "root", Command: "/bin/a"},
+			true},
 		{"*/5 * * * * /bin/a", true, crontab.Entry{When: "*/5 * * * *", User: "/bin/a"}, true},
 		{"*/5 * * *", true, crontab.Entry{When: "*/5 * * *"}, true},
 		{"", true, crontab.Entry{}, false},
@@ -72,18 +76,23 @@ func TestCheck(t *testing.T) {
 // FuzzParse: a line that is read is one that is read again from what was found in it, and no time makes Check
 // fail otherwise than by an error.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"* * * * * root true", "@reboot root x", "-*/5 1-5 * jan sun root  a b", "A=b", "# x", "1~5,7 * 31 2 * r c"} {
+	for _, seed := range []string{"* * * * * root true", "@reboot root x", "-*/5 1-5 * jan sun root  a b",
+		"A=b", "# x", "1~5,7 * 31 2 * r c"} {
 		f.Add(seed, true)
 		f.Add(seed, false)
 	}
 	f.Fuzz(func(t *testing.T, line string, system bool) {
 		e, found := crontab.Parse(line, system)
-		if !found || strings.ContainsFunc(line, func(r rune) bool { return unicode.IsSpace(r) && r != ' ' && r != '\t' }) {
+		if !found || strings.ContainsFunc(line, func(r rune) bool {
+			return unicode.IsSpace(r) && r != ' ' &&
+				r != '\t'
+		}) {
 			return
 		}
 		_ = crontab.Check(e.When)
 		again, found := crontab.Parse(strings.TrimSpace(e.When+" "+e.User)+" "+e.Command, system)
-		if e.Command != "" && !strings.HasPrefix(e.When, "-") && !strings.Contains(e.When, "=") && (!found || again != e) {
+		if e.Command != "" && !strings.HasPrefix(e.When, "-") && !strings.Contains(e.When, "=") && (!found ||
+			again != e) {
 			t.Errorf("%q reads as %+v, and that as %+v", line, e, again)
 		}
 	})

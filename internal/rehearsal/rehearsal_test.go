@@ -59,12 +59,15 @@ func TestRun(t *testing.T) {
 			}{
 				{"as it is", nil, ""},
 				{"another", conf("other"), ""},
-				{"a broken one", conf("broken"), "the daemon would not start: /bin/" + name + "(1202): ERROR: broken in /etc/ossec.conf"},
-				{"a bad file beside it", map[string][]byte{"etc/rules/bad.xml": {}}, "the daemon would not start: rules_list: bad"},
+				{"a broken one", conf("broken"), "the daemon would not start: /bin/" + name +
+					"(1202): ERROR: broken in /etc/ossec.conf"},
+				{"a bad file beside it", map[string][]byte{"etc/rules/bad.xml": {}},
+					"the daemon would not start: rules_list: bad"},
 				{"a file that goes", map[string][]byte{"etc/rules/bad.xml": nil}, ""},
 			} {
 				err := rehearsal.Run(t.Context(), path(""), test.changed)
-				if test.want == "" && err != nil || test.want != "" && (!errors.Is(err, rehearsal.ErrRefused) || err.Error() != test.want) {
+				if test.want == "" && err != nil || test.want != "" && (!errors.Is(err, rehearsal.ErrRefused) ||
+					err.Error() != test.want) {
 					t.Errorf("%s: got %v, want %q", test.name, err, test.want)
 				}
 			}
@@ -100,7 +103,8 @@ func TestRunCannotAsk(t *testing.T) {
 	if err := os.Chmod(path("bin/ossec-execd"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := rehearsal.Run(t.Context(), path(""), nil); err == nil || errors.Is(err, rehearsal.ErrRefused) || strings.Contains(err.Error(), "run ") {
+	if err := rehearsal.Run(t.Context(), path(""), nil); err == nil || errors.Is(err, rehearsal.ErrRefused) ||
+		strings.Contains(err.Error(), "run ") {
 		t.Errorf("a daemon that others can write was asked: %v", err)
 	}
 }

@@ -88,8 +88,8 @@ func (c *composer) agent() {
 					p.name, r.timeout)
 			}
 			if r.command == emailAlert {
-				c.note("mail is not set up on an agent, which has no <global>: let email-notification run on the manager " +
-					"(<location>server</location>), or name a server in [mail] of active-response.toml here")
+				c.note("mail is not set up on an agent, which has no <global>: let email-notification run on the " +
+					"manager (<location>server</location>), or name a server in [mail] of active-response.toml here")
 			}
 		}
 	}

@@ -43,17 +43,20 @@ func TestComposeAddsNothingTwice(t *testing.T) {
 				"active-response web-attack-block: rules 31103,31104,31106,31108,31109, for 3600 s",
 				"active-response mailer: rules 5712,5720,31151",
 			},
-			notes: []string{"localfile", "localfile", "localfile", "command block is there already (line 1)", "command mailer is there already (line 1)"},
+			notes: []string{"localfile", "localfile", "localfile", "command block is there already (line 1)",
+				"command mailer is there already (line 1)"},
 		},
 		{
 			name: "a command of Wazuh's, without .sh", profiles: "mail", dialect: Wazuh,
 			conf: logs + "<command><name>email</name><executable>email-notification</executable></command>",
-			want: []string{"active-response email: rules 5712,5763,5720,31151"}, notes: []string{"localfile", "localfile", "localfile", "command email "},
+			want: []string{"active-response email: rules 5712,5763,5720,31151"}, notes: []string{"localfile",
+				"localfile", "localfile", "command email "},
 		},
 		{
 			name: "a command that gets no address does not do", profiles: "mail",
-			conf:  logs + "<command><name>email-alert</name><executable>email-notification.sh</executable><expect></expect></command>",
-			want:  []string{"command email-alert-ar (email-notification.sh)", "active-response email-alert-ar: rules 5712,5720,31151"},
+			conf: logs + "<command><name>email-alert</name><executable>email-notification.sh</executable><expect></expect></command>",
+			want: []string{"command email-alert-ar (email-notification.sh)",
+				"active-response email-alert-ar: rules 5712,5720,31151"},
 			notes: []string{"localfile", "localfile", "localfile"},
 		},
 		{
@@ -61,28 +64,35 @@ func TestComposeAddsNothingTwice(t *testing.T) {
 			conf:  logs + "<command><name>firewall-drop</name><executable>firewall-drop.sh</executable><expect>srcip</expect></command>",
 			after: mail + command("firewall-drop-ar", "other.sh") + command("host-deny", "host-deny.sh"),
 			want: []string{
-				"command firewall-drop-ar3 (firewall-drop.sh)", "command host-deny-ar (host-deny.sh)", "command email-alert (email-notification.sh)",
-				"active-response firewall-drop-ar3: level 12 and up, for ever", "active-response host-deny-ar: level 8 and up, for 1800 s", "active-response email-alert: level 6 and up",
+				"command firewall-drop-ar3 (firewall-drop.sh)", "command host-deny-ar (host-deny.sh)",
+				"command email-alert (email-notification.sh)",
+				"active-response firewall-drop-ar3: level 12 and up, for ever",
+				"active-response host-deny-ar: level 8 and up, for 1800 s",
+				"active-response email-alert: level 6 and up",
 			},
 			notes: []string{"localfile", "localfile", "localfile"},
 		},
 		{
 			name: "rules for which it runs already", profiles: "ssh",
-			conf: logs + command("fw", "firewall-drop") + command("hosts.deny", "host-deny.sh") + command("null", "route-null.sh") +
+			conf: logs + command("fw", "firewall-drop") + command("hosts.deny", "host-deny.sh") + command("null",
+				"route-null.sh") +
 				response("<command>fw</command><rules_id>5720, 31151</rules_id><timeout>60</timeout>") +
 				response("<command>hosts.deny</command><rules_id>5711</rules_id><timeout>60</timeout>"),
 			want: []string{"active-response fw: rules 5712, for 600 s"},
 			notes: []string{"localfile", "localfile", "localfile", "command fw", "command hosts.deny", "command null",
-				"firewall-drop.sh for rule 5720 is there already (line 1)", "host-deny.sh for rule 5711 is there already"},
+				"firewall-drop.sh for rule 5720 is there already (line 1)",
+				"host-deny.sh for rule 5711 is there already"},
 		},
 		{
 			name: "the second name has blocks of its own", profiles: "web",
-			conf: logs + command("firewall-drop", "firewall-drop.sh") + response("<command>firewall-drop</command><rules_id>31103,31151,31152,31153</rules_id>"),
+			conf: logs + command("firewall-drop", "firewall-drop.sh") +
+				response("<command>firewall-drop</command><rules_id>31103,31151,31152,31153</rules_id>"),
 			want: []string{
 				"command web-attack-block (custom-firewall-drop.sh)",
 				"active-response web-attack-block: rules 31103,31104,31106,31108,31109, for 3600 s",
 			},
-			notes: []string{"localfile", "localfile", "localfile", "firewall-drop.sh for rule 31151", "firewall-drop.sh for rule 31152", "firewall-drop.sh for rule 31153"},
+			notes: []string{"localfile", "localfile", "localfile", "firewall-drop.sh for rule 31151",
+				"firewall-drop.sh for rule 31152", "firewall-drop.sh for rule 31153"},
 		},
 		{
 			name: "levels, and those of a switched off response do not count", profiles: "severity",
@@ -90,17 +100,24 @@ func TestComposeAddsNothingTwice(t *testing.T) {
 				response("<command>firewall-drop</command><level>6</level><timeout>600</timeout>") +
 				response("<command>host-deny</command><level>8</level><timeout>600</timeout>") +
 				response("<disabled>yes</disabled><command>mailer</command><level>6</level>"),
-			want: []string{"active-response firewall-drop: level 12 and up, for ever", "active-response mailer: level 6 and up"},
-			notes: []string{"localfile", "localfile", "localfile", "warning: line 1: firewall-drop.sh already runs from level 6 on, for 600 s: ", "command firewall-drop",
-				"host-deny.sh from level 8 on is there already", "command mailer", "warning: line 1: <disabled>yes</disabled> switches all active responses off"},
+			want: []string{"active-response firewall-drop: level 12 and up, for ever",
+				"active-response mailer: level 6 and up"},
+			notes: []string{"localfile", "localfile", "localfile",
+				"warning: line 1: firewall-drop.sh already runs from level 6 on, for 600 s: ", "command firewall-drop",
+				"host-deny.sh from level 8 on is there already", "command mailer",
+				"warning: line 1: <disabled>yes</disabled> switches all active responses off"},
 		},
 		{
 			name: "repeated offenders once, and one response for what joins", profiles: "mail,severity,ssh,repeat",
 			conf: logs + "<active-response><disabled>no</disabled><repeated_offenders>5,10</repeated_offenders></active-response>",
 			want: []string{
-				"command firewall-drop (firewall-drop.sh)", "command host-deny (host-deny.sh)", "command route-null (route-null.sh)", "command email-alert (email-notification.sh)",
-				"active-response firewall-drop: rules 5712, for 3600 s", "active-response firewall-drop: rules 5720, for 600 s",
-				"active-response host-deny: rules 5711, for 300 s", "active-response firewall-drop: level 12 and up, for ever", "active-response host-deny: level 8 and up, for 1800 s",
+				"command firewall-drop (firewall-drop.sh)", "command host-deny (host-deny.sh)",
+				"command route-null (route-null.sh)", "command email-alert (email-notification.sh)",
+				"active-response firewall-drop: rules 5712, for 3600 s",
+				"active-response firewall-drop: rules 5720, for 600 s",
+				"active-response host-deny: rules 5711, for 300 s",
+				"active-response firewall-drop: level 12 and up, for ever",
+				"active-response host-deny: level 8 and up, for 1800 s",
 				"active-response email-alert: level 6 and up or rules 5712,5720,31151",
 			},
 			notes: []string{"localfile", "localfile", "localfile", "repeated_offenders is there already"},
@@ -140,7 +157,8 @@ func TestComposeIsTakenByOSSEC(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := request{home: "/var/ossec", dialect: d, profiles: profiles, whitelist: []string{"203.0.113.10"}, rules: rulesName}
+			r := request{home: "/var/ossec", dialect: d, profiles: profiles, whitelist: []string{"203.0.113.10"},
+				rules: rulesName}
 			c, _ := r.compose(found{}, found{})
 			for _, fault := range refused([]byte(marked(some, c, d)), d) {
 				t.Errorf("%s, %v: %s", strings.Join(some, ","), d, fault)
@@ -212,7 +230,8 @@ func refused(text []byte, d Dialect) []string {
 // FuzzBlock: what is put into a file and taken out leaves it as it was, and it is found
 // again.
 func FuzzBlock(f *testing.F) {
-	for _, seed := range []string{"", "\n", "<ossec_config>\n</ossec_config>", "a\r\nb", "\r\n", "<!--", "\x00\xff\r"} {
+	for _, seed := range []string{"", "\n", "<ossec_config>\n</ossec_config>", "a\r\nb", "\r\n", "<!--",
+		"\x00\xff\r"} {
 		f.Add([]byte(seed), []byte("x\n"))
 		f.Add([]byte("x"), []byte(seed))
 	}
@@ -231,13 +250,15 @@ func FuzzBlock(f *testing.F) {
 			t.Errorf("taken out: %q, was %q", got, data)
 		}
 		// The line ends of the file may have become those of the block.
-		if got := again.with(string(again.block)); lineEnds("\n", with) == "\n" && lineEnds("\n", data) == "\n" && string(got) != string(with) {
+		if got := again.with(string(again.block)); lineEnds("\n", with) == "\n" && lineEnds("\n", data) == "\n" &&
+			string(got) != string(with) {
 			t.Errorf("put in again: %q, was %q", got, with)
 		}
 		// What others write behind it stays.
 		behind := append(slices.Clone(with), more...)
 		if d, err := split(behind); err == nil {
-			if got := d.with(""); string(got) != string(data)+string(more) && (len(d.before) == 0 || bytes.HasSuffix(d.before, []byte("\n"))) {
+			if got := d.with(""); string(got) != string(data)+string(more) && (len(d.before) == 0 ||
+				bytes.HasSuffix(d.before, []byte("\n"))) {
 				t.Errorf("%q is lost of %q", more, got)
 			}
 		}
@@ -251,7 +272,8 @@ func FuzzSetUp(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range []string{"", string(example), "<ossec_config>\n</ossec_config>", "<ossec_config><rules><include>a</include></rules>",
+	for _, seed := range []string{"", string(example), "<ossec_config>\n</ossec_config>",
+		"<ossec_config><rules><include>a</include></rules>",
 		"<ossec_config><command><name>x</name><executable>firewall-drop.sh</executable><expect>srcip</expect>"} {
 		f.Add([]byte(seed), false)
 		f.Add([]byte(seed), true)

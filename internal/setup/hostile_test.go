@@ -40,12 +40,14 @@ func TestHostileFolders(t *testing.T) {
 				os.Symlink(secret, h.path("etc/rules/."+rulesName+".tmp")))
 		}, ""},
 		{"rules of others are pipes and links", func(h home, secret string) error {
-			return errors.Join(syscall.Mkfifo(h.path("etc/rules/a.xml"), 0o660), os.Symlink(secret, h.path("etc/rules/b.xml")))
+			return errors.Join(syscall.Mkfifo(h.path("etc/rules/a.xml"), 0o660), os.Symlink(secret,
+				h.path("etc/rules/b.xml")))
 		}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHome(t, conf, "bin/wazuh-control")
-			h.put("ruleset/rules/0015-ossec_rules.xml", "<rule id=\"600\" level=\"0\"></rule><rule id=\"650\" level=\"0\"></rule>")
+			h.put("ruleset/rules/0015-ossec_rules.xml",
+				"<rule id=\"600\" level=\"0\"></rule><rule id=\"650\" level=\"0\"></rule>")
 			h.put("ruleset/rules/0020-syslog_rules.xml", "<rule id=\"1002\" level=\"2\"></rule>")
 			secret := filepath.Join(t.TempDir(), "shadow")
 			if err := errors.Join(os.WriteFile(secret, []byte("root:secret"), 0o600),
@@ -53,7 +55,8 @@ func TestHostileFolders(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := h.run(Options{Rules: "../../contrib"})
-			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(),
+				test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 			if strings.Contains(out, "secret") || err != nil && strings.Contains(err.Error(), "secret") {

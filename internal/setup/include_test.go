@@ -33,7 +33,8 @@ var withRules = Options{Profiles: []string{"ssh"}, Rules: "../../contrib"}
 // other; every other byte stays, a second run changes nothing, and taken out the file is
 // what it was.
 func TestIncludeJoinsTheRules(t *testing.T) {
-	lines := "<ossec_config>\n  <rules>\n    " + includeSyslog + "\n    " + includeOSSEC + "\n  </rules>\n</ossec_config>\n"
+	lines := "<ossec_config>\n  <rules>\n    " + includeSyslog + "\n    " + includeOSSEC +
+		"\n  </rules>\n</ossec_config>\n"
 	ours := "    " + suiteMark + "\n    <include>" + rulesName + "</include>\n    " + includeMarks.end + "\n"
 	inline := suiteMark + "<include>" + rulesName + "</include>" + includeMarks.end
 	for _, test := range []struct {
@@ -42,17 +43,24 @@ func TestIncludeJoinsTheRules(t *testing.T) {
 	}{
 		{"as installed", lines, ours, "  </rules>"},
 		{"on one line", "<ossec_config><rules>" + includeBoth + "</rules></ossec_config>\n", inline, "</rules>"},
-		{"the end behind the last include", "<ossec_config>\n<rules>\n  " + includeBoth + "</rules>\n</ossec_config>\n", inline, "</rules>"},
+		{"the end behind the last include", "<ossec_config>\n<rules>\n  " + includeBoth +
+			"</rules>\n</ossec_config>\n", inline, "</rules>"},
 		{"tabs", "<ossec_config>\n\t<rules>\n\t\t" + includeBoth + "\n\t</rules>\n</ossec_config>\n",
-			"\t  " + suiteMark + "\n\t  <include>" + rulesName + "</include>\n\t  " + includeMarks.end + "\n", "\t</rules>"},
+			"\t  " + suiteMark + "\n\t  <include>" + rulesName + "</include>\n\t  " + includeMarks.end + "\n",
+			"\t</rules>"},
 		{"CRLF", strings.ReplaceAll(lines, "\n", "\r\n"), strings.ReplaceAll(ours, "\n", "\r\n"), "  </rules>"},
 		{"no final newline", strings.TrimSuffix(lines, "\n"), ours, "  </rules>"},
-		{"in the second root", "<ossec_config>\n</ossec_config>\n" + lines + "<ossec_config><global></global></ossec_config>", ours, "  </rules>"},
-		{"one in a comment before", "<!--\n" + lines + "-->\n<ossec_config>\n<!-- <rules>\n  </rules> -->\n" + lines[len("<ossec_config>\n"):], ours, "  </rules>\n</ossec_config>\n\x00"},
-		{"one in a comment behind", lines + "<!-- <ossec_config>\n<rules>" + includeBoth + "</rules>\n</ossec_config> -->\n", ours, "  </rules>\n"},
-		{"its end in a comment", "<ossec_config>\n<rules>\n" + includeBoth + "\n<!-- </rules>\n-->\n</rules>\n</ossec_config>\n",
+		{"in the second root", "<ossec_config>\n</ossec_config>\n" + lines +
+			"<ossec_config><global></global></ossec_config>", ours, "  </rules>"},
+		{"one in a comment before", "<!--\n" + lines + "-->\n<ossec_config>\n<!-- <rules>\n  </rules> -->\n" +
+			lines[len("<ossec_config>\n"):], ours, "  </rules>\n</ossec_config>\n\x00"},
+		{"one in a comment behind", lines + "<!-- <ossec_config>\n<rules>" + includeBoth +
+			"</rules>\n</ossec_config> -->\n", ours, "  </rules>\n"},
+		{"its end in a comment", "<ossec_config>\n<rules>\n" + includeBoth +
+			"\n<!-- </rules>\n-->\n</rules>\n</ossec_config>\n",
 			strings.ReplaceAll(ours, "    ", "  "), "</rules>\n</ossec_config>"},
-		{"empty ones beside", "<ossec_config><rules/><rules></rules></ossec_config>\n" + lines + "<ossec_config><rules>\n</rules></ossec_config>\n", ours, "  </rules>\n"},
+		{"empty ones beside", "<ossec_config><rules/><rules></rules></ossec_config>\n" + lines +
+			"<ossec_config><rules>\n</rules></ossec_config>\n", ours, "  </rules>\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newRulesHome(t, test.conf)
@@ -65,11 +73,13 @@ func TestIncludeJoinsTheRules(t *testing.T) {
 			if want := test.conf[:place] + test.with + test.conf[place:]; !strings.HasPrefix(with, want) {
 				t.Fatalf("(-want +got)\n%s", cmp.Diff(want, with))
 			}
-			if strings.Count(with, "<include>"+rulesName) != 1 || !strings.Contains(out, "added rules "+rulesName+"\n") {
+			if strings.Count(with, "<include>"+rulesName) != 1 || !strings.Contains(out,
+				"added rules "+rulesName+"\n") {
 				t.Errorf("not once, or not told: %s\n%s", out, with)
 			}
 			for _, again := range []Options{withRules, {}} {
-				if out := h.mustRun(again); !strings.Contains(out, "ossec.conf is set up already") || h.text("etc/ossec.conf") != with {
+				if out := h.mustRun(again); !strings.Contains(out, "ossec.conf is set up already") ||
+					h.text("etc/ossec.conf") != with {
 					t.Errorf("the second time it printed %q and made\n%s", out, h.text("etc/ossec.conf"))
 				}
 			}
@@ -88,19 +98,24 @@ func TestIncludeJoinsTheRules(t *testing.T) {
 // in it joins the one that is there.
 func TestIncludeMoves(t *testing.T) {
 	conf := "<ossec_config>\n  <rules>\n    " + includeBoth + "\n  </rules>\n</ossec_config>\n"
-	for name, options := range map[string]Options{"with the rules at hand": withRules, "without": {}, "and taken out at once": {Remove: true}} {
+	for name, options := range map[string]Options{"with the rules at hand": withRules, "without": {},
+		"and taken out at once": {Remove: true}} {
 		t.Run(name, func(t *testing.T) {
 			h := newRulesHome(t, "")
 			h.put("rules/"+rulesName, "")
-			old := marked([]string{"ssh"}, contents{rules: []string{rulesName}, whitelist: []string{"203.0.113.10"}}, OSSEC)
+			old := marked([]string{"ssh"}, contents{rules: []string{rulesName}, whitelist: []string{"203.0.113.10"}},
+				OSSEC)
 			h.put("etc/ossec.conf", conf+old)
 			out := h.mustRun(options)
 			if !options.Remove {
 				with := h.text("etc/ossec.conf")
-				if strings.Count(with, "<rules>") != 1 || !strings.Contains(with, "    <include>"+rulesName+"</include>\n    "+includeMarks.end+"\n  </rules>") {
+				if strings.Count(with, "<rules>") != 1 || !strings.Contains(with,
+					"    <include>"+rulesName+"</include>\n    "+includeMarks.end+"\n  </rules>") {
 					t.Errorf("made\n%s", with)
 				}
-				if want := "moved rules " + rulesName + " into the <rules> at line 2: OSSEC goes by one only\n"; !strings.Contains(out, want) || strings.Contains(out, "removed") {
+				if want := "moved rules " + rulesName +
+					" into the <rules> at line 2: OSSEC goes by one only\n"; !strings.Contains(out, want) ||
+					strings.Contains(out, "removed") {
 					t.Errorf("printed %q, want %q", out, want)
 				}
 				h.mustRun(Options{Remove: true})
@@ -117,8 +132,10 @@ func TestIncludeMoves(t *testing.T) {
 func TestIncludeWithSeveralRules(t *testing.T) {
 	first := "<ossec_config>\n<rules>\n" + includeBoth + "\n</rules>\n</ossec_config>\n"
 	for _, test := range []struct{ name, conf, want string }{
-		{"both whole", first + "\n" + first, "warning: line 2: OSSEC forgets what this <rules> includes, for there is another at line 8: make them one\n"},
-		{"the last has not what ours build on", first + "<ossec_config>\n<rules>\n<include>local_rules.xml</include>\n</rules>\n</ossec_config>\n",
+		{"both whole", first + "\n" + first,
+			"warning: line 2: OSSEC forgets what this <rules> includes, for there is another at line 8: make them one\n"},
+		{"the last has not what ours build on", first +
+			"<ossec_config>\n<rules>\n<include>local_rules.xml</include>\n</rules>\n</ossec_config>\n",
 			"left the suite's rules out: ossec.conf does not include ossec_rules.xml, on which they build, in the <rules> by which OSSEC goes\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -153,7 +170,8 @@ func TestIncludeKeepsPlace(t *testing.T) {
 		t.Errorf("it moved:\n%s", got)
 	}
 	h.mustRun(Options{Remove: true})
-	if got, want := h.text("etc/ossec.conf"), strings.Replace(conf, "</rules>", later+"</rules>", 1); got != want {
+	if got, want := h.text("etc/ossec.conf"), strings.Replace(conf, "</rules>", later+"</rules>",
+		1); got != want {
 		t.Errorf("taken out:\n%s", got)
 	}
 
@@ -175,7 +193,9 @@ func TestIncludeWithoutRules(t *testing.T) {
 	h := newHome(t, "<ossec_config>\n<!-- <rules></rules> --><rules/>\n</ossec_config>\n"+
 		marked([]string{"ssh"}, contents{rules: []string{rulesName}}, OSSEC))
 	h.mustRun(Options{})
-	if got := h.text("etc/ossec.conf"); !strings.Contains(got, "  <rules>\n    <include>"+rulesName+"</include>\n  </rules>\n") || strings.Contains(got, includeMarks.begin) {
+	if got := h.text("etc/ossec.conf"); !strings.Contains(got,
+		"  <rules>\n    <include>"+rulesName+"</include>\n  </rules>\n") || strings.Contains(got,
+		includeMarks.begin) {
 		t.Errorf("made\n%s", got)
 	}
 }
@@ -183,8 +203,10 @@ func TestIncludeWithoutRules(t *testing.T) {
 func TestIncludeRefuses(t *testing.T) {
 	for _, test := range []struct{ name, inside, want string }{
 		{"an end without a beginning", includeBoth + "\n" + includeMarks.end, "line 3: the marks of the block"},
-		{"two beginnings", includeBoth + includeMarks.begin + " -->" + includeMarks.begin + " -->" + includeMarks.end, "the marks of the block"},
-		{"an include that is never closed", includeBoth + "\n<include>x", "line 2: the <include> that would be added to this <rules> could not be read there"},
+		{"two beginnings", includeBoth + includeMarks.begin + " -->" + includeMarks.begin + " -->" +
+			includeMarks.end, "the marks of the block"},
+		{"an include that is never closed", includeBoth + "\n<include>x",
+			"line 2: the <include> that would be added to this <rules> could not be read there"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			conf := "<ossec_config>\n<rules>" + test.inside + "</rules>\n</ossec_config>\n"
@@ -202,7 +224,8 @@ func TestIncludeRefuses(t *testing.T) {
 // FuzzInclude: what is put into a <rules> is found there again, a second time changes
 // nothing, and taken out the file is as it was.
 func FuzzInclude(f *testing.F) {
-	for _, seed := range []string{"", "\n", includeBoth, "\r\n  ", "<!--", "-->", "</rules>", "<rules>", "\x00\xff\r", "<a>"} {
+	for _, seed := range []string{"", "\n", includeBoth, "\r\n  ", "<!--", "-->", "</rules>", "<rules>",
+		"\x00\xff\r", "<a>"} {
 		f.Add(seed, "  ", "\n")
 		f.Add("\n"+includeBoth+"\n", seed, seed)
 	}

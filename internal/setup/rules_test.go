@@ -153,9 +153,12 @@ func flatten(into map[string]string, prefix string, document map[string]any) {
 
 // hostile is what an attacker could choose as a user name or write into a log, to be taken for something
 // else; the first is nothing of that kind.
-var hostile = []string{"root", "x: Failed: y", "- Failed: y", "x: Skipped IP: 192.0.2.1: whitelisted by z", "x: Warning: y",
-	"- Warning: y", "error - x", " skip - x x x - Skipped IP: x: whitelisted by ", "/bin/custom-firewall-drop.sh add - ",
-	"active-response/bin/custom-firewall-drop", "\n2026/11/23 03:27:57 active-response/bin/firewall-drop: Failed: y",
+var hostile = []string{"root", "x: Failed: y", "- Failed: y", "x: Skipped IP: 192.0.2.1: whitelisted by z",
+	"x: Warning: y",
+	"- Warning: y", "error - x", " skip - x x x - Skipped IP: x: whitelisted by ",
+	"/bin/custom-firewall-drop.sh add - ",
+	"active-response/bin/custom-firewall-drop",
+	"\n2026/11/23 03:27:57 active-response/bin/firewall-drop: Failed: y",
 	`","command":"delete","x":"`, `"},"program":"active-response/bin/custom-firewall-drop"`,
 	"Mon Nov 23 03:27:57 UTC 2026 /var/ossec/active-response/bin/firewall-drop.sh error - x x x - Failed: "}
 
@@ -171,7 +174,8 @@ func oldLine(program string, status arlog.Status, message, user string) event {
 func jsonLine(t *testing.T, program, command, message, user string) event {
 	t.Helper()
 	request, err := json.Marshal(map[string]any{"version": 1, "command": command, "parameters": map[string]any{
-		"alert":   map[string]any{"data": map[string]any{"srcip": "203.0.113.7", "dstuser": user}, "full_log": user},
+		"alert": map[string]any{"data": map[string]any{"srcip": "203.0.113.7", "dstuser": user},
+			"full_log": user},
 		"program": "active-response/bin/" + program}})
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +220,8 @@ func TestRules(t *testing.T) {
 				{"custom-firewall-drop.sh", arlog.StatusDelete, "Unblocked IP: 203.0.113.7", "100605"},
 				{"host-deny", arlog.StatusAdd, "Blocked IP: 203.0.113.7 (Rule: 5712)", "100606"},
 				{"route-null", arlog.StatusDelete, "Unblocked IP: 203.0.113.7", "100607"},
-				{"email-notification.sh", arlog.StatusAdd, "Email notification sent for blocked IP: 203.0.113.7", "100608"},
+				{"email-notification.sh", arlog.StatusAdd, "Email notification sent for blocked IP: 203.0.113.7",
+					"100608"},
 				{"firewall-drop.sh", arlog.StatusError, "Failed: adding rule for 203.0.113.7: exit status 4", "100600"},
 				{"custom-firewall-drop.sh", arlog.StatusError, "Failed: adding rule for 203.0.113.7", "100600"},
 				{"firewall-drop.sh", arlog.StatusSkip, "Skipped IP: 203.0.113.7: still held by host-deny.sh", "100602"},
@@ -231,10 +236,12 @@ func TestRules(t *testing.T) {
 				if d == Wazuh && test.want == "100606" {
 					test.program = "firewall-drop" // whose line 601 matches, too
 				}
-				check(test.program+" "+string(test.status), oldLine(test.program, test.status, test.message, user), test.want)
+				check(test.program+" "+string(test.status), oldLine(test.program, test.status, test.message, user),
+					test.want)
 			}
 		}
-		check("report", decode("    12 31103 SQL injection attack\n", "/var/ossec/logs/response-stats.log"), "100620")
+		check("report", decode("    12 31103 SQL injection attack\n", "/var/ossec/logs/response-stats.log"),
+			"100620")
 		if d == OSSEC {
 			continue
 		}
@@ -313,19 +320,30 @@ func TestRulesFit(t *testing.T) {
 		files      map[string]string
 		want       string
 	}{
-		{"OSSEC", includes, map[string]string{"rules/ossec_rules.xml": rules("600"), "rules/syslog_rules.xml": rules("1002")}, "added rules/ar_suite_rules.xml"},
-		{"a rule that is commented out does not count", includes, map[string]string{"rules/ossec_rules.xml": "<!--" + rules("600") + "-->", "rules/syslog_rules.xml": rules("1002")},
+		{"OSSEC", includes, map[string]string{"rules/ossec_rules.xml": rules("600"),
+			"rules/syslog_rules.xml": rules("1002")}, "added rules/ar_suite_rules.xml"},
+		{"a rule that is commented out does not count", includes,
+			map[string]string{"rules/ossec_rules.xml": "<!--" + rules("600") + "-->",
+				"rules/syslog_rules.xml": rules("1002")},
 			"left the suite's rules out: there is no rule 600, on which they build"},
-		{"nor one in a file that is not included", includes, map[string]string{"rules/ossec_rules.xml": rules("600"), "rules/other_rules.xml": rules("1002", "100600")},
+		{"nor one in a file that is not included", includes,
+			map[string]string{"rules/ossec_rules.xml": rules("600"), "rules/other_rules.xml": rules("1002", "100600")},
 			"there is no rule 1002"},
-		{"an id that is taken", strings.Replace(includes, "<include>s", "<include>local_rules.xml</include><include>s", 1),
-			map[string]string{"rules/ossec_rules.xml": rules("600"), "rules/syslog_rules.xml": rules("1002"), "rules/local_rules.xml": rules("100600")}, "local_rules.xml has a rule 100600 already"},
-		{"nothing included", "<ossec_config>\n</ossec_config>\n", nil, "ossec.conf does not include ossec_rules.xml"},
-		{"a folder that is loaded whole", "<ossec_config><rules><rule_dir>rules</rule_dir></rules></ossec_config>\n", nil, "a rule_dir loads the folder rules in order of names"},
+		{"an id that is taken", strings.Replace(includes, "<include>s",
+			"<include>local_rules.xml</include><include>s", 1),
+			map[string]string{"rules/ossec_rules.xml": rules("600"), "rules/syslog_rules.xml": rules("1002"),
+				"rules/local_rules.xml": rules("100600")}, "local_rules.xml has a rule 100600 already"},
+		{"nothing included", "<ossec_config>\n</ossec_config>\n", nil,
+			"ossec.conf does not include ossec_rules.xml"},
+		{"a folder that is loaded whole",
+			"<ossec_config><rules><rule_dir>rules</rule_dir></rules></ossec_config>\n", nil,
+			"a rule_dir loads the folder rules in order of names"},
 		{"Wazuh", "<ossec_config><ruleset><rule_dir>ruleset/rules</rule_dir><rule_dir>etc/rules</rule_dir></ruleset></ossec_config>\n",
-			map[string]string{"bin/wazuh-execd": "", "ruleset/rules/0015-ossec_rules.xml": rules("600", "650"), "ruleset/rules/0020-syslog_rules.xml": rules("1002")}, "added etc/rules/ar_suite_rules.xml"},
+			map[string]string{"bin/wazuh-execd": "", "ruleset/rules/0015-ossec_rules.xml": rules("600", "650"),
+				"ruleset/rules/0020-syslog_rules.xml": rules("1002")}, "added etc/rules/ar_suite_rules.xml"},
 		{"an old Wazuh", "<ossec_config><ruleset><rule_dir>etc/rules</rule_dir></ruleset></ossec_config>\n",
-			map[string]string{"bin/wazuh-control": "", "ruleset/rules/0015-ossec_rules.xml": rules("600", "1002")}, "there is no rule 650"},
+			map[string]string{"bin/wazuh-control": "", "ruleset/rules/0015-ossec_rules.xml": rules("600", "1002")},
+			"there is no rule 650"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHome(t, test.conf)
@@ -344,7 +362,8 @@ func TestRulesFit(t *testing.T) {
 			if want := strings.HasPrefix(test.want, "added"); installed != want {
 				t.Errorf("installed: %v, want %v", installed, want)
 			}
-			if included := strings.Contains(h.text("etc/ossec.conf"), "<include>"+rulesName); included != (installed && side == "ossec") {
+			if included := strings.Contains(h.text("etc/ossec.conf"),
+				"<include>"+rulesName); included != (installed && side == "ossec") {
 				t.Errorf("included: %v", included)
 			}
 			with := h.text("etc/ossec.conf")

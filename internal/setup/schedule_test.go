@@ -99,7 +99,8 @@ func TestUnits(t *testing.T) {
 		if !strings.HasSuffix(unit, ".service") {
 			continue
 		}
-		out, err := exec.Command(verify, "security", "--offline=yes", "--no-pager", "--threshold=40", unit).CombinedOutput()
+		out, err := exec.Command(verify, "security", "--offline=yes", "--no-pager", "--threshold=40",
+			unit).CombinedOutput()
 		if err != nil && !strings.Contains(string(out), "unrecognized option") { // of before systemd 250
 			t.Errorf("%s may do more than it should: %v\n%s", filepath.Base(unit), err, out)
 		}
@@ -133,12 +134,14 @@ func TestLogrotate(t *testing.T) {
 		}
 	}
 	conf := fillIn(t, "logrotate/ossec-ar", dir, dir, group)
-	if out, err := exec.Command(logrotate, "-d", conf[0]).CombinedOutput(); err != nil || strings.Contains(string(out), "error:") {
+	if out, err := exec.Command(logrotate, "-d", conf[0]).CombinedOutput(); err != nil ||
+		strings.Contains(string(out), "error:") {
 		t.Fatalf("logrotate -d: %v\n%s", err, out)
 	}
 	log := filepath.Join(dir, "logs/active-responses.log")
 	before, inode := stat(t, log), inodeOf(t, log)
-	if out, err := exec.Command(logrotate, "-f", "-s", filepath.Join(dir, "state"), conf[0]).CombinedOutput(); err != nil {
+	if out, err := exec.Command(logrotate, "-f", "-s", filepath.Join(dir, "state"),
+		conf[0]).CombinedOutput(); err != nil {
 		t.Fatalf("logrotate: %v\n%s", err, out)
 	}
 	if inodeOf(t, log) == inode || stat(t, log) != before {

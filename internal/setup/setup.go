@@ -138,7 +138,8 @@ func (j *job) set() error {
 	if j.server {
 		all.analysis = true
 	}
-	want := request{home: j.Home, dialect: j.dialect, profiles: profiles, whitelist: whitelist, wazuh5: j.home().Wazuh5()}
+	want := request{home: j.Home, dialect: j.dialect, wazuh5: j.home().Wazuh5(), profiles: profiles,
+		whitelist: whitelist}
 	if all.agent() {
 		want.whitelist = nil
 		if err := j.listOnAgent(whitelist); err != nil {

@@ -115,14 +115,16 @@ func TestRunKeepsEveryByte(t *testing.T) {
 			if strings.HasSuffix(with, "\n") != strings.HasSuffix(conf, "\n") && conf != "" {
 				t.Errorf("the last line has, or lost, a newline")
 			}
-			if want := strings.Contains(conf, "\r\n"); want == strings.Contains(strings.ReplaceAll(with[len(conf):], "\r\n", ""), "\n") {
+			if want := strings.Contains(conf, "\r\n"); want == strings.Contains(strings.ReplaceAll(with[len(conf):],
+				"\r\n", ""), "\n") {
 				t.Errorf("the block has other line ends than the file:\n%q", with[len(conf):])
 			}
 			if f := look([]byte(with)); !slices.Contains(f.whitelist, "203.0.113.10") || len(f.responses) < 7 {
 				t.Errorf("read back: %+v", f)
 			}
 			for _, again := range []Options{all, {}} {
-				if out := h.mustRun(again); !strings.Contains(out, "ossec.conf is set up already") || h.text("etc/ossec.conf") != with {
+				if out := h.mustRun(again); !strings.Contains(out, "ossec.conf is set up already") ||
+					h.text("etc/ossec.conf") != with {
 					t.Errorf("the second time it printed %q and made\n%s", out, h.text("etc/ossec.conf"))
 				}
 			}
@@ -188,7 +190,9 @@ func TestRunDryChangesNothing(t *testing.T) {
 	if h.text("etc/ossec.conf") != example(t) || len(h.backups()) > 0 {
 		t.Error("it changed something")
 	}
-	for _, want := range []string{"would add white_list 10.0.0.0/8\n", "would add active-response firewall-drop: rules 5712,5720, for 600 s\n", "would set up /var/ossec/etc/ossec.conf\n"} {
+	for _, want := range []string{"would add white_list 10.0.0.0/8\n",
+		"would add active-response firewall-drop: rules 5712,5720, for 600 s\n",
+		"would set up /var/ossec/etc/ossec.conf\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
@@ -240,7 +244,8 @@ added active-response firewall-drop: rules 5720, for 600 s
 	} {
 		var got strings.Builder
 		for line := range strings.Lines(h.mustRun(step.options)) {
-			if verb := strings.TrimPrefix(line, "would "); strings.HasPrefix(verb, "remove") || strings.HasPrefix(verb, "add") {
+			if verb := strings.TrimPrefix(line, "would "); strings.HasPrefix(verb, "remove") ||
+				strings.HasPrefix(verb, "add") {
 				got.WriteString(line)
 			}
 		}
@@ -255,14 +260,16 @@ added active-response firewall-drop: rules 5720, for 600 s
 func TestRemoveLeavesWhatIsUsed(t *testing.T) {
 	h := newHome(t, "<ossec_config>\n</ossec_config>\n")
 	h.mustRun(Options{})
-	text := h.text("etc/ossec.conf") + "<ossec_config><active-response><command>route-null</command><location>local</location><level>9</level></active-response></ossec_config>\n"
+	text := h.text("etc/ossec.conf") +
+		"<ossec_config><active-response><command>route-null</command><location>local</location><level>9</level></active-response></ossec_config>\n"
 	h.put("etc/ossec.conf", text)
 	out := h.mustRun(Options{Remove: true})
 	if !strings.Contains(out, "left command route-null in ossec.conf: an active-response of yours uses it\n") {
 		t.Errorf("printed %q", out)
 	}
 	f := look([]byte(h.text("etc/ossec.conf")))
-	if len(f.commands) != 1 || f.commands[0].executable != routeNull.executable || f.commands[0].noAddress || len(f.responses) != 1 {
+	if len(f.commands) != 1 || f.commands[0].executable != routeNull.executable || f.commands[0].noAddress ||
+		len(f.responses) != 1 {
 		t.Errorf("left: %+v", f)
 	}
 }
@@ -273,12 +280,17 @@ func TestRunRefuses(t *testing.T) {
 		name, conf, want string
 		options          Options
 	}{
-		{"a root that is never closed", "<ossec_config>\n<global>\n</global>\n", "could not be read there; mend the file first", Options{}},
-		{"a comment that is never closed", sound + "<!-- later\n", "line 3: the comment is never closed", Options{}},
+		{"a root that is never closed", "<ossec_config>\n<global>\n</global>\n",
+			"could not be read there; mend the file first", Options{}},
+		{"a comment that is never closed", sound + "<!-- later\n", "line 3: the comment is never closed",
+			Options{}},
 		{"an end without a beginning", sound + blockMarks.end + "\n", "line 3: the marks of the block", Options{}},
-		{"two beginnings", sound + blockMarks.begin + " -->\n" + blockMarks.begin + " -->\n" + blockMarks.end, "the marks of the block", Options{Remove: true}},
-		{"an unknown profile", sound, `there is no profile "sshd": choose from mail, repeat, severity, ssh, web`, Options{Profiles: []string{"ssh", "sshd"}}},
-		{"whitelist entries that OSSEC ignores", sound, "whitelist entry \"10.0.0.*\": neither an address nor a network such as 192.168.1.0/24\nwhitelist entry \"bastion\": neither", Options{Whitelist: []string{"10.0.0.*", "10.0.0.1", "bastion"}}},
+		{"two beginnings", sound + blockMarks.begin + " -->\n" + blockMarks.begin + " -->\n" + blockMarks.end,
+			"the marks of the block", Options{Remove: true}},
+		{"an unknown profile", sound, `there is no profile "sshd": choose from mail, repeat, severity, ssh, web`,
+			Options{Profiles: []string{"ssh", "sshd"}}},
+		{"whitelist entries that OSSEC ignores", sound,
+			"whitelist entry \"10.0.0.*\": neither an address nor a network such as 192.168.1.0/24\nwhitelist entry \"bastion\": neither", Options{Whitelist: []string{"10.0.0.*", "10.0.0.1", "bastion"}}},
 		{"a whitelist of everything", sound, "covers everything", Options{Whitelist: []string{"0.0.0.0/0"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -292,7 +304,8 @@ func TestRunRefuses(t *testing.T) {
 			}
 		})
 	}
-	if err := Run(Options{Home: filepath.Join(t.TempDir(), "none")}); err == nil || !strings.Contains(err.Error(), "there is no OSSEC or Wazuh in") {
+	if err := Run(Options{Home: filepath.Join(t.TempDir(), "none")}); err == nil ||
+		!strings.Contains(err.Error(), "there is no OSSEC or Wazuh in") {
 		t.Errorf("without a home: %v", err)
 	}
 	if err := Run(Options{Home: filepath.Join(t.TempDir(), "none"), Remove: true}); err != nil {
@@ -303,7 +316,8 @@ func TestRunRefuses(t *testing.T) {
 func TestAgent(t *testing.T) {
 	const conf = "<ossec_config>\n  <client>\n    <server-ip>192.0.2.1</server-ip>\n  </client>\n  <localfile>\n    <log_format>syslog</log_format>\n    <location>/var/log/*.log</location>\n  </localfile>\n</ossec_config>\n"
 	h := newHome(t, conf)
-	out := h.mustRun(Options{Profiles: []string{"ssh", "repeat"}, Whitelist: []string{"203.0.113.10", "203.0.113.10"}})
+	out := h.mustRun(Options{Profiles: []string{"ssh", "repeat"}, Whitelist: []string{"203.0.113.10",
+		"203.0.113.10"}})
 	text := h.text("etc/ossec.conf")
 	for _, gone := range []string{"<command>", "<white_list>", "<rules_id>"} {
 		if strings.Contains(text, gone) {
@@ -317,7 +331,8 @@ func TestAgent(t *testing.T) {
 		t.Errorf("below another root it printed %q", out)
 	}
 	var own bytes.Buffer
-	if err := Run(Options{Home: h.path(""), Whitelist: []string{"203.0.113.10"}, Now: testTime, Out: &own}); err != nil {
+	if err := Run(Options{Home: h.path(""), Whitelist: []string{"203.0.113.10"}, Now: testTime,
+		Out: &own}); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.text("etc/whitelist.d/ossec-ar.list"); got != "203.0.113.10\n" {
@@ -326,12 +341,14 @@ func TestAgent(t *testing.T) {
 	if !strings.Contains(out, "this is an agent") || strings.Contains(out, "mail") {
 		t.Errorf("printed %q", out)
 	}
-	if out := h.mustRun(Options{Profiles: []string{"mail"}, DryRun: true}); !strings.Contains(out, "mail is not set up on an agent") {
+	if out := h.mustRun(Options{Profiles: []string{"mail"}, DryRun: true}); !strings.Contains(out,
+		"mail is not set up on an agent") {
 		t.Errorf("printed %q of mail", out)
 	}
 	h.put("VERSION.json", `{"version": "5.0.0", "stage": "beta4"}`)
 	out = h.mustRun(Options{Profiles: []string{"ssh"}, DryRun: true})
-	if !strings.Contains(out, "for ssh, define an active response there: executable block-ip, type stateful, timeout 600\n") {
+	if !strings.Contains(out,
+		"for ssh, define an active response there: executable block-ip, type stateful, timeout 600\n") {
 		t.Errorf("printed %q on Wazuh 5", out)
 	}
 	h.mustRun(Options{Remove: true})
@@ -359,71 +376,4 @@ func stat(t *testing.T, path string) meta {
 	}
 	s := info.Sys().(*syscall.Stat_t)
 	return meta{info.Mode(), s.Uid, s.Gid}
-}
-
-// TestRunMakesLogs: logcollector gives up on a log that is not there when it starts.
-func TestRunMakesLogs(t *testing.T) {
-	h := newHome(t, "<ossec_config><localfile><location>logs/active-responses.json</location></localfile></ossec_config>")
-	names := func() (out []string) {
-		files, _ := filepath.Glob(h.path("logs/*"))
-		for _, file := range files {
-			if info, err := os.Lstat(file); err != nil || info.Mode() != 0o660 {
-				t.Errorf("%s: %v, %v", file, info, err)
-			}
-			out = append(out, filepath.Base(file))
-		}
-		return out
-	}
-	h.mustRun(Options{DryRun: true})
-	if got := names(); got != nil {
-		t.Errorf("a dry run made %q", got)
-	}
-	h.mustRun(Options{Logs: true})
-	if got := names(); !slices.Equal(got, []string{"active-responses.json"}) {
-		t.Errorf("made %q, want what is followed", got)
-	}
-	h.mustRun(Options{})
-	want := []string{"active-responses.json", "active-responses.log", "notifications.log", "response-stats.log"}
-	if got := names(); !slices.Equal(got, want) {
-		t.Errorf("made %q, want %q", got, want)
-	}
-}
-
-// TestRunAsksTheDaemons: what they refuse is not put in place, and they say why.
-func TestRunAsksTheDaemons(t *testing.T) {
-	root := t.TempDir()
-	const accepts = "<ossec_config>\n</ossec_config>\n"
-	h := home{t, root}
-	h.put("etc/ossec.conf", accepts)
-	// A daemon that refuses what holds "5720", as one that does not know the rule.
-	h.put("bin/ossec-analysisd", "#!/bin/sh\n"+`! grep -q "5720$WORD" "$3" || { echo "2026/11/27 14:44:48 ossec-analysisd(1303): ERROR: no 5720" >&2; exit 1; }`)
-	if err := os.Chmod(h.path("bin/ossec-analysisd"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	run := func(o Options) (string, error) {
-		var out bytes.Buffer
-		o.Home, o.Now, o.Out = h.path(""), testTime, &out
-		err := Run(o)
-		return out.String(), err
-	}
-	_, err := run(Options{Profiles: []string{"ssh"}})
-	if err == nil || !strings.Contains(err.Error(), "the daemon would not start: ossec-analysisd(1303): ERROR: no 5720") {
-		t.Errorf("refused: %v", err)
-	}
-	if h.text("etc/ossec.conf") != accepts || len(h.backups()) > 0 {
-		t.Error("it was changed all the same")
-	}
-	if out, err := run(Options{Profiles: []string{"web"}}); err != nil || !strings.Contains(out, "set up ") {
-		t.Errorf("accepted: %q, %v", out, err)
-	}
-	h.put("etc/ossec.conf", h.text("etc/ossec.conf")+"<!-- 5720 -->\n")
-	if _, err := run(Options{Profiles: []string{"mail"}}); err == nil || !strings.Contains(err.Error(), "nor would it with the file as it is") {
-		t.Errorf("refused before: %v", err)
-	}
-	if out, err := run(Options{Remove: true}); err != nil || !strings.Contains(out, "nor would it have before") {
-		t.Errorf("taken out: %q, %v", out, err)
-	}
-	if left, _ := filepath.Glob(h.path(".*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
-	}
 }
