@@ -121,15 +121,18 @@ const (
 )
 
 var (
-	arLog     = regexp.MustCompile(`^\w{3} \w+\s+\d+ \d\d:\d\d:\d\d [\w@-]+ \d+ /\S+/active-response/bin/(\S+) (\S+) - (\S+) `)
+	arLog     = regexp.MustCompile(`^\w{3} \w+\s+\d+ \d\d:\d\d:\d\d [\w@-]+ \d+ /\S+/active-response/bin/(\S+) (\S+) - (\S+) (\d+\.\d+ \d+)?`)
 	arLogJSON = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d active-response/bin/\S+: `)
 )
 
-// decode does as the stock decoders, of both.
-func decode(line, location string) event {
+// decode does as the stock decoders of a dialect. OSSEC's reads no status where there is no alert.
+func decode(d Dialect, line, location string) event {
 	e := event{line: strings.TrimSuffix(line, "\n"), location: location, fields: map[string]string{}}
 	if m := arLog.FindStringSubmatch(line); m != nil {
-		e.decoder, e.fields["script"], e.fields["type"] = "ar_log", m[1], m[2]
+		e.decoder = "ar_log"
+		if d == Wazuh || m[4] != "" {
+			e.fields["script"], e.fields["type"] = m[1], m[2]
+		}
 	}
 	if head := arLogJSON.FindString(line); head != "" {
 		e.decoder = "ar_log_json"
@@ -163,11 +166,11 @@ var hostile = []string{"root", "x: Failed: y", "- Failed: y", "x: Skipped IP: 19
 	"Mon Nov 23 03:27:57 UTC 2026 /var/ossec/active-response/bin/firewall-drop.sh error - x x x - Failed: "}
 
 // oldLine makes a line as a response writes it that OSSEC called.
-func oldLine(program string, status arlog.Status, message, user string) event {
+func oldLine(d Dialect, program string, status arlog.Status, message, user string) event {
 	e := arlog.Entry{Time: testTime, Program: "/var/ossec/active-response/bin/" + program, Status: status,
 		Addr: netip.MustParseAddr("203.0.113.7"), AlertID: "1304756247.60385", RuleID: "5712",
 		Message: message + " user=" + user}
-	return decode(string(e.Format()), "/var/ossec/logs/active-responses.log")
+	return decode(d, string(e.Format()), "/var/ossec/logs/active-responses.log")
 }
 
 // jsonLine makes one of a response that Wazuh called: of the request when message is "".
@@ -192,7 +195,7 @@ func jsonLine(t *testing.T, program, command, message, user string) event {
 	default:
 		e.Status = arlog.StatusError
 	}
-	return decode(string(e.Format()), "/var/ossec/logs/active-responses.log")
+	return decode(Wazuh, string(e.Format()), "/var/ossec/logs/active-responses.log")
 }
 
 // TestRules: each line that the suite writes ends at the rule that is meant for it, whatever user name it
@@ -236,13 +239,16 @@ func TestRules(t *testing.T) {
 				if d == Wazuh && test.want == "100606" {
 					test.program = "firewall-drop" // whose line 601 matches, too
 				}
-				check(test.program+" "+string(test.status), oldLine(test.program, test.status, test.message, user),
+				check(test.program+" "+string(test.status), oldLine(d, test.program, test.status, test.message, user),
 					test.want)
 			}
 		}
-		check("report", decode("    12 31103 SQL injection attack\n", "/var/ossec/logs/response-stats.log"),
+		check("report", decode(d, "    12 31103 SQL injection attack\n", "/var/ossec/logs/response-stats.log"),
 			"100620")
 		if d == OSSEC {
+			byHand := oldLine(d, "firewall-drop.sh", arlog.StatusAdd, "Blocked IP: 203.0.113.7 (by hand)", "root")
+			byHand = decode(d, strings.Replace(byHand.line, "1304756247.60385 5712", "- -", 1), byHand.location)
+			check("by hand", byHand, "100610")
 			continue
 		}
 		for _, user := range hostile {
