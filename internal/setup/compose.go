@@ -68,6 +68,22 @@ func (r request) compose(before, all found) (contents, []string) {
 	return c.out, c.notes
 }
 
+// apply returns the document with the contents in their places. It is an error if OSSEC would not see them.
+func (r request) apply(d document, c contents) ([]byte, error) {
+	block, include := "", ""
+	if !c.empty() {
+		block = marked(nameList(r.profiles), c, r.dialect)
+	}
+	if c.joined {
+		include = r.rules
+	}
+	next, err := setInclude(d.with(block), include)
+	if err == nil && block != "" {
+		err = readable(next, c)
+	}
+	return next, err
+}
+
 // note adds a word about something, once.
 func (c *composer) note(format string, args ...any) {
 	if note := fmt.Sprintf(format, args...); !slices.Contains(c.notes, note) {

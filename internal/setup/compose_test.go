@@ -294,17 +294,7 @@ func FuzzSetUp(f *testing.F) {
 				t.Skip("marks of its own")
 			}
 			c, _ := r.compose(look(d.before), look(masked(d.rest())))
-			block, include := "", ""
-			if !c.empty() {
-				block = marked(ProfileNames(), c, r.dialect)
-			}
-			if c.joined {
-				include = r.rules
-			}
-			next, err := setInclude(d.with(block), include)
-			if err == nil && block != "" {
-				err = readable(next, c)
-			}
+			next, err := r.apply(d, c)
 			if err != nil {
 				t.Skip("refused")
 			}

@@ -79,7 +79,9 @@ func (j *job) write(old, next []byte) error {
 	}
 	path := filepath.Join(j.etc.Name(), j.conf)
 	if j.DryRun {
-		j.say("would %s %s", strings.Replace(what, "took", "take", 1), path)
+		if !same {
+			j.say("would %s %s", strings.Replace(what, "took", "take", 1), path)
+		}
 		return nil
 	}
 	if err := j.putFiles(func(data []byte) bool { return data != nil }); err != nil {

@@ -149,18 +149,7 @@ func (j *job) set() error {
 		return err
 	}
 	c, notes := want.compose(look(d.before), all)
-	block := ""
-	if !c.empty() {
-		block = marked(nameList(profiles), c, j.dialect)
-	}
-	include := ""
-	if c.joined {
-		include = want.rules
-	}
-	next, err := setInclude(d.with(block), include)
-	if err == nil && block != "" {
-		err = readable(next, c)
-	}
+	next, err := want.apply(d, c)
 	if err != nil {
 		return j.inConf(err)
 	}
@@ -168,9 +157,9 @@ func (j *job) set() error {
 		return err
 	}
 	old := look(d.block).contents
-	if c.joined && slices.Contains(old.rules, include) {
+	if c.joined && slices.Contains(old.rules, want.rules) {
 		j.did("moved", "move", fmt.Sprintf("rules %s into the <rules> at line %d: OSSEC goes by one only",
-			include, all.section.Line))
+			want.rules, all.section.Line))
 	}
 	old.rules = last
 	j.changes(old, c, notes, bytes.Equal(next, data))
