@@ -172,7 +172,7 @@ func copyRoot(root *os.Root, to string, depth int) error {
 func copyFile(root *os.Root, name, target string) error {
 	file, err := state.OpenIn(root, name)
 	if err != nil {
-		return nil //nolint:nilerr // it has gone, or is something else now
+		return nil // it has gone, or is something else now
 	}
 	defer file.Close()
 	stat := file.Stat()
