@@ -12,6 +12,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
@@ -125,7 +126,7 @@ func wide(s *sheet, m whitelist.Match, p netip.Prefix) {
 func (h whiteList) hostNames(ctx context.Context, s *sheet, names []string,
 	places map[string][]string) map[string]bool {
 	remembered, err := neverblock.Names(h.Home)
-	if err != nil {
+	if err != nil && state.CheckDir(h.Home.State()) == nil { // else the leases' check says it
 		s.warn("remove it: maintain makes it anew", "%v", err)
 	}
 	answers := slices.Repeat([]neverblock.Answer{{Err: errors.New("resolve_names is false")}}, len(names))

@@ -176,8 +176,12 @@ func (done maintained) write(home ossec.Home) error {
 // readMaintained returns what the last run did; the zero value when there was none.
 func readMaintained(home ossec.Home) (done maintained) {
 	const most = 64 << 10
-	text, err := state.Read(filepath.Join(home.State(), maintainFile), most)
-	if err == nil {
+	dir, err := state.OpenDir(home.State())
+	if err != nil {
+		return done
+	}
+	defer dir.Close()
+	if text, err := dir.Read(maintainFile, most); err == nil {
 		_ = json.Unmarshal(text, &done) // what cannot be read was never run
 	}
 	return done

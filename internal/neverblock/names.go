@@ -76,9 +76,13 @@ func namesFile(home ossec.Home) string { return filepath.Join(home.State(), "nam
 // Names returns what is remembered of all host names on the whitelist.
 func Names(home ossec.Home) (map[string]Name, error) {
 	names := map[string]Name{}
-	text, err := state.Read(namesFile(home), maxFile)
+	dir, err := state.OpenDir(home.State())
 	if err == nil {
-		err = json.Unmarshal(text, &names)
+		defer dir.Close()
+		var text []byte
+		if text, err = dir.Read(filepath.Base(namesFile(home)), maxFile); err == nil {
+			err = json.Unmarshal(text, &names)
+		}
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return map[string]Name{}, fmt.Errorf("reading the addresses of host names: %w", err)

@@ -148,6 +148,21 @@ func TestRefresh(t *testing.T) {
 }
 
 // TestManyAddresses: a name server that lies fills neither memory nor disk.
+// TestForgedNames: what others could have put in the place of the state folder is not believed.
+func TestForgedNames(t *testing.T) {
+	home := ossec.Home(t.TempDir())
+	file := filepath.Join(home.State(), "names.json")
+	forged := `{"a.example":{"addresses":["198.51.100.80"],"asked":"2026-11-23T03:27:57Z"}}`
+	if err := errors.Join(os.MkdirAll(home.State(), 0o755), os.Chmod(home.State(), 0o775),
+		os.WriteFile(file, []byte(forged), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	names, err := neverblock.Names(home)
+	if len(names) > 0 || err == nil || !strings.Contains(err.Error(), "is not used") {
+		t.Errorf("%v, %v", names, err)
+	}
+}
+
 func TestManyAddresses(t *testing.T) {
 	home := newHome(t, map[string]string{"etc/whitelist.d/office": "office.example.com\n"})
 	for round := range 3 {

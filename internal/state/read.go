@@ -130,6 +130,20 @@ func ReadIn(root *os.Root, name string, most int) ([]byte, error) {
 	return file.all(most)
 }
 
+// Read is Read for a file in the folder.
+func (d *Dir) Read(name string, most int) ([]byte, error) {
+	fd, err := d.Open(name, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	file, err := plain(fd, d.Path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return file.all(most)
+}
+
 func (f *File) all(most int) ([]byte, error) {
 	data := make([]byte, 0, min(most+1, 4<<10))
 	for {
