@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ type Config struct {
 	HostDeny  HostDeny  `toml:"host_deny"`
 	RouteNull RouteNull `toml:"route_null"`
 	Account   Account   `toml:"account"`
+	Escalate  []Step    `toml:"escalate"`
 	Mail      Mail      `toml:"mail"`
 }
 
@@ -138,6 +140,27 @@ type RouteNull struct {
 	Type string `toml:"type"` // blackhole, unreachable or prohibit
 }
 
+// Step is one step of holding longer who was blocked before: at the After-th block Within a time,
+// for Block at least.
+type Step struct {
+	After  int      `toml:"after"`
+	Within Duration `toml:"within"`
+	Block  Duration `toml:"block"`
+}
+
+// checkSteps returns what is wrong with the steps, and keeps the others.
+func (c *Config) checkSteps() (faults []fault) {
+	c.Escalate = slices.DeleteFunc(c.Escalate, func(s Step) bool {
+		if s.After >= 2 && s.Within.Duration > 0 && s.Block.Duration > 0 {
+			return false
+		}
+		faults = append(faults, fault{"escalate", "", errors.New(
+			`a step has after (2 or more), within and block, as after = 3, within = "7d", block = "30d"`)})
+		return true
+	})
+	return faults
+}
+
 // How accounts are locked.
 const (
 	AccountBoth   = "both"
@@ -200,6 +223,7 @@ func (c *Config) check() []fault {
 		faults = append(faults, fault{"block", "ipv6_prefix", fmt.Errorf("%d is not one of 128, 64, 56, 48", n)})
 		c.Block.IPv6Prefix = def.Block.IPv6Prefix
 	}
+	faults = append(faults, c.checkSteps()...)
 	choice("firewall", "backend", &c.Firewall.Backend, def.Firewall.Backend, "auto",
 		"iptables", "ipset", "nftables")
 	choice("firewall", "target", &c.Firewall.Target, def.Firewall.Target, "DROP", "REJECT")
@@ -230,13 +254,23 @@ func (c *Config) check() []fault {
 	return faults
 }
 
-// Duration is a length of time, written as "500ms", "10s" or "2h".
+// Duration is a length of time, written as "500ms", "10s", "2h" or "7d".
 type Duration struct{ time.Duration }
 
 // UnmarshalText reads a duration.
 func (d *Duration) UnmarshalText(text []byte) (err error) {
-	if d.Duration, err = time.ParseDuration(string(text)); err != nil {
-		return fmt.Errorf("%q is no duration such as 500ms, 10s or 2h", text)
+	if days, ok := strings.CutSuffix(string(text), "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		d.Duration = time.Duration(n) * 24 * time.Hour
+		return wrong(text, err)
+	}
+	d.Duration, err = time.ParseDuration(string(text))
+	return wrong(text, err)
+}
+
+func wrong(text []byte, err error) error {
+	if err != nil {
+		return fmt.Errorf("%q is no duration such as 500ms, 10s, 2h or 7d", text)
 	}
 	return nil
 }
@@ -308,6 +342,12 @@ func decodeTables(meta toml.MetaData, tables map[string]toml.Primitive, c *Confi
 			faults = append(faults, fault{table, "", unknown("table", table, known)})
 			continue
 		}
+		if section.Kind() == reflect.Slice {
+			if err := meta.PrimitiveDecode(tables[table], section.Addr().Interface()); err != nil {
+				faults = append(faults, fault{table, "", fmt.Errorf("it is written [[%s]], once for each: %w", table, err)})
+			}
+			continue
+		}
 		var values map[string]toml.Primitive
 		if err := meta.PrimitiveDecode(tables[table], &values); err != nil {
 			faults = append(faults, fault{"", table, fmt.Errorf("it is a table, written [%s]", table)})
@@ -329,7 +369,7 @@ func decodeTables(meta toml.MetaData, tables map[string]toml.Primitive, c *Confi
 		}
 	}
 	for _, key := range meta.Undecoded() {
-		if len(key) > 2 {
+		if len(key) > 2 || len(key) == 2 && known[key[0]].Kind() == reflect.Slice {
 			faults = append(faults, fault{key[0], key[1],
 				fmt.Errorf("unknown key %q in it", key[len(key)-1])})
 		}

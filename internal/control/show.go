@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/history"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/target"
@@ -38,6 +40,7 @@ func show(t *tool, c *cli.Context) error {
 	if !found && !failed {
 		t.say("  not blocked")
 	}
+	showBefore(t, f.target)
 	if request.Addr.IsValid() {
 		t.say("  %s", verdict(c.Context, t, request.Addr))
 	}
@@ -46,6 +49,23 @@ func show(t *tool, c *cli.Context) error {
 	}
 	showLog(t, about(request))
 	return command.Reported(failed)
+}
+
+// showBefore says how often a target was blocked, where that is remembered.
+func showBefore(t *tool, of target.Target) {
+	if len(t.settings.Escalate) == 0 {
+		return
+	}
+	for _, kind := range t.chosen {
+		at, err := history.Book{Dir: t.Home.State(), Response: kind.Name}.Of(of)
+		if err != nil {
+			t.Complain(err)
+		}
+		if len(at) > 0 {
+			last := slices.MaxFunc(at, time.Time.Compare)
+			t.say("  %s has blocked it %s, the last time %s", kind.Name, printable.Count(uint64(len(at)), "time"), t.when(last))
+		}
+	}
 }
 
 func showRow(t *tool, of target.Target, r row, ids map[string]bool) {

@@ -35,6 +35,8 @@ type Holder struct {
 	// IPv6Prefix is how many bits the network has that is blocked for an IPv6 address; 128, or
 	// 0, blocks the address alone.
 	IPv6Prefix int
+	// Escalate are the steps of holding longer who was blocked before; none keeps no history.
+	Escalate []config.Step
 	// OrphanTimeout is how long a lease lasts whose daemon is gone; zero means as long as
 	// ar.conf lets its response last.
 	OrphanTimeout time.Duration
@@ -70,6 +72,7 @@ func Open(kind enforcer.Kind, o Options) (*Holder, error) {
 	return &Holder{
 		Kind: kind, Enforcer: e, Leases: store, Home: o.Home, Now: o.Now, Proc: o.Proc,
 		IPv6Prefix: o.Settings.Block.IPv6Prefix, OrphanTimeout: o.Settings.Lease.OrphanTimeout.Duration,
+		Escalate: o.Settings.Escalate,
 	}, nil
 }
 
@@ -102,6 +105,8 @@ type Taken struct {
 	Block target.Target
 	// Renewed reports that the program held the address already.
 	Renewed bool
+	// Until is how long the target is held at least because it was blocked before; zero: it was not.
+	Until time.Time
 	// LeaseErr is what the leases suffered; the block does not depend on it.
 	LeaseErr error
 }
@@ -123,6 +128,10 @@ func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	t.Outcome, err = h.Enforcer.Block(ctx, l.Blocks(), known)
 	if errors.Is(err, enforcer.ErrFull) && h.makeRoom(ctx, l.Target) {
 		t.Outcome, err = h.Enforcer.Block(ctx, l.Blocks(), enforcer.Unknown)
+	}
+	if err == nil && leased && !known.Leased {
+		t.Until, t.LeaseErr = h.escalate(l)
+		t.LeaseErr = cmp.Or(t.LeaseErr, busy)
 	}
 	if err == nil || !leased {
 		return t, err

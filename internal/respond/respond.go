@@ -293,8 +293,12 @@ func (r *responder) whitelistFaults(request arproto.Request, list *whitelist.Lis
 
 // blocked is the message about a block, which may be that of the address's network.
 func (r *responder) blocked(request arproto.Request, taken hold.Taken) string {
+	longer := ""
+	if !taken.Until.IsZero() {
+		longer = " (blocked before: held until " + taken.Until.Format(time.RFC3339) + ")"
+	}
 	return record.Blocked(r.about(request), request.RuleID, request.User) + record.Network(taken.Block) +
-		r.byHand(request)
+		longer + r.byHand(request)
 }
 
 // byHand marks a message about what a person did, here or from the manager.
