@@ -131,7 +131,10 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 		}
 		return err
 	})
-	slices.SortStableFunc(s.holds, func(a, b held) int { return a.block().Compare(b.block()) })
+	byBlock := func(a, b held) int { return a.block().Compare(b.block()) }
+	if !slices.IsSortedFunc(s.holds, byBlock) { // they are in order of target
+		slices.SortStableFunc(s.holds, byBlock)
+	}
 	listing, err := r.Enforcer.List(ctx)
 	if absent(err) && len(s.holds) == 0 {
 		err = nil // the response is not used on this host

@@ -256,14 +256,17 @@ func (t table) members(k socket) (all []enforcer.Block, err error) {
 
 // members returns the elements of the set; no set has none, nor a foreign one. The kernel may
 // leave out elements of a large set while it makes room for more (Linux 6.18), so that is read
-// until nothing changes.
+// until it has as many as the kernel counts, or where it does not say (before 6.16) until nothing
+// changes.
 func (s nftSet) members(k socket) (blocks []enforcer.Block, err error) {
 	if ours, err := s.isOurs(k); !ours {
 		return nil, err
 	}
-	const large = 2048
+	const large, setCount = 2048, 20 // NFTA_SET_COUNT
 	for before := -1; err == nil && before != len(blocks); {
-		if before = len(blocks); before > 0 && before < large {
+		set, _ := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name()) // the list says why not
+		counted := int(netlink.Uint32(netlink.Find(set, setCount)))
+		if before = len(blocks); before > 0 && (before < large || before == counted) {
 			break
 		}
 		err = dump(k, func() *nl.NetlinkRequest {

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 
-	vnl "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -115,9 +114,9 @@ func (e *Enforcer) blockBesideV6(
 	if out.Already = sameType; sameType && known.Leased {
 		return out, nil // ours, as a rule; to make sure takes a list of all
 	}
-	ours, err := e.dump(ctx, vnl.FAMILY_V6)
+	ours, err := e.dump(ctx, unix.AF_INET6)
 	switch {
-	case err != nil && !errors.Is(err, vnl.ErrDumpInterrupted):
+	case err != nil && !errors.Is(err, errTorn):
 		return out, err
 	case !slices.Contains(ours, addr):
 		out.Already = true
@@ -225,7 +224,11 @@ func (e *Enforcer) add(addr target.Target, flags int) *nl.NetlinkRequest {
 func (e *Enforcer) del(addr target.Target, routeType int) *nl.NetlinkRequest {
 	message := nl.NewRtDelMsg() // of the main table, any scope
 	message.Type, message.Protocol = uint8(routeType), uint8(e.protocol)
-	return toward(addr, unix.RTM_DELROUTE, unix.NLM_F_ACK, message)
+	request := toward(addr, unix.RTM_DELROUTE, unix.NLM_F_ACK, message)
+	if !addr.IsSingle() {
+		request.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(metricV6)))
+	}
+	return request
 }
 
 // lookup is the request to say where a packet to addr, or to the first address of a network, goes.

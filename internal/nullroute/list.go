@@ -1,13 +1,12 @@
 package nullroute
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 
-	vnl "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -24,18 +23,18 @@ const dumpTries = 5
 func (e *Enforcer) addresses(ctx context.Context) (addrs []target.Target, err error) {
 	for range dumpTries {
 		addrs = addrs[:0]
-		for _, family := range []int{vnl.FAMILY_V4, vnl.FAMILY_V6} {
+		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 			var some []target.Target
 			some, err = e.dump(ctx, family)
 			addrs = append(addrs, some...)
-			if family == vnl.FAMILY_V6 && noIPv6(err) || errors.Is(err, unix.ENOENT) {
+			if family == unix.AF_INET6 && noIPv6(err) || errors.Is(err, unix.ENOENT) {
 				err = nil // the latter: nothing was ever routed, so there is no table
 			}
 			if err != nil {
 				break
 			}
 		}
-		if !errors.Is(err, vnl.ErrDumpInterrupted) {
+		if !errors.Is(err, errTorn) {
 			break
 		}
 	}
@@ -44,43 +43,40 @@ func (e *Enforcer) addresses(ctx context.Context) (addrs []target.Target, err er
 }
 
 // dump returns what every route of ours leads to, an address or a network of IPv6.
-func (e *Enforcer) dump(ctx context.Context, family int) (addrs []target.Target, err error) {
-	wait, err := netlink.Patience(ctx)
+func (e *Enforcer) dump(ctx context.Context, family uint8) (addrs []target.Target, err error) {
+	s, err := netlink.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	table, err := vnl.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("opening netlink socket: %w", err)
-	}
-	defer table.Close()
-	if err := table.SetSocketTimeout(wait); err != nil {
-		return nil, fmt.Errorf("setting netlink timeout: %w", err)
-	}
-	// With this the kernel itself leaves out the routes of others; one older than
-	// 4.20 does not know it and sends all of them.
-	_ = table.SetStrictCheck(true)
-	filter := &vnl.Route{Protocol: vnl.RouteProtocol(e.protocol), Table: unix.RT_TABLE_MAIN}
-	const fields = vnl.RT_FILTER_PROTOCOL | vnl.RT_FILTER_TABLE
-	err = table.RouteListFilteredIter(family, filter, fields, func(route vnl.Route) bool {
-		if route.Dst == nil {
-			return true
-		}
-		addr, ok := netip.AddrFromSlice(route.Dst.IP)
-		ones, bits := route.Dst.Mask.Size()
-		single := ones == bits && bits == addr.BitLen()
-		if !ok || !single && (addr.Is4() || !slices.Contains(config.NetworkBits, ones)) {
-			return true
+	defer s.Close()
+	filter := unix.RtMsg{Family: family, Table: unix.RT_TABLE_MAIN, Protocol: uint8(e.protocol)}
+	err = s.Routes(filter, func(route unix.RtMsg, attributes []byte) {
+		addr, ok := netip.AddrFromSlice(netlink.Find(attributes, unix.RTA_DST))
+		bits := int(route.Dst_len)
+		if !ok || bits != addr.BitLen() && !isNetwork(bits, attributes) {
+			return
 		}
 		for _, kind := range kinds {
-			if route.Type == kind.number {
-				addrs = append(addrs, target.Network(netip.PrefixFrom(addr, ones)))
+			if int(route.Type) == kind.number {
+				addrs = append(addrs, target.Network(netip.PrefixFrom(addr, bits)))
 			}
 		}
-		return true
 	})
+	if err == nil && s.Torn() {
+		err = errTorn
+	}
 	return addrs, err
 }
+
+// isNetwork reports whether a route is as ours to a network of IPv6, by its length and metric: a route
+// to a network with our protocol may be somebody else's.
+func isNetwork(bits int, attributes []byte) bool {
+	metric := netlink.Find(attributes, unix.RTA_PRIORITY)
+	return slices.Contains(config.NetworkBits, bits) && bytes.Equal(metric, nl.Uint32Attr(metricV6))
+}
+
+// errTorn says that routes came and went while they were read.
+var errTorn = errors.New("the routes keep changing while they are read")
 
 // lookUpAtOnce is how many addresses are looked up by one message to the kernel. The answers
 // must fit into a socket's buffer: 212,992 bytes unless somebody changed it, of which each

@@ -57,7 +57,10 @@ func (t Target) Contains(addr netip.Addr) bool { return t.prefix.Contains(addr) 
 
 // Compare puts targets in order: IPv4, IPv6, accounts; a network stands before its addresses.
 func (t Target) Compare(other Target) int {
-	return cmp.Or(cmp.Compare(t.account, other.account), t.prefix.Compare(other.prefix))
+	if t.account != other.account {
+		return cmp.Compare(t.account, other.account)
+	}
+	return cmp.Or(t.prefix.Addr().Compare(other.prefix.Addr()), cmp.Compare(t.prefix.Bits(), other.prefix.Bits()))
 }
 
 // String returns an address or a network as it is written, and an account's name as it is.
