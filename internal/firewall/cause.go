@@ -27,14 +27,14 @@ const lockFile = "/run/xtables.lock"
 
 // otherLock returns the file to lock in its place, beside ours, where a read-only /run lacks
 // it; "" elsewhere. Those who cannot lock the one cannot change rules at the same moment.
-func (s *side) otherLock() string {
-	if s.opts.LockPath == "" || s.variant == overNFT {
+func (h *host) otherLock() string {
+	if h.opts.LockPath == "" || h.variant == overNFT {
 		return ""
 	}
 	if _, err := os.Stat(lockFile); err == nil || unix.Access(filepath.Dir(lockFile), unix.W_OK) == nil {
 		return ""
 	}
-	return filepath.Join(filepath.Dir(s.opts.LockPath), filepath.Base(lockFile))
+	return filepath.Join(filepath.Dir(h.opts.LockPath), filepath.Base(lockFile))
 }
 
 // fallBack reports whether err says that iptables, chosen by Auto, cannot work on this kernel, and
@@ -74,7 +74,7 @@ func knowsTables(k socket) bool {
 }
 
 // cause returns what is behind an error, "" when it says so itself, and what mends it.
-func (s *side) cause(err error) (cause, mend string) {
+func (h *host) cause(err error) (cause, mend string) {
 	switch denied := exec.Status(err) == statusDenied || errors.Is(err, unix.EPERM); {
 	case errors.Is(err, ErrFull):
 		return "", "raise max_addresses in [firewall] of etc/active-response.toml"
@@ -83,29 +83,29 @@ func (s *side) cause(err error) (cause, mend string) {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", "install iptables with the system's package manager"
 	case errors.Is(err, errNoSets):
-		return "", s.load("ip_set_hash_ip", "ip_set_hash_net", "xt_set")
+		return "", h.load("ip_set_hash_ip", "ip_set_hash_net", "xt_set")
 	case errors.Is(err, errMixed):
 		return "", "update-alternatives --config iptables; update-alternatives --config ip6tables"
 	case os.Geteuid() != 0:
 		return "", "run it as root"
-	case !s.capable(unix.CAP_NET_ADMIN):
+	case !h.capable(unix.CAP_NET_ADMIN):
 		return "this process lacks the capability NET_ADMIN",
 			"give it to the container (--cap-add NET_ADMIN), or block on its host; host-deny needs none"
 	case denied && errors.Is(err, unix.EPERM):
 		return "the network belongs to another user namespace",
 			"block on the host of this container; host-deny needs no right of that kind"
-	case denied && s.otherLock() == "" && s.variant != overNFT:
+	case denied && h.otherLock() == "" && h.variant != overNFT:
 		return "", "fuser -v " + lockFile + " (who holds the lock)"
-	case s.variant == overNFT || s.program == "":
-		return "", s.load("nf_tables", "nft_compat")
+	case h.variant == overNFT || h.program == "":
+		return "", h.load("nf_tables", "nft_compat")
 	}
-	return "", s.load(strings.TrimSuffix(familyName(s.v6, ""), "s") + "_filter") // as ip6table_filter
+	return "", h.load(strings.TrimSuffix(familyName(h.v6, ""), "s") + "_filter") // as ip6table_filter
 }
 
 // load returns how kernel modules are loaded here.
-func (s *side) load(modules ...string) string {
+func (h *host) load(modules ...string) string {
 	names := strings.Join(modules, " ")
-	if !s.capable(unix.CAP_SYS_MODULE) {
+	if !h.capable(unix.CAP_SYS_MODULE) {
 		return "on the host of this container: modprobe -a " + names + " (and name them in /etc/modules-load.d there)"
 	}
 	var system unix.Utsname
@@ -120,9 +120,9 @@ func (s *side) load(modules ...string) string {
 }
 
 // capable reports whether this process has a capability; when that cannot be found out, it has.
-func (s *side) capable(capability int) bool {
+func (h *host) capable(capability int) bool {
 	const most = 64 << 10
-	text, err := state.Read(filepath.Join(s.opts.Proc, "self/status"), most)
+	text, err := state.Read(filepath.Join(h.opts.Proc, "self/status"), most)
 	if err != nil {
 		return true
 	}

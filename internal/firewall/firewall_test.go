@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// host is one with stand-ins.
-type host struct {
+// fakeHost is one with stand-ins.
+type fakeHost struct {
 	t      *testing.T
 	dir    string // of the programs
 	proc   string
@@ -39,9 +39,9 @@ type host struct {
 }
 
 // newHost has the programs with that name in their file, which says what variant they are.
-func newHost(t *testing.T, multi string, programs ...string) host {
+func newHost(t *testing.T, multi string, programs ...string) fakeHost {
 	t.Helper()
-	h := host{t, t.TempDir(), t.TempDir(), newFakeKernel()}
+	h := fakeHost{t, t.TempDir(), t.TempDir(), newFakeKernel()}
 	self, err := os.Executable()
 	if err == nil {
 		if err = os.Link(self, filepath.Join(h.dir, multi)); err != nil { // another file system
@@ -61,7 +61,7 @@ func newHost(t *testing.T, multi string, programs ...string) host {
 	return h
 }
 
-func (h host) write(name, text string) {
+func (h fakeHost) write(name, text string) {
 	h.t.Helper()
 	path := filepath.Join(h.proc, name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755),
@@ -70,7 +70,7 @@ func (h host) write(name, text string) {
 	}
 }
 
-func (h host) firewall(backend string, change ...func(*Options)) *Firewall {
+func (h fakeHost) firewall(backend string, change ...func(*Options)) *Firewall {
 	h.t.Helper()
 	opts := Options{
 		Backend: backend, Target: "DROP", Forward: "never", Timeout: time.Minute,
@@ -89,7 +89,7 @@ func (h host) firewall(backend string, change ...func(*Options)) *Firewall {
 }
 
 // run runs a program as an administrator would, its words separated by blanks.
-func (h host) run(command string) string {
+func (h fakeHost) run(command string) string {
 	h.t.Helper()
 	words := strings.Fields(command)
 	out, err := exec.Command(h.t.Context(), filepath.Join(h.dir, words[0]), "", words[1:]...)
@@ -100,12 +100,12 @@ func (h host) run(command string) string {
 }
 
 // commands returns what was asked of a family's programs.
-func (h host) commands(family string) []string {
+func (h fakeHost) commands(family string) []string {
 	return load(filepath.Join(h.dir, family+".contents")).Commands
 }
 
 // breaks makes every run of a family's programs fail with that status; 0 ends that.
-func (h host) breaks(family, status string) {
+func (h fakeHost) breaks(family, status string) {
 	h.t.Helper()
 	err := os.WriteFile(filepath.Join(h.dir, family+".broken"), []byte(status), 0o600)
 	if status == "" {
@@ -155,7 +155,7 @@ func TestContract(t *testing.T) {
 }
 
 // withTable makes the table of our own, which takes the real kernel to make.
-func withTable(h host) host {
+func withTable(h fakeHost) fakeHost {
 	var rules kernelRules
 	for _, set := range nftSets {
 		protocol := byte(unix.NFPROTO_IPV4)
@@ -440,13 +440,13 @@ func TestTarget(t *testing.T) {
 
 // TestOneFamily: what is wrong with a family is its own affair.
 func TestOneFamily(t *testing.T) {
-	for name, harm := range map[string]func(h host){
-		"no IPv6 in the kernel":    func(h host) { _ = os.Remove(filepath.Join(h.proc, "net/if_inet6")) },
-		"no IPv6 in ip6tables":     func(h host) { h.breaks("ip6tables", "3") },
-		"no ip6tables":             func(h host) { _ = os.Remove(filepath.Join(h.dir, "ip6tables")) },
-		"no ip6tables-restore":     func(h host) { _ = os.Remove(filepath.Join(h.dir, "ip6tables-restore")) },
-		"ip6tables cannot read":    func(h host) { h.breaks("ip6tables", "4") },
-		"ip6tables says no to all": func(h host) { h.breaks("ip6tables", "1") },
+	for name, harm := range map[string]func(h fakeHost){
+		"no IPv6 in the kernel":    func(h fakeHost) { _ = os.Remove(filepath.Join(h.proc, "net/if_inet6")) },
+		"no IPv6 in ip6tables":     func(h fakeHost) { h.breaks("ip6tables", "3") },
+		"no ip6tables":             func(h fakeHost) { _ = os.Remove(filepath.Join(h.dir, "ip6tables")) },
+		"no ip6tables-restore":     func(h fakeHost) { _ = os.Remove(filepath.Join(h.dir, "ip6tables-restore")) },
+		"ip6tables cannot read":    func(h fakeHost) { h.breaks("ip6tables", "4") },
+		"ip6tables says no to all": func(h fakeHost) { h.breaks("ip6tables", "1") },
 	} {
 		broken := strings.HasPrefix(name, "ip6tables ")
 		t.Run(name, func(t *testing.T) {
@@ -575,7 +575,7 @@ func TestOverNFT(t *testing.T) {
 }
 
 // withStrays is a host whose iptables is over nf_tables, with that of legacy beside it.
-func withStrays(t *testing.T) host {
+func withStrays(t *testing.T) fakeHost {
 	t.Helper()
 	h := newHost(t, "xtables-nft-multi", fakePrograms...)
 	other := newHost(t, "xtables-legacy-multi", strayPrograms...)

@@ -14,24 +14,24 @@ import (
 )
 
 // forwards reports whether packets of a family that the host passes on are dropped too.
-func (s *side) forwards() bool {
-	return s.hostForwards() || s.opts.Forward != "never" && interfaceForwards(s.v6)
+func (h *host) forwards() bool {
+	return h.hostForwards() || h.opts.Forward != "never" && interfaceForwards(h.v6)
 }
 
 // hostForwards is forwards without a question to the kernel about each interface: enough for a call
 // whose place stands, which is made and mended by forwards.
-func (s *side) hostForwards() bool {
-	switch s.opts.Forward {
+func (h *host) hostForwards() bool {
+	switch h.opts.Forward {
 	case "always":
 		return true
 	case "never":
 		return false
 	}
 	sysctl := "sys/net/ipv4/ip_forward"
-	if s.v6 {
+	if h.v6 {
 		sysctl = "sys/net/ipv6/conf/all/forwarding"
 	}
-	value, err := state.Read(filepath.Join(s.opts.Proc, sysctl), 64)
+	value, err := state.Read(filepath.Join(h.opts.Proc, sysctl), 64)
 	return err == nil && strings.TrimSpace(string(value)) != "0"
 }
 

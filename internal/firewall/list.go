@@ -44,8 +44,8 @@ func (s *side) list(ctx context.Context) (l enforcer.Listing, err error) {
 }
 
 // named says of lines about IPv6 that they are.
-func (s *side) named(lines []string) []string {
-	if s.v6 {
+func (h *host) named(lines []string) []string {
+	if h.v6 {
 		for i := range lines {
 			lines[i] = "IPv6: " + lines[i]
 		}

@@ -21,8 +21,8 @@ type nftTable struct {
 }
 
 // nftFilter is the table that iptables over nf_tables works in.
-func (s *side) nftFilter() nftTable {
-	if s.v6 {
+func (h *host) nftFilter() nftTable {
+	if h.v6 {
 		return nftTable{unix.NFPROTO_IPV6, filter}
 	}
 	return nftTable{unix.NFPROTO_IPV4, filter}

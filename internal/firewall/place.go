@@ -17,7 +17,7 @@ import (
 // mended by one process at a time: the caller holds the lock.
 
 // entries are the chains that should jump to ours.
-func (s *side) entries(l look, forwards bool) []string {
+func (l look) entries(forwards bool) []string {
 	if !forwards {
 		return []string{inputChain}
 	}
@@ -25,8 +25,8 @@ func (s *side) entries(l look, forwards bool) []string {
 }
 
 // faults are what lets packets by our chain, a line each.
-func (s *side) faults(l look, forwards bool) (faults []string) {
-	for _, entry := range s.entries(l, forwards) {
+func (l look) faults(forwards bool) (faults []string) {
+	for _, entry := range l.entries(forwards) {
 		if why := l.bypass(entry); why != "" {
 			faults = append(faults, why)
 		}
@@ -37,9 +37,9 @@ func (s *side) faults(l look, forwards bool) (faults []string) {
 // likelyChecks are the commands of iptables-restore that fail where a jump is missing. Where
 // the one for forwarded packets stands is guessed; a wrong guess costs time, as then all is
 // looked at.
-func (s *side) likelyChecks() []string {
+func (h *host) likelyChecks() []string {
 	checks := []string{check(inputChain, Chain)}
-	if !s.hostForwards() {
+	if !h.hostForwards() {
 		return checks
 	}
 	if _, err := net.InterfaceByName("docker0"); err == nil {
@@ -51,8 +51,8 @@ func (s *side) likelyChecks() []string {
 func check(from, to string) string { return "-C " + from + " -j " + to }
 
 // setRule is the rule of our chain on the members of the set.
-func (s *side) setRule() []string {
-	return []string{"-m", "set", "--match-set", setName(s.v6), "src", "-j", s.opts.Target}
+func (h *host) setRule() []string {
+	return []string{"-m", "set", "--match-set", setName(h.v6), "src", "-j", h.opts.Target}
 }
 
 // tries is how often the place is mended before it is a failure: somebody may take away what was
@@ -118,7 +118,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 	if changes = append(changes, change...); err != nil {
 		return changes, err
 	}
-	for _, entry := range s.entries(all.look, s.forwards()) {
+	for _, entry := range look(all.look).entries(s.forwards()) {
 		why := look(all.look).bypass(entry)
 		if why == "" {
 			continue

@@ -165,7 +165,7 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 	if err != nil || !exists || !slices.ContainsFunc(ours, rule.blocks) {
 		return l, err
 	}
-	l.Faults = r.faults(all.look, r.forwards())
+	l.Faults = look(all.look).faults(r.forwards())
 	place := first(l.Faults)
 	ahead := look(all.look).ahead(ours)
 	at := map[target.Target]int{}

@@ -82,7 +82,7 @@ func (s set) isDropped(ctx context.Context, k socket) bool {
 	}
 	l := s.nftFilter().look(k)
 	ours, _ := l(Chain)
-	return l.setRuleStands(ours, setName(s.v6), s.opts.Target) && len(s.faults(l, s.hostForwards())) == 0
+	return l.setRuleStands(ours, setName(s.v6), s.opts.Target) && len(l.faults(s.hostForwards())) == 0
 }
 
 // ensure makes the set, and what makes it drop packets, whichever is missing. The caller holds
@@ -180,7 +180,7 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 			return l, err
 		}
 	}
-	if l.Faults = s.faults(all.look, s.forwards()); !look(all.look).setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
+	if l.Faults = look(all.look).faults(s.forwards()); !look(all.look).setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
 		l.Faults = append(l.Faults, fmt.Sprintf("%s does not drop set %s", Chain, setName(s.v6)))
 	}
 	for i := range l.Blocks {

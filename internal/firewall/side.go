@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -23,20 +20,9 @@ import (
 // nothing can be.
 var errAbsent = errors.New("this host filters no IPv6 packets")
 
-// variant is which of the two kinds of iptables a program is.
-type variant int
-
-const (
-	unknownVariant variant = iota // asked through its command line only
-	overNFT                       // keeps its rules in nf_tables
-	legacy                        // in tables of its own
-)
-
 // side is one address family of this host for the time of one call.
 type side struct {
-	opts Options
-	v6   bool
-	tool
+	host
 	kernel *kernel
 	listed chains // what iptables listed last, nil when something was changed since
 
@@ -48,16 +34,9 @@ type side struct {
 	insteadMend string
 }
 
-// tool is iptables or ip6tables.
-type tool struct {
-	program string // absolute path, "" when it is not installed
-	restore string // of the iptables-restore beside it
-	variant variant
-}
-
 // side finds out what there is and what is used. The caller closes its kernel.
 func (e *Firewall) side(ctx context.Context, v6 bool) *side {
-	s := &side{opts: e.opts, v6: v6, kernel: &kernel{socket: e.socket}}
+	s := &side{host: host{opts: e.opts, v6: v6}, kernel: &kernel{socket: e.socket}}
 	var err error
 	s.tool, err = findTool(familyName(s.v6, ""), s.opts.ToolDirs)
 	byRules, bySet, byTable := rules{s}, set{s}, table{s}
@@ -103,56 +82,11 @@ func (s *side) places() []backend {
 	return append([]backend{s.used}, s.left...)
 }
 
-// familyName returns the name of the family's program: "iptables-legacy" for "-legacy".
-func familyName(v6 bool, suffix string) string {
-	if v6 {
-		return "ip6tables" + suffix
-	}
-	return "iptables" + suffix
-}
-
-func findTool(name string, dirs []string) (tool, error) {
-	program, err := exec.Find(name, dirs)
-	if err != nil {
-		return tool{}, err
-	}
-	dir := []string{filepath.Dir(program)}
-	restore, err := exec.Find(name+"-restore", dir)
-	found := tool{program, restore, variantOf(program)}
-	if other := variantOf(restore); err != nil || found.variant == other || found.variant == unknownVariant || other == unknownVariant {
-		return found, err
-	}
-	// update-alternatives(1) was used for one of the two only.
-	suffix := map[variant]string{overNFT: "-nft-restore", legacy: "-legacy-restore"}[found.variant]
-	if found.restore, err = exec.Find(name+suffix, dir); err != nil {
-		err = fmt.Errorf("%w: %s and %s are not of one kind, nf_tables or legacy", errMixed, program, restore)
-	}
-	return found, err
-}
-
-// errMixed says that iptables and iptables-restore would work in different tables.
-var errMixed = errors.New("iptables is installed in part")
-
-// variantOf goes by the file that the program's name leads to.
-func variantOf(program string) variant {
-	path, err := filepath.EvalSymlinks(program)
-	if err != nil {
-		return unknownVariant
-	}
-	switch filepath.Base(path) {
-	case "xtables-nft-multi":
-		return overNFT
-	case "xtables-legacy-multi", "xtables-multi": // the latter up to iptables 1.6
-		return legacy
-	}
-	return unknownVariant
-}
-
 // stray returns the side of the other variant of iptables, whose rules go on blocking after
 // update-alternatives(1) gave its name to this one, or it was uninstalled in part; nil when the
 // kernel has no rules of it or its program is not there.
 func (s *side) stray(ctx context.Context) *side {
-	other := &side{opts: s.opts, v6: s.v6, kernel: s.kernel}
+	other := &side{host: host{opts: s.opts, v6: s.v6}, kernel: s.kernel}
 	if s.variant != legacy && kernelHasLegacyTable(s.opts.Proc, s.v6) {
 		other.tool, _ = findTool(familyName(s.v6, "-legacy"), s.opts.ToolDirs)
 	}
@@ -165,16 +99,6 @@ func (s *side) stray(ctx context.Context) *side {
 	return other
 }
 
-// kernelHasLegacyTable reports whether there is one, for the program would make it.
-func kernelHasLegacyTable(proc string, v6 bool) bool {
-	name := "thread-self/net/ip_tables_names" // of the network that the tables are asked for in
-	if v6 {
-		name = "thread-self/net/ip6_tables_names"
-	}
-	tables, err := state.Read(filepath.Join(proc, name), 4096)
-	return err == nil && slices.Contains(strings.Fields(string(tables)), filter)
-}
-
 func (s *side) kernelHasNFTChain(ctx context.Context) bool {
 	k, err := s.kernel.dial(ctx)
 	if err != nil {
@@ -182,11 +106,6 @@ func (s *side) kernelHasNFTChain(ctx context.Context) bool {
 	}
 	chain, err := s.nftFilter().chain(k, Chain)
 	return err == nil && chain != nil
-}
-
-func kernelHasIPv6(proc string) bool {
-	_, err := os.Stat(filepath.Join(proc, "net/if_inet6"))
-	return err == nil
 }
 
 // socket is a netlink.Socket to netfilter.
@@ -221,20 +140,6 @@ func (k *kernel) close() {
 		k.socket.Close()
 	}
 }
-
-// waitSeconds is how long iptables may wait for the xtables lock: somewhat less than there is
-// time, so that it can say what it waited for, and in a call that may last longer no longer than
-// in one about one address.
-func (s *side) waitSeconds(ctx context.Context) int {
-	left := s.opts.Timeout
-	if deadline, limited := ctx.Deadline(); limited {
-		left = min(left, time.Until(deadline))
-	}
-	return max(1, int(left.Seconds()*3/4))
-}
-
-// lockVariable names another file than lockFile to iptables.
-const lockVariable = "XTABLES_LOCKFILE"
 
 // run runs iptables or iptables-restore.
 func (s *side) run(ctx context.Context, program, stdin string, args ...string) ([]byte, error) {

@@ -338,7 +338,7 @@ func (t table) retire(ctx context.Context) error {
 		return err
 	}
 	for _, v6 := range []bool{false, true} {
-		members, err := table{&side{opts: t.opts, v6: v6}}.members(k)
+		members, err := table{&side{host: host{opts: t.opts, v6: v6}}}.members(k)
 		if err != nil || len(members) > 0 {
 			return err
 		}
