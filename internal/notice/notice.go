@@ -90,6 +90,7 @@ type Holder struct {
 	Program string    `json:"program"`
 	RuleID  string    `json:"rule,omitempty"`
 	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until,omitzero"` // zero when the daemon ends it, or nobody
 }
 
 // Blocked reports whether the address is blocked.

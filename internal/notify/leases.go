@@ -30,7 +30,7 @@ func leased(home ossec.Home, addr netip.Addr) (s notice.Standing, renewed time.T
 				switch l.State {
 				case lease.Held:
 					h := notice.Holder{Program: printable.Line(l.Program),
-						RuleID: printable.Line(l.RuleID), Since: l.Since}
+						RuleID: printable.Line(l.RuleID), Since: l.Since, Until: l.Until}
 					s.Holders = append(s.Holders, h)
 					if l.Renewed.After(renewed) {
 						renewed = l.Renewed

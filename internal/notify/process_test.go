@@ -55,7 +55,8 @@ func TestCallDelivers(t *testing.T) {
 		m.Header.Get("Auto-Submitted") == "" {
 		t.Errorf("header %v", m.Header)
 	}
-	for _, want := range []string{"Blocked by firewall-drop.sh since ", "Rule:        5712 (level 10)", "SSHD brute force trying", "Host:        web", "User:        root", "Location:    /var/log/auth.log", "    sshd[9]: Failed password <b>for</b> root"} {
+	for _, want := range []string{"Blocked by firewall-drop.sh since ", "Rule:        5712 (level 10)", "SSHD brute force trying", "Host:        web", "User:        root", "Location:    /var/log/auth.log", "    sshd[9]: Failed password <b>for</b> root",
+		"    ossec-ar show 203.0.113.7\n    ossec-ar unban 203.0.113.7\n"} {
 		if !strings.Contains(m.Text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, m.Text)
 		}

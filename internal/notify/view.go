@@ -200,7 +200,11 @@ func describeStanding(n notice.Notice, zone *time.Location) []string {
 		if h.RuleID != "" {
 			rule = fmt.Sprintf(" (rule %s)", h.RuleID)
 		}
-		add("%s by %s since %s%s", verb, h.Program, stamp(h.Since, zone), rule)
+		until := ""
+		if !h.Until.IsZero() {
+			until = " until " + stamp(h.Until, zone)
+		}
+		add("%s by %s since %s%s%s", verb, h.Program, stamp(h.Since, zone), until, rule)
 	}
 	if !n.Freed.IsZero() {
 		add("No longer blocked at %s", stamp(n.Freed, zone))
