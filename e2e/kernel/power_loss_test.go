@@ -22,7 +22,7 @@ done; done`
 
 // TestPowerLossHostDeny: what a disk holds at any moment, without what the kernel has not written
 // yet, is a hosts.deny of whole lines, each with a lease. (NUL bytes at its end would be harmless,
-// but are not to be: see fitsBehind in internal/hostsdeny.)
+// but are not to be: see fitsBehind in internal/linefile.)
 func TestPowerLossHostDeny(t *testing.T) {
 	const losses = 20
 	if !Isolated(t) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/linefile"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"golang.org/x/sys/unix"
 )
@@ -26,7 +27,7 @@ func TestAddedBehind(t *testing.T) {
 		addr := target.Of(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
 		line := fmt.Sprintf("ALL:%s\n", addr)
 		block(t, e, addr)
-		fits := len(want)/sectorSize == (len(want)+len(line)-1)/sectorSize
+		fits := len(want)/512 == (len(want)+len(line)-1)/512
 		if kept := statFile(t, path).Ino == before.Ino; kept != fits {
 			t.Errorf("%d bytes behind %d: in the same file %v, want %v", len(line), len(want), kept, fits)
 		}
@@ -80,7 +81,7 @@ func TestPowerLoss(t *testing.T) {
 			unblock(t, e, v6)
 			want("lifted", "granted", v4, v6, other)
 			content, err := os.ReadFile(path)
-			if err != nil || !bytes.HasPrefix(content, []byte(before)) || missingEnd(content) != nil {
+			if err != nil || !bytes.HasPrefix(content, []byte(before)) || linefile.MissingEnd(content) != nil {
 				t.Errorf("in the end there is %q, %v", content, err)
 			}
 		})

@@ -63,7 +63,7 @@ func play(role []string) error {
 }
 
 func player(e *Enforcer, verb string, addrs ...target.Target) *exec.Cmd {
-	role := []string{verb, e.path, e.lockPath}
+	role := []string{verb, e.file.Path, e.file.LockPath}
 	for _, addr := range addrs {
 		role = append(role, addr.String())
 	}
@@ -118,7 +118,7 @@ func runAtOnce(t *testing.T, e *Enforcer, verb string, addrs []target.Target) {
 	var stderr []*bytes.Buffer
 	for _, addr := range addrs {
 		home := *e
-		home.lockPath = filepath.Join(t.TempDir(), "lock")
+		home.file.LockPath = filepath.Join(t.TempDir(), "lock")
 		cmd := player(&home, verb, addr)
 		said := new(bytes.Buffer)
 		cmd.Stdin, cmd.Stderr = gate, said

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/linefile"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
@@ -54,7 +55,7 @@ func wantAlone(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		if name := filepath.Join(filepath.Dir(path), entry.Name()); name != path && name != lockBeside(path) {
+		if name := filepath.Join(filepath.Dir(path), entry.Name()); name != path && name != linefile.LockBeside(path) {
 			t.Errorf("%s is left over", entry.Name())
 		}
 	}
@@ -116,7 +117,7 @@ func TestSymlinksAreFollowed(t *testing.T) {
 	e := New(Options{Path: filepath.Join(folder, "hosts.deny"), LockPath: filepath.Join(t.TempDir(), "lock")})
 	block(t, e, v4)
 	wantFile(t, target, plain+"ALL:1.2.3.4\n")
-	if to, err := os.Readlink(e.path); err != nil || to != "second" {
+	if to, err := os.Readlink(e.file.Path); err != nil || to != "second" {
 		t.Errorf("the link leads to %q, %v", to, err)
 	}
 	if err := os.Remove(target); err != nil {
@@ -185,7 +186,7 @@ func TestEditorInBetween(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e, path := newFile(t, plain)
 			saved := false
-			e.beforeSwap = func() {
+			e.file.BeforeSwap = func() {
 				if !saved {
 					if err := save(path); err != nil {
 						t.Error(err)
@@ -205,13 +206,13 @@ func TestEditorInBetween(t *testing.T) {
 	}
 	t.Run("without end", func(t *testing.T) {
 		e, path := newFile(t, plain)
-		e.beforeSwap = func() {
+		e.file.BeforeSwap = func() {
 			if err := saves["by rename"](path); err != nil {
 				t.Error(err)
 			}
 		}
-		if _, err := e.Block(t.Context(), v4, enforcer.Unknown); !errors.Is(err, errChanged) {
-			t.Errorf("got %v, want %v", err, errChanged)
+		if _, err := e.Block(t.Context(), v4, enforcer.Unknown); !errors.Is(err, linefile.ErrChanged) {
+			t.Errorf("got %v, want %v", err, linefile.ErrChanged)
 		}
 		wantFile(t, path, "sshd: ALL\n")
 	})
@@ -225,7 +226,7 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 	}
 	huge := filepath.Join(folder, "huge")
 	writeFile(t, huge, "", 0o644)
-	if err := os.Truncate(huge, maxSize+1); err != nil {
+	if err := os.Truncate(huge, linefile.MaxSize+1); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
@@ -249,15 +250,15 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	e, path := newFile(t, plain)
-	held, err := state.Exclusive(lockBeside(path), time.Second)
+	held, err := state.Exclusive(linefile.LockBeside(path), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.lockWait = 10 * time.Millisecond
+	e.file.LockWait = 10 * time.Millisecond
 	if _, err := e.Block(t.Context(), v4, enforcer.Unknown); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("Block while locked: %v", err)
 	}
-	e.lockWait = time.Hour
+	e.file.LockWait = time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := e.Unblock(ctx, v4); !errors.Is(err, state.ErrLocked) {
@@ -270,25 +271,25 @@ func TestLock(t *testing.T) {
 
 func TestWithoutUsableLockFile(t *testing.T) {
 	e, path := newFile(t, plain)
-	if err := os.Symlink("nowhere", lockBeside(path)); err != nil { // which filelock refuses
+	if err := os.Symlink("nowhere", linefile.LockBeside(path)); err != nil { // which filelock refuses
 		t.Fatal(err)
 	}
-	held, err := state.Exclusive(e.lockPath, time.Second)
+	held, err := state.Exclusive(e.file.LockPath, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.lockWait = 10 * time.Millisecond
+	e.file.LockWait = 10 * time.Millisecond
 	if _, err := e.Block(t.Context(), v4, enforcer.Unknown); !errors.Is(err, state.ErrLocked) {
 		t.Errorf("Block while the other lock is held: %v", err)
 	}
 	held.Release()
 	block(t, e, v4)
 
-	e.lockPath = filepath.Join(t.TempDir(), "missing", "lock")
+	e.file.LockPath = filepath.Join(t.TempDir(), "missing", "lock")
 	before := statFile(t, path)
 	out, err := e.Block(t.Context(), v6, enforcer.Unknown)
 	notes := strings.Join(out.Notes, "\n")
-	if err != nil || !strings.Contains(notes, e.lockPath) || !strings.Contains(notes, "without a lock") {
+	if err != nil || !strings.Contains(notes, e.file.LockPath) || !strings.Contains(notes, "without a lock") {
 		t.Errorf("Block without any lock: %q, %v", out.Notes, err)
 	}
 	wantFile(t, path, plain+"ALL:1.2.3.4\nALL:[2001:db8::1]\n")

@@ -3,13 +3,14 @@ package hostsdeny
 import (
 	"bytes"
 	"fmt"
-
-	"github.com/ossec-ar/ossec-ar/internal/config"
-	"github.com/ossec-ar/ossec-ar/internal/target"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/linefile"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // form is how an entry of ours looks: the daemon list, and whether the option
@@ -121,23 +122,20 @@ func (f form) daemonsFit(daemons []byte) bool {
 		len(tokens) == 1 && strings.EqualFold(tokens[0], DefaultDaemons)
 }
 
-// span is a whole line with its end: content[start:end].
-type span struct{ start, end int }
-
 // entry is a line that parse knows.
 type entry struct {
-	span
+	linefile.Span
 	addr target.Target
 }
 
 // entries returns all entries, in the order of the file.
 func (f form) entries(content []byte) (found []entry) {
 	for start := 0; start < len(content); {
-		line := lineAt(content, start)
-		if addr, ok := f.parse(content[line.start:line.end]); ok && !continues(content, line.start) {
+		line := linefile.LineAt(content, start)
+		if addr, ok := f.parse(content[line.Start:line.End]); ok && !linefile.Continues(content, line.Start) {
 			found = append(found, entry{line, addr})
 		}
-		start = line.end
+		start = line.End
 	}
 	return found
 }
@@ -171,12 +169,12 @@ func (f form) find(content []byte, addr target.Target) (found []entry) {
 			from = hit + 1
 			continue
 		}
-		line := lineAt(content, hit)
-		got, ok := f.parse(content[line.start:line.end])
-		if ok && got == addr && !continues(content, line.start) {
+		line := linefile.LineAt(content, hit)
+		got, ok := f.parse(content[line.Start:line.End])
+		if ok && got == addr && !linefile.Continues(content, line.Start) {
 			found = append(found, entry{line, got})
 		}
-		from = line.end
+		from = line.End
 	}
 }
 
@@ -199,25 +197,4 @@ func mayEnd(text []byte, addr target.Target) bool {
 		}
 	}
 	return true // not to be told
-}
-
-// lineAt returns the line that the byte at place stands in.
-func lineAt(content []byte, place int) span {
-	start := bytes.LastIndexByte(content[:place], '\n') + 1
-	end := bytes.IndexByte(content[place:], '\n')
-	if end < 0 {
-		return span{start, len(content)}
-	}
-	return span{start, place + end + 1}
-}
-
-// continues reports whether libwrap reads the line at start as part of the line
-// before it. A backslash at the very end does that, also in a comment; so does
-// a NUL byte anywhere, since xgets() of libwrap then misses the line end.
-func continues(content []byte, start int) bool {
-	if start == 0 {
-		return false
-	}
-	before := content[lineAt(content, start-1).start:start]
-	return bytes.HasSuffix(before, []byte("\\\n")) || bytes.IndexByte(before, 0) >= 0
 }

@@ -3,6 +3,7 @@ package hostsdeny
 import (
 	"bytes"
 
+	"github.com/ossec-ar/ossec-ar/internal/linefile"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"net/netip"
 	"testing"
@@ -93,7 +94,7 @@ func TestRemoveTakesOutExactlyTheEntry(t *testing.T) {
 			}
 			content := []byte(test.content)
 			f := newForm(test.daemons, test.allow)
-			got := f.planRemove(content, []target.Target{test.addr}).apply(content)
+			got := f.planRemove(content, []target.Target{test.addr}).Apply(content)
 			if string(got) != test.want {
 				t.Errorf("removing %s from %q:\n got %q\nwant %q", test.addr, test.content, got, test.want)
 			}
@@ -150,12 +151,12 @@ func TestAdd(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f, content := newForm(test.daemons, test.allow), []byte(test.content)
-			got := f.planAdd(content, []target.Target{test.addr}).apply(content)
+			got := f.planAdd(content, []target.Target{test.addr}).Apply(content)
 			if string(got) != test.want {
 				t.Errorf("adding %s to %q:\n got %q\nwant %q", test.addr, test.content, got, test.want)
 			}
-			if p := f.planAdd(got, []target.Target{test.addr}); !p.nothing() {
-				t.Errorf("adding %s once more is not nothing: %q", test.addr, p.apply(got))
+			if p := f.planAdd(got, []target.Target{test.addr}); !p.Nothing() {
+				t.Errorf("adding %s once more is not nothing: %q", test.addr, p.Apply(got))
 			}
 		})
 	}
@@ -183,25 +184,25 @@ func FuzzAddDelete(f *testing.F) {
 			t.Skip("stands there already")
 		}
 		before := bytes.Clone(content)
-		added := form.planAdd(content, []target.Target{addr}).apply(content)
+		added := form.planAdd(content, []target.Target{addr}).Apply(content)
 		if !bytes.Equal(content, before) {
 			t.Fatalf("planning changed what it read: %q", content)
 		}
 		if found := form.find(added, addr); len(found) != 1 {
 			t.Fatalf("%q has entries %v for %s, want one", added, found, addr)
 		}
-		if mend := missingEnd(added); len(mend) > 0 {
+		if mend := linefile.MissingEnd(added); len(mend) > 0 {
 			t.Fatalf("last line not ended: %q", added)
 		}
-		want := append(bytes.Clone(content), missingEnd(content)...)
-		if got := form.planRemove(added, []target.Target{addr}).apply(added); !bytes.Equal(got, want) {
+		want := append(bytes.Clone(content), linefile.MissingEnd(content)...)
+		if got := form.planRemove(added, []target.Target{addr}).Apply(added); !bytes.Equal(got, want) {
 			t.Fatalf("add then delete:\n got %q\nwant %q\n via %q", got, want, added)
 		}
-		many := form.planAdd(content, []target.Target{addr, addr}).apply(content)
+		many := form.planAdd(content, []target.Target{addr, addr}).Apply(content)
 		if !bytes.Equal(many, added) {
 			t.Fatalf("adding it twice makes\n%q\nof %q, once\n%q", many, content, added)
 		}
-		if got := form.planRemove(added, []target.Target{addr, addr}).apply(added); !bytes.Equal(got, want) {
+		if got := form.planRemove(added, []target.Target{addr, addr}).Apply(added); !bytes.Equal(got, want) {
 			t.Fatalf("removing it twice makes\n%q\nof %q, want\n%q", got, added, want)
 		}
 		quick, slow := form.find(added, addr), form.entries(added)
@@ -219,8 +220,8 @@ func BenchmarkAddDelete(b *testing.B) {
 			form, content := newForm("", false), crowdedFile(10000)
 			b.SetBytes(int64(len(content)))
 			for b.Loop() {
-				added := form.planAdd(content, []target.Target{addr}).apply(content)
-				form.planRemove(added, []target.Target{addr}).apply(added)
+				added := form.planAdd(content, []target.Target{addr}).Apply(content)
+				form.planRemove(added, []target.Target{addr}).Apply(added)
 			}
 		})
 	}

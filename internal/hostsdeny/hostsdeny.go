@@ -20,6 +20,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/linefile"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
@@ -47,7 +48,7 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return "run it as root"
-	case errors.Is(err, state.ErrLocked), errors.Is(err, errChanged):
+	case errors.Is(err, state.ErrLocked), errors.Is(err, linefile.ErrChanged):
 		return "another program edits the file all the time: `fuser -v FILE` names it"
 	}
 	return ""
@@ -60,7 +61,7 @@ const (
 	DefaultLockWait = 30 * time.Second
 )
 
-// Options says which file is edited and how. The zero value is hosts.deny as
+// Options says which file is linefile.Edited and how. The zero value is hosts.deny as
 // the stock script of OSSEC edits it.
 type Options struct {
 	// Path is the file; a symbolic link is followed, never replaced.
@@ -82,34 +83,26 @@ type Options struct {
 
 // Enforcer edits one file. It holds no state of its own.
 type Enforcer struct {
-	path     string
-	form     form
-	lockPath string
-	lockWait time.Duration
-
-	// beforeSwap, when a test sets it, runs after an edit is prepared and before
-	// it is checked that nobody else has changed the file.
-	beforeSwap func()
+	file linefile.File
+	form form
 }
 
 var _ enforcer.Enforcer = (*Enforcer)(nil)
 
 // Backend returns the file that addresses are blocked in.
-func (e *Enforcer) Backend(context.Context) string { return e.path }
+func (e *Enforcer) Backend(context.Context) string { return e.file.Path }
 
 // New returns an enforcer for the file that options names.
 func New(options Options) *Enforcer {
 	e := &Enforcer{
-		path:     options.Path,
-		form:     newForm(options.Daemons, options.Allow),
-		lockPath: options.LockPath,
-		lockWait: options.LockWait,
+		file: linefile.File{Path: options.Path, LockPath: options.LockPath, LockWait: options.LockWait},
+		form: newForm(options.Daemons, options.Allow),
 	}
-	if e.path == "" {
-		e.path = DefaultPath
+	if e.file.Path == "" {
+		e.file.Path = DefaultPath
 	}
-	if e.lockWait <= 0 {
-		e.lockWait = DefaultLockWait
+	if e.file.LockWait <= 0 {
+		e.file.LockWait = DefaultLockWait
 	}
 	return e
 }
@@ -121,31 +114,31 @@ func (e *Enforcer) Block(ctx context.Context, addr target.Target,
 	_ enforcer.Known) (enforcer.Outcome, error) {
 	done, err := e.add(ctx, addr)
 	if err != nil {
-		return enforcer.Outcome{}, fmt.Errorf("adding entry for %s to %s: %w", addr, e.path, err)
+		return enforcer.Outcome{}, fmt.Errorf("adding entry for %s to %s: %w", addr, e.file.Path, err)
 	}
-	return enforcer.Outcome{Made: done.made, Already: done.nothing, Notes: done.notes}, nil
+	return enforcer.Outcome{Made: done.Made, Already: done.Nothing, Notes: done.Notes}, nil
 }
 
 // BlockAll is Block for many, in one edit.
 func (e *Enforcer) BlockAll(ctx context.Context, addrs []target.Target) error {
 	if _, err := e.add(ctx, addrs...); err != nil {
-		return fmt.Errorf("adding %d entries to %s: %w", len(addrs), e.path, err)
+		return fmt.Errorf("adding %d entries to %s: %w", len(addrs), e.file.Path, err)
 	}
 	return nil
 }
 
-func (e *Enforcer) add(ctx context.Context, addrs ...target.Target) (edited, error) {
+func (e *Enforcer) add(ctx context.Context, addrs ...target.Target) (linefile.Edited, error) {
 	if len(addrs) == 0 {
-		return edited{}, nil
+		return linefile.Edited{}, nil
 	}
-	return e.edit(ctx, func(content []byte) plan { return e.form.planAdd(content, addrs) })
+	return e.edit(ctx, func(content []byte) linefile.Plan { return e.form.planAdd(content, addrs) })
 }
 
 // Unblock takes out every plain entry for addr and the configured daemons, or ALL, in
 // whatever spelling. A missing file is not made.
 func (e *Enforcer) Unblock(ctx context.Context, addr target.Target) error {
 	if err := e.remove(ctx, addr); err != nil {
-		return fmt.Errorf("removing entry for %s from %s: %w", addr, e.path, err)
+		return fmt.Errorf("removing entry for %s from %s: %w", addr, e.file.Path, err)
 	}
 	return nil
 }
@@ -153,7 +146,7 @@ func (e *Enforcer) Unblock(ctx context.Context, addr target.Target) error {
 // UnblockAll is Unblock for many, in one edit.
 func (e *Enforcer) UnblockAll(ctx context.Context, addrs []target.Target) error {
 	if err := e.remove(ctx, addrs...); err != nil {
-		return fmt.Errorf("removing %d entries from %s: %w", len(addrs), e.path, err)
+		return fmt.Errorf("removing %d entries from %s: %w", len(addrs), e.file.Path, err)
 	}
 	return nil
 }
@@ -162,8 +155,16 @@ func (e *Enforcer) remove(ctx context.Context, addrs ...target.Target) error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	_, err := e.edit(ctx, func(content []byte) plan { return e.form.planRemove(content, addrs) })
+	_, err := e.edit(ctx, func(content []byte) linefile.Plan { return e.form.planRemove(content, addrs) })
 	return err
+}
+
+// edit has the file edited as decide plans it.
+func (e *Enforcer) edit(ctx context.Context, decide func([]byte) linefile.Plan) (linefile.Edited, error) {
+	if err := e.form.check(); err != nil {
+		return linefile.Edited{}, err
+	}
+	return e.file.Edit(ctx, decide)
 }
 
 // List returns the addresses of all plain entries for the configured daemons, or ALL,
@@ -171,22 +172,22 @@ func (e *Enforcer) remove(ctx context.Context, addrs ...target.Target) error {
 func (e *Enforcer) List(ctx context.Context) (enforcer.Listing, error) {
 	var listing enforcer.Listing
 	if err := errors.Join(ctx.Err(), e.form.check()); err != nil {
-		return listing, fmt.Errorf("listing entries of %s: %w", e.path, err)
+		return listing, fmt.Errorf("listing entries of %s: %w", e.file.Path, err)
 	}
-	now, err := load(e.path)
+	now, err := linefile.Load(e.file.Path)
 	if err != nil {
-		return listing, fmt.Errorf("listing entries of %s: %w", e.path, err)
+		return listing, fmt.Errorf("listing entries of %s: %w", e.file.Path, err)
 	}
-	defer now.close()
-	decided := e.form.decided(now.content)
+	defer now.Close()
+	decided := e.form.decided(now.Content)
 	seen := map[target.Target]bool{}
-	for _, entry := range e.form.entries(now.content) {
+	for _, entry := range e.form.entries(now.Content) {
 		if seen[entry.addr] {
 			continue // the first one decides
 		}
 		seen[entry.addr] = true
 		block := enforcer.Block{Target: entry.addr}
-		if entry.start >= decided {
+		if entry.Start >= decided {
 			block.Open = "a rule that stands before its entry decides"
 		}
 		listing.Blocks = append(listing.Blocks, block)
@@ -200,13 +201,13 @@ func (e *Enforcer) Mend(context.Context) ([]string, error) { return nil, nil }
 // Flush takes out all that List returns.
 func (e *Enforcer) Flush(ctx context.Context) error {
 	if _, err := e.edit(ctx,
-		func(content []byte) plan { return planCut(e.form.entries(content)) }); err != nil {
-		return fmt.Errorf("removing all entries from %s: %w", e.path, err)
+		func(content []byte) linefile.Plan { return planCut(e.form.entries(content)) }); err != nil {
+		return fmt.Errorf("removing all entries from %s: %w", e.file.Path, err)
 	}
 	return nil
 }
 
 // Describe returns what Block would add.
 func (e *Enforcer) Describe(addr target.Target) string {
-	return fmt.Sprintf("add the line %q to %s", e.form.line(addr), e.path)
+	return fmt.Sprintf("add the line %q to %s", e.form.line(addr), e.file.Path)
 }

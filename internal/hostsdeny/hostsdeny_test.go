@@ -9,13 +9,14 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
+	"github.com/ossec-ar/ossec-ar/internal/linefile"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 func TestContract(t *testing.T) {
 	for _, options := range []Options{{}, {Allow: true}, {Daemons: "sshd, vsftpd"}} {
 		e, path := newFile(t, plain)
-		options.Path, options.LockPath = path, e.lockPath
+		options.Path, options.LockPath = path, e.file.LockPath
 		enforcertest.Contract(t, New(options))
 		wantFile(t, path, plain)
 		wantAlone(t, path)
@@ -56,14 +57,14 @@ func TestKind(t *testing.T) {
 	settings.HostDeny.Daemons = "sshd"
 	made, err := Kind.New(settings, "/state")
 	e := made.(*Enforcer)
-	if err != nil || e.path != DefaultPath || e.lockPath != "/state/hosts.deny.lock" ||
+	if err != nil || e.file.Path != DefaultPath || e.file.LockPath != "/state/hosts.deny.lock" ||
 		e.form.daemons != "sshd" || !Kind.InFile {
 		t.Errorf("New: %+v, %v", e, err)
 	}
-	if made, err := Kind.New(settings, ""); err != nil || made.(*Enforcer).lockPath != "" {
+	if made, err := Kind.New(settings, ""); err != nil || made.(*Enforcer).file.LockPath != "" {
 		t.Errorf("New without a folder: %+v, %v", made, err)
 	}
-	for err, want := range map[error]string{fs.ErrPermission: "root", errChanged: "another program",
+	for err, want := range map[error]string{fs.ErrPermission: "root", linefile.ErrChanged: "another program",
 		io.EOF: ""} {
 		if got := Kind.Hint(err); !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("the hint on %v is %q, want %q in it", err, got, want)

@@ -27,7 +27,7 @@ func TestInPlaceContract(t *testing.T) {
 	for _, allow := range []bool{false, true} {
 		e, path := newInPlace(t, "")
 		before := statFile(t, path)
-		enforcertest.Contract(t, New(Options{Path: path, LockPath: e.lockPath, Allow: allow}))
+		enforcertest.Contract(t, New(Options{Path: path, LockPath: e.file.LockPath, Allow: allow}))
 		if after := statFile(t, path); after.Ino != before.Ino || after.Nlink != 2 {
 			t.Error("the file was replaced")
 		}
@@ -93,7 +93,7 @@ func TestInPlaceBeforeTheFirstRule(t *testing.T) {
 func TestEditorInBetweenInPlace(t *testing.T) {
 	e, path := newInPlace(t, plain)
 	saved := false
-	e.beforeSwap = func() {
+	e.file.BeforeSwap = func() {
 		if !saved {
 			writeFile(t, path, "sshd: ALL\n", 0o644)
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/linefile"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
@@ -19,40 +20,40 @@ import (
 func (e *Enforcer) Inspect(context.Context, string) []enforcer.Finding {
 	found := []enforcer.Finding{e.inspectFile()}
 	if !e.form.allow {
-		found = append(found, inspectAllow(filepath.Join(filepath.Dir(e.path), "hosts.allow")))
+		found = append(found, inspectAllow(filepath.Join(filepath.Dir(e.file.Path), "hosts.allow")))
 	}
 	return found
 }
 
 func (e *Enforcer) inspectFile() enforcer.Finding {
-	f := enforcer.Finding{What: filepath.Base(e.path), Verdict: enforcer.Fault}
+	f := enforcer.Finding{What: filepath.Base(e.file.Path), Verdict: enforcer.Fault}
 	if err := e.form.check(); err != nil {
 		f.Found, f.Mend = err.Error(), "correct daemons in [host_deny] of etc/active-response.toml"
 		return f
 	}
-	if _, err := os.Stat(e.path); errors.Is(err, os.ErrNotExist) {
-		f.Verdict, f.Found = enforcer.OK, "there is none yet: the first block makes "+e.path
+	if _, err := os.Stat(e.file.Path); errors.Is(err, os.ErrNotExist) {
+		f.Verdict, f.Found = enforcer.OK, "there is none yet: the first block makes "+e.file.Path
 		return f
 	}
-	now, err := load(e.path)
+	now, err := linefile.Load(e.file.Path)
 	if err != nil {
-		f.Found, f.Mend = err.Error(), "make "+e.path+" a plain file that root can write to"
+		f.Found, f.Mend = err.Error(), "make "+e.file.Path+" a plain file that root can write to"
 		return f
 	}
-	defer now.close()
-	if missingEnd(now.content) != nil {
-		f.Found, f.Mend = e.path+": its last line has no end, by which libwrap denies everybody",
-			"echo >> "+e.path
+	defer now.Close()
+	if linefile.MissingEnd(now.Content) != nil {
+		f.Found, f.Mend = e.file.Path+": its last line has no end, by which libwrap denies everybody",
+			"echo >> "+e.file.Path
 		return f
 	}
-	if n := longLine(now.content); n > 0 {
+	if n := longLine(now.Content); n > 0 {
 		f.Found = fmt.Sprintf("%s:%d: the line, with those that continue it, has %d bytes or more, "+
-			"by which libwrap denies everybody", e.path, n, maxLibwrapLine)
-		f.Mend = fmt.Sprintf("divide line %d of %s", n, e.path)
+			"by which libwrap denies everybody", e.file.Path, n, maxLibwrapLine)
+		f.Mend = fmt.Sprintf("divide line %d of %s", n, e.file.Path)
 		return f
 	}
-	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read; entries of the form %q: %d", e.path,
-		e.form.daemons+":ADDRESS", len(e.form.entries(now.content)))
+	f.Verdict, f.Found = enforcer.OK, fmt.Sprintf("%s can be read; entries of the form %q: %d", e.file.Path,
+		e.form.daemons+":ADDRESS", len(e.form.entries(now.Content)))
 	return f
 }
 
@@ -82,7 +83,7 @@ func longLine(content []byte) int {
 func inspectAllow(path string) enforcer.Finding {
 	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK, Found: path +
 		" lets nobody in whom hosts.deny denies"}
-	content, err := state.Read(path, maxSize)
+	content, err := state.Read(path, linefile.MaxSize)
 	if errors.Is(err, os.ErrNotExist) {
 		f.Found = "there is none"
 		return f

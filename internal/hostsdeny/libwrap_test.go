@@ -105,7 +105,7 @@ func TestSpellingsAsLibwrapReadsThem(t *testing.T) {
 		"ALL:[2001:db8::0.0.0.1]",
 		"ALL:2001:db8::1", "ALL:[1.2.3.4]", "ALL:[::ffff:1.2.3.4]", "ALL:001.2.3.4", "ALL:1.2.3.40",
 		"#ALL:1.2.3.4", "ALL:[2001:db8::11]",
-		slotMark + "   ",
+		"#ossec-ar   ",
 	} {
 		writeFile(t, filepath.Join(folder, "hosts.deny"), line+"\n", 0o644)
 		for _, addr := range []target.Target{v4, v6} {

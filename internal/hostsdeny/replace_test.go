@@ -92,7 +92,7 @@ func TestFolderDefaultACLIsNotTakenOver(t *testing.T) {
 
 func TestLeftoversOfAKilledRunAreCleared(t *testing.T) {
 	e, path := newFile(t, plain)
-	writeFile(t, filepath.Join(filepath.Dir(path), tempName(path)), "half a fi", 0o600)
+	writeFile(t, filepath.Join(filepath.Dir(path), ".hosts.deny.ossec-ar.tmp"), "half a fi", 0o600)
 	block(t, e, v4)
 	unblock(t, e, v4)
 	wantFile(t, path, plain)

@@ -1,4 +1,7 @@
-package hostsdeny
+// Package linefile edits files of lines that belong to the administrator: an edit adds or takes out
+// whole lines, and every other byte, the owner, the mode and the attributes stay. A reader never meets
+// a file that is half-written, empty or missing. What a line says is the caller's affair.
+package linefile
 
 import (
 	"context"
@@ -17,78 +20,91 @@ import (
 )
 
 const (
-	maxSize  = 64 << 20 // bytes; libwrap reads the whole file for each connection
-	maxTries = 20       // edits begun anew because the file changed meanwhile
-	maxLinks = 40       // symbolic links in a row, as the kernel has it
+	// MaxSize is how large a file may be, in bytes.
+	MaxSize  = 64 << 20
+	maxTries = 20 // edits begun anew because the file changed meanwhile
+	maxLinks = 40 // symbolic links in a row, as the kernel has it
 )
 
-// errChanged means that somebody without our lock changed the file between
+// ErrChanged means that somebody without our lock changed the file between
 // our reading and our writing.
-var errChanged = errors.New("it keeps being changed by another program")
+var ErrChanged = errors.New("it keeps being changed by another program")
 
-// edited is what an edit came to.
-type edited struct {
-	made    bool // the file was missing
-	nothing bool // there was nothing to do
-	notes   []string
+// File is a file to be edited. It holds no state of its own.
+type File struct {
+	// Path is the file; a symbolic link is followed, never replaced.
+	Path string
+	// LockPath is the lock file to use when there can be none beside Path, in a folder
+	// that only root writes to; "" for no other.
+	LockPath string
+	// LockWait bounds the wait for other processes that edit the file.
+	LockWait time.Duration
+
+	// BeforeSwap, when a test sets it, runs after an edit is prepared and before
+	// it is checked that nobody else has changed the file.
+	BeforeSwap func()
 }
 
-// edit puts one plan into effect: it locks out other processes of ours, reads, asks decide, and
+// Edited is what an edit came to.
+type Edited struct {
+	Made    bool // the file was missing
+	Nothing bool // there was nothing to do
+	Notes   []string
+}
+
+// Edit puts one plan into effect: it locks out other processes of ours, reads, asks decide, and
 // adds to the file, replaces it or, where that can't be, writes into it.
-func (e *Enforcer) edit(ctx context.Context, decide func(content []byte) plan) (done edited, err error) {
-	if err := e.form.check(); err != nil {
-		return done, err
-	}
-	target, err := followLinks(e.path)
+func (f *File) Edit(ctx context.Context, decide func(content []byte) Plan) (done Edited, err error) {
+	target, err := followLinks(f.Path)
 	if err != nil {
 		return done, err
 	}
-	lock, notes, err := e.lock(ctx, target)
+	lock, notes, err := f.lock(ctx, target)
 	if err != nil {
 		return done, err
 	}
 	// Others need not wait until the new file's name is on the disk.
 	unlock := sync.OnceFunc(lock.Release)
 	defer unlock()
-	done.notes = notes
+	done.Notes = notes
 
 	for range maxTries {
 		if err := ctx.Err(); err != nil {
 			return done, err
 		}
-		err := e.attempt(target, lock != nil, decide, unlock, &done)
-		if !errors.Is(err, errChanged) {
+		err := f.attempt(target, lock != nil, decide, unlock, &done)
+		if !errors.Is(err, ErrChanged) {
 			return done, err
 		}
 	}
-	return done, errChanged
+	return done, ErrChanged
 }
 
 // attempt reads, decides and writes once, and calls placed as soon as another process may do
 // the same.
-func (e *Enforcer) attempt(target string, locked bool, decide func([]byte) plan, placed func(),
-	done *edited) error {
-	before, err := load(target)
+func (f *File) attempt(target string, locked bool, decide func([]byte) Plan, placed func(),
+	done *Edited) error {
+	before, err := Load(target)
 	if err != nil {
 		return err
 	}
-	defer before.close()
-	p := decide(before.content)
-	done.nothing = p.nothing() && !done.made
+	defer before.Close()
+	p := decide(before.Content)
+	done.Nothing = p.Nothing() && !done.Made
 	switch {
-	case p.nothing():
+	case p.Nothing():
 		return nil
 	case before.file == nil:
-		done.made = true
+		done.Made = true
 		return makeEmpty(target)
-	case locked && before.stat.Nlink == 1 && !p.fitsBehind(before.content):
+	case locked && before.stat.Nlink == 1 && !p.fitsBehind(before.Content):
 		// Unlocked, the temporary file might be another process's.
-		err := e.replace(target, before, p, placed)
+		err := f.replace(target, before, p, placed)
 		if !errors.Is(err, errInPlace) {
 			return err
 		}
 	}
-	return e.writeInto(target, before, p, locked)
+	return f.writeInto(target, before, p, locked)
 }
 
 // makeEmpty makes a missing file, to be edited in the next attempt.
@@ -98,27 +114,27 @@ func makeEmpty(target string) error {
 		err = errors.Join(file.Chmod(0o644), file.Close())
 	}
 	if err == nil || errors.Is(err, fs.ErrExist) {
-		return errChanged
+		return ErrChanged
 	}
 	return err
 }
 
-// lockBeside returns the lock file for target, beside it as /etc/.pwd.lock is beside
+// LockBeside returns the lock file for target, beside it as /etc/.pwd.lock is beside
 // /etc/passwd: who edits the file from another home (OSSEC's, Wazuh's) waits for the same.
-func lockBeside(target string) string {
+func LockBeside(target string) string {
 	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".ossec-ar.lock")
 }
 
 // lock keeps other processes of ours out. Without a lock file it goes on with
 // notes, for an address that stays unblocked is worse; edits then go into the
 // file in place, where they are small writes that do not undo one another.
-func (e *Enforcer) lock(ctx context.Context, target string) (*state.Lock, []string, error) {
-	wait := e.lockWait
+func (f *File) lock(ctx context.Context, target string) (*state.Lock, []string, error) {
+	wait := f.LockWait
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
 	}
 	var notes []string
-	for _, path := range []string{lockBeside(target), e.lockPath} {
+	for _, path := range []string{LockBeside(target), f.LockPath} {
 		if path == "" {
 			continue
 		}
@@ -153,63 +169,64 @@ func followLinks(path string) (string, error) {
 	return "", &fs.PathError{Op: "readlink", Path: path, Err: unix.ELOOP}
 }
 
-// snapshot is the file as it was read. A missing one is empty and has no file.
-type snapshot struct {
+// Snapshot is the file as it was read. A missing one is empty and has no file.
+type Snapshot struct {
 	file    *state.File
 	stat    unix.Stat_t
-	content []byte
+	Content []byte
 }
 
-func (s *snapshot) close() {
+// Close closes the file.
+func (s *Snapshot) Close() {
 	if s.file != nil {
 		s.file.Close()
 	}
 }
 
-// load reads the file at path, which must be a plain one of bounded size.
-func load(path string) (*snapshot, error) {
+// Load reads the file at path, which must be a plain one of bounded size.
+func Load(path string) (*Snapshot, error) {
 	file, err := state.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &snapshot{}, nil
+		return &Snapshot{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{file: file, stat: file.Stat()}
-	if s.stat.Size > maxSize {
-		err = fmt.Errorf("%s has %d bytes, more than the %d that are allowed", path, s.stat.Size, maxSize)
+	s := &Snapshot{file: file, stat: file.Stat()}
+	if s.stat.Size > MaxSize {
+		err = fmt.Errorf("%s has %d bytes, more than the %d that are allowed", path, s.stat.Size, MaxSize)
 	} else {
-		s.content = make([]byte, s.stat.Size)
+		s.Content = make([]byte, s.stat.Size)
 		var n int
-		n, err = io.ReadFull(file, s.content)
+		n, err = io.ReadFull(file, s.Content)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = nil // empty, or shortened while being read; the write will notice
 		}
-		s.content = s.content[:n]
+		s.Content = s.Content[:n]
 	}
 	if err != nil {
-		s.close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// changed returns errChanged when target is not the file that was read any more.
-func (e *Enforcer) changed(target string, before *snapshot) error {
-	if e.beforeSwap != nil {
-		e.beforeSwap()
+// changed returns ErrChanged when target is not the file that was read any more.
+func (f *File) changed(target string, before *Snapshot) error {
+	if f.BeforeSwap != nil {
+		f.BeforeSwap()
 	}
 	var now unix.Stat_t
 	err := unix.Lstat(target, &now)
 	was := &before.stat
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		return errChanged
+		return ErrChanged
 	case err != nil:
 		return &fs.PathError{Op: "lstat", Path: target, Err: err}
 	case now.Dev != was.Dev || now.Ino != was.Ino || now.Size != was.Size ||
-		int64(len(before.content)) != was.Size || now.Mtim != was.Mtim || now.Ctim != was.Ctim:
-		return errChanged
+		int64(len(before.Content)) != was.Size || now.Mtim != was.Mtim || now.Ctim != was.Ctim:
+		return ErrChanged
 	}
 	return nil
 }

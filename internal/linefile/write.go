@@ -1,4 +1,4 @@
-package hostsdeny
+package linefile
 
 import (
 	"bytes"
@@ -27,20 +27,20 @@ const sectorSize = 512
 // the lines are there, or not, or (ext4, where the new size was on the disk before them) there are
 // NUL bytes in their place, which libwrap takes for the end of the file and the next edit for a
 // line to be ended.
-func (p plan) fitsBehind(content []byte) bool {
-	size := len(p.mend) + len(p.lines)
-	return len(p.cuts) == 0 && p.at == len(content) && len(content)%sectorSize+size <= sectorSize
+func (p Plan) fitsBehind(content []byte) bool {
+	size := len(p.Mend) + len(p.Lines)
+	return len(p.Cuts) == 0 && p.At == len(content) && len(content)%sectorSize+size <= sectorSize
 }
 
 // replace puts a file with the new content in the place of target, so that a reader has the
 // whole old file or the whole new one. The caller holds the lock, and gives it back in placed.
 // What cannot be carried over to the new file means errInPlace.
-func (e *Enforcer) replace(target string, before *snapshot, p plan, placed func()) error {
+func (f *File) replace(target string, before *Snapshot, p Plan, placed func()) error {
 	like := state.Like(before.file)
 	mode := os.FileMode(before.stat.Mode & 0o777)
-	err := state.Replace(target, p.apply(before.content), mode, state.ReplaceOptions{
+	err := state.Replace(target, p.Apply(before.Content), mode, state.ReplaceOptions{
 		Temp: tempName(target), Placed: placed,
-		Check: func() error { return e.changed(target, before) },
+		Check: func() error { return f.changed(target, before) },
 		Prepare: func(file *os.File) error {
 			if err := like(file); err != nil {
 				return fmt.Errorf("%w: %w", errInPlace, err)
@@ -83,79 +83,79 @@ const slotMark = "#ossec-ar"
 //
 // What is taken out is on the disk afterwards. What is added need not be: its lease is, so that it
 // is added again. Without a lock no slot is used again, since another process may take it too.
-func (e *Enforcer) writeInto(target string, before *snapshot, p plan, locked bool) (err error) {
+func (f *File) writeInto(target string, before *Snapshot, p Plan, locked bool) (err error) {
 	file, err := os.OpenFile(target, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if err := e.changed(target, before); err != nil {
+	if err := f.changed(target, before); err != nil {
 		return err
 	}
-	if len(p.cuts) > 0 {
-		return errors.Join(blank(file, before.content, p.cuts), file.Sync())
+	if len(p.Cuts) > 0 {
+		return errors.Join(blank(file, before.Content, p.Cuts), file.Sync())
 	}
-	if err := insert(file, before.content, p, locked); err != nil {
+	if err := insert(file, before.Content, p, locked); err != nil {
 		return err
 	}
 	var now unix.Stat_t
 	if err := unix.Lstat(target, &now); err != nil || now.Ino != before.stat.Ino {
-		return errChanged // another file was put in its place at this moment
+		return ErrChanged // another file was put in its place at this moment
 	}
 	return nil
 }
 
 // insert adds the entry, in a slot where there is one that is long enough, and ends the last line.
-func insert(file *os.File, content []byte, p plan, locked bool) error {
-	line := bytes.TrimRight(p.lines, "\r\n")
-	if slot, ok := findSlot(content[:p.at], len(line)); locked && ok && len(line) > 0 {
-		text := bytes.Repeat([]byte(" "), slot.end-slot.start)
+func insert(file *os.File, content []byte, p Plan, locked bool) error {
+	line := bytes.TrimRight(p.Lines, "\r\n")
+	if slot, ok := findSlot(content[:p.At], len(line)); locked && ok && len(line) > 0 {
+		text := bytes.Repeat([]byte(" "), slot.End-slot.Start)
 		copy(text, line)
-		if err := writeAt(file, text[1:], slot.start+1); err != nil {
+		if err := writeAt(file, text[1:], slot.Start+1); err != nil {
 			return err
 		}
-		if err := writeAt(file, text[:1], slot.start); err != nil {
+		if err := writeAt(file, text[:1], slot.Start); err != nil {
 			return err
 		}
-		return appendTo(file, p.mend)
+		return appendTo(file, p.Mend)
 	}
-	if p.at == len(content) {
-		return appendTo(file, append(p.mend, p.lines...))
+	if p.At == len(content) {
+		return appendTo(file, append(p.Mend, p.Lines...))
 	}
-	return writeAt(file, p.apply(content)[p.at:], p.at)
+	return writeAt(file, p.Apply(content)[p.At:], p.At)
 }
 
 // findSlot returns a slot for text of length bytes, without its line end.
-func findSlot(content []byte, length int) (span, bool) {
+func findSlot(content []byte, length int) (Span, bool) {
 	for start := 0; ; {
 		i := bytes.Index(content[start:], []byte(slotMark))
 		if i < 0 {
-			return span{}, false
+			return Span{}, false
 		}
-		line := lineAt(content, start+i)
-		text := bytes.TrimRight(content[line.start:line.end], "\r\n")
+		line := LineAt(content, start+i)
+		text := bytes.TrimRight(content[line.Start:line.End], "\r\n")
 		if len(text) >= length && string(bytes.TrimRight(text, " ")) == slotMark &&
-			line.start+len(text) < line.end && !continues(content, line.start) {
-			return span{line.start, line.start + len(text)}, true
+			line.Start+len(text) < line.End && !Continues(content, line.Start) {
+			return Span{line.Start, line.Start + len(text)}, true
 		}
-		start = line.end
+		start = line.End
 	}
 }
 
 // blank turns lines into slots.
-func blank(file *os.File, content []byte, lines []span) error {
+func blank(file *os.File, content []byte, lines []Span) error {
 	for _, line := range lines {
-		length := len(bytes.TrimRight(content[line.start:line.end], "\r\n"))
+		length := len(bytes.TrimRight(content[line.Start:line.End], "\r\n"))
 		text := append([]byte(slotMark), bytes.Repeat([]byte(" "), length)...)[:length]
-		if err := writeAt(file, text[:1], line.start); err != nil {
+		if err := writeAt(file, text[:1], line.Start); err != nil {
 			return err
 		}
-		if err := writeAt(file, text[1:], line.start+1); err != nil {
+		if err := writeAt(file, text[1:], line.Start+1); err != nil {
 			return err
 		}
 	}
-	if lines[len(lines)-1].end == len(content) {
-		return appendTo(file, missingEnd(content))
+	if lines[len(lines)-1].End == len(content) {
+		return appendTo(file, MissingEnd(content))
 	}
 	return nil
 }
