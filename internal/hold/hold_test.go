@@ -163,12 +163,21 @@ func TestRepairOneFails(t *testing.T) {
 
 // TestRepairWaiting: a block that could not be made is made, and waits no longer.
 func TestRepairWaiting(t *testing.T) {
+	for name, meanwhile := range map[string]func(*enforcertest.Fake){
+		"free": func(*enforcertest.Fake) {}, "it stands by now": func(f *enforcertest.Fake) { f.Put(addr(1)) },
+	} {
+		t.Run(name, func(t *testing.T) { repairWaiting(t, meanwhile) })
+	}
+}
+
+func repairWaiting(t *testing.T, meanwhile func(*enforcertest.Fake)) {
 	h, fake := newHolder(t, false)
 	fake.Fail("Block", errors.New("no memory"))
 	if _, err := h.Take(t.Context(), lease.Lease{Target: addr(1), Program: "firewall-drop.sh", Since: now, Renewed: now}); err == nil {
 		t.Fatal("no error")
 	}
 	fake.Fail("Block", nil)
+	meanwhile(fake)
 	if r, err := h.Repair(t.Context(), nobody); err != nil || len(r.Blocked) != 1 {
 		t.Fatalf("repaired: %+v, %v", r, err)
 	}

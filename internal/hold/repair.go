@@ -94,12 +94,13 @@ func (d *Difference) add(l lease.Lease, stands standing, never Whitelisted) {
 			return
 		}
 	}
-	if !stands.inForce(block) {
+	if l.State == lease.Waiting || !stands.inForce(block) {
 		d.Missing = append(d.Missing, block)
 	}
 }
 
-// lookAgain takes out of what is missing what calls have blocked since it was listed.
+// lookAgain takes out of what is missing what calls have blocked since it was listed. What a lease
+// waits for stays, though it may stand by now: it has to be marked and told.
 func (h *Holder) lookAgain(ctx context.Context, d *Difference) error {
 	if len(d.Missing) == 0 {
 		return nil
@@ -108,7 +109,9 @@ func (h *Holder) lookAgain(ctx context.Context, d *Difference) error {
 	if err != nil {
 		return err
 	}
-	d.Missing = slices.DeleteFunc(d.Missing, stands.inForce)
+	d.Missing = slices.DeleteFunc(d.Missing, func(block target.Target) bool {
+		return stands.inForce(block) && !d.waiting[block]
+	})
 	return nil
 }
 
