@@ -278,8 +278,8 @@ purge_dir=$root/.ossec-ar-programs # from where a purge runs ossec-ar; daemons m
 share=/usr/share/ossec-ar
 link=/usr/sbin/ossec-ar
 
-programs="ossec-ar firewall-drop host-deny route-null disable-account unban allow email-notification response-stats"
-blocking="firewall-drop host-deny route-null disable-account"
+programs="ossec-ar firewall-drop host-deny route-null disable-account ip-customblock unban allow email-notification response-stats"
+blocking="firewall-drop host-deny route-null disable-account ip-customblock"
 timers="ossec-ar-maintain.timer ossec-ar-stats.timer"
 maintain_timer=ossec-ar-maintain.timer
 prepare=ossec-ar-prepare.service # what saved firewall rules name is there at boot; beside cron, too

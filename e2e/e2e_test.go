@@ -31,6 +31,7 @@ var aliases = map[string][]string{
 	"unban":              {"unban.sh"},
 	"allow":              {"allow.sh"},
 	"disable-account":    {"disable-account.sh", "custom-disable-account.sh"},
+	"ip-customblock":     {"ip-customblock.sh"},
 	"email-notification": {"email-notification.sh"},
 	"response-stats":     {"response-stats.sh"},
 }

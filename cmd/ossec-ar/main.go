@@ -7,6 +7,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/account"
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/blockfile"
 	"github.com/ossec-ar/ossec-ar/internal/confine"
 	"github.com/ossec-ar/ossec-ar/internal/control"
 	"github.com/ossec-ar/ossec-ar/internal/firewall"
@@ -24,5 +25,5 @@ func main() {
 	env.Executable, _ = os.Executable() // one of several ways to find the home
 	hostDeny := hostsdeny.Kind
 	hostDeny.Effect = libwrap.Effect
-	os.Exit(control.Main(env, firewall.Kind, hostDeny, nullroute.Kind, account.Kind))
+	os.Exit(control.Main(env, firewall.Kind, hostDeny, nullroute.Kind, account.Kind, blockfile.Kind))
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Log       Log       `toml:"log"`
 	Firewall  Firewall  `toml:"firewall"`
 	HostDeny  HostDeny  `toml:"host_deny"`
+	Blockfile Blockfile `toml:"ip_customblock"`
 	RouteNull RouteNull `toml:"route_null"`
 	Account   Account   `toml:"account"`
 	Escalate  []Step    `toml:"escalate"`
@@ -190,6 +191,7 @@ func Default() Config {
 		Lease:     Lease{LockTimeout: Duration{10 * time.Second}},
 		Block:     Block{IPv6Prefix: 128},
 		Firewall:  defaultFirewall(),
+		Blockfile: defaultBlockfile(),
 		HostDeny:  HostDeny{File: "/etc/hosts.deny", Daemons: "ALL"},
 		RouteNull: RouteNull{Type: "blackhole"},
 		Account:   Account{Method: AccountBoth, ProtectedGroups: []string{"sudo", "wheel", "adm"}, Max: 20},
@@ -219,6 +221,7 @@ func (c *Config) check() []fault {
 		}
 	}
 	faults = append(faults, c.Firewall.check()...)
+	faults = append(faults, c.Blockfile.check()...)
 	if n := c.Block.IPv6Prefix; n != 128 && !slices.Contains(NetworkBits, n) {
 		faults = append(faults, fault{"block", "ipv6_prefix", fmt.Errorf("%d is not one of 128, 64, 56, 48", n)})
 		c.Block.IPv6Prefix = def.Block.IPv6Prefix

@@ -13,7 +13,7 @@ import (
 )
 
 // responses are those whose leases say whether an address is blocked.
-var responses = []string{"firewall-drop", "host-deny", "route-null"}
+var responses = []string{"firewall-drop", "host-deny", "route-null", "ip-customblock"}
 
 // leaseWait bounds the waiting for a lease file that others use.
 const leaseWait = time.Second

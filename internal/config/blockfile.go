@@ -1,0 +1,49 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// AddressPlace stands in Blockfile.Format where the address goes.
+const AddressPlace = "{address}"
+
+// Blockfile is what ip-customblock does.
+type Blockfile struct {
+	Folder string   `toml:"folder"` // holds a file for each address, when File is empty
+	File   string   `toml:"file"`   // holds a line for each address
+	Format string   `toml:"format"` // of such a line
+	Reload []string `toml:"reload"` // the program, with arguments, that has File read again
+}
+
+func defaultBlockfile() Blockfile {
+	return Blockfile{Folder: "/ipblock", Format: "deny " + AddressPlace + ";"}
+}
+
+// check returns what is wrong and puts the default in its place.
+func (b *Blockfile) check() (faults []fault) {
+	def := defaultBlockfile()
+	wrong := func(key, format string, args ...any) {
+		faults = append(faults, fault{"ip_customblock", key, fmt.Errorf(format, args...)})
+	}
+	if !strings.HasPrefix(b.Folder, "/") {
+		wrong("folder", "%q is no absolute path", b.Folder)
+		b.Folder = def.Folder
+	}
+	if b.File != "" && !strings.HasPrefix(b.File, "/") {
+		wrong("file", "%q is no absolute path", b.File)
+		b.File = def.File
+	}
+	control := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+	if strings.Count(b.Format, AddressPlace) != 1 || strings.ContainsFunc(b.Format, control) ||
+		strings.HasPrefix(strings.TrimSpace(b.Format), "#") || strings.HasSuffix(b.Format, "\\") ||
+		len(b.Format) > 500 {
+		wrong("format", "%q is no line with %s in it once", b.Format, AddressPlace)
+		b.Format = def.Format
+	}
+	if len(b.Reload) > 0 && !strings.HasPrefix(b.Reload[0], "/") {
+		wrong("reload", "%q is no absolute path of a program", b.Reload[0])
+		b.Reload = nil
+	}
+	return faults
+}
