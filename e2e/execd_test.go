@@ -291,8 +291,9 @@ func wazuhRequest(a alert, program, command string) []byte {
 	})
 }
 
+// fiveRequest puts the command before the one that the manager's request has: the first counts.
 func fiveRequest(o order, command string) []byte {
-	return encode(map[string]any{
+	request := encode(map[string]any{
 		"wazuh": map[string]any{
 			"active_response": map[string]any{
 				"name": o.Response, "executable": o.Response, "location": "local", "agent_id": "001",
@@ -301,9 +302,9 @@ func fiveRequest(o order, command string) []byte {
 			"agent": map[string]string{"id": "001", "name": "web"},
 			"rule":  map[string]string{"id": o.Alert.Rule},
 		},
-		"source":  map[string]string{"ip": o.Alert.Address},
-		"command": command,
+		"source": map[string]string{"ip": o.Alert.Address},
 	})
+	return fmt.Appendf(request[:len(request)-1], `,"command":%q,"command":"enable"}`, command)
 }
 
 func encode(v any) []byte {
