@@ -27,6 +27,9 @@ var pages = map[string]string{
 		"<email_to>admin@example.com</email_to><smtp_server>127.0.0.1</smtp_server></global></ossec_config>'" +
 		" > $OSSEC_HOME/etc/ossec.conf; custom-firewall-drop.sh add - 203.0.113.7 1.2 31103;" +
 		" firewall-drop.sh add - 203.0.113.7 1.1 5712",
+	"docs/moving.md": "(yes '' | head -19; echo '<ossec_config><global><white_list>192.168.1.0/24</white_list></global></ossec_config>')" +
+		" > $OSSEC_HOME/etc/ossec.conf; iptables -N OSSEC; iptables -I INPUT -j OSSEC;" +
+		" for a in 203.0.113.7 203.0.113.8 203.0.113.9 192.168.1.5; do iptables -I OSSEC -s $a -j DROP; done",
 	"docs/wazuh.md": "true",
 }
 
