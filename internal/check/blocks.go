@@ -79,7 +79,7 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 	switch err := state.CheckDir(dir); {
 	case errors.Is(err, os.ErrNotExist):
 		if err := writable(existing(dir)); err != nil {
-			s.fault("see the message", "%s cannot be made: %v", dir, err)
+			s.fault(h.writing(existing(dir), err), "%s cannot be made: %v", dir, err)
 		}
 		s.ok("none yet: the first block makes %s", dir)
 		return
@@ -88,7 +88,7 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 		return
 	}
 	if err := writable(dir); err != nil {
-		s.fault("see the message", "%s: %v: leases cannot be written", dir, err)
+		s.fault(h.writing(dir, err), "%s: %v: leases cannot be written", dir, err)
 	}
 	above := filepath.Dir(dir)
 	info, err := os.Stat(above)

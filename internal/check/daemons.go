@@ -115,7 +115,7 @@ func (h daemons) test(ctx context.Context, s *sheet) {
 	case errors.Is(err, rehearsal.ErrRefused):
 		s.fault("correct that: no daemon starts any more once it is stopped", "%v", err)
 	case err != nil:
-		s.warn("see the message", "%v", err)
+		s.warn("look after that: nobody knows whether the daemons would start", "%v", err)
 	}
 	s.ok("no daemon refuses the configuration")
 }

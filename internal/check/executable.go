@@ -176,3 +176,14 @@ func lastChange(path string) (time.Time, bool) {
 
 // writable reports whether this process may write to a file or folder.
 func writable(path string) error { return unix.Access(path, unix.W_OK) }
+
+// writing is what mends that a folder cannot be written to.
+func (h *host) writing(dir string, err error) string {
+	switch {
+	case errors.Is(err, unix.EROFS):
+		return `mount -o remount,rw "$(findmnt -no TARGET -T ` + dir + `)"`
+	case h.user != 0:
+		return "run it as root"
+	}
+	return "chmod u+w " + dir
+}

@@ -138,7 +138,7 @@ func (p *place) mends(mend string) {
 	case strings.HasPrefix(mend, "mend"):
 		p.Errorf("mend: %s", mend)
 	case slices.Contains(edits, word), missing == nil, needsSystemd && noSystemd == nil:
-	case slices.Contains(strings.Fields("chmod chown echo install mv rm sed"), word):
+	case slices.Contains(strings.Fields("chmod chown echo install mount mv rm sed"), word):
 	default:
 		p.Errorf("nothing on this host is called %q: %s", word, mend)
 	}

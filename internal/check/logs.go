@@ -46,12 +46,12 @@ func (h logs) file(s *sheet, path string) {
 	if errors.Is(err, os.ErrNotExist) { // the first line makes it
 		dir := existing(filepath.Dir(path))
 		if err := writable(dir); err != nil {
-			s.fault("see the message", "%s cannot be made: %s: %v", path, dir, err)
+			s.fault(h.writing(dir, err), "%s cannot be made: %s: %v", path, dir, err)
 		}
 		return
 	}
 	if err != nil {
-		s.fault("see the message", "%v", err)
+		s.fault("look at it with ls -l", "%v", err)
 		return
 	}
 	links := info.Sys().(*syscall.Stat_t).Nlink
