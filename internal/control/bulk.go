@@ -24,7 +24,8 @@ func flush(t *tool, c *cli.Context) error {
 	}
 	opened, failed := t.openAll(false)
 	for _, r := range opened {
-		freed, err := 0, error(nil)
+		var freed int
+		var err error
 		if t.dryRun {
 			freed, err = r.wouldFlush(c)
 		} else {

@@ -24,7 +24,7 @@ func load(t testing.TB, conf, settings string) (*Settings, error) {
 	t.Helper()
 	home := ossec.Home(t.TempDir())
 	write(t, home.Conf(), conf)
-	write(t, home.Settings(), settings)
+	write(t, string(home)+"/etc/active-response.toml", settings)
 	c, err := config.Load(home)
 	if err != nil {
 		t.Fatal(err)

@@ -154,7 +154,7 @@ func TestForeignConf(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			home := ossec.Home(t.TempDir())
 			write(t, home.Conf(), "<ossec_config><global>"+mine+r.conf+"</global></ossec_config>")
-			write(t, home.Settings(), "[mail]\n"+r.settings)
+			write(t, string(home)+"/etc/active-response.toml", "[mail]\n"+r.settings)
 			c, err := config.Load(home)
 			if err := errors.Join(err, os.Chmod(home.Conf(), 0o660)); err != nil {
 				t.Fatal(err)

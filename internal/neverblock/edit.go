@@ -55,8 +55,11 @@ func (e Editor) Add(entry string, until time.Time) (added bool, err error) {
 // Expire removes the entries whose end has come.
 func (e Editor) Expire(now time.Time) error {
 	text, err := state.Read(OwnFile(e.Home), maxOwn)
-	if err != nil || !strings.Contains(string(text), untilMark) {
-		return nil // what cannot be read is reported by who reads the whitelist
+	if errors.Is(err, os.ErrNotExist) || err == nil && !strings.Contains(string(text), untilMark) {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	return e.edit(func(lines []string) []string {
 		return slices.DeleteFunc(slices.Clone(lines), func(l string) bool {

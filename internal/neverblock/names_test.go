@@ -106,7 +106,7 @@ func TestRefresh(t *testing.T) {
 	}
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(home.Whitelists(), "office"), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(string(home)+"/etc/whitelist.d/office", []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

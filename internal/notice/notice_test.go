@@ -28,7 +28,7 @@ type place struct {
 func newPlace(t *testing.T, conf, settings string) place {
 	t.Helper()
 	p := place{t, ossec.Home(t.TempDir())}
-	for path, text := range map[string]string{p.home.Conf(): conf, p.home.Settings(): settings} {
+	for path, text := range map[string]string{p.home.Conf(): conf, string(p.home) + "/etc/active-response.toml": settings} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}

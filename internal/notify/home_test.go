@@ -59,7 +59,7 @@ func newHouse(t *testing.T, conf, settings string) house {
 	t.Helper()
 	h := house{t, ossec.Home(t.TempDir())}
 	h.write(h.home.Conf(), conf)
-	h.write(h.home.Settings(), settings)
+	h.write(string(h.home)+"/etc/active-response.toml", settings)
 	self, err := os.Executable()
 	for _, path := range []string{h.invoked(), h.tool()} {
 		err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(self, path))

@@ -271,13 +271,13 @@ func TestOtherWords(t *testing.T) {
 		t.Errorf("%q, %v", summary, err)
 	}
 	h.write(h.home.Conf(), strings.Replace(onlyOps, "192.0.2.1", "127.0.0.1:1", 1))
-	h.write(h.home.Settings(), "[mail]\n")
+	h.write(string(h.home)+"/etc/active-response.toml", "[mail]\n")
 	if _, err := Check(t.Context(), &p); err == nil ||
 		!strings.Contains(err.Error(), "trying the mail server: connecting to 127.0.0.1:1: ") {
 		t.Errorf("%v", err)
 	}
 	h.write(
-		h.home.Settings(),
+		string(h.home)+"/etc/active-response.toml",
 		"[mail]\nca_file = \"/none\"\ngeo_files = [\"/none.mmdb\"]\ntext_template = \"/none.tmpl\"\nauth = \"x\"\n",
 	)
 	_, err := Check(t.Context(), &p)
