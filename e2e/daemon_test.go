@@ -110,10 +110,7 @@ func daemon(ts *testscript.TestScript, neg bool, args []string) {
 
 // start puts a daemon into the home and starts it there.
 func (d *daemons) start(ts *testscript.TestScript, name string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
+	const self = "/proc/self/exe" // its name may be one of outside, in a chroot
 	path := filepath.Join(d.home, "bin", name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -124,6 +121,7 @@ func (d *daemons) start(ts *testscript.TestScript, name string) error {
 	p := &process{name: name, cmd: exec.Command(path)}
 	p.cmd.Env = []string{"TZ=UTC"}
 	p.cmd.Stderr = os.Stderr
+	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return err
 	}
