@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/linefile"
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"golang.org/x/sys/unix"
 )

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )

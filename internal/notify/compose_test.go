@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
 	"github.com/ossec-ar/ossec-ar/internal/mail/mailtest"
 	"github.com/ossec-ar/ossec-ar/internal/notice"

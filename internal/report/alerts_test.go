@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 	"github.com/ossec-ar/ossec-ar/internal/target"

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
