@@ -79,7 +79,8 @@ demo: build
 	go run ./demo
 
 # The picture in README.md.
-picture: build
+picture:
+	$(MAKE) build VERSION=0.1.0
 	go run ./demo docs/picture.svg
 
 # .deb, .rpm and tar.gz for both architectures, reproducible. VERSION, ARCHS and FORMATS choose.

@@ -50,7 +50,9 @@ func again(as string, args []string) error {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), role+"="+as)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
+	}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
@@ -129,7 +131,7 @@ func (s *stage) scenes() error {
 		s.run(bin+"firewall-drop.sh", "add"+alert),
 		s.knock,
 		s.run("iptables", "-L OSSEC_AR -n"),
-		s.say("A web rule fires too and calls a second response on the same address; somebody asks who is blocked."),
+		s.say("A web rule fires too and calls a second response on the same address. Who is blocked?"),
 		s.run(bin+"custom-firewall-drop.sh", "add"+webAlert),
 		s.run(tool, "list"),
 		s.run(tool, "show "+attacker),

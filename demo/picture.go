@@ -24,7 +24,8 @@ func picture(text string) []byte {
 		columns = max(columns, utf8.RuneCountInString(line))
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%d" font-family="monospace" font-size="14">`+"\n",
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%d" `+
+		`font-family="monospace" font-size="14">`+"\n",
 		2*margin+float64(columns)*letterWidth, 2*margin+len(lines)*letterHeight)
 	b.WriteString(`<rect width="100%" height="100%" rx="8" fill="#1e1e2e"/>` + "\n")
 	for i, line := range lines {

@@ -139,7 +139,8 @@ func (s *stage) mailServer() error {
 	if err != nil {
 		return err
 	}
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return session{s.mails}, nil }))
+	server := smtp.NewServer(smtp.BackendFunc(
+		func(*smtp.Conn) (smtp.Session, error) { return session{s.mails}, nil }))
 	server.Domain = "localhost"
 	go func() { _ = server.Serve(listener) }() // until the demo ends
 	_, port, err := net.SplitHostPort(listener.Addr().String())
@@ -194,5 +195,6 @@ func readable(r io.Reader) (string, error) {
 		return "", err
 	}
 	text, err := io.ReadAll(quotedprintable.NewReader(part))
-	return "  Subject: " + subject + "\n  " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n  "), err
+	indented := strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n  ")
+	return "  Subject: " + subject + "\n  " + indented, err
 }

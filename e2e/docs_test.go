@@ -14,10 +14,11 @@ import (
 // pages are documents whose examples are run one after another, on a host with the suite and
 // nothing else, and what each needs before.
 var pages = map[string]string{
-	"README.md":               "printf '203.0.113.9\\n' > blocklist.txt",
-	"docs/ossec-ar.md":        "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712",
-	"docs/configuration.md":   "ossec-ar whitelist add 192.168.1.0/24",
-	"docs/firewall-drop.md":   "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712; ipset create ossec_ar4 hash:ip",
+	"README.md":             "printf '203.0.113.9\\n' > blocklist.txt",
+	"docs/ossec-ar.md":      "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712",
+	"docs/configuration.md": "ossec-ar whitelist add 192.168.1.0/24",
+	"docs/firewall-drop.md": "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712;" +
+		" ipset create ossec_ar4 hash:ip",
 	"docs/host-deny.md":       "true",
 	"docs/route-null.md":      "true",
 	"docs/upkeep.md":          "true",
@@ -35,7 +36,8 @@ var pages = map[string]string{
 
 // notRun are examples that need what the page says: an installation, mail, OSSEC, a name server, the
 // file that the host's own firewall is saved in.
-var notRun = regexp.MustCompile(`install\.sh|SHA256SUMS|ossec-control|^ossec-ar check$|apt install|backports|git clone|make |mail (test|flush)|example\.com|/etc/iptables/|ipset destroy|restore$`)
+var notRun = regexp.MustCompile(`install\.sh|SHA256SUMS|ossec-control|^ossec-ar check$|apt install|backports|` +
+	`git clone|make |mail (test|flush)|example\.com|/etc/iptables/|ipset destroy|restore$`)
 
 // TestDocs: the examples in the documents do what stands under them. Times, dates and the width of
 // columns may differ, and "..." is anything.
@@ -127,7 +129,8 @@ func examples(text string) (all []example) {
 }
 
 // varies are the parts of an output that are not the same twice: times and dates.
-var varies = regexp.MustCompile(`\d+:\d+(:\d+)?|\d{4}-\d{2}-\d{2}|(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+|2026`)
+var varies = regexp.MustCompile(`\d+:\d+(:\d+)?|\d{4}-\d{2}-\d{2}|` +
+	`(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d+|2026`)
 
 func (e example) matches(out string) bool {
 	var pattern strings.Builder

@@ -120,7 +120,8 @@ func (p *Program) mistake(args []string, byHand bool) error {
 	}
 	user := args[1]
 	if strings.HasPrefix(user, "-") && len(user) > 1 { // old agents pass "-" for none
-		return fmt.Errorf("options stand before the command, as in %s --dry-run %s ADDRESS (found %s in the place of the user)",
+		return fmt.Errorf("options stand before the command, as in %s --dry-run %s ADDRESS "+
+			"(found %s in the place of the user)",
 			p.Name, action, arproto.Quote(user))
 	}
 	if _, err := arproto.ParseAddr(user); err == nil {
@@ -131,10 +132,12 @@ func (p *Program) mistake(args []string, byHand bool) error {
 }
 
 // errNoAddress is a call of OSSEC whose <command> expects no address.
-var errNoAddress = errors.New(`no address in the request: the <command> in ossec.conf needs <expect>srcip</expect>, or the alert has none`)
+var errNoAddress = errors.New("no address in the request: the <command> in ossec.conf needs " +
+	"<expect>srcip</expect>, or the alert has none")
 
 // errNoAccount is a call that names no account.
-var errNoAccount = errors.New(`no account in the request: the <command> in ossec.conf needs <expect>user</expect>, or the alert has none (Wazuh: data.dstuser, user.name)`)
+var errNoAccount = errors.New("no account in the request: the <command> in ossec.conf needs " +
+	"<expect>user</expect>, or the alert has none (Wazuh: data.dstuser, user.name)")
 
 // NoTarget returns the error of a request without the account, or the address, that it has to name.
 func (c *Call) NoTarget(accounts bool) error {
@@ -163,7 +166,8 @@ By hand; with --dry-run it only says what it would do:
 
 Everything else is done with ossec-ar: see "ossec-ar help".
 `
-	if _, err := io.WriteString(p.Stdout, fmt.Sprintf(text, p.Name, map[bool]string{true: "ACCOUNT", false: "ADDRESS"}[p.Accounts])); err != nil {
+	of := map[bool]string{true: "ACCOUNT", false: "ADDRESS"}[p.Accounts]
+	if _, err := io.WriteString(p.Stdout, fmt.Sprintf(text, p.Name, of)); err != nil {
 		p.Complain(fmt.Errorf("writing the usage: %w", err))
 		return ExitFailed
 	}

@@ -39,7 +39,10 @@ func (t *tool) run(ctx context.Context, args []string) int {
 			{"whitelist add 192.0.2.0/24", "never block these"},
 			{"check", "why is it not blocking?"},
 		},
-		Synonyms: synonyms, Values: func(w *command.Words, option, prefix string) []string { return values(t, w, option, prefix) },
+		Synonyms: synonyms,
+		Values: func(w *command.Words, option, prefix string) []string {
+			return values(t, w, option, prefix)
+		},
 	}
 	frame := line.App()
 	frame.Flags = []cli.Flag{
@@ -144,8 +147,8 @@ func forPeople(t *tool) []word {
 		{name: "watch", usage: "follow the log: today's counts and the last events; q ends it",
 			run: func(t *tool, c *cli.Context) error { return watch.Run(&t.Program, c) }, flags: watch.Flags(),
 			examples: []string{"watch", "watch --rule 5712 --interval 5s", "watch | grep FAILED"}},
-		{name: "report", operands: "[OPTION...]", usage: "what was done today or in another period; see report --help",
-			most: -1, run: report, verbatim: true},
+		{name: "report", operands: "[OPTION...]", most: -1, run: report, verbatim: true,
+			usage: "what was done today or in another period; see report --help"},
 		{name: "block", operands: "ADDRESS...", usage: "block by hand", least: 1, most: -1, run: block,
 			flags: []cli.Flag{t.onResponse(), forTime(),
 				&cli.StringFlag{Name: "reason", Usage: "why, for others who look: a `TEXT`"},

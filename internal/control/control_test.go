@@ -212,23 +212,28 @@ func TestHelp(t *testing.T) {
 
 func TestBlock(t *testing.T) {
 	h := newHost(t)
-	h.does("block 203.0.113.7 --for 2h --reason scans", app.ExitOK, "Blocked IP: 203.0.113.7 (firewall-drop, until 14:00:00)\n", "")
+	h.does("block 203.0.113.7 --for 2h --reason scans", app.ExitOK,
+		"Blocked IP: 203.0.113.7 (firewall-drop, until 14:00:00)\n", "")
 	h.does("block 203.0.113.8 --response host-deny", app.ExitOK, "Blocked IP: 203.0.113.8 (host-deny)\n", "")
 	h.wantLog("firewall-drop add - 203.0.113.7 - - - Blocked IP: 203.0.113.7 (Rule: -) (by hand)",
 		"host-deny add - 203.0.113.8 - - - Blocked IP: 203.0.113.8 (Rule: -) (by hand)")
 	h.wantBlocked(h.drop, "203.0.113.7")
 	h.wantBlocked(h.deny, "203.0.113.8")
-	h.does("list 203.0.113.7", app.ExitOK, `ADDRESS      STATE    RESPONSE       SINCE     UNTIL     HELD BY   RULE  PACKETS
+	h.does("list 203.0.113.7", app.ExitOK,
+		`ADDRESS      STATE    RESPONSE       SINCE     UNTIL     HELD BY   RULE  PACKETS
 203.0.113.7  blocked  firewall-drop  12:00:00  14:00:00  ossec-ar  -     -
 `, "")
 	h.does("block 127.0.0.1 203.0.113.9", app.ExitFailed, "Blocked IP: 203.0.113.9 (firewall-drop)\n",
 		"ossec-ar: 127.0.0.1 is not blocked: whitelisted by loopback 127.0.0.0/8 (built in)\n")
 	h.drop.FailAddr(addr("203.0.113.10"), errors.New("the table is locked"))
-	h.does("block 203.0.113.10", app.ExitFailed, "", "ossec-ar: firewall-drop: adding 203.0.113.10: the table is locked\n")
-	h.does("list 203.0.113.10", app.ExitOK, `ADDRESS       STATE                                              RESPONSE       SINCE     UNTIL  HELD BY   RULE  PACKETS
+	h.does("block 203.0.113.10", app.ExitFailed,
+		"", "ossec-ar: firewall-drop: adding 203.0.113.10: the table is locked\n")
+	h.does("list 203.0.113.10", app.ExitOK,
+		`ADDRESS       STATE                                              RESPONSE       SINCE     UNTIL  HELD BY   RULE  PACKETS
 203.0.113.10  waiting: adding 203.0.113.10: the table is locked  firewall-drop  12:00:00  -      ossec-ar  -     -
 `, "")
-	h.does("--dry-run block 203.0.113.20", app.ExitOK, "would block 203.0.113.20: would keep 203.0.113.20 in memory\n", "")
+	h.does("--dry-run block 203.0.113.20", app.ExitOK,
+		"would block 203.0.113.20: would keep 203.0.113.20 in memory\n", "")
 }
 
 func TestUnban(t *testing.T) {
@@ -245,7 +250,8 @@ func TestUnban(t *testing.T) {
 	h.wantBlocked(h.deny, "203.0.113.8")
 	h.does("unban 203.0.113.8 --response firewall-drop", app.ExitOK, "203.0.113.8 was not blocked\n", "")
 	h.deny.FailAddr(addr("203.0.113.8"), errors.New("the file is locked"))
-	h.does("unban 203.0.113.8", app.ExitFailed, "", "ossec-ar: 203.0.113.8 could not be freed: host-deny: removing 203.0.113.8: the file is locked\n")
+	h.does("unban 203.0.113.8", app.ExitFailed,
+		"", "ossec-ar: 203.0.113.8 could not be freed: host-deny: removing 203.0.113.8: the file is locked\n")
 	h.wantLog("host-deny error - 203.0.113.8 - - - Failed: removing 203.0.113.8: the file is locked")
 	h.does("list", app.ExitOK, `ADDRESS      STATE    RESPONSE   SINCE     UNTIL  HELD BY       RULE  PACKETS
 203.0.113.8  lifting  host-deny  11:00:00  -      host-deny.sh  5712  -
@@ -260,8 +266,10 @@ func TestFlush(t *testing.T) {
 	h.drop.Put(addr("203.0.113.70"))
 	h.does("flush --program other", app.ExitOK, "Gave up 1 address that other held (host-deny)\n", "")
 	h.does("flush --program nobody", app.ExitOK, "nobody holds no address\n", "")
-	h.does("flush --dry-run", app.ExitOK, "would unblock 2 addresses (firewall-drop)\nwould unblock 1 address (host-deny)\n", "")
-	h.does("flush", app.ExitOK, "Unblocked all: 2 addresses (firewall-drop)\nUnblocked all: 1 address (host-deny)\n", "")
+	h.does("flush --dry-run", app.ExitOK,
+		"would unblock 2 addresses (firewall-drop)\nwould unblock 1 address (host-deny)\n", "")
+	h.does("flush", app.ExitOK,
+		"Unblocked all: 2 addresses (firewall-drop)\nUnblocked all: 1 address (host-deny)\n", "")
 	h.wantBlocked(h.drop)
 	h.wantBlocked(h.deny)
 	h.wantLog("host-deny delete - 203.0.113.9 - - - Unblocked IP: 203.0.113.9 (all of other, by hand)",
@@ -298,5 +306,6 @@ func TestImport(t *testing.T) {
 	h.does("import --skip-invalid "+bad, app.ExitOK, "Blocked 1 address, skipped 0 (firewall-drop)\n", faults)
 	h.input = "203.0.113.9\n"
 	h.does("import - --response host-deny", app.ExitOK, "Blocked 1 address, skipped 0 (host-deny)\n", "")
-	h.does("import "+h.home+"/none", app.ExitFailed, "", "ossec-ar: reading the list: open "+h.home+"/none: no such file or directory\n")
+	h.does("import "+h.home+"/none", app.ExitFailed,
+		"", "ossec-ar: reading the list: open "+h.home+"/none: no such file or directory\n")
 }

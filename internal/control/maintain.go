@@ -153,7 +153,8 @@ func (r *response) end(ctx context.Context, o hold.Over) (bool, error) {
 	}
 	log.Write(record.Entry{
 		Status: arlog.StatusDelete, Message: record.Unblocked(o.Target, "") + " (" + o.Why + ")",
-		About: arproto.Request{Action: arproto.Delete, Addr: o.Target.Addr(), User: o.Target.Account(), AlertID: o.AlertID, RuleID: o.RuleID},
+		About: arproto.Request{Action: arproto.Delete, Addr: o.Target.Addr(), User: o.Target.Account(),
+			AlertID: o.AlertID, RuleID: o.RuleID},
 	})
 	return true, nil
 }

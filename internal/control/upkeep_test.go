@@ -167,7 +167,8 @@ func TestWhitelist(t *testing.T) {
 	h.does("whitelist add 203.0.113.0/24", app.ExitOK, "added 203.0.113.0/24 to "+file+"\n"+
 		"203.0.113.7 is blocked by firewall-drop: the next maintain frees it, or ossec-ar unban 203.0.113.7\n", "")
 	h.does("whitelist add 203.0.113.0/24", app.ExitOK, "203.0.113.0/24 stands in "+file+" already\n", "")
-	h.does("whitelist test 203.0.113.7", app.ExitOK, "203.0.113.7 is whitelisted by 203.0.113.0/24 ("+file+":1)\n", "")
+	h.does("whitelist test 203.0.113.7", app.ExitOK,
+		"203.0.113.7 is whitelisted by 203.0.113.0/24 ("+file+":1)\n", "")
 	h.run("list")
 	if want := "203.0.113.7  whitelisted: 203.0.113.0/24 (" + file + ":1)  firewall-drop"; !strings.Contains(h.out.String(), want) {
 		t.Errorf("list: %s\nwant %q in it", h.out.String(), want)
@@ -183,7 +184,8 @@ func TestWhitelist(t *testing.T) {
 		t.Errorf("file: %q, %v, want %q", text, err, want)
 	}
 	h.does("whitelist remove 203.0.113.0/24", app.ExitOK, "203.0.113.0/24 was not on the whitelist\n", "")
-	h.does("whitelist remove 192.0.2.5", app.ExitFailed, "", "ossec-ar: 192.0.2.5 stands in "+h.home+"/etc/ossec.conf:1 too, which only you can edit\n")
+	h.does("whitelist remove 192.0.2.5", app.ExitFailed,
+		"", "ossec-ar: 192.0.2.5 stands in "+h.home+"/etc/ossec.conf:1 too, which only you can edit\n")
 	h.run("whitelist list")
 	for _, want := range []string{"192.0.2.2                             " + file + ":4\n", "192.0.2.5                             " + h.home + "/etc/ossec.conf:1\n"} {
 		if !strings.Contains(h.out.String(), want) {
@@ -209,20 +211,25 @@ func TestWhitelistNames(t *testing.T) {
 	h.hold("firewall-drop", "203.0.113.7", nil)
 	file := filepath.Join(h.home, "etc/whitelist.d/ossec-ar.list")
 	h.resolver = office{}
-	h.does("whitelist add office.example.org", app.ExitOK, "added office.example.org to "+file+"\noffice.example.org is 203.0.113.7, 2001:db8::7\n"+
-		"203.0.113.7 is blocked by firewall-drop: the next maintain frees it, or ossec-ar unban 203.0.113.7\n", "")
+	h.does("whitelist add office.example.org", app.ExitOK,
+		"added office.example.org to "+file+"\noffice.example.org is 203.0.113.7, 2001:db8::7\n"+
+			"203.0.113.7 is blocked by firewall-drop: the next maintain frees it, or ossec-ar unban 203.0.113.7\n", "")
 	h.does("whitelist add gone.example.org", app.ExitOK, "added gone.example.org to "+file+"\n",
 		"ossec-ar: gone.example.org has no address now, and so protects nobody\n")
-	h.does("whitelist test 203.0.113.7", app.ExitOK, "203.0.113.7 is whitelisted by office.example.org ("+file+":1)\n", "")
+	h.does("whitelist test 203.0.113.7", app.ExitOK,
+		"203.0.113.7 is whitelisted by office.example.org ("+file+":1)\n", "")
 	h.resolver = nobody{}
-	h.does("whitelist refresh", app.ExitOK, "office.example.org is 203.0.113.7, 2001:db8::7, as remembered (no such host)\n",
+	h.does("whitelist refresh", app.ExitOK,
+		"office.example.org is 203.0.113.7, 2001:db8::7, as remembered (no such host)\n",
 		"ossec-ar: gone.example.org protects nobody yet: no such host\n")
 	h.now = h.now.Add(48 * time.Hour)
 	h.does("maintain", app.ExitOK, "", "")
 	h.wantBlocked(h.drop)
-	h.does("block 2001:db8::7", app.ExitFailed, "", "ossec-ar: 2001:db8::7 is not blocked: whitelisted by office.example.org ("+file+":1)\n")
+	h.does("block 2001:db8::7", app.ExitFailed,
+		"", "ossec-ar: 2001:db8::7 is not blocked: whitelisted by office.example.org ("+file+":1)\n")
 	h.write("etc/active-response.toml", "[whitelist]\nresolve_names = false\n")
-	h.does("whitelist refresh", app.ExitOK, "", "ossec-ar: whitelist.resolve_names is false: host names protect nobody\n")
+	h.does("whitelist refresh", app.ExitOK,
+		"", "ossec-ar: whitelist.resolve_names is false: host names protect nobody\n")
 }
 
 // TestOwnSession: where the administrator's session comes from is blocked only on purpose.
