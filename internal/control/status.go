@@ -38,7 +38,10 @@ func status(t *tool, c *cli.Context) error {
 	opened, failed := t.openAll(true)
 	never, _ := t.whitelist() // check reports the faults
 	t.say("%s %s, home %s", t.Name, app.Version, t.Home)
-	const wide = 13
+	wide := len("last failure:")
+	for _, name := range t.responses() {
+		wide = max(wide, len(name))
+	}
 	line := func(head, text string) { t.say("%s%*s  %s", head, wide-len(head), "", text) }
 	line("daemons:", cmp.Or(strings.Join(daemons(t), ", "), t.colour(bad, "none runs")))
 	t.say("")
