@@ -26,6 +26,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
@@ -322,10 +323,10 @@ func (s *side) mend(ctx context.Context) (changes []string, err error) {
 			err = b.retire(ctx)
 		}
 		if err != nil {
-			return changes, fmt.Errorf("moving %d addresses from %s to %s: %w", len(addrs),
+			return changes, fmt.Errorf("moving %s from %s to %s: %w", printable.Count(len(addrs), "address"),
 				b.name(), s.used.name(), err)
 		}
-		changes = append(changes, fmt.Sprintf("moved %d addresses from %s to %s", len(addrs),
+		changes = append(changes, fmt.Sprintf("moved %s from %s to %s", printable.Count(len(addrs), "address"),
 			b.name(), s.used.name()))
 	}
 	return changes, nil

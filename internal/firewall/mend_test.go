@@ -103,7 +103,7 @@ func TestMoves(t *testing.T) {
 				t.Fatal(err)
 			}
 			changes, err := next.Mend(t.Context())
-			if err != nil || len(changes) != 2 || !strings.Contains(changes[0], "moved 1 addresses from ") {
+			if err != nil || len(changes) != 2 || !strings.Contains(changes[0], "moved 1 address from ") {
 				t.Errorf("Mend: %q, %v", changes, err)
 			}
 			if l := list(t, next); len(l.Blocks) != 2 || len(l.Faults) > 0 {
@@ -128,7 +128,7 @@ func TestTarget(t *testing.T) {
 	block(t, h.firewall(IPTables), v4, enforcer.Known{})
 	e := h.firewall(IPTables, func(o *Options) { o.Target = "REJECT" })
 	changes, err := e.Mend(t.Context())
-	if err != nil || !slices.Equal(changes, []string{"1 rules now have the target REJECT"}) {
+	if err != nil || !slices.Equal(changes, []string{"gave 1 rule the target REJECT"}) {
 		t.Errorf("Mend: %q, %v", changes, err)
 	}
 	if got := h.run("iptables -S OSSEC_AR"); strings.Count(got, "-j REJECT") != 1 ||

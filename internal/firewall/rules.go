@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
@@ -239,7 +240,8 @@ func (r rules) mendOrder(ctx context.Context) ([]string, error) {
 	if len(commands) == 0 {
 		return nil, nil
 	}
-	return []string{fmt.Sprintf("moved %d rules of %s ahead of what accepts", len(commands)/2, Chain)}, r.inChunks(ctx, commands)
+	return []string{fmt.Sprintf("moved %s of %s ahead of what accepts",
+		printable.Count(len(commands)/2, "rule"), Chain)}, r.inChunks(ctx, commands)
 }
 
 // mendTargets replaces rules that another configuration made, with another target.
@@ -260,7 +262,7 @@ func (r rules) mendTargets(ctx context.Context) ([]string, error) {
 	if wrong == 0 {
 		return nil, nil
 	}
-	return []string{fmt.Sprintf("%d rules now have the target %s", wrong, r.opts.Target)},
+	return []string{fmt.Sprintf("gave %s the target %s", printable.Count(wrong, "rule"), r.opts.Target)},
 		r.inChunks(ctx, commands)
 }
 

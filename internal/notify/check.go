@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
 // reachTime bounds the waiting for the mail server in a check.
@@ -29,7 +30,8 @@ func Check(ctx context.Context, p *app.Program) (summary string, err error) {
 	if a.Failed != nil && errors.Join(faults...) == nil {
 		note(fmt.Errorf("trying the mail server: %w", a.Failed))
 	}
-	return fmt.Sprintf("mail goes to %d recipients and %d routes by %s, at most %d an hour",
-			len(o.settings.To), len(o.settings.Routes), o.settings.Way(), o.settings.MaxPerHour),
+	return fmt.Sprintf("mail goes to %s and %s by %s, at most %d an hour",
+			printable.Count(len(o.settings.To), "recipient"), printable.Count(len(o.settings.Routes), "route"),
+			o.settings.Way(), o.settings.MaxPerHour),
 		errors.Join(append(faults, err)...)
 }

@@ -267,7 +267,7 @@ func TestOtherWords(t *testing.T) {
 	env, _, _ := h.env(h.tool())
 	p := app.New(env, "ossec-ar")
 	if summary, err := Check(t.Context(), &p); err != nil ||
-		!strings.HasPrefix(summary, "mail goes to 1 recipients and 0 routes by 127.0.0.1, port ") {
+		!strings.HasPrefix(summary, "mail goes to 1 recipient and 0 routes by 127.0.0.1, port ") {
 		t.Errorf("%q, %v", summary, err)
 	}
 	h.write(h.home.Conf(), strings.Replace(onlyOps, "192.0.2.1", "127.0.0.1:1", 1))
