@@ -15,6 +15,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/state"

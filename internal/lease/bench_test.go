@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 )
 
 func TestInspectNetworkd(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/printable/printabletest"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"

@@ -3,6 +3,7 @@ package stats
 import (
 	"testing"
 
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )

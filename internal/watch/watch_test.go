@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/printable/printabletest"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
