@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/ossec-ar/ossec-ar/internal/linefile"
 	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
+	"github.com/ossec-ar/ossec-ar/internal/linefile"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"golang.org/x/sys/unix"
 )
