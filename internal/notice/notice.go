@@ -81,6 +81,7 @@ type RuleCount struct {
 type Standing struct {
 	Holders     []Holder `json:"holders,omitempty"`
 	Lifting     []string `json:"lifting,omitempty"`     // programs that failed to lift their block
+	Waiting     []string `json:"waiting,omitempty"`     // programs that failed to block it
 	Whitelisted string   `json:"whitelisted,omitempty"` // the entry and its place
 	Unknown     string   `json:"unknown,omitempty"`     // why the leases could not be read
 }

@@ -37,7 +37,8 @@ func leased(home ossec.Home, addr netip.Addr) (s notice.Standing, renewed time.T
 					}
 				case lease.Lifting:
 					s.Lifting = append(s.Lifting, printable.Line(l.Program))
-				case lease.Waiting: // it is not blocked
+				case lease.Waiting:
+					s.Waiting = append(s.Waiting, printable.Line(l.Program))
 				}
 			}
 			return err

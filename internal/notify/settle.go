@@ -45,6 +45,7 @@ func (o *office) Settle(ctx context.Context, items []*outbox.Item) {
 			continue
 		}
 		item.Key = string(e.Kind) + "|" + e.About()
+		item.Urgent = stateOf(e.Notice) == isFailed
 		item.To = o.settings.Recipients(e.RuleID, e.Facts.Level, e.Facts.Groups)
 		item.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
 	}
@@ -134,6 +135,8 @@ func (o *office) standing(ctx context.Context, e *entry) (notice.Standing, bool)
 		return s, !s.Blocked() && len(s.Lifting) == 0
 	case s.Blocked():
 		return s, o.Now().Sub(renewed) >= leaseAge
+	case len(s.Waiting) > 0:
+		return s, false // another response may block it
 	}
 	if o.list == nil {
 		var err error

@@ -13,7 +13,9 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/mail/mailtest"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
@@ -43,6 +45,34 @@ func TestStandingIsTheTruth(t *testing.T) {
 		if !strings.Contains(h.log(), want[len(want)-1]) {
 			t.Errorf("%s: the log lacks %q", addr, want[len(want)-1])
 		}
+	}
+}
+
+// What a response failed to block is news of its own.
+func TestFailedBlock(t *testing.T) {
+	s, _ := mailtest.New(t, false, false)
+	h := newHouse(t, s.Conf("<email_maxperhour>2</email_maxperhour>"), "[mail]\ncoalesce = \"0s\"\n")
+	c := newClock()
+	o := h.office(c)
+	for _, addr := range []string{"203.0.113.1", "203.0.113.2", "203.0.113.3"} {
+		h.hold("firewall-drop", "firewall-drop.sh", addr, c.Now().Add(-time.Minute))
+		h.queueUp(c, addr, "5712")
+	}
+	if err := lease.New(h.home.State(), "host-deny").Update(func(tx *lease.Tx) error {
+		return tx.Put(lease.Lease{Target: target.MustParse("203.0.113.9"), Program: "host-deny.sh", Since: c.Now(),
+			Renewed: c.Now(), State: lease.Waiting})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.queueUp(c, "203.0.113.9", "5712")
+	h.step(o, c)
+	m := s.Next()
+	if m.Subject != "OSSEC Alert: Block Failed - 203.0.113.9" ||
+		!strings.Contains(m.Text, "host-deny.sh failed to block it, and ossec-ar maintain tries again each minute.\n") {
+		t.Errorf("%s\n%s", m.Subject, m.Text)
+	}
+	if !strings.Contains(h.log(), "sent for IP: 203.0.113.9 (block failed)") {
+		t.Errorf("log\n%s", h.log())
 	}
 }
 

@@ -35,7 +35,8 @@ type View struct {
 	// Count is how many alerts are in the mail. The others count the addresses, each in
 	// one of them, by its State: Blocked those still blocked too, Lifted those that were blocked when
 	// the alert came and are no longer, Free the not blocked.
-	Count, Blocked, Lifted, Ended, Whitelisted, Free, Unknown int
+	// Failed those that a response failed to block: they go in mails of their own.
+	Count, Blocked, Failed, Lifted, Ended, Whitelisted, Free, Unknown int
 	// Items has one for each address; exactly one when Digest is false.
 	Items []Item
 }
@@ -116,6 +117,8 @@ func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Locat
 			v.Ended++
 		case isLifted:
 			v.Lifted++
+		case isFailed:
+			v.Failed++
 		case isWhitelisted:
 			v.Whitelisted++
 		case isUnknown:
@@ -209,6 +212,9 @@ func describeStanding(n notice.Notice, zone *time.Location) []string {
 	if !n.Freed.IsZero() {
 		add("No longer blocked at %s", stamp(n.Freed, zone))
 	}
+	for _, name := range s.Waiting {
+		add("%s failed to block it, and ossec-ar maintain tries again each minute", name)
+	}
 	for _, name := range s.Lifting {
 		add("%s gave its block up, but could not lift it yet", name)
 	}
@@ -235,6 +241,7 @@ func stamp(t time.Time, zone *time.Location) string {
 const (
 	isBlocked     = "blocked"
 	isLifted      = "no longer blocked"
+	isFailed      = "block failed"
 	stillBlocked  = "still blocked" // though the block was to end
 	blockEnded    = "block ended"
 	isWhitelisted = "whitelisted"
@@ -256,6 +263,8 @@ func stateOf(n notice.Notice) string {
 		return blockEnded
 	case s.Blocked():
 		return isBlocked
+	case len(s.Waiting) > 0 && n.Kind == notice.Alert:
+		return isFailed
 	case s.Whitelisted != "":
 		return isWhitelisted
 	case s.Unknown != "" || len(s.Lifting) > 0:

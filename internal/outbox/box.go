@@ -41,6 +41,7 @@ type Item struct {
 	Count   int       `json:"count"`             // of how many it is made
 	Settled bool      `json:"settled,omitempty"` // the Courier knows all of it
 	To      []string  `json:"to,omitempty"`      // who still have to get it
+	Urgent  bool      `json:"urgent,omitempty"`  // it goes first, with no others than such
 	Rest    bool      `json:"rest,omitempty"`    // it was sent before, and some did not get it
 	// Error and Failed are why and when it was refused.
 	Error  string    `json:"error,omitempty"`

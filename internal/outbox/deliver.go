@@ -23,7 +23,7 @@ type Limits struct {
 type Courier interface {
 	// Configure reads the settings anew: a process that waits must not go by old ones.
 	Configure() (Limits, error)
-	// Settle completes items that were added: Settled, Key, To, Body. It leaves those alone of
+	// Settle completes items that were added: Settled, Key, Urgent, To, Body. It leaves those alone of
 	// which facts may still be coming, and is asked again.
 	Settle(ctx context.Context, items []*Item)
 	// Merge returns the body of an item that is made of two; Shorten a shorter one.

@@ -193,6 +193,21 @@ func TestAlone(t *testing.T) {
 	o.want("ops: alone=false x3", "ops: alone=true x1", "ops: alone=true x1")
 }
 
+// What is urgent goes first, and in no digest with others.
+func TestUrgent(t *testing.T) {
+	o := newOffice(t)
+	o.limits = Limits{PerHour: 2}
+	for _, key := range []string{"a", "b", "urgent c", "d", "urgent e"} {
+		o.add(key)
+		o.pass(time.Millisecond)
+	}
+	pause := o.step()
+	o.want("ops: urgent c x1, urgent e x1")
+	o.pass(pause)
+	o.stepNow()
+	o.want("ops: a x1, b x1, d x1")
+}
+
 // What is remembered of a time that has not come yet holds nothing back: neither the pause
 // after a failure, nor that a key was mailed, nor the limit.
 func TestClockSetBack(t *testing.T) {

@@ -56,6 +56,7 @@ func (c *courier) Settle(_ context.Context, items []*Item) {
 	for _, item := range items {
 		_ = json.Unmarshal(item.Body, &item.Key)
 		item.To = c.to
+		item.Urgent = strings.HasPrefix(item.Key, "urgent")
 		age := c.now().Sub(item.First)
 		item.Settled = age >= settleTime || age < 0
 	}

@@ -264,7 +264,7 @@ func (q *queue) merge(courier Courier) {
 		if i.Alone || i.Rest || i.State() == Refused {
 			return false
 		}
-		key := fmt.Sprint(i.Settled, i.Key, i.To)
+		key := fmt.Sprint(i.Settled, i.Urgent, i.Key, i.To)
 		into := first[key]
 		if into == nil {
 			first[key] = i

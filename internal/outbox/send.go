@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/printable"
@@ -71,7 +70,7 @@ func (d *Deliverer) messages(now time.Time) (messages []*message, due time.Time)
 		if len(to) == 0 {
 			continue
 		}
-		key := strings.Join(to, ",")
+		key := fmt.Sprint(item.Urgent, to)
 		if item.Alone {
 			key += "|" + item.ID
 		}
@@ -81,6 +80,15 @@ func (d *Deliverer) messages(now time.Time) (messages []*message, due time.Time)
 		}
 		byKey[key].items = append(byKey[key].items, item)
 	}
+	slices.SortStableFunc(messages, func(a, b *message) int { // the urgent ones first
+		switch {
+		case a.items[0].Urgent == b.items[0].Urgent:
+			return 0
+		case a.items[0].Urgent:
+			return -1
+		}
+		return 1
+	})
 	return messages, due
 }
 
