@@ -1,0 +1,115 @@
+package kernel
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/blockfile"
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
+	"github.com/ossec-ar/ossec-ar/internal/target"
+)
+
+const nginxConf = `pid DIR/pid;
+error_log DIR/log;
+events {}
+http {
+	access_log off;
+	client_body_temp_path DIR/temp; proxy_temp_path DIR/temp; fastcgi_temp_path DIR/temp;
+	uwsgi_temp_path DIR/temp; scgi_temp_path DIR/temp;
+	set_real_ip_from 127.0.0.1;
+	real_ip_header X-Forwarded-For;
+	server {
+		listen 127.0.0.1:8080;
+		include DIR/blocked.conf;
+		location / { root DIR; }
+	}
+}
+`
+
+// TestNginx: nginx behind a balancer turns away who is in the list, as docs/ip-customblock.md has it
+// set up, as soon as it has read the list again.
+func TestNginx(t *testing.T) {
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		nginx = "/usr/sbin/nginx"
+	}
+	if _, err := os.Stat(nginx); err != nil {
+		needKernel(t, "nginx is not installed")
+	}
+	if !isolate.Test(t) {
+		return
+	}
+	if !isolate.Root() {
+		needKernel(t, "nginx gives files to its workers: root is needed")
+	}
+	command(t, "ip", "link", "set", "lo", "up")
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("blocked.conf", "# of the administrator\n")
+	write("index.html", "hello\n")
+	write("nginx.conf", strings.ReplaceAll(nginxConf, "DIR", dir))
+	for path := dir; path != "/tmp" && path != "/"; path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil { // nginx's workers are nobody
+			t.Fatal(err)
+		}
+	}
+	command(t, nginx, "-c", dir+"/nginx.conf")
+	t.Cleanup(func() { command(t, nginx, "-c", dir+"/nginx.conf", "-s", "stop") })
+
+	settings := config.Default()
+	settings.Blockfile.File = dir + "/blocked.conf"
+	settings.Blockfile.Reload = []string{nginx, "-c", dir + "/nginx.conf", "-s", "reload"}
+	e, err := blockfile.Kind.New(settings, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, other := target.MustParse("203.0.113.7"), target.MustParse("203.0.113.70")
+	awaitStatus(t, one, http.StatusOK)
+	if _, err := e.Block(t.Context(), one, enforcer.Known{}); err != nil {
+		t.Fatal(err)
+	}
+	awaitStatus(t, one, http.StatusForbidden)
+	awaitStatus(t, other, http.StatusOK)
+	if err := e.Unblock(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	awaitStatus(t, one, http.StatusOK)
+}
+
+// awaitStatus waits until the server answers an address like that: its old processes answer until the
+// new ones stand.
+func awaitStatus(t *testing.T, from target.Target, want int) {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	got := ""
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:8080/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Forwarded-For", from.String())
+		response, err := client.Do(request)
+		if err != nil {
+			got = err.Error()
+			continue
+		}
+		response.Body.Close()
+		if response.StatusCode == want {
+			return
+		}
+		got = response.Status
+	}
+	t.Fatalf("%s is answered %s, want %d", from, got, want)
+}
