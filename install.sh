@@ -289,7 +289,10 @@ units_dir=/etc/systemd/system
 links() {
 	case $1 in
 	ossec-ar) ;;
-	firewall-drop) echo "firewall-drop.sh custom-firewall-drop.sh block-ip" ;; # the last is Wazuh 5's name
+	firewall-drop) # block-ip is Wazuh 5's name
+		echo "firewall-drop.sh custom-firewall-drop.sh block-ip default-firewall-drop" \
+			"firewalld-drop firewalld-drop.sh nftables-drop nftables-drop.sh"
+		;;
 	*) echo "$1.sh" ;;
 	esac
 }
