@@ -10,7 +10,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -74,28 +73,6 @@ func Open(kind enforcer.Kind, o Options) (*Holder, error) {
 		IPv6Prefix: o.Settings.Block.IPv6Prefix, OrphanTimeout: o.Settings.Lease.OrphanTimeout.Duration,
 		Escalate: o.Settings.Escalate,
 	}, nil
-}
-
-// Widen has the network blocked for the address of a new lease, as it is configured, unless an
-// entry of the whitelist lies in it, which it returns as a warning.
-func (h *Holder) Widen(l *lease.Lease, never Whitelisted) (warning error) {
-	network := h.network(l.Target)
-	if network == l.Target {
-		return nil
-	}
-	if entry, inside := never(network); inside {
-		return fmt.Errorf("only %s is blocked, and not %s: %s is on the whitelist", l.Target, network, entry)
-	}
-	l.Net = network.Prefix()
-	return nil
-}
-
-// network returns what is blocked for an address now.
-func (h *Holder) network(t target.Target) target.Target {
-	if t.Is6() && t.IsSingle() && h.IPv6Prefix > 0 && h.IPv6Prefix < t.Addr().BitLen() {
-		return target.Network(netip.PrefixFrom(t.Addr(), h.IPv6Prefix))
-	}
-	return t
 }
 
 // Taken is what came of Take.
@@ -251,7 +228,7 @@ func (h *Holder) release(ctx context.Context, t target.Target, mine func(lease.L
 	}
 	r.LeaseErr = h.Leases.Update(func(tx *lease.Tx) error { return r.give(tx, t, mine, seen) })
 	if r.LeaseErr != nil && seen == nil { // nobody knows what was blocked for it
-		r.lift = []target.Target{t, h.network(t)}
+		r.lift = []target.Target{t, networkOf(t, h.IPv6Prefix)}
 	}
 	for _, block := range slices.Compact(r.lift) {
 		if err := h.Enforcer.Unblock(ctx, block); err != nil {
