@@ -53,7 +53,8 @@ var Unknown = Known{Leased: true}
 
 // Enforcer puts blocks in force and lifts them. A target is an address, which is unmapped and
 // without a zone, a network of IPv6, or an account, as its Kind says. Every method is safe
-// beside other processes that do the same, and bounded in time by its context. Block, Unblock, BlockAll, UnblockAll are idempotent.
+// beside other processes that do the same, and bounded in time by its context. Block, Unblock,
+// BlockAll, UnblockAll are idempotent.
 type Enforcer interface {
 	// Block returns nil only when t is blocked. It makes the place that blocks live in
 	// (chain and jump, set, table, file) when that is missing, and reports so: then other

@@ -20,7 +20,8 @@ func (a auto) name() string { return a.rules.name() + " or " + a.set.name() }
 
 func (a auto) describe(addr target.Target) string { return a.rules.describe(addr) }
 
-func (a auto) add(ctx context.Context, addr target.Target, known enforcer.Known) (out enforcer.Outcome, err error) {
+func (a auto) add(ctx context.Context, addr target.Target,
+	known enforcer.Known) (out enforcer.Outcome, err error) {
 	bySet := known.Others >= a.set.opts.MaxRules
 	if known.Leased { // it stays where it is
 		switch {

@@ -106,7 +106,8 @@ func (h *host) cause(err error) (cause, mend string) {
 func (h *host) load(modules ...string) string {
 	names := strings.Join(modules, " ")
 	if !h.capable(unix.CAP_SYS_MODULE) {
-		return "on the host of this container: modprobe -a " + names + " (and name them in /etc/modules-load.d there)"
+		return "on the host of this container: modprobe -a " + names +
+			" (and name them in /etc/modules-load.d there)"
 	}
 	var system unix.Utsname
 	if err := unix.Uname(&system); err == nil {

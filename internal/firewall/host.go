@@ -53,7 +53,8 @@ func findTool(name string, dirs []string) (tool, error) {
 	dir := []string{filepath.Dir(program)}
 	restore, err := exec.Find(name+"-restore", dir)
 	found := tool{program, restore, variantOf(program)}
-	if other := variantOf(restore); err != nil || found.variant == other || found.variant == unknownVariant || other == unknownVariant {
+	other := variantOf(restore)
+	if err != nil || found.variant == other || found.variant == unknownVariant || other == unknownVariant {
 		return found, err
 	}
 	// update-alternatives(1) was used for one of the two only.

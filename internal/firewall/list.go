@@ -35,7 +35,8 @@ func (s *side) list(ctx context.Context) (l enforcer.Listing, err error) {
 		one, oneErr := b.list(ctx)
 		if n := len(one.Blocks); b != s.used {
 			if one.Faults = nil; n > 0 {
-				one.Faults = []string{fmt.Sprintf("%d addresses stand in %s, where this configuration puts none", n, b.name())}
+				one.Faults = []string{fmt.Sprintf("%d addresses stand in %s, where this configuration puts none", n,
+					b.name())}
 			}
 		}
 		l, err = merge(l, one), errors.Join(err, oneErr)

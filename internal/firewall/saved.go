@@ -42,7 +42,8 @@ func saved(root string) (found []enforcer.Finding) {
 			}
 			if bySet && len(units) == 0 {
 				f.Verdict = enforcer.Fault
-				f.Found += "; they name a set that is missing then: the whole file is refused, and the host has no firewall"
+				f.Found += "; they name a set that is missing then: the whole file is refused, " +
+					"and the host has no firewall"
 				f.Mend += "; or systemctl enable " + prepareUnit
 			}
 			found = append(found, f)

@@ -22,7 +22,8 @@ func (s set) describe(addr target.Target) string {
 	return fmt.Sprintf("ipset add %s %s", setName(s.v6), addr)
 }
 
-func (s set) add(ctx context.Context, addr target.Target, _ enforcer.Known) (out enforcer.Outcome, err error) {
+func (s set) add(ctx context.Context, addr target.Target,
+	_ enforcer.Known) (out enforcer.Outcome, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("adding %s to set %s: %w", addr, setName(s.v6), err)
@@ -180,7 +181,8 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 			return l, err
 		}
 	}
-	if l.Faults = look(all.look).faults(s.forwards()); !look(all.look).setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
+	now := look(all.look)
+	if l.Faults = now.faults(s.forwards()); !now.setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
 		l.Faults = append(l.Faults, fmt.Sprintf("%s does not drop set %s", Chain, setName(s.v6)))
 	}
 	for i := range l.Blocks {

@@ -97,7 +97,8 @@ func (t table) describe(addr target.Target) string {
 	return fmt.Sprintf("nft add element inet %s %s { %s }", nftTableName, nftSetOf(addr).name(), addr.Addr())
 }
 
-func (t table) add(ctx context.Context, addr target.Target, _ enforcer.Known) (out enforcer.Outcome, err error) {
+func (t table) add(ctx context.Context, addr target.Target,
+	_ enforcer.Known) (out enforcer.Outcome, err error) {
 	k, err := t.kernel.dial(ctx)
 	if err != nil {
 		return out, err

@@ -43,7 +43,8 @@ func (t table) build(k socket, have, needed []nftSet) error {
 	used, other := t.baseChains()
 	accept := nftables.ChainPolicyAccept
 	chain := conn.AddChain(&nftables.Chain{
-		Name: used.name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookRef(nftables.ChainHook(used.hook)),
+		Name: used.name, Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum:  nftables.ChainHookRef(nftables.ChainHook(used.hook)),
 		Priority: nftables.ChainPriorityRef(nftables.ChainPriority(used.priority)), Policy: &accept,
 	})
 	conn.FlushChain(chain)
@@ -78,7 +79,8 @@ func (t table) dropSet(s nftSet) []expr.Any {
 	}
 	rule = append(rule, &expr.Lookup{SourceRegister: 1, SetName: s.name()})
 	if t.opts.Target == "REJECT" {
-		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
+		return append(rule, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH,
+			Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
 	}
 	return append(rule, &expr.Verdict{Kind: expr.VerdictDrop})
 }

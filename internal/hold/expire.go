@@ -74,7 +74,8 @@ func (h *Holder) makeRoom(ctx context.Context, except target.Target) bool {
 	lives := h.lives()
 	var oldest lease.Lease
 	err := h.Each(func(l lease.Lease) error {
-		if lease.SameLock(l.Target, except) || l.Daemon == nil || oldest.Daemon != nil && !l.Renewed.Before(oldest.Renewed) {
+		if lease.SameLock(l.Target, except) || l.Daemon == nil ||
+			oldest.Daemon != nil && !l.Renewed.Before(oldest.Renewed) {
 			return nil
 		}
 		if !lives(*l.Daemon) {

@@ -95,7 +95,8 @@ func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	var t Taken
 	lock, busy := h.Leases.LockTarget(l.Target)
 	defer lock.Release()
-	known, renewed, err := h.take(&l) // also beside one that holds the lock for too long: what has no lease does not last
+	// Also beside one that holds the lock for too long: what has no lease does not last.
+	known, renewed, err := h.take(&l)
 	leased := err == nil
 	t.Renewed, t.LeaseErr = renewed, cmp.Or(err, busy)
 	if busy != nil {
@@ -115,7 +116,8 @@ func (h *Holder) Take(ctx context.Context, l lease.Lease) (Taken, error) {
 	}
 	var refused *enforcer.Refused
 	if errors.As(err, &refused) {
-		t.LeaseErr = cmp.Or(h.Leases.Update(func(tx *lease.Tx) error { return tx.Delete(l.Target, l.Program) }), busy)
+		end := func(tx *lease.Tx) error { return tx.Delete(l.Target, l.Program) }
+		t.LeaseErr = cmp.Or(h.Leases.Update(end), busy)
 		return t, err
 	}
 	l.State, l.Reason = lease.Waiting, err.Error()

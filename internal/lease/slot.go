@@ -58,7 +58,8 @@ func encode(l Lease) ([]byte, error) {
 		}
 	case !l.Target.IsSingle() || addr.Is4In6():
 		return nil, fmt.Errorf("%q is not an address that can be leased", l.Target)
-	case l.Net.IsValid() && (addr.Is4() || l.Net.Bits() < widest || l.Net != netip.PrefixFrom(addr, l.Net.Bits()).Masked()):
+	case l.Net.IsValid() && (addr.Is4() || l.Net.Bits() < widest ||
+		l.Net != netip.PrefixFrom(addr, l.Net.Bits()).Masked()):
 		return nil, fmt.Errorf("%s is not a network that can be leased for %s", l.Net, addr)
 	}
 	if len(l.Program) > maxName {

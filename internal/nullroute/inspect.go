@@ -64,7 +64,8 @@ func inspectNetworkd(root string) enforcer.Finding {
 	if managed {
 		f.Verdict, f.Found = enforcer.Warn,
 			"systemd-networkd removes routes that it does not know when it restarts, these too"
-		f.Mend = "write ManageForeignRoutes=no into [Network] of /etc/systemd/networkd.conf.d/ossec-ar.conf, then systemctl restart systemd-networkd"
+		f.Mend = "write ManageForeignRoutes=no into [Network] of " +
+			"/etc/systemd/networkd.conf.d/ossec-ar.conf, then systemctl restart systemd-networkd"
 	}
 	return f
 }

@@ -24,8 +24,8 @@ var errPast = errors.New("it would have no effect")
 
 // errLinkLocal is known without a look-up, which would find the route: packets name the
 // interface that a link-local address is behind, and go by its own route.
-var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the main table's other routes; firewall-drop blocks it",
-	errPast)
+var errLinkLocal = fmt.Errorf("%w: packets to a link-local address pass by the main table's other routes; "+
+	"firewall-drop blocks it", errPast)
 
 // block adds the route and looks up where it leads, in one go.
 func (e *Enforcer) block(

@@ -168,7 +168,8 @@ func (e *Enforcer) UnblockAll(ctx context.Context, addrs []target.Target) error 
 
 // each calls do with each address, and goes on with the next when it fails, but for the end
 // of ctx.
-func each(ctx context.Context, addrs []target.Target, do func(s *netlink.Socket, addr target.Target) error) error {
+func each(ctx context.Context, addrs []target.Target,
+	do func(s *netlink.Socket, addr target.Target) error) error {
 	s, err := netlink.Open(ctx)
 	if err != nil {
 		return err

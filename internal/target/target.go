@@ -60,7 +60,8 @@ func (t Target) Compare(other Target) int {
 	if t.account != other.account {
 		return cmp.Compare(t.account, other.account)
 	}
-	return cmp.Or(t.prefix.Addr().Compare(other.prefix.Addr()), cmp.Compare(t.prefix.Bits(), other.prefix.Bits()))
+	return cmp.Or(t.prefix.Addr().Compare(other.prefix.Addr()),
+		cmp.Compare(t.prefix.Bits(), other.prefix.Bits()))
 }
 
 // String returns an address or a network as it is written, and an account's name as it is.

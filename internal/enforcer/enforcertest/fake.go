@@ -32,7 +32,8 @@ type Fake struct {
 
 // NewFake returns one that blocks nothing and whose place was never made.
 func NewFake() *Fake {
-	return &Fake{blocks: map[target.Target]bool{}, methods: map[string]error{}, failures: map[target.Target]error{}}
+	return &Fake{blocks: map[target.Target]bool{}, methods: map[string]error{},
+		failures: map[target.Target]error{}}
 }
 
 // Kind returns a kind whose enforcer is this one.
