@@ -47,7 +47,7 @@ type Item struct {
 	Address     string // "" when the alert has none
 	Blocked     bool
 	Whitelisted bool
-	State       string   // "blocked", "still blocked", "no longer blocked", "block ended", "whitelisted" and so on
+	State       string   // "blocked", "no longer blocked", "block failed" and so on: see below
 	Standing    []string // "Blocked by firewall-drop since ...", one line each
 	Holders     []string // names of the responses
 	Freed       string   // when it was seen to be blocked no longer
@@ -167,7 +167,8 @@ func makeItem(e entry, zone *time.Location) Item {
 		AlertID: a.ID, RuleID: e.RuleID, Level: a.Level, Description: a.Description,
 		Groups: strings.Join(a.Groups, ", "), Count: e.Item.Count,
 		Time: stamp(a.Time, zone), First: stamp(e.Item.First, zone), Last: stamp(e.Item.Last, zone),
-		Freed: stamp(e.Freed, zone), Host: a.Host, User: a.User, Location: a.Location, Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
+		Freed: stamp(e.Freed, zone), Host: a.Host, User: a.User, Location: a.Location,
+		Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
 		Standing: []string{"The alert has no address, so nothing is blocked"},
 	}
 	if e.Addr.IsValid() {
