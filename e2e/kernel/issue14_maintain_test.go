@@ -5,8 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -150,6 +152,61 @@ func TestNetworkdRestart(t *testing.T) {
 			t.Errorf("routes after maintain:\n%s", got)
 		}
 		agrees(t, program)
+	}
+}
+
+// TestFirewalldReload: a reload of firewalld takes the rules of iptables away, and one maintain has
+// them in force again; the table of nftables stays through it.
+func TestFirewalldReload(t *testing.T) {
+	for _, backend := range []string{"auto", "nftables"} {
+		t.Run(backend, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			ofOthers(t, "/usr/sbin/firewalld")
+			ofOthers(t, "/usr/bin/dbus-daemon")
+			firewalld(t)
+			bin := buildPrograms(t)
+			program := filepath.Join(bin, "firewall-drop.sh")
+			configure(t, bin, "[firewall]\nbackend = \""+backend+"\"\n")
+			attacker, victim := Hosts(t)
+			for _, zone := range []string{"--zone=trusted --change-interface=eth0", "--reload", "--complete-reload"} {
+				respond(t, program, "add", "-", attacker.V4.String(), "1.1", "5712")
+				answers(t, "blocked", attacker, victim.V4, false)
+				if out, err := exec.Command("/bin/sh", "-c", path+"firewall-cmd "+zone).CombinedOutput(); err != nil {
+					t.Fatalf("firewall-cmd %s: %v\n%s", zone, err, out)
+				}
+				if backend == "auto" {
+					maintain(t, program)
+				}
+				answers(t, zone, attacker, victim.V4, false)
+				agrees(t, program)
+			}
+			respond(t, program, "delete", "-", attacker.V4.String(), "1.1", "5712")
+		})
+	}
+}
+
+// firewalld starts the system's bus and firewalld, and returns when it answers.
+func firewalld(t *testing.T) {
+	t.Helper()
+	must(t, os.MkdirAll("/run/dbus", 0o755))
+	runtime.LockOSThread() // the signal comes when the thread that started them ends
+	t.Cleanup(runtime.UnlockOSThread)
+	for _, words := range [][]string{
+		{"/usr/bin/dbus-daemon", "--system", "--nofork", "--nopidfile"},
+		{"/usr/sbin/firewalld", "--nofork", "--nopid"},
+	} {
+		server := exec.Command(words[0], words[1:]...)
+		server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		must(t, server.Start())
+		t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	}
+	deadline := time.Now().Add(patience)
+	for exec.Command("/usr/bin/firewall-cmd", "--state").Run() != nil {
+		if time.Now().After(deadline) {
+			needKernel(t, "firewalld does not come up")
+		}
 	}
 }
 

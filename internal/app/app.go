@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -56,6 +57,9 @@ type Resolver interface {
 // OS returns the real outside.
 func OS() Env {
 	growStack(false)
+	// OSSEC's execd hands its own queue down (descriptor 3 of 4.3), which no child of ours is to have.
+	// An old kernel without the call leaves it so.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	dir, _ := os.Getwd() // only matters to a relative name, and then "" is as good
 	return Env{
 		Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,

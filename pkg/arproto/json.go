@@ -88,6 +88,9 @@ func (r *Request) fromWazuh5(doc object, addressFields []string) error {
 	}
 	r.fromAlert(doc)
 	r.AgentID, r.AgentName = doc.text("wazuh.agent.id"), doc.text("wazuh.agent.name")
+	if r.RuleID == "" {
+		r.RuleID = present(doc.text("wazuh.rule.id")) // 5.0.0-beta4
+	}
 	r.User = present(doc.text("user.name"))
 	switch command := doc.text("command"); command {
 	case "enable":
