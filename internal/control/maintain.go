@@ -159,8 +159,6 @@ func (r *response) end(ctx context.Context, o hold.Over) (bool, error) {
 	return true, nil
 }
 
-const maintainFile = "maintain.last"
-
 func (done maintained) write(home ossec.Home) error {
 	text, err := json.Marshal(done)
 	if err != nil {
@@ -171,7 +169,7 @@ func (done maintained) write(home ossec.Home) error {
 		return err
 	}
 	defer root.Close() // nothing is lost
-	return state.ReplaceIn(root, maintainFile, append(text, '\n'), 0o600, state.ReplaceOptions{})
+	return state.ReplaceIn(root, filepath.Base(home.LastMaintain()), append(text, '\n'), 0o600, state.ReplaceOptions{})
 }
 
 // readMaintained returns what the last run did; the zero value when there was none.
@@ -182,7 +180,7 @@ func readMaintained(home ossec.Home) (done maintained) {
 		return done
 	}
 	defer dir.Close()
-	if text, err := dir.Read(maintainFile, most); err == nil {
+	if text, err := dir.Read(filepath.Base(home.LastMaintain()), most); err == nil {
 		_ = json.Unmarshal(text, &done) // what cannot be read was never run
 	}
 	return done

@@ -81,6 +81,7 @@ func (h Home) NotificationLog() string { return h.join("logs/notifications.log")
 func (h Home) MailQueue() string       { return h.join("var/active-response/mail") }
 func (h Home) JSONLog() string         { return h.join("logs/active-responses.json") }
 func (h Home) State() string           { return h.join("var/active-response") }
+func (h Home) LastMaintain() string    { return h.join("var/active-response/maintain.last") }
 func (h Home) Programs() string        { return h.join("active-response/bin") }
 func (h Home) Tool() string            { return h.join("bin/ossec-ar") }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -71,5 +72,62 @@ func TestLineOfHostileRequest(t *testing.T) {
 	}
 	if doc["forged"] != nil || doc["source"] != nil {
 		t.Errorf("forged or made-up fields in %v", doc)
+	}
+}
+
+// TestIndexTemplate: contrib's index template has a type for each field of a document, and for no other.
+func TestIndexTemplate(t *testing.T) {
+	text, err := os.ReadFile("../../contrib/indexer/template.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template struct {
+		Template struct {
+			Mappings struct{ Properties map[string]mapping }
+		}
+	}
+	if err := json.Unmarshal(text, &template); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	flatten(got, "", template.Template.Mappings.Properties)
+	want := map[string]string{}
+	fieldsOf(want, "", reflect.TypeFor[document]())
+	want["@timestamp"], want["message"], want["source.ip"], want["related.ip"] = "date", "text", "ip", "ip"
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("fields (-want +got):\n%s", d)
+	}
+}
+
+type mapping struct {
+	Type       string
+	Properties map[string]mapping
+}
+
+func flatten(into map[string]string, above string, fields map[string]mapping) {
+	for name, field := range fields {
+		if field.Type != "" {
+			into[above+name] = field.Type
+		}
+		flatten(into, above+name+".", field.Properties)
+	}
+}
+
+func fieldsOf(into map[string]string, above string, of reflect.Type) {
+	for i := range of.NumField() {
+		field := of.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		kind := field.Type
+		if kind.Kind() == reflect.Pointer {
+			kind = kind.Elem()
+		}
+		switch kind.Kind() {
+		case reflect.Struct:
+			fieldsOf(into, above+name+".", kind)
+		case reflect.Int:
+			into[above+name] = "integer"
+		default:
+			into[above+name] = "keyword"
+		}
 	}
 }

@@ -76,6 +76,9 @@ func (c *program) deliver(r *stats.Report) error {
 	if err != nil {
 		return fmt.Errorf("writing the report as %s: %w", c.format, err)
 	}
+	if c.format == "metrics" {
+		data = append(data, upkeep(c.Home, c.Now())...)
+	}
 	if c.output != "" {
 		if err := writeFile(c.output, data); err != nil {
 			return fmt.Errorf("writing the report: %w", err)

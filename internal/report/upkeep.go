@@ -1,0 +1,28 @@
+package report
+
+import (
+	"os"
+	"slices"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
+)
+
+// upkeep returns metrics of what is no report: when `ossec-ar maintain` last ran, and how many notices
+// wait to be delivered. What cannot be read, as by another user than root, is left out.
+func upkeep(home ossec.Home, now time.Time) []byte {
+	m := &metricsWriter{}
+	if info, err := os.Stat(home.LastMaintain()); err == nil {
+		m.metric("ossec_ar_maintained_timestamp_seconds", "When ossec-ar maintain last ran.")
+		m.value(uint64(max(info.ModTime().Unix(), 0)))
+	}
+	if box, err := outbox.Open(home.MailQueue()); err == nil {
+		if items, _, err := box.List(now); err == nil {
+			m.metric("ossec_ar_notices_waiting", "Notices that wait to be delivered.")
+			items = slices.DeleteFunc(items, func(i *outbox.Item) bool { return i.State() == outbox.Refused })
+			m.value(uint64(len(items)))
+		}
+	}
+	return m.Bytes()
+}
