@@ -53,9 +53,9 @@ var (
 		{"ruleset flushed", "nft flush ruleset", true},
 		{"table deleted", "nft delete table inet ossec_ar", true},
 		{"rules flushed", "nft flush table inet ossec_ar", false},
-		{"chain flushed", "nft flush chain inet ossec_ar input", false},
+		{"chain flushed", "nft flush chain inet ossec_ar prerouting", false},
 		{"set flushed", "nft flush set inet ossec_ar blockedNUMBER", true},
-		{"accept in our chain", "nft insert rule inet ossec_ar input accept", false},
+		{"accept in our chain", "nft insert rule inet ossec_ar prerouting accept", false},
 		{"dormant", "nft add table inet ossec_ar '{ flags dormant; }'", false},
 	}
 	ofRoutes = []harm{
