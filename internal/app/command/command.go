@@ -87,7 +87,7 @@ func (l Line) Run(ctx context.Context, frame *cli.App, args []string) int {
 // is off unless it is given.
 func prepare(frame *cli.App, flags []cli.Flag, commands []*cli.Command) {
 	for _, f := range flags {
-		if b, ok := f.(*cli.BoolFlag); ok {
+		if b, ok := f.(*cli.BoolFlag); ok && !b.DisableDefaultText { // --help, which all frames share, has it
 			b.DisableDefaultText = true
 		}
 	}
