@@ -24,9 +24,14 @@ type Lock struct{ fd int }
 
 // Release gives the lock back. It is safe on a nil Lock, and to be called once.
 func (l *Lock) Release() {
-	if l != nil {
-		_ = unix.Close(l.fd) // closing drops both kinds of lock; there is nothing to lose
+	if l == nil {
+		return
 	}
+	// Closing alone drops a lock only when no child has the file, which each has between its fork and
+	// its exec. What fails here the end of the process does.
+	_ = unix.Flock(l.fd, unix.LOCK_UN)
+	_ = unix.FcntlFlock(uintptr(l.fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK})
+	_ = unix.Close(l.fd)
 }
 
 // mostWaits is how many times as long a slot is waited for while the line for other slots moves.
