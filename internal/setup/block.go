@@ -10,12 +10,15 @@ import (
 
 // marks are the two comments that enclose what the suite writes. There is no "--" in them: XML
 // forbids it.
-type marks struct{ begin, end string }
+type marks struct {
+	begin, end string
+	indented   bool // blanks before the first are of the suite, too
+}
 
 // Those of the suite's own block, and of the <include> in the <rules> that is there.
 var (
-	blockMarks   = marks{"<!-- ossec-ar: begin", "<!-- ossec-ar: end -->"}
-	includeMarks = marks{"<!-- ossec-ar: rules begin", "<!-- ossec-ar: rules end -->"}
+	blockMarks   = marks{"<!-- ossec-ar: begin", "<!-- ossec-ar: end -->", false}
+	includeMarks = marks{"<!-- ossec-ar: rules begin", "<!-- ossec-ar: rules end -->", true}
 )
 
 // errMarks says that the marks of what was set up before are not a pair.
@@ -39,7 +42,7 @@ func (m marks) find(data []byte) (s span, found bool, err error) {
 	s = span{begin, end + len(m.end)}
 	start := lineStart(data, begin)
 	rest, newline := bytes.CutPrefix(bytes.TrimPrefix(data[s.to:], []byte{'\r'}), []byte{'\n'})
-	if blank(data[start:begin]) && newline {
+	if newline && (start == begin || m.indented && blank(data[start:begin])) {
 		s = span{start, len(data) - len(rest)}
 	}
 	return s, true, nil
