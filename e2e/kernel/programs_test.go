@@ -93,14 +93,10 @@ func leases(program string) *lease.Store {
 }
 
 // all returns the leases of a program.
-func all(t *testing.T, program string) (found []lease.Lease) {
+func all(t *testing.T, program string) []lease.Lease {
 	t.Helper()
-	must(t, leases(program).View(func(tx *lease.Tx) error {
-		return tx.All(func(l lease.Lease) error {
-			found = append(found, l)
-			return nil
-		})
-	}))
+	found, err := leases(program).All()
+	must(t, err)
 	return found
 }
 

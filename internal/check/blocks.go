@@ -115,7 +115,7 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 // drift looks for what differs between leases and what is in force. What a response in a file has
 // no lease for is the administrator's.
 func (h enforcement) drift(ctx context.Context, s *sheet) {
-	if _, err := h.subject.Hold.All(); err != nil {
+	if _, err := h.subject.Hold.Leases.All(); err != nil {
 		s.fault(h.tool("maintain"), "%v", err)
 		return
 	}

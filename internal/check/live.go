@@ -103,7 +103,7 @@ func (h enforcement) unused(ctx context.Context, network netip.Addr) (netip.Addr
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	leases, err := h.subject.Hold.All()
+	leases, err := h.subject.Hold.Leases.All()
 	if err != nil {
 		return netip.Addr{}, err
 	}

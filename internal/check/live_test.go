@@ -40,7 +40,7 @@ func TestLive(t *testing.T) {
 			row.prepare(p)
 			p.made()
 			before := len(p.enforcer.Blocked())
-			leases, err := hold.All()
+			leases, err := hold.Leases.All()
 			p.check(err)
 			status := p.host.run(t.Context())
 			if (status == app.ExitFailed) != (row.verdict == isFault) && row.name != "in use" {
@@ -56,7 +56,7 @@ func TestLive(t *testing.T) {
 			if !p.enforcer.stuck && len(p.enforcer.Blocked()) != before {
 				t.Errorf("left blocked: %v", p.enforcer.Blocked())
 			}
-			after, err := hold.All()
+			after, err := hold.Leases.All()
 			p.check(err)
 			if !p.enforcer.stuck && len(after) != len(leases) {
 				t.Errorf("left leased: %v", after)

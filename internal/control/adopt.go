@@ -90,7 +90,7 @@ func adoptAll(t *tool, c *cli.Context, r *response, stock enforcer.Stock, found 
 func takeOver(t *tool, ctx context.Context, r *response, targets []target.Target, never hold.Whitelisted,
 	limit time.Duration) error {
 	leased := map[target.Target]bool{}
-	err := r.Each(func(l lease.Lease) error {
+	err := r.Leases.Each(func(l lease.Lease) error {
 		leased[l.Target] = true
 		return nil
 	})

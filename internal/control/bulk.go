@@ -71,7 +71,7 @@ func giveUp(t *tool, c *cli.Context, program string) error {
 	held := 0
 	for _, r := range opened {
 		n := 0
-		err := r.Each(func(l lease.Lease) error {
+		err := r.Leases.Each(func(l lease.Lease) error {
 			if l.Program == program {
 				n++
 			}
@@ -118,7 +118,7 @@ func export(t *tool, c *cli.Context) error {
 	var all []snapshot
 	for _, r := range opened {
 		s := snapshot{name: r.Kind.Name}
-		if err := r.Each(func(l lease.Lease) error {
+		if err := r.Leases.Each(func(l lease.Lease) error {
 			if l.State != lease.Lifting {
 				s.holds = append(s.holds, held{target: l.Target, net: int8(l.Net.Bits()), program: l.Program})
 			}

@@ -109,7 +109,7 @@ func prepare(t *tool, c *cli.Context) error {
 
 // maintainOne ends what is over first, so that it is not blocked again.
 func maintainOne(ctx context.Context, t *tool, r *response, done *maintained) error {
-	if err := r.Salvage(); err != nil {
+	if err := r.Leases.Salvage(); err != nil {
 		return err
 	}
 	over, _, err := r.Ended()

@@ -71,7 +71,7 @@ func repair(t *tool, c *cli.Context) error {
 
 func repairOne(ctx context.Context, t *tool, r *response, never hold.Whitelisted) (differs bool, err error) {
 	if !t.dryRun {
-		if err := r.Salvage(); err != nil {
+		if err := r.Leases.Salvage(); err != nil {
 			return false, err
 		}
 	}

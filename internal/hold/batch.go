@@ -198,7 +198,7 @@ func (b *batch) narrow(network target.Target) error {
 	}
 	var addrs []target.Target
 	in := func(l lease.Lease) bool { return l.Blocks() == network && l.State != lease.Lifting }
-	err = b.Each(func(l lease.Lease) error {
+	err = b.Leases.Each(func(l lease.Lease) error {
 		if in(l) {
 			addrs = append(addrs, l.Target)
 		}

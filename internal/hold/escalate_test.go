@@ -58,7 +58,7 @@ func TestEscalate(t *testing.T) {
 		t.Errorf("the end of the timeout freed it: %+v", released)
 	}
 	wantBlocked(t, "after the third timeout", fake, addr(1))
-	on, err := h.On(addr(1))
+	on, err := h.Leases.On(addr(1))
 	if err != nil || len(on) != 1 || on[0].Program != hold.Escalation || !strings.Contains(on[0].Reason, "blocked 3 times") {
 		t.Errorf("%+v, %v", on, err)
 	}

@@ -26,7 +26,7 @@ func (h *Holder) Ended() (over []Over, kept []lease.Lease, err error) {
 	}
 	lives := h.lives()
 	now := h.Now()
-	leaseErr := h.Each(func(l lease.Lease) error {
+	leaseErr := h.Leases.Each(func(l lease.Lease) error {
 		switch {
 		case l.State == lease.Lifting:
 			over = append(over, Over{l, "lifting it had failed"})
@@ -73,7 +73,7 @@ func (h *Holder) lives() func(lease.Daemon) bool {
 func (h *Holder) makeRoom(ctx context.Context, except target.Target) bool {
 	lives := h.lives()
 	var oldest lease.Lease
-	err := h.Each(func(l lease.Lease) error {
+	err := h.Leases.Each(func(l lease.Lease) error {
 		if lease.SameLock(l.Target, except) || l.Daemon == nil ||
 			oldest.Daemon != nil && !l.Renewed.Before(oldest.Renewed) {
 			return nil

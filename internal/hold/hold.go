@@ -339,32 +339,6 @@ func endAllLifted(tx *lease.Tx, targets []target.Target) error {
 	return nil
 }
 
-// Each calls visit with every lease, in order of address and program, until it returns an error,
-// which is returned. Meanwhile nobody can change the leases.
-func (h *Holder) Each(visit func(lease.Lease) error) error {
-	return h.Leases.View(func(tx *lease.Tx) error { return tx.All(visit) })
-}
-
-// All returns every lease, in order of address and program.
-func (h *Holder) All() (all []lease.Lease, err error) {
-	err = h.Each(func(l lease.Lease) error {
-		all = append(all, l)
-		return nil
-	})
-	return all, err
-}
-
-// Salvage moves a damaged lease file aside, as any change of the leases does, and keeps what can
-// still be read of it.
-func (h *Holder) Salvage() error {
-	nothing := func(lease.Lease) error { return nil }
-	err := h.Each(nothing)
-	if errors.Is(err, lease.ErrDamaged) {
-		err = h.Leases.Update(func(tx *lease.Tx) error { return tx.All(nothing) })
-	}
-	return err
-}
-
 // Leased reports whether there is a lease on a target, or one that holds a network around it.
 func (h *Holder) Leased(t target.Target) (leased bool, err error) {
 	err = h.Leases.View(func(tx *lease.Tx) error {
@@ -374,13 +348,4 @@ func (h *Holder) Leased(t target.Target) (leased bool, err error) {
 		return errors.Join(err, aroundErr)
 	})
 	return leased, err
-}
-
-// On returns the leases on one target.
-func (h *Holder) On(t target.Target) (on []lease.Lease, err error) {
-	err = h.Leases.View(func(tx *lease.Tx) error {
-		on, err = tx.On(t)
-		return err
-	})
-	return on, err
 }

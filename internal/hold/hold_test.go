@@ -125,7 +125,7 @@ func TestRepairWhitelisted(t *testing.T) {
 		t.Fatalf("repaired: %+v, %v", r, err)
 	}
 	wantBlocked(t, "afterwards", fake, addr(2))
-	if on, err := h.On(addr(1)); err != nil || len(on) != 0 {
+	if on, err := h.Leases.On(addr(1)); err != nil || len(on) != 0 {
 		t.Errorf("leases on it: %v, %v", on, err)
 	}
 }
@@ -182,7 +182,7 @@ func repairWaiting(t *testing.T, meanwhile func(*enforcertest.Fake)) {
 	if r, err := h.Repair(t.Context(), nobody); err != nil || len(r.Blocked) != 1 {
 		t.Fatalf("repaired: %+v, %v", r, err)
 	}
-	if on, err := h.On(addr(1)); err != nil || len(on) != 1 || on[0].State != lease.Held || on[0].Reason != "" {
+	if on, err := h.Leases.On(addr(1)); err != nil || len(on) != 1 || on[0].State != lease.Held || on[0].Reason != "" {
 		t.Errorf("leases: %+v, %v", on, err)
 	}
 }
@@ -230,7 +230,7 @@ func TestMany(t *testing.T) {
 	if err != nil || len(freed) != 2 {
 		t.Errorf("flushed %v: %v", freed, err)
 	}
-	if all, err := h.All(); err != nil || len(all) != 0 {
+	if all, err := h.Leases.All(); err != nil || len(all) != 0 {
 		t.Errorf("leases left: %v, %v", all, err)
 	}
 	wantBlocked(t, "flush", fake, []target.Target{}...)
@@ -278,7 +278,7 @@ func TestEnded(t *testing.T) {
 func TestReleaseSeen(t *testing.T) {
 	h, fake := newHolder(t, false)
 	take(t, h, "firewall-drop.sh", addr(1))
-	seen, err := h.On(addr(1))
+	seen, err := h.Leases.On(addr(1))
 	if err != nil || len(seen) != 1 {
 		t.Fatal(seen, err)
 	}
@@ -322,7 +322,7 @@ func TestBusyAddress(t *testing.T) {
 		t.Errorf("taken: %+v, %v", taken, err)
 	}
 	wantBlocked(t, "taken", fake, addr(1))
-	if on, err := h.On(addr(1)); err != nil || len(on) != 1 || on[0].State != lease.Held {
+	if on, err := h.Leases.On(addr(1)); err != nil || len(on) != 1 || on[0].State != lease.Held {
 		t.Errorf("leases: %+v, %v", on, err)
 	}
 	released, err := h.Release(t.Context(), addr(1), "firewall-drop.sh")
@@ -330,7 +330,7 @@ func TestBusyAddress(t *testing.T) {
 		t.Errorf("released: %+v, %v", released, err)
 	}
 	wantBlocked(t, "released", fake, []target.Target{}...)
-	if on, err := h.On(addr(1)); err != nil || len(on) != 0 {
+	if on, err := h.Leases.On(addr(1)); err != nil || len(on) != 0 {
 		t.Errorf("leases: %+v, %v", on, err)
 	}
 }

@@ -99,7 +99,7 @@ func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
 	progress func(done int)) (freed []target.Target, err error) {
 	var all []given
 	var targets []target.Target
-	err = h.Each(func(l lease.Lease) error { // in order of target
+	err = h.Leases.Each(func(l lease.Lease) error { // in order of target
 		if !mine(l) {
 			return nil
 		}

@@ -88,7 +88,7 @@ func TestNetworkIsFreed(t *testing.T) {
 		t.Errorf("freed: %+v, %v", r, err)
 	}
 	wantBlocked(t, "freed", fake, []target.Target{}...)
-	if all, err := h.All(); err != nil || len(all) != 0 {
+	if all, err := h.Leases.All(); err != nil || len(all) != 0 {
 		t.Errorf("leases left: %+v, %v", all, err)
 	}
 }

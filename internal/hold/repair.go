@@ -50,7 +50,7 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 		return d, err
 	}
 	d.Place = faults
-	err = h.Each(func(l lease.Lease) error { // in order of target
+	err = h.Leases.Each(func(l lease.Lease) error { // in order of target
 		if l.State != lease.Lifting {
 			d.add(l, stands, never)
 		}

@@ -107,12 +107,12 @@ func TestDamaged(t *testing.T) {
 				t.Errorf("All in an Update: %v", err)
 			}
 			checkMovedAside(t, s, content)
-			if _, err := all(another(s)); err != nil {
+			if _, err := another(s).All(); err != nil {
 				t.Errorf("after all were gone through: %v", err)
 			}
 			// Reading either fails or gives sound leases, and changes nothing.
 			s = spoilt()
-			if leases, err := all(s); err == nil {
+			if leases, err := s.All(); err == nil {
 				for _, l := range leases {
 					if l.Program != "firewall-drop.sh" || l.RuleID != "5712" {
 						t.Errorf("All: %+v", l)
@@ -156,7 +156,7 @@ func checkMovedAside(t *testing.T, s *lease.Store, content []byte) {
 // checkSaved checks that mine is held, and beside it only leases of soundFile.
 func checkSaved(t *testing.T, s *lease.Store, mine lease.Lease) {
 	t.Helper()
-	leases, err := all(s)
+	leases, err := s.All()
 	if err != nil || !slices.ContainsFunc(leases, func(l lease.Lease) bool { return l.Target == mine.Target && l.AlertID == mine.AlertID }) {
 		t.Errorf("a new file holds %v, %v, want %v in it", leases, err, mine)
 	}
@@ -184,7 +184,7 @@ func TestNotAFile(t *testing.T) {
 			if err := errors.Join(os.MkdirAll(filepath.Dir(s.Path()), 0o700), test.put(s.Path())); err != nil {
 				t.Fatal(err)
 			}
-			if leases, err := all(s); err == nil || !strings.Contains(err.Error(), "is no plain file") {
+			if leases, err := s.All(); err == nil || !strings.Contains(err.Error(), "is no plain file") {
 				t.Errorf("All: %v, %v", leases, err)
 			}
 			mine := taken(v4, "a", 1)
@@ -256,7 +256,7 @@ func TestSaved(t *testing.T) {
 			if faults := s.Faults(); len(faults) != 1 || !strings.Contains(faults[0].Error(), test.fault) || !strings.Contains(faults[0].Error(), kept) {
 				t.Errorf("Faults: %q, want %q and %q", faults, test.fault, kept)
 			}
-			found, err := all(s)
+			found, err := s.All()
 			if err != nil || len(found) != count-test.lost+1 {
 				t.Errorf("%d leases, %v", len(found), err)
 			}

@@ -34,8 +34,8 @@ func TestStateFolderRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = another(s)
-	_, allErr := all(s)
-	_, onErr := on(s, v4)
+	_, allErr := s.All()
+	_, onErr := s.On(v4)
 	lock, lockErr := s.LockTarget(v4)
 	lock.Release()
 	for what, err := range map[string]error{
@@ -64,12 +64,12 @@ func TestFolderExchanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustPut(t, s, b)
-	got, err := all(s)
+	got, err := s.All()
 	if err != nil {
 		t.Fatal(err)
 	}
 	compare(t, "leases", []lease.Lease{a, b}, got)
-	if got, err := all(another(s)); err == nil {
+	if got, err := another(s).All(); err == nil {
 		t.Errorf("the next process reads %v", got)
 	}
 	want(t, lease.New(dir+".moved", "firewall-drop"), a, b)
@@ -141,7 +141,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	check := func(when string) {
 		t.Helper()
-		leases, err := all(another(s))
+		leases, err := another(s).All()
 		if err != nil {
 			t.Fatalf("%s: %v", when, err)
 		}

@@ -52,24 +52,6 @@ func end(s *lease.Store, leases ...lease.Lease) error {
 	})
 }
 
-func on(s *lease.Store, addr target.Target) (leases []lease.Lease, err error) {
-	err = s.View(func(tx *lease.Tx) error {
-		leases, err = tx.On(addr)
-		return err
-	})
-	return leases, err
-}
-
-func all(s *lease.Store) (leases []lease.Lease, err error) {
-	err = s.View(func(tx *lease.Tx) error {
-		return tx.All(func(l lease.Lease) error {
-			leases = append(leases, l)
-			return nil
-		})
-	})
-	return leases, err
-}
-
 func mustPut(t *testing.T, s *lease.Store, leases ...lease.Lease) {
 	t.Helper()
 	if err := put(s, leases...); err != nil {
@@ -92,7 +74,7 @@ func another(s *lease.Store) *lease.Store {
 // want compares what the file holds, read as another process would.
 func want(t *testing.T, s *lease.Store, leases ...lease.Lease) {
 	t.Helper()
-	got, err := all(another(s))
+	got, err := another(s).All()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +86,7 @@ func want(t *testing.T, s *lease.Store, leases ...lease.Lease) {
 
 func wantOn(t *testing.T, s *lease.Store, addr target.Target, leases ...lease.Lease) {
 	t.Helper()
-	got, err := on(another(s), addr)
+	got, err := another(s).On(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,8 +200,8 @@ func TestWithinUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, s, b, c)
-	if err := s.View(func(tx *lease.Tx) error { return tx.All(func(lease.Lease) error { return boom }) }); !errors.Is(err, boom) {
-		t.Errorf("All: %v, want boom", err)
+	if err := s.Each(func(lease.Lease) error { return boom }); !errors.Is(err, boom) {
+		t.Errorf("Each: %v, want boom", err)
 	}
 }
 

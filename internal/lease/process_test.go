@@ -171,7 +171,7 @@ func TestKilledAtAnyPoint(t *testing.T) {
 				})
 			}
 			processes.Wait()
-			leases, err := all(another(s))
+			leases, err := another(s).All()
 			if err != nil {
 				t.Fatalf("round %d: %v", round, err)
 			}
@@ -216,8 +216,8 @@ func TestLocked(t *testing.T) {
 	calls := map[string]func() error{
 		"Put":    func() error { return put(s, taken(v4, "b", 1)) },
 		"Delete": func() error { return end(s, taken(v4, "a", 1)) },
-		"On":     func() error { _, err := on(s, v4); return err },
-		"All":    func() error { _, err := all(s); return err },
+		"On":     func() error { _, err := s.On(v4); return err },
+		"All":    func() error { _, err := s.All(); return err },
 	}
 	for name, call := range calls {
 		start := time.Now()

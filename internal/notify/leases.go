@@ -24,25 +24,23 @@ func leased(home ossec.Home, addr netip.Addr) (s notice.Standing, renewed time.T
 	for _, response := range responses {
 		store := lease.New(home.State(), response)
 		store.Wait = leaseWait
-		faults = append(faults, store.View(func(tx *lease.Tx) error {
-			leases, err := tx.On(target.Of(addr))
-			for _, l := range leases {
-				switch l.State {
-				case lease.Held:
-					h := notice.Holder{Program: printable.Line(l.Program),
-						RuleID: printable.Line(l.RuleID), Since: l.Since, Until: l.Until}
-					s.Holders = append(s.Holders, h)
-					if l.Renewed.After(renewed) {
-						renewed = l.Renewed
-					}
-				case lease.Lifting:
-					s.Lifting = append(s.Lifting, printable.Line(l.Program))
-				case lease.Waiting:
-					s.Waiting = append(s.Waiting, printable.Line(l.Program))
+		leases, err := store.On(target.Of(addr))
+		faults = append(faults, err)
+		for _, l := range leases {
+			switch l.State {
+			case lease.Held:
+				h := notice.Holder{Program: printable.Line(l.Program),
+					RuleID: printable.Line(l.RuleID), Since: l.Since, Until: l.Until}
+				s.Holders = append(s.Holders, h)
+				if l.Renewed.After(renewed) {
+					renewed = l.Renewed
 				}
+			case lease.Lifting:
+				s.Lifting = append(s.Lifting, printable.Line(l.Program))
+			case lease.Waiting:
+				s.Waiting = append(s.Waiting, printable.Line(l.Program))
 			}
-			return err
-		}))
+		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		s.Unknown = printable.Error(err)

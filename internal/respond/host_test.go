@@ -119,10 +119,7 @@ func (h *host) logged() []string {
 
 func (h *host) leases() []lease.Lease {
 	h.t.Helper()
-	var all []lease.Lease
-	err := lease.New(filepath.Join(h.home, "var/active-response"), "firewall-drop").View(func(tx *lease.Tx) error {
-		return tx.All(func(l lease.Lease) error { all = append(all, l); return nil })
-	})
+	all, err := lease.New(filepath.Join(h.home, "var/active-response"), "firewall-drop").All()
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func (r *responder) handle(ctx context.Context, c app.Call) int {
 // from may have been taken out of wazuh.address_fields since.
 func (r *responder) recall(request *arproto.Request) {
 	var taken []lease.Lease
-	_ = r.hold.Each(func(l lease.Lease) error { // leases that cannot be read are none
+	_ = r.hold.Leases.Each(func(l lease.Lease) error { // leases that cannot be read are none
 		if request.AlertID != "" && l.Program == r.Name && l.AlertID == request.AlertID && l.RuleID == request.RuleID {
 			taken = append(taken, l)
 		}
@@ -230,7 +230,7 @@ func (r *responder) stands(ctx context.Context, t target.Target) bool {
 }
 
 func (r *responder) dryDelete(request arproto.Request) int {
-	on, err := r.hold.On(r.about(request))
+	on, err := r.hold.Leases.On(r.about(request))
 	if err != nil {
 		return r.fail(request, err)
 	}

@@ -39,14 +39,11 @@ func leases(state, response string) ([]Leased, error) {
 	store := lease.New(state, response)
 	store.Wait = leaseWait
 	var held []Leased
-	err := store.View(func(tx *lease.Tx) error {
-		held = held[:0]
-		return tx.All(func(l lease.Lease) error {
-			if l.State == lease.Held {
-				held = append(held, leased(response, l))
-			}
-			return nil
-		})
+	err := store.Each(func(l lease.Lease) error {
+		if l.State == lease.Held {
+			held = append(held, leased(response, l))
+		}
+		return nil
 	})
 	return held, err
 }
