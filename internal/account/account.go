@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -262,12 +261,17 @@ func (e *Enforcer) open(entry shadowEntry) string {
 	return ""
 }
 
-// lock keeps other calls from editing. It is no more than a fault to be told when it fails.
+// lock keeps other calls from editing. Where that fails, a block is made all the same, with a note.
 func (e *Enforcer) lock() (*state.Lock, error) {
 	if e.dir == "" {
 		return nil, errors.New("there is no folder for the state")
 	}
-	return state.Exclusive(filepath.Join(e.dir, Name+".edit"), maxWait)
+	dir, err := state.OpenDir(e.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Exclusive(Name+".edit", maxWait)
 }
 
 // busy is usermod's exit status when somebody else edits the files, usermod(8).

@@ -17,7 +17,8 @@ type before struct {
 	Expire string `json:"expire"` // days since 1970, "" for never
 }
 
-func (e *Enforcer) recordPath() string { return filepath.Join(e.dir, Name+".before") }
+// recordName is the file in the state folder that says how accounts were before.
+const recordName = Name + ".before"
 
 // load returns how the accounts that are locked were before.
 func (e *Enforcer) load() (map[string]before, error) {
@@ -25,7 +26,7 @@ func (e *Enforcer) load() (map[string]before, error) {
 	if e.dir == "" {
 		return record, nil
 	}
-	data, err := state.Read(e.recordPath(), maxFile)
+	data, err := e.readRecord()
 	if errors.Is(err, os.ErrNotExist) {
 		return record, nil
 	}
@@ -33,9 +34,19 @@ func (e *Enforcer) load() (map[string]before, error) {
 		err = json.Unmarshal(data, &record)
 	}
 	if err != nil {
-		return map[string]before{}, fmt.Errorf("reading how accounts were before they were locked: %s: %w", e.recordPath(), err)
+		return map[string]before{}, fmt.Errorf("reading how accounts were before they were locked: %s: %w",
+			filepath.Join(e.dir, recordName), err)
 	}
 	return record, nil
+}
+
+func (e *Enforcer) readRecord() ([]byte, error) {
+	dir, err := state.OpenDir(e.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Read(recordName, maxFile)
 }
 
 // save writes the record, and returns when it is on the disk.
@@ -47,5 +58,10 @@ func (e *Enforcer) save(record map[string]before) error {
 	if err != nil {
 		return err
 	}
-	return state.Replace(e.recordPath(), data, 0o600, state.ReplaceOptions{})
+	root, err := state.OpenRoot(e.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close() // nothing is lost
+	return state.ReplaceIn(root, recordName, data, 0o600, state.ReplaceOptions{})
 }
