@@ -1,0 +1,149 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
+	"github.com/ossec-ar/ossec-ar/internal/target"
+)
+
+// nftSet is a set of the addresses, or of the networks of one length, that are blocked: so each is a
+// hash table, in which a packet is looked for at once. One set of intervals would be a tree.
+type nftSet struct {
+	v6   bool
+	bits int
+}
+
+// nftSets are all, those of addresses first.
+var nftSets = []nftSet{{false, 32}, {true, 128}, {true, 64}, {true, 56}, {true, 48}}
+
+func nftSetOf(t target.Target) nftSet { return nftSet{t.Is6(), t.Prefix().Bits()} }
+
+func (s nftSet) name() string {
+	switch {
+	case !s.v6:
+		return "blocked4"
+	case s.bits == 128:
+		return "blocked6"
+	}
+	return fmt.Sprintf("blocked6_%d", s.bits)
+}
+
+// always reports whether the table has the set though nothing is in it: each is a look-up for each
+// packet.
+func (s nftSet) always() bool { return s.bits == 32 || s.bits == 128 }
+
+// bytes is the length of a key.
+func (s nftSet) bytes() uint32 {
+	if s.v6 {
+		return 16
+	}
+	return 4
+}
+
+// elements returns a request about elements of the set, all of them without addresses.
+func (s nftSet) elements(command, flags int, addrs ...target.Target) *nl.NetlinkRequest {
+	return ourTable.request(command, flags, func(a *netlink.Attributes) {
+		a.Text(unix.NFTA_SET_ELEM_LIST_SET, s.name())
+		if len(addrs) == 0 {
+			return
+		}
+		a.Nest(nftElements, func() {
+			for _, addr := range addrs {
+				a.Nest(unix.NFTA_LIST_ELEM, func() {
+					a.Nest(unix.NFTA_SET_ELEM_KEY, func() { a.Put(unix.NFTA_DATA_VALUE, addr.Addr().AsSlice()) })
+				})
+			}
+		})
+	})
+}
+
+// exists reports whether there is such a set, and fails when blocks would end in it by themselves or
+// do not fit into it.
+func (s nftSet) exists(k socket) (bool, error) {
+	set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name())
+	if err != nil || set == nil {
+		return false, err
+	}
+	switch flags := netlink.Uint32(netlink.Find(set, unix.NFTA_SET_FLAGS)) &^ unix.NFT_SET_EVAL; {
+	case flags&unix.NFT_SET_TIMEOUT != 0:
+		return false, foreignPart("set " + s.name() + " has a timeout, by which blocks end by themselves")
+	case flags != 0 || netlink.Uint32(netlink.Find(set, unix.NFTA_SET_KEY_LEN)) != s.bytes():
+		return false, foreignPart("set " + s.name() + " is of another kind")
+	}
+	return true, nil
+}
+
+// isOurs reports whether there is such a set that is not somebody else's.
+func (s nftSet) isOurs(k socket) (bool, error) {
+	exists, err := s.exists(k)
+	if errors.Is(err, errForeign) {
+		return false, nil
+	}
+	return exists, err
+}
+
+// members returns the elements of the set; no set has none, nor a foreign one. The kernel may
+// leave out elements of a large set while it makes room for more (Linux 6.18), so that is read
+// until it has as many as the kernel counts, or where it does not say (before 6.16) until nothing
+// changes.
+func (s nftSet) members(k socket) (blocks []enforcer.Block, err error) {
+	if ours, err := s.isOurs(k); !ours {
+		return nil, err
+	}
+	const large, setCount = 2048, 20 // NFTA_SET_COUNT
+	for before := -1; err == nil && before != len(blocks); {
+		set, _ := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name()) // the list says why not
+		counted := int(netlink.Uint32(netlink.Find(set, setCount)))
+		if before = len(blocks); before > 0 && (before < large || before == counted) {
+			break
+		}
+		err = dump(k, func() *nl.NetlinkRequest {
+			return s.elements(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
+		}, func() { blocks = nil }, func(attributes []byte) {
+			blocks = s.appendElements(blocks, netlink.Find(attributes, nftElements))
+		})
+	}
+	return blocks, err
+}
+
+// appendElements reads a list of elements.
+func (s nftSet) appendElements(blocks []enforcer.Block, elements []byte) []enforcer.Block {
+	for {
+		_, element, rest, ok := netlink.Next(elements)
+		if !ok {
+			return blocks
+		}
+		elements = rest
+		addr, ok := netip.AddrFromSlice(netlink.Find(element, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE))
+		if !ok {
+			continue
+		}
+		counter := netlink.Find(element, unix.NFTA_SET_ELEM_EXPR, unix.NFTA_EXPR_DATA)
+		blocks = append(blocks, enforcer.Block{
+			Target: target.Network(netip.PrefixFrom(addr, s.bits)), Counted: counter != nil,
+			Packets: netlink.Uint64(netlink.Find(counter, unix.NFTA_COUNTER_PACKETS)),
+			Bytes:   netlink.Uint64(netlink.Find(counter, unix.NFTA_COUNTER_BYTES)),
+		})
+	}
+}
+
+// ourSets returns the sets that there are, and fails where one is somebody else's.
+func ourSets(k socket) (have []nftSet, err error) {
+	for _, set := range nftSets {
+		exists, err := set.exists(k)
+		if err != nil {
+			return nil, err
+		}
+		if exists {
+			have = append(have, set)
+		}
+	}
+	return have, nil
+}
