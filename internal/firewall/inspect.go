@@ -106,11 +106,12 @@ func (s set) trouble(ctx context.Context) error {
 // trouble returns what keeps addresses out of the table.
 func (t table) trouble(ctx context.Context) error {
 	k, err := t.kernel.dial(ctx)
-	if err == nil {
-		_, err = ourSets(k)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = checkChains(k)
+	sets, err := ourSets(k)
+	if err != nil {
+		return err
 	}
-	return err
+	return checkChains(k, sets)
 }

@@ -231,8 +231,8 @@ func (t table) retire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, v6 := range []bool{false, true} {
-		members, err := table{&side{host: host{opts: t.opts, v6: v6}}}.members(k)
+	for _, set := range nftSets {
+		members, err := set.members(k)
 		if err != nil || len(members) > 0 {
 			return err
 		}
@@ -243,7 +243,7 @@ func (t table) retire(ctx context.Context) error {
 	}
 	is, err := ourTable.one(k, unix.NFT_MSG_GETTABLE, 0, "")
 	if err != nil || is == nil || netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_USE)) > uint32(len(sets))+1 ||
-		checkChains(k) != nil {
+		checkChains(k, sets) != nil {
 		return err
 	}
 	return ignoreMissing(k.Transact(ourTable.request(unix.NFT_MSG_DELTABLE, 0, nil)))
@@ -305,7 +305,7 @@ func (t table) ensure(ctx context.Context, k socket, addrs []target.Target) (mad
 		}
 		have, err := ourSets(k)
 		if err == nil {
-			err = checkChains(k)
+			err = checkChains(k, have)
 		}
 		if err != nil {
 			return err
@@ -324,15 +324,7 @@ func foreignPart(what string) error {
 
 // checkChains fails where a chain is not hooked as ours is, for nf_tables changes no hook, and
 // where it has rules while there are no sets that ours could be about.
-func checkChains(k socket) error {
-	sets := 0
-	for _, s := range nftSets {
-		set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name())
-		if err != nil {
-			return err
-		}
-		sets += min(len(set), 1)
-	}
+func checkChains(k socket, sets []nftSet) error {
 	for _, ours := range []nftChain{early, inputOnly} {
 		chain, err := ourTable.chain(k, ours.name)
 		if err != nil {
@@ -343,7 +335,7 @@ func checkChains(k socket) error {
 			int32(netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_PRIORITY))) != ours.priority) {
 			return foreignPart("chain " + ours.name + " has not the hook and priority")
 		}
-		if chain == nil || sets > 0 {
+		if chain == nil || len(sets) > 0 {
 			continue
 		}
 		if rules, err := ourTable.rules(k, ours.name); err != nil || len(rules) > 0 {
