@@ -34,7 +34,7 @@ func (a auto) add(ctx context.Context, addr target.Target,
 	var notes []string
 	if bySet {
 		out, err = a.set.add(ctx, addr, known)
-		if err == nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, enforcer.ErrFull) || errors.Is(err, errAbsent) || ctx.Err() != nil {
 			return out, err
 		}
 		notes = append(notes, a.unusable(err))
@@ -76,7 +76,7 @@ func (a auto) addAll(ctx context.Context, addrs []target.Target) error {
 		return nil
 	}
 	err = a.set.addAll(ctx, toSet)
-	if err == nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) || ctx.Err() != nil {
+	if err == nil || errors.Is(err, enforcer.ErrFull) || errors.Is(err, errAbsent) || ctx.Err() != nil {
 		return err
 	}
 	return a.rules.addAll(ctx, toSet) // no ipset in this kernel, or iptables knows none

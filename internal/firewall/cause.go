@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
@@ -76,7 +77,7 @@ func knowsTables(k socket) bool {
 // cause returns what is behind an error, "" when it says so itself, and what mends it.
 func (h *host) cause(err error) (cause, mend string) {
 	switch denied := exec.Status(err) == statusDenied || errors.Is(err, unix.EPERM); {
-	case errors.Is(err, ErrFull):
+	case errors.Is(err, enforcer.ErrFull):
 		return "", "raise max_addresses in [firewall] of etc/active-response.toml"
 	case errors.Is(err, errForeign):
 		return "", "rename or delete it"

@@ -2,13 +2,13 @@ package firewall
 
 import (
 	"fmt"
-
-	"github.com/ossec-ar/ossec-ar/internal/config"
-	"github.com/ossec-ar/ossec-ar/internal/target"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // rule is one rule of a chain, as `iptables -S` or nf_tables shows it.

@@ -90,7 +90,7 @@ func (s set) trouble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !s.ipset().known(k) {
+	if !knowsSets(k) {
 		return errNoSets
 	}
 	h, err := s.ipset().header(k)
@@ -98,7 +98,7 @@ func (s set) trouble(ctx context.Context) error {
 	case err != nil || h == nil:
 		return err
 	case h.foreign == nil && h.members >= s.opts.MaxAddresses:
-		return fmt.Errorf("%w: set %s has %d members", ErrFull, setName(s.v6), h.members)
+		return fmt.Errorf("%w: set %s has %d members", enforcer.ErrFull, setName(s.v6), h.members)
 	}
 	return h.foreign
 }

@@ -75,9 +75,6 @@ const (
 	ipsetBatchBytes = 30_000 // of one attribute, whose length has 16 bits
 )
 
-// ErrFull says that no further address fits: there are firewall.max_addresses.
-var ErrFull = enforcer.ErrFull
-
 // ipset is one set of the kernel. That of IPv6 takes networks too: of a few lengths, for each of
 // which a packet is looked for once.
 type ipset struct {
@@ -142,8 +139,8 @@ func (s ipset) has(k socket, addr target.Target) (bool, error) {
 // errNoSets says that the kernel has no ipset.
 var errNoSets = errors.New("the kernel has no ipset")
 
-// known reports whether the kernel has ipset.
-func (s ipset) known(k socket) bool {
+// knowsSets reports whether the kernel has ipset.
+func knowsSets(k socket) bool {
 	const protocol = 1 // which the kernel speaks
 	var a netlink.Attributes
 	a.Uint8(ipsetAttrProtocol, ipsetProtocol)
@@ -265,7 +262,7 @@ func ipsetError(err error) error {
 	case err == nil || !errors.As(err, &errno):
 		return err
 	case errno == ipsetErrFull:
-		return ErrFull
+		return enforcer.ErrFull
 	case errno == ipsetErrKind:
 		return fmt.Errorf("%w: the set is of another kind", errno)
 	case errno == ipsetErrBusy:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/coreos/go-iptables/iptables"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 )
 
@@ -63,8 +64,8 @@ const tries = 3
 // waited for its lock in vain, or may not do what it should; the one over nf_tables also when
 // somebody took away what it works on (1.8.9).
 func (t *tool) isFinal(ctx context.Context, err error) bool {
-	return err == nil || ctx.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, errAbsent) ||
-		errors.Is(err, errForeign) || t.variant != overNFT && exec.Status(err) == 4
+	return err == nil || ctx.Err() != nil || errors.Is(err, enforcer.ErrFull) || errors.Is(err, errAbsent) ||
+		errors.Is(err, errForeign) || t.variant != overNFT && exec.Status(err) == statusDenied
 }
 
 // tryAgain calls work until it succeeds.

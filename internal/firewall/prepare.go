@@ -30,7 +30,7 @@ func (s *side) prepareSet(ctx context.Context) error {
 	}
 	mine := setOf(s.v6)
 	exists, err := mine.check(k)
-	if err != nil || exists || !mine.known(k) {
+	if err != nil || exists || !knowsSets(k) {
 		return err // without ipset no such rule was ever saved
 	}
 	places := 0 // that the kernel chooses: no set is used with these backends

@@ -39,7 +39,7 @@ func (s set) add(ctx context.Context, addr target.Target,
 	}
 	if exists {
 		already, err := s.put(k, addr)
-		if errors.Is(err, ErrFull) || err == nil && s.isDropped(ctx, k) {
+		if errors.Is(err, enforcer.ErrFull) || err == nil && s.isDropped(ctx, k) {
 			out.Already = already && err == nil
 			return out, err
 		}
@@ -69,7 +69,7 @@ func (s set) put(k socket, addr target.Target) (already bool, err error) {
 
 // explain says of a set that takes no more how much it may take; Mend makes it as large as that.
 func (s set) explain(err error) error {
-	if errors.Is(err, ErrFull) {
+	if errors.Is(err, enforcer.ErrFull) {
 		return fmt.Errorf("%w: firewall.max_addresses is %d", err, s.opts.MaxAddresses)
 	}
 	return err

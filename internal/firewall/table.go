@@ -116,7 +116,7 @@ func (t table) change(k socket, command, flags int, addrs ...target.Target) erro
 		for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
 			err := k.Transact(set.elements(command, flags, chunk...))
 			if errors.Is(err, unix.ENFILE) {
-				return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", ErrFull,
+				return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", enforcer.ErrFull,
 					t.opts.MaxAddresses, set.name())
 			}
 			if err != nil {
