@@ -114,7 +114,7 @@ func (e *Enforcer) blockBesideV6(
 	if out.Already = sameType; sameType && known.Leased {
 		return out, nil // ours, as a rule; to make sure takes a list of all
 	}
-	ours, err := e.dump(ctx, unix.AF_INET6)
+	ours, err := dump(ctx, e.like(unix.AF_INET6))
 	switch {
 	case err != nil && !errors.Is(err, errTorn):
 		return out, err

@@ -20,14 +20,24 @@ import (
 const dumpTries = 5
 
 // addresses returns what our routes lead to, each address once.
-func (e *Enforcer) addresses(ctx context.Context) (addrs []target.Target, err error) {
+func (e *Enforcer) addresses(ctx context.Context) ([]target.Target, error) {
+	return list(ctx, e.like(unix.AF_INET), e.like(unix.AF_INET6))
+}
+
+// like is what a route of ours is like.
+func (e *Enforcer) like(family uint8) unix.RtMsg {
+	return unix.RtMsg{Family: family, Table: unix.RT_TABLE_MAIN, Protocol: uint8(e.protocol)}
+}
+
+// list returns what routes like those lead to, each address once.
+func list(ctx context.Context, likes ...unix.RtMsg) (addrs []target.Target, err error) {
 	for range dumpTries {
 		addrs = addrs[:0]
-		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		for _, like := range likes {
 			var some []target.Target
-			some, err = e.dump(ctx, family)
+			some, err = dump(ctx, like)
 			addrs = append(addrs, some...)
-			if family == unix.AF_INET6 && noIPv6(err) || errors.Is(err, unix.ENOENT) {
+			if like.Family == unix.AF_INET6 && noIPv6(err) || errors.Is(err, unix.ENOENT) {
 				err = nil // the latter: nothing was ever routed, so there is no table
 			}
 			if err != nil {
@@ -42,15 +52,14 @@ func (e *Enforcer) addresses(ctx context.Context) (addrs []target.Target, err er
 	return slices.Compact(addrs), err
 }
 
-// dump returns what every route of ours leads to, an address or a network of IPv6.
-func (e *Enforcer) dump(ctx context.Context, family uint8) (addrs []target.Target, err error) {
+// dump returns what every route like that leads to which drops packets, an address or a network of IPv6.
+func dump(ctx context.Context, like unix.RtMsg) (addrs []target.Target, err error) {
 	s, err := netlink.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	filter := unix.RtMsg{Family: family, Table: unix.RT_TABLE_MAIN, Protocol: uint8(e.protocol)}
-	err = s.Routes(filter, func(route unix.RtMsg, attributes []byte) {
+	err = s.Routes(like, func(route unix.RtMsg, attributes []byte) {
 		addr, ok := netip.AddrFromSlice(netlink.Find(attributes, unix.RTA_DST))
 		bits := int(route.Dst_len)
 		if !ok || bits != addr.BitLen() && !isNetwork(bits, attributes) {

@@ -3,9 +3,7 @@ package nullroute
 import (
 	"context"
 	"fmt"
-	"net/netip"
 
-	vnl "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
@@ -21,22 +19,11 @@ var ofStock = &Enforcer{typeName: Unreachable, kind: kinds[Unreachable], protoco
 
 // Stock implements enforcer.Stock. It goes by the form of the routes, which an administrator may
 // have made, too.
-func (e *Enforcer) Stock(context.Context) (found []target.Target, err error) {
-	like := &vnl.Route{Protocol: vnl.RouteProtocol(ofStock.protocol), Table: unix.RT_TABLE_MAIN,
-		Type: ofStock.kind.number}
-	routes, err := vnl.RouteListFiltered(vnl.FAMILY_V4, like,
-		vnl.RT_FILTER_PROTOCOL|vnl.RT_FILTER_TABLE|vnl.RT_FILTER_TYPE)
-	if err != nil {
+func (e *Enforcer) Stock(ctx context.Context) (found []target.Target, err error) {
+	like := ofStock.like(unix.AF_INET)
+	like.Type = uint8(ofStock.kind.number)
+	if found, err = list(ctx, like); err != nil {
 		return nil, fmt.Errorf("listing the routes of the stock script: %w", err)
-	}
-	for _, route := range routes {
-		if route.Dst == nil {
-			continue
-		}
-		addr, ok := netip.AddrFromSlice(route.Dst.IP.To4())
-		if ones, bits := route.Dst.Mask.Size(); ok && ones == bits {
-			found = append(found, target.Of(addr))
-		}
 	}
 	return found, nil
 }
