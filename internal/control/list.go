@@ -30,8 +30,8 @@ func list(t *tool, c *cli.Context) error {
 	var err error
 	if c.Bool("json") {
 		err = printJSON(out, all)
-	} else {
-		printTable(t, out, all)
+	} else if !printTable(t, out, all) && !failed {
+		fmt.Fprintln(out, f.none())
 	}
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return fmt.Errorf("writing the list: %w", err)

@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -75,6 +76,18 @@ func TestListJSON(t *testing.T) {
 	if !json.Valid(h.out.Bytes()) {
 		t.Errorf("an empty list is no JSON: %s", h.out.String())
 	}
+}
+
+// A list of nothing says no more than was looked for, and nothing of what could not be read.
+func TestListNothing(t *testing.T) {
+	h := newHost(t)
+	h.does("list", app.ExitOK, "nothing is blocked\n", "")
+	crowd(h)
+	h.does("list 203.0.113.99", app.ExitOK, "203.0.113.99 is not blocked\n", "")
+	h.does("list --program nobody", app.ExitOK, "nothing is held by nobody\n", "")
+	h.does("list 203.0.113.7 --program ossec-ar", app.ExitOK, "203.0.113.7 is not held by ossec-ar\n", "")
+	h.drop.Fail("List", errors.New("no answer"))
+	h.does("list 203.0.113.99", app.ExitFailed, "", "ossec-ar: firewall-drop: no answer\n")
 }
 
 func TestShow(t *testing.T) {

@@ -97,6 +97,18 @@ func (f filter) takes(block target.Target) bool {
 	return !f.target.IsValid() || block == f.target || block.Contains(f.target.Addr())
 }
 
+// none is the answer where it takes nothing.
+func (f filter) none() string {
+	who, state := "nothing is ", "blocked"
+	if f.target.IsValid() {
+		who = f.target.String() + " is not "
+	}
+	if f.program != "" {
+		state = "held by " + printable.Line(f.program)
+	}
+	return who + state
+}
+
 // snapshot reads leases and blocks. What could be read counts even when there is an error. The
 // leases are locked only while they are read.
 func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {

@@ -2,7 +2,6 @@ package control
 
 import (
 	"bufio"
-	"fmt"
 	"iter"
 	"strconv"
 	"strings"
@@ -73,8 +72,9 @@ func lines(t *tool, r row) iter.Seq[cells] {
 }
 
 // printTable prints the rows in columns that fit the terminal; where there is none nothing is cut.
-// It goes through them twice, for the widths first: a hundred thousand lines are much memory.
-func printTable(t *tool, out *bufio.Writer, all iter.Seq[row]) {
+// It goes through them twice, for the widths first: a hundred thousand lines are much memory. It
+// reports whether there are any.
+func printTable(t *tool, out *bufio.Writer, all iter.Seq[row]) bool {
 	l := layout{width: t.width()}
 	l.add(headings)
 	for r := range all {
@@ -83,8 +83,7 @@ func printTable(t *tool, out *bufio.Writer, all iter.Seq[row]) {
 		}
 	}
 	if l.lines == 1 {
-		fmt.Fprintln(out, "nothing is blocked")
-		return
+		return false
 	}
 	l.choose()
 	l.print(out, headings, func(_ int, text string) string { return t.colour(bold, text) })
@@ -98,6 +97,7 @@ func printTable(t *tool, out *bufio.Writer, all iter.Seq[row]) {
 			})
 		}
 	}
+	return true
 }
 
 // layout is which columns are shown, and how wide.
