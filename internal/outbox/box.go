@@ -220,7 +220,7 @@ func (b *Box) append(make func(size int64) entry) (err error) {
 	if err := file.Sync(); err != nil || size > 0 {
 		return err
 	}
-	return b.syncFolder()
+	return state.SyncRoot(b.root)
 }
 
 // arrivalsWait bounds the waiting for others who add. They hold the lock for an instant.
@@ -277,15 +277,4 @@ func (b *Box) readLines(name string, each func(line []byte) error) error {
 			return fmt.Errorf("reading the %s queue: %w", b.name, err)
 		}
 	}
-}
-
-func (b *Box) syncFolder() error {
-	folder, err := b.root.Open(".")
-	if err != nil {
-		return err
-	}
-	if err = folder.Sync(); errors.Is(err, unix.EINVAL) { // a file system that cannot
-		err = nil
-	}
-	return errors.Join(err, folder.Close())
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Progress is what the deliverer has to remember beside the items.
@@ -114,7 +116,7 @@ func (b *Box) save(q *queue) error {
 		err = b.root.Rename(temp, queueFile)
 	}
 	if err == nil {
-		err = b.syncFolder()
+		err = state.SyncRoot(b.root)
 	} else {
 		_ = b.root.Remove(temp) // it may not be there
 		if b.fill(queueFile, q) == nil {

@@ -75,6 +75,11 @@ func ReplaceIn(root *os.Root, name string, data []byte, mode os.FileMode,
 	if options.Placed != nil {
 		options.Placed()
 	}
+	return SyncRoot(root)
+}
+
+// SyncRoot is Dir.Sync for an open folder.
+func SyncRoot(root *os.Root) error {
 	folder, err := root.Open(".")
 	if err != nil {
 		return err
