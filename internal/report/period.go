@@ -3,10 +3,10 @@ package report
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
@@ -145,10 +145,7 @@ func parseLength(text string) (time.Duration, bool) {
 	if text == "" {
 		return -1, true
 	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		return time.Duration(n) * 24 * time.Hour, err == nil
-	}
-	length, err := time.ParseDuration(text)
-	return length, err == nil && length >= 0
+	var length config.Duration
+	err := length.UnmarshalText([]byte(text))
+	return length.Duration, err == nil && length.Duration >= 0
 }
