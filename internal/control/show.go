@@ -63,7 +63,8 @@ func showBefore(t *tool, of target.Target) {
 		}
 		if len(at) > 0 {
 			last := slices.MaxFunc(at, time.Time.Compare)
-			t.say("  %s has blocked it %s, the last time %s", kind.Name, printable.Count(uint64(len(at)), "time"), t.when(last))
+			t.say("  %s has blocked it %s, the last time %s", kind.Name,
+				printable.Count(len(at), "time"), t.when(last))
 		}
 	}
 }

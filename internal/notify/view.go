@@ -139,19 +139,13 @@ func makeView(s *mail.Settings, entries []entry, now time.Time, zone *time.Locat
 // roundDuration writes a duration in the two largest units that matter.
 func roundDuration(d time.Duration) string {
 	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60
-	unit := func(n int, name string) string {
-		if n == 1 {
-			return "1 " + name
-		}
-		return fmt.Sprintf("%d %ss", n, name)
-	}
 	switch {
 	case days > 0:
-		return unit(days, "day") + " " + unit(hours, "hour")
+		return printable.Count(days, "day") + " " + printable.Count(hours, "hour")
 	case hours > 0:
-		return unit(hours, "hour") + " " + unit(minutes, "minute")
+		return printable.Count(hours, "hour") + " " + printable.Count(minutes, "minute")
 	}
-	return unit(minutes, "minute")
+	return printable.Count(minutes, "minute")
 }
 
 func makeItem(e entry, zone *time.Location) Item {

@@ -101,14 +101,14 @@ func Clip(s string, n int) string {
 	return s[:n]
 }
 
-// Count writes a number of things, as "1 address", "2 addresses" or "3 entries".
+// Count writes a number of things, as "1 address", "2 addresses", "3 entries" or "0 days".
 func Count[N int | uint64](n N, what string) string {
 	switch {
 	case n == 1:
 		return "1 " + what
 	case strings.HasSuffix(what, "s"):
 		what += "e"
-	case strings.HasSuffix(what, "y"):
+	case strings.HasSuffix(what, "y") && !strings.HasSuffix(what, "ay"):
 		what = strings.TrimSuffix(what, "y") + "ie"
 	}
 	return fmt.Sprintf("%d %ss", n, what)

@@ -57,3 +57,15 @@ func TestClip(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	for _, r := range []struct {
+		n    int
+		what string
+		want string
+	}{{1, "day", "1 day"}, {0, "day", "0 days"}, {2, "address", "2 addresses"}, {3, "entry", "3 entries"}} {
+		if got := Count(r.n, r.what); got != r.want {
+			t.Errorf("Count(%d, %q) = %q, want %q", r.n, r.what, got, r.want)
+		}
+	}
+}

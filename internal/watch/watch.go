@@ -194,7 +194,7 @@ func summary(r *stats.Report) string {
 	t := r.Totals
 	s := fmt.Sprintf("today: %s, %s, %d skipped, %d failed, %s", printable.Count(t.Blocks, "block"),
 		printable.Count(t.Unblocks, "unblock"), t.Skips(), t.Failed,
-		printable.Count(uint64(r.Addrs.Different), "address"))
+		printable.Count(r.Addrs.Different, "address"))
 	if t.Locked > 0 {
 		s += ", " + printable.Count(t.Locked, "account") + " locked"
 	}
