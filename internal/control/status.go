@@ -55,9 +55,10 @@ func status(t *tool, c *cli.Context) error {
 	}
 	t.say("")
 	line("mail:", mailStatus(t))
-	line("maintain:", maintainStatus(t))
+	done := readMaintained(t.Home)
+	line("maintain:", maintainStatus(t, done))
 	line("last failure:", lastFailure(t))
-	wrong := health(t)
+	wrong := health(t, done)
 	for _, text := range wrong {
 		line("health:", t.colour(bad, printable.Line(text)))
 	}
@@ -181,8 +182,7 @@ func lastFailure(t *tool) string {
 // overdue is how old the last run of maintain may be.
 const overdue = 10 * time.Minute
 
-func maintainStatus(t *tool) string {
-	done := readMaintained(t.Home)
+func maintainStatus(t *tool, done maintained) string {
 	if done.At.IsZero() {
 		return t.colour(alert, "never ran: see "+t.Name+" check")
 	}
@@ -195,7 +195,7 @@ func maintainStatus(t *tool) string {
 }
 
 // health is what keeps the suite from its work.
-func health(t *tool) []string {
+func health(t *tool, done maintained) []string {
 	var wrong []string
 	if t.settingsFault != nil {
 		wrong = append(wrong, strings.Split(t.settingsFault.Error(), "\n")...)
@@ -208,7 +208,6 @@ func health(t *tool) []string {
 	if damaged, _ := filepath.Glob(filepath.Join(dir, "*.damaged*")); len(damaged) > 0 {
 		wrong = append(wrong, fmt.Sprintf("%s was damaged and moved aside", damaged[0]))
 	}
-	done := readMaintained(t.Home)
 	leased := slices.ContainsFunc(t.all, func(k enforcer.Kind) bool {
 		_, err := os.Lstat(lease.New(dir, k.Name).Path())
 		return err == nil
