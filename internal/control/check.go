@@ -13,7 +13,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 )
 
-// The other programs of the suite, and what has to run now and then.
+// Other programs of the suite.
 const (
 	mailer   = "email-notification"
 	reporter = "response-stats"

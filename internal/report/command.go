@@ -21,9 +21,6 @@ import (
 // Name is the program's name when the caller gave none.
 const Name = "response-stats"
 
-// Schedule is when cron runs the program, for the report of the day.
-const Schedule = "59 23 * * *"
-
 // program is one run.
 type program struct {
 	app.Program
