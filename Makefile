@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 # Go and tools for administrators are often here.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: build test kernel-test nightly race lint fuzz bench bench-stats demo picture packages package-test deps clean
+.PHONY: build test kernel-test nightly race lint vuln fuzz bench bench-stats demo picture packages package-test deps clean
 
 # Static programs in build/.
 build:
