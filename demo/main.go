@@ -144,7 +144,7 @@ func (s *stage) scenes() error {
 		s.say("The first timeout ends. The second response still holds the address."),
 		s.run(bin+"firewall-drop.sh", "delete"+alert),
 		s.knock,
-		s.say("The administrator is told by mail."),
+		s.say("The administrator gets a mail."),
 		s.run(bin+"email-notification.sh", "add"+alert),
 		s.run(tool, "mail queue"),
 		s.mail,

@@ -157,7 +157,7 @@ func readEntries(home string) []entry {
 	return entries
 }
 
-// analysisd decides which responses an alert leads to, as ossec.conf says, and tells execd.
+// analysisd decides which responses an alert leads to, as ossec.conf says, and asks execd for them.
 // It runs in the test; the process of that name is only there for who looks for it.
 type analysisd struct {
 	responses []response
@@ -211,13 +211,13 @@ func dialExecd(home string) (net.Conn, error) {
 	return net.Dial("unixgram", name)
 }
 
-// alert tells execd what the alert leads to, and how many responses that is.
+// alert asks execd for the responses that an alert leads to, and returns how many these are.
 func (a *analysisd) alert(event alert) (int, error) {
 	address, err := netip.ParseAddr(event.Address)
 	if err == nil && slices.ContainsFunc(a.white, func(p netip.Prefix) bool { return p.Contains(address) }) {
 		return 0, nil
 	}
-	told := 0
+	sent := 0
 	for _, r := range a.responses {
 		if !r.asks(event) {
 			continue
@@ -237,16 +237,16 @@ func (a *analysisd) alert(event alert) (int, error) {
 		}
 		if _, err := a.execd.Write(encode(order{Response: r.entry.Name, Alert: asked})); err != nil {
 			if !a.wazuh {
-				return told, err // OSSEC's never connects again
+				return sent, err // OSSEC's never connects again
 			}
 			if a.execd, err = dialExecd(a.home); err != nil {
-				return told, err
+				return sent, err
 			}
-			continue // Wazuh's does, and forgets what it had to tell
+			continue // Wazuh's does, and forgets what it had to send
 		}
-		told++
+		sent++
 	}
-	return told, nil
+	return sent, nil
 }
 
 // testConf tests the configuration of the home, or another behind -c.

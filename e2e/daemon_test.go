@@ -167,7 +167,7 @@ func (d *daemons) end(signal syscall.Signal, names []string) error {
 	return nil
 }
 
-// events sends alerts or orders, waits for what they lead to, and says how many responses
+// events sends alerts or orders, waits for what they lead to, and returns how many responses
 // that is.
 func (d *daemons) events(args []string) (int, error) {
 	a := alert{Rule: args[1], Address: args[2], User: "-", Location: "/var/log/auth.log"}
@@ -206,8 +206,8 @@ func (d *daemons) events(args []string) (int, error) {
 		if d.alerts++; event.ID == "" {
 			event.ID = fmt.Sprintf("1795422839.%d", d.alerts)
 		}
-		told, err := d.send(args[0], o, event)
-		if responses += told; err != nil {
+		sent, err := d.send(args[0], o, event)
+		if responses += sent; err != nil {
 			return responses, err
 		}
 	}

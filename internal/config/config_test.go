@@ -101,7 +101,7 @@ func TestWhatIsNoTOMLIsPassedOver(t *testing.T) {
 	const before, after = "[whitelist]\nentries = [\"192.0.2.1\"]\n", "[host_deny]\nfile = \"/srv/hosts.deny\"\n"
 	for _, test := range []struct {
 		broken string
-		lines  []int // that are told, of broken
+		lines  []int // that are reported, of broken
 		kept   string
 	}{
 		{broken: "[firewall]\ntarget = DROP\nbackend = \"ipset\"\n", lines: []int{2}, kept: "ipset"},
@@ -122,8 +122,8 @@ func TestWhatIsNoTOMLIsPassedOver(t *testing.T) {
 			c.Firewall.Backend != test.kept {
 			t.Errorf("of %q there is left: %+v", test.broken, c)
 		}
-		if told := strings.Split(fmt.Sprint(err), "\n"); len(told) != len(test.lines) {
-			t.Errorf("%q: told are %q", test.broken, told)
+		if faults := strings.Split(fmt.Sprint(err), "\n"); len(faults) != len(test.lines) {
+			t.Errorf("%q: reported are %q", test.broken, faults)
 		}
 		for _, line := range test.lines {
 			if at := fmt.Sprintf("%s:%d: ", path, line+2); !strings.Contains(fmt.Sprint(err), at) {

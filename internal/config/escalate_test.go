@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestEscalate: steps are read, and one that is wrong is told and left out.
+// TestEscalate: steps are read, and one that is wrong is reported and left out.
 func TestEscalate(t *testing.T) {
 	c, path, err := load(t, `
 [[escalate]]

@@ -99,7 +99,7 @@ type listFile struct {
 	others   int          // lines that are no address for another reason
 }
 
-// report tells which lines hold no single address, and reports whether there are some.
+// report prints the faults of lines that hold no single address, and reports whether there are any.
 func (l *listFile) report(t *tool) bool {
 	for _, fault := range l.faults {
 		t.Complain(fault)

@@ -71,10 +71,9 @@ func (s *Settings) TotalTime() time.Duration {
 	return (2*dialogFactor + dataFactor) * s.Timeout.Duration
 }
 
-// Send hands one message to the server. The error is of the
-// server as a whole, and another attempt makes sense; without one the map has what came of
-// each recipient: nil, it is accepted; Permanent, refused for good; else deferred. trace
-// gets each step on a line.
+// Send hands one message to the server. The error is of the server as a whole, and another attempt
+// makes sense; without one the map has what came of each recipient: nil, it is accepted; Permanent,
+// refused for good; else deferred. trace gets each step on a line.
 func (s *Settings) Send(
 	ctx context.Context, to []string, message []byte, trace func(line string),
 ) (map[string]error, error) {

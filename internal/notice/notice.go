@@ -176,8 +176,8 @@ func (n *Notice) Item(program string, now time.Time) (outbox.Item, error) {
 	}, err
 }
 
-// enqueue puts a notice into the outbox and starts the deliverer. The
-// notice is safe on disk when box is not nil.
+// enqueue puts a notice into the outbox and starts the deliverer. The notice is safe on disk when box
+// is not nil.
 func enqueue(p *app.Program, n Notice) (box *outbox.Box, err error) {
 	item, err := n.Item(p.Path(), p.Now())
 	if err != nil {

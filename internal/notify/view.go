@@ -32,10 +32,10 @@ type View struct {
 	// most often among them.
 	Counted int
 	Often   []Often
-	// Count is how many alerts are in the mail. The others count the addresses, each in
-	// one of them, by its State: Blocked those still blocked too, Lifted those that were blocked when
-	// the alert came and are no longer, Free the not blocked.
-	// Failed those that a response failed to block: they go in mails of their own.
+	// Count is how many alerts are in the mail. The others count the addresses by their State, each
+	// once. Blocked are also those still blocked though the block was to end; Lifted were blocked when
+	// the alert came and are no longer; Failed are those that a response failed to block, which go in
+	// mails of their own; Free are those not blocked.
 	Count, Blocked, Failed, Lifted, Ended, Whitelisted, Free, Unknown int
 	// Items has one for each address; exactly one when Digest is false.
 	Items []Item

@@ -23,7 +23,8 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// Item is what is to be reported about one thing. Who adds it sets the fields up to Body.
+// Item is one thing to report. Who adds it sets the fields from Program to Body; the others are the
+// queue's and the Courier's.
 type Item struct {
 	Program string    `json:"program"`         // in whose name it is logged
 	First   time.Time `json:"first"`           // when it was added
@@ -189,7 +190,7 @@ func (b *Box) Retry(refused ...string) error {
 	return errors.Join(err, b.root.WriteFile(retryFile, nil, 0o600))
 }
 
-// append adds a line to arrivals, which says so many bytes already, and syncs it.
+// append adds a line to arrivals, where size bytes stand already, and syncs it.
 func (b *Box) append(make func(size int64) entry) (err error) {
 	defer func() {
 		if err != nil {

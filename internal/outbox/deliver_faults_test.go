@@ -84,7 +84,7 @@ func TestCannotBeMade(t *testing.T) {
 	}
 }
 
-// What is damaged is told of, and what is sound beside it goes.
+// What is damaged is reported, and what is sound beside it goes.
 func TestDamagedFiles(t *testing.T) {
 	o := newOffice(t)
 	o.add("a")

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Whoever asks is told why an item waits.
+// Why returns what an item waits for, and until when.
 func TestWhy(t *testing.T) {
 	o := newOffice(t)
 	o.limits = Limits{PerHour: 1, Coalesce: time.Minute}
