@@ -187,7 +187,7 @@ func rule(lead string, e stats.Event) string {
 // short makes a text from outside safe to show, and no longer than a name is.
 func short(text string) string {
 	const most = 64
-	return printable.Line(text[:min(len(text), most)])
+	return printable.Line(printable.Clip(text, most))
 }
 
 func summary(r *stats.Report) string {

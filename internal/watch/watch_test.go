@@ -343,3 +343,10 @@ func TestHostileText(t *testing.T) {
 	}
 	printabletest.Check(t, "the screen", screen)
 }
+
+// A long name is not cut within a character.
+func TestShort(t *testing.T) {
+	if got, want := short(strings.Repeat("x", 63)+"é"), strings.Repeat("x", 63); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
