@@ -30,18 +30,7 @@ var Kind = enforcer.Kind{
 		}
 		return newList(c.Blockfile, stateDir, c.Lease.LockTimeout.Duration), nil
 	},
-	Hint: hint,
-}
-
-// hint is Kind.Hint.
-func hint(err error) string {
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return "run it as root"
-	case errors.Is(err, state.ErrLocked), errors.Is(err, linefile.ErrChanged):
-		return "another program edits the file all the time: `fuser -v FILE` names it"
-	}
-	return ""
+	Hint: linefile.Hint,
 }
 
 // trusted returns an error for what others than root can change: they could have another file edited.

@@ -14,14 +14,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/linefile"
-	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
@@ -40,18 +38,7 @@ var Kind = enforcer.Kind{
 			LockPath: lock, LockWait: c.Lease.LockTimeout.Duration,
 		}), nil
 	},
-	Hint: hint,
-}
-
-// hint is Kind.Hint.
-func hint(err error) string {
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return "run it as root"
-	case errors.Is(err, state.ErrLocked), errors.Is(err, linefile.ErrChanged):
-		return "another program edits the file all the time: `fuser -v FILE` names it"
-	}
-	return ""
+	Hint: linefile.Hint,
 }
 
 // Where the file is and how its lines look, when Options leaves it open.

@@ -30,6 +30,17 @@ const (
 // our reading and our writing.
 var ErrChanged = errors.New("it keeps being changed by another program")
 
+// Hint returns what a person can do about an error of an edit, "" when nothing is known.
+func Hint(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as root"
+	case errors.Is(err, state.ErrLocked), errors.Is(err, ErrChanged):
+		return "another program edits the file all the time: `fuser -v FILE` names it"
+	}
+	return ""
+}
+
 // File is a file to be edited. It holds no state of its own.
 type File struct {
 	// Path is the file; a symbolic link is followed, never replaced.
