@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,23 +56,8 @@ func (l *List) parse(line []byte) (target.Target, bool) {
 	return parse(text)
 }
 
-// entry is a line that parse knows.
-type entry struct {
-	linefile.Span
-	target target.Target
-}
-
 // entries returns all entries, in the order of the file.
-func (l *List) entries(content []byte) (found []entry) {
-	for start := 0; start < len(content); {
-		line := linefile.LineAt(content, start)
-		if t, ok := l.parse(content[line.Start:line.End]); ok && !linefile.Continues(content, line.Start) {
-			found = append(found, entry{line, t})
-		}
-		start = line.End
-	}
-	return found
-}
+func (l *List) entries(content []byte) []linefile.Entry { return linefile.Entries(content, l.parse) }
 
 // Block adds the line, unless it is there, and has the list read again. A missing file is made (0644).
 func (l *List) Block(ctx context.Context, t target.Target, _ enforcer.Known) (enforcer.Outcome, error) {
@@ -98,7 +84,7 @@ func (l *List) add(ctx context.Context, all ...target.Target) (linefile.Edited, 
 		p := linefile.Plan{At: len(content), Mend: linefile.MissingEnd(content)}
 		there := map[target.Target]bool{}
 		for _, e := range l.entries(content) {
-			there[e.target] = true
+			there[e.Target] = true
 		}
 		for _, t := range all {
 			if !there[t] {
@@ -130,13 +116,9 @@ func (l *List) Flush(ctx context.Context) error {
 }
 
 func (l *List) remove(ctx context.Context, whom string, wanted func(target.Target) bool) error {
-	_, _, err := l.edit(ctx, false, func(content []byte) (p linefile.Plan) {
-		for _, e := range l.entries(content) {
-			if wanted(e.target) {
-				p.Cuts = append(p.Cuts, e.Span)
-			}
-		}
-		return p
+	_, _, err := l.edit(ctx, false, func(content []byte) linefile.Plan {
+		return linefile.Cut(slices.DeleteFunc(l.entries(content),
+			func(e linefile.Entry) bool { return !wanted(e.Target) }))
 	})
 	if err != nil {
 		return fmt.Errorf("taking %s out of %s: %w", whom, l.file.Path, err)
@@ -167,9 +149,9 @@ func (l *List) List(context.Context) (listing enforcer.Listing, err error) {
 	defer now.Close()
 	seen := map[target.Target]bool{}
 	for _, e := range l.entries(now.Content) {
-		if !seen[e.target] {
-			seen[e.target] = true
-			listing.Blocks = append(listing.Blocks, enforcer.Block{Target: e.target})
+		if !seen[e.Target] {
+			seen[e.Target] = true
+			listing.Blocks = append(listing.Blocks, enforcer.Block{Target: e.Target})
 		}
 	}
 	if l.due(len(listing.Blocks) > 0) {

@@ -122,26 +122,11 @@ func (f form) daemonsFit(daemons []byte) bool {
 		len(tokens) == 1 && strings.EqualFold(tokens[0], DefaultDaemons)
 }
 
-// entry is a line that parse knows.
-type entry struct {
-	linefile.Span
-	addr target.Target
-}
-
 // entries returns all entries, in the order of the file.
-func (f form) entries(content []byte) (found []entry) {
-	for start := 0; start < len(content); {
-		line := linefile.LineAt(content, start)
-		if addr, ok := f.parse(content[line.Start:line.End]); ok && !linefile.Continues(content, line.Start) {
-			found = append(found, entry{line, addr})
-		}
-		start = line.End
-	}
-	return found
-}
+func (f form) entries(content []byte) []linefile.Entry { return linefile.Entries(content, f.parse) }
 
 // matching returns the entries for any of addrs.
-func (f form) matching(content []byte, addrs []target.Target) []entry {
+func (f form) matching(content []byte, addrs []target.Target) []linefile.Entry {
 	if len(addrs) == 1 {
 		return f.find(content, addrs[0])
 	}
@@ -149,12 +134,12 @@ func (f form) matching(content []byte, addrs []target.Target) []entry {
 	for _, addr := range addrs {
 		wanted[addr] = true
 	}
-	return slices.DeleteFunc(f.entries(content), func(e entry) bool { return !wanted[e.addr] })
+	return slices.DeleteFunc(f.entries(content), func(e linefile.Entry) bool { return !wanted[e.Target] })
 }
 
 // find returns the entries for addr. It parses only lines that hold the one spelling of an IPv4
 // address, or a bracket behind what may be the IPv6 address, which keeps 10,000 lines cheap.
-func (f form) find(content []byte, addr target.Target) (found []entry) {
+func (f form) find(content []byte, addr target.Target) (found []linefile.Entry) {
 	key := []byte(addr.String())
 	if addr.Is6() {
 		key = []byte("]")
@@ -172,7 +157,7 @@ func (f form) find(content []byte, addr target.Target) (found []entry) {
 		line := linefile.LineAt(content, hit)
 		got, ok := f.parse(content[line.Start:line.End])
 		if ok && got == addr && !linefile.Continues(content, line.Start) {
-			found = append(found, entry{line, got})
+			found = append(found, linefile.Entry{Span: line, Target: got})
 		}
 		from = line.End
 	}

@@ -207,7 +207,7 @@ func FuzzAddDelete(f *testing.F) {
 		}
 		quick, slow := form.find(added, addr), form.entries(added)
 		for _, e := range slow {
-			if e.addr == addr && (len(quick) != 1 || quick[0] != e) {
+			if e.Target == addr && (len(quick) != 1 || quick[0] != e) {
 				t.Fatalf("find gives %v where entries has %v", quick, e)
 			}
 		}

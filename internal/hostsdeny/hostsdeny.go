@@ -169,11 +169,11 @@ func (e *Enforcer) List(ctx context.Context) (enforcer.Listing, error) {
 	decided := e.form.decided(now.Content)
 	seen := map[target.Target]bool{}
 	for _, entry := range e.form.entries(now.Content) {
-		if seen[entry.addr] {
+		if seen[entry.Target] {
 			continue // the first one decides
 		}
-		seen[entry.addr] = true
-		block := enforcer.Block{Target: entry.addr}
+		seen[entry.Target] = true
+		block := enforcer.Block{Target: entry.Target}
 		if entry.Start >= decided {
 			block.Open = "a rule that stands before its entry decides"
 		}
@@ -188,7 +188,7 @@ func (e *Enforcer) Mend(context.Context) ([]string, error) { return nil, nil }
 // Flush takes out all that List returns.
 func (e *Enforcer) Flush(ctx context.Context) error {
 	if _, err := e.edit(ctx,
-		func(content []byte) linefile.Plan { return planCut(e.form.entries(content)) }); err != nil {
+		func(content []byte) linefile.Plan { return linefile.Cut(e.form.entries(content)) }); err != nil {
 		return fmt.Errorf("removing all entries from %s: %w", e.file.Path, err)
 	}
 	return nil

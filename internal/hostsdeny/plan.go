@@ -19,7 +19,7 @@ func (f form) planAdd(content []byte, addrs []target.Target) linefile.Plan {
 	denied := make(map[target.Target]bool, len(addrs))
 	for _, e := range f.matching(content, addrs) {
 		if e.Start < decided {
-			denied[e.addr] = true
+			denied[e.Target] = true
 		}
 	}
 	end := linefile.LineEnd(content)
@@ -34,15 +34,7 @@ func (f form) planAdd(content []byte, addrs []target.Target) linefile.Plan {
 
 // planRemove takes out the entries for any of addrs.
 func (f form) planRemove(content []byte, addrs []target.Target) linefile.Plan {
-	return planCut(f.matching(content, addrs))
-}
-
-func planCut(entries []entry) linefile.Plan {
-	var p linefile.Plan
-	for _, e := range entries {
-		p.Cuts = append(p.Cuts, e.Span)
-	}
-	return p
+	return linefile.Cut(f.matching(content, addrs))
 }
 
 // decided returns from where on an entry has no effect in a file that allows as well as denies:
