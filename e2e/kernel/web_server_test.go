@@ -1,13 +1,17 @@
 package kernel
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/blockfile"
 	"github.com/ossec-ar/ossec-ar/internal/config"
@@ -76,40 +80,73 @@ func TestNginx(t *testing.T) {
 		t.Fatal(err)
 	}
 	one, other := target.MustParse("203.0.113.7"), target.MustParse("203.0.113.70")
-	awaitStatus(t, one, http.StatusOK)
+	wantStatus(t, one, http.StatusOK)
+	reloaded := awaitReload(t, dir)
 	if _, err := e.Block(t.Context(), one, enforcer.Known{}); err != nil {
 		t.Fatal(err)
 	}
-	awaitStatus(t, one, http.StatusForbidden)
-	awaitStatus(t, other, http.StatusOK)
+	reloaded()
+	wantStatus(t, one, http.StatusForbidden)
+	wantStatus(t, other, http.StatusOK)
+	reloaded = awaitReload(t, dir)
 	if err := e.Unblock(t.Context(), one); err != nil {
 		t.Fatal(err)
 	}
-	awaitStatus(t, one, http.StatusOK)
+	reloaded()
+	wantStatus(t, one, http.StatusOK)
 }
 
-// awaitStatus waits until the server answers an address like that: its old processes answer until the
-// new ones stand.
-func awaitStatus(t *testing.T, from target.Target, want int) {
+// awaitReload returns a function that waits until the processes that answer now have ended: nginx ends
+// them when those that have read its files again answer.
+func awaitReload(t *testing.T, dir string) func() {
 	t.Helper()
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	got := ""
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:8080/", nil)
-		if err != nil {
-			t.Fatal(err)
+	master, err := os.ReadFile(dir + "/pid")
+	must(t, err)
+	pid := strings.TrimSpace(string(master))
+	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	must(t, err)
+	var workers []unix.PollFd
+	for word := range strings.FieldsSeq(string(children)) {
+		worker, err := strconv.Atoi(word)
+		must(t, err)
+		fd, err := unix.PidfdOpen(worker, 0)
+		if errors.Is(err, unix.ESRCH) {
+			continue // it has just ended
 		}
-		request.Header.Set("X-Forwarded-For", from.String())
-		response, err := client.Do(request)
-		if err != nil {
-			got = err.Error()
-			continue
-		}
-		response.Body.Close()
-		if response.StatusCode == want {
-			return
-		}
-		got = response.Status
+		must(t, err)
+		workers = append(workers, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
-	t.Fatalf("%s is answered %s, want %d", from, got, want)
+	if len(workers) == 0 {
+		t.Fatal("nobody answers")
+	}
+	return func() {
+		t.Helper()
+		for i := range workers {
+			n, err := 0, error(unix.EINTR)
+			for errors.Is(err, unix.EINTR) {
+				n, err = unix.Poll(workers[i:i+1], int(time.Minute.Milliseconds()))
+			}
+			if err != nil || n != 1 {
+				t.Fatalf("a process that has not read the list again still runs after a minute (%v)", err)
+			}
+			must(t, unix.Close(int(workers[i].Fd)))
+		}
+	}
+}
+
+// wantStatus checks how the server answers an address.
+func wantStatus(t *testing.T, from target.Target, want int) {
+	t.Helper()
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:8080/", nil)
+	must(t, err)
+	request.Header.Set("X-Forwarded-For", from.String())
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != want {
+		t.Fatalf("%s is answered %s, want %d", from, response.Status, want)
+	}
 }
