@@ -7,7 +7,6 @@ package blockfile
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/linefile"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
@@ -53,7 +53,7 @@ func parse(text string) (target.Target, bool) {
 	return t, t.IsValid() && t.String() == text
 }
 
-// found returns what an inspection of the place at path came to.
+// found returns the finding about what was inspected: a fault with err, else ok.
 func found(what, ok, mend string, err error) []enforcer.Finding {
 	if err != nil {
 		return []enforcer.Finding{{What: what, Verdict: enforcer.Fault, Found: err.Error(), Mend: mend}}
@@ -62,9 +62,4 @@ func found(what, ok, mend string, err error) []enforcer.Finding {
 }
 
 // addresses returns "1 address" or "n addresses".
-func addresses(n int) string {
-	if n == 1 {
-		return "1 address"
-	}
-	return fmt.Sprintf("%d addresses", n)
-}
+func addresses(n int) string { return printable.Count(n, "address") }
