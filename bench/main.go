@@ -29,7 +29,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roleVariable tells a process of this program what it is: the bench in namespaces of its
+// roleVariable has the role of a process of this program: the bench in namespaces of its
 // own, or a runner.
 const roleVariable = "AR_BENCH_ROLE"
 

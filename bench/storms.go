@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// singles is how many adds, one after the other, tell what a single one takes: so many before
+// singles is how many adds are timed one after the other, for what a single one takes: so many before
 // the storm and so many after it.
 const singles = 30
 

@@ -63,7 +63,8 @@ func TestPowerLossHostDeny(t *testing.T) {
 	}()
 	lines := 0
 	for range losses {
-		time.Sleep(rand.N(250 * time.Millisecond)) // any moment
+		// At any moment: nothing is waited for, and an event would come at the same step of a call each time.
+		time.Sleep(rand.N(250 * time.Millisecond))
 		must(t, syscall.Kill(group, syscall.SIGSTOP))
 		here.Run(t, "cp", image, image+".lost")
 		must(t, syscall.Kill(group, syscall.SIGCONT))

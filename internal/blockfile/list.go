@@ -126,8 +126,8 @@ func (l *List) remove(ctx context.Context, whom string, wanted func(target.Targe
 	return nil
 }
 
-// edit has the file edited as decide plans it, and read again when that is due; entries says that it
-// holds some afterwards.
+// edit has the file edited as decide plans it, and read again when that is due; with entries it holds
+// some afterwards.
 func (l *List) edit(ctx context.Context, entries bool,
 	decide func([]byte) linefile.Plan) (done linefile.Edited, read bool, err error) {
 	if err := trusted(l.file.Path); err != nil {

@@ -46,7 +46,7 @@ func (l reloaded) err() error {
 	return errors.New(l.Err)
 }
 
-// stamp returns what tells the list as it is now from what it was before.
+// stamp returns a text that is another one after each change of the list.
 func (r *reloader) stamp() string {
 	var s unix.Stat_t
 	if err := unix.Stat(r.list, &s); err != nil {
@@ -66,8 +66,8 @@ func (r *reloader) last() (last reloaded) {
 	return last
 }
 
-// due reports whether the list was not read as it is now. entries says whether it holds any:
-// without them one that was never read need not be.
+// due reports whether the list was not read as it is now. With entries false it holds none, and if it
+// was never read then it need not be.
 func (r *reloader) due(entries bool) bool {
 	if len(r.argv) == 0 || r.dir == "" {
 		return false
@@ -129,7 +129,7 @@ func (r *reloader) run(ctx context.Context) error {
 	return nil
 }
 
-// runs returns why the program can't be run.
+// runs returns an error when the program can't be run.
 func (r *reloader) runs() error {
 	info, err := os.Stat(r.argv[0])
 	if err == nil && (!info.Mode().IsRegular() || info.Mode()&0o111 == 0) {

@@ -13,7 +13,7 @@ const (
 	isFault = enforcer.Fault
 )
 
-// breakage is one thing that is wrong and the row that must tell it; every other row must
+// breakage is one thing that is wrong and the row that must report it; every other row must
 // be without fault.
 type breakage struct {
 	name    string

@@ -181,5 +181,5 @@ func mayEnd(text []byte, addr target.Target) bool {
 			return true // its last 32 bits in the form of IPv4, or no address
 		}
 	}
-	return true // not to be told
+	return true // it cannot be known
 }

@@ -48,7 +48,7 @@ const (
 	DefaultLockWait = 30 * time.Second
 )
 
-// Options says which file is linefile.Edited and how. The zero value is hosts.deny as
+// Options are which file is edited, and how. The zero value is hosts.deny as
 // the stock script of OSSEC edits it.
 type Options struct {
 	// Path is the file; a symbolic link is followed, never replaced.

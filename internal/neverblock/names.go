@@ -91,7 +91,7 @@ func Names(home ossec.Home) (map[string]Name, error) {
 }
 
 // remembered returns the addresses that a name has by what is remembered. The file is read when
-// the first name is asked about, and its fault told once.
+// the first name is asked about, and its fault returned once.
 func remembered(home ossec.Home, now time.Time) func(string) ([]netip.Addr, error) {
 	var names map[string]Name
 	return func(name string) (addrs []netip.Addr, err error) {

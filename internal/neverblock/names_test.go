@@ -177,7 +177,7 @@ func TestManyAddresses(t *testing.T) {
 	}
 }
 
-// stuck never answers for some names, whatever it is told.
+// stuck never answers for some names, whatever the context says.
 type stuck struct{ never chan struct{} }
 
 func (s stuck) LookupNetIP(ctx context.Context, network, name string) ([]netip.Addr, error) {

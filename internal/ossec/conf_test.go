@@ -75,7 +75,7 @@ func TestWalkConf(t *testing.T) {
 	}
 }
 
-// TestWalkConfParents: leaves of one block can be told from those of the next.
+// TestWalkConfParents: leaves of one block are kept apart from those of the next.
 func TestWalkConfParents(t *testing.T) {
 	var got []int
 	err := WalkConf([]byte("<r><x><a>1</a><b>2</b></x><x><a>3</a></x><c>4</c></r><a>5</a>"), func(e Element) { got = append(got, e.Parent) })
@@ -88,7 +88,7 @@ func TestWalkConfParents(t *testing.T) {
 }
 
 // TestWalkConfLarge: files that are large or broken all over are read in time that grows
-// with their size only, without keeping them, and the faults told are few and short.
+// with their size only, without keeping them, and the faults reported are few and short.
 func TestWalkConfLarge(t *testing.T) {
 	const size = 3 << 20
 	const tail = "<white_list>10.9.8.7</white_list>"

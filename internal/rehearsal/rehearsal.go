@@ -191,7 +191,7 @@ func copyFile(root *os.Root, name, target string) error {
 var stamps = regexp.MustCompile(`(^|\s)\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
 
 // ask has a daemon test the configuration on the stage. OSSEC's know their home from when they were built,
-// and only some can be told another one.
+// and only some take another one.
 func ask(ctx context.Context, stage, name string) error {
 	args := []string{"-t", "-c", filepath.Join(stage, "etc/ossec.conf")}
 	if name == "ossec-analysisd" || name == "ossec-agentd" {

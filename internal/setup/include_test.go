@@ -128,7 +128,7 @@ func TestIncludeMoves(t *testing.T) {
 }
 
 // TestIncludeWithSeveralRules: OSSEC goes by the last that includes something, and so do we;
-// that there are more is told.
+// that there are more is reported.
 func TestIncludeWithSeveralRules(t *testing.T) {
 	first := "<ossec_config>\n<rules>\n" + includeBoth + "\n</rules>\n</ossec_config>\n"
 	for _, test := range []struct{ name, conf, want string }{

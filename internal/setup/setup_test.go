@@ -225,8 +225,8 @@ func TestRunKeepsPlaceAndChoice(t *testing.T) {
 	}
 }
 
-// TestRunTellsWhatChanged: what stays is not told of, and what goes is.
-func TestRunTellsWhatChanged(t *testing.T) {
+// TestRunReportsChanges: what stays is not reported, and what goes is.
+func TestRunReportsChanges(t *testing.T) {
 	h := newHome(t, example(t), "bin/wazuh-control")
 	h.mustRun(Options{Profiles: []string{"ssh", "mail"}, Whitelist: []string{"203.0.113.10"}})
 	for _, step := range []struct {
@@ -355,7 +355,7 @@ func TestAgent(t *testing.T) {
 	if h.text("etc/ossec.conf") != conf || !isThere(h.path("etc/whitelist.d/ossec-ar.list")) {
 		t.Error("it is not as it was, or the agent's own whitelist is gone")
 	}
-	// The daemon that only a server has tells them apart where the file does not.
+	// The daemon that only a server has makes the difference where the file does not.
 	server := newHome(t, conf, "bin/ossec-analysisd")
 	server.mustRun(Options{})
 	if !strings.Contains(server.text("etc/ossec.conf"), "<command>") {

@@ -108,7 +108,7 @@ func mkdir(dir string, mode os.FileMode) error {
 	return errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode))
 }
 
-// TestMakeBelowAFile: the error tells what is in the way.
+// TestMakeBelowAFile: the error names what is in the way.
 func TestMakeBelowAFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "var")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -266,7 +266,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestDirThatIsNone: a folder that can't be read is told.
+// TestDirThatIsNone: a folder that can't be read is reported.
 func TestDirThatIsNone(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	writeFile(t, file, "10.0.0.1\n")
