@@ -61,7 +61,7 @@ func ReadTrusted(path string, most int) ([]byte, error) {
 
 // ownedByRoot returns why others than root and this process's user could change what is at path.
 func ownedByRoot(path string, info os.FileInfo) error {
-	owner := int(info.Sys().(*syscall.Stat_t).Uid)
+	owner := ownerOf(info)
 	shared := info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSymlink == 0 &&
 		(!info.IsDir() || info.Mode()&os.ModeSticky == 0)
 	if !shared && (owner == 0 || owner == os.Geteuid() || owner == overflowUser && outside()) {
