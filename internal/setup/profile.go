@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
 // Dialect is whose ossec.conf it is.
@@ -268,9 +270,6 @@ func (c contents) write(d Dialect) string {
 
 // logs are the suite's logs that logcollector is to follow.
 func logs(home string) []string {
-	var paths []string
-	for _, name := range []string{"active-responses.log", "notifications.log", "response-stats.log"} {
-		paths = append(paths, home+"/logs/"+name)
-	}
-	return paths
+	h := ossec.Home(home)
+	return []string{h.ResponseLog(), h.NotificationLog(), h.StatsLog()}
 }
