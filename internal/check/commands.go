@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,12 +19,8 @@ func (h *host) own(executable string) bool {
 	if strings.Contains(executable, h.subject.Name) {
 		return true
 	}
-	mine, err := os.Stat(filepath.Join(h.Home.Programs(), h.subject.Name))
-	if err != nil {
-		return false
-	}
-	other, err := os.Stat(filepath.Join(h.Home.Programs(), filepath.Base(executable)))
-	return err == nil && os.SameFile(mine, other)
+	return sameFile(filepath.Join(h.Home.Programs(), h.subject.Name),
+		filepath.Join(h.Home.Programs(), filepath.Base(executable)))
 }
 
 // onWindows reports whether an executable is one of agents on Windows. Every stock manager

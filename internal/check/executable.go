@@ -135,14 +135,17 @@ func (h executables) runnable(s *sheet, path string) {
 // been called before shows in the log: then it was replaced, which does no harm.
 func (h executables) newer(s *sheet, names []string) {
 	execd := h.find("execd")
-	if execd == nil || h.startTime(execd).IsZero() {
+	if execd == nil {
 		return
 	}
 	started := h.startTime(execd)
+	if started.IsZero() {
+		return
+	}
+	started = started.Add(time.Second) // btime is in seconds
 	for _, name := range names {
 		path := filepath.Join(h.Home.Programs(), name)
 		changed, ok := lastChange(path)
-		started := started.Add(time.Second) // btime is in seconds
 		if !ok || !changed.After(started) || !h.own(name) {
 			continue
 		}
