@@ -1,12 +1,9 @@
 package lease
 
 import (
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
-	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Daemon identifies the process that asked for a block, across reboots and reuse of
@@ -28,26 +25,14 @@ func FindDaemon(home ossec.Home, proc string, pid int) *Daemon {
 	if err != nil || !slices.Contains(daemons, p.Name) || !home.RunsAsRoot(proc, pid) {
 		return nil
 	}
-	return &Daemon{Name: p.Name, PID: pid, Start: p.Start, Boot: bootID(proc)}
+	return &Daemon{Name: p.Name, PID: pid, Start: p.Start, Boot: ossec.BootID(proc)}
 }
 
 // Alive reports whether the daemon still runs.
 func (d *Daemon) Alive(proc string) bool {
-	if d.Boot != bootID(proc) {
+	if d.Boot != ossec.BootID(proc) {
 		return false
 	}
 	p, err := ossec.FindProcess(proc, d.PID)
 	return err == nil && p.Name == d.Name && p.Start == d.Start
-}
-
-// maxProc bounds what is read of a file in procfs, in bytes.
-const maxProc = 64 << 10
-
-// bootID returns the id of this boot, "" when it cannot be read.
-func bootID(proc string) string {
-	id, err := state.Read(filepath.Join(proc, "sys/kernel/random/boot_id"), maxProc)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(id))
 }

@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
@@ -268,7 +269,7 @@ func (s *Store) fresh() string      { return s.file() + ".new" }
 // boot returns this boot's id, read once.
 func (s *Store) boot() string {
 	if s.bootID == "" {
-		s.bootID = bootID("/proc")
+		s.bootID = ossec.BootID("/proc")
 	}
 	return s.bootID
 }

@@ -48,6 +48,15 @@ func FindProcess(proc string, pid int) (Process, error) {
 	return p, err
 }
 
+// BootID returns the id of this boot, from which Process.Start counts; "" when it cannot be read.
+func BootID(proc string) string {
+	id, err := state.Read(filepath.Join(proc, "sys/kernel/random/boot_id"), maxProc)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}
+
 // Processes returns the daemons of this home that run, in no order, by their whole names where this
 // user may see them.
 func (h Home) Processes(proc string) []Process {
