@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -46,7 +47,7 @@ func (h whiteList) entries(ctx context.Context, s *sheet) {
 		s.fault(mend, "%v", err)
 	}
 	s.ok("entries that count, beside what is built in: %d", entries)
-	dead := h.hostNames(ctx, s, all.HostNames(), names)
+	dead := h.hostNames(ctx, s, names)
 	for _, e := range h.conf.entries {
 		h.daemonReads(s, e, dead)
 	}
@@ -123,8 +124,8 @@ func wide(s *sheet, m whitelist.Match, p netip.Prefix) {
 
 // hostNames asks for names, in the time that maintain has for that. It says how old what is known of
 // them is, and returns those that protect nobody.
-func (h whiteList) hostNames(ctx context.Context, s *sheet, names []string,
-	places map[string][]string) map[string]bool {
+func (h whiteList) hostNames(ctx context.Context, s *sheet, places map[string][]string) map[string]bool {
+	names := slices.Sorted(maps.Keys(places))
 	remembered, err := neverblock.Names(h.Home)
 	if err != nil && state.CheckDir(h.Home.State()) == nil { // else the leases' check says it
 		s.warn("remove it: maintain makes it anew", "%v", err)
