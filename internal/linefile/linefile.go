@@ -23,7 +23,6 @@ const (
 	// MaxSize is how large a file may be, in bytes.
 	MaxSize  = 64 << 20
 	maxTries = 20 // edits begun anew because the file changed meanwhile
-	maxLinks = 40 // symbolic links in a row, as the kernel has it
 )
 
 // ErrChanged means that somebody without our lock changed the file between
@@ -161,7 +160,7 @@ func (f *File) lock(ctx context.Context, target string) (*state.Lock, []string, 
 // followLinks returns what path names in the end, be it there or not, by the one name
 // that has no links in it: whoever edits the file must find the same lock.
 func followLinks(path string) (string, error) {
-	for range maxLinks {
+	for range state.MaxLinks {
 		next, err := os.Readlink(path)
 		switch {
 		case errors.Is(err, unix.EINVAL) || errors.Is(err, fs.ErrNotExist):

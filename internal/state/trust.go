@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// maxLinks bounds the links on the way to a file, as the kernel does.
-const maxLinks = 40
+// MaxLinks bounds the links on the way to a file, as the kernel does.
+const MaxLinks = 40
 
 // Trusted returns nil when only root and this process's user can change what is at the absolute
 // path: it, the folders on the way, and the links that are followed belong to one of them, and nobody
@@ -39,7 +39,7 @@ func Trusted(path string) error {
 		if err != nil {
 			return err
 		}
-		if links++; links > maxLinks {
+		if links++; links > MaxLinks {
 			return &os.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 		}
 		if filepath.IsAbs(target) {
