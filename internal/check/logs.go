@@ -89,7 +89,7 @@ func tail(path string) string {
 		return ""
 	}
 	defer file.Close()
-	_, _ = file.Seek(-maxTail, io.SeekEnd)               // a shorter one is read from its beginning
+	_ = file.SeekTail(maxTail)                           // else it is read from its beginning
 	text, _ := io.ReadAll(io.LimitReader(file, maxTail)) // what could be read is looked at
 	return string(text)
 }

@@ -20,11 +20,7 @@ func eachLogged(t *tool, visit func(arlog.Entry)) error {
 		return err
 	}
 	defer file.Close()
-	size, err := file.Seek(0, io.SeekEnd)
-	if err == nil {
-		_, err = file.Seek(max(0, size-maxTail), io.SeekStart)
-	}
-	if err != nil {
+	if err := file.SeekTail(maxTail); err != nil {
 		return err
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxTail+(1<<20))) // it may grow meanwhile

@@ -104,6 +104,12 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 	return unix.Seek(f.fd, offset, whence)
 }
 
+// SeekTail goes to the last most bytes of the file as it was opened, or to its beginning.
+func (f *File) SeekTail(most int64) error {
+	_, err := f.Seek(max(0, f.stat.Size-most), io.SeekStart)
+	return err
+}
+
 // Close gives the file up. There is nothing to lose.
 func (f *File) Close() { _ = unix.Close(f.fd) }
 

@@ -75,4 +75,10 @@ func TestFollowsLinksAndStreams(t *testing.T) {
 	if got, err := io.ReadAll(file); err != nil || string(got) != "hello" {
 		t.Errorf("got %q, %v", got, err)
 	}
+	for most, want := range map[int64]string{0: "", 2: "lo", 5: "hello", 9: "hello"} {
+		err := file.SeekTail(most)
+		if got, rerr := io.ReadAll(file); err != nil || rerr != nil || string(got) != want {
+			t.Errorf("the last %d bytes are %q, %v, %v", most, got, err, rerr)
+		}
+	}
 }

@@ -87,9 +87,7 @@ func readTail(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	if size, err := file.Seek(0, io.SeekEnd); err != nil {
-		return nil, err
-	} else if _, err := file.Seek(max(0, size-most), io.SeekStart); err != nil {
+	if err := file.SeekTail(most); err != nil {
 		return nil, err
 	}
 	return io.ReadAll(io.LimitReader(file, most))
