@@ -19,7 +19,7 @@ type confFault struct {
 	name string
 	put  func(etc string) error
 	told string // what the response says; "" for nothing
-	// covers tells that friend is on the whitelist all the same.
+	// covers reports that friend is on the whitelist all the same.
 	covers bool
 	memory int // that it may need, in KiB; 0 for 64 MiB
 }
@@ -42,7 +42,7 @@ func confFaults() []confFault {
 		}, "", true, 0},
 		{"10 MB", conf(strings.Repeat("<!-- a comment of some fifty characters a line -->\n", 200_000) + entry), "", true, 128 << 10},
 		{"10 MB of entries", conf("<ossec_config><global>\n" + strings.Repeat("<white_list>10.200.0.1</white_list>\n", 300_000) + "</global></ossec_config>\n" + entry), "", true, 256 << 10},
-		// What is read of a file with a slip in it counts, and the slip is for check to tell.
+		// What is read of a file with a slip in it counts, and check reports the slip.
 		{"cut off", conf(entry + "<ossec_config><global><white_li"), "", true, 0},
 		{"not closed", conf("<ossec_config>" + entry), "", true, 0},
 		{"no XML", conf(strings.Repeat("\x00\xff<&", 1000)), "reading configuration ", false, 0},
@@ -55,7 +55,7 @@ func confFaults() []confFault {
 }
 
 // TestConfFaults: whatever became of ossec.conf and however long the whitelist is, what is
-// sound in it counts, what is wrong is told, and all others are blocked, in time and
+// sound in it counts, what is wrong is reported, and all others are blocked, in time and
 // without much memory.
 func TestConfFaults(t *testing.T) {
 	for _, b := range blockers() {

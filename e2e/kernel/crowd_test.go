@@ -119,7 +119,7 @@ func TestKilledInAStorm(t *testing.T) {
 }
 
 // crowd starts up to n calls, a dozen of them at any moment, and waits until all have
-// ended. after is called for each right after its start and tells whether it was enough.
+// ended. after is called for each right after its start and reports whether it was enough.
 // crowd returns how long a call takes, the median.
 func crowd(n int, call func(i int) *exec.Cmd, after func(*exec.Cmd) bool) time.Duration {
 	var (

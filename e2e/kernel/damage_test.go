@@ -111,8 +111,8 @@ func (h harm) do(addr netip.Addr) *exec.Cmd {
 }
 
 // TestHealedInAMinute: whatever somebody did, one run of maintain, the job of each minute,
-// puts all that is leased in force again, for real packets, and says so; list and repair told
-// of it before.
+// puts all that is leased in force again, for real packets, and says so; list and repair
+// reported it before.
 func TestHealedInAMinute(t *testing.T) {
 	for _, b := range harmed() {
 		t.Run(b.name, func(t *testing.T) {

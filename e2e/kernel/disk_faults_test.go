@@ -32,7 +32,7 @@ func smallDisk(t *testing.T, folder string) (fill func() (makeRoom func())) {
 }
 
 // TestFullDisk: where the home can take nothing any more, the block is made and lifted all
-// the same, and the fault is told.
+// the same, and the fault is reported.
 func TestFullDisk(t *testing.T) {
 	eachBlocker(t, func(t *testing.T, program string) {
 		home := homeOf(program)
@@ -55,7 +55,7 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestFullDiskHostsDeny: where hosts.deny cannot grow, that is told, the exit status is 1,
+// TestFullDiskHostsDeny: where hosts.deny cannot grow, that is reported, the exit status is 1,
 // the file stays as it is to the byte, and the block waits until there is room.
 func TestFullDiskHostsDeny(t *testing.T) {
 	for _, inPlace := range []bool{false, true} {
@@ -134,7 +134,7 @@ func TestLogLineOnAFullDisk(t *testing.T) {
 }
 
 // TestLogFaults: whatever stands where the log should, the block is made and lifted, what
-// is wrong is told, and nothing is written to where a link leads.
+// is wrong is reported, and nothing is written to where a link leads.
 func TestLogFaults(t *testing.T) {
 	for _, b := range blockers() {
 		if b.name != "iptables-nft" && b.program == "firewall-drop" {

@@ -37,8 +37,8 @@ func startAdds(t *testing.T, program, net string, n int) []*exec.Cmd {
 	return commands
 }
 
-// waitForAll waits until all have ended, as they should. ended, which may be nil, is told of
-// each in their order.
+// waitForAll waits until all have ended, as they should. ended, which may be nil, is called
+// for each in their order.
 func waitForAll(t *testing.T, commands []*exec.Cmd, ended func(i int)) {
 	t.Helper()
 	for i, cmd := range commands {

@@ -198,7 +198,7 @@ func (h *Host) Dial(t *testing.T, to netip.AddrPort, wait time.Duration) (net.Co
 	return conn, err
 }
 
-// Answers sends a word through a connection to an Echo server and tells whether
+// Answers sends a word through a connection to an Echo server and reports whether
 // it comes back within wait.
 func Answers(conn net.Conn, word string, wait time.Duration) error {
 	if err := conn.SetDeadline(time.Now().Add(wait)); err != nil {

@@ -130,7 +130,7 @@ func leaseFile(t *testing.T, program string) string {
 }
 
 // TestLeaseFaults: whatever becomes of the leases, a block is made and lifted, what is
-// wrong is told, and afterwards all is as before. The lock of a minute is one that is held
+// wrong is reported, and afterwards all is as before. The lock of a minute is one that is held
 // for longer than lease.lock_timeout, which bounds every wait for one.
 func TestLeaseFaults(t *testing.T) {
 	for _, b := range blockers() {
@@ -229,7 +229,7 @@ func suffer(t *testing.T, program string, fault leaseFault, i int) {
 	for _, addr := range []string{before, while} {
 		inForce("in the end", addr, false)
 	}
-	// What the leases could not be told meanwhile is mended by the same calls again.
+	// What could not be written into the leases meanwhile is mended by the same calls again.
 	call("add", before, "")
 	inForce("afterwards", before, true)
 	call("delete", before, "")
@@ -238,6 +238,6 @@ func suffer(t *testing.T, program string, fault leaseFault, i int) {
 	agrees(t, program)
 	log := strings.TrimPrefix(logOf(t, program), logged)
 	if (strings.Contains(log, " warn - ") && strings.Contains(log, fault.told)) != (fault.told != "") {
-		t.Errorf("the log tells of the fault: %v:\n%s", fault.told == "", log)
+		t.Errorf("the log has the fault: %v:\n%s", fault.told == "", log)
 	}
 }

@@ -178,7 +178,7 @@ func lockXtables(t *testing.T) (release func()) {
 	return func() { _ = lock.Close() } // twice does no harm
 }
 
-// TestWaits: a block that could not be made is told as a failure and waits: maintain makes it
+// TestWaits: a block that could not be made is reported as a failure and waits: maintain makes it
 // as soon as it can, and until then says each time that it cannot. A delete in between ends it.
 // A block that could not be lifted is lifted by maintain.
 func TestWaits(t *testing.T) {

@@ -81,7 +81,7 @@ func TestRouteNullProgramStopsAnswers(t *testing.T) {
 }
 
 // TestRouteNullProgramTypes: the type of route is the administrator's to choose, and one
-// that is none is told and does not keep the block away.
+// that is none is reported and does not keep the block away.
 func TestRouteNullProgramTypes(t *testing.T) {
 	if !Isolated(t) {
 		return

@@ -58,7 +58,7 @@ func processes(uid int) (pids []int, err error) {
 }
 
 // runs reports whether a process, by its status of proc_pid_status(5), is one of that user and
-// has not ended. The owner of its folder in /proc does not tell: it is root's for sshd's sessions.
+// has not ended. The owner of its folder in /proc says nothing: it is root for sshd's sessions.
 func runs(status, uid string) bool {
 	of := false
 	for line := range strings.Lines(status) {

@@ -23,7 +23,7 @@ const (
 	legacy                        // in tables of its own
 )
 
-// host is what this host has for one address family, and how it is to be used.
+// host is the iptables of one address family on this host, and the options of this enforcer.
 type host struct {
 	opts Options
 	v6   bool

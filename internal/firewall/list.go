@@ -44,7 +44,7 @@ func (s *side) list(ctx context.Context) (l enforcer.Listing, err error) {
 	return l, err
 }
 
-// named says of lines about IPv6 that they are.
+// named marks lines about IPv6 as such.
 func (h *host) named(lines []string) []string {
 	if h.v6 {
 		for i := range lines {

@@ -67,7 +67,7 @@ func (s set) put(k socket, addr target.Target) (already bool, err error) {
 	return false, s.explain(err)
 }
 
-// explain says of a set that takes no more how much it may take; Mend makes it as large as that.
+// explain adds to the error of a full set how many addresses are allowed; Mend makes it as large as that.
 func (s set) explain(err error) error {
 	if errors.Is(err, enforcer.ErrFull) {
 		return fmt.Errorf("%w: firewall.max_addresses is %d", err, s.opts.MaxAddresses)

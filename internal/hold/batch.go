@@ -162,11 +162,11 @@ func (b *batch) leased(blocks []target.Target, want bool) (chosen []target.Targe
 	return chosen, err
 }
 
-// change changes each of the leases that how says is to be changed.
-func (b *batch) change(how func(*lease.Lease) bool) error {
+// change calls alter with each lease, and writes those for which it returns true.
+func (b *batch) change(alter func(*lease.Lease) bool) error {
 	return b.Leases.Update(func(tx *lease.Tx) error {
 		return tx.All(func(l lease.Lease) error {
-			if !how(&l) {
+			if !alter(&l) {
 				return nil
 			}
 			return tx.Put(l)

@@ -100,7 +100,7 @@ func (d *Difference) add(l lease.Lease, stands standing, never Whitelisted) {
 }
 
 // lookAgain takes out of what is missing what calls have blocked since it was listed. What a lease
-// waits for stays, though it may stand by now: it has to be marked and told.
+// waits for stays, though it may stand by now: it has to be marked and reported.
 func (h *Holder) lookAgain(ctx context.Context, d *Difference) error {
 	if len(d.Missing) == 0 {
 		return nil

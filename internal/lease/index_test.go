@@ -48,7 +48,7 @@ func overwrite(at int64, with []byte) func(string) error {
 	}
 }
 
-// TestIndexSpoilt: whatever became of the index, all leases are found, and no fault is told.
+// TestIndexSpoilt: whatever became of the index, all leases are found, and no fault is reported.
 func TestIndexSpoilt(t *testing.T) {
 	for name, spoil := range indexSpoilers {
 		t.Run(name, func(t *testing.T) {

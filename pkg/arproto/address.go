@@ -51,7 +51,7 @@ func bare(text string) string {
 		host, port = inside[:end], inside[end+1:]
 	} else if colon := strings.LastIndexByte(text, ':'); colon > strings.LastIndexByte(text, '.') &&
 		strings.Contains(text, ".") {
-		// Only behind the dots of an IPv4 address can a port be told from the address:
+		// Only behind the dots of an IPv4 address does a colon begin a port:
 		// 2001:db8::8:22 is one.
 		host, port = text[:colon], text[colon:]
 	}

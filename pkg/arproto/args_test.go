@@ -68,7 +68,7 @@ func TestParseArgsRefuses(t *testing.T) {
 		name string
 		args []string
 		want string // in the error
-		// What is told all the same, for the log.
+		// What is returned all the same, for the log.
 		rule string
 	}{
 		{"nothing", nil, "no request", ""},
