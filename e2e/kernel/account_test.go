@@ -36,15 +36,6 @@ func accounts(t *testing.T, change func(*config.Account)) enforcer.Enforcer {
 	return e
 }
 
-func command(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
 // addUser makes an account with a password that nobody knows, and returns its target.
 func addUser(t *testing.T, name string, options ...string) target.Target {
 	t.Helper()

@@ -210,11 +210,25 @@ func logOf(t *testing.T, program string) string {
 	return string(text)
 }
 
+// passable lets every account pass into a temporary folder.
+func passable(t *testing.T, dir string) {
+	t.Helper()
+	for ; dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
+		must(t, os.Chmod(dir, 0o755))
+	}
+}
+
+// command runs a program, which must succeed.
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	var here Host
+	return here.Run(t, name, args...)
+}
+
 // shell runs commands, of which each must succeed.
 func shell(t *testing.T, commands string) string {
 	t.Helper()
-	var here Host
-	return here.Run(t, "/bin/sh", "-ec", path+commands)
+	return command(t, "/bin/sh", "-ec", path+commands)
 }
 
 // path is where the commands of a shell are.

@@ -64,11 +64,7 @@ func TestNginx(t *testing.T) {
 	write("blocked.conf", "# of the administrator\n")
 	write("index.html", "hello\n")
 	write("nginx.conf", strings.ReplaceAll(nginxConf, "DIR", dir))
-	for path := dir; path != "/tmp" && path != "/"; path = filepath.Dir(path) {
-		if err := os.Chmod(path, 0o755); err != nil { // nginx's workers are nobody
-			t.Fatal(err)
-		}
-	}
+	passable(t, dir) // nginx's workers are nobody
 	command(t, nginx, "-c", dir+"/nginx.conf")
 	t.Cleanup(func() { command(t, nginx, "-c", dir+"/nginx.conf", "-s", "stop") })
 

@@ -103,11 +103,13 @@ func (e *Enforcer) block(ctx context.Context, name string) (out enforcer.Outcome
 	case !ours && len(rec) >= e.settings.Max:
 		return out, &enforcer.Refused{Why: fmt.Sprintf("%d accounts are locked already (account.max)", len(rec))}
 	case !ours && rerr == nil:
-		rec[name] = before{Locked: strings.HasPrefix(entry.password, "!"), Empty: entry.password == "", Expire: entry.expire}
+		rec[name] = before{Locked: strings.HasPrefix(entry.password, "!"), Empty: entry.password == "",
+			Expire: entry.expire}
 		rerr = e.save(rec)
 	}
 	if note = errors.Join(note, rerr); note != nil {
-		out.Notes = []string{fmt.Sprintf("%v: %s cannot be unlocked by itself; use usermod -U -e '' %s", note, name, name)}
+		out.Notes = []string{fmt.Sprintf("%v: %s cannot be unlocked by itself; use usermod -U -e '' %s", note,
+			name, name)}
 	}
 	if err := e.usermod(ctx, name, e.closing()...); err != nil {
 		return out, err

@@ -29,7 +29,8 @@ func TestStateFolderExchanged(t *testing.T) {
 	if l, err := e.List(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("List: %v, %v, want %q", l, err, want)
 	}
-	if err := e.Unblock(t.Context(), target.Account("mallory")); err == nil || !strings.Contains(err.Error(), want) {
+	err = e.Unblock(t.Context(), target.Account("mallory"))
+	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Unblock: %v, want %q", err, want)
 	}
 	if err := e.(*Enforcer).save(map[string]before{}); err == nil || !strings.Contains(err.Error(), want) {

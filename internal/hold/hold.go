@@ -192,12 +192,12 @@ var ErrRenewed = errors.New("the lease was renewed or ended meanwhile")
 // Release ends the lease of a program on an address and, when nobody else holds it, lifts the
 // block. The error is nil when the block is gone or others hold it.
 func (h *Holder) Release(ctx context.Context, addr target.Target, program string) (Released, error) {
-	return h.release(ctx, addr, func(l lease.Lease) bool { return l.Program == program }, nil)
+	return h.release(ctx, addr, of(program), nil)
 }
 
 // ReleaseSeen is Release of a lease that was read before. With ErrRenewed nothing was done.
 func (h *Holder) ReleaseSeen(ctx context.Context, seen lease.Lease) (Released, error) {
-	r, err := h.release(ctx, seen.Target, func(l lease.Lease) bool { return l.Program == seen.Program }, &seen)
+	r, err := h.release(ctx, seen.Target, of(seen.Program), &seen)
 	if err == nil && r.LeaseErr != nil {
 		return r, r.LeaseErr
 	}
@@ -216,6 +216,11 @@ func (h *Holder) Free(ctx context.Context, t target.Target) (Released, error) {
 }
 
 func anybody(lease.Lease) bool { return true }
+
+// of returns whether a lease is that program's.
+func of(program string) func(lease.Lease) bool {
+	return func(l lease.Lease) bool { return l.Program == program }
+}
 
 // release ends the leases on a target that mine chooses; with seen, only if that lease is still what
 // it was. They are first marked as being lifted, so that the block is not forgotten should lifting

@@ -67,7 +67,7 @@ func putAll(store *lease.Store, leases []lease.Lease) error {
 // returns who is free now. What cannot be lifted is not forgotten.
 func (h *Holder) ReleaseProgram(ctx context.Context, program string,
 	progress func(done int)) ([]target.Target, error) {
-	return h.releaseAll(ctx, func(l lease.Lease) bool { return l.Program == program }, progress)
+	return h.releaseAll(ctx, of(program), progress)
 }
 
 // Flush ends all leases and lifts all blocks of the response, those that nobody leases too. In a

@@ -52,7 +52,7 @@ func bare(text string) string {
 	} else if colon := strings.LastIndexByte(text, ':'); colon > strings.LastIndexByte(text, '.') &&
 		strings.Contains(text, ".") {
 		// Only behind the dots of an IPv4 address does a colon begin a port:
-		// 2001:db8::8:22 is one.
+		// 2001:db8::8:22 is an address.
 		host, port = text[:colon], text[colon:]
 	}
 	if port == "" {
