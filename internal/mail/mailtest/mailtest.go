@@ -198,7 +198,7 @@ func (s *Server) Next() Mail {
 	select {
 	case m := <-s.got:
 		return Parse(s.t, m)
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		s.t.Fatal("no mail came")
 		panic("not reached")
 	}
