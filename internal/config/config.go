@@ -197,10 +197,8 @@ func (c *Config) check() []fault {
 	def := Default()
 	var faults []fault
 	choice := func(table, key string, value *string, fallback string, choices ...string) {
-		for _, ok := range choices {
-			if *value == ok {
-				return
-			}
+		if slices.Contains(choices, *value) {
+			return
 		}
 		faults = append(faults, fault{table, key,
 			fmt.Errorf("%q is not one of %s", *value, strings.Join(choices, ", "))})
