@@ -89,9 +89,11 @@ func blockedNow(t *tool, home, prefix string) []string {
 	snapshots, _, _ := t.snapshots(context.Background(), filter{})
 	var out []string
 	for r := range rows(snapshots, nil, filter{}) {
+		if len(out) == mostCompleted {
+			break
+		}
 		text := r.Target.String()
-		if len(out) < mostCompleted && strings.HasPrefix(text, prefix) &&
-			!slices.Contains(out[max(0, len(out)-1):], text) {
+		if strings.HasPrefix(text, prefix) && !slices.Contains(out[max(0, len(out)-1):], text) {
 			out = append(out, text)
 		}
 	}
