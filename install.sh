@@ -281,7 +281,6 @@ link=/usr/sbin/ossec-ar
 programs="ossec-ar firewall-drop host-deny route-null disable-account ip-customblock unban allow email-notification response-stats"
 blocking="firewall-drop host-deny route-null disable-account ip-customblock"
 timers="ossec-ar-maintain.timer ossec-ar-stats.timer"
-maintain_timer=ossec-ar-maintain.timer
 prepare=ossec-ar-prepare.service # what saved firewall rules name is there at boot; beside cron, too
 units_dir=/etc/systemd/system
 
@@ -674,7 +673,7 @@ systemd_runs() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
 choose_schedule() {
 	if [ -z "$schedule" ]; then
 		schedule=cron
-		! there "$destdir/etc/systemd/system/$maintain_timer" || schedule=systemd
+		! there "$destdir$units_dir/ossec-ar-maintain.timer" || schedule=systemd
 	fi
 	[ "$schedule" = systemd ] || return 0
 	have systemctl || die "--systemd: systemctl is missing"
