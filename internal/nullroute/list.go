@@ -24,12 +24,12 @@ func (e *Enforcer) addresses(ctx context.Context) ([]target.Target, error) {
 	return list(ctx, e.like(unix.AF_INET), e.like(unix.AF_INET6))
 }
 
-// like is what a route of ours is like.
+// like returns the properties of our routes of a family, for dump.
 func (e *Enforcer) like(family uint8) unix.RtMsg {
 	return unix.RtMsg{Family: family, Table: unix.RT_TABLE_MAIN, Protocol: uint8(e.protocol)}
 }
 
-// list returns what routes like those lead to, each address once.
+// list is dump for several kinds of routes; it returns each target once, in order.
 func list(ctx context.Context, likes ...unix.RtMsg) (addrs []target.Target, err error) {
 	for range dumpTries {
 		addrs = addrs[:0]
@@ -52,7 +52,7 @@ func list(ctx context.Context, likes ...unix.RtMsg) (addrs []target.Target, err 
 	return slices.Compact(addrs), err
 }
 
-// dump returns what every route like that leads to which drops packets, an address or a network of IPv6.
+// dump returns the addresses, and the networks of IPv6, to which routes like that drop packets: one a route.
 func dump(ctx context.Context, like unix.RtMsg) (addrs []target.Target, err error) {
 	s, err := netlink.Open(ctx)
 	if err != nil {
