@@ -344,8 +344,8 @@ folder() {
 	fi
 }
 
-# make_settings makes the folder of the settings when that is not the home's, and moves there what is root's
-# own. It is moved to where nobody can exchange it before it is looked at.
+# make_settings makes the folder of the settings when that is not the home's. What stands in the home's is not
+# moved there, whoever owns it: who can write in a folder can put any file of root's there.
 make_settings() {
 	[ "$settings" != "$root/etc" ] || return 0
 	for dir in "$settings" "$settings/whitelist.d"; do
@@ -355,19 +355,17 @@ make_settings() {
 	done
 	toml=active-response.toml
 	! there "$settings/$toml" && there "$root/etc/$toml" || return 0
-	aside=$root/active-response/.$toml
-	run mv "$root/etc/$toml" "$aside"
-	if [ "$dry_run" = yes ]; then
-		return
-	elif plain "$aside" && unwritten "$aside"; then
-		install -m 0640 "$aside" "$settings/$toml" # it can have a password
-		rm "$aside"
-		say "moved $home/etc/$toml to ${settings#"$destdir"}, where only root can write"
-	else
-		mv "$aside" "$root/etc/$toml"
-		say "left $home/etc/$toml, of which only the whitelist counts: others could have written it. Read it, and" \
-			"move it to ${settings#"$destdir"}"
-	fi
+	say "left $home/etc/$toml, of which only the whitelist counts: others could have written it. Read it, and" \
+		"move it to ${settings#"$destdir"}"
+}
+
+# make_state makes the state folder with one call, for others can write in the folder above and put something
+# else in its place at any time: its mode comes with it, and what is there is not touched.
+make_state() {
+	there "$state" && return
+	(umask 077 && run mkdir "$state") || return 0 # the programs say what is wrong with what is there
+	made="$made${state#"$destdir"}
+"
 }
 
 # install_packages installs iptables where it is missing.
@@ -790,7 +788,7 @@ install_suite() {
 	folder 0750 "$root/etc"
 	folder 0770 "$root/logs"
 	folder 0750 "$root/var"
-	folder 0700 "$state"
+	make_state
 	[ "$system" = no ] || make_settings
 	[ -z "$made" ] || check_trust # in a folder like /tmp somebody else may have been first
 	for dir in $made; do
