@@ -52,7 +52,7 @@ func TestDaemonsAccount(t *testing.T) {
 	bin := buildPrograms(t)
 	h := home(bin)
 	secret, own := filepath.Join(t.TempDir(), "secret"), t.TempDir()
-	must(t, errors.Join(os.WriteFile(secret, []byte("root:s3cret:19000\nhunter2 - x\n"), 0o600),
+	must(t, errors.Join(os.WriteFile(secret, []byte("root:s3cret:19000\nhunter2 - x\nhunter2token\n"), 0o600),
 		os.MkdirAll(filepath.Join(h, "etc"), 0o770), os.MkdirAll(filepath.Join(h, "logs"), 0o770)))
 	for _, dir := range []string{filepath.Join(h, "etc"), filepath.Join(h, "logs"), own} {
 		must(t, os.Chmod(dir, 0o770))
@@ -77,7 +77,7 @@ func TestDaemonsAccount(t *testing.T) {
 	call(filepath.Join(bin, "host-deny"), "add", "-", "127.0.0.1", "1.1", "5712")
 	call(filepath.Join(bin, "email-notification"), "add", "-", "203.0.113.7", "1.1", "5712")
 	for _, words := range []string{"check", "maintain", "mail flush", "mail test", "mail preview", "whitelist list",
-		"whitelist test 203.0.113.7", "status", "show 203.0.113.7"} {
+		"whitelist refresh", "whitelist test 203.0.113.7", "status", "show 203.0.113.7"} {
 		call(filepath.Join(h, "bin/ossec-ar"), strings.Fields(words)...)
 	}
 	deny, err := os.ReadFile("/etc/hosts.deny")

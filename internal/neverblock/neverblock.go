@@ -51,8 +51,9 @@ func List(home ossec.Home, settings config.Whitelist, now time.Time) (*whitelist
 	for _, path := range settings.Files {
 		list.AddFile(path)
 	}
-	for _, dir := range dirs {
-		list.AddDir(filepath.Join(dir, "whitelist.d"))
+	list.AddDir(filepath.Join(dirs[0], "whitelist.d"))
+	for _, dir := range dirs[1:] { // others can write there
+		list.AddDirBelow(dir, "whitelist.d")
 	}
 	return list, err
 }

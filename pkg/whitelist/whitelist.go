@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ type List struct {
 
 	networks []network
 	hosts    []host
-	files    []string
+	files    []file
 	unasked  BuiltIn // what the kernel has not been asked for yet
 	faults   []error
 }
@@ -84,18 +85,55 @@ func (l *List) AddPrefix(p netip.Prefix, text, source string) {
 
 // AddFile adds a file of one entry a line, in which # begins a comment. It is read
 // when an address is matched, line by line, so its size costs time but no memory.
-func (l *List) AddFile(path string) { l.files = append(l.files, path) }
+func (l *List) AddFile(path string) { l.files = append(l.files, file{path: path}) }
+
+// file is a file of entries. It is below a folder that no link leads out of, unless that is "".
+type file struct{ path, below string }
+
+// open opens the file. Below a folder a link in the place of the file is not followed either.
+func (f file) open() (*state.File, error) {
+	if f.below == "" {
+		return state.Open(f.path)
+	}
+	name, err := filepath.Rel(f.below, f.path)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(f.below + "/") // "/": a pipe in its place would be waited for
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close() // only read from
+	return state.OpenIn(root, name)
+}
 
 // AddDir adds every file of a folder, in order of name, but those whose name begins
 // with a dot or ends in ~. A missing folder is an empty one.
 func (l *List) AddDir(dir string) {
 	entries, err := os.ReadDir(dir)
+	l.addDir(dir, "", entries, err)
+}
+
+// AddDirBelow is AddDir of the folder called name in a folder that strangers can write in: links are
+// not followed, so that no file of somebody else is shown, or asked for as a host name.
+func (l *List) AddDirBelow(above, name string) {
+	root, err := os.OpenRoot(above + "/")
+	if err != nil {
+		l.addDir("", "", nil, err)
+		return
+	}
+	defer root.Close() // only read from
+	entries, err := fs.ReadDir(root.FS(), name)
+	l.addDir(filepath.Join(above, name), above, entries, err)
+}
+
+func (l *List) addDir(dir, below string, entries []fs.DirEntry, err error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		l.faults = append(l.faults, fmt.Errorf("reading whitelist folder: %w", err))
 	}
 	for _, e := range entries {
 		if name := e.Name(); !e.IsDir() && name[0] != '.' && !strings.HasSuffix(name, "~") {
-			l.AddFile(filepath.Join(dir, name))
+			l.files = append(l.files, file{filepath.Join(dir, name), below})
 		}
 	}
 }
@@ -144,8 +182,8 @@ func (l *List) match(addr netip.Addr) (Match, bool) {
 		return match, true
 	}
 	hosts := slices.Clone(l.hosts)
-	for _, path := range l.files {
-		hosts = append(hosts, l.scanFile(path, func(n network) bool {
+	for _, f := range l.files {
+		hosts = append(hosts, l.scanFile(f, func(n network) bool {
 			if found = n.prefix.Contains(addr); found {
 				match = n.match()
 			}
@@ -195,8 +233,9 @@ const byteOrderMark = "\ufeff"
 
 // scanFile hands the networks in a file to visit, until it returns false, and returns the
 // host names that it met.
-func (l *List) scanFile(path string, visit func(network) bool) []host {
-	file, err := state.Open(path)
+func (l *List) scanFile(f file, visit func(network) bool) []host {
+	path := f.path
+	file, err := f.open()
 	if err != nil {
 		l.faults = append(l.faults, fmt.Errorf("reading whitelist: %w", err))
 		return nil
@@ -289,8 +328,8 @@ func (l *List) HostNames() []string {
 // eachHost reads all files, hands the networks in them on, and then the names from everywhere.
 func (l *List) eachHost(visitNetwork func(network), visit func(host)) {
 	hosts := slices.Clone(l.hosts)
-	for _, path := range l.files {
-		hosts = append(hosts, l.scanFile(path, func(n network) bool {
+	for _, f := range l.files {
+		hosts = append(hosts, l.scanFile(f, func(n network) bool {
 			visitNetwork(n)
 			return true
 		})...)
