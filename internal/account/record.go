@@ -26,7 +26,7 @@ func (e *Enforcer) load() (map[string]before, error) {
 	if e.dir == "" {
 		return record, nil
 	}
-	data, err := e.readRecord()
+	data, err := state.Load(e.dir, recordName, maxFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return record, nil
 	}
@@ -40,15 +40,6 @@ func (e *Enforcer) load() (map[string]before, error) {
 	return record, nil
 }
 
-func (e *Enforcer) readRecord() ([]byte, error) {
-	dir, err := state.OpenDir(e.dir)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return dir.Read(recordName, maxFile)
-}
-
 // save writes the record, and returns when it is on the disk.
 func (e *Enforcer) save(record map[string]before) error {
 	if e.dir == "" {
@@ -58,10 +49,5 @@ func (e *Enforcer) save(record map[string]before) error {
 	if err != nil {
 		return err
 	}
-	root, err := state.OpenRoot(e.dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close() // nothing is lost
-	return state.ReplaceIn(root, recordName, data, 0o600, state.ReplaceOptions{})
+	return state.Save(e.dir, recordName, data)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,11 +55,12 @@ func (r *reloader) stamp() string {
 		s.Mtim.Sec, s.Mtim.Nsec, s.Ctim.Sec, s.Ctim.Nsec)
 }
 
-func (r *reloader) recordPath() string { return filepath.Join(r.dir, "ip-customblock.reload") }
+// recordName is the file in the state folder that says how the last reload went.
+const recordName = "ip-customblock.reload"
 
 // last returns the last reload; one without a List when there was none, or none that is recorded.
 func (r *reloader) last() (last reloaded) {
-	if data, err := state.Read(r.recordPath(), maxRecord); err != nil || json.Unmarshal(data, &last) != nil {
+	if data, err := state.Load(r.dir, recordName, maxRecord); err != nil || json.Unmarshal(data, &last) != nil {
 		return reloaded{}
 	}
 	return last
@@ -89,7 +89,7 @@ func (r *reloader) reload(ctx context.Context) error {
 		return r.run(ctx)
 	}
 	arrived := time.Now()
-	lock, err := state.Exclusive(filepath.Join(r.dir, "ip-customblock.reload.lock"), reloadWait)
+	lock, err := r.lock()
 	if errors.Is(err, state.ErrLocked) {
 		return err
 	}
@@ -114,9 +114,19 @@ func (r *reloader) reload(ctx context.Context) error {
 	}
 	// What can't be recorded is reloaded once more by the next call.
 	if data, jsonErr := json.Marshal(now); jsonErr == nil {
-		_ = state.Replace(r.recordPath(), data, 0o600, state.ReplaceOptions{})
+		_ = state.Save(r.dir, recordName, data)
 	}
 	return err
+}
+
+// lock takes the place of the one process that reloads.
+func (r *reloader) lock() (*state.Lock, error) {
+	dir, err := state.OpenDir(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Exclusive(recordName+".lock", reloadWait)
 }
 
 // run runs the program.

@@ -102,7 +102,7 @@ func TestWithoutState(t *testing.T) {
 // TestClockPutBack: a last reload in the future does not hold a block up.
 func TestClockPutBack(t *testing.T) {
 	l, read := newTestList(t, "")
-	write(t, l.recordPath(), `{"List":"x","Ended":"2999-01-01T00:00:00Z"}`)
+	write(t, filepath.Join(l.dir, recordName), `{"List":"x","Ended":"2999-01-01T00:00:00Z"}`)
 	block(t, l, v4)
 	want(t, read, "deny 203.0.113.7;\n")
 	if files, err := os.ReadDir(l.dir); err != nil || !slices.ContainsFunc(files,

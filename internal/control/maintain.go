@@ -164,12 +164,7 @@ func (done maintained) write(home ossec.Home) error {
 	if err != nil {
 		return err
 	}
-	root, err := state.OpenRoot(home.State())
-	if err != nil {
-		return err
-	}
-	defer root.Close() // nothing is lost
-	return state.ReplaceIn(root, filepath.Base(home.LastMaintain()), append(text, '\n'), 0o600, state.ReplaceOptions{})
+	return state.Save(home.State(), filepath.Base(home.LastMaintain()), append(text, '\n'))
 }
 
 // readMaintained returns what the last run did; the zero value when there was none.

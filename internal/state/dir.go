@@ -131,6 +131,26 @@ func (d *Dir) Sync() error {
 	return syncFolder(d.fd)
 }
 
+// Load reads a file of the folder at dir, which is opened as by OpenDir.
+func Load(dir, name string, most int) ([]byte, error) {
+	d, err := OpenDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Read(name, most)
+}
+
+// Save replaces a file (0600) of the folder at dir, which is opened as by OpenDir.
+func Save(dir, name string, data []byte) error {
+	root, err := OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close() // nothing is lost
+	return ReplaceIn(root, name, data, 0o600, ReplaceOptions{})
+}
+
 // OpenRoot opens a folder as OpenDir does, for who lists files and works with many.
 func OpenRoot(dir string) (*os.Root, error) {
 	return openRoot(dir,
