@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -89,26 +90,36 @@ func (s nftSet) isOurs(k socket) (bool, error) {
 	return exists, err
 }
 
-// members returns the elements of the set; no set has none, nor a foreign one. The kernel may
-// leave out elements of a large set while it makes room for more (Linux 6.18), so that is read
-// until it has as many as the kernel counts, or where it does not say (before 6.16) until nothing
-// changes.
+// members returns the elements of the set; no set has none, nor a foreign one. While the kernel makes
+// room for more in a large set, elements may be left out and others come twice in their stead (Linux
+// 6.18). So it is read until none comes twice and all are there that the kernel counts, or where it
+// does not say (before 6.16) as many as the time before; after some tries what was read has to do.
 func (s nftSet) members(k socket) (blocks []enforcer.Block, err error) {
 	if ours, err := s.isOurs(k); !ours {
 		return nil, err
 	}
-	const large, setCount = 2048, 20 // NFTA_SET_COUNT
-	for before := -1; err == nil && before != len(blocks); {
-		set, _ := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name()) // the list says why not
-		counted := int(netlink.Uint32(netlink.Find(set, setCount)))
-		if before = len(blocks); before > 0 && (before < large || before == counted) {
-			break
-		}
+	const large, tries, setCount = 2048, 20, 20 // NFTA_SET_COUNT
+	for before, i := -1, 0; i < tries; i++ {
 		err = dump(k, func() *nl.NetlinkRequest {
 			return s.elements(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP)
 		}, func() { blocks = nil }, func(attributes []byte) {
 			blocks = s.appendElements(blocks, netlink.Find(attributes, nftElements))
 		})
+		if err != nil || len(blocks) < large {
+			break
+		}
+		read := len(blocks)
+		slices.SortFunc(blocks, func(a, b enforcer.Block) int { return a.Target.Compare(b.Target) })
+		blocks = slices.CompactFunc(blocks, func(a, b enforcer.Block) bool { return a.Target == b.Target })
+		set, _ := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name()) // the list says why not
+		want := before
+		if counted := netlink.Find(set, setCount); counted != nil {
+			want = int(netlink.Uint32(counted))
+		}
+		if len(blocks) == read && read == want {
+			break
+		}
+		before = read
 	}
 	return blocks, err
 }
