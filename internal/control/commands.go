@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -299,17 +298,12 @@ func duration(c *cli.Context, option string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(text)
-	if days, isDays := strings.CutSuffix(text, "d"); isDays {
-		var n int
-		n, err = strconv.Atoi(days)
-		d = time.Duration(min(n, 36500)) * 24 * time.Hour
-	}
-	if err != nil || d <= 0 {
+	var d config.Duration
+	if err := d.UnmarshalText([]byte(text)); err != nil || d.Duration <= 0 {
 		return 0, command.Mistaken("write it as 30m, 2h or 7d",
 			"--%s takes how long, found %s", option, arproto.Quote(text))
 	}
-	return d, nil
+	return d.Duration, nil
 }
 
 // synonyms are words that people know from elsewhere.
