@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,8 +14,10 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/history"
+	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
+	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
@@ -51,17 +54,17 @@ func show(t *tool, c *cli.Context) error {
 	return command.Reported(failed)
 }
 
-// showBefore says how often a target was blocked, where that is remembered.
+// showBefore says how often a target was blocked, or a network that it is in, where that is remembered.
 func showBefore(t *tool, of target.Target) {
 	if len(t.settings.Escalate) == 0 {
 		return
 	}
 	for _, kind := range t.chosen {
-		at, err := history.Book{Dir: t.Home.State(), Response: kind.Name}.Of(of)
+		times, err := history.Book{Dir: t.Home.State(), Response: kind.Name}.Of(hold.Around(of)...)
 		if err != nil {
 			t.Complain(err)
 		}
-		if len(at) > 0 {
+		if at := slices.Concat(slices.Collect(maps.Values(times))...); len(at) > 0 {
 			last := slices.MaxFunc(at, time.Time.Compare)
 			t.say("  %s has blocked it %s, the last time %s", kind.Name,
 				printable.Count(len(at), "time"), t.when(last))
@@ -172,7 +175,7 @@ func showLog(t *tool, of target.Target) {
 		t.say("log: %s", printable.Error(err))
 		return
 	case len(last) == 0:
-		t.say("log: nothing about it in the last %d MiB of %s", maxTail>>20, t.Home.ResponseLog())
+		t.say("log: nothing about it in the last %d MiB of %s", record.MaxTail>>20, t.Home.ResponseLog())
 		return
 	}
 	t.say("%s", t.colour(bold, "log"))

@@ -40,7 +40,7 @@ type Book struct {
 func (b Book) Add(t target.Target, now time.Time) (before []time.Time, err error) {
 	err = b.open(os.O_RDWR|os.O_CREATE, func(file *os.File) error {
 		ring := read(file)
-		before = ring.of(t)
+		before = ring.of(t)[t]
 		r := make([]byte, recordSize)
 		copy(r, key(t))
 		binary.LittleEndian.PutUint64(r[keySize:], uint64(now.UnixNano()))
@@ -55,10 +55,10 @@ func (b Book) Add(t target.Target, now time.Time) (before []time.Time, err error
 	return before, err
 }
 
-// Of returns when t was blocked, in no set order.
-func (b Book) Of(t target.Target) (at []time.Time, err error) {
+// Of returns when each of the targets was blocked, in no set order.
+func (b Book) Of(targets ...target.Target) (at map[target.Target][]time.Time, err error) {
 	err = b.open(os.O_RDONLY, func(file *os.File) error {
-		at = read(file).of(t)
+		at = read(file).of(targets...)
 		return nil
 	})
 	if errors.Is(err, os.ErrNotExist) {
@@ -104,12 +104,16 @@ func read(file *os.File) ring {
 	return ring{records: data[headerSize:n], next: int(next % most)}
 }
 
-// of returns the times of a target.
-func (r ring) of(t target.Target) (at []time.Time) {
-	want := string(key(t))
+// of returns the times of targets.
+func (r ring) of(targets ...target.Target) map[target.Target][]time.Time {
+	wanted := make(map[string]target.Target, len(targets))
+	for _, t := range targets {
+		wanted[string(key(t))] = t
+	}
+	at := map[target.Target][]time.Time{}
 	for i := 0; i+recordSize <= len(r.records); i += recordSize {
-		if string(r.records[i:i+keySize]) == want {
-			at = append(at, time.Unix(0, int64(binary.LittleEndian.Uint64(r.records[i+keySize:]))))
+		if t, is := wanted[string(r.records[i:i+keySize])]; is {
+			at[t] = append(at[t], time.Unix(0, int64(binary.LittleEndian.Uint64(r.records[i+keySize:]))))
 		}
 	}
 	return at

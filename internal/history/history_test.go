@@ -35,9 +35,13 @@ func TestRemembers(t *testing.T) {
 			}
 		}
 		at, err := b.Of(of)
-		if err != nil || len(at) != 3 || !at[0].Equal(now.Add(time.Duration(i*10)*time.Hour)) {
+		if err != nil || len(at[of]) != 3 || !at[of][0].Equal(now.Add(time.Duration(i*10)*time.Hour)) {
 			t.Errorf("of %s: %v, %v", of, at, err)
 		}
+	}
+	address, network := target.MustParse("2001:db8::7"), target.MustParse("2001:db8::/64")
+	if at, err := b.Of(address, network); err != nil || len(at[address]) != 3 || len(at[network]) != 3 {
+		t.Errorf("of an address and its network: %v, %v", at, err)
 	}
 	if at, err := b.Of(target.Account("mallory")); err != nil || len(at) != 0 {
 		t.Errorf("of an account: %v, %v", at, err)
@@ -94,7 +98,7 @@ func TestDamaged(t *testing.T) {
 		if _, err := b.Add(of, now); err != nil {
 			t.Errorf("after %q: %v", text, err)
 		}
-		if at, err := b.Of(of); err != nil || len(at) != 1 {
+		if at, err := b.Of(of); err != nil || len(at[of]) != 1 {
 			t.Errorf("after %q: %v, %v", text, at, err)
 		}
 	}
@@ -115,8 +119,9 @@ func TestAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	for i := range 50 {
-		if at, err := b.Of(target.MustParse(fmt.Sprintf("203.0.113.%d", i+1))); err != nil || len(at) != 1 {
-			t.Errorf("203.0.113.%d: %v, %v", i+1, at, err)
+		of := target.MustParse(fmt.Sprintf("203.0.113.%d", i+1))
+		if at, err := b.Of(of); err != nil || len(at[of]) != 1 {
+			t.Errorf("%s: %v, %v", of, at, err)
 		}
 	}
 }

@@ -80,6 +80,7 @@ type RuleCount struct {
 // Standing is how an address stood when its notice was settled.
 type Standing struct {
 	Holders     []Holder `json:"holders,omitempty"`
+	Locked      []Holder `json:"locked,omitempty"`      // who holds the account
 	Lifting     []string `json:"lifting,omitempty"`     // programs that failed to lift their block
 	Waiting     []string `json:"waiting,omitempty"`     // programs that failed to block it
 	Whitelisted string   `json:"whitelisted,omitempty"` // the entry and its place
@@ -91,7 +92,10 @@ type Holder struct {
 	Program string    `json:"program"`
 	RuleID  string    `json:"rule,omitempty"`
 	Since   time.Time `json:"since"`
-	Until   time.Time `json:"until,omitzero"` // zero when the daemon ends it, or nobody
+	Until   time.Time `json:"until,omitzero"`
+	// Without Until its daemon ends it so long after the last alert at most, or nobody does.
+	AtMost  time.Duration `json:"at_most,omitempty"`
+	Endless bool          `json:"endless,omitempty"`
 }
 
 // Blocked reports whether the address is blocked.
@@ -151,6 +155,14 @@ func (n *Notice) About() string {
 		return n.Addr.String()
 	}
 	return "rule " + n.RuleID
+}
+
+// Account returns the account that an alert is about, "" for none.
+func (n *Notice) Account() string {
+	if n.User == "" && n.Facts != nil {
+		return n.Facts.User
+	}
+	return n.User
 }
 
 // Shorten returns the body of an item without the log of its alert.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/confine"
@@ -31,8 +32,13 @@ func (o *office) delegate(ctx context.Context, j job) (a answer, err error) {
 			j.Templates[part] = string(source)
 		}
 	}
+	var before map[netip.Addr]*past
+	if !j.Sample {
+		before = o.lookBack(j.Entries)
+	}
 	for i := range j.Entries {
 		e := &j.Entries[i]
+		before[e.Addr].fill(e, time.Local)
 		if e.Addr.IsValid() && e.Network == "" {
 			e.Country, e.Network = o.geo.lookup(e.Addr, o.fault)
 		}

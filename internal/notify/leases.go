@@ -2,7 +2,6 @@ package notify
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -15,23 +14,33 @@ import (
 // responses are those whose leases say whether an address is blocked.
 var responses = []string{"firewall-drop", "host-deny", "route-null", "ip-customblock"}
 
+// locking is the response whose leases say whether an account is locked.
+const locking = "disable-account"
+
 // leaseWait bounds the waiting for a lease file that others use.
 const leaseWait = time.Second
 
-// leased returns who holds addr, and when the last of them renewed that.
-func leased(home ossec.Home, addr netip.Addr) (s notice.Standing, renewed time.Time) {
+// leased returns who holds the address and the account of a notice, and when the last of those who
+// hold the address renewed that.
+func (o *office) leased(n *notice.Notice) (s notice.Standing, renewed time.Time) {
 	var faults []error
-	for _, response := range responses {
-		store := lease.New(home.State(), response)
+	each := func(response string, of target.Target, visit func(lease.Lease)) {
+		if !of.IsValid() {
+			return
+		}
+		store := lease.New(o.Home.State(), response)
 		store.Wait = leaseWait
-		leases, err := store.On(target.Of(addr))
+		leases, err := store.On(of)
 		faults = append(faults, err)
 		for _, l := range leases {
+			visit(l)
+		}
+	}
+	for _, response := range responses {
+		each(response, target.Of(n.Addr), func(l lease.Lease) {
 			switch l.State {
 			case lease.Held:
-				h := notice.Holder{Program: printable.Line(l.Program),
-					RuleID: printable.Line(l.RuleID), Since: l.Since, Until: l.Until}
-				s.Holders = append(s.Holders, h)
+				s.Holders = append(s.Holders, o.holder(l))
 				if l.Renewed.After(renewed) {
 					renewed = l.Renewed
 				}
@@ -40,10 +49,33 @@ func leased(home ossec.Home, addr netip.Addr) (s notice.Standing, renewed time.T
 			case lease.Waiting:
 				s.Waiting = append(s.Waiting, printable.Line(l.Program))
 			}
-		}
+		})
 	}
+	each(locking, target.Account(n.Account()), func(l lease.Lease) {
+		if l.State == lease.Held {
+			s.Locked = append(s.Locked, o.holder(l))
+		}
+	})
 	if err := errors.Join(faults...); err != nil {
 		s.Unknown = printable.Error(err)
 	}
 	return s, renewed
+}
+
+// holder is what a notice says of a lease. When one without an end of its own ends is for its daemon
+// to say, by the timeouts in ar.conf.
+func (o *office) holder(l lease.Lease) notice.Holder {
+	h := notice.Holder{Program: printable.Line(l.Program), RuleID: printable.Line(l.RuleID), Since: l.Since,
+		Until: l.Until}
+	if !l.Until.IsZero() {
+		return h
+	}
+	if o.timeouts == nil {
+		timeouts, _ := ossec.ReadTimeouts(o.Home) // what could be read counts
+		o.timeouts = &timeouts
+	}
+	h.AtMost, _ = o.timeouts.Longest(l.Program)
+	byHand := l.Daemon == nil && l.AlertID == ""
+	h.Endless = byHand || o.timeouts.Endless(l.Program)
+	return h
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
@@ -37,6 +38,7 @@ type office struct {
 	settings *mail.Settings
 	geo      geo
 	list     *whitelist.List // nil until it is needed
+	timeouts *ossec.Timeouts // likewise
 	fault    func(error)     // gets what is wrong beside the work
 }
 
@@ -51,7 +53,7 @@ func (o *office) Configure() (outbox.Limits, error) {
 	var cerr, serr error
 	o.config, cerr = config.Load(o.Home)
 	o.settings, serr = mail.Load(o.Home, o.config.Mail)
-	o.list = nil
+	o.list, o.timeouts = nil, nil
 	if !slices.Equal(o.geo.paths, o.config.Mail.GeoFiles) {
 		o.geo.close()
 		o.geo.paths = o.config.Mail.GeoFiles
@@ -67,6 +69,8 @@ type entry struct {
 	Item          *outbox.Item
 	// What is looked up when the mail is composed.
 	Name, Country, Network string
+	Before                 string // how often it was blocked before, in words
+	Blocks                 int    // so often
 }
 
 // open returns the entry of an item.

@@ -20,7 +20,8 @@ func sample(now time.Time) entry {
 		Host:        "web", User: "root", Location: "/var/log/auth.log", Log: line + "\n" + line,
 	}
 	rule := notice.RuleCount{ID: facts.RuleID, Level: 10, Description: facts.Description, Count: 1, Last: now}
-	holder := notice.Holder{Program: "firewall-drop", RuleID: facts.RuleID, Since: now.Add(-2 * time.Second)}
+	holder := notice.Holder{Program: "firewall-drop", RuleID: facts.RuleID, Since: now.Add(-2 * time.Second),
+		AtMost: 10 * time.Minute}
 	return entry{
 		Item: &outbox.Item{ID: "sample", First: now, Last: now, Count: 1},
 		Notice: notice.Notice{
@@ -29,6 +30,7 @@ func sample(now time.Time) entry {
 		},
 		Name: "scanner.example.net", Country: "Netherlands",
 		Network: "AS64500 Example Networks (203.0.113.0/24)",
+		Before:  "blocked 2 times, the last time " + stamp(now.Add(-30*time.Hour), time.Local),
 	}
 }
 
@@ -37,7 +39,7 @@ func samples(now time.Time) [][]entry {
 	one := sample(now)
 	like := func(addr string, kind notice.Kind, standing notice.Standing) entry {
 		e := one
-		e.Kind, e.Standing, e.Name, e.Country, e.Network = kind, standing, "", "", ""
+		e.Kind, e.Standing, e.Name, e.Country, e.Network, e.Before = kind, standing, "", "", "", ""
 		if e.Addr = (netip.Addr{}); addr != "" {
 			e.Addr = netip.MustParseAddr(addr)
 		}

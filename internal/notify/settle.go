@@ -41,7 +41,7 @@ func (o *office) Settle(ctx context.Context, items []*outbox.Item) {
 			item.Settled = true
 			continue
 		}
-		if item.Settled = o.settle(ctx, &e, found[e.AlertID], err); !item.Settled {
+		if item.Settled = o.settle(&e, found[e.AlertID], err); !item.Settled {
 			continue
 		}
 		item.Key = string(e.Kind) + "|" + e.About()
@@ -53,14 +53,14 @@ func (o *office) Settle(ctx context.Context, items []*outbox.Item) {
 
 // settle completes an entry, or returns false when facts may still be coming. found is its alert,
 // and err why it is not, or nil.
-func (o *office) settle(ctx context.Context, e *entry, found *alerts.Alert, err error) bool {
+func (o *office) settle(e *entry, found *alerts.Alert, err error) bool {
 	age := o.Now().Sub(e.Item.First)
 	late := age >= settleTime || age < 0 // the clock was set back
 	facts, whole := e.facts(found, err, late)
 	if !whole && !late {
 		return false
 	}
-	standing, sure := o.standing(ctx, e)
+	standing, sure := o.standing(e)
 	if !sure && !late {
 		return false
 	}
@@ -110,13 +110,14 @@ func (e *entry) facts(found *alerts.Alert, err error, late bool) (notice.Facts, 
 // refresh brings an entry that waited up to date: what was blocked when the alert came may be free by
 // now, and the other way round.
 func (o *office) refresh(e *entry) {
-	if !e.Addr.IsValid() {
+	now, _ := o.leased(&e.Notice)
+	if now.Unknown != "" {
 		return
 	}
-	now, _ := leased(o.Home, e.Addr)
+	e.Standing.Locked = now.Locked
 	switch {
-	case now.Unknown != "":
 	case now.Blocked():
+		now.Whitelisted = e.Standing.Whitelisted
 		e.Standing, e.Freed = now, time.Time{}
 	case e.Standing.Blocked() && e.Freed.IsZero():
 		e.Freed = o.Now().UTC()
@@ -125,18 +126,10 @@ func (o *office) refresh(e *entry) {
 
 // standing returns who holds the address, and whether that will hardly change within the
 // settle time.
-func (o *office) standing(ctx context.Context, e *entry) (notice.Standing, bool) {
+func (o *office) standing(e *entry) (notice.Standing, bool) {
+	s, renewed := o.leased(&e.Notice)
 	if !e.Addr.IsValid() {
-		return notice.Standing{}, true
-	}
-	s, renewed := leased(o.Home, e.Addr)
-	switch {
-	case e.Kind == notice.End:
-		return s, !s.Blocked() && len(s.Lifting) == 0
-	case s.Blocked():
-		return s, o.Now().Sub(renewed) >= leaseAge
-	case len(s.Waiting) > 0:
-		return s, false // another response may block it
+		return s, true
 	}
 	if o.list == nil {
 		var err error
@@ -147,6 +140,14 @@ func (o *office) standing(ctx context.Context, e *entry) (notice.Standing, bool)
 	match, covered := o.list.Match(e.Addr)
 	if covered {
 		s.Whitelisted = printable.Line(match.String())
+	}
+	switch {
+	case e.Kind == notice.End:
+		return s, !s.Blocked() && len(s.Lifting) == 0
+	case s.Blocked():
+		return s, o.Now().Sub(renewed) >= leaseAge
+	case len(s.Waiting) > 0:
+		return s, false // another response may block it
 	}
 	return s, covered
 }

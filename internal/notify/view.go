@@ -54,6 +54,9 @@ type Item struct {
 	Reverse     string   // name of the address, claimed by who owns it
 	Country     string
 	Network     string
+	Before      string // how often it was blocked before, "" where that is not known
+	Blocks      int    // so often
+	Whitelist   string // the entry that covers it
 	AlertID     string
 	RuleID      string
 	Level       int
@@ -157,17 +160,16 @@ func makeItem(e entry, zone *time.Location) Item {
 	i := Item{
 		Kind: string(e.Kind), State: stateOf(e.Notice),
 		Blocked: blocked, Whitelisted: !blocked && e.Standing.Whitelisted != "",
-		Reverse: e.Name, Country: e.Country, Network: e.Network,
+		Reverse: e.Name, Country: e.Country, Network: e.Network, Before: e.Before, Blocks: e.Blocks,
 		AlertID: a.ID, RuleID: e.RuleID, Level: a.Level, Description: a.Description,
 		Groups: strings.Join(a.Groups, ", "), Count: e.Item.Count,
 		Time: stamp(a.Time, zone), First: stamp(e.Item.First, zone), Last: stamp(e.Item.Last, zone),
 		Freed: stamp(e.Freed, zone), Host: a.Host, User: a.User, Location: a.Location,
 		Log: a.Log, LogCut: a.LogCut, Missing: a.Missing,
-		Standing: []string{"The alert has no address, so nothing is blocked"},
+		Standing: describeStanding(e.Notice, zone),
 	}
 	if e.Addr.IsValid() {
-		i.Address = e.Addr.String()
-		i.Standing = describeStanding(e.Notice, zone)
+		i.Address, i.Whitelist = e.Addr.String(), printable.Line(e.Standing.Whitelisted)
 	}
 	for _, h := range e.Standing.Holders {
 		i.Holders = append(i.Holders, h.Program)
@@ -198,11 +200,10 @@ func describeStanding(n notice.Notice, zone *time.Location) []string {
 		if h.RuleID != "" {
 			rule = fmt.Sprintf(" (rule %s)", h.RuleID)
 		}
-		until := ""
-		if !h.Until.IsZero() {
-			until = " until " + stamp(h.Until, zone)
-		}
-		add("%s by %s since %s%s%s", verb, h.Program, stamp(h.Since, zone), until, rule)
+		add("%s by %s since %s%s%s", verb, h.Program, stamp(h.Since, zone), ends(h, zone), rule)
+	}
+	for _, h := range s.Locked {
+		add("Account %s locked by %s since %s%s", n.Account(), h.Program, stamp(h.Since, zone), ends(h, zone))
 	}
 	if !n.Freed.IsZero() {
 		add("No longer blocked at %s", stamp(n.Freed, zone))
@@ -213,16 +214,35 @@ func describeStanding(n notice.Notice, zone *time.Location) []string {
 	for _, name := range s.Lifting {
 		add("%s gave its block up, but could not lift it yet", name)
 	}
-	if s.Whitelisted != "" {
+	switch {
+	case s.Whitelisted != "" && s.Blocked() && n.Freed.IsZero():
+		add("Whitelisted by %s, so that ossec-ar maintain lifts it", s.Whitelisted)
+	case s.Whitelisted != "":
 		add("Not blocked: whitelisted by %s", s.Whitelisted)
 	}
 	if s.Unknown != "" {
 		add("Whether it is blocked is not known: %s", s.Unknown)
 	}
-	if len(lines) == 0 {
+	switch {
+	case !n.Addr.IsValid():
+		add("The alert has no address to block")
+	case len(s.Holders)+len(s.Lifting)+len(s.Waiting) == 0 && s.Whitelisted == "" && s.Unknown == "":
 		add("Not blocked: no response on this machine holds it")
 	}
 	return lines
+}
+
+// ends says when a lease ends, as far as that is known.
+func ends(h notice.Holder, zone *time.Location) string {
+	switch {
+	case !h.Until.IsZero():
+		return ", until " + stamp(h.Until, zone)
+	case h.Endless:
+		return ", until somebody frees it"
+	case h.AtMost > 0:
+		return ", at most until " + roundDuration(h.AtMost) + " after the last alert"
+	}
+	return ""
 }
 
 func stamp(t time.Time, zone *time.Location) string {
@@ -256,9 +276,11 @@ func stateOf(n notice.Notice) string {
 		return stillBlocked
 	case n.Kind == notice.End && s.Unknown == "" && len(s.Lifting) == 0:
 		return blockEnded
+	case n.Kind == notice.End:
+		return isUnknown
 	case s.Blocked():
 		return isBlocked
-	case len(s.Waiting) > 0 && n.Kind == notice.Alert:
+	case len(s.Waiting) > 0:
 		return isFailed
 	case s.Whitelisted != "":
 		return isWhitelisted

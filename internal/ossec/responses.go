@@ -116,6 +116,9 @@ func ReadTimeouts(home Home) (Timeouts, error) {
 	return t, errors.Join(err, confErr)
 }
 
+// Endless reports whether a block of the executable may last for ever.
+func (t Timeouts) Endless(executable string) bool { return t.forever[executable] }
+
 // Longest returns how long a block of the executable may last at most; false when it may
 // last for ever, or when ar.conf does not list it.
 func (t Timeouts) Longest(executable string) (time.Duration, bool) {
