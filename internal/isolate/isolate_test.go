@@ -9,18 +9,23 @@ import (
 
 // TestIsolated: the network and what is written to are the test's own.
 func TestIsolated(t *testing.T) {
+	files := []string{"/etc/of-the-test", "/var/lib/of-the-test"}
 	if !Test(t) {
-		if _, err := os.Stat("/etc/of-the-test"); err == nil {
-			t.Error("the host has the file of the test")
+		for _, path := range files {
+			if _, err := os.Stat(path); err == nil {
+				t.Errorf("the host has %s of the test", path)
+			}
 		}
 		return
-	}
-	if err := os.WriteFile("/etc/of-the-test", nil, 0o600); err != nil {
-		t.Error(err)
 	}
 	for _, dir := range hidden {
 		if found, _ := os.ReadDir(dir); len(found) > 0 { // one that is not there is as good as empty
 			t.Errorf("%s has %v", dir, found)
+		}
+	}
+	for _, path := range files {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Error(err)
 		}
 	}
 	if found, err := net.Interfaces(); err != nil || len(found) != 1 || found[0].Flags&net.FlagUp == 0 {

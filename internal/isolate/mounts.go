@@ -16,7 +16,8 @@ const aside = "/run/isolate"
 
 // prepare makes the new namespaces usable: a /run of its own, since lock files there are for
 // one network only; a copy of /etc, which belongs to the user of the test and may be written
-// to; empty hidden folders; and a loopback interface that is up.
+// to; a /var/lib of its own with the host's folders in it; empty hidden folders; and a loopback interface
+// that is up.
 func prepare() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
@@ -32,6 +33,10 @@ func prepare() error {
 	if err := errors.Join(copyTree("/etc", aside+"/etc"), bind(aside+"/etc", "/etc")); err != nil {
 		return fmt.Errorf("copying /etc: %w", err)
 	}
+	if err := errors.Join(os.Mkdir(aside+"/lib", 0o755), mirror("/var/lib", aside+"/lib"),
+		bind(aside+"/lib", "/var/lib")); err != nil {
+		return fmt.Errorf("replacing /var/lib: %w", err)
+	}
 	for _, dir := range hidden {
 		if _, err := os.Stat(dir); err != nil {
 			continue
@@ -43,10 +48,10 @@ func prepare() error {
 	return LoopbackUp()
 }
 
-// hidden are folders of the host that programs under test would read: the home, and where DHCP
-// clients keep leases.
+// hidden are folders of the host that programs under test would read: the home, the state of others, and
+// where DHCP clients keep leases.
 var hidden = []string{
-	"/var/ossec", "/var/lib/dhcp", "/var/lib/dhclient", "/var/lib/dhcpcd", "/var/lib/NetworkManager",
+	"/var/ossec", "/var/lib/ossec-ar", "/var/lib/dhcp", "/var/lib/dhclient", "/var/lib/dhcpcd", "/var/lib/NetworkManager",
 }
 
 // ownRoot gives a process in a user namespace a root folder that is its own, for the host's
@@ -60,21 +65,8 @@ func ownRoot() error {
 	if err := unix.Mount("root", root, "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}
-	entries, err := os.ReadDir("/")
-	for _, e := range entries {
-		from, to := "/"+e.Name(), root+"/"+e.Name()
-		if e.Type() == fs.ModeSymlink {
-			link, lerr := os.Readlink(from)
-			err = errors.Join(err, lerr, os.Symlink(link, to))
-		} else if e.IsDir() {
-			err = errors.Join(err, os.Mkdir(to, 0o755))
-			if from != root {
-				err = errors.Join(err, bind(from, to))
-			}
-		}
-	}
 	const old = "/old-root"
-	if err := errors.Join(err, os.Mkdir(root+old, 0o755), os.Mkdir(root+"/temporary", 0o755)); err != nil {
+	if err := errors.Join(mirror("/", root), os.Mkdir(root+old, 0o755), os.Mkdir(root+"/temporary", 0o755)); err != nil {
 		return err
 	}
 	if err := unix.PivotRoot(root, root+old); err != nil {
@@ -82,6 +74,25 @@ func ownRoot() error {
 	}
 	return errors.Join(os.Chdir(here), unix.Unmount(old, unix.MNT_DETACH), os.Remove(old),
 		os.Setenv("TMPDIR", "/temporary"))
+}
+
+// mirror puts the folders and links of one folder into another, but for that itself: they are the host's,
+// and where they are is the test's own.
+func mirror(dir, into string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		from, to := filepath.Join(dir, e.Name()), filepath.Join(into, e.Name())
+		if e.Type() == fs.ModeSymlink {
+			link, lerr := os.Readlink(from)
+			err = errors.Join(err, lerr, os.Symlink(link, to))
+		} else if e.IsDir() {
+			err = errors.Join(err, os.Mkdir(to, 0o755))
+			if from != into {
+				err = errors.Join(err, bind(from, to))
+			}
+		}
+	}
+	return err
 }
 
 func bind(from, to string) error {
