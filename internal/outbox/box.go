@@ -254,7 +254,7 @@ const maxFile = 64 << 20
 // readLines calls each with the lines of a file, of which there may be none. A line that is cut
 // off or damaged comes as an error.
 func (b *Box) readLines(name string, each func(line []byte) error) error {
-	file, err := b.root.Open(name)
+	file, err := state.OpenOwn(b.root, name, os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // lockFD is where a detached deliverer finds the lock that it inherits.
@@ -26,7 +28,7 @@ func (b *Box) Lock(wait time.Duration) (*os.File, error) {
 
 // lockFile opens a file and locks it; it ends in ErrBusy when that takes longer than wait.
 func (b *Box) lockFile(name string, flags int, wait time.Duration) (*os.File, error) {
-	file, err := b.root.OpenFile(name, os.O_RDWR|flags, 0o600)
+	file, err := state.OpenOwn(b.root, name, os.O_RDWR|flags)
 	if err != nil {
 		return nil, fmt.Errorf("opening lock file: %w", err)
 	}

@@ -131,7 +131,7 @@ func (b *Box) save(q *queue) error {
 
 // fill writes the queue over what a file holds, cuts that off behind it, and syncs it.
 func (b *Box) fill(name string, q *queue) error {
-	file, err := b.root.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+	file, err := state.OpenOwn(b.root, name, os.O_WRONLY|os.O_CREATE)
 	if err != nil {
 		return err
 	}

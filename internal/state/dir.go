@@ -98,16 +98,44 @@ func (d *Dir) Close() { _ = unix.Close(d.fd) }
 // Path returns the path of a file in the folder, for people.
 func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
 
+// ErrForeign says of a file in a folder of this process's user that it is not his: it was put there
+// when the folder was somebody else's, who may still have it open.
+var ErrForeign = errors.New("it is not used: it belongs to another user")
+
 // Open opens a file in the folder without following a link or waiting for the other end of a pipe,
-// or makes it (0600) where flags say so.
+// or makes it (0600) where flags say so. Another user's is refused (ErrForeign).
 func (d *Dir) Open(name string, flags int) (fd int, err error) {
 	fd, err = retry(func() (int, error) {
 		return unix.Openat(d.fd, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
 	})
+	if err == nil {
+		err = owned(fd)
+	}
 	if err != nil {
 		return -1, &os.PathError{Op: "open", Path: d.Path(name), Err: err}
 	}
 	return fd, nil
+}
+
+// owned closes an open file, and returns why, unless it is this process's user's.
+func owned(fd int) error {
+	var stat unix.Stat_t
+	err := unix.Fstat(fd, &stat)
+	if err == nil {
+		err = mine(int(stat.Uid))
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+	}
+	return err
+}
+
+// mine returns ErrForeign for what is not this process's user's.
+func mine(owner int) error {
+	if owner != os.Geteuid() {
+		return fmt.Errorf("%w (%d)", ErrForeign, owner)
+	}
+	return nil
 }
 
 // Rename renames a file in the folder.
@@ -163,6 +191,23 @@ func OpenRootIn(above *os.Root, name string) (*os.Root, error) {
 	return openRoot(filepath.Join(above.Name(), name),
 		func() (os.FileInfo, error) { return above.Lstat(name) },
 		func() (*os.Root, error) { return above.OpenRoot(name) })
+}
+
+// OpenOwn opens a file (0600) in a folder that OpenRoot opened. Another user's is refused (ErrForeign).
+func OpenOwn(root *os.Root, name string, flags int) (*os.File, error) {
+	file, err := root.OpenFile(name, flags|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = mine(ownerOf(info))
+	}
+	if err != nil {
+		_ = file.Close() // nothing was written
+		return nil, &os.PathError{Op: "open", Path: filepath.Join(root.Name(), name), Err: err}
+	}
+	return file, nil
 }
 
 func openRoot(dir string, look func() (os.FileInfo, error),

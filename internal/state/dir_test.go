@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
 	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
@@ -262,5 +263,37 @@ func TestReplaceIn(t *testing.T) {
 	}
 	if files, err := os.ReadDir(elsewhere); err != nil || len(files) > 0 {
 		t.Errorf("written elsewhere: %v, %v", files, err)
+	}
+}
+
+// TestForeignFile: a file that is not ours is not used, though the folder is.
+func TestForeignFile(t *testing.T) {
+	if !isolate.Root() {
+		t.Skip("only root can give a file away")
+	}
+	path := filepath.Join(t.TempDir(), "active-response")
+	dir, err := state.MakeDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := errors.Join(os.WriteFile(filepath.Join(path, "file"), []byte("forged"), 0o600),
+		os.Chown(filepath.Join(path, "file"), 54321, -1)); err != nil {
+		t.Fatal(err)
+	}
+	root, err := state.OpenRoot(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for name, call := range map[string]func() error{
+		"Read":      func() error { _, err := dir.Read("file", 10); return err },
+		"Exclusive": func() error { _, err := dir.Exclusive("file", refusal); return err },
+		"OpenOwn":   func() error { _, err := state.OpenOwn(root, "file", os.O_RDWR); return err },
+	} {
+		const want = "/file: it is not used: it belongs to another user (54321)"
+		if err := call(); !errors.Is(err, state.ErrForeign) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want ...%s", name, err, want)
+		}
 	}
 }
