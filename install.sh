@@ -271,7 +271,15 @@ stock=$root/active-response/stock
 tool=$root/bin/ossec-ar
 installed=$stock/.installed # the programs and links in the home, with their identities
 placed=$stock/.placed       # all other files and folders that were made, likewise
-state=$root/var/active-response
+# The state (leases, mail that waits) is where nobody but root can take it away and bring it back: in the home's
+# var, or as on Wazuh in a folder of the system with the home's path, links resolved. Once that is there it stays.
+real=$home
+[ -n "$destdir" ] || [ ! -d "$root" ] || real=$(cd -P -- "$root" && pwd -P)
+states=$destdir/var/lib/ossec-ar
+state=$states$real
+if ! { [ -d "$state" ] && trusted "$state"; } && { [ ! -d "$root/var" ] || trusted "$root/var"; }; then
+	state=$root/var/active-response
+fi
 settings=$root/etc # where the suite's own settings are: not where the daemons can write, as on Wazuh
 [ ! -d "$settings" ] || trusted "$settings" || settings=$destdir/etc/ossec-ar
 purge_dir=$root/.ossec-ar-programs # from where a purge runs ossec-ar; daemons may write to Wazuh's var
@@ -359,10 +367,10 @@ make_settings() {
 		"move it to ${settings#"$destdir"}"
 }
 
-# make_state makes the state folder with one call, for others can write in the folder above and put something
-# else in its place at any time: its mode comes with it, and what is there is not touched.
+# make_state makes the state folder, for root alone. What is there is not touched.
 make_state() {
 	there "$state" && return
+	[ -d "${state%/*}" ] || run mkdir -p "${state%/*}"
 	(umask 077 && run mkdir "$state") || return 0 # the programs say what is wrong with what is there
 	made="$made${state#"$destdir"}
 "
@@ -916,6 +924,15 @@ remove_folder() {
 	fi
 }
 
+# drop_states removes the folders above the state, those that are empty.
+drop_states() {
+	(
+		cd "$states" || return 0
+		rmdir ".$real" || true
+		rmdir -p ".${real%/*}" || rmdir "$states" || true
+	) 2>/dev/null
+}
+
 remove_state() {
 	! leased host-deny || remove_lock
 	remove_folder "$state"
@@ -985,6 +1002,7 @@ uninstall_suite() {
 	[ "$purge" = no ] || remove_state
 	remove_placed
 	[ "$dry_run" = yes ] || rmdir "$stock" 2>/dev/null || true
+	[ "$dry_run" = yes ] || drop_states
 	if [ "$purge" = yes ]; then
 		did "removed from $home, with its state and its own logs"
 	else

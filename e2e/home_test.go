@@ -63,7 +63,7 @@ var wazuh = layout{
 	{0o770, true, "etc/", ""}, {0o770, false, "etc/shared/", ""},
 	{0o770, true, "logs/", ""}, {0o660, true, "logs/ossec.log", ""}, {0o660, true, "logs/active-responses.log", ""},
 	{0o750, false, "queue/", ""}, {0o770, true, "queue/alerts/", ""},
-	{0o750, false, "var/", ""}, {0o770, false, "var/run/", ""},
+	{0o770, false, "var/", ""}, {0o770, false, "var/run/", ""},
 	{0o750, false, "active-response/", ""}, {0o750, false, "active-response/bin/", ""},
 	{0o750, false, "active-response/bin/disable-account", stock},
 }

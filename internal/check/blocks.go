@@ -75,7 +75,11 @@ const minRoom = 1 << 20
 
 // leases looks at the state folder, and for what differs between leases and host.
 func (h enforcement) leases(ctx context.Context, s *sheet) {
-	dir := h.Home.State()
+	dir, inHome := h.Home.State(), filepath.Join(string(h.Home), "var/active-response")
+	if _, err := os.Lstat(inHome); err == nil && dir != inHome {
+		s.warn("see what it holds, then rm -r "+inHome, "%s is not used: others than root can write in the folder "+
+			"above, or could; the leases are in %s", inHome, dir)
+	}
 	switch err := state.CheckDir(dir); {
 	case errors.Is(err, os.ErrNotExist):
 		if err := writable(existing(dir)); err != nil {
@@ -89,12 +93,6 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 	}
 	if err := writable(dir); err != nil {
 		s.fault(h.writing(dir, err), "%s: %v: leases cannot be written", dir, err)
-	}
-	above := filepath.Dir(dir)
-	info, err := os.Stat(above)
-	if err == nil && info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
-		s.warn("chmod g-w,o-w "+above, "others than root may write to %s (mode %04o): they can take %s "+
-			"away, and what is leased with it", above, info.Mode().Perm(), dir)
 	}
 	var room unix.Statfs_t
 	if err := unix.Statfs(dir, &room); err == nil && room.Bavail*uint64(room.Bsize) < minRoom {
@@ -116,7 +114,11 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 // no lease for is the administrator's.
 func (h enforcement) drift(ctx context.Context, s *sheet) {
 	if _, err := h.subject.Hold.Leases.All(); err != nil {
-		s.fault(h.tool("maintain"), "%v", err)
+		mend := h.tool("maintain")
+		if errors.Is(err, state.ErrForeign) {
+			mend = "find out who could write there, then chown -R root " + h.Home.State()
+		}
+		s.fault(mend, "%v", err)
 		return
 	}
 	d, err := h.subject.Hold.Compare(ctx, func(target.Target) (string, bool) { return "", false })

@@ -171,7 +171,7 @@ func TestBlocks(t *testing.T) {
 		{"state folder that others can take away", func(p *place) {
 			p.lease()
 			p.chmod(state+"/..", 0o770)
-		}, isWarn, "leases", "others than root may write to ", "chmod g-w,o-w "},
+		}, isWarn, "leases", "var/ossec/var/active-response is not used: others than root can write", "rm -r "},
 		{"a state folder that is a link", func(p *place) {
 			p.write("elsewhere/x", "")
 			p.check(os.MkdirAll(p.path("var/ossec/var"), 0o755))

@@ -53,16 +53,17 @@ type Options struct {
 
 // Open returns the holder of one response. Nothing but the state folder is made.
 func Open(kind enforcer.Kind, o Options) (*Holder, error) {
-	store := lease.New(o.Home.State(), kind.Name)
+	folder := o.Home.State()
+	store := lease.New(folder, kind.Name)
 	store.Wait, store.Now, store.Durable = o.Settings.Lease.LockTimeout.Duration, o.Now, kind.InFile
 	open := state.MakeDir
 	if o.ReadOnly {
 		open = state.OpenDir
 	}
 	path := ""
-	if dir, err := open(o.Home.State()); err == nil { // the leases say why not
+	if dir, err := open(folder); err == nil { // the leases say why not
 		dir.Close()
-		path = o.Home.State()
+		path = folder
 	}
 	e, err := kind.New(o.Settings, path)
 	if err != nil {

@@ -78,10 +78,9 @@ func (h Home) StatsLog() string        { return h.join("logs/response-stats.log"
 func (h Home) Alerts() string          { return h.join("logs/alerts") }
 func (h Home) AlertLog() string        { return h.join("logs/alerts/alerts.log") }
 func (h Home) NotificationLog() string { return h.join("logs/notifications.log") }
-func (h Home) MailQueue() string       { return h.join("var/active-response/mail") }
+func (h Home) MailQueue() string       { return filepath.Join(h.State(), "mail") }
 func (h Home) JSONLog() string         { return h.join("logs/active-responses.json") }
-func (h Home) State() string           { return h.join("var/active-response") }
-func (h Home) LastMaintain() string    { return h.join("var/active-response/maintain.last") }
+func (h Home) LastMaintain() string    { return filepath.Join(h.State(), "maintain.last") }
 func (h Home) Programs() string        { return h.join("active-response/bin") }
 func (h Home) Tool() string            { return h.join("bin/ossec-ar") }
 
@@ -126,6 +125,28 @@ func (h Home) SettingsDirs() []string {
 		return []string{etc}
 	}
 	return []string{systemSettings, etc}
+}
+
+// systemState has the state of the homes in whose var others than root can write.
+const systemState = "/var/lib/ossec-ar"
+
+// State returns the folder of the state: leases, the queue of mail. Who can write in the folder above could
+// take it away and bring it back later, so it is in the home's var where that is root's alone, and else,
+// as on Wazuh, in a folder of the system that has the path of the home, links resolved. Once that one is
+// there it is used whatever becomes of the modes in the home.
+func (h Home) State() string {
+	home := string(h)
+	if real, err := filepath.EvalSymlinks(home); err == nil {
+		home = real // else a daemon's name for the home and a person's would have a state each
+	}
+	system := filepath.Join(systemState, home)
+	if state.Trusted(system) == nil {
+		return system
+	}
+	if err := state.Trusted(h.join("var")); err == nil || errors.Is(err, os.ErrNotExist) {
+		return h.join("var/active-response")
+	}
+	return system
 }
 
 func (h Home) join(name string) string { return filepath.Join(string(h), name) }

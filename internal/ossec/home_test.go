@@ -1,9 +1,12 @@
 package ossec
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
 )
 
 func TestFindHome(t *testing.T) {
@@ -48,5 +51,46 @@ func TestFindHomeKeepsLinks(t *testing.T) {
 	}
 	if got, want := string(FindHome(alias, "/", "")), filepath.Join(dir, "a"); got != want {
 		t.Errorf("home is %s, want %s", got, want)
+	}
+}
+
+// TestState: the state is where nobody but root can take it away, and stays where it is.
+func TestState(t *testing.T) {
+	if !isolate.Test(t) {
+		return
+	}
+	above := t.TempDir()
+	home := Home(filepath.Join(above, "home"))
+	inVar, system := string(home)+"/var/active-response", "/var/lib/ossec-ar"+string(home)
+	link := Home(filepath.Join(above, "link"))
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want string
+	}{
+		{"no home", func() error { return nil }, inVar},
+		{"no var", func() error { return os.Mkdir(string(home), 0o755) }, inVar},
+		{"root's alone", func() error { return os.Mkdir(string(home)+"/var", 0o750) }, inVar},
+		{"writable for the group", func() error { return os.Chmod(string(home)+"/var", 0o770) }, system},
+		{"the home, too", func() error { return os.Chmod(string(home), 0o770) }, system},
+		{"used, and root's alone now", func() error {
+			return errors.Join(os.MkdirAll(system, 0o700), os.MkdirAll(inVar, 0o700), os.Chmod(string(home), 0o755),
+				os.Chmod(string(home)+"/var", 0o750))
+		}, system},
+		{"by a link", func() error { return os.Symlink("home", string(link)) }, system},
+		{"not root's", func() error { return os.Chmod(system, 0o777) }, inVar},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got := home.State(); got != step.want {
+			t.Errorf("%s: %s, want %s", step.name, got, step.want)
+		}
+		if got := link.State(); step.name == "by a link" && got != step.want {
+			t.Errorf("%s: %s, want %s", step.name, got, step.want)
+		}
+	}
+	if got, want := home.MailQueue(), inVar+"/mail"; got != want {
+		t.Errorf("the queue is in %s, want %s", got, want)
 	}
 }
