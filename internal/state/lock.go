@@ -114,6 +114,10 @@ func (d *Dir) acquire(name string, wait time.Duration, most int, lock lockCall) 
 // when it was set or this was the last of so many times (0: any number), the call is left behind
 // with its file, which it closes as soon as it gets the lock.
 func await(fd int, wait time.Duration, most int, lock lockCall) error {
+	if wait == 0 { // a call that is left behind would hold the lock for a moment, when its turn comes
+		defer unix.Close(fd)
+		return locked(fd, 0)
+	}
 	done := make(chan error)
 	gone := make(chan struct{})
 	go func() {
@@ -137,13 +141,18 @@ func await(fd int, wait time.Duration, most int, lock lockCall) error {
 		}
 		now := signature(fd)
 		if now == seen || n == most {
-			close(gone)
-			return fmt.Errorf("%w for %s (it was process %d's)", ErrLocked, time.Duration(n)*wait,
-				binary.LittleEndian.Uint64(now[:]))
+			defer close(gone)
+			return locked(fd, time.Duration(n)*wait)
 		}
 		seen = now
 		timer.Reset(wait)
 	}
+}
+
+// locked is the error of a lock that was not had in that time.
+func locked(fd int, within time.Duration) error {
+	now := signature(fd)
+	return fmt.Errorf("%w for %s (it was process %d's)", ErrLocked, within, binary.LittleEndian.Uint64(now[:]))
 }
 
 // sign writes into the lock file who took the lock last and when, for those who wait to see
