@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/crontab"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
@@ -16,25 +18,48 @@ import (
 type Job struct {
 	Command string // of the program, "" for it alone
 	When    string // in the form of crontab(5)
-	Why     string // what it is for
+	Why     string // what happens where it does not run
+
+	Last   time.Time     // when it ran last; zero for never, or where nobody writes it down
+	Within time.Duration // how old Last may be; 0 where nobody writes it down
+	Needed bool          // something depends on it now: that it does not run is a fault
 }
 
 // schedule looks at cron and the timers of systemd.
 type schedule struct{ *host }
 
+// Scheduled judges, as a whole check does, whether the jobs of a program are run now and then.
+func Scheduled(ctx context.Context, p app.Program, subject *Subject) []Finding {
+	s := &sheet{}
+	schedule{newHost(p, Options{}, []*Subject{subject})}.jobs(ctx, s)
+	return s.rows
+}
+
 // jobs checks whether cron or systemd run what has to run now and then.
 func (h schedule) jobs(_ context.Context, s *sheet) {
 	s.prefix = ""
 	for _, job := range h.subject.Jobs {
-		what := strings.TrimSpace(h.subject.Name + " " + job.Command)
-		f := h.job(job)
-		if f.Verdict == "" {
-			f = warn(h.addJob(job, what), "no line of cron and no timer of systemd runs %s: %s", what,
-				job.Why)
-		}
-		f.What = "cron: " + what
-		s.add(f)
+		s.add(h.judge(job))
 	}
+}
+
+// judge goes by what is set up, and, where it is written down, by when it ran last.
+func (h schedule) judge(job Job) Finding {
+	what := strings.TrimSpace(h.subject.Name + " " + job.Command)
+	f := h.job(job)
+	recent := !job.Last.IsZero() && h.Now().Sub(job.Last) <= job.Within
+	switch {
+	case f.Verdict == "":
+		f = warn(h.addJob(job, what), "no line of cron and no timer of systemd runs %s: %s", what, job.Why)
+	case f.Verdict == enforcer.OK && !job.Last.IsZero() && !recent:
+		f = warn("look in the log of cron or systemd why", "%s, but it has not run since %s: %s", f.Found,
+			stamp(job.Last), job.Why)
+	}
+	if f.Verdict == enforcer.Warn && job.Needed && !recent {
+		f.Verdict = enforcer.Fault
+	}
+	f.What = "cron: " + what
+	return f
 }
 
 // addJob is the command that has the job run from now on.
@@ -62,7 +87,7 @@ func (h schedule) job(job Job) Finding {
 			if !h.does(strings.Join([]string{e.When, e.User, e.Command}, " "), job) {
 				continue
 			}
-			f := h.judge(path, string(text), e)
+			f := h.entry(path, string(text), e)
 			if f.Verdict == enforcer.OK {
 				return f
 			}
@@ -75,8 +100,8 @@ func (h schedule) job(job Job) Finding {
 	return passedOver
 }
 
-// judge says whether cron runs an entry of a table, as root and now and then.
-func (h schedule) judge(path, text string, e crontab.Entry) Finding {
+// entry says whether cron runs an entry of a table, as root and now and then.
+func (h schedule) entry(path, text string, e crontab.Entry) Finding {
 	if reason, mend := h.cronIgnores(path, text); reason != "" {
 		return warn(mend, "%s has it, but cron ignores that file: %s", path, reason)
 	}

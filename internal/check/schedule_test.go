@@ -3,6 +3,9 @@ package check
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 )
 
 func TestSchedule(t *testing.T) {
@@ -107,4 +110,39 @@ func TestSchedule(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestScheduledButNotRun: what counts is what is set up, and when it ran last.
+func TestScheduledButNotRun(t *testing.T) {
+	const tab = "etc/cron.d/ossec-ar"
+	for _, test := range []struct {
+		name   string
+		set    bool
+		last   time.Duration // how long ago; 0 for never
+		needed bool
+		want   enforcer.Verdict
+		found  string
+	}{
+		{"set up, and ran", true, time.Minute, true, isOK, "has it"},
+		{"set up, and is yet to run", true, 0, true, isOK, "has it"},
+		{"set up, ran long ago", true, time.Hour, true, isFault, "has it, but it has not run since "},
+		{"set up, ran long ago, nothing was blocked", true, time.Hour, false, isWarn, "it has not run since "},
+		{"not set up, ran by hand just now", false, time.Minute, true, isWarn, "no line of cron"},
+		{"not set up, ran long ago", false, time.Hour, true, isFault, "no line of cron"},
+		{"not set up, never ran", false, 0, true, isFault, "no line of cron"},
+		{"not set up, nothing was blocked", false, 0, false, isWarn, "no line of cron"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPlace(t)
+			job := &p.tool.Jobs[0]
+			job.Within, job.Needed = 10*time.Minute, test.needed
+			if test.last != 0 {
+				job.Last = now.Add(-test.last)
+			}
+			if !test.set {
+				p.remove(tab)
+			}
+			want(t, p.look(), test.want, "cron: ossec-ar maintain", test.found, "")
+		})
+	}
 }

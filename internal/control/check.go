@@ -2,7 +2,9 @@ package control
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/check"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
+	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 )
 
@@ -37,16 +40,32 @@ func runCheck(t *tool, c *cli.Context) error {
 			&check.Subject{Name: reporter, FromCron: true,
 				Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made"}}})
 	}
-	subjects = append(subjects, &check.Subject{Name: Name, Path: t.Tool(), FromCron: true, Jobs: []check.Job{
-		{Command: "maintain", When: "* * * * *",
-			Why: "what somebody flushes stays open, and what is over stays blocked"},
-	}})
+	subjects = append(subjects, upkeep(t, readMaintained(t.Home)))
 	o := check.Options{JSON: c.Bool("json"), Live: c.Bool("live"), Width: t.width(), Settings: t.settings,
 		SettingsFault: t.settingsFault}
 	if root := c.String("root"); root != "/" {
 		o.Root = root
 	}
 	return command.Reported(check.Run(c.Context, t.Program, o, subjects...) != app.ExitOK)
+}
+
+// overdue is how old the last run of maintain may be.
+const overdue = 10 * time.Minute
+
+// upkeep is the job of each minute. While something is blocked, it is needed.
+func upkeep(t *tool, done maintained) *check.Subject {
+	blocked := slices.ContainsFunc(t.all, func(k enforcer.Kind) bool {
+		n := 0
+		err := lease.New(t.Home.State(), k.Name).View(func(tx *lease.Tx) error {
+			n = tx.Count(false) + tx.Count(true)
+			return nil
+		})
+		return n > 0 || err != nil // where they cannot be read, there may be some
+	})
+	return &check.Subject{Name: Name, Path: t.Tool(), FromCron: true, Jobs: []check.Job{{
+		Command: "maintain", When: "* * * * *", Why: "what somebody flushes stays open, and what is over stays blocked",
+		Last: done.At, Within: overdue, Needed: blocked,
+	}}}
 }
 
 // checkMail looks at the settings of mail.

@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/check"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
@@ -58,14 +58,16 @@ func status(t *tool, c *cli.Context) error {
 	done := readMaintained(t.Home)
 	line("maintain:", maintainStatus(t, done))
 	line("last failure:", lastFailure(t))
-	wrong := health(t, done)
-	for _, text := range wrong {
-		line("health:", t.colour(bad, printable.Line(text)))
+	found := health(c.Context, t, done)
+	for _, f := range found {
+		colour := map[enforcer.Verdict]string{enforcer.Fault: bad, enforcer.Warn: alert}[f.Verdict]
+		line("health:", t.colour(colour, printable.Line(f.Found)))
+		failed = failed || f.Verdict == enforcer.Fault
 	}
-	if wrong == nil {
+	if found == nil {
 		line("health:", t.colour(good, "nothing found; "+t.Name+" check looks closer"))
 	}
-	return command.Reported(failed || wrong != nil)
+	return command.Reported(failed)
 }
 
 // summarize looks at one response.
@@ -179,9 +181,6 @@ func lastFailure(t *tool) string {
 	return logged(t, last)
 }
 
-// overdue is how old the last run of maintain may be.
-const overdue = 10 * time.Minute
-
 func maintainStatus(t *tool, done maintained) string {
 	if done.At.IsZero() {
 		return t.colour(alert, "never ran: see "+t.Name+" check")
@@ -195,32 +194,29 @@ func maintainStatus(t *tool, done maintained) string {
 }
 
 // health is what keeps the suite from its work.
-func health(t *tool, done maintained) []string {
-	var wrong []string
+func health(ctx context.Context, t *tool, done maintained) (found []enforcer.Finding) {
+	fault := func(text string) {
+		found = append(found, enforcer.Finding{Verdict: enforcer.Fault, Found: text})
+	}
 	if t.settingsFault != nil {
-		wrong = append(wrong, strings.Split(t.settingsFault.Error(), "\n")...)
+		for text := range strings.SplitSeq(t.settingsFault.Error(), "\n") {
+			fault(text)
+		}
 	}
 	dir := t.Home.State()
 	if err := state.CheckDir(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
-		wrong = append(wrong, err.Error())
+		fault(err.Error())
 	}
 	// the pattern is well-formed
 	if damaged, _ := filepath.Glob(filepath.Join(dir, "*.damaged*")); len(damaged) > 0 {
-		wrong = append(wrong, fmt.Sprintf("%s was damaged and moved aside", damaged[0]))
+		fault(damaged[0] + " was damaged and moved aside")
 	}
-	leased := slices.ContainsFunc(t.all, func(k enforcer.Kind) bool {
-		_, err := os.Lstat(lease.New(dir, k.Name).Path())
-		return err == nil
-	})
-	switch {
-	case done.At.IsZero() && leased:
-		wrong = append(wrong,
-			"maintain never ran: what is flushed stays open; cron or a timer should run it each minute")
-	case !done.At.IsZero() && t.Now().Sub(done.At) > overdue:
-		wrong = append(wrong,
-			"maintain has not run since "+t.when(done.At)+": cron or a timer should run it each minute")
+	for _, f := range check.Scheduled(ctx, t.Program, upkeep(t, done)) {
+		if f.Verdict != enforcer.OK {
+			found = append(found, f)
+		}
 	}
-	return wrong
+	return found
 }
 
 // mailStatus is what waits in the mail queue.

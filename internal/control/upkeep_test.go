@@ -150,7 +150,7 @@ func TestCheck(t *testing.T) {
 	for what, want := range map[string]string{
 		"host-deny leases":        "fault: should be blocked and is not in force: 203.0.113.7: " + h.home + "/bin/ossec-ar repair",
 		"firewall-drop":           "skip: nothing on this host uses it: ",
-		"cron: ossec-ar maintain": "warn: no line of cron and no timer of systemd runs ossec-ar maintain: what somebody flushes stays open, and what is over stays blocked: echo '* * * * * root " + h.home + "/bin/ossec-ar maintain' > /etc/cron.d/ossec-ar-maintain",
+		"cron: ossec-ar maintain": "fault: no line of cron and no timer of systemd runs ossec-ar maintain: what somebody flushes stays open, and what is over stays blocked: echo '* * * * * root " + h.home + "/bin/ossec-ar maintain' > /etc/cron.d/ossec-ar-maintain",
 	} {
 		if found[what] != want {
 			t.Errorf("%s: %q, want %q", what, found[what], want)
