@@ -27,7 +27,8 @@ is needed.
                    severity, repeat; contrib/ossec shows each. They replace the
                    profiles chosen before: name all that you want
   --whitelist A,B  addresses and networks that are never blocked
-  --systemd        use systemd timers instead of cron
+  --systemd        use systemd timers instead of cron (without cron they are used
+                   anyway)
   --cron           go back to cron
   --no-system      nothing outside of DIR: no cron, logrotate, man pages, link
   --no-deps        do not install missing system packages
@@ -405,7 +406,8 @@ find_go() {
 	old=
 	for go in ${GO:-go /usr/local/go/bin/go /usr/lib/go/bin/go}; do
 		have "$go" || continue
-		version=$("$go" env GOVERSION 2>/dev/null) || version="not a go command"
+		version=$(GOTOOLCHAIN=local "$go" env GOVERSION 2>/dev/null) ||
+			version="not a go command that works ($("$go" env GOVERSION 2>&1 | head -n 1))"
 		case $version in
 		go1.2[1-9]* | go1.[3-9][0-9]* | devel*) echo "$go" && return ;;
 		esac
@@ -675,11 +677,17 @@ install_share() {
 # systemd_runs reports whether systemd runs here and is the one to configure.
 systemd_runs() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
 
-# choose_schedule takes what was asked for, else what is installed, and refuses to set up both.
+cron_here() { have cron || have crond; }
+
+# choose_schedule takes what was asked for, else what is installed, else cron where the host has it or has no
+# systemd either. It refuses to set up both.
 choose_schedule() {
 	if [ -z "$schedule" ]; then
 		schedule=cron
-		! there "$destdir$units_dir/ossec-ar-maintain.timer" || schedule=systemd
+		if there "$destdir$units_dir/ossec-ar-maintain.timer" ||
+			{ systemd_runs && ! cron_here && ! there /etc/cron.d/ossec-ar; }; then
+			schedule=systemd
+		fi
 	fi
 	[ "$schedule" = systemd ] || return 0
 	have systemctl || die "--systemd: systemctl is missing"
@@ -694,8 +702,11 @@ install_schedule() {
 		remove_units $timers
 		place 0644 "$source/contrib/cron/ossec-ar" /etc/cron.d/ossec-ar
 		! systemd_runs || add_units $prepare
-		if [ -z "$destdir" ] && ! have cron && ! have crond; then
-			say "cron is missing, which runs /etc/cron.d/ossec-ar: install it, or use --systemd"
+		if [ -z "$destdir" ] && ! cron_here; then
+			or=
+			! systemd_runs || or=", or use --systemd"
+			say "cron is missing, so nothing runs /etc/cron.d/ossec-ar: install cron$or. Until then what is" \
+				"flushed stays open, and no block ends when its time is over"
 		else
 			did "scheduled ossec-ar maintain each minute and the report at 23:59, in /etc/cron.d/ossec-ar"
 		fi
@@ -938,11 +949,13 @@ remove_state() {
 	remove_folder "$state"
 	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* \
 		"$root"/logs/active-responses.json* "$root"/etc/ossec.conf.ossec-ar-backup-*
-	if known_folder "$home"; then # there was no OSSEC
-		run rm -f "$root"/logs/active-responses.log*
-	fi
-	for file in "$settings/active-response.toml" "$settings/whitelist.d"; do
-		[ ! -e "$file" ] || rmdir "$file" 2>/dev/null || say "left ${file#"$destdir"}, which is yours"
+	! no_ossec || run rm -f "$root"/logs/active-responses.log*
+	for file in "$settings/active-response.toml" "$settings/whitelist.d" "$settings"; do
+		if [ -d "$file" ] && [ -z "$(ls -A "$file")" ] && [ "$file" != "$root/etc" ]; then
+			run rmdir "$file"
+		elif there "$file" && [ "$file" != "$settings" ]; then
+			say "left ${file#"$destdir"}, which is yours"
+		fi
 	done
 }
 
@@ -964,7 +977,17 @@ remove_lock() {
 	[ ! -w "${file%/*}" ] || run rm -f "${file%/*}/.${file##*/}.ossec-ar.lock"
 }
 
-known_folder() { [ -f "$placed" ] && grep -qxF "$1	folder" "$placed"; }
+# no_ossec reports whether neither OSSEC nor Wazuh is in the home, so that all of it is the suite's.
+no_ossec() { ! there "$root/etc/ossec.conf" && [ -z "$(ls "$root"/bin/*-control 2>/dev/null)" ]; }
+
+# left_over reports whether something is there for a purge after an uninstallation.
+left_over() { [ -d "$state" ] || { [ -d "$root/logs" ] && no_ossec; }; }
+
+# remove_home removes the empty folders of a home without OSSEC, whenever they were made.
+remove_home() {
+	no_ossec && [ "$dry_run" = no ] || return 0
+	rmdir "$bin" "$root/active-response" "$root/bin" "$root/etc" "$root/logs" "$root/var" "$root" 2>/dev/null || true
+}
 
 configured() {
 	conf=$root/etc/ossec.conf
@@ -975,7 +998,7 @@ uninstall_suite() {
 	for dir in "$root" "$root/active-response" "$stock"; do
 		[ ! -d "$dir" ] || [ -w "$dir" ] || die "${dir#"$destdir"} is not writable: run this as root"
 	done
-	if [ ! -f "$installed" ] && [ ! -f "$placed" ] && { [ "$purge" = no ] || [ ! -d "$state" ]; }; then
+	if [ ! -f "$installed" ] && [ ! -f "$placed" ] && { [ "$purge" = no ] || ! left_over; }; then
 		say "the suite is not installed in $home"
 		return
 	fi
@@ -1004,6 +1027,7 @@ uninstall_suite() {
 	[ "$dry_run" = yes ] || rmdir "$stock" 2>/dev/null || true
 	[ "$dry_run" = yes ] || drop_states
 	if [ "$purge" = yes ]; then
+		remove_home
 		did "removed from $home, with its state and its own logs"
 	else
 		did "removed from $home; blocked addresses stay blocked, state and logs stay"
