@@ -86,7 +86,7 @@ type Log struct {
 type Firewall struct {
 	// Backend is what blocks: iptables (a rule an address), ipset, nftables (a table of its
 	// own), or auto: rules for the first MaxRules addresses, the set for later ones,
-	// nftables where iptables is not installed.
+	// nftables where iptables is not installed. Auto and nftables prefer the administrator's own sets.
 	Backend      string `toml:"backend"`
 	MaxRules     int    `toml:"max_rules"`
 	MaxAddresses int    `toml:"max_addresses"` // that a set takes

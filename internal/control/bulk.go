@@ -55,7 +55,7 @@ func flush(t *tool, c *cli.Context) error {
 func (r *response) wouldFlush(c *cli.Context) (n int, err error) {
 	s, err := r.snapshot(c.Context, filter{})
 	for row := range rows([]snapshot{s}, nil, filter{}) {
-		if row.State != notLeased || !r.Kind.InFile { // else it may be the administrator's own
+		if row.State != notLeased || !r.Kind.InFile && !row.Shared { // else it may be the administrator's own
 			n++
 		}
 	}

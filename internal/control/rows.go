@@ -35,6 +35,7 @@ type row struct {
 	Response string
 	State    condition
 	Why      string // of a state that is not as it should be
+	Shared   bool   // as enforcer.Block says
 	// Counted reports whether Packets and Bytes were measured.
 	Counted        bool
 	Packets, Bytes uint64
@@ -228,6 +229,7 @@ func (s *snapshot) next(never *whitelist.Sieve) row {
 	var block *enforcer.Block
 	if len(s.blocks) > 0 && s.blocks[0].Target == r.Target {
 		block, s.blocks = &s.blocks[0], s.blocks[1:]
+		r.Shared = block.Shared
 		r.Counted, r.Packets, r.Bytes = block.Counted, block.Packets, block.Bytes
 	}
 	r.judge(block, never)

@@ -80,13 +80,13 @@ func summarize(ctx context.Context, r *response, never *whitelist.Sieve) summary
 	snap, s.err = r.snapshot(ctx, filter{})
 	s.faults = snap.faults
 	for row := range rows([]snapshot{snap}, never, filter{}) {
-		s.add(row, r.Kind.InFile)
+		s.add(row, r.Kind.InFile || row.Shared)
 	}
 	return s
 }
 
-func (s *summary) add(r row, inFile bool) {
-	if r.State != notLeased || !inFile { // else they may be the administrator's own
+func (s *summary) add(r row, shared bool) {
+	if r.State != notLeased || !shared { // else they may be the administrator's own
 		s.count[r.State]++
 	}
 	for _, h := range r.Holds {

@@ -114,6 +114,9 @@ type Block struct {
 	// Counted reports whether Packets and Bytes were measured.
 	Counted        bool
 	Packets, Bytes uint64
+	// Shared reports that the administrator may have made it himself, so that it stays though nobody
+	// leases it. All that is InFile is.
+	Shared bool
 	// Open is why packets come by though it stands, "" when it is in force.
 	Open string
 }

@@ -27,6 +27,9 @@ type rule struct {
 // anySet is the set of a rule that names it by a number (nf_tables).
 const anySet = "*"
 
+// anyVerdict is the target of a rule that takes it from a map (nf_tables).
+const anyVerdict = "vmap"
+
 func (r rule) drops() bool { return r.target == "DROP" || r.target == "REJECT" }
 
 // blocks reports whether r blocks one address, or a network as it is blocked here.
@@ -128,11 +131,11 @@ func (l look) ahead(rules []rule) []int {
 	return at
 }
 
-// setRuleStands reports whether rules, those of our chain, drop a set by the target.
+// setRuleStands reports whether rules, those of a chain, drop a set by the target, "" for any.
 func (l look) setRuleStands(rules []rule, set, target string) bool {
 	ahead := l.ahead(rules)
 	for i, r := range rules {
-		if r.onSet(set) && r.target == target && ahead[i] < 0 {
+		if r.onSet(set) && (r.target == target || target == "" && r.drops()) && ahead[i] < 0 {
 			return true
 		}
 	}

@@ -1,12 +1,14 @@
 package firewall
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
+	"github.com/ossec-ar/ossec-ar/internal/netlink"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"golang.org/x/sys/unix"
 )
@@ -140,6 +142,12 @@ func TestReadRule(t *testing.T) {
 	r.add(matchSet(2), counter(), verdict(0, ""))
 	r.add(matchSet(3), counter(), verdict(0, ""))
 	r.add(loadMeta(unix.NFT_META_IIFNAME), equals([]byte("lo\x00")), counter(), verdict(1, ""))
+	r.add(loadMeta(unix.NFT_META_IIF), equals(binary.NativeEndian.AppendUint32(nil, 1)), verdict(1, ""))
+	r.add(loadMeta(unix.NFT_META_IIF), equals(binary.NativeEndian.AppendUint32(nil, 2)), verdict(1, ""))
+	r.add(expression("lookup", func(a *netlink.Attributes) {
+		a.Text(unix.NFTA_LOOKUP_SET, "__map0")
+		a.Uint32(unix.NFTA_LOOKUP_DREG, unix.NFT_REG_VERDICT)
+	}))
 	r.add(loadMeta(unix.NFT_META_NFPROTO), equals([]byte{unix.NFPROTO_IPV4}), loadSource(4),
 		lookup("blocked4"), verdict(0, ""))
 	r.add(loadMeta(unix.NFT_META_L4PROTO), equals([]byte{6}), verdict(unix.NFT_RETURN, ""))
@@ -148,7 +156,9 @@ func TestReadRule(t *testing.T) {
 	want := []rule{
 		{always: true, target: Chain}, {source: addr, target: "DROP"},
 		{set: anySet, target: "DROP"}, {target: "DROP"},
-		{loopback: true, target: "ACCEPT"}, {set: "blocked4", target: "DROP"}, {target: "RETURN"},
+		{loopback: true, target: "ACCEPT"},
+		{loopback: true, target: "ACCEPT"}, {target: "ACCEPT"}, {target: anyVerdict},
+		{set: "blocked4", target: "DROP"}, {target: "RETURN"},
 		{always: true, target: "theirs", leaves: true}, {target: "DROP"},
 	}
 	k := newFakeKernel()

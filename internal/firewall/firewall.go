@@ -1,4 +1,4 @@
-// Package firewall drops the packets of an address. There are three ways, each a backend:
+// Package firewall drops the packets of an address. There are four ways, each a backend:
 //
 //   - rules of iptables and ip6tables, one for each address, in a chain of their own,
 //     OSSEC_AR in the filter table, so that `iptables -L OSSEC_AR -n` shows who is
@@ -8,6 +8,8 @@
 //     costs the same with 100,000 others as with none, for a packet and for who adds it.
 //   - the table inet ossec_ar in nf_tables, with sets and base chains of its own, for
 //     hosts that have no iptables.
+//   - the sets ossec_ar4 and ossec_ar6 of the administrator's table inet filter, where he has
+//     them and his rules stop all packets of their members.
 //
 // By default the first addresses become rules and later ones members of the set. What another
 // configuration left behind is lifted, listed and flushed like all else, and moved by Mend.
@@ -42,7 +44,8 @@ const (
 )
 
 // The backends. Auto is a rule for each of the first MaxRules addresses and the set for later
-// ones; nftables where iptables is not installed; rules only where the kernel has no ipset.
+// ones; nftables where iptables is not installed; rules only where the kernel has no ipset. Auto and
+// NFTables prefer the administrator's sets.
 const (
 	Auto     = "auto"
 	IPTables = "iptables"

@@ -75,6 +75,12 @@ func (s *side) inspect(ctx context.Context) []enforcer.Finding {
 	if err != nil {
 		found = append(found, wrong(enforcer.Fault, err.Error(), err))
 	}
+	if their := s.their(ctx); their.has && their.unused != "" {
+		found = append(found, enforcer.Finding{
+			What: what, Verdict: enforcer.Warn, Mend: their.mendBy(),
+			Found: fmt.Sprintf("%s is not used: %s", their.name(), their.unused),
+		})
+	}
 	if len(found) == 0 {
 		found = append(found, enforcer.Finding{
 			What: what, Verdict: enforcer.OK,

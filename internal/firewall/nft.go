@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/bits"
 	"net/netip"
@@ -165,6 +166,8 @@ func (p *ruleReader) expression(name string, data []byte) {
 			p.loaded = "protocol"
 		case unix.NFT_META_IIFNAME:
 			p.loaded = "interface"
+		case unix.NFT_META_IIF:
+			p.loaded = "interface number"
 		default:
 			p.loaded = ""
 		}
@@ -175,6 +178,9 @@ func (p *ruleReader) expression(name string, data []byte) {
 	case "cmp":
 		p.compare(data)
 	case "lookup":
+		if to := netlink.Find(data, unix.NFTA_LOOKUP_DREG); to != nil && netlink.Uint32(to) == unix.NFT_REG_VERDICT {
+			p.rule.target = anyVerdict
+		}
 		p.condition(p.loaded == "source" && netlink.Uint32(netlink.Find(data, unix.NFTA_LOOKUP_FLAGS)) == 0)
 		p.rule.set = netlink.Text(netlink.Find(data, unix.NFTA_LOOKUP_SET))
 	case "match":
@@ -229,6 +235,9 @@ func (p *ruleReader) compare(data []byte) {
 		return
 	case p.loaded == "interface":
 		p.rule.loopback = p.rule.loopback || equal && string(value) == "lo\x00"
+	case p.loaded == "interface number": // lo is the first of each network
+		lo := binary.NativeEndian.AppendUint32(nil, 1)
+		p.rule.loopback = p.rule.loopback || equal && bytes.Equal(value, lo)
 	case p.loaded == "source" && equal && len(value) == p.length:
 		if p.length != 4 {
 			value = append(bytes.Clone(value), make([]byte, 16-len(value))...)

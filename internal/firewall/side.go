@@ -39,15 +39,16 @@ func (e *Firewall) side(ctx context.Context, v6 bool) *side {
 	s := &side{host: host{opts: e.opts, v6: v6}, kernel: &kernel{socket: e.socket}}
 	var err error
 	s.tool, err = findTool(familyName(s.v6, ""), s.opts.ToolDirs)
-	byRules, bySet, byTable := rules{s}, set{s}, table{s}
-	if s.program != "" {
-		s.left = []backend{byRules, bySet, byTable}
-	} else {
-		s.left = []backend{bySet, byTable}
+	byRules, bySet, byTable, byTheirs := rules{s}, set{s}, table{s}, s.their(ctx)
+	s.left = []backend{byRules, bySet, byTable, byTheirs}
+	if s.program == "" {
+		s.left = s.left[1:]
 	}
 	switch backend := e.opts.Backend; {
 	case v6 && !kernelHasIPv6(s.opts.Proc):
 		s.absent = fmt.Errorf("%w: the kernel has no IPv6", errAbsent)
+	case byTheirs.isUsed():
+		s.use(byTheirs, byTable)
 	case backend == NFTables, backend == Auto && errors.Is(err, exec.ErrNotFound):
 		s.use(byTable)
 	case err != nil:

@@ -96,7 +96,7 @@ func (t table) put(ctx context.Context, k socket, flags int, addrs ...target.Tar
 		if err != nil {
 			return err
 		}
-		err = t.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|flags, addrs...)
+		err = t.insert(k, flags, addrs...)
 		if errors.Is(err, unix.EEXIST) {
 			exists, err = err, nil
 		}
@@ -105,48 +105,41 @@ func (t table) put(ctx context.Context, k socket, flags int, addrs ...target.Tar
 	return made, errors.Join(exists, err)
 }
 
-// change adds or deletes elements, some in each transaction.
-func (t table) change(k socket, command, flags int, addrs ...target.Target) error {
-	const size = 36 // of an element at the most
+// insert adds elements, each to the set that it belongs to.
+func (t table) insert(k socket, flags int, addrs ...target.Target) error {
 	bySet := map[nftSet][]target.Target{}
 	for _, addr := range addrs {
 		bySet[nftSetOf(addr)] = append(bySet[nftSetOf(addr)], addr)
 	}
 	for set, addrs := range bySet {
-		for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
-			err := k.Transact(set.elements(command, flags, chunk...))
-			if errors.Is(err, unix.ENFILE) {
-				return fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", enforcer.ErrFull,
+		if err := set.change(k, unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|flags, addrs...); err != nil {
+			if errors.Is(err, enforcer.ErrFull) {
+				err = fmt.Errorf("%w: firewall.max_addresses was %d or less when set %s was made", err,
 					t.opts.MaxAddresses, set.name())
 			}
-			if err != nil {
-				return err
-			}
+			return err
 		}
 	}
 	return nil
 }
 
 func (t table) remove(ctx context.Context, addr target.Target) error {
-	set := nftSetOf(addr)
 	k, err := t.kernel.dial(ctx)
 	if err == nil {
-		err = k.AskOne(set.elements(unix.NFT_MSG_GETSETELEM, 0, addr)) // without it, no transaction is begun
+		err = nftSetOf(addr).remove(k, addr)
 	}
-	ours := false
-	if err == nil {
-		ours, err = set.isOurs(k)
-	}
-	if ours {
-		err = k.Transact(set.elements(unix.NFT_MSG_DELSETELEM, 0, addr))
-	}
-	if err = ignoreMissing(err); err != nil {
+	if err != nil {
 		err = fmt.Errorf("deleting %s from table inet %s: %w", addr, nftTableName, err)
 	}
 	return err
 }
 
 func (t table) removeAll(ctx context.Context, addrs []target.Target) error {
+	return t.removeFrom(ctx, t.sets(), addrs)
+}
+
+// removeFrom removes those of addrs that are in one of the sets.
+func (t table) removeFrom(ctx context.Context, sets []nftSet, addrs []target.Target) error {
 	k, err := t.kernel.dial(ctx)
 	if err != nil {
 		return err
@@ -156,12 +149,17 @@ func (t table) removeAll(ctx context.Context, addrs []target.Target) error {
 		wanted[addr] = true
 	}
 	return t.tryAgain(ctx, func() error { // another process may be first
-		members, err := t.members(k)
-		if err != nil {
-			return err
+		for _, set := range sets {
+			members, err := set.members(k)
+			if err != nil {
+				return err
+			}
+			there := slices.DeleteFunc(addresses(members), func(addr target.Target) bool { return !wanted[addr] })
+			if err := set.change(k, unix.NFT_MSG_DELSETELEM, 0, there...); err != nil {
+				return err
+			}
 		}
-		there := slices.DeleteFunc(addresses(members), func(addr target.Target) bool { return !wanted[addr] })
-		return t.change(k, unix.NFT_MSG_DELSETELEM, 0, there...)
+		return nil
 	})
 }
 
@@ -172,11 +170,7 @@ func (t table) flush(ctx context.Context) error {
 	}
 	var errs []error
 	for _, set := range t.sets() {
-		ours, err := set.isOurs(k)
-		if ours {
-			err = ignoreMissing(k.Transact(set.elements(unix.NFT_MSG_DELSETELEM, 0)))
-		}
-		errs = append(errs, err)
+		errs = append(errs, set.flush(k))
 	}
 	return errors.Join(errs...)
 }

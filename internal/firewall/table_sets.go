@@ -17,17 +17,28 @@ import (
 // nftSet is a set of the addresses, or of the networks of one length, that are blocked: so each is a
 // hash table, in which a packet is looked for at once. One set of intervals would be a tree.
 type nftSet struct {
-	v6   bool
-	bits int
+	v6     bool
+	bits   int
+	theirs bool // the administrator's
 }
 
-// nftSets are all, those of addresses first.
-var nftSets = []nftSet{{false, 32}, {true, 128}, {true, 64}, {true, 56}, {true, 48}}
+// nftSets are all of ours, those of addresses first.
+var nftSets = []nftSet{{bits: 32}, {v6: true, bits: 128}, {v6: true, bits: 64}, {v6: true, bits: 56},
+	{v6: true, bits: 48}}
 
-func nftSetOf(t target.Target) nftSet { return nftSet{t.Is6(), t.Prefix().Bits()} }
+func nftSetOf(t target.Target) nftSet { return nftSet{v6: t.Is6(), bits: t.Prefix().Bits()} }
+
+func (s nftSet) table() nftTable {
+	if s.theirs {
+		return theirTable
+	}
+	return ourTable
+}
 
 func (s nftSet) name() string {
 	switch {
+	case s.theirs:
+		return setName(s.v6)
 	case !s.v6:
 		return "blocked4"
 	case s.bits == 128:
@@ -50,7 +61,7 @@ func (s nftSet) bytes() uint32 {
 
 // elements returns a request about elements of the set, all of them without addresses.
 func (s nftSet) elements(command, flags int, addrs ...target.Target) *nl.NetlinkRequest {
-	return ourTable.request(command, flags, func(a *netlink.Attributes) {
+	return s.table().request(command, flags, func(a *netlink.Attributes) {
 		a.Text(unix.NFTA_SET_ELEM_LIST_SET, s.name())
 		if len(addrs) == 0 {
 			return
@@ -65,20 +76,29 @@ func (s nftSet) elements(command, flags int, addrs ...target.Target) *nl.Netlink
 	})
 }
 
-// exists reports whether there is such a set, and fails when blocks would end in it by themselves or
-// do not fit into it.
-func (s nftSet) exists(k socket) (bool, error) {
-	set, err := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name())
+// kind reports whether there is such a set, and what is wrong with it: blocks would end in it by
+// themselves, or do not fit into it.
+func (s nftSet) kind(k socket) (exists bool, wrong string, err error) {
+	set, err := s.table().one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name())
 	if err != nil || set == nil {
-		return false, err
+		return false, "", err
 	}
 	switch flags := netlink.Uint32(netlink.Find(set, unix.NFTA_SET_FLAGS)) &^ unix.NFT_SET_EVAL; {
 	case flags&unix.NFT_SET_TIMEOUT != 0:
-		return false, foreignPart("set " + s.name() + " has a timeout, by which blocks end by themselves")
+		wrong = "has a timeout, by which blocks end by themselves"
 	case flags != 0 || netlink.Uint32(netlink.Find(set, unix.NFTA_SET_KEY_LEN)) != s.bytes():
-		return false, foreignPart("set " + s.name() + " is of another kind")
+		wrong = "is of another kind"
 	}
-	return true, nil
+	return true, wrong, nil
+}
+
+// exists reports whether there is such a set, and fails when something is wrong with it.
+func (s nftSet) exists(k socket) (bool, error) {
+	exists, wrong, err := s.kind(k)
+	if wrong != "" {
+		return false, foreignPart("set " + s.name() + " " + wrong)
+	}
+	return exists, err
 }
 
 // isOurs reports whether there is such a set that is not somebody else's.
@@ -111,7 +131,7 @@ func (s nftSet) members(k socket) (blocks []enforcer.Block, err error) {
 		read := len(blocks)
 		slices.SortFunc(blocks, func(a, b enforcer.Block) int { return a.Target.Compare(b.Target) })
 		blocks = slices.CompactFunc(blocks, func(a, b enforcer.Block) bool { return a.Target == b.Target })
-		set, _ := ourTable.one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name()) // the list says why not
+		set, _ := s.table().one(k, unix.NFT_MSG_GETSET, unix.NFTA_SET_NAME, s.name()) // the list says why not
 		want := before
 		if counted := netlink.Find(set, setCount); counted != nil {
 			want = int(netlink.Uint32(counted))
@@ -122,6 +142,43 @@ func (s nftSet) members(k socket) (blocks []enforcer.Block, err error) {
 		before = read
 	}
 	return blocks, err
+}
+
+// change adds or deletes elements, some in each transaction.
+func (s nftSet) change(k socket, command, flags int, addrs ...target.Target) error {
+	const size = 36 // of an element at the most
+	for chunk := range slices.Chunk(addrs, nftMaxBytes/size) {
+		err := k.Transact(s.elements(command, flags, chunk...))
+		if errors.Is(err, unix.ENFILE) {
+			return enforcer.ErrFull
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes an element that may be there.
+func (s nftSet) remove(k socket, addr target.Target) error {
+	err := k.AskOne(s.elements(unix.NFT_MSG_GETSETELEM, 0, addr)) // without it, no transaction is begun
+	ours := false
+	if err == nil {
+		ours, err = s.isOurs(k)
+	}
+	if ours {
+		err = k.Transact(s.elements(unix.NFT_MSG_DELSETELEM, 0, addr))
+	}
+	return ignoreMissing(err)
+}
+
+// flush deletes all elements.
+func (s nftSet) flush(k socket) error {
+	ours, err := s.isOurs(k)
+	if ours {
+		err = k.Transact(s.elements(unix.NFT_MSG_DELSETELEM, 0))
+	}
+	return ignoreMissing(err)
 }
 
 // appendElements reads a list of elements.

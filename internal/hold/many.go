@@ -70,8 +70,8 @@ func (h *Holder) ReleaseProgram(ctx context.Context, program string,
 	return h.releaseAll(ctx, of(program), progress)
 }
 
-// Flush ends all leases and lifts all blocks of the response, those that nobody leases too. In a
-// file that is the administrator's as well, only what is leased is taken out.
+// Flush ends all leases and lifts all blocks of the response, those that nobody leases too. Of what
+// the administrator may have made, only what is leased is lifted.
 func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]target.Target, error) {
 	freed, err := h.releaseAll(ctx, anybody, progress)
 	if err != nil || h.Kind.InFile {
@@ -86,8 +86,15 @@ func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]target.T
 	if err != nil {
 		return freed, err
 	}
+	var left []target.Target
 	for _, b := range listing.Blocks {
-		freed = append(freed, b.Target)
+		if !b.Shared {
+			left = append(left, b.Target)
+		}
+	}
+	freed = append(freed, left...)
+	if len(left) < len(listing.Blocks) {
+		return freed, h.Enforcer.UnblockAll(ctx, left)
 	}
 	return freed, h.Enforcer.Flush(ctx)
 }

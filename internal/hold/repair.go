@@ -66,7 +66,7 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 		return d, err
 	}
 	for block, s := range stands {
-		if !s.leased {
+		if !s.leased && !s.shared {
 			d.Extra = append(d.Extra, block)
 		}
 	}
@@ -121,6 +121,7 @@ type standing map[target.Target]stand
 type stand struct {
 	open   string // why packets come by, "" where none does
 	leased bool   // somebody wants it
+	shared bool   // as enforcer.Block says
 }
 
 // inForce reports whether a target stands and no packet comes by.
@@ -134,7 +135,7 @@ func (h *Holder) standing(ctx context.Context) (standing, []string, error) {
 	listing, err := h.Enforcer.List(ctx)
 	stands := make(standing, len(listing.Blocks))
 	for _, b := range listing.Blocks {
-		stands[b.Target] = stand{open: b.Open}
+		stands[b.Target] = stand{open: b.Open, shared: b.Shared}
 	}
 	return stands, listing.Faults, err
 }
