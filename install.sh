@@ -1022,6 +1022,9 @@ uninstall_suite() {
 	remove_programs
 	free_all # what a daemon has blocked meanwhile
 	! there "$purge_dir" || run rm -rf "$purge_dir"
+	for dir in "$root"/.ossec-ar-rehearsal-*; do # left by a check that was killed
+		! there "$dir" || run rm -rf "$dir"
+	done
 	[ "$purge" = no ] || remove_state
 	remove_placed
 	[ "$dry_run" = yes ] || rmdir "$stock" 2>/dev/null || true

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/rehearsal"
@@ -121,5 +123,31 @@ func TestRunCopiesPlainFiles(t *testing.T) {
 	}
 	if err := rehearsal.Run(t.Context(), path(""), nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRunSecrets: no key or password is in the copy, which a killed run leaves; the next one removes that.
+func TestRunSecrets(t *testing.T) {
+	path := newHome(t, map[string]string{"ossec-agentd": `cd "$(dirname "$0")/.."
+if grep -rl s3cret etc >&2; then exit 1; fi
+grep -q '^001 ' etc/client.keys || { echo "no keys" >&2; exit 1; }`})
+	for _, name := range []string{"client.keys", "authd.pass", "sslmanager.key"} {
+		write(t, path("etc/"+name), "001 web any s3cret\n")
+	}
+	old, recent := path(".ossec-ar-rehearsal-1/etc"), path(".ossec-ar-rehearsal-2")
+	long := time.Now().Add(-time.Hour)
+	if err := errors.Join(os.MkdirAll(old, 0o700), os.Mkdir(recent, 0o700),
+		os.Chtimes(filepath.Dir(old), long, long)); err != nil {
+		t.Fatal(err)
+	}
+	if err := rehearsal.Run(t.Context(), path(""), nil); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(path(".*")); !slices.Equal(left, []string{recent}) {
+		t.Errorf("copies: %q, want the one that may be in use", left)
+	}
+	write(t, path("etc/client.keys"), "")
+	if err := rehearsal.Run(t.Context(), path(""), nil); !errors.Is(err, rehearsal.ErrRefused) {
+		t.Errorf("without keys: %v", err)
 	}
 }
