@@ -947,6 +947,7 @@ drop_states() {
 remove_state() {
 	! leased host-deny || remove_lock
 	remove_folder "$state"
+	remove_folder "$root/var/active-response" # from when var was root's alone
 	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* \
 		"$root"/logs/active-responses.json* "$root"/etc/ossec.conf.ossec-ar-backup-*
 	! no_ossec || run rm -f "$root"/logs/active-responses.log*
