@@ -6,6 +6,7 @@ package printable
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -24,6 +25,37 @@ func Short(s string, most int) string {
 		return escape(Clip(s, most), false) + "..."
 	}
 	return escape(s, false)
+}
+
+// maxCell bounds what Cell keeps of a text, in bytes, before escaping.
+const maxCell = 1000
+
+const (
+	// separators of cells are others where the comma is for decimals.
+	separators = ",;|\t"
+	// formulaSigns begin a formula, some after a spreadsheet has made the usual ones of them.
+	formulaSigns = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
+	blanks       = " \u00a0\"'"
+)
+
+// Cell makes one printable line that no spreadsheet takes for a formula: where one may begin, in the text or
+// behind what separates cells, an apostrophe stands before it.
+func Cell(s string) string {
+	var cell []byte
+	start, begins := 0, true
+	for _, r := range Short(s, maxCell) {
+		switch {
+		case begins && strings.ContainsRune(formulaSigns, r):
+			cell, begins = slices.Insert(cell, start, '\''), false
+		case !strings.ContainsRune(blanks+separators, r):
+			begins = false
+		}
+		cell = utf8.AppendRune(cell, r)
+		if strings.ContainsRune(separators, r) {
+			start, begins = len(cell), true
+		}
+	}
+	return string(cell)
 }
 
 // Error returns the text of err on one printable line.

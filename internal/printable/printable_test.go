@@ -69,3 +69,42 @@ func TestCount(t *testing.T) {
 		}
 	}
 }
+
+func TestCell(t *testing.T) {
+	for text, want := range map[string]string{
+		"rule 5712":            "rule 5712",
+		"2026-11-27 a=b x@y.z": "2026-11-27 a=b x@y.z",
+		"=1+1":                 "'=1+1",
+		"-1":                   "'-1",
+		"＝1":                   "'＝1",
+		"＋1":                   "'＋1",
+		"－1":                   "'－1",
+		"＠x":                   "'＠x",
+		"−1":                   "'−1",
+		` "=1`:                 `' "=1`,
+		"a;=1":                 "a;'=1",
+		"a|=1":                 "a|'=1",
+		"a, ＝1;@x":             "a,' ＝1;'@x",
+		"a\t=1":                "a    =1",
+		"\t=1":                 "'    =1",
+		"":                     "",
+	} {
+		if got := Cell(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func FuzzCell(f *testing.F) {
+	f.Add(printabletest.Hostile)
+	f.Add("a|=cmd|' /C calc'!A0")
+	f.Fuzz(func(t *testing.T, text string) {
+		cell := Cell(text)
+		printabletest.Check(t, "Cell", cell)
+		for piece := range strings.FieldsFuncSeq(cell, func(r rune) bool { return strings.ContainsRune(";|,", r) }) {
+			if sign, _ := utf8.DecodeRuneInString(strings.TrimLeft(piece, " \u00a0\"")); strings.ContainsRune("=+-@＝＋－＠", sign) {
+				t.Errorf("%q gives %q, where %q is a formula", text, cell, piece)
+			}
+		}
+	})
+}

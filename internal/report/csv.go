@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"encoding/csv"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -19,7 +18,7 @@ func table(r *stats.Report) ([]byte, error) {
 	row := func(section, key, description string, c stats.Counts, first, last *time.Time) {
 		n := func(v uint64) string { return strconv.FormatUint(v, 10) }
 		// the error is kept
-		_ = w.Write([]string{section, cell(key), cell(description), n(c.Blocks), n(c.Unblocks), n(c.Skips()),
+		_ = w.Write([]string{section, printable.Cell(key), printable.Cell(description), n(c.Blocks), n(c.Unblocks), n(c.Skips()),
 			n(c.Failed), stampOf(first), stampOf(last), n(c.Locked), n(c.Unlocked)})
 	}
 	_ = w.Write([]string{"section", "key", "description", "blocks", "unblocks", "skipped",
@@ -52,15 +51,6 @@ func table(r *stats.Report) ([]byte, error) {
 	}
 	w.Flush()
 	return b.Bytes(), w.Error()
-}
-
-// formula finds what a spreadsheet may take for a formula: at the beginning of a cell, and behind
-// a semicolon, which separates cells where the comma is for decimals.
-var formula = regexp.MustCompile(`(^|;)([\s"']*[=+\-@])`)
-
-// cell keeps a spreadsheet from taking a text from outside for a formula.
-func cell(text string) string {
-	return formula.ReplaceAllString(printable.Short(text, 1000), "$1'$2")
 }
 
 func stampOf(t *time.Time) string {
