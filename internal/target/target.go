@@ -5,6 +5,8 @@ package target
 import (
 	"cmp"
 	"net/netip"
+
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
 // Target is what is blocked. It can be compared by == and be the key of a map. The zero Target is
@@ -64,13 +66,16 @@ func (t Target) Compare(other Target) int {
 		cmp.Compare(t.prefix.Bits(), other.prefix.Bits()))
 }
 
-// String returns an address or a network as it is written, and an account's name as it is.
+// maxShown bounds what is shown of an account's name, in bytes. Attackers choose it; useradd(8) takes 32.
+const maxShown = 64
+
+// String returns an address or a network as it is written, and an account's name as it can be shown.
 func (t Target) String() string {
 	switch {
 	case !t.IsValid():
 		return "nobody"
 	case t.account != "":
-		return t.account
+		return printable.Short(t.account, maxShown)
 	case t.IsSingle():
 		return t.prefix.Addr().String()
 	}
