@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,8 +173,7 @@ func (h configuration) prologue(s *sheet) {
 
 // settingsFile reports the faults in active-response.toml, each with its place.
 func (h configuration) settingsFile(_ context.Context, s *sheet) {
-	path := h.Home.Settings()
-	if h.SettingsFault == nil {
+	if path := h.Home.Settings(); h.SettingsFault == nil {
 		if _, err := os.Stat(path); err != nil {
 			s.ok("there is none, which is fine: all is at its default")
 		}
@@ -181,6 +181,12 @@ func (h configuration) settingsFile(_ context.Context, s *sheet) {
 		return
 	}
 	for text := range strings.SplitSeq(h.SettingsFault.Error(), "\n") {
+		path := h.Home.Settings()
+		for _, dir := range h.Home.SettingsDirs() { // the one that the fault is in
+			if file := filepath.Join(dir, filepath.Base(path)); strings.Contains(text, file) {
+				path = file
+			}
+		}
 		place := path
 		if line, _, ok := strings.Cut(strings.TrimPrefix(text, path+":"), ":"); ok && digits(line) {
 			place = path + ":" + line
@@ -189,8 +195,11 @@ func (h configuration) settingsFile(_ context.Context, s *sheet) {
 		if _, nearest, ok := strings.Cut(text, "did you mean "); ok {
 			mend = fmt.Sprintf("write %s in %s", strings.TrimSuffix(nearest, "?"), place)
 		}
+		if strings.HasPrefix(text, "reading configuration: ") {
+			mend = "make " + path + " a plain file that can be read, or remove it"
+		}
 		if strings.Contains(text, config.ErrForeign.Error()) {
-			mend = "put what you want of it into " + path + ", which must be root's alone, and remove it"
+			mend = "put what you want of it into " + h.Home.Settings() + ", which must be root's alone, and remove it"
 		}
 		s.fault(mend, "%s", text)
 	}

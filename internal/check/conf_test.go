@@ -1,6 +1,9 @@
 package check
 
 import (
+	"errors"
+	"os"
+	"syscall"
 	"testing"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
@@ -210,6 +213,10 @@ func TestSettings(t *testing.T) {
 		{"no TOML", func(p *place) {
 			p.write("var/ossec/etc/active-response.toml", "[whitelist\n")
 		}, isFault, "active-response.toml", "active-response.toml:1: expected", "correct "},
+		{"a pipe where others can write", func(p *place) {
+			p.check(errors.Join(os.Chmod(p.path("var/ossec/etc"), 0o770),
+				syscall.Mkfifo(p.path("var/ossec/etc/active-response.toml"), 0o660)))
+		}, isFault, "active-response.toml", "is no plain file", "var/ossec/etc/active-response.toml a plain file"},
 	} {
 		b.run(t)
 	}
