@@ -28,14 +28,16 @@ func TestTrusted(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"own/etc/file": "", "own/etc": "", "own/link": "", "sticky/etc/file": "", "own/dots/etc/file": "",
-		"shared/etc/file": path("shared") + " could be changed by others than root (it is drwxrwx---",
-		"own/away":        path("shared") + " could be changed",
-		"shared/etc/back": path("shared") + " could be changed",
-		"own/etc/open":    path("own/etc/open") + " could be changed",
-		"own/loop":        "too many levels of symbolic links",
-		"own/none":        "no such file",
+		"own//./etc/../etc/file": "",
+		"shared/etc/file":        path("shared") + " could be changed by others than root (it is drwxrwx---",
+		"own/away":               path("shared") + " could be changed",
+		"shared/etc/back":        path("shared") + " could be changed",
+		"own/etc/open":           path("own/etc/open") + " could be changed",
+		"shared/../own/etc/file": path("shared") + " could be changed",
+		"own/loop":               "too many levels of symbolic links",
+		"own/none":               "no such file",
 	} {
-		err := state.Trusted(path(name))
+		err := state.Trusted(dir + "/" + name)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}
