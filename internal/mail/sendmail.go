@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -18,7 +19,7 @@ var sendmailFinal = map[int]bool{64: true, 65: true, 67: true, 68: true}
 // SendProgram hands one message to a sendmail program, which runs with this process's rights: it has
 // a queue of its own. See Send for what it returns.
 func (s *Settings) SendProgram(ctx context.Context, to []string, message []byte) (map[string]error, error) {
-	if err := executable(s.Server); err != nil {
+	if err := s.Check(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, dataFactor*s.Timeout.Duration)
@@ -35,6 +36,26 @@ func (s *Settings) SendProgram(ctx context.Context, to []string, message []byte)
 		return all(to, refusedError{err}), nil
 	}
 	return nil, err
+}
+
+// arguments returns what keeps a program from being run with arguments: a file that one of them names, its
+// configuration perhaps, which others could change.
+func arguments(args []string) error {
+	for _, arg := range args {
+		slash := strings.IndexByte(arg, '/')
+		if slash < 0 {
+			continue
+		}
+		option := arg[:slash] // -C/etc/x, -oQ/var/x, --file=/etc/x
+		if option != "" && (option[0] != '-' || len(option) != 2 && !strings.HasSuffix(option, "=") &&
+			(len(option) != 3 || option[1] != 'o')) {
+			return fmt.Errorf("the mail program's argument %q has a path that does not begin with /", clip(arg))
+		}
+		if err := state.Trusted(arg[slash:]); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("looking at the mail program's arguments: %w", err)
+		}
+	}
+	return nil
 }
 
 // executable returns what keeps the program at path from being run, with all rights of this process.

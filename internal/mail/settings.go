@@ -257,7 +257,7 @@ func (s *Settings) Way() string {
 // is missing. It connects to nothing.
 func (s *Settings) Check() error {
 	if s.Program() {
-		return executable(s.Server)
+		return errors.Join(executable(s.Server), arguments(s.Arguments))
 	}
 	return nil
 }

@@ -175,6 +175,34 @@ func TestForeignConf(t *testing.T) {
 	}
 }
 
+// TestArguments: what a mail program is given is as much root's alone as it.
+func TestArguments(t *testing.T) {
+	dir := t.TempDir()
+	program := fakeSendmail(t, filepath.Join(dir, "sendmail"))
+	shared := filepath.Join(dir, "shared")
+	if err := errors.Join(os.Mkdir(shared, 0o700), os.Chmod(shared, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "own.cf"), "")
+	for args, want := range map[string]string{
+		"-t -C/" + dir + "/own.cf --file=" + dir + "/own.cf -X " + dir + "/new.log -oQ" + dir: "",
+		"-C " + shared + "/x.cf":      shared + " could be changed by others than root",
+		"-C" + shared + "/x.cf":       shared + " could be changed",
+		"--file=" + shared + "/x.cf":  shared + " could be changed",
+		"-C " + shared + "/../own.cf": shared + " could be changed",
+		"-C ../x.cf":                  `"../x.cf" has a path that does not begin with /`,
+		"-Cconf/x.cf":                 `"-Cconf/x.cf" has a path`,
+	} {
+		s := mustLoad(t, sendmailConf(program+" "+args), "")
+		if err := s.Check(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+		if _, err := s.sendAll(t); (err == nil) != (want == "") {
+			t.Errorf("%s: sending: %v", args, err)
+		}
+	}
+}
+
 // A program, and a file that the settings name, counts only where nobody else can put another in its place.
 func TestForeignFiles(t *testing.T) {
 	dir := t.TempDir()
