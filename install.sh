@@ -666,10 +666,6 @@ install_share() {
 		*/zsh/*) place 0644 "$file" "/usr/share/zsh/site-functions/$name" ;;
 		*/fish/*) place 0644 "$file" "/usr/share/fish/vendor_completions.d/$name" ;;
 		esac
-		case $file in # bash and fish look for a file of the command's name
-		*/bash/response-stats) place 0644 "$file" "/usr/share/bash-completion/completions/$name.sh" ;;
-		*/fish/response-stats*) place 0644 "$file" /usr/share/fish/vendor_completions.d/response-stats.sh.fish ;;
-		esac
 	done
 	did "put man pages, completions and contrib into /usr/share"
 }

@@ -68,6 +68,9 @@ func values(t *tool, w *command.Words, option, prefix string) []string {
 	}
 	switch w.Command.Name {
 	case "list", "show", "unban":
+		if t.choose(w.Global("response")) != nil {
+			return nil
+		}
 		return blockedNow(t, w.Global("home"), prefix)
 	case "completion":
 		return shells

@@ -79,16 +79,25 @@ func (t *tool) begin(c *cli.Context) error {
 		t.Home = ossec.Home(strings.TrimRight(dir, "/"))
 	}
 	t.dryRun = where(c, "dry-run").Bool("dry-run")
-	if only := strings.TrimSuffix(where(c, "response").String("response"), ".sh"); only != "" {
-		at := slices.Index(t.responses(), only)
-		if at < 0 {
-			return command.Unknown("response", only,
-				"there are "+strings.Join(t.responses(), ", "), t.responses())
-		}
-		t.chosen = t.all[at : at+1]
+	if err := t.choose(where(c, "response").String("response")); err != nil {
+		return err
 	}
 	t.load()
 	return t.reachable(c.Command.Name)
+}
+
+// choose goes by the value of --response; without one all are chosen.
+func (t *tool) choose(response string) error {
+	only := strings.TrimSuffix(response, ".sh")
+	if only == "" {
+		return nil
+	}
+	at := slices.Index(t.responses(), only)
+	if at < 0 {
+		return command.Unknown("response", only, "there are "+strings.Join(t.responses(), ", "), t.responses())
+	}
+	t.chosen = t.all[at : at+1]
+	return nil
 }
 
 // where returns the context in which an option was given: of the command, or of the program.

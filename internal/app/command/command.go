@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -26,7 +27,7 @@ func Reported(failed bool) error {
 }
 
 // completer is the word that the shells' completions ask with: behind it stand the words so far,
-// the last one the one to complete.
+// the last one the one to complete. A response that is asked puts its own words before it.
 const completer = "__complete"
 
 // Line is the command line of one program.
@@ -54,8 +55,8 @@ func (l Line) App() *cli.App {
 // words is one line and a hint; no log has it.
 func (l Line) Run(ctx context.Context, frame *cli.App, args []string) int {
 	words := Words{Frame: frame, Synonyms: l.Synonyms}
-	if len(args) > 0 && args[0] == completer {
-		l.complete(words, args[1:])
+	if at := slices.Index(args, completer); at >= 0 {
+		l.complete(words, slices.Concat(args[:at], args[at+1:]))
 		return app.ExitOK
 	}
 	if len(args) > 0 && frame.Command(args[0]) == nil && (args[0] == "help" || args[0] == "version") {
