@@ -1,6 +1,6 @@
 // Command demo shows the suite at work in throw-away namespaces, on any Linux machine and
-// without OSSEC: an attacker and a victim joined by a cable, the attack, the block, the
-// mail, the null route, the end of the block, the statistics. Every line behind a # is a
+// without OSSEC: an attacker and two victims joined by cables, the attack, the block, the mail, the
+// null route, the account, the end of the block on all hosts, the statistics. Every line behind a # is a
 // command that is really run. Nothing outside its temporary folder is touched.
 //
 // With the name of a file it draws the status and the report that it shows into it, as an SVG.
@@ -24,9 +24,11 @@ import (
 )
 
 const (
-	role     = "AR_DEMO_ROLE" // what this process plays
+	role     = "AR_DEMO_ROLE"  // what this process plays
+	plain    = "AR_DEMO_PLAIN" // set where the demo is not run by root
 	victim   = "198.51.100.2"
 	attacker = "198.51.100.1"
+	second   = "198.51.100.3" // another host of the same administrator's
 )
 
 func main() {
@@ -38,6 +40,8 @@ func main() {
 		err = play()
 	case "attacker":
 		err = attack(os.Stdin, os.Stdout)
+	case "agent":
+		err = serve()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -54,6 +58,7 @@ func again(as string, args []string) error {
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
 	}
 	if os.Geteuid() != 0 {
+		cmd.Env = append(cmd.Env, plain+"=1")
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
@@ -86,12 +91,14 @@ func attack(in io.Reader, out io.Writer) error {
 
 // stage is the victim's machine and what is on it.
 type stage struct {
-	home   string
-	server net.Listener // the service that is attacked
-	ask    io.Writer    // the attacker's machine
-	answer *bufio.Reader
-	mails  chan string
-	shown  string // by the last command
+	home        string
+	server      net.Listener // the service that is attacked
+	attackerPID int
+	ask         io.Writer // the attacker's machine
+	answer      *bufio.Reader
+	agent       agent
+	mails       chan string
+	shown       string // by the last command
 
 	drawn    strings.Builder // of the picture
 	alerts   int64           // bytes in alerts.log
@@ -121,6 +128,8 @@ func (s *stage) scenes() error {
 		"sshd[812]: Failed password for invalid user admin from "+attacker+" port 40022 ssh2"))
 	webAlert := fmt.Sprintf(" - %s %s 31103", attacker, s.alert("31103", "7", "SQL injection attempt.",
 		attacker+` - - "GET /index.php?id=1%20union%20select HTTP/1.1" 200 4213`))
+	loginID := s.alert("40112", "12", "Multiple authentication failures followed by a success.",
+		"sshd[840]: Accepted password for mallory from "+attacker+" port 40023 ssh2")
 	if s.alertErr != nil {
 		return s.alertErr
 	}
@@ -145,9 +154,7 @@ func (s *stage) scenes() error {
 		s.run(bin+"firewall-drop.sh", "delete"+alert),
 		s.knock,
 		s.say("The administrator gets a mail."),
-		s.run(bin+"email-notification.sh", "add"+alert),
-		s.run(tool, "mail queue"),
-		s.mail,
+		s.asRoot(s.run(bin+"email-notification.sh", "add"+alert), s.run(tool, "mail queue"), s.mail),
 		s.say("The last holder gives the address up, and it is free."),
 		s.run(bin+"custom-firewall-drop.sh", "delete"+webAlert),
 		s.knock,
@@ -157,6 +164,24 @@ func (s *stage) scenes() error {
 		s.knock,
 		s.run(bin+"route-null.sh", "delete"+alert),
 		s.knock,
+		s.say("Rule 40112 fires: somebody got in after many guesses. The account is locked, and given back as it was."),
+		s.run("passwd", "-S mallory"),
+		s.run(bin+"disable-account.sh", "add mallory "+attacker+" "+loginID+" 40112"),
+		s.run("passwd", "-S mallory"),
+		s.run(tool, "list"),
+		s.run(tool, "unban mallory"),
+		s.run("passwd", "-S mallory"),
+		s.say("Two hosts block the attacker, this one and %s.", second),
+		s.run(bin+"firewall-drop.sh", "add"+alert),
+		s.onSecond(bin+"firewall-drop.sh", "add"+alert),
+		s.knock,
+		s.knockSecond,
+		s.say("He turns out to be a customer. On the manager: agent_control -b %s -f unban0 -a\n"+
+			"Then the daemon of each host calls:", attacker),
+		s.run(bin+"unban.sh", "add - "+attacker+" (from_the_server) (no_rule_id)"),
+		s.onSecond(bin+"unban.sh", "add - "+attacker+" (from_the_server) (no_rule_id)"),
+		s.knock,
+		s.knockSecond,
 		s.say("What is on the whitelist is never blocked, nor is the host itself, whatever an alert says."),
 		s.run(tool, "whitelist add 198.51.100.0/25"),
 		s.run(bin+"firewall-drop.sh", "add"+alert),
@@ -175,6 +200,22 @@ func (s *stage) scenes() error {
 	return nil
 }
 
+// asRoot plays scenes that only root can: a process that gives up its user.
+func (s *stage) asRoot(scenes ...func() error) func() error {
+	return func() error {
+		if os.Getenv(plain) != "" {
+			fmt.Println("  (left out: run the demo as root)")
+			return nil
+		}
+		for _, scene := range scenes {
+			if err := scene(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 func (s *stage) say(format string, args ...any) func() error {
 	return func() error {
 		text := fmt.Sprintf(format, args...)
@@ -188,25 +229,36 @@ func (s *stage) say(format string, args ...any) func() error {
 
 // run shows a command and runs it.
 func (s *stage) run(program, args string) func() error {
+	return func() error { return s.runIn(s.home, "# ", nil, program, args) }
+}
+
+// onSecond is run, on the second host.
+func (s *stage) onSecond(program, args string) func() error {
 	return func() error {
-		fmt.Printf("# %s %s\n", program, args)
-		path := program
-		switch {
-		case program == "ossec-ar":
-			path = filepath.Join(s.home, "bin", program)
-		case strings.HasPrefix(program, "active-response/"):
-			path = filepath.Join(s.home, program)
-		}
-		cmd := exec.Command(path, strings.Fields(args)...)
-		cmd.Dir = s.home
-		out, err := cmd.CombinedOutput()
-		s.shown = strings.ReplaceAll(string(out), s.home, "/var/ossec")
-		fmt.Print(s.shown)
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", program, args, err)
-		}
-		return nil
+		return s.runIn(s.agent.home, second+" # ", strings.Fields(within(s.agent.pid)), program, args)
 	}
+}
+
+// runIn runs a command in a home, behind words that lead to where it is to run.
+func (s *stage) runIn(home, prompt string, behind []string, program, args string) error {
+	fmt.Printf("%s%s %s\n", prompt, program, args)
+	path := program
+	switch {
+	case program == "ossec-ar":
+		path = filepath.Join(home, "bin", program)
+	case strings.HasPrefix(program, "active-response/"):
+		path = filepath.Join(home, program)
+	}
+	words := append(append(behind, path), strings.Fields(args)...)
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.Dir = home
+	out, err := cmd.CombinedOutput()
+	s.shown = strings.ReplaceAll(string(out), home, "/var/ossec")
+	fmt.Print(s.shown)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", program, args, err)
+	}
+	return nil
 }
 
 // quietHour is a line of the report that shows nothing.
@@ -222,12 +274,16 @@ func (s *stage) draw(program, args string) func() error {
 }
 
 // knock lets the attacker try the service.
-func (s *stage) knock() error {
-	if _, err := fmt.Fprintln(s.ask, s.server.Addr()); err != nil {
+func (s *stage) knock() error { return s.knockAt("attacker", s.server.Addr().String()) }
+
+func (s *stage) knockSecond() error { return s.knockAt("attacker at "+second, second+":22") }
+
+func (s *stage) knockAt(who, service string) error {
+	if _, err := fmt.Fprintln(s.ask, service); err != nil {
 		return err
 	}
 	line, err := s.answer.ReadString('\n')
-	fmt.Printf("  attacker: %s", line)
+	fmt.Printf("  %s: %s", who, line)
 	return err
 }
 

@@ -22,16 +22,29 @@ import (
 
 // build makes the victim's home, its service, a mail server, and the attacker's machine.
 func (s *stage) build() error {
+	if err := install(s.home); err != nil {
+		return err
+	}
+	for _, step := range []func() error{s.cable, s.service, s.mailServer, accounts, s.secondHost} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// install puts the programs into a home, under the names that the demo calls.
+func install(home string) error {
 	programs, err := filepath.Glob("build/*")
 	if err != nil || len(programs) == 0 {
 		return errors.Join(err, errors.New("no programs in build/: run make build first"))
 	}
 	for _, folder := range []string{"active-response/bin", "bin", "etc", "logs/alerts"} {
-		if err := os.MkdirAll(filepath.Join(s.home, folder), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(home, folder), 0o755); err != nil {
 			return err
 		}
 	}
-	bin := filepath.Join(s.home, "active-response/bin")
+	bin := filepath.Join(home, "active-response/bin")
 	for _, p := range programs {
 		data, err := os.ReadFile(p)
 		if err != nil {
@@ -39,7 +52,7 @@ func (s *stage) build() error {
 		}
 		name := filepath.Base(p)
 		if name == "ossec-ar" {
-			if err := os.WriteFile(filepath.Join(s.home, "bin", name), data, 0o755); err != nil {
+			if err := os.WriteFile(filepath.Join(home, "bin", name), data, 0o755); err != nil {
 				return err
 			}
 			continue
@@ -52,15 +65,7 @@ func (s *stage) build() error {
 			return err
 		}
 	}
-	if err := os.Symlink("firewall-drop", filepath.Join(bin, "custom-firewall-drop.sh")); err != nil {
-		return err
-	}
-	for _, step := range []func() error{s.cable, s.service, s.mailServer} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return os.Symlink("firewall-drop", filepath.Join(bin, "custom-firewall-drop.sh"))
 }
 
 // alert writes an alert as OSSEC's analysisd does and returns its id.
@@ -99,16 +104,25 @@ func (s *stage) cable() error {
 		return fmt.Errorf("starting the attacker's machine: %w", err)
 	}
 	s.ask, s.answer = in, bufio.NewReader(out)
-	there := fmt.Sprintf("nsenter -t %d -n ", cmd.Process.Pid)
-	for _, step := range []string{
+	s.attackerPID = cmd.Process.Pid
+	there := within(s.attackerPID)
+	return setUp(
 		"mount -t tmpfs run /run",
 		"ip link set lo up",
-		fmt.Sprintf("ip link add eth0 type veth peer name eth0 netns %d", cmd.Process.Pid),
-		"ip addr add " + victim + "/24 dev eth0",
+		fmt.Sprintf("ip link add eth0 type veth peer name eth0 netns %d", s.attackerPID),
+		"ip addr add "+victim+"/24 dev eth0",
 		"ip link set eth0 up",
-		there + "ip addr add " + attacker + "/24 dev eth0",
-		there + "ip link set eth0 up",
-	} {
+		there+"ip addr add "+attacker+"/24 dev eth0",
+		there+"ip link set eth0 up",
+	)
+}
+
+// within begins a command that is to run in the network of a process.
+func within(pid int) string { return fmt.Sprintf("nsenter -t %d -n ", pid) }
+
+// setUp runs commands.
+func setUp(steps ...string) error {
+	for _, step := range steps {
 		words := strings.Fields(step)
 		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", step, err, out)
