@@ -281,24 +281,10 @@ func (s *Settings) readPassword() error {
 	if path == "" {
 		return nil
 	}
-	s.Secret = ""
-	data, err := state.ReadTrusted(path, maxPassword)
-	var info os.FileInfo
-	if err == nil {
-		info, err = os.Stat(path)
-	}
-	if err != nil {
+	var err error
+	if s.Secret, err = state.ReadSecret(path, maxPassword); err != nil {
 		return fmt.Errorf("reading the password: %w: %w", err, errPassword)
 	}
-	secret := strings.TrimRight(string(data), "\r\n")
-	switch {
-	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("password file %s can be read by others (mode %04o): %w",
-			path, info.Mode().Perm(), errPassword)
-	case secret == "" || strings.ContainsAny(secret, "\r\n\x00"):
-		return fmt.Errorf("password file %s does not hold one line: %w", path, errPassword)
-	}
-	s.Secret = secret
 	return nil
 }
 

@@ -82,3 +82,37 @@ func TestFollowsLinksAndStreams(t *testing.T) {
 		}
 	}
 }
+
+// A secret that others could read is none, and no error repeats it.
+func TestReadSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	for _, test := range []struct {
+		text string
+		mode os.FileMode
+		want string // of the error
+	}{
+		{"s3cr3t\n", 0o600, ""},
+		{"s3cr3t", 0o400, ""},
+		{"s3cr3t\n", 0o640, "can be read by others (mode 0640)"},
+		{"s3cr3t\n", 0o604, "can be read by others (mode 0604)"},
+		{"s3cr3t\n", 0o622, "could be changed by others"},
+		{"\n", 0o600, "does not hold one line"},
+		{"a\ns3cr3t\n", 0o600, "does not hold one line"},
+		{strings.Repeat("s3cr3t", 100), 0o600, "large"},
+	} {
+		if err := errors.Join(os.WriteFile(path, []byte(test.text), 0o600), os.Chmod(path, test.mode)); err != nil {
+			t.Fatal(err)
+		}
+		secret, err := state.ReadSecret(path, 100)
+		switch {
+		case test.want == "" && (err != nil || secret != "s3cr3t"):
+			t.Errorf("%q: %q, %v", test.text, secret, err)
+		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) ||
+			strings.Contains(err.Error(), "s3cr3t") || secret != ""):
+			t.Errorf("%q, mode %o: %q, %v", test.text, test.mode, secret, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
