@@ -33,7 +33,8 @@ type Courier interface {
 	// their number. counted is what had no room in the queue. An error says that the server as a
 	// whole failed and another attempt makes sense, unless it is Permanent: then the message
 	// cannot be made. Without one, the map has what came of it for each recipient: nil, it is
-	// accepted; an error that is Permanent, refused for good; another one, deferred.
+	// accepted; an error that is Permanent, refused for good; another one, deferred, for as long as
+	// its RetryAfter says where it has that.
 	Send(ctx context.Context, to []string, items []*Item, counted Counted) (int, map[string]error, error)
 
 	// Sent logs that a message of these items was sent.

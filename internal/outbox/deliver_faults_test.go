@@ -167,3 +167,48 @@ func TestRetryAskedAtTheEnd(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+// wants is a refusal for now that says for how long.
+type wants struct {
+	error
+	pause time.Duration
+}
+
+func (w wants) RetryAfter() time.Duration { return w.pause }
+
+// Who is asked to come back later does not come sooner, nor much later.
+func TestRetryAfter(t *testing.T) {
+	for _, test := range []struct{ asked, want time.Duration }{
+		{3 * time.Second, 3 * time.Second}, {10 * time.Minute, 10 * time.Minute},
+		{1e9 * time.Second, maxBackoff}, {0, firstBackoff},
+	} {
+		o := newOffice(t)
+		o.say["ops"] = fmt.Errorf("ops: %w", wants{errGreylisted, test.asked})
+		o.add("a")
+		o.step()
+		delete(o.say, "ops")
+		o.pass(test.want - time.Second)
+		o.stepNow()
+		o.want()
+		o.pass(time.Second)
+		o.stepNow()
+		o.want("ops: a x1")
+	}
+}
+
+// Who refuses everything is not asked more often than the limit has it.
+func TestRefusalsCount(t *testing.T) {
+	o := newOffice(t)
+	o.limits.PerHour = 3
+	o.say["ops"] = errNoUser
+	attempts := 0
+	o.onSend = func() { attempts++ }
+	for i := range 30 {
+		o.add(fmt.Sprint("key", i))
+		o.step()
+		o.pass(time.Minute)
+	}
+	if attempts > 3 {
+		t.Errorf("%d attempts in half an hour", attempts)
+	}
+}

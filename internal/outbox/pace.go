@@ -1,6 +1,9 @@
 package outbox
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // pace decides when messages may go. At most `most` are sent in any hour. The first two
 // thirds of them may go at once, one for each item; while more items wait than there is
@@ -68,3 +71,13 @@ const (
 
 // backoff is the pause after that many failures in a row.
 func backoff(failures int) time.Duration { return min(maxBackoff, firstBackoff<<min(failures-1, 10)) }
+
+// pause is the one after that many failures in a row, of which the last is err: as long as that asks
+// for, by a method RetryAfter.
+func pause(failures int, err error) time.Duration {
+	var asks interface{ RetryAfter() time.Duration }
+	if errors.As(err, &asks) && asks.RetryAfter() > 0 {
+		return min(asks.RetryAfter(), maxBackoff)
+	}
+	return backoff(failures)
+}

@@ -155,14 +155,14 @@ func (d *Deliverer) sent(m *message, result map[string]error) error {
 		default:
 			deferred, temporary = append(deferred, to), errors.Join(temporary, err)
 			failures := q.Deferred[to].Failures + 1
-			q.Deferred[to] = deferral{failures, d.now().Add(backoff(failures))}
+			q.Deferred[to] = deferral{failures, d.now().Add(pause(failures, err))}
 		}
 	}
-	if len(accepted) > 0 {
+	if len(accepted)+len(refused) > 0 { // who refuses is not to be asked more often either
 		q.Sent = append(q.Sent, sending{d.now(), len(m.items) > 1})
-		if !m.items[0].Alone {
-			q.Counted = Counted{}
-		}
+	}
+	if len(accepted) > 0 && !m.items[0].Alone {
+		q.Counted = Counted{}
 	}
 	for _, item := range m.items {
 		if len(accepted) > 0 && !item.Rest && !item.Alone {
