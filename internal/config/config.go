@@ -28,6 +28,7 @@ type Config struct {
 	Account   Account   `toml:"account"`
 	Escalate  []Step    `toml:"escalate"`
 	Mail      Mail      `toml:"mail"`
+	Chat      []Chat    `toml:"chat"`
 }
 
 // Whitelist is what is never blocked, beside ossec.conf's own lists.
@@ -217,6 +218,7 @@ func (c *Config) check() []fault {
 		c.Block.IPv6Prefix = def.Block.IPv6Prefix
 	}
 	faults = append(faults, c.checkSteps()...)
+	faults = append(faults, c.checkChat()...)
 	choice("firewall", "backend", &c.Firewall.Backend, def.Firewall.Backend, "auto",
 		"iptables", "ipset", "nftables")
 	choice("firewall", "target", &c.Firewall.Target, def.Firewall.Target, "DROP", "REJECT")
