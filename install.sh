@@ -287,7 +287,7 @@ purge_dir=$root/.ossec-ar-programs # from where a purge runs ossec-ar; daemons m
 share=/usr/share/ossec-ar
 link=/usr/sbin/ossec-ar
 
-programs="ossec-ar firewall-drop host-deny route-null disable-account ip-customblock unban allow email-notification response-stats"
+programs="ossec-ar firewall-drop host-deny route-null disable-account ip-customblock unban allow email-notification chat-notification response-stats"
 blocking="firewall-drop host-deny route-null disable-account ip-customblock"
 timers="ossec-ar-maintain.timer ossec-ar-stats.timer"
 prepare=ossec-ar-prepare.service # what saved firewall rules name is there at boot; beside cron, too
@@ -301,8 +301,22 @@ links() {
 		echo "firewall-drop.sh custom-firewall-drop.sh block-ip default-firewall-drop" \
 			"firewalld-drop firewalld-drop.sh nftables-drop nftables-drop.sh"
 		;;
+	chat-notification) # a stock one holds the URL that it sends to: it stays until ours has one
+		echo "$1.sh"
+		for name in ossec-slack.sh ossec-pagerduty.sh wazuh-slack; do
+			if ! there "$bin/$name" || ours "$name" || chat_is_set; then
+				echo "$name"
+			fi
+		done
+		;;
 	*) echo "$1.sh" ;;
 	esac
+}
+
+# chat_is_set reports whether the settings name a service for chat-notification.
+chat_is_set() {
+	toml=$settings/active-response.toml
+	plain "$toml" && trusted "$toml" && grep -q '^[[:blank:]]*\[\[[[:blank:]]*chat[[:blank:]]*\]\]' "$toml"
 }
 
 # path_of NAME prints where a program or link of the suite is in the home.

@@ -33,6 +33,7 @@ var aliases = map[string][]string{
 	"disable-account":    {"disable-account.sh", "custom-disable-account.sh"},
 	"ip-customblock":     {"ip-customblock.sh"},
 	"email-notification": {"email-notification.sh"},
+	"chat-notification":  {"chat-notification.sh", "ossec-slack.sh", "wazuh-slack"},
 	"response-stats":     {"response-stats.sh"},
 }
 

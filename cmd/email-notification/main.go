@@ -9,4 +9,4 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/notice"
 )
 
-func main() { os.Exit(notice.Main(app.OS())) }
+func main() { os.Exit(notice.Main(app.OS(), notice.Mail)) }

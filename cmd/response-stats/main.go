@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"runtime/debug"
 
@@ -20,8 +21,9 @@ func main() {
 	debug.SetMemoryLimit(memory)
 	debug.SetGCPercent(-1)
 	p := app.New(app.OS(), report.Name)
-	p.Hint = config.MailHint
-	os.Exit(report.Main(p, func(subject, text, html string) error {
-		return notice.QueueReport(&p, subject, text, html)
-	}))
+	p.Hint = func(err error) string { return cmp.Or(config.MailHint(err), config.ChatHint(err)) }
+	by := func(ch notice.Channel) report.Send {
+		return func(subject, text, html string) error { return notice.QueueReport(&p, ch, subject, text, html) }
+	}
+	os.Exit(report.Main(p, report.Sending{Mail: by(notice.Mail), Chat: by(notice.Chat)}))
 }

@@ -68,7 +68,7 @@ func (h executables) wanted() []string {
 
 // suite is all that install.sh installs.
 var suite = []string{"firewall-drop", "host-deny", "route-null", "disable-account", "unban", "allow",
-	"ip-customblock", "email-notification", "response-stats"}
+	"ip-customblock", "email-notification", "chat-notification", "response-stats"}
 
 // executable looks at one file that execd is to run. One of another response has to be there, no
 // more.

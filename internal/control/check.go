@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 // Other programs of the suite.
 const (
 	mailer   = "email-notification"
+	chatter  = "chat-notification"
 	reporter = "response-stats"
 )
 
@@ -34,9 +36,15 @@ func runCheck(t *tool, c *cli.Context) error {
 		subjects = append(subjects, s)
 	}
 	if len(t.chosen) == len(t.all) {
-		extra := func(ctx context.Context) []check.Finding { return checkMail(ctx, t) }
+		logs := []string{t.Home.NotificationLog()}
 		subjects = append(subjects,
-			&check.Subject{Name: mailer, Logs: []string{t.Home.NotificationLog()}, Extra: extra},
+			&check.Subject{Name: mailer, Logs: logs, Extra: func(ctx context.Context) []check.Finding {
+				return checkChannel(ctx, t, notify.CheckMail,
+					"correct it in <global> of "+t.Home.Conf()+" or in [mail] of "+t.Home.Settings())
+			}},
+			&check.Subject{Name: chatter, Logs: logs, Extra: func(ctx context.Context) []check.Finding {
+				return checkChannel(ctx, t, notify.CheckChat, "correct it in [[chat]] of "+t.Home.Settings())
+			}},
 			&check.Subject{Name: reporter, FromCron: true,
 				Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made"}}})
 	}
@@ -68,17 +76,15 @@ func upkeep(t *tool, done maintained) *check.Subject {
 	}}}
 }
 
-// checkMail looks at the settings of mail.
-func checkMail(ctx context.Context, t *tool) []check.Finding {
+// checkChannel looks at the settings of a way that notices go, and says how to mend what is wrong.
+func checkChannel(ctx context.Context, t *tool, look func(context.Context, *app.Program) (string, error),
+	usual string) []check.Finding {
 	const what = "settings"
-	summary, err := notify.Check(ctx, &t.Program)
+	summary, err := look(ctx, &t.Program)
 	if err == nil {
 		return []check.Finding{{What: what, Verdict: enforcer.OK, Found: summary}}
 	}
-	mend := notify.Hint(err)
-	if mend == "" {
-		mend = "correct it in <global> of " + t.Home.Conf() + " or in [mail] of " + t.Home.Settings()
-	}
+	mend := cmp.Or(notify.Hint(err), usual)
 	var found []check.Finding
 	for text := range strings.SplitSeq(err.Error(), "\n") {
 		found = append(found, check.Finding{What: what, Verdict: enforcer.Fault, Found: text, Mend: mend})

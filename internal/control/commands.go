@@ -113,11 +113,11 @@ func forTime() cli.Flag {
 }
 
 func (t *tool) commands() []*cli.Command {
-	mail := notify.Command(&t.Program)
-	mail.UsageText = "ossec-ar mail queue\nossec-ar mail test --to you@example.org\n" +
-		"ossec-ar mail preview --html > mail.html"
-	for _, sub := range mail.Subcommands {
-		sub.Before = t.begin
+	channels := notify.Commands(&t.Program)
+	for _, channel := range channels {
+		for _, sub := range channel.Subcommands {
+			sub.Before = t.begin
+		}
 	}
 	configure := setup.Command(&t.Program) // its options are its own
 	configure.Hidden = false
@@ -125,7 +125,7 @@ func (t *tool) commands() []*cli.Command {
 	for _, w := range append(forPeople(t), forUpkeep(t)...) {
 		all = append(all, t.word(w))
 	}
-	all = append(all, whitelistCommand(t), mail, configure)
+	all = append(append(append(all, whitelistCommand(t)), channels...), configure)
 	for _, w := range aboutItself(t) {
 		all = append(all, t.word(w))
 	}

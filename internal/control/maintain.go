@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/neverblock"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/record"
@@ -72,7 +74,7 @@ func maintain(t *tool, c *cli.Context) error {
 		}
 	}
 	record.ForgetWarnings(t.Home.State(), t.Now())
-	if err := notify.Deliver(ctx, &t.Program); err != nil {
+	if err := deliver(ctx, t); err != nil {
 		t.Complain(err)
 		failed = errors.Join(failed, err)
 	}
@@ -83,6 +85,17 @@ func maintain(t *tool, c *cli.Context) error {
 		return err
 	}
 	return command.Reported(failed != nil || unopened)
+}
+
+// deliver delivers what waits on all channels, of which none waits for another.
+func deliver(ctx context.Context, t *tool) error {
+	var faults [2]error
+	var done sync.WaitGroup
+	for i, channel := range []notice.Channel{notice.Mail, notice.Chat} {
+		done.Go(func() { faults[i] = notify.Deliver(ctx, &t.Program, channel) })
+	}
+	done.Wait()
+	return errors.Join(faults[:]...)
 }
 
 // preparer is an enforcer for whose blocks others may have saved rules that name sets or chains,

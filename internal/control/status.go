@@ -17,6 +17,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/check"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
@@ -54,7 +55,10 @@ func status(t *tool, c *cli.Context) error {
 		}
 	}
 	t.say("")
-	line("mail:", mailStatus(t))
+	line("mail:", queueStatus(t, notice.Mail))
+	if len(t.settings.Chat) > 0 {
+		line("chat:", queueStatus(t, notice.Chat))
+	}
 	done := readMaintained(t.Home)
 	line("maintain:", maintainStatus(t, done))
 	line("last failure:", lastFailure(t))
@@ -219,9 +223,9 @@ func health(ctx context.Context, t *tool, done maintained) (found []enforcer.Fin
 	return found
 }
 
-// mailStatus is what waits in the mail queue.
-func mailStatus(t *tool) string {
-	box, err := outbox.Open(t.Home.MailQueue())
+// queueStatus is what waits in the queue of a channel.
+func queueStatus(t *tool, ch notice.Channel) string {
+	box, err := outbox.Open(ch.Queue(t.Home))
 	if errors.Is(err, os.ErrNotExist) {
 		return "nothing waits" // nothing was ever queued
 	}

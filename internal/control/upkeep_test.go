@@ -140,7 +140,7 @@ func TestCheck(t *testing.T) {
 	if err := json.Unmarshal(h.out.Bytes(), &report); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"firewall-drop", "host-deny", "email-notification"}; !slices.Equal(report.Responses, want) {
+	if want := []string{"firewall-drop", "host-deny", "email-notification", "chat-notification"}; !slices.Equal(report.Responses, want) {
 		t.Errorf("responses %v, want %v", report.Responses, want)
 	}
 	found := map[string]string{}

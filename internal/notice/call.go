@@ -3,6 +3,7 @@ package notice
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/config"
@@ -11,28 +12,25 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-// Name is what the program is called.
-const Name = "email-notification"
-
 // onDeleteFlag lets a delete announce the end of the block.
 const onDeleteFlag = "--on-delete"
 
-// Main runs email-notification and returns its exit status.
-func Main(env app.Env) int {
-	p := app.New(env, Name)
-	p.Hint = config.MailHint
+// Main runs the program of a channel and returns its exit status.
+func Main(env app.Env, ch Channel) int {
+	p := app.New(env, ch.Program)
+	p.Hint = ch.Hint
 	onDelete := false
 	if args := p.Arguments(); len(args) > 0 && args[0] == onDeleteFlag {
 		onDelete = true
 		p.Args = slices.Delete(slices.Clone(p.Args), 1, 2)
 	}
-	request, asked, status := p.ReadCall("mail")
+	request, asked, status := p.ReadCall(ch.Name)
 	if !asked {
 		return status
 	}
-	c := &call{Program: &p, Call: request, onDelete: onDelete}
+	c := &call{Program: &p, Call: request, Channel: ch, onDelete: onDelete}
 	if c.DryRun {
-		return p.RunTool(append([]string{"mail", "preview"}, p.Arguments()[1:]...)...)
+		return p.RunTool(append([]string{ch.Name, "preview"}, p.Arguments()[1:]...)...)
 	}
 	return c.handle()
 }
@@ -41,6 +39,7 @@ func Main(env app.Env) int {
 type call struct {
 	*app.Program
 	app.Call
+	Channel
 	onDelete bool
 }
 
@@ -51,34 +50,40 @@ func (c *call) handle() int {
 	if c.Fault != nil {
 		return c.fail(c.Fault)
 	}
-	c.onDelete = c.onDelete || c.Settings.Mail.OnDelete || slices.Contains(c.Request.ExtraArgs, onDeleteFlag)
+	c.onDelete = c.onDelete || c.Channel.onDelete(&c.Settings) ||
+		slices.Contains(c.Request.ExtraArgs, onDeleteFlag)
 	switch {
 	case c.Request.Action == arproto.Delete && !c.onDelete:
-		c.say("no mail at the end of a block: see %s", onDeleteFlag)
+		c.say("no %s at the end of a block: see %s", c.Channel.Name, onDeleteFlag)
 		return app.ExitOK
 	case c.Request.Action == arproto.Add && c.onDelete && c.Conn != nil && !c.goOn():
 		c.log(arlog.StatusSkip, arlog.Skipped(c.Request.Addr, "the daemon already holds it"))
 		return app.ExitOK
 	}
-	if err := fill(c.Home, &c.Settings.Mail); err != nil { // on an agent, say, for good
+	if err := c.unset(c.Home, &c.Settings); err != nil { // on an agent, say, for good
 		c.warn(err)
 		return app.ExitFailed
 	}
-	box, err := enqueue(c.Program, Of(&c.Request, c.Now()))
+	n := Of(&c.Request, c.Now())
+	if slices.ContainsFunc(c.Settings.Chat, func(s config.Chat) bool { return s.FromCall }) {
+		n.Hook = hook(c.Request.ExtraArgs)
+	}
+	box, err := c.enqueue(c.Program, n)
 	if box == nil {
 		return c.fail(err)
 	}
 	c.warn(err)
-	c.say("queued a mail about %s", c.Request.Key())
+	c.say("queued a notice about %s", c.Request.Key())
 	return app.ExitOK
 }
 
 // goOn asks Wazuh's daemon. It sends a delete only to who asks it about the add. Who wants
 // none must not ask: the next alert on the address would be aborted.
 func (c *call) goOn() bool {
-	goOn, err := c.Conn.CheckKeys(Name, []string{c.Request.Key()}, c.Settings.Wazuh.ReplyTimeout.Duration)
+	goOn, err := c.Conn.CheckKeys(c.Channel.Program, []string{c.Request.Key()},
+		c.Settings.Wazuh.ReplyTimeout.Duration)
 	if err != nil {
-		c.warn(fmt.Errorf("asking the daemon: %w (the mail is sent all the same)", err))
+		c.warn(fmt.Errorf("asking the daemon: %w (the notice is sent all the same)", err))
 	}
 	return goOn
 }
@@ -112,3 +117,22 @@ func (c *call) about() arproto.Request {
 
 // Log is where a program writes what it does about notices: notifications.log.
 func Log(p *app.Program) *record.Log { return &record.Log{Program: p, File: p.Home.NotificationLog()} }
+
+// hookStart is how Slack's incoming webhooks begin.
+const hookStart = "https://hooks.slack.com/services/"
+
+// hook returns the webhook of Slack among the arguments that came with a call, as Wazuh's own
+// response has it there, "" when there is none. Nothing else of a call says where to send.
+func hook(args []string) string {
+	const maxHook = 300
+	for _, text := range strings.Fields(strings.Join(args, " ")) {
+		path, is := strings.CutPrefix(text, hookStart)
+		odd := func(r rune) bool {
+			return r != '/' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+		}
+		if is && path != "" && len(text) <= maxHook && !strings.ContainsFunc(path, odd) {
+			return text
+		}
+	}
+	return ""
+}

@@ -1,5 +1,5 @@
-// Package notice is what the notifying programs leave in the outbox: what a notice is, the
-// flow of a daemon's call, and reports. It only queues, and starts the deliverer in a process
+// Package notice is what the notifying programs leave in the outbox of their channel: what a notice
+// is, the flow of a daemon's call, and reports. It only queues, and starts the deliverer in a process
 // of its own, for the daemons wait, or start hundreds at once; so it links neither templates
 // nor anything that sends. Package notify has the rest.
 package notice
@@ -45,6 +45,8 @@ type Notice struct {
 	Subject string `json:"subject,omitempty"`
 	Text    string `json:"text,omitempty"`
 	HTML    string `json:"html,omitempty"`
+	// Hook is the URL of a service that came with the call: a secret.
+	Hook string `json:"hook,omitempty"`
 
 	Rules    []RuleCount `json:"rules,omitempty"`
 	Standing Standing    `json:"standing,omitzero"` // at the last alert
@@ -81,6 +83,7 @@ type RuleCount struct {
 type Standing struct {
 	Holders     []Holder `json:"holders,omitempty"`
 	Locked      []Holder `json:"locked,omitempty"`      // who holds the account
+	Responses   []string `json:"responses,omitempty"`   // that hold it, failed to, or failed to lift it
 	Lifting     []string `json:"lifting,omitempty"`     // programs that failed to lift their block
 	Waiting     []string `json:"waiting,omitempty"`     // programs that failed to block it
 	Whitelisted string   `json:"whitelisted,omitempty"` // the entry and its place
@@ -190,25 +193,22 @@ func (n *Notice) Item(program string, now time.Time) (outbox.Item, error) {
 
 // enqueue puts a notice into the outbox and starts the deliverer. The notice is safe on disk when box
 // is not nil.
-func enqueue(p *app.Program, n Notice) (box *outbox.Box, err error) {
+func (ch Channel) enqueue(p *app.Program, n Notice) (box *outbox.Box, err error) {
 	item, err := n.Item(p.Path(), p.Now())
 	if err != nil {
 		return nil, err
 	}
-	if box, err = outbox.Make(p.Home.MailQueue()); err != nil {
+	if box, err = outbox.Make(ch.Queue(p.Home)); err != nil {
 		return nil, err
 	}
 	if err := box.Add(item, Shorten); err != nil {
 		return nil, err
 	}
-	return box, StartDelivery(p, box)
+	return box, ch.StartDelivery(p, box)
 }
 
-// DeliverWords are the words that make ossec-ar deliver, with the lock that it inherits.
-var DeliverWords = []string{"mail", "deliver", "--locked"}
-
 // StartDelivery starts the deliverer, unless one is at work.
-func StartDelivery(p *app.Program, box *outbox.Box) error {
+func (ch Channel) StartDelivery(p *app.Program, box *outbox.Box) error {
 	tool := p.Tool()
 	err := app.CheckTool(tool)
 	if err == nil {
@@ -216,13 +216,13 @@ func StartDelivery(p *app.Program, box *outbox.Box) error {
 		if zone, ok := os.LookupEnv("TZ"); ok {
 			env = append(env, "TZ="+zone)
 		}
-		err = box.Start(env, tool, DeliverWords...)
+		err = box.Start(env, tool, ch.Name, "deliver", "--locked")
 	}
 	if errors.Is(err, os.ErrNotExist) {
 		err = fmt.Errorf("%s is missing", tool)
 	}
 	if err != nil {
-		return fmt.Errorf("starting the delivery: %w (the mail waits until `ossec-ar maintain` runs)", err)
+		return fmt.Errorf("starting the delivery: %w (the notice waits until `ossec-ar maintain` runs)", err)
 	}
 	return nil
 }

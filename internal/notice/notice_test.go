@@ -41,10 +41,10 @@ func newPlace(t *testing.T, conf, settings string) place {
 func (p place) run(stdin string, args ...string) (status int, stdout, stderr string) {
 	out, errs := new(bytes.Buffer), new(bytes.Buffer)
 	status = Main(app.Env{
-		Args:  append([]string{filepath.Join(p.home.Programs(), Name+".sh")}, args...),
+		Args:  append([]string{filepath.Join(p.home.Programs(), Mail.Program+".sh")}, args...),
 		Stdin: strings.NewReader(stdin), Stdout: out, Stderr: errs,
 		Dir: "/", Now: time.Now, Proc: "/proc", ParentPID: 1,
-	})
+	}, Mail)
 	return status, out.String(), errs.String()
 }
 
@@ -93,8 +93,8 @@ func TestWithoutTool(t *testing.T) {
 			"192.0.2.5->/var/log/auth.log",
 			"-",
 		)
-		if status != 0 || stdout != "" || !strings.HasPrefix(stderr, Name+".sh: "+why) ||
-			!strings.Contains(stderr, "(the mail waits until `ossec-ar maintain` runs)") {
+		if status != 0 || stdout != "" || !strings.HasPrefix(stderr, Mail.Program+".sh: "+why) ||
+			!strings.Contains(stderr, "(the notice waits until `ossec-ar maintain` runs)") {
 			t.Errorf("status %d, %q, %q", status, stdout, stderr)
 		}
 	}
@@ -125,7 +125,7 @@ func TestWithoutTool(t *testing.T) {
 func TestByHand(t *testing.T) {
 	p := newPlace(t, onlyOps, "")
 	if status, stdout, _ := p.run("", "add", "203.0.113.7"); status != 0 ||
-		stdout != "queued a mail about 203.0.113.7\n" {
+		stdout != "queued a notice about 203.0.113.7\n" {
 		t.Errorf("%d, %q", status, stdout)
 	}
 	if status, stdout, _ := p.run("", "delete", "203.0.113.7"); status != 0 ||
@@ -247,7 +247,7 @@ func TestQueueReport(t *testing.T) {
 			},
 			"x",
 		)
-		return QueueReport(&program, subject, text, "<p>seven</p>")
+		return QueueReport(&program, Mail, subject, text, "<p>seven</p>")
 	}
 	p := newPlace(t, onlyOps, "")
 	if err := report(p, "Report", "seven\n"); err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/chat"
 	"github.com/ossec-ar/ossec-ar/internal/confine"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
@@ -18,9 +19,11 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
-// job is what the process without rights has to do about one mail.
+// job is what the process without rights has to do about one message.
 type job struct {
 	Task      string // one of those below
+	Program   string // email-notification or chat-notification
+	Chat      *chat.Service
 	Settings  *mail.Settings
 	Templates map[string]string // the administrator's, by part
 	To        []string
@@ -35,7 +38,8 @@ const (
 	taskSend   = "send"   // write the mail and send it
 	taskFormat = "format" // write the mail as it goes over the wire
 	taskWrite  = "write"  // write its parts
-	taskCheck  = "check"  // try the templates and the server
+	taskCheck  = "check"  // try the templates and the server, or the service
+	taskChat   = "chat"   // write the message and hand it to the service
 )
 
 // answer is what came of a job.
@@ -45,6 +49,8 @@ type answer struct {
 	Raw     []byte
 	Results map[string]*mail.Failure // by recipient; nil: accepted
 	Failed  *mail.Failure            // of the whole
+	Chat    *chat.Failure            // nil: the service took it, or can be reached
+	Service string                   // what the service is
 	Faults  []string                 // beside it
 	Trace   []string
 }
@@ -65,6 +71,10 @@ func (j *job) do(ctx context.Context, names resolver) (a answer) {
 			a.Faults = append(a.Faults, strings.Split(err.Error(), "\n")...)
 		}
 	}
+	if j.Task == taskCheck && j.Chat != nil {
+		a.Service, a.Chat = j.Chat.Reach(ctx)
+		return a
+	}
 	if j.Task == taskCheck {
 		fault(j.checkTemplates())
 		if !j.Settings.Program() && len(a.Faults) == 0 {
@@ -74,6 +84,11 @@ func (j *job) do(ctx context.Context, names resolver) (a answer) {
 	}
 	if j.Settings.ReverseName {
 		j.lookUp(ctx, names)
+	}
+	if j.Task == taskChat {
+		told, err := j.tell(ctx)
+		fault(err)
+		return told
 	}
 	m, err := j.write()
 	a.Used = len(j.Entries)
@@ -111,7 +126,7 @@ func (j *job) write() (m mail.Message, err error) {
 	}
 	for {
 		v := makeView(j.Settings, j.Entries, j.Now, time.Local)
-		v.Sample = j.Sample
+		v.Sample, v.Program = j.Sample, j.Program
 		v.count(j.Counted)
 		var faults [3]error
 		m.Subject, faults[0] = j.render(partSubject, v)

@@ -4,34 +4,20 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/confine"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
-	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // spareTime is what a job may take beside sending.
 const spareTime = 30 * time.Second
 
-// delegate has a job done by the process without rights. What it needs of files is read here.
-func (o *office) delegate(ctx context.Context, j job) (a answer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, o.settings.TotalTime()+spareTime)
-	defer cancel()
-	j.Settings, j.Now, j.Templates = o.settings, o.Now(), map[string]string{}
-	for _, part := range parts {
-		if path := ownTemplate(o.settings, part); path != "" {
-			source, err := state.ReadTrusted(path, maxTemplate)
-			if err != nil {
-				o.fault(fmt.Errorf("%w %s: %w", errTemplate, path, err))
-				continue
-			}
-			j.Templates[part] = string(source)
-		}
-	}
+// prepare gives a job what it needs of settings and files, which are read here.
+func (o *office) prepare(j job) job {
+	j.Settings, j.Program, j.Now, j.Templates = o.settings, o.Channel.Program, o.Now(), o.post.templates()
 	var before map[netip.Addr]*past
 	if !j.Sample {
 		before = o.lookBack(j.Entries)
@@ -46,11 +32,29 @@ func (o *office) delegate(ctx context.Context, j job) (a answer, err error) {
 		item.Body = nil // the entry has it
 		e.Item = &item
 	}
+	return j
+}
+
+// delegate has a job done by the process without rights, within a time for sending.
+func (o *office) delegate(ctx context.Context, j job, within time.Duration) (a answer, err error) {
+	a, err = run(ctx, o.prepare(j), within)
+	o.report(a.Faults)
+	return a, err
+}
+
+// run has a prepared job done by the process without rights.
+func run(ctx context.Context, j job, within time.Duration) (a answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within+spareTime)
+	defer cancel()
 	err = confine.Run(ctx, j, &a)
-	for _, text := range a.Faults {
+	return a, err
+}
+
+// report passes on what the process said was wrong beside the work.
+func (o *office) report(faults []string) {
+	for _, text := range faults {
 		o.fault(errors.New(printable.Line(text)))
 	}
-	return a, err
 }
 
 // Send is outbox.Courier's.
@@ -64,36 +68,6 @@ func (o *office) Send(
 		item.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
 		j.Entries = append(j.Entries, e)
 	}
-	a, result, err := o.send(ctx, j)
+	a, result, err := o.post.send(ctx, j)
 	return a.Used, result, err
-}
-
-// send sends the mail of a job. See outbox.Courier for what it returns.
-func (o *office) send(ctx context.Context, j job) (a answer, result map[string]error, err error) {
-	j.Task = taskSend
-	if o.settings.Program() {
-		j.Task = taskFormat
-	}
-	a, err = o.delegate(ctx, j)
-	switch {
-	case err != nil:
-		a.Used = len(j.Entries)
-		return a, nil, err
-	case a.Failed != nil:
-		return a, nil, a.Failed
-	case j.Task == taskFormat:
-		result, err = o.settings.SendProgram(ctx, j.To, a.Raw)
-		return a, result, err
-	}
-	result = map[string]error{}
-	for _, to := range j.To {
-		failure, answered := a.Results[to]
-		switch {
-		case !answered:
-			result[to] = errors.New("the server said nothing of " + to)
-		case failure != nil:
-			result[to] = failure
-		}
-	}
-	return a, result, nil
 }

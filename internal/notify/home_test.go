@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
 	"github.com/ossec-ar/ossec-ar/internal/confine"
@@ -31,21 +29,23 @@ func TestMain(m *testing.M) {
 		os.Exit(Serve())
 	}
 	switch strings.TrimSuffix(filepath.Base(os.Args[0]), ".sh") {
-	case notice.Name:
-		os.Exit(notice.Main(app.OS()))
+	case notice.Mail.Program:
+		os.Exit(notice.Main(app.OS(), notice.Mail))
+	case notice.Chat.Program:
+		os.Exit(notice.Main(app.OS(), notice.Chat))
 	case "ossec-ar":
 		os.Exit(tool(app.OS()))
 	}
 	os.Exit(m.Run())
 }
 
-// tool is an ossec-ar with the word mail alone.
+// tool is an ossec-ar with the words of the channels alone.
 func tool(env app.Env) int {
 	p := app.New(env, "ossec-ar")
 	p.Hint = Hint
 	line := command.Line{Program: &p}
 	frame := line.App()
-	frame.Commands = []*cli.Command{Command(&p)}
+	frame.Commands = Commands(&p)
 	return line.Run(context.Background(), frame, p.Arguments())
 }
 
@@ -61,7 +61,7 @@ func newHouse(t *testing.T, conf, settings string) house {
 	h.write(h.home.Conf(), conf)
 	h.write(string(h.home)+"/etc/active-response.toml", settings)
 	self, err := os.Executable()
-	for _, path := range []string{h.invoked(), h.tool()} {
+	for _, path := range []string{h.invoked(), h.chatter(), h.tool()} {
 		err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(self, path))
 	}
 	if err != nil {
@@ -71,7 +71,8 @@ func newHouse(t *testing.T, conf, settings string) house {
 	return h
 }
 
-func (h house) invoked() string { return filepath.Join(h.home.Programs(), notice.Name+".sh") }
+func (h house) invoked() string { return filepath.Join(h.home.Programs(), notice.Mail.Program+".sh") }
+func (h house) chatter() string { return filepath.Join(h.home.Programs(), notice.Chat.Program+".sh") }
 func (h house) tool() string    { return filepath.Join(string(h.home), "bin/ossec-ar") }
 
 func (h house) write(path, text string) {
@@ -102,8 +103,19 @@ func (h house) lock() *os.File {
 // idle waits until no deliverer is at work.
 func (h house) idle() {
 	h.t.Helper()
-	if _, err := os.Lstat(h.home.MailQueue()); err == nil {
-		_ = h.lock().Close() // it is only a lock
+	for _, queue := range []string{h.home.MailQueue(), h.home.ChatQueue()} {
+		box, err := outbox.Open(queue)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		var lock *os.File
+		if err == nil {
+			lock, err = box.Lock(time.Minute)
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		_ = lock.Close() // it is only a lock
 	}
 }
 
@@ -131,9 +143,17 @@ func (h house) env(args ...string) (env app.Env, stdout, stderr *bytes.Buffer) {
 	}, stdout, stderr
 }
 
-// mail runs a word of `ossec-ar mail` in this process.
+// mail runs a word of `ossec-ar mail` in this process, and chat one of `ossec-ar chat`.
 func (h house) mail(words ...string) (status int, stdout, stderr string) {
-	env, out, errs := h.env(append([]string{h.tool(), "mail"}, words...)...)
+	return h.run(append([]string{"mail"}, words...)...)
+}
+
+func (h house) chat(words ...string) (status int, stdout, stderr string) {
+	return h.run(append([]string{"chat"}, words...)...)
+}
+
+func (h house) run(words ...string) (status int, stdout, stderr string) {
+	env, out, errs := h.env(append([]string{h.tool()}, words...)...)
 	status = tool(env)
 	return status, out.String(), errs.String()
 }
@@ -156,7 +176,7 @@ func (h house) office(c *clock) *office {
 	env, _, _ := h.env(h.invoked())
 	env.Now = c.Now
 	p := app.New(env, "x")
-	return newOffice(&p)
+	return newOffice(&p, notice.Mail)
 }
 
 // look has an office do what is due.

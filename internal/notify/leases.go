@@ -32,6 +32,9 @@ func (o *office) leased(n *notice.Notice) (s notice.Standing, renewed time.Time)
 		store.Wait = leaseWait
 		leases, err := store.On(of)
 		faults = append(faults, err)
+		if len(leases) > 0 {
+			s.Responses = append(s.Responses, response)
+		}
 		for _, l := range leases {
 			visit(l)
 		}

@@ -1,6 +1,6 @@
-// Package notify turns the notices in the outbox into mail: it finds the alert and how the
-// address stands, writes the mail or the digest, and has it sent. It has the words of
-// `ossec-ar mail`, too.
+// Package notify turns the notices in the outboxes into mail and chat messages: it finds the alert and
+// how the address stands, writes the message or the digest, and has it sent. It has the words of
+// `ossec-ar mail` and `ossec-ar chat`, too.
 //
 // It refuses to say that an address is blocked unless a response holds it, and to let
 // anything from an alert out of its place in a mail: all of it is text that an attacker
@@ -31,9 +31,11 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// office is the outbox's courier for mail.
+// office is the courier of the outbox of one channel.
 type office struct {
 	*app.Program
+	notice.Channel
+	post     post
 	config   config.Config
 	settings *mail.Settings
 	geo      geo
@@ -42,28 +44,43 @@ type office struct {
 	fault    func(error)     // gets what is wrong beside the work
 }
 
-func newOffice(p *app.Program) *office {
-	o := &office{Program: p}
+// post is what differs between the channels.
+type post interface {
+	// configure reads the settings of the channel. Of the limits it returns Unset.
+	configure() (outbox.Limits, error)
+	// recipients returns who gets a settled entry.
+	recipients(e *entry) []string
+	// templates returns those of the administrator, by part.
+	templates() map[string]string
+	// send sends the message of a job. See outbox.Courier for what it returns.
+	send(ctx context.Context, j job) (answer, map[string]error, error)
+}
+
+func newOffice(p *app.Program, ch notice.Channel) *office {
+	o := &office{Program: p, Channel: ch}
 	o.fault = o.Warn
+	o.post = mailPost{o}
+	if ch.Name == notice.Chat.Name {
+		o.post = chatPost{o}
+	}
 	return o
 }
 
 // Configure is outbox.Courier's.
 func (o *office) Configure() (outbox.Limits, error) {
-	var cerr, serr error
+	var cerr error
 	o.config, cerr = config.Load(o.Home)
-	o.settings, serr = mail.Load(o.Home, o.config.Mail)
+	limits, err := o.post.configure()
 	o.list, o.timeouts = nil, nil
 	if !slices.Equal(o.geo.paths, o.config.Mail.GeoFiles) {
 		o.geo.close()
 		o.geo.paths = o.config.Mail.GeoFiles
 	}
-	s := o.settings
-	limits := outbox.Limits{PerHour: s.MaxPerHour, Coalesce: s.Coalesce.Duration, Unset: s.Unset}
-	return limits, errors.Join(cerr, serr)
+	limits.PerHour, limits.Coalesce = o.settings.MaxPerHour, o.settings.Coalesce.Duration
+	return limits, errors.Join(cerr, err)
 }
 
-// entry is what a mail says of one item: of one address, mostly.
+// entry is what a message says of one item: of one address, mostly.
 type entry struct {
 	notice.Notice // of all in it, the gravest, of equals the first
 	Item          *outbox.Item
@@ -121,7 +138,7 @@ func (o *office) Sent(items []*outbox.Item) {
 	var lines []byte
 	for _, item := range items {
 		e := open(item)
-		lines = append(lines, o.line(e, arlog.StatusAdd, sentMessage(e, len(items)))...)
+		lines = append(lines, o.line(e, arlog.StatusAdd, o.sentMessage(e, len(items)))...)
 	}
 	o.AppendLog(o.Home.NotificationLog(), lines)
 }
@@ -157,55 +174,61 @@ func (o *office) line(e entry, status arlog.Status, message string) []byte {
 }
 
 // sentMessage is the message of the log line about an entry that was sent.
-func sentMessage(e entry, together int) string {
+func (o *office) sentMessage(e entry, together int) string {
+	what, whole := "Email", "a mail"
+	if o.Channel.Name == notice.Chat.Name {
+		what, whole = "Chat", "a message"
+	}
 	var text string
 	switch {
 	case e.Kind == notice.Report:
-		text = "Email sent: " + printable.Line(e.Subject)
+		text = what + " sent: " + printable.Line(e.Subject)
 	case !e.Addr.IsValid():
-		text = "Email notification sent, of an alert without an address"
+		text = what + " notification sent, of an alert without an address"
 	case e.Kind == notice.End:
-		text = fmt.Sprintf("Email notification sent for the end of the block of IP: %s", e.Addr)
+		text = fmt.Sprintf("%s notification sent for the end of the block of IP: %s", what, e.Addr)
 	case stateOf(e.Notice) == isBlocked:
-		text = fmt.Sprintf("Email notification sent for blocked IP: %s", e.Addr)
+		text = fmt.Sprintf("%s notification sent for blocked IP: %s", what, e.Addr)
 	default:
-		text = fmt.Sprintf("Email notification sent for IP: %s (%s)", e.Addr, stateOf(e.Notice))
+		text = fmt.Sprintf("%s notification sent for IP: %s (%s)", what, e.Addr, stateOf(e.Notice))
 	}
 	if e.Item.Count > 1 {
 		text += fmt.Sprintf(" (%d alerts)", e.Item.Count)
 	}
 	if together > 1 {
-		text += fmt.Sprintf(" (in a mail of %d addresses)", together)
+		text += fmt.Sprintf(" (in %s of %d addresses)", whole, together)
 	}
 	return text
 }
 
-// Deliver delivers what is due, for `ossec-ar maintain`. It does nothing while another process is
-// at it. The error is also that of an attempt to send, which is logged.
-func Deliver(ctx context.Context, p *app.Program) error { return deliver(ctx, p, false) }
+// Deliver delivers what is due on a channel, for `ossec-ar maintain`. It does nothing while another
+// process is at it. The error is also that of an attempt to send, which is logged.
+func Deliver(ctx context.Context, p *app.Program, ch notice.Channel) error {
+	return newOffice(p, ch).deliver(ctx, false)
+}
 
-// deliver is Deliver, or the work of the process that notice.StartDelivery starts, which
-// inherits the lock and waits for what falls due later.
-func deliver(ctx context.Context, p *app.Program, locked bool) error {
-	if _, err := os.Lstat(p.Home.MailQueue()); errors.Is(err, os.ErrNotExist) {
+// deliver is Deliver, or the work of the process that Channel.StartDelivery starts, which inherits the
+// lock and waits for what falls due later.
+func (o *office) deliver(ctx context.Context, locked bool) error {
+	dir := o.Queue(o.Home)
+	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
 		return nil // nothing was ever queued
 	}
-	o := newOffice(p)
-	box, err := outbox.Make(p.Home.MailQueue())
+	box, err := outbox.Make(dir)
 	if err == nil {
-		err = o.deliver(ctx, box, locked)
+		err = o.work(ctx, box, locked)
 	}
 	if err != nil && !errors.Is(err, errAttempt) {
-		err = fmt.Errorf("delivering mail: %w", err)
-		o.Failed(&outbox.Item{Program: p.Path()}, err)
+		err = fmt.Errorf("delivering %s: %w", o.Channel.Name, err)
+		o.Failed(&outbox.Item{Program: o.Path()}, err)
 	}
 	return err
 }
 
 // errAttempt marks a failure that the deliverer has logged.
-var errAttempt = errors.New("delivering mail")
+var errAttempt = errors.New("delivering")
 
-func (o *office) deliver(ctx context.Context, box *outbox.Box, locked bool) error {
+func (o *office) work(ctx context.Context, box *outbox.Box, locked bool) error {
 	lock, err := box.Lock(100 * time.Millisecond)
 	linger := settleTime + time.Second
 	if locked {
@@ -225,7 +248,7 @@ func (o *office) deliver(ctx context.Context, box *outbox.Box, locked bool) erro
 		return err
 	}
 	if err := d.Failure(); err != nil {
-		return fmt.Errorf("%w: %s", errAttempt, strings.ReplaceAll(err.Error(), "\n", "; "))
+		return fmt.Errorf("%w %s: %s", errAttempt, o.Channel.Name, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return nil
 }

@@ -266,13 +266,13 @@ func TestOtherWords(t *testing.T) {
 	}
 	env, _, _ := h.env(h.tool())
 	p := app.New(env, "ossec-ar")
-	if summary, err := Check(t.Context(), &p); err != nil ||
+	if summary, err := CheckMail(t.Context(), &p); err != nil ||
 		!strings.HasPrefix(summary, "mail goes to 1 recipient and 0 routes by 127.0.0.1, port ") {
 		t.Errorf("%q, %v", summary, err)
 	}
 	h.write(h.home.Conf(), strings.Replace(onlyOps, "192.0.2.1", "127.0.0.1:1", 1))
 	h.write(string(h.home)+"/etc/active-response.toml", "[mail]\n")
-	if _, err := Check(t.Context(), &p); err == nil ||
+	if _, err := CheckMail(t.Context(), &p); err == nil ||
 		!strings.Contains(err.Error(), "trying the mail server: connecting to 127.0.0.1:1: ") {
 		t.Errorf("%v", err)
 	}
@@ -280,7 +280,7 @@ func TestOtherWords(t *testing.T) {
 		string(h.home)+"/etc/active-response.toml",
 		"[mail]\nca_file = \"/none\"\ngeo_files = [\"/none.mmdb\"]\ntext_template = \"/none.tmpl\"\nauth = \"x\"\n",
 	)
-	_, err := Check(t.Context(), &p)
+	_, err := CheckMail(t.Context(), &p)
 	for _, want := range []string{"reading ca_file: ", "opening the file of networks /none.mmdb: ", "broken template /none.tmpl: ", "mail.auth: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v lacks %q", err, want)
@@ -343,7 +343,7 @@ func TestReport(t *testing.T) {
 	env, _, stderr := h.env(filepath.Join(h.home.Programs(), "response-stats"))
 	p := app.New(env, "x")
 	for i, r := range [][3]string{{"Report\r\nBcc: x@example.org", "seven\n", "<p>seven</p>"}, {"Text alone", "eight\n", ""}} {
-		if err := notice.QueueReport(&p, r[0], r[1], r[2]); err != nil || stderr.Len() > 0 {
+		if err := notice.QueueReport(&p, notice.Mail, r[0], r[1], r[2]); err != nil || stderr.Len() > 0 {
 			t.Fatal(err, stderr)
 		}
 		got := s.Next()

@@ -55,14 +55,14 @@ func (o *office) listed(items []*outbox.Item, progress outbox.Progress) []listed
 	return all
 }
 
-// queue shows the queue or acts on it.
-func (o *office) queue(retry, drop string, asJSON bool) error {
+// showQueue shows the queue or acts on it.
+func (o *office) showQueue(retry, drop string, asJSON bool) error {
 	if retry != "" && drop != "" {
 		return errors.New("either --retry or --drop")
 	}
 	var items []*outbox.Item
 	var progress outbox.Progress
-	box, err := outbox.Open(o.Home.MailQueue())
+	box, err := outbox.Open(o.Queue(o.Home))
 	switch {
 	case err == nil:
 		items, progress, err = box.List(o.Now())
@@ -142,7 +142,7 @@ func (o *office) retry(box *outbox.Box, items []*outbox.Item, id string) error {
 	}
 	if err == nil && len(items) > 0 {
 		if err = box.Retry(refused...); err == nil {
-			err = notice.StartDelivery(o.Program, box)
+			err = o.StartDelivery(o.Program, box)
 		}
 	}
 	if err != nil {

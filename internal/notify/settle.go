@@ -37,8 +37,7 @@ func (o *office) Settle(ctx context.Context, items []*outbox.Item) {
 	for _, e := range entries {
 		item := e.Item
 		if e.Kind == notice.Report {
-			item.To, _ = o.settings.General() // it was asked for before the report was queued
-			item.Settled = true
+			item.To, item.Settled = o.post.recipients(&e), true
 			continue
 		}
 		if item.Settled = o.settle(&e, found[e.AlertID], err); !item.Settled {
@@ -46,7 +45,7 @@ func (o *office) Settle(ctx context.Context, items []*outbox.Item) {
 		}
 		item.Key = string(e.Kind) + "|" + e.About()
 		item.Urgent = stateOf(e.Notice) == isFailed
-		item.To = o.settings.Recipients(e.RuleID, e.Facts.Level, e.Facts.Groups)
+		item.To = o.post.recipients(&e)
 		item.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
 	}
 }

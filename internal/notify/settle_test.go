@@ -100,7 +100,7 @@ func TestLateMailIsTrue(t *testing.T) {
 		!strings.Contains(m.Text, "Blocked: 1  No longer blocked: 2  Whitelisted: 0") ||
 		!strings.Contains(m.Text, "203.0.113.1  was blocked by firewall-drop.sh, seen free 20") ||
 		!strings.Contains(m.Text, "203.0.113.3  blocked by firewall-drop.sh\n") ||
-		!strings.Contains(m.Text, "This mail is late: its first alert came in 13 minutes ago") {
+		!strings.Contains(m.Text, "This notice is late: its first alert came in 13 minutes ago") {
 		t.Errorf("%s\n%s", m.Subject, m.Text)
 	}
 	if log := h.log(); !strings.Contains(log, "sent for IP: 203.0.113.1 (no longer blocked)") ||

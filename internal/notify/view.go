@@ -23,6 +23,7 @@ type View struct {
 	Kind    string // "alert", "end"; a digest holds both
 	Digest  bool   // more than one address
 	Host    string // the machine that sends
+	Program string // email-notification or chat-notification
 	IDSName string // email_idsname, may be ""
 	Version string // of the suite
 	Sample  bool   // made by test or preview

@@ -1,15 +1,18 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/chat"
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
@@ -19,61 +22,96 @@ import (
 )
 
 // Hint returns advice on an error of this package, "" for none.
-func Hint(err error) string { return mail.Hint(err) }
+func Hint(err error) string { return cmp.Or(mail.Hint(err), chat.Hint(err)) }
 
-// Command is the word `mail` of ossec-ar. Its actions return errors that are still to be printed.
-func Command(p *app.Program) *cli.Command {
-	o := newOffice(p)
-	work := word("deliver", "", "deliver the queue; who adds to it starts this", func(x *cli.Context) error {
-		return deliver(x.Context, p, x.Bool("locked"))
-	}, &cli.BoolFlag{Name: "locked", Usage: "take over the lock that is handed down"})
-	work.Hidden = true
-	words := []*cli.Command{
-		word("queue", "", "show what waits and what was refused", func(x *cli.Context) error {
-			return o.queue(x.String("retry"), x.String("drop"), x.Bool("json"))
-		},
-			&cli.StringFlag{Name: "retry", Usage: "try the notice `ID` again, or all, at once"},
-			&cli.StringFlag{Name: "drop", Usage: "throw the notice `ID` away, or all"},
-			&cli.BoolFlag{Name: "json", Usage: "as JSON"}),
-		word("flush", "", "send what is due (maintain does)", func(x *cli.Context) error {
-			return Deliver(x.Context, p)
-		}),
-		word("test", "", "send a sample and show what the server says", func(x *cli.Context) error {
-			return o.test(x.Context, x.StringSlice("to"))
+// Commands are the words `mail` and `chat` of ossec-ar. Their actions return errors that are still to
+// be printed.
+func Commands(p *app.Program) []*cli.Command {
+	return []*cli.Command{mailCommand(newOffice(p, notice.Mail)), chatCommand(newOffice(p, notice.Chat))}
+}
+
+func mailCommand(o *office) *cli.Command {
+	words := append(o.queueWords(),
+		o.word("test", "", "send a sample and show what the server says", func(x *cli.Context) error {
+			return o.testMail(x.Context, x.StringSlice("to"))
 		}, &cli.StringSliceFlag{Name: "to", Usage: "send to this `ADDRESS` instead"}),
-		word("preview", "[ADDRESS]", "print a sample, or the mail about an address now",
+		o.word("preview", "[ADDRESS]", "print a sample, or the mail about an address now",
 			func(x *cli.Context) error {
 				return o.preview(x.Context, x.Args().Slice(), x.Bool("html"), x.Bool("digest"))
 			},
-			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"},
-			&cli.BoolFlag{Name: "digest", Usage: "a sample of several addresses"}),
-		word("template", "PART", "print a built-in template: subject, text or html",
+			&cli.BoolFlag{Name: "html", Usage: "its HTML, for a browser"}, digestFlag()),
+		o.word("template", "PART", "print a built-in template: subject, text or html",
 			func(x *cli.Context) error {
 				if x.NArg() != 1 {
 					return errors.New("mail template takes one part: subject, text or html")
 				}
 				text, err := builtInTemplate(x.Args().First())
 				return errors.Join(err, o.print(text))
-			}),
-		work,
-	}
+			}))
+	c := o.command("the mail queue, samples and templates", words)
+	c.UsageText = "ossec-ar mail queue\nossec-ar mail test --to you@example.org\n" +
+		"ossec-ar mail preview --html > mail.html"
+	return c
+}
+
+func chatCommand(o *office) *cli.Command {
+	words := append(o.queueWords(),
+		o.word("test", "", "send a sample to each service and show what comes of it", func(x *cli.Context) error {
+			return o.testChat(x.Context, x.StringSlice("to"))
+		}, &cli.StringSliceFlag{Name: "to", Usage: "only to the service whose url_file is `FILE`"}),
+		o.word("preview", "[ADDRESS]", "print a sample, or the message about an address now",
+			func(x *cli.Context) error {
+				return o.preview(x.Context, x.Args().Slice(), false, x.Bool("digest"))
+			}, digestFlag()))
+	c := o.command("the queue for chat and paging services, and samples", words)
+	c.UsageText = "ossec-ar chat queue\nossec-ar chat test --to /etc/ossec-ar/slack.url\nossec-ar chat preview"
+	return c
+}
+
+func digestFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "digest", Usage: "a sample of several addresses"}
+}
+
+// command is the word of a channel, with the words behind it.
+func (o *office) command(usage string, words []*cli.Command) *cli.Command {
 	return &cli.Command{
-		Name: "mail", ArgsUsage: "WORD", Usage: "the mail queue, samples and templates",
-		HideHelpCommand: true, Subcommands: words,
+		Name: o.Channel.Name, ArgsUsage: "WORD", Usage: usage, HideHelpCommand: true, Subcommands: words,
 		Action: func(x *cli.Context) error {
 			return cli.ShowSubcommandHelp(x)
 		},
 	}
 }
 
-// word is one word behind `mail`. One whose arguments are "" takes none.
-func word(name, arguments, usage string, run func(x *cli.Context) error, flags ...cli.Flag) *cli.Command {
+// queueWords are the words about a queue.
+func (o *office) queueWords() []*cli.Command {
+	work := o.word("deliver", "", "deliver the queue; who adds to it starts this", func(x *cli.Context) error {
+		return o.deliver(x.Context, x.Bool("locked"))
+	}, &cli.BoolFlag{Name: "locked", Usage: "take over the lock that is handed down"})
+	work.Hidden = true
+	return []*cli.Command{
+		o.word("queue", "", "show what waits and what was refused", func(x *cli.Context) error {
+			return o.showQueue(x.String("retry"), x.String("drop"), x.Bool("json"))
+		},
+			&cli.StringFlag{Name: "retry", Usage: "try the notice `ID` again, or all, at once"},
+			&cli.StringFlag{Name: "drop", Usage: "throw the notice `ID` away, or all"},
+			&cli.BoolFlag{Name: "json", Usage: "as JSON"}),
+		o.word("flush", "", "send what is due (maintain does)", func(x *cli.Context) error {
+			return o.deliver(x.Context, false)
+		}),
+		work,
+	}
+}
+
+// word is one word behind that of the channel. One whose arguments are "" takes none.
+func (o *office) word(
+	name, arguments, usage string, run func(x *cli.Context) error, flags ...cli.Flag,
+) *cli.Command {
 	return &cli.Command{
 		Name: name, ArgsUsage: arguments, Usage: usage, Flags: flags, HideHelpCommand: true,
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return err },
 		Action: func(x *cli.Context) error {
 			if arguments == "" && x.Args().Present() {
-				return fmt.Errorf("mail %s takes no arguments, found %s", name,
+				return fmt.Errorf("%s %s takes no arguments, found %s", o.Channel.Name, name,
 					arproto.Quote(x.Args().First()))
 			}
 			return run(x)
@@ -88,8 +126,8 @@ func (o *office) print(text string) error {
 	return nil
 }
 
-// test sends a sample at once and prints each step. It goes round the queue and its limit.
-func (o *office) test(ctx context.Context, recipients []string) error {
+// testMail sends a sample at once and prints each step. It goes round the queue and its limit.
+func (o *office) testMail(ctx context.Context, recipients []string) error {
 	_, fault := o.Configure()
 	if fault != nil {
 		o.Complain(fault) // what is sound counts
@@ -112,7 +150,7 @@ func (o *office) test(ctx context.Context, recipients []string) error {
 		return fmt.Errorf("%w; name one with --to", err)
 	}
 	o.fault = o.Complain
-	a, result, err := o.send(ctx, job{To: to, Entries: []entry{sample(o.Now())}, Sample: true})
+	a, result, err := o.post.send(ctx, job{To: to, Entries: []entry{sample(o.Now())}, Sample: true})
 	for _, line := range a.Trace {
 		fmt.Fprintln(o.Stdout, printable.Line(line))
 	}
@@ -125,10 +163,39 @@ func (o *office) test(ctx context.Context, recipients []string) error {
 	return o.print(fmt.Sprintf("sent a sample to %d\n", len(to)))
 }
 
+// testChat sends a sample at once to the services, or only to those that are named.
+func (o *office) testChat(ctx context.Context, only []string) error {
+	if _, err := o.Configure(); err != nil {
+		return err
+	}
+	var to []string
+	for _, c := range o.config.Chat {
+		if !c.FromCall && (len(only) == 0 || slices.Contains(only, c.URLFile)) {
+			to = append(to, c.URLFile)
+		}
+	}
+	if len(to) == 0 {
+		return errors.New("there is no such service in [[chat]] that has a url_file")
+	}
+	o.fault = o.Complain
+	_, result, err := o.post.send(ctx, job{To: to, Entries: []entry{sample(o.Now())}, Sample: true})
+	for _, service := range to {
+		if result[service] == nil {
+			err = errors.Join(err, o.print(service+": sent a sample\n"))
+		}
+		err = errors.Join(err, result[service])
+	}
+	if err != nil {
+		return fmt.Errorf("sending a sample: %w", err)
+	}
+	return nil
+}
+
 // preview prints what a mail looks like: a sample, or the one that a call about an address
 // would make now, with all that a daemon passes or with the address alone.
 func (o *office) preview(ctx context.Context, args []string, html, digest bool) error {
-	if _, err := o.Configure(); err != nil && !errors.Is(err, config.ErrMailUnset) {
+	_, err := o.Configure()
+	if err != nil && !errors.Is(err, config.ErrMailUnset) && !errors.Is(err, config.ErrChatUnset) {
 		o.Complain(err) // what is sound counts
 	}
 	now := o.Now()
@@ -145,14 +212,14 @@ func (o *office) preview(ctx context.Context, args []string, html, digest bool) 
 		}
 		j.Entries = []entry{e}
 	}
-	a, err := o.delegate(ctx, j)
+	a, err := o.delegate(ctx, j, 0)
 	o.geo.close()
 	if err == nil && a.Failed != nil {
 		err = a.Failed
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("writing the mail: %w", err)
+		return fmt.Errorf("writing the notice: %w", err)
 	case html:
 		return o.print(a.Message.HTML)
 	}

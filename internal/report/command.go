@@ -15,6 +15,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
@@ -24,7 +25,7 @@ const Name = "response-stats"
 // program is one run.
 type program struct {
 	app.Program
-	send     Send
+	send     Sending
 	bounds   bounds
 	query    stats.Query
 	lookBack string
@@ -32,16 +33,17 @@ type program struct {
 	output   string
 	append   bool
 	mail     bool
+	chat     bool
 	alerts   bool
 }
 
 // Main runs response-stats and returns its exit status.
-func Main(p app.Program, send Send) int {
+func Main(p app.Program, send Sending) int {
 	host, _ := os.Hostname() // a report without is as good
 	return run(p, send, host)
 }
 
-func run(p app.Program, send Send, host string) int {
+func run(p app.Program, send Sending, host string) int {
 	c := &program{Program: p, send: send, query: stats.Query{Home: p.Home, Host: host}}
 	return c.line().Run(context.Background(), c.app(), c.Arguments())
 }
@@ -131,6 +133,9 @@ func (c *program) formFlags() []cli.Flag {
 			Destination: &c.append},
 		&cli.BoolFlag{Category: category, Name: "mail",
 			Usage: "mail it, by email-notification's settings", Destination: &c.mail},
+		&cli.BoolFlag{Category: category, Name: "chat",
+			Usage:       "send it to the services whose `on` has \"report\", by chat-notification's settings",
+			Destination: &c.chat},
 	}
 }
 
@@ -151,8 +156,8 @@ func (c *program) finish(ctx *cli.Context) error {
 		return fmt.Errorf("only one form can be asked for, not %s", strings.Join(asked, " and "))
 	case c.query.Top < 0:
 		return fmt.Errorf("--top %d is negative", c.query.Top)
-	case (c.mail || c.append) && c.format != "":
-		return fmt.Errorf("%s cannot be mailed or appended: the text is", asked[0])
+	case (c.mail || c.chat || c.append) && c.format != "":
+		return fmt.Errorf("%s cannot be mailed, sent or appended: the text is", asked[0])
 	case c.alerts && ctx.IsSet("log"):
 		return errors.New("--log is about the responses' log, --alerts about the manager's: only one can be given")
 	case !c.alerts && ctx.IsSet("agent"):
@@ -165,7 +170,8 @@ func (c *program) finish(ctx *cli.Context) error {
 		lookErr = fmt.Errorf("--look-back: %q is no length of time such as 48h or 90d", c.lookBack)
 	}
 	if len(c.Arguments()) == 0 { // as cron calls it
-		c.append = true
+		settings, _ := config.Load(c.Home) // configure tells of faults
+		c.append, c.chat = true, settings.WantsChat(config.OnReport)
 	}
 	return errors.Join(err, lookErr, c.filter(ctx))
 }

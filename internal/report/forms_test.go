@@ -187,7 +187,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--agent", "db"}, "--agent needs --alerts"},
 		{[]string{"--alerts", "--log", "x"}, "only one can be given"},
 		{[]string{"--look-back", "soon"}, "--look-back"},
-		{[]string{"--append", "--json"}, "cannot be mailed or appended"},
+		{[]string{"--append", "--json"}, "cannot be mailed, sent or appended"},
 		{[]string{"today"}, `unknown command "today"`},
 		{[]string{"--nope"}, `unknown option "--nope"`},
 		{[]string{"--since", "2026-11-26", "--until", "2026-11-25"}, "the period ends (--until 2026-11-25) before it begins (--since 2026-11-26)"},

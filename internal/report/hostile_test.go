@@ -86,7 +86,7 @@ func TestHostileMail(t *testing.T) {
 		subjects, texts = append(subjects, subject), append(texts, text, html)
 		return nil
 	}
-	if status := run(app.New(h.env(&h.stdout, "--date", "today", "--mail"), Name), send, printabletest.Hostile); status != 0 {
+	if status := run(app.New(h.env(&h.stdout, "--date", "today", "--mail"), Name), Sending{Mail: send}, printabletest.Hostile); status != 0 {
 		t.Fatal(h.stderr.String())
 	}
 	for _, text := range append(subjects, texts...) {

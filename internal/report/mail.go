@@ -8,9 +8,12 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
-// Send mails a report, or leaves it where it is delivered from. cmd/response-stats provides
-// it, so that this package knows neither settings of mail nor queues.
+// Send sends a report, or leaves it where it is delivered from.
 type Send func(subject, text, html string) error
+
+// Sending is how a report is sent. cmd/response-stats provides it, so that this package knows neither
+// settings nor queues.
+type Sending struct{ Mail, Chat Send }
 
 // mailText is the report for mail programs, of which many know neither SVG nor style sheets.
 //
@@ -20,10 +23,17 @@ var mailText string
 func (c *program) sendMail(r *stats.Report) error {
 	page, err := fill(mailText, newPageData(r))
 	if err == nil {
-		err = c.send(subject(r), string(text(r)), string(page))
+		err = c.send.Mail(subject(r), string(text(r)), string(page))
 	}
 	if err != nil {
 		return fmt.Errorf("mailing the report: %w", err)
+	}
+	return nil
+}
+
+func (c *program) sendChat(r *stats.Report) error {
+	if err := c.send.Chat(subject(r), string(text(r)), ""); err != nil {
+		return fmt.Errorf("sending the report to chat: %w", err)
 	}
 	return nil
 }

@@ -68,7 +68,12 @@ func (c *program) deliver(r *stats.Report) error {
 			return fmt.Errorf("appending the report: %w", err)
 		}
 	}
-	quiet := c.mail || c.append && !c.StdoutTerminal
+	if c.chat { // after the log, which is there in any case
+		if err := c.sendChat(r); err != nil {
+			return err
+		}
+	}
+	quiet := c.mail || c.chat || c.append && !c.StdoutTerminal
 	if c.output == "" && quiet {
 		return nil
 	}

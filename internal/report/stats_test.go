@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		env := app.OS()
 		env.Now = func() time.Time { return now }
-		os.Exit(run(app.New(env, Name), nil, "web"))
+		os.Exit(run(app.New(env, Name), Sending{}, "web"))
 	}
 	os.Exit(m.Run())
 }
@@ -84,7 +84,7 @@ func (h *host) run(args ...string) (status int, stdout, stderr string) {
 	h.t.Helper()
 	h.stdout.Reset()
 	h.stderr.Reset()
-	status = run(app.New(h.env(&h.stdout, args...), Name), nil, "web")
+	status = run(app.New(h.env(&h.stdout, args...), Name), Sending{}, "web")
 	return status, h.stdout.String(), h.stderr.String()
 }
 

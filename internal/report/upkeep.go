@@ -17,12 +17,20 @@ func upkeep(home ossec.Home, now time.Time) []byte {
 		m.metric("ossec_ar_maintained_timestamp_seconds", "When ossec-ar maintain last ran.")
 		m.value(uint64(max(info.ModTime().Unix(), 0)))
 	}
-	if box, err := outbox.Open(home.MailQueue()); err == nil {
-		if items, _, err := box.List(now); err == nil {
-			m.metric("ossec_ar_notices_waiting", "Notices that wait to be delivered.")
-			items = slices.DeleteFunc(items, func(i *outbox.Item) bool { return i.State() == outbox.Refused })
-			m.value(uint64(len(items)))
+	waiting, readable := 0, false
+	for _, queue := range []string{home.MailQueue(), home.ChatQueue()} {
+		box, err := outbox.Open(queue)
+		if err != nil {
+			continue
 		}
+		if items, _, err := box.List(now); err == nil {
+			items = slices.DeleteFunc(items, func(i *outbox.Item) bool { return i.State() == outbox.Refused })
+			waiting, readable = waiting+len(items), true
+		}
+	}
+	if readable {
+		m.metric("ossec_ar_notices_waiting", "Notices that wait to be delivered.")
+		m.value(uint64(waiting))
 	}
 	return m.Bytes()
 }

@@ -1,0 +1,12 @@
+// Command chat-notification puts a notice into the queue for chat for each address that OSSEC
+// or Wazuh saw attack; ossec-ar delivers it.
+package main
+
+import (
+	"os"
+
+	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+)
+
+func main() { os.Exit(notice.Main(app.OS(), notice.Chat)) }

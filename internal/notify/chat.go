@@ -1,0 +1,141 @@
+package notify
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/ossec-ar/ossec-ar/internal/chat"
+	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/mail"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
+)
+
+// chatPost sends to chat and paging services. A service is known by the file of its URL.
+type chatPost struct{ o *office }
+
+// configure keeps of the settings of mail what holds for every notice, and no secret.
+func (p chatPost) configure() (outbox.Limits, error) {
+	o := p.o
+	all, _ := mail.Load(o.Home, o.config.Mail) // faults in it are mail's
+	o.settings = &mail.Settings{Host: all.Host, Mail: config.Mail{ReverseName: all.ReverseName,
+		MaxPerHour: all.MaxPerHour, Coalesce: all.Coalesce}}
+	unset := o.config.ChatUnset()
+	return outbox.Limits{Unset: unset}, unset
+}
+
+// fromCall is how the name of a service begins whose URL came with the call.
+const fromCall = "call:"
+
+// serviceOf returns the name of a service, "" when the entry has no URL for it.
+func serviceOf(c config.Chat, e *entry) string {
+	switch {
+	case !c.FromCall:
+		return c.URLFile
+	case e.Hook == "":
+		return ""
+	}
+	sum := sha256.Sum256([]byte(e.Hook))
+	return fromCall + hex.EncodeToString(sum[:4])
+}
+
+// event returns which of config.Chat's On a notice is.
+func (e *entry) event() string {
+	switch {
+	case e.Kind == notice.Report:
+		return config.OnReport
+	case e.Kind == notice.End:
+		return config.OnUnblock
+	case stateOf(e.Notice) == isFailed:
+		return config.OnFailure
+	}
+	return config.OnBlock
+}
+
+func (p chatPost) recipients(e *entry) (to []string) {
+	level := int(^uint(0) >> 1) // a report is of no level
+	if e.Facts != nil {
+		level = e.Facts.Level
+	}
+	for _, c := range p.o.config.Chat {
+		if name := serviceOf(c, e); name != "" && c.Wants(e.event(), level, e.Standing.Responses) {
+			to = append(to, name)
+		}
+	}
+	return to
+}
+
+func (chatPost) templates() map[string]string { return nil }
+
+// service returns a service by its name. Where the URL came with the call, the first of the entries
+// has it: all that go to one service have the same.
+func (p chatPost) service(name string, entries []entry) (chat.Service, error) {
+	for _, c := range p.o.config.Chat {
+		if serviceOf(c, &entries[0]) == name {
+			return chat.Load(c, entries[0].Hook)
+		}
+	}
+	return chat.Service{}, fmt.Errorf("no [[chat]] names it any more")
+}
+
+// send tells each service in a process of its own, which knows no other's URL. See outbox.Courier for
+// what it returns. They are not to differ in how many entries they were told of: what has no room in a
+// message is cut off.
+func (p chatPost) send(ctx context.Context, j job) (a answer, result map[string]error, err error) {
+	result = map[string]error{}
+	a.Used = len(j.Entries)
+	var mu sync.Mutex
+	var told sync.WaitGroup
+	j = p.o.prepare(j)
+	j.Task = taskChat
+	jobs := map[string]job{}
+	for _, to := range j.To {
+		s, err := p.service(to, j.Entries)
+		if err != nil {
+			result[to] = fmt.Errorf("%s: %w", to, err)
+			continue
+		}
+		mine := j
+		mine.Chat = &s
+		jobs[to] = mine
+	}
+	for to, mine := range jobs {
+		told.Go(func() {
+			answer, err := run(ctx, mine, chat.Time)
+			if err == nil && answer.Chat != nil {
+				err = answer.Chat
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				result[to] = fmt.Errorf("%s: %w", to, err)
+			}
+			a.Faults, a.Service = append(a.Faults, answer.Faults...), answer.Service
+		})
+	}
+	told.Wait()
+	return a, result, nil
+}
+
+// tell writes the message of a job and hands it to the service.
+func (j *job) tell(ctx context.Context) (a answer, err error) {
+	m, err := j.write()
+	e := j.Entries[0]
+	message := chat.Message{Title: m.Subject, Text: m.Text, Event: e.event(), Host: j.Settings.Host}
+	if len(j.Entries) == 1 && e.Addr.IsValid() {
+		message.Address, message.Rule = e.Addr.String(), e.RuleID
+	}
+	for _, e := range j.Entries {
+		if e.Facts != nil {
+			message.Level = max(message.Level, e.Facts.Level)
+		}
+	}
+	if strings.TrimSpace(m.Text) != "" {
+		a.Chat = j.Chat.Send(ctx, message)
+	}
+	return a, err
+}
