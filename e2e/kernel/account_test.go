@@ -1,9 +1,11 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -251,4 +253,41 @@ func sshLogin(t *testing.T, name string) func(words string) *exec.Cmd {
 			"-o", "ConnectionAttempts=60", name+"@127.0.0.1", words)
 	}
 	return login
+}
+
+// TestAccountAfterReboot: an account stays locked over a reboot, is locked again where somebody put old
+// files of accounts in place, and is given back when the time is over that its daemon would have waited.
+func TestAccountAfterReboot(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	if !isolate.Root() {
+		needKernel(t, "accounts need root")
+	}
+	bin := buildPrograms(t)
+	program := filepath.Join(bin, "disable-account")
+	shared := filepath.Join(home(bin), "etc/shared")
+	must(t, errors.Join(os.MkdirAll(shared, 0o755),
+		os.WriteFile(shared+"/ar.conf", []byte("disable-account600 - disable-account - 600\n"), 0o600)))
+	addUser(t, "mallory")
+	before := shadowOf(t, "mallory")
+	startDaemon(t, program, "ossec-execd").call(program, "add", "mallory", "-", "1.1", "5712")
+	later := func(step string, age time.Duration, locked bool) {
+		t.Helper()
+		found := all(t, program)
+		if len(found) != 1 || found[0].Daemon == nil {
+			t.Fatalf("%s: leases %+v", step, found)
+		}
+		found[0].Daemon.Boot, found[0].Renewed = "another", time.Now().Add(-age)
+		put(t, program, found[0])
+		heals(t, program)
+		if got := shadowOf(t, "mallory"); (got != before) != locked {
+			t.Errorf("%s: %s", step, got)
+		}
+	}
+	later("right after a reboot", time.Minute, true)
+	command(t, "usermod", "-U", "-e", "", "mallory")
+	later("after somebody unlocked it", time.Minute, true)
+	later("when its time is over", 11*time.Minute, false)
+	wantNone(t, "in the end", program)
 }

@@ -13,9 +13,10 @@ import (
 const Escalation = "escalate"
 
 // escalate notes a block in the history and, when it is one of so many that a step is reached, holds
-// the target for the time of that step. It returns until when, zero for no longer than asked.
+// the address for the time of that step. It returns until when, zero for no longer than asked. An
+// account is never held longer: who attacks chooses the name, and whose it is did nothing.
 func (h *Holder) escalate(l lease.Lease) (until time.Time, err error) {
-	if len(h.Escalate) == 0 {
+	if len(h.Escalate) == 0 || l.Target.Account() != "" {
 		return until, nil
 	}
 	now := h.Now().UTC()

@@ -8,6 +8,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // TestEscalate: who is blocked for the third time within a week stays blocked when the daemon's
@@ -66,6 +67,17 @@ func TestEscalate(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantBlocked(t, "freed by hand", fake)
+
+	for range 4 { // an account is somebody's who did nothing
+		mallory := target.Account("mallory")
+		taken, err := h.Take(t.Context(), lease.Lease{Target: mallory, Program: "x", Since: at, Renewed: at})
+		if err != nil || !taken.Until.IsZero() {
+			t.Errorf("an account is held until %s, %v", taken.Until, err)
+		}
+		if _, err := h.Release(t.Context(), mallory, "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	at = at.Add(20 * day)
 	if taken := block("firewall-drop.sh"); !taken.Until.Equal(at.Add(90 * day)) {
