@@ -107,7 +107,7 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 			"%s was damaged and moved aside: who held what then is not known", path)
 	}
 	h.drift(ctx, s)
-	s.ok("what is leased and what is in force agree")
+	s.ok("what is to be blocked and what is in force agree")
 }
 
 // drift looks for what differs between leases and what is in force. What a response in a file has

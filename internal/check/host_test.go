@@ -163,7 +163,7 @@ func TestBlocks(t *testing.T) {
 			p.lease("203.0.113.7")
 			p.subject.Hold.Kind.InFile = true
 			p.enforcer.Put(target.MustParse("203.0.113.7"), target.MustParse("203.0.113.8"))
-		}, isOK, "leases", "what is leased and what is in force agree", ""},
+		}, isOK, "leases", "what is to be blocked and what is in force agree", ""},
 		{"a state folder of everybody's", func(p *place) {
 			p.lease("203.0.113.7")
 			p.chmod(state, 0o777)

@@ -34,7 +34,7 @@ func (t *tool) run(ctx context.Context, args []string) int {
 			{"list", "who is blocked, since when, by whom and why"},
 			{"show 203.0.113.7", "everything about one address"},
 			{"block 203.0.113.7 --for 2h", "block an address by hand"},
-			{"unban 203.0.113.7", "free an address, whoever holds it"},
+			{"unban 203.0.113.7", "free an address, whoever had it blocked"},
 			{"whitelist add 192.0.2.0/24", "never block these"},
 			{"check", "why is it not blocking?"},
 		},
@@ -155,7 +155,7 @@ func forPeople(t *tool) []word {
 				dryRun()},
 			examples: []string{"block 203.0.113.7", "block 203.0.113.7 2001:db8::7 --for 2h --reason 'scans us'",
 				"block 203.0.113.7 --response host-deny"}},
-		{name: "unban", operands: "ADDRESS...", usage: "free addresses, whoever holds them", least: 1,
+		{name: "unban", operands: "ADDRESS...", usage: "free addresses, whoever had them blocked", least: 1,
 			most: -1, run: unban, flags: []cli.Flag{t.onResponse(), dryRun(),
 				&cli.StringFlag{Name: allowFlag, Usage: "whitelist them for `TIME` too, as 2h or 7d"}},
 			examples: []string{"unban 203.0.113.7", "unban 203.0.113.7 203.0.113.8 --response route-null",
@@ -170,7 +170,7 @@ func forPeople(t *tool) []word {
 				"import - --skip-invalid < blocklist.txt"}},
 		{name: "unimport", usage: "free what import blocked and nobody else holds", run: unimport,
 			flags: []cli.Flag{t.onResponse(), dryRun()}},
-		{name: "export", usage: "print the addresses that are held, one a line", run: export,
+		{name: "export", usage: "print the addresses that are to be blocked, one a line", run: export,
 			flags: []cli.Flag{t.onResponse(), onProgram()}, examples: []string{"export > blocked.txt"}},
 	}
 }

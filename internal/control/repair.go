@@ -119,7 +119,7 @@ func sayDifference(t *tool, name string, d hold.Difference) {
 		t.say("%s: %s should be blocked but is whitelisted by %s", name, n.Target, printable.Line(n.By))
 	}
 	for _, n := range d.Narrow {
-		t.say("%s: %s is leased but a part of it is whitelisted by %s", name, n.Target, printable.Line(n.By))
+		t.say("%s: %s is to be blocked, but a part of it is whitelisted by %s", name, n.Target, printable.Line(n.By))
 	}
 }
 
