@@ -51,25 +51,23 @@ func leaseFaults() []leaseFault {
 		{"a folder", func(t *testing.T, file string) func() {
 			return must(t, errors.Join(os.Remove(file), os.Mkdir(file, 0o700)))
 		}, "damaged"},
-		// The folder is nobody else's, so the file is still what was written there.
-		{"wrong owner", func(t *testing.T, file string) func() { return must(t, giveAway(t, file)) }, ""},
+		{"wrong owner", func(t *testing.T, file string) func() { return giveAway(t, file) }, "is not used"},
 		{"folder of another owner", func(t *testing.T, file string) func() {
-			dir := filepath.Dir(file)
-			must(t, giveAway(t, dir))
-			return func() { must(t, os.Chown(dir, 0, 0)) }
+			return giveAway(t, filepath.Dir(file))
 		}, "is not used"},
 		{"read-only", readOnly, "read-only file system"},
 		{"locked", lockedAll, "still locked by another process"},
 	}
 }
 
-// giveAway makes a file somebody else's.
-func giveAway(t *testing.T, path string) error {
+// giveAway makes a file somebody else's, until the result is called.
+func giveAway(t *testing.T, path string) (back func()) {
 	t.Helper()
 	if !isolate.Root() {
 		t.Skip("only root gives a file away")
 	}
-	return os.Chown(path, 12345, 12345)
+	must(t, os.Chown(path, 12345, 12345))
+	return func() { must(t, os.Chown(path, 0, 0)) }
 }
 
 func must(t *testing.T, err error) func() {

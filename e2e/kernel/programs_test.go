@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,7 +46,38 @@ func buildPrograms(t *testing.T) string {
 		t.Fatalf("the programs: %v, %v", entries, err)
 	}
 	configure(t, bin, "")
+	t.Cleanup(func() { endAll(t, home(bin)) }) // before the folder is removed
 	return bin
+}
+
+// endAll ends what still runs of the programs in a home, such as a deliverer that lingers, and waits for the end.
+func endAll(t *testing.T, home string) {
+	t.Helper()
+	for again := true; again; {
+		again = false
+		processes, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is well-formed
+		for _, exe := range processes {
+			ours := func() bool {
+				path, err := os.Readlink(exe)
+				return err == nil && strings.HasPrefix(path, home+"/")
+			}
+			if !ours() {
+				continue
+			}
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(exe)))
+			must(t, err)
+			process, err := unix.PidfdOpen(pid, 0)
+			if err != nil || !ours() { // it has ended, and its number may be another's by now
+				continue
+			}
+			again = true
+			_ = unix.PidfdSendSignal(process, unix.SIGKILL, nil, 0) // it may end by itself meanwhile
+			for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+				_, err = unix.Poll([]unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}, -1)
+			}
+			must(t, errors.Join(err, unix.Close(process)))
+		}
+	}
 }
 
 // link makes a second name, or a symbolic link where that is on another file system, as in a user

@@ -75,6 +75,7 @@ type place struct {
 func newPlace(t *testing.T) *place {
 	t.Helper()
 	dir := t.TempDir()
+	t.Setenv("PATH", dir) // which has no ossec-ar, whatever the host has
 	p := &place{T: t, dir: dir, home: filepath.Join(dir, "var/ossec"), enforcer: &fakeEnforcer{Fake: enforcertest.NewFake()}}
 	p.write("var/ossec/etc/ossec.conf", goodConf)
 	p.write("var/ossec/etc/shared/ar.conf", "firewall-drop600 - firewall-drop.sh - 600\n")

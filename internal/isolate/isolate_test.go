@@ -23,6 +23,9 @@ func TestIsolated(t *testing.T) {
 			t.Errorf("%s has %v", dir, found)
 		}
 	}
+	if text, err := os.ReadFile("/etc/resolv.conf"); err != nil || len(text) > 0 {
+		t.Errorf("name servers: %q, %v", text, err)
+	}
 	for _, path := range files {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Error(err)

@@ -33,6 +33,9 @@ func prepare() error {
 	if err := errors.Join(copyTree("/etc", aside+"/etc"), bind(aside+"/etc", "/etc")); err != nil {
 		return fmt.Errorf("copying /etc: %w", err)
 	}
+	if err := forget(); err != nil {
+		return err
+	}
 	if err := errors.Join(os.Mkdir(aside+"/lib", 0o755), mirror("/var/lib", aside+"/lib"),
 		bind(aside+"/lib", "/var/lib")); err != nil {
 		return fmt.Errorf("replacing /var/lib: %w", err)
@@ -52,6 +55,23 @@ func prepare() error {
 // where DHCP clients keep leases.
 var hidden = []string{
 	"/var/ossec", "/var/lib/ossec-ar", "/var/lib/dhcp", "/var/lib/dhclient", "/var/lib/dhcpcd", "/var/lib/NetworkManager",
+}
+
+// forget takes out of the copy of /etc what the host has of an installation, OSSEC's or the suite's, and its name
+// servers, which would be on the whitelist.
+func forget() error {
+	for _, pattern := range []string{
+		"/etc/ossec-*", "/etc/cron.d/ossec-*", "/etc/logrotate.d/ossec-*", "/etc/logrotate.d/wazuh-*",
+		"/etc/systemd/system/ossec-*", "/etc/systemd/system/*.wants/ossec-*", "/etc/resolv.conf",
+	} {
+		found, _ := filepath.Glob(pattern) // the pattern is well-formed
+		for _, path := range found {
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+		}
+	}
+	return os.WriteFile("/etc/resolv.conf", nil, 0o644)
 }
 
 // ownRoot gives a process in a user namespace a root folder that is its own, for the host's
