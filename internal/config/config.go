@@ -92,8 +92,10 @@ type Firewall struct {
 	MaxRules     int    `toml:"max_rules"`
 	MaxAddresses int    `toml:"max_addresses"` // that a set takes
 
-	Target  string   `toml:"target"`  // DROP or REJECT
-	Forward string   `toml:"forward"` // auto, always, never: whether forwarded packets are dropped too
+	Target  string `toml:"target"`  // DROP or REJECT
+	Forward string `toml:"forward"` // auto, always, never: whether forwarded packets are dropped too
+	// Early has iptables drop packets before connections are tracked, forwarded ones too.
+	Early   bool     `toml:"early"`
 	Timeout Duration `toml:"timeout"` // of one program that is run
 }
 
@@ -118,6 +120,11 @@ func (f *Firewall) check() []fault {
 	// A packet goes through all rules: far fewer than these slow a host down.
 	within("max_rules", &f.MaxRules, def.MaxRules, 0, 100_000)
 	within("max_addresses", &f.MaxAddresses, def.MaxAddresses, 1, 100_000_000)
+	if f.Early && (f.Target == "REJECT" || f.Forward == "never") {
+		faults = append(faults, fault{"firewall", "early", errors.New(
+			`true goes with neither target "REJECT" nor forward "never": it drops what is forwarded, too`)})
+		f.Early = false
+	}
 	return faults
 }
 

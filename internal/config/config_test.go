@@ -95,6 +95,21 @@ max_addresses = 0
 	}
 }
 
+// TestEarly: what the raw table cannot do leaves the blocks where they were.
+func TestEarly(t *testing.T) {
+	for settings, want := range map[string]bool{
+		"": true, "forward = \"always\"": true, "forward = \"never\"": false, "target = \"REJECT\"": false,
+	} {
+		c, path, err := load(t, "[firewall]\n"+settings+"\nearly = true\n")
+		if c.Firewall.Early != want || (err == nil) != want {
+			t.Errorf("with %q it is %t, %v", settings, c.Firewall.Early, err)
+		}
+		if !want && !strings.Contains(err.Error(), path+":3: firewall.early: ") {
+			t.Errorf("with %q: %v", settings, err)
+		}
+	}
+}
+
 // TestWhatIsNoTOMLIsPassedOver: only the statement that is wrong, and the table that has
 // no head, are lost.
 func TestWhatIsNoTOMLIsPassedOver(t *testing.T) {

@@ -60,7 +60,7 @@ func (s *side) fallBack(ctx context.Context, err error) bool {
 		if findErr != nil {
 			return false
 		}
-		s.tool, s.listed = other, nil
+		s.tool, s.listed, s.sought, s.former = other, nil, false, nil
 	default:
 		return false
 	}
@@ -100,7 +100,7 @@ func (h *host) cause(err error) (cause, mend string) {
 	case h.variant == overNFT || h.program == "":
 		return "", h.load("nf_tables", "nft_compat")
 	}
-	return "", h.load(strings.TrimSuffix(familyName(h.v6, ""), "s") + "_filter") // as ip6table_filter
+	return "", h.load(strings.TrimSuffix(familyName(h.v6, ""), "s") + "_" + h.table) // as ip6table_filter
 }
 
 // load returns how kernel modules are loaded here.

@@ -153,8 +153,12 @@ func (s *contents) command(args []string, stdout io.Writer) error {
 	if !exists {
 		return errors.New("No chain/target/match by that name.")
 	}
-	if act == "-F" {
+	switch act {
+	case "-F":
 		s.Chains[chain] = []string{}
+		return nil
+	case "-X":
+		delete(s.Chains, chain)
 		return nil
 	}
 	position := 1

@@ -3,7 +3,8 @@
 //   - rules of iptables and ip6tables, one for each address, in a chain of their own,
 //     OSSEC_AR in the filter table, so that `iptables -L OSSEC_AR -n` shows who is
 //     blocked. INPUT jumps to it, and where the host forwards FORWARD, or DOCKER-USER if
-//     FORWARD leads there, ahead of everything that may accept a packet.
+//     FORWARD leads there, ahead of everything that may accept a packet. With Early the
+//     chain is in the raw table, and PREROUTING jumps to it.
 //   - the ipsets ossec_ar4 and ossec_ar6, which that chain drops by one rule. An address
 //     costs the same with 100,000 others as with none, for a packet and for who adds it.
 //   - the table inet ossec_ar in nf_tables, with sets and base chains of its own, for
@@ -23,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
@@ -35,12 +37,15 @@ import (
 // Chain is the name of the chain that holds the blocks.
 const Chain = "OSSEC_AR"
 
+// The tables that the chain can be in, and what jumps to it there.
 const (
 	filter       = "filter"
+	raw          = "raw"
 	inputChain   = "INPUT"
 	forwardChain = "FORWARD"
 	// Docker's own place for the administrator's rules; Docker keeps it first in FORWARD
 	dockerUserChain = "DOCKER-USER"
+	preroutingChain = "PREROUTING" // of raw
 )
 
 // The backends. Auto is a rule for each of the first MaxRules addresses and the set for later
@@ -63,7 +68,7 @@ var Kind = enforcer.Kind{
 		c := settings.Firewall
 		opts := Options{
 			Backend: c.Backend, Target: c.Target, Forward: c.Forward, Timeout: c.Timeout.Duration,
-			MaxRules: c.MaxRules, MaxAddresses: c.MaxAddresses,
+			Early: c.Early, MaxRules: c.MaxRules, MaxAddresses: c.MaxAddresses,
 		}
 		if stateDir != "" {
 			opts.LockPath = filepath.Join(stateDir, "firewall.lock")
@@ -84,6 +89,7 @@ type Options struct {
 	Backend string        // one of the constants above; "" means Auto
 	Target  string        // DROP or REJECT
 	Forward string        // auto, always or never: whether forwarded packets are dropped too
+	Early   bool          // iptables drops before connections are tracked, what is forwarded too; Target is DROP
 	Timeout time.Duration // of one call about one address, all programs that it runs included
 	// MaxRules is how many addresses become rules with Auto. Processes that run at the same
 	// moment may go over it by their number.
@@ -202,7 +208,7 @@ func (e *Firewall) Unblock(ctx context.Context, addr target.Target) error {
 func (s *side) everywhere(ctx context.Context, do func(backend) error) error {
 	all := func() error {
 		var errs []error
-		for _, b := range s.places() {
+		for _, b := range s.places(ctx) {
 			if err := do(b); !errors.Is(err, errAbsent) {
 				errs = append(errs, err)
 			}
@@ -307,32 +313,44 @@ func (s *side) mend(ctx context.Context) (changes []string, err error) {
 	if changes, err = s.used.mend(ctx); err != nil {
 		return changes, err
 	}
-	for _, b := range s.left {
+	var emptied []backend
+	for _, b := range s.places(ctx)[1:] {
 		l, err := b.list(ctx)
 		if err != nil {
 			return changes, err
 		}
-		if len(l.Blocks) == 0 {
+		if len(l.Blocks)+len(l.Faults) == 0 {
 			continue
 		}
-		addrs := addresses(l.Blocks)
-		if err = s.used.addAll(ctx, addrs); err == nil {
-			err = s.verify(ctx, addrs)
+		emptied = append(emptied, b)
+		if len(l.Blocks) == 0 {
+			changes = append(changes, "removed "+b.name())
+			continue
 		}
-		if err == nil {
-			err = b.removeAll(ctx, addrs)
+		what := fmt.Sprintf("%s from %s to %s", printable.Count(len(l.Blocks), "address"), b.name(), s.used.name())
+		if err := s.take(ctx, addresses(l.Blocks), b); err != nil {
+			return changes, fmt.Errorf("moving %s: %w", what, err)
 		}
-		if err == nil {
-			err = b.retire(ctx)
+		changes = append(changes, "moved "+what)
+	}
+	for _, b := range slices.Backward(emptied) { // a former chain, which refers to the set, before that
+		if err := b.retire(ctx); err != nil {
+			return changes, fmt.Errorf("removing %s: %w", b.name(), err)
 		}
-		if err != nil {
-			return changes, fmt.Errorf("moving %s from %s to %s: %w", printable.Count(len(addrs), "address"),
-				b.name(), s.used.name(), err)
-		}
-		changes = append(changes, fmt.Sprintf("moved %s from %s to %s", printable.Count(len(addrs), "address"),
-			b.name(), s.used.name()))
 	}
 	return changes, nil
+}
+
+// take moves addresses from another place to the one that is used.
+func (s *side) take(ctx context.Context, addrs []target.Target, from backend) error {
+	err := s.used.addAll(ctx, addrs)
+	if err == nil {
+		err = s.verify(ctx, addrs)
+	}
+	if err == nil {
+		err = from.removeAll(ctx, addrs)
+	}
+	return err
 }
 
 // Flush implements enforcer.Enforcer. The chain, the jumps and the sets stay.

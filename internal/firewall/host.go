@@ -25,8 +25,9 @@ const (
 
 // host is the iptables of one address family on this host, and the options of this enforcer.
 type host struct {
-	opts Options
-	v6   bool
+	opts  Options
+	v6    bool
+	table string // of iptables, in which our chain is
 	tool
 }
 
@@ -84,13 +85,13 @@ func variantOf(program string) variant {
 }
 
 // kernelHasLegacyTable reports whether there is one, for the program would make it.
-func kernelHasLegacyTable(proc string, v6 bool) bool {
+func kernelHasLegacyTable(proc string, v6 bool, table string) bool {
 	name := "thread-self/net/ip_tables_names" // of the network that the tables are asked for in
 	if v6 {
 		name = "thread-self/net/ip6_tables_names"
 	}
 	tables, err := state.Read(filepath.Join(proc, name), 4096)
-	return err == nil && slices.Contains(strings.Fields(string(tables)), filter)
+	return err == nil && slices.Contains(strings.Fields(string(tables)), table)
 }
 
 func kernelHasIPv6(proc string) bool {

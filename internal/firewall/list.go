@@ -31,13 +31,11 @@ func (e *Firewall) List(ctx context.Context) (enforcer.Listing, error) {
 }
 
 func (s *side) list(ctx context.Context) (l enforcer.Listing, err error) {
-	for _, b := range s.places() {
+	for _, b := range s.places(ctx) {
 		one, oneErr := b.list(ctx)
-		if n := len(one.Blocks); b != s.used {
-			if one.Faults = nil; n > 0 {
-				one.Faults = []string{fmt.Sprintf("%d addresses stand in %s, where this configuration puts none", n,
-					b.name())}
-			}
+		if n := len(one.Blocks); b != s.used && n > 0 {
+			one.Faults = []string{fmt.Sprintf("%d addresses stand in %s, where this configuration puts none", n,
+				b.name())}
 		}
 		l, err = merge(l, one), errors.Join(err, oneErr)
 	}

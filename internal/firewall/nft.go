@@ -21,12 +21,12 @@ type nftTable struct {
 	name   string
 }
 
-// nftFilter is the table that iptables over nf_tables works in.
-func (h *host) nftFilter() nftTable {
+// nftTable is the table that iptables over nf_tables works in.
+func (h *host) nftTable() nftTable {
 	if h.v6 {
-		return nftTable{unix.NFPROTO_IPV6, filter}
+		return nftTable{unix.NFPROTO_IPV6, h.table}
 	}
-	return nftTable{unix.NFPROTO_IPV4, filter}
+	return nftTable{unix.NFPROTO_IPV4, h.table}
 }
 
 // request returns a request about the table; more appends to its attributes.

@@ -18,16 +18,19 @@ import (
 // mended by one process at a time: the caller holds the lock.
 
 // entries are the chains that should jump to ours.
-func (l look) entries(forwards bool) []string {
-	if !forwards {
-		return []string{inputChain}
+func (h *host) entries(l look, forwards bool) []string {
+	switch {
+	case h.table == raw:
+		return []string{preroutingChain}
+	case forwards:
+		return []string{inputChain, l.forwardEntry()}
 	}
-	return []string{inputChain, l.forwardEntry()}
+	return []string{inputChain}
 }
 
 // faults are what lets packets by our chain, a line each.
-func (l look) faults(forwards bool) (faults []string) {
-	for _, entry := range l.entries(forwards) {
+func (h *host) faults(l look, forwards bool) (faults []string) {
+	for _, entry := range h.entries(l, forwards) {
 		if why := l.bypass(entry); why != "" {
 			faults = append(faults, why)
 		}
@@ -39,6 +42,9 @@ func (l look) faults(forwards bool) (faults []string) {
 // the one for forwarded packets stands is guessed; a wrong guess costs time, as then all is
 // looked at.
 func (h *host) likelyChecks() []string {
+	if h.table == raw {
+		return []string{check(preroutingChain, Chain)}
+	}
 	checks := []string{check(inputChain, Chain)}
 	if !h.hostForwards() {
 		return checks
@@ -104,7 +110,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 	}
 	if _, exists := all[Chain]; !exists {
 		if err = open(); err == nil {
-			err = ipt.NewChain(filter, Chain)
+			err = ipt.NewChain(s.table, Chain)
 		}
 		if err != nil {
 			return changes, fmt.Errorf("making chain %s: %w", Chain, err)
@@ -119,7 +125,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 	if changes = append(changes, change...); err != nil {
 		return changes, err
 	}
-	for _, entry := range look(all.look).entries(s.forwards()) {
+	for _, entry := range s.entries(all.look, s.forwards()) {
 		why := look(all.look).bypass(entry)
 		if why == "" {
 			continue
@@ -130,7 +136,7 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 				"-I "+entry+" 1 -j "+Chain)
 			err = s.commands(ctx, commands...)
 		} else if err = open(); err == nil {
-			err = ipt.Insert(filter, entry, 1, "-j", Chain)
+			err = ipt.Insert(s.table, entry, 1, "-j", Chain)
 		}
 		if err != nil {
 			return changes, fmt.Errorf("jump from %s: %w", entry, err)

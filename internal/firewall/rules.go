@@ -14,10 +14,18 @@ import (
 // rules blocks each address by a rule in our chain, so that `iptables -L OSSEC_AR -n` shows it.
 type rules struct{ *side }
 
-func (r rules) name() string { return "chain " + Chain + " of " + filepath.Base(r.program) }
+func (r rules) name() string { return "chain " + Chain + " of " + r.inTable(filepath.Base(r.program)) }
+
+// inTable is a program with the table, where it would take another one.
+func (r rules) inTable(program string) string {
+	if r.table == filter {
+		return program
+	}
+	return program + " -t " + r.table
+}
 
 func (r rules) describe(addr target.Target) string {
-	return fmt.Sprintf("%s -A %s -s %s -j %s", familyName(r.v6, ""), Chain, addr, r.opts.Target)
+	return fmt.Sprintf("%s -A %s -s %s -j %s", r.inTable(familyName(r.v6, "")), Chain, addr, r.opts.Target)
 }
 
 // spec is the rule of one address or network, without its chain. iptables over nf_tables (1.8.9)
@@ -125,7 +133,7 @@ func (r rules) kernelRules(ctx context.Context) ([]rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.nftFilter().rules(k, Chain)
+	return r.nftTable().rules(k, Chain)
 }
 
 // removeAll deletes all rules on the addresses, in the order in which they stand: both
@@ -166,7 +174,7 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 	if err != nil || !exists || !slices.ContainsFunc(ours, rule.blocks) {
 		return l, err
 	}
-	l.Faults = look(all.look).faults(r.forwards())
+	l.Faults = r.faults(all.look, r.forwards())
 	place := first(l.Faults)
 	ahead := look(all.look).ahead(ours)
 	at := map[target.Target]int{}

@@ -81,9 +81,9 @@ func (s set) isDropped(ctx context.Context, k socket) bool {
 	if s.variant != overNFT {
 		return s.commands(ctx, append(s.likelyChecks(), "-C "+Chain+" "+joinWords(s.setRule()))...) == nil
 	}
-	l := s.nftFilter().look(k)
+	l := s.nftTable().look(k)
 	ours, _ := l(Chain)
-	return l.setRuleStands(ours, setName(s.v6), s.opts.Target) && len(l.faults(s.hostForwards())) == 0
+	return l.setRuleStands(ours, setName(s.v6), s.opts.Target) && len(s.faults(l, s.hostForwards())) == 0
 }
 
 // ensure makes the set, and what makes it drop packets, whichever is missing. The caller holds
@@ -175,18 +175,17 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 	if err != nil || len(l.Blocks) == 0 {
 		return l, err
 	}
-	all := chains{}
-	if s.program != "" {
-		if all, err = s.chains(ctx); err != nil {
-			return l, err
+	if l.Faults, err = s.bypasses(ctx); err != nil {
+		return l, err
+	}
+	open := first(l.Faults)
+	for _, other := range s.strays(ctx) { // after a change, until what is used now is made
+		if faults, err := (set{other}).bypasses(ctx); err == nil && len(faults) == 0 {
+			open = ""
 		}
 	}
-	now := look(all.look)
-	if l.Faults = now.faults(s.forwards()); !now.setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
-		l.Faults = append(l.Faults, fmt.Sprintf("%s does not drop set %s", Chain, setName(s.v6)))
-	}
 	for i := range l.Blocks {
-		l.Blocks[i].Open = first(l.Faults)
+		l.Blocks[i].Open = open
 	}
 	if h, err := s.ipset().header(k); err == nil && s.isTooSmall(h) {
 		l.Faults = append(l.Faults,
@@ -194,6 +193,21 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 				setName(s.v6)))
 	}
 	return l, nil
+}
+
+// bypasses are what lets packets by the set, a line each.
+func (s set) bypasses(ctx context.Context) (faults []string, err error) {
+	all := chains{}
+	if s.program != "" {
+		if all, err = s.chains(ctx); err != nil {
+			return nil, err
+		}
+	}
+	now := look(all.look)
+	if faults = s.faults(now, s.forwards()); !now.setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
+		faults = append(faults, fmt.Sprintf("%s does not drop set %s", Chain, setName(s.v6)))
+	}
+	return faults, nil
 }
 
 // isTooSmall reports whether the set is full and was made when fewer addresses were allowed.

@@ -29,6 +29,8 @@ type side struct {
 	used   backend   // where addresses go, nil where absent says why they cannot
 	left   []backend // where another configuration may have put some
 	absent error
+	former []*side // where our chain is another configuration's, once they are looked for
+	sought bool
 	// instead is why iptables is not used though it is there, and what mends that.
 	instead     error
 	insteadMend string
@@ -36,7 +38,10 @@ type side struct {
 
 // side finds out what there is and what is used. The caller closes its kernel.
 func (e *Firewall) side(ctx context.Context, v6 bool) *side {
-	s := &side{host: host{opts: e.opts, v6: v6}, kernel: &kernel{socket: e.socket}}
+	s := &side{host: host{opts: e.opts, v6: v6, table: filter}, kernel: &kernel{socket: e.socket}}
+	if e.opts.Early {
+		s.table = raw
+	}
 	var err error
 	s.tool, err = findTool(familyName(s.v6, ""), s.opts.ToolDirs)
 	byRules, bySet, byTable, byTheirs := rules{s}, set{s}, table{s}, s.their(ctx)
@@ -60,9 +65,6 @@ func (e *Firewall) side(ctx context.Context, v6 bool) *side {
 	default:
 		s.use(auto{byRules, bySet}, byRules, bySet)
 	}
-	if stray := s.stray(ctx); stray != nil {
-		s.left = append(s.left, rules{stray})
-	}
 	return s
 }
 
@@ -76,36 +78,63 @@ func (s *side) use(b backend, parts ...backend) {
 }
 
 // places are all in which addresses may stand, the used one first.
-func (s *side) places() []backend {
-	if s.used == nil {
-		return s.left
+func (s *side) places(ctx context.Context) (all []backend) {
+	if s.used != nil {
+		all = append(all, s.used)
 	}
-	return append([]backend{s.used}, s.left...)
+	all = append(all, s.left...)
+	for _, other := range s.strays(ctx) {
+		all = append(all, former{rules{other}})
+	}
+	return all
 }
 
-// stray returns the side of the other variant of iptables, whose rules go on blocking after
-// update-alternatives(1) gave its name to this one, or it was uninstalled in part; nil when the
-// kernel has no rules of it or its program is not there.
-func (s *side) stray(ctx context.Context) *side {
-	other := &side{host: host{opts: s.opts, v6: s.v6}, kernel: s.kernel}
-	if s.variant != legacy && kernelHasLegacyTable(s.opts.Proc, s.v6) {
-		other.tool, _ = findTool(familyName(s.v6, "-legacy"), s.opts.ToolDirs)
+// strays are the sides on which our chain goes on blocking though this configuration does not use it:
+// in the other table, after a change of Early, and of the other variant of iptables, after
+// update-alternatives(1) gave its name to this one, or it was uninstalled in part.
+func (s *side) strays(ctx context.Context) []*side {
+	if s.sought {
+		return s.former
 	}
-	if s.variant != overNFT && other.program == "" && s.kernelHasNFTChain(ctx) {
-		other.tool, _ = findTool(familyName(s.v6, "-nft"), s.opts.ToolDirs)
+	s.sought = true
+	for _, kind := range []struct {
+		variant
+		suffix string
+	}{{overNFT, "-nft"}, {legacy, "-legacy"}} {
+		for _, table := range []string{filter, raw} {
+			other := s.in(table)
+			if kind.variant == s.variant && table == s.table || !other.mayHaveChain(ctx, kind.variant) {
+				continue
+			}
+			if kind.variant != s.variant {
+				other.tool, _ = findTool(familyName(s.v6, kind.suffix), s.opts.ToolDirs)
+			}
+			if other.program != "" && other.restore != "" && other.variant == kind.variant {
+				s.former = append(s.former, other)
+			}
+		}
 	}
-	if other.program == "" || other.restore == "" || other.variant == unknownVariant {
-		return nil
-	}
+	return s.former
+}
+
+// in returns the same side of this host with another table.
+func (s *side) in(table string) *side {
+	other := &side{host: s.host, kernel: s.kernel}
+	other.table = table
 	return other
 }
 
-func (s *side) kernelHasNFTChain(ctx context.Context) bool {
+// mayHaveChain reports whether our chain is in the table of a variant; of legacy, whether there is such
+// a table, for its program would make it.
+func (s *side) mayHaveChain(ctx context.Context, variant variant) bool {
+	if variant == legacy {
+		return kernelHasLegacyTable(s.opts.Proc, s.v6, s.table)
+	}
 	k, err := s.kernel.dial(ctx)
 	if err != nil {
 		return false
 	}
-	chain, err := s.nftFilter().chain(k, Chain)
+	chain, err := s.nftTable().chain(k, Chain)
 	return err == nil && chain != nil
 }
 
@@ -155,7 +184,7 @@ func (s *side) run(ctx context.Context, program, stdin string, args ...string) (
 		env = append(env, lockVariable+"="+path)
 	}
 	out, err := exec.CommandWith(ctx, env, program, stdin, args...)
-	if s.v6 && exec.Status(err) == statusNoTable && s.capable(unix.CAP_NET_ADMIN) {
+	if s.v6 && s.table == filter && exec.Status(err) == statusNoTable && s.capable(unix.CAP_NET_ADMIN) {
 		err = fmt.Errorf("%w: %w", errAbsent, err)
 	}
 	return out, err
@@ -164,7 +193,7 @@ func (s *side) run(ctx context.Context, program, stdin string, args ...string) (
 // commands carries out commands of iptables-restore as one transaction: all or none.
 func (s *side) commands(ctx context.Context, lines ...string) error {
 	s.listed = nil
-	_, err := s.run(ctx, s.restore, "*"+filter+"\n"+strings.Join(lines, "\n")+"\nCOMMIT\n", "--noflush")
+	_, err := s.run(ctx, s.restore, "*"+s.table+"\n"+strings.Join(lines, "\n")+"\nCOMMIT\n", "--noflush")
 	return err
 }
 
@@ -186,7 +215,7 @@ func (s *side) chains(ctx context.Context) (chains, error) {
 	if s.listed != nil {
 		return s.listed, nil
 	}
-	out, err := s.run(ctx, s.program, "", "-t", filter, "-v", "-S")
+	out, err := s.run(ctx, s.program, "", "-t", s.table, "-v", "-S")
 	if err != nil {
 		return nil, fmt.Errorf("listing rules: %w", err)
 	}
@@ -196,7 +225,7 @@ func (s *side) chains(ctx context.Context) (chains, error) {
 
 // ourRules lists the rules of our chain, none when there is no chain.
 func (s *side) ourRules(ctx context.Context) ([]rule, error) {
-	out, err := s.run(ctx, s.program, "", "-t", filter, "-S", Chain)
+	out, err := s.run(ctx, s.program, "", "-t", s.table, "-S", Chain)
 	if exec.Status(err) == 1 {
 		all, err := s.chains(ctx)
 		return all[Chain], err

@@ -58,6 +58,7 @@ func (e *Firewall) eachStock(ctx context.Context, do func(*side, map[string][]ru
 		if s.program == "" {
 			return s.absent
 		}
+		s = s.in(filter)
 		all, err := s.chains(ctx)
 		if err != nil {
 			return err
