@@ -11,8 +11,8 @@ import (
 // begins with a minus may fail.
 type benchCase struct {
 	name, program string
-	config        string // active-response.toml
-	floors        []floor
+	config        string   // active-response.toml
+	floors        []floor  // none where only packets take another way
 	most          int      // of standing blocks; 0: as many as asked for
 	flat          bool     // whether its time must not grow with what stands
 	filters       bool     // whether each packet passes through it
@@ -104,6 +104,10 @@ var cases = []benchCase{
 		name: "firewall-drop ipset", program: "firewall-drop", config: backend("ipset"),
 		floors: []floor{ipsetFloor}, flat: true, filters: true,
 		shows: []string{"ipset save ossec_ar4"}, away: []string{"ipset flush"},
+	},
+	{
+		name: "firewall-drop early", program: "firewall-drop", config: backend("ipset") + "early = true\n",
+		filters: true,
 	},
 	{
 		name: "firewall-drop nftables", program: "firewall-drop", config: backend("nftables"),

@@ -210,13 +210,8 @@ func (b *bench) show(r results, out io.Writer) error {
 }
 
 // one measures everything of one case, as far as there is time.
-func (b *bench) one(c benchCase, r *results) error {
+func (b *bench) one(c benchCase, r *results) (err error) {
 	fmt.Fprintf(os.Stderr, "bench: %s\n", c.name)
-	rows, err := b.measure(c)
-	if err != nil {
-		return err
-	}
-	r.Times = append(r.Times, rows...)
 	part := func(what string, measure func() error) {
 		if b.late() {
 			r.Machine = append(r.Machine, fmt.Sprintf("no time was left for %s of %s", what, c.name))
@@ -227,6 +222,26 @@ func (b *bench) one(c benchCase, r *results) error {
 			err = errors.Join(err, fmt.Errorf("%s: %w", what, failed))
 		}
 	}
+	if len(c.floors) > 0 {
+		rows, err := b.measure(c)
+		if err != nil {
+			return err
+		}
+		r.Times = append(r.Times, rows...)
+		b.calls(c, r, part)
+	}
+	if b.packetRate && c.filters {
+		part("packets", func() error {
+			rows, err := b.packets(c)
+			r.Packets = append(r.Packets, rows...)
+			return err
+		})
+	}
+	return err
+}
+
+// calls measures what many calls, and calls about many addresses, take.
+func (b *bench) calls(c benchCase, r *results, part func(what string, measure func() error)) {
 	if c.waitingGoal > 0 {
 		part("a daemon that waits", func() error {
 			row, err := b.waiting(c)
@@ -254,12 +269,4 @@ func (b *bench) one(c benchCase, r *results) error {
 			return err
 		})
 	}
-	if b.packetRate && c.filters {
-		part("packets", func() error {
-			rows, err := b.packets(c)
-			r.Packets = append(r.Packets, rows...)
-			return err
-		})
-	}
-	return err
 }
