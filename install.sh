@@ -303,9 +303,9 @@ links() {
 		;;
 	chat-notification) # a stock one holds the URL that it sends to: it stays until ours has one
 		echo "$1.sh"
-		for name in ossec-slack.sh ossec-pagerduty.sh wazuh-slack; do
-			if ! there "$bin/$name" || ours "$name" || chat_is_set; then
-				echo "$name"
+		for other in ossec-slack.sh ossec-pagerduty.sh wazuh-slack; do
+			if ! there "$bin/$other" || ours "$other" || chat_is_set; then
+				echo "$other"
 			fi
 		done
 		;;

@@ -25,6 +25,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"truncate": truncate,
 	"daemon":   daemon,
 	"home":     home,
+	"services": services,
 }
 
 // tool FILE NAME... puts the program FILE in the place of the system's programs NAME.

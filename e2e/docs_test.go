@@ -28,6 +28,7 @@ var pages = map[string]string{
 		"<email_to>admin@example.com</email_to><smtp_server>127.0.0.1</smtp_server></global></ossec_config>'" +
 		" > $OSSEC_HOME/etc/ossec.conf; custom-firewall-drop.sh add - 203.0.113.7 1.2 31103;" +
 		" firewall-drop.sh add - 203.0.113.7 1.1 5712",
+	"docs/chat-notification.md": "printf '[[chat]]\\nurl_file = \"/etc/ossec-ar/slack.url\"\\n' >$OSSEC_HOME/etc/active-response.toml",
 	"docs/moving.md": "(yes '' | head -19; echo '<ossec_config><global><white_list>192.168.1.0/24</white_list></global></ossec_config>')" +
 		" > $OSSEC_HOME/etc/ossec.conf; iptables -N OSSEC; iptables -I INPUT -j OSSEC;" +
 		" for a in 203.0.113.7 203.0.113.8 203.0.113.9 192.168.1.5; do iptables -I OSSEC -s $a -j DROP; done",
@@ -44,7 +45,7 @@ var pages = map[string]string{
 // notRun are examples that need what the page says: an installation, mail, OSSEC, a name server, the
 // file that the host's own firewall is saved in.
 var notRun = regexp.MustCompile(`install\.sh|SHA256SUMS|ossec-control|^ossec-ar check$|apt install|backports|` +
-	`git clone|make |mail (test|flush)|--mail$|/var/lib/prometheus|ansible-playbook|ossec-ar watch|example\.com|/etc/iptables/|ipset destroy|restore$`)
+	`git clone|make |(mail|chat) (test|flush)|--(mail|chat)$|/var/lib/prometheus|ansible-playbook|ossec-ar watch|example\.com|/etc/iptables/|ipset destroy|restore$`)
 
 // TestDocs: the examples in the documents do what stands under them. Times, dates and the width of
 // columns may differ, and "..." is anything.

@@ -33,7 +33,7 @@ var aliases = map[string][]string{
 	"disable-account":    {"disable-account.sh", "custom-disable-account.sh"},
 	"ip-customblock":     {"ip-customblock.sh"},
 	"email-notification": {"email-notification.sh"},
-	"chat-notification":  {"chat-notification.sh", "ossec-slack.sh", "wazuh-slack"},
+	"chat-notification":  {"chat-notification.sh", "ossec-slack.sh", "ossec-pagerduty.sh", "wazuh-slack"},
 	"response-stats":     {"response-stats.sh"},
 }
 
@@ -101,7 +101,7 @@ func params(t *testing.T, script string) testscript.Params {
 			for _, name := range goVariables {
 				env.Setenv(name, os.Getenv(name))
 			}
-			env.Values[daemonKey{}] = &daemons{home: home}
+			env.Values[daemonKey{}], env.Values[chatsKey{}] = &daemons{home: home}, &chats{}
 			env.Setenv("PROGRAMS", filepath.Join(os.Getenv(programsVariable), "cmd"))
 			return install(env.Getenv("PROGRAMS"), home)
 		},

@@ -45,6 +45,8 @@ type Subject struct {
 	Logs []string
 	// Extra looks at what only this program has.
 	Extra func(context.Context) []Finding
+	// Set says that Extra has something to look at even where no daemon calls it.
+	Set bool
 }
 
 // blocks reports whether it is a response that blocks.
@@ -183,6 +185,9 @@ func (h *host) findings(ctx context.Context) []Finding {
 			s.prefix = ""
 			s.begin(subject.Name)
 			s.skip("nothing on this host uses it")
+			if s.prefix = subject.Name + " "; subject.Set {
+				s.add(subject.Extra(ctx)...)
+			}
 			continue
 		}
 		h.look(ctx, s, h.single(called && !h.calledByDaemon(subject)))

@@ -42,7 +42,7 @@ func runCheck(t *tool, c *cli.Context) error {
 				return checkChannel(ctx, t, notify.CheckMail,
 					"correct it in <global> of "+t.Home.Conf()+" or in [mail] of "+t.Home.Settings())
 			}},
-			&check.Subject{Name: chatter, Logs: logs, Extra: func(ctx context.Context) []check.Finding {
+			&check.Subject{Name: chatter, Logs: logs, Set: len(t.settings.Chat) > 0, Extra: func(ctx context.Context) []check.Finding {
 				return checkChannel(ctx, t, notify.CheckChat, "correct it in [[chat]] of "+t.Home.Settings())
 			}},
 			&check.Subject{Name: reporter, FromCron: true,
