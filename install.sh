@@ -24,7 +24,7 @@ is needed.
                    DIR/etc/ossec.conf; if the suite is installed already, do
                    only that
   --profile A,B    which responses: ssh, web, mail (these three by default),
-                   severity, repeat; contrib/ossec shows each. They replace the
+                   chat, severity, repeat; contrib/ossec shows each. They replace the
                    profiles chosen before: name all that you want
   --whitelist A,B  addresses and networks that are never blocked
   --systemd        use systemd timers instead of cron (without cron they are used

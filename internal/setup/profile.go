@@ -37,6 +37,7 @@ var (
 	routeNull      = command{name: "route-null", executable: "route-null.sh", timeout: true}
 	webAttackBlock = command{name: "web-attack-block", executable: "custom-firewall-drop.sh", timeout: true}
 	emailAlert     = command{name: "email-alert", executable: "email-notification.sh"}
+	chatAlert      = command{name: "chat-alert", executable: "chat-notification.sh"}
 )
 
 // response is an <active-response>. OSSEC joins a level and rules with "or".
@@ -125,6 +126,15 @@ var profiles = []profile{
 			"It has no timeout: there is nothing to undo.",
 		},
 		responses: []response{{command: emailAlert, rules: []string{"5712", "5720", "31151"},
+			wazuh: []string{"5712", "5763", "5720", "31151"}}},
+	},
+	{
+		name: "chat",
+		summary: []string{
+			"A message about each blocked address, to the services that [[chat]] of",
+			"active-response.toml names. It has no timeout: there is nothing to undo.",
+		},
+		responses: []response{{command: chatAlert, rules: []string{"5712", "5720", "31151"},
 			wazuh: []string{"5712", "5763", "5720", "31151"}}},
 	},
 }

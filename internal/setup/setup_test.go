@@ -287,7 +287,7 @@ func TestRunRefuses(t *testing.T) {
 		{"an end without a beginning", sound + blockMarks.end + "\n", "line 3: the marks of the block", Options{}},
 		{"two beginnings", sound + blockMarks.begin + " -->\n" + blockMarks.begin + " -->\n" + blockMarks.end,
 			"the marks of the block", Options{Remove: true}},
-		{"an unknown profile", sound, `there is no profile "sshd": choose from mail, repeat, severity, ssh, web`,
+		{"an unknown profile", sound, `there is no profile "sshd": choose from chat, mail, repeat, severity, ssh, web`,
 			Options{Profiles: []string{"ssh", "sshd"}}},
 		{"whitelist entries that OSSEC ignores", sound,
 			"whitelist entry \"10.0.0.*\": neither an address nor a network such as 192.168.1.0/24\nwhitelist entry \"bastion\": neither", Options{Whitelist: []string{"10.0.0.*", "10.0.0.1", "bastion"}}},
