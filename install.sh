@@ -955,9 +955,8 @@ drop_states() {
 }
 
 remove_state() {
-	! leased host-deny || remove_lock
 	remove_folder "$state"
-	remove_folder "$root/var/active-response" # from when var was root's alone
+	[ "$state" = "$root/var/active-response" ] || remove_folder "$root/var/active-response" # from when var was root's alone
 	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* \
 		"$root"/logs/active-responses.json* "$root"/etc/ossec.conf.ossec-ar-backup-*
 	! no_ossec || run rm -f "$root"/logs/active-responses.log*
@@ -968,24 +967,6 @@ remove_state() {
 			say "left ${file#"$destdir"}, which is yours"
 		fi
 	done
-}
-
-# host_deny_file TOML prints the file that the configuration names for host-deny.
-host_deny_file() {
-	blank='[[:blank:]]*'
-	sed -n "/^$blank\\[host_deny\\]/,/^$blank\\[/s/^${blank}file$blank=$blank\"\\([^\"]*\\)\".*/\\1/p" "$1"
-}
-
-# remove_lock removes the lock file beside the file that host-deny edited.
-remove_lock() {
-	[ -z "$destdir" ] || return 0
-	file=
-	toml=$settings/active-response.toml
-	if plain "$toml" && trusted "$toml"; then
-		file=$(host_deny_file "$toml")
-	fi
-	file=$(readlink -f "${file:-/etc/hosts.deny}") || return 0
-	[ ! -w "${file%/*}" ] || run rm -f "${file%/*}/.${file##*/}.ossec-ar.lock"
 }
 
 # no_ossec reports whether neither OSSEC nor Wazuh is in the home, so that all of it is the suite's.
@@ -1032,6 +1013,7 @@ uninstall_suite() {
 	displace /etc/cron.d/ossec-ar
 	remove_programs
 	free_all # what a daemon has blocked meanwhile
+	[ -z "$spare" ] || quietly env OSSEC_HOME="$home" "$spare/ossec-ar" unlock || true # it said why
 	! there "$purge_dir" || run rm -rf "$purge_dir"
 	for dir in "$root"/.ossec-ar-rehearsal-*; do # left by a check that was killed
 		! there "$dir" || run rm -rf "$dir"

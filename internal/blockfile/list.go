@@ -39,6 +39,9 @@ func newList(c config.Blockfile, stateDir string, lockWait time.Duration) *List 
 // Backend returns the file.
 func (l *List) Backend(context.Context) string { return l.file.Path }
 
+// RemoveLock removes the lock file beside the file.
+func (l *List) RemoveLock() error { return l.file.RemoveLock() }
+
 // Describe returns what Block would do.
 func (l *List) Describe(t target.Target) string {
 	return fmt.Sprintf("add the line %q to %s", l.line(t), l.file.Path)

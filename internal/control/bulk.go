@@ -51,6 +51,22 @@ func flush(t *tool, c *cli.Context) error {
 	return command.Reported(failed)
 }
 
+// unlock removes the lock files beside the administrator's files that responses edited: for a purge.
+func unlock(t *tool, _ *cli.Context) error {
+	opened, failed := t.openAll(true)
+	for _, r := range opened {
+		e, is := r.Enforcer.(interface{ RemoveLock() error })
+		if !is || !r.used() { // the lock is another home's
+			continue
+		}
+		if err := e.RemoveLock(); err != nil {
+			t.Complain(r.about(err))
+			failed = true
+		}
+	}
+	return command.Reported(failed)
+}
+
 // wouldFlush returns how many addresses flush would free.
 func (r *response) wouldFlush(c *cli.Context) (n int, err error) {
 	s, err := r.snapshot(c.Context, filter{})

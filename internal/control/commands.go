@@ -189,6 +189,8 @@ func forUpkeep(t *tool) []word {
 			examples: []string{"adopt --dry-run", "adopt", "adopt --lift"}},
 		{name: "prepare", usage: "at boot: make what saved firewall rules may name, empty", run: prepare,
 			hidden: true},
+		{name: "unlock", usage: "before a purge: remove the locks beside files that were edited", run: unlock,
+			hidden: true},
 		{name: "check", usage: "say why it is not blocking, and what mends it; exit status 1 on a fault",
 			run: runCheck, flags: []cli.Flag{t.onResponse(),
 				&cli.BoolFlag{Name: "live",

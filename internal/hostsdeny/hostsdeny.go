@@ -79,6 +79,9 @@ var _ enforcer.Enforcer = (*Enforcer)(nil)
 // Backend returns the file that addresses are blocked in.
 func (e *Enforcer) Backend(context.Context) string { return e.file.Path }
 
+// RemoveLock removes the lock file beside the file.
+func (e *Enforcer) RemoveLock() error { return e.file.RemoveLock() }
+
 // New returns an enforcer for the file that options names.
 func New(options Options) *Enforcer {
 	e := &Enforcer{

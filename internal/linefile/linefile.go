@@ -135,6 +135,18 @@ func LockBeside(target string) string {
 	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".ossec-ar.lock")
 }
 
+// RemoveLock removes the lock file beside the file, for when nobody of ours edits it any more.
+func (f *File) RemoveLock() error {
+	target, err := followLinks(f.Path)
+	if err == nil {
+		err = os.Remove(LockBeside(target))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // lock keeps other processes of ours out. Without a lock file it goes on with
 // notes, for an address that stays unblocked is worse; edits then go into the
 // file in place, where they are small writes that do not undo one another.
