@@ -2,6 +2,8 @@ module github.com/ossec-ar/ossec-ar
 
 go 1.26.0
 
+toolchain go1.26.8
+
 require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/axiomhq/hyperloglog v0.3.0
