@@ -954,12 +954,20 @@ drop_states() {
 	) 2>/dev/null
 }
 
+# remove_files DIR PATTERN removes files, and not folders, of a folder in which the daemons may have left any
+# and as many as they like.
+remove_files() {
+	[ ! -d "$1" ] || run find "$1" -maxdepth 1 -name "$2" ! -type d -exec rm -f {} +
+}
+
 remove_state() {
 	remove_folder "$state"
 	[ "$state" = "$root/var/active-response" ] || remove_folder "$root/var/active-response" # from when var was root's alone
-	run rm -f "$root"/logs/notifications.log* "$root"/logs/response-stats.log* \
-		"$root"/logs/active-responses.json* "$root"/etc/ossec.conf.ossec-ar-backup-*
-	! no_ossec || run rm -f "$root"/logs/active-responses.log*
+	remove_files "$root/logs" 'notifications.log*'
+	remove_files "$root/logs" 'response-stats.log*'
+	remove_files "$root/logs" 'active-responses.json*'
+	! no_ossec || remove_files "$root/logs" 'active-responses.log*'
+	remove_files "$root/etc" 'ossec.conf.ossec-ar-backup-*'
 	for file in "$settings/active-response.toml" "$settings/whitelist.d" "$settings"; do
 		if [ -d "$file" ] && [ -z "$(ls -A "$file")" ] && [ "$file" != "$root/etc" ]; then
 			run rmdir "$file"
@@ -983,7 +991,8 @@ remove_home() {
 
 configured() {
 	conf=$root/etc/ossec.conf
-	plain "$conf" && grep -qs -e 'ossec-ar: begin' -e 'ossec-ar: rules begin' "$conf"
+	# Others may put a pipe in its place right now, or a hole of any size.
+	plain "$conf" && timeout 20 grep -qs -e 'ossec-ar: begin' -e 'ossec-ar: rules begin' "$conf"
 }
 
 uninstall_suite() {

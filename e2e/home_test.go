@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -115,14 +116,16 @@ func home(ts *testscript.TestScript, _ bool, args []string) {
 		mode = 0o660
 	}
 	ts.Check(lay(dir, slices.Concat(layouts[args[0]], layout{{mode, false, "etc/ossec.conf", conf}})))
-	suite := ts.MkAbs("suite")
-	ts.Setenv("SUITE", suite)
-	ts.Check(os.MkdirAll(filepath.Join(suite, "docs"), 0o755))
-	ts.Check(os.CopyFS(filepath.Join(suite, "contrib"), os.DirFS(filepath.Join(ts.Getenv("SOURCE"), "contrib"))))
-	script, err := os.ReadFile(filepath.Join(ts.Getenv("SOURCE"), "install.sh"))
-	ts.Check(err)
-	ts.Check(os.WriteFile(filepath.Join(suite, "install.sh"), script, 0o755))
-	ts.Check(os.Symlink(ts.Getenv("PROGRAMS"), filepath.Join(suite, "dist")))
+	ts.Setenv("SUITE", ts.MkAbs("suite"))
+	ts.Check(release(ts.MkAbs("suite"), ts.Getenv("SOURCE"), ts.Getenv("PROGRAMS")))
+}
+
+// release makes a folder to install from.
+func release(dir, source, programs string) error {
+	script, err := os.ReadFile(filepath.Join(source, "install.sh"))
+	return errors.Join(err, os.MkdirAll(filepath.Join(dir, "docs"), 0o755),
+		os.CopyFS(filepath.Join(dir, "contrib"), os.DirFS(filepath.Join(source, "contrib"))),
+		os.WriteFile(filepath.Join(dir, "install.sh"), script, 0o755), os.Symlink(programs, filepath.Join(dir, "dist")))
 }
 
 // lay makes the folders and files of a home. Modes are set last: a folder may forbid what it
