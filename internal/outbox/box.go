@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -144,6 +145,12 @@ func Make(dir string) (*Box, error) {
 		return nil, fmt.Errorf("making the %s queue: %w", filepath.Base(dir), err)
 	}
 	return newBox(dir, root), nil
+}
+
+// gone reports whether the folder was deleted, as by a purge.
+func (b *Box) gone() bool {
+	info, err := b.root.Stat(".")
+	return err == nil && info.Sys().(*syscall.Stat_t).Nlink == 0
 }
 
 // openRoot opens a folder in the state folder, after prepare has been called with that one.

@@ -106,7 +106,7 @@ func (d *Deliverer) run(ctx context.Context, linger time.Duration) error {
 			return err
 		}
 		d.wait(ctx, next)
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil || d.box.gone() {
 			return err
 		}
 	}
@@ -115,11 +115,11 @@ func (d *Deliverer) run(ctx context.Context, linger time.Duration) error {
 // wakePause is how often a waiting deliverer looks for what has arrived.
 const wakePause = 200 * time.Millisecond
 
-// wait waits until then, or until something has arrived.
+// wait waits until then, or until something has arrived or the queue was deleted.
 func (d *Deliverer) wait(ctx context.Context, until time.Time) {
 	for {
 		rest := until.Sub(d.now())
-		if rest <= 0 || d.arrived() {
+		if rest <= 0 || d.arrived() || d.box.gone() {
 			return
 		}
 		timer := time.NewTimer(min(rest, wakePause))

@@ -168,6 +168,36 @@ func TestRetryAskedAtTheEnd(t *testing.T) {
 	}
 }
 
+// A deliverer that waits leaves when the queue is deleted, as by a purge, and brings nothing back.
+func TestQueueDeleted(t *testing.T) {
+	o := newOffice(t)
+	o.down = errDown
+	attempted := make(chan bool, 1)
+	o.onSend = func() { attempted <- true }
+	o.add("a")
+	o.pass(settleTime)
+	lock, err := o.box.Lock(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deleted := make(chan error)
+	go func() {
+		<-attempted
+		err := errors.New("not tried")
+		for i := 0; i < 100 && err != nil; i++ { // it may be writing
+			err = os.RemoveAll(filepath.Dir(o.box.dir))
+		}
+		deleted <- err
+	}()
+	_ = o.d.Run(context.Background(), lock, time.Hour) // what it could not write is said by its log
+	if err := <-deleted; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(o.box.dir)); !errors.Is(err, os.ErrNotExist) || len(attempted) > 0 {
+		t.Errorf("the folder: %v; attempts after it was deleted: %d", err, len(attempted))
+	}
+}
+
 // wants is a refusal for now that says for how long.
 type wants struct {
 	error
