@@ -26,7 +26,8 @@ func (h *host) logFiles() []string {
 	for _, s := range h.subjects {
 		all = append(all, s.Logs...)
 	}
-	return all
+	slices.Sort(all)
+	return slices.Compact(all) // two programs may write one log
 }
 
 // writable checks whether the logs can be written, without writing.
