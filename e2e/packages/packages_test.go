@@ -201,7 +201,7 @@ func TestReproducible(t *testing.T) {
 	}
 	source := filepath.Join(t.TempDir(), "somewhere else", "src")
 	for name := range strings.SplitSeq(strings.Trim(string(files), "\x00"), "\x00") {
-		info, err := os.Lstat(filepath.Join("../..", name))
+		info, err := os.Stat(filepath.Join("../..", name)) // a link is as good as the file
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
