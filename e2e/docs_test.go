@@ -35,11 +35,12 @@ var pages = map[string]string{
 	"docs/wazuh.md": "true",
 	"docs/response-stats.md": "cp $DATA/active-responses.log $OSSEC_HOME/logs/; mkdir $OSSEC_HOME/logs/alerts;" +
 		" cp $DATA/alerts.log $OSSEC_HOME/logs/alerts/",
-	"docs/list-json.md":       "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712",
-	"docs/json-log.md":        "printf '[log]\\njson = true\\n' >$OSSEC_HOME/etc/active-response.toml",
-	"docs/unban.md":           "firewall-drop.sh add - 203.0.113.7 1.1 5712",
-	"docs/disable-account.md": "useradd --password abcdefgh mallory",
-	"docs/ip-customblock.md":  "printf '[ip_customblock]\\nfolder = \"/ipblock\"\\n' >$OSSEC_HOME/etc/active-response.toml",
+	"docs/list-json.md":         "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712",
+	"docs/json-log.md":          "printf '[log]\\njson = true\\n' >$OSSEC_HOME/etc/active-response.toml",
+	"docs/chat-notification.md": "true",
+	"docs/unban.md":             "firewall-drop.sh add - 203.0.113.7 1.1 5712",
+	"docs/disable-account.md":   "useradd --password abcdefgh mallory",
+	"docs/ip-customblock.md":    "printf '[ip_customblock]\\nfolder = \"/ipblock\"\\n' >$OSSEC_HOME/etc/active-response.toml",
 }
 
 // notRun are examples that need what the page says: an installation, mail, OSSEC, a name server, the
@@ -108,15 +109,15 @@ func runPage(t *testing.T, path, before string) {
 		t.Fatal(err)
 	}
 	elsewhere := strings.NewReplacer("/var/ossec", home, "/ipblock", filepath.Join(dir, "ipblock"))
-	shell := func(command string) (string, error) {
+	shell := func(command, typed string) (string, error) {
 		cmd := exec.Command("sh", "-c", elsewhere.Replace(command))
-		cmd.Dir = dir
+		cmd.Dir, cmd.Stdin = dir, strings.NewReader(typed)
 		cmd.Env = append(os.Environ(), "TZ=UTC", "OSSEC_HOME="+home, "DATA="+data,
 			"PATH="+home+"/bin:"+home+"/active-response/bin:"+os.Getenv("PATH")+":/usr/sbin:/sbin")
 		out, err := cmd.CombinedOutput()
 		return strings.ReplaceAll(string(out), home, "/var/ossec"), err
 	}
-	if out, err := shell("ip link set lo up && ossec-ar maintain && " + before); err != nil {
+	if out, err := shell("ip link set lo up && ossec-ar maintain && "+before, ""); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	ran := 0
@@ -124,8 +125,11 @@ func runPage(t *testing.T, path, before string) {
 		if notRun.MatchString(e.command) {
 			continue
 		}
+		if strings.Contains(e.command, "cat >") {
+			e.typed, e.want = strings.Join(e.want, "\n")+"\n", nil
+		}
 		ran++
-		out, err := shell(e.command)
+		out, err := shell(e.command, e.typed)
 		switch {
 		case len(e.want) > 0 && !e.matches(out):
 			t.Errorf("%s\nprints:\n%s\nand not:\n%s", e.command, out, strings.Join(e.want, "\n"))
@@ -138,9 +142,10 @@ func runPage(t *testing.T, path, before string) {
 	}
 }
 
-// example is a command, and what stands under it.
+// example is a command, and what it prints.
 type example struct {
 	command string
+	typed   string // what a person types, in the place of what is printed
 	want    []string
 }
 

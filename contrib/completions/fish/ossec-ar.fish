@@ -5,7 +5,7 @@ function __ossec_ar_complete
     set -l asked $words[2..-1]
     switch (string replace -r '.*/' '' -- $words[1]):(count $words):$words[2]
         case 'ossec-ar:*' 'response-stats*'
-        case 'email-notification*:2:*'
+        case '*-notification*:2:*'
             echo add
         case '*:2:*' # all other words are ossec-ar's
             echo add\ndelete
@@ -17,7 +17,7 @@ function __ossec_ar_complete
     $words[1] __complete $asked 2>/dev/null
 end
 for name in ossec-ar custom-firewall-drop.sh {firewall-drop,host-deny,route-null}{,.sh} \
-        {disable-account,ip-customblock,email-notification,response-stats}{,.sh}
+        {disable-account,ip-customblock,email-notification,chat-notification,response-stats}{,.sh}
     complete -c $name -f -a '(__ossec_ar_complete)'
 end
 complete -c ossec-ar -n '__fish_seen_subcommand_from import' -F
