@@ -35,12 +35,11 @@ var pages = map[string]string{
 	"docs/wazuh.md": "true",
 	"docs/response-stats.md": "cp $DATA/active-responses.log $OSSEC_HOME/logs/; mkdir $OSSEC_HOME/logs/alerts;" +
 		" cp $DATA/alerts.log $OSSEC_HOME/logs/alerts/",
-	"docs/list-json.md":         "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712",
-	"docs/json-log.md":          "printf '[log]\\njson = true\\n' >$OSSEC_HOME/etc/active-response.toml",
-	"docs/chat-notification.md": "true",
-	"docs/unban.md":             "firewall-drop.sh add - 203.0.113.7 1.1 5712",
-	"docs/disable-account.md":   "useradd --password abcdefgh mallory",
-	"docs/ip-customblock.md":    "printf '[ip_customblock]\\nfolder = \"/ipblock\"\\n' >$OSSEC_HOME/etc/active-response.toml",
+	"docs/list-json.md":       "firewall-drop.sh add - 198.51.100.1 1304756247.60385 5712",
+	"docs/json-log.md":        "printf '[log]\\njson = true\\n' >$OSSEC_HOME/etc/active-response.toml",
+	"docs/unban.md":           "firewall-drop.sh add - 203.0.113.7 1.1 5712",
+	"docs/disable-account.md": "useradd --password abcdefgh mallory",
+	"docs/ip-customblock.md":  "printf '[ip_customblock]\\nfolder = \"/ipblock\"\\n' >$OSSEC_HOME/etc/active-response.toml",
 }
 
 // notRun are examples that need what the page says: an installation, mail, OSSEC, a name server, the
