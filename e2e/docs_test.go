@@ -45,7 +45,7 @@ var pages = map[string]string{
 // notRun are examples that need what the page says: an installation, mail, OSSEC, a name server, the
 // file that the host's own firewall is saved in.
 var notRun = regexp.MustCompile(`install\.sh|SHA256SUMS|ossec-control|^ossec-ar check$|apt install|backports|` +
-	`git clone|make |(mail|chat) (test|flush)|--(mail|chat)$|/var/lib/prometheus|ansible-playbook|ossec-ar watch|example\.com|/etc/iptables/|ipset destroy|restore$`)
+	`git clone|make |(mail|chat) (test|flush)|--(mail|chat)$|/var/lib/prometheus|ansible-playbook|iptables -t raw|ossec-ar watch|example\.com|/etc/iptables/|ipset destroy|restore$`)
 
 // TestDocs: the examples in the documents do what stands under them. Times, dates and the width of
 // columns may differ, and "..." is anything.
