@@ -151,6 +151,43 @@ func TestOverNFT(t *testing.T) {
 	}
 }
 
+// TestRulesOverNFT: over nf_tables a rule takes one run of iptables, and none when it stands; the kernel
+// says whether packets come to it.
+func TestRulesOverNFT(t *testing.T) {
+	h := newHost(t, "xtables-nft-multi", fakePrograms...)
+	e := h.firewall(IPTables)
+	block(t, e, addr(1), enforcer.Known{})
+	var input, ours kernelRules
+	input.add(counter(), verdict(unix.NFT_JUMP, Chain))
+	ours.add(loadSource(4), equals(addr(2).Addr().AsSlice()), counter(), verdict(0, ""))
+	h.kernel.chains[filter] = map[string][]byte{"INPUT": input.Attributes, Chain: ours.Attributes}
+	for _, tt := range []struct {
+		name string
+		call func()
+		want string // the only command; "" for none
+	}{
+		{"add", func() { block(t, e, addr(2), enforcer.Known{Others: 1}) }, "-A"},
+		{"add again", func() { block(t, e, addr(2), enforcer.Known{Leased: true}) }, ""},
+		{"delete", func() { must(t, 0, e.Unblock(t.Context(), addr(2))) }, "-D"},
+		{"delete what is not there", func() { must(t, 0, e.Unblock(t.Context(), addr(3))) }, ""},
+	} {
+		before := len(h.commands("iptables"))
+		tt.call()
+		got := h.commands("iptables")[before:]
+		if tt.want == "" && len(got) > 0 ||
+			tt.want != "" && (len(got) != 1 || !strings.HasSuffix(got[0], "-t filter "+tt.want+" OSSEC_AR -s 203.0.113.2 -j DROP")) {
+			t.Errorf("%s: %q ran, want %q alone", tt.name, got, tt.want)
+		}
+	}
+	block(t, e, addr(4), enforcer.Known{Leased: true}) // its rule is gone
+	h.kernel.chains[filter]["INPUT"] = nil
+	block(t, e, addr(5), enforcer.Known{}) // and so is the jump
+	if got := h.run("iptables -S OSSEC_AR"); strings.Count(got, "203.0.113.4/32") != 1 ||
+		strings.Count(got, "203.0.113.5/32") != 1 {
+		t.Errorf("the chain is\n%s", got)
+	}
+}
+
 // TestFallBackToLegacy: on a kernel without nf_tables the legacy iptables is used, and Inspect
 // says why.
 func TestFallBackToLegacy(t *testing.T) {

@@ -2,9 +2,11 @@ package firewall
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
@@ -39,8 +41,8 @@ func (r rules) spec(addr target.Target) string {
 	return "-s " + match + " -j " + r.opts.Target
 }
 
-// add takes one run of iptables-restore when the place stands; whatever fails leads to looking
-// at everything and making what is missing.
+// add takes one run of a program when the place stands; whatever fails leads to looking at everything
+// and making what is missing.
 func (r rules) add(ctx context.Context, addr target.Target, known enforcer.Known) (enforcer.Outcome, error) {
 	err := r.quick(ctx, addr, known.Leased)
 	if err != nil && !r.isFinal(ctx, err) {
@@ -52,14 +54,45 @@ func (r rules) add(ctx context.Context, addr target.Target, known enforcer.Known
 	return enforcer.Outcome{Already: known.Leased && err == nil}, err
 }
 
-// quick adds a rule, or finds the one that stands, with the jumps checked in the same
-// transaction.
+// quick adds a rule, or finds the one that stands, and fails where packets get by our chain: legacy
+// iptables checks the jumps in the same transaction. Over nf_tables such a check makes
+// iptables-restore fetch all rules (1.8.9: 30 ms with 10,000), and the kernel is asked.
 func (r rules) quick(ctx context.Context, addr target.Target, stands bool) error {
-	command := "-A "
-	if stands {
-		command = "-C "
+	if r.variant != overNFT {
+		command := "-A "
+		if stands {
+			command = "-C "
+		}
+		return r.commands(ctx, append(r.likelyChecks(), command+Chain+" "+r.spec(addr))...)
 	}
-	return r.commands(ctx, append(r.likelyChecks(), command+Chain+" "+r.spec(addr))...)
+	k, err := r.kernel.dial(ctx)
+	if err != nil {
+		return err
+	}
+	l := r.nftTable().look(k)
+	if stands {
+		if ours, _ := l(Chain); !slices.ContainsFunc(ours, r.is(addr)) {
+			return fmt.Errorf("%s has no rule for %s", Chain, addr)
+		}
+	} else if err := r.command(ctx, "-A", addr); err != nil {
+		return err
+	}
+	if why := first(r.faults(l, r.hostForwards())); why != "" {
+		return errors.New(why)
+	}
+	return nil
+}
+
+// command has iptables add, or delete, one rule.
+func (r rules) command(ctx context.Context, what string, addr target.Target) error {
+	r.listed = nil
+	_, err := r.run(ctx, r.program, "", append([]string{"-t", r.table, what, Chain}, strings.Fields(r.spec(addr))...)...)
+	return err
+}
+
+// is returns whether a rule blocks addr as it is blocked here.
+func (r rules) is(addr target.Target) func(rule) bool {
+	return func(have rule) bool { return have.source == addr && have.target == r.opts.Target }
 }
 
 // ensure makes the place and the rule, whichever is missing.
@@ -73,8 +106,7 @@ func (r rules) ensure(ctx context.Context, addr target.Target) (out enforcer.Out
 			return err
 		}
 		ours, err := r.ourRules(ctx)
-		stands := slices.ContainsFunc(ours,
-			func(have rule) bool { return have.source == addr && have.target == r.opts.Target })
+		stands := slices.ContainsFunc(ours, r.is(addr))
 		out.Already = stands && !out.Made
 		if err != nil || stands {
 			return err
@@ -114,17 +146,24 @@ func (r rules) addAll(ctx context.Context, addrs []target.Target) error {
 }
 
 func (r rules) remove(ctx context.Context, addr target.Target) error {
-	if r.variant == overNFT {
-		// The kernel says in a tenth of the time that there is nothing to delete.
-		if ours, err := r.kernelRules(ctx); err == nil &&
-			!slices.ContainsFunc(ours, func(have rule) bool { return have.source == addr }) {
-			return nil
-		}
+	if r.variant == overNFT && r.removeKnown(ctx, addr) == nil {
+		return nil
 	}
 	if err := r.removeAll(ctx, []target.Target{addr}); err != nil {
 		return fmt.Errorf("deleting rule for %s: %w", addr, err)
 	}
 	return nil
+}
+
+// removeKnown deletes the rules that the kernel shows, which says in a tenth of the time what there is.
+func (r rules) removeKnown(ctx context.Context, addr target.Target) error {
+	ours, err := r.kernelRules(ctx)
+	for _, have := range ours {
+		if err == nil && have.blocks() && have.source == addr {
+			err = r.command(ctx, "-D", addr)
+		}
+	}
+	return err
 }
 
 // kernelRules asks nf_tables for the rules of our chain.
