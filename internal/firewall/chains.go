@@ -58,9 +58,11 @@ func (c chains) look(chain string) ([]rule, bool) {
 type look func(chain string) ([]rule, bool)
 
 // harmless are the targets after which a packet is dropped, or goes on to the next rule.
-var harmless = strings.Fields(`
-	DROP REJECT TARPIT LOG NFLOG ULOG MARK CONNMARK SECMARK CONNSECMARK SET TRACE AUDIT CT
-	NOTRACK TCPMSS DSCP TOS TTL HL ECN RATEEST CLASSIFY IDLETIMER LED CHECKSUM TCPOPTSTRIP TEE`)
+var harmless = []string{
+	"DROP", "REJECT", "TARPIT", "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK",
+	"SET", "TRACE", "AUDIT", "CT", "NOTRACK", "TCPMSS", "DSCP", "TOS", "TTL", "HL", "ECN", "RATEEST",
+	"CLASSIFY", "IDLETIMER", "LED", "CHECKSUM", "TCPOPTSTRIP", "TEE",
+}
 
 // mayAccept reports whether a packet that comes to r may be accepted by it, or by what r leads
 // to. A RETURN matters in the first chain only (depth 0): there it ends the way, too.

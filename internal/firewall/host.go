@@ -54,8 +54,11 @@ func findTool(name string, dirs []string) (tool, error) {
 	dir := []string{filepath.Dir(program)}
 	restore, err := exec.Find(name+"-restore", dir)
 	found := tool{program, restore, variantOf(program)}
+	if err != nil || sameFile(program, restore) { // as nearly always
+		return found, err
+	}
 	other := variantOf(restore)
-	if err != nil || found.variant == other || found.variant == unknownVariant || other == unknownVariant {
+	if found.variant == other || found.variant == unknownVariant || other == unknownVariant {
 		return found, err
 	}
 	// update-alternatives(1) was used for one of the two only.
@@ -64,6 +67,12 @@ func findTool(name string, dirs []string) (tool, error) {
 		err = fmt.Errorf("%w: %s and %s are not of one kind, nf_tables or legacy", errMixed, program, restore)
 	}
 	return found, err
+}
+
+func sameFile(a, b string) bool {
+	one, err1 := os.Stat(a)
+	two, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(one, two)
 }
 
 // errMixed says that iptables and iptables-restore would work in different tables.
