@@ -22,7 +22,7 @@ func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding 
 		routes.Mend = "run it as root, on a kernel with rtnetlink"
 	} else {
 		routes.Found = fmt.Sprintf("the main table can be read; %s routes of protocol %d: %d",
-			e.typeName, e.protocol, len(addrs))
+			e.kind.name, e.protocol, len(addrs))
 	}
 	found := []enforcer.Finding{routes}
 	if s, err := netlink.Open(ctx); err == nil { // else there are no routes to be seen either

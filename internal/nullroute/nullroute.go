@@ -59,15 +59,26 @@ type Options struct {
 }
 
 // kinds are the route types with the answer that a look-up in the kernel gives.
-var kinds = map[string]kind{
-	Blackhole:   {unix.RTN_BLACKHOLE, unix.EINVAL},
-	Unreachable: {unix.RTN_UNREACHABLE, unix.EHOSTUNREACH},
-	Prohibit:    {unix.RTN_PROHIBIT, unix.EACCES},
+var kinds = []kind{
+	{Blackhole, unix.RTN_BLACKHOLE, unix.EINVAL},
+	{Unreachable, unix.RTN_UNREACHABLE, unix.EHOSTUNREACH},
+	{Prohibit, unix.RTN_PROHIBIT, unix.EACCES},
 }
 
 type kind struct {
+	name   string
 	number int
 	errno  unix.Errno
+}
+
+// kindOf returns the type of that name, the zero kind when there is none.
+func kindOf(name string) (found kind) {
+	for _, k := range kinds {
+		if k.name == name {
+			found = k
+		}
+	}
+	return found
 }
 
 // firstProtocol is behind those that the kernel and ip(8) itself use (redirect,
@@ -76,7 +87,6 @@ const firstProtocol = 5
 
 // Enforcer makes and removes routes. It holds no state of its own.
 type Enforcer struct {
-	typeName string
 	kind     kind
 	protocol int
 }
@@ -84,7 +94,7 @@ type Enforcer struct {
 var _ enforcer.Enforcer = (*Enforcer)(nil)
 
 // Backend returns the type of the routes.
-func (e *Enforcer) Backend(context.Context) string { return e.typeName + " routes" }
+func (e *Enforcer) Backend(context.Context) string { return e.kind.name + " routes" }
 
 // New returns an enforcer, or what is wrong with the options.
 func New(options Options) (*Enforcer, error) {
@@ -94,15 +104,15 @@ func New(options Options) (*Enforcer, error) {
 	if options.Protocol == 0 {
 		options.Protocol = DefaultProtocol
 	}
-	kind, ok := kinds[options.Type]
-	if !ok {
+	kind := kindOf(options.Type)
+	if kind.name == "" {
 		return nil, fmt.Errorf("route type %q is none of %s, %s, %s", options.Type,
 			Blackhole, Unreachable, Prohibit)
 	}
 	if options.Protocol < firstProtocol || options.Protocol > 255 {
 		return nil, fmt.Errorf("route protocol %d is not from %d to 255", options.Protocol, firstProtocol)
 	}
-	return &Enforcer{typeName: options.Type, kind: kind, protocol: options.Protocol}, nil
+	return &Enforcer{kind: kind, protocol: options.Protocol}, nil
 }
 
 // Block makes the route to addr and asks the kernel whether it now drops what
@@ -126,7 +136,7 @@ func (e *Enforcer) Block(ctx context.Context, addr target.Target,
 }
 
 func (e *Enforcer) adding(addr target.Target, err error) error {
-	return fmt.Errorf("adding %s route for %s: %w", e.typeName, addr, explain(addr, err))
+	return fmt.Errorf("adding %s route for %s: %w", e.kind.name, addr, explain(addr, err))
 }
 
 // BlockAll is Block for many, without notes. That one cannot be blocked, such as what has
@@ -218,7 +228,7 @@ func (e *Enforcer) Flush(ctx context.Context) error {
 
 // Describe returns which route Block would add.
 func (e *Enforcer) Describe(addr target.Target) string {
-	return fmt.Sprintf("add the route %s %s proto %d to the main table", e.typeName, addr.Prefix(),
+	return fmt.Sprintf("add the route %s %s proto %d to the main table", e.kind.name, addr.Prefix(),
 		e.protocol)
 }
 

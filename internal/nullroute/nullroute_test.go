@@ -83,7 +83,7 @@ func TestErrorsForPeople(t *testing.T) {
 
 func TestKind(t *testing.T) {
 	e, err := Kind.New(config.Default(), "")
-	if err != nil || e.(*Enforcer).typeName != Blackhole || Kind.InFile {
+	if err != nil || e.(*Enforcer).kind.name != Blackhole || Kind.InFile {
 		t.Errorf("New: %+v, %v", e, err)
 	}
 	for err, want := range map[error]string{errLinkLocal: "firewall-drop", explain(target.Target{}, unix.EPERM): "root", unix.ENOBUFS: ""} {
