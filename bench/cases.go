@@ -19,6 +19,7 @@ type benchCase struct {
 	waitingGoal   float64  // calls a second over the peer's, by a daemon that waits; 0: not measured
 	peers         bool     // whether the peer's script does what this does
 	peerPlace     []string // what the peer's script needs, that it may find its place
+	peerShows     []string // what prints the blocks of the peer's program
 	shows         []string // what prints the blocks, but for the program itself
 	away          []string // what takes all blocks away behind the program's back
 }
@@ -117,18 +118,20 @@ var cases = []benchCase{
 	{
 		name: "firewall-drop auto", program: "firewall-drop", config: backend("auto"),
 		floors: []floor{whenRules(iptablesFloor), whenSet(ipsetFloor)}, filters: true, waitingGoal: 1.5,
-		shows: []string{"iptables -w -S OSSEC_AR", "ipset save ossec_ar4"},
-		away:  []string{"iptables -w -F", "ipset flush"},
+		peerShows: []string{"iptables -w -S INPUT"},
+		shows:     []string{"iptables -w -S OSSEC_AR", "ipset save ossec_ar4"},
+		away:      []string{"iptables -w -F", "ipset flush"},
 	},
 	{
 		name: "route-null", program: "route-null",
-		floors: []floor{routeFloor}, peers: true, waitingGoal: 1,
+		floors: []floor{routeFloor}, peers: true, waitingGoal: 1, peerShows: []string{"ip route show"},
 		shows: []string{"ip route show proto 214"}, away: []string{"ip route flush proto 214"},
 	},
 	{
 		name: "host-deny", program: "host-deny", config: "[host_deny]\nfile = \"HOME/hosts.deny\"\n",
 		floors: []floor{denyFloor, syncFloor}, peers: true, peerPlace: etcOfItsOwn, waitingGoal: 0.7,
-		shows: []string{"cat HOME/hosts.deny"}, away: []string{"rm HOME/hosts.deny"},
+		peerShows: []string{"cat /etc/hosts.deny"},
+		shows:     []string{"cat HOME/hosts.deny"}, away: []string{"rm HOME/hosts.deny"},
 	},
 }
 

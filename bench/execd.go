@@ -74,6 +74,13 @@ func (b *bench) waiting(c benchCase) (row waitingRow, err error) {
 			}
 			theirs += took
 		}
+		if peers == nil || action == "delete" {
+			continue
+		}
+		// A program that could do nothing may be fast, and exit with 0.
+		if there, err := peers.standing(c.peerShows, waitingCalls); err != nil || len(there) < waitingCalls {
+			return row, errors.Join(err, fmt.Errorf("the peer's blocked %d of %d", len(there), waitingCalls))
+		}
 	}
 	row.Ours = float64(row.Calls) / mine.Seconds()
 	if peers != nil {

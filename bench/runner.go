@@ -74,8 +74,9 @@ func follow(o order) (a account, err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	// An almost empty environment, no terminal, in /: as a daemon starts a response.
-	attr := &syscall.ProcAttr{Env: []string{}, Dir: "/"}
+	// An almost empty environment, no terminal, in /: as a daemon starts a response. Wazuh's programs look
+	// for iptables in $PATH, and exit with 0 where there is none.
+	attr := &syscall.ProcAttr{Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, Dir: "/"}
 	for _, f := range files {
 		attr.Files = append(attr.Files, f.Fd())
 	}
