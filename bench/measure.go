@@ -82,6 +82,11 @@ func (b *bench) turns(c benchCase, lanes []*lane, action string, runs int) (int,
 }
 
 func (l *lane) turn(c benchCase, action string, n int) error {
+	for _, f := range c.floors {
+		if f.holds(l.standing) && !f.holds(l.standing+n) {
+			return nil // by now ours does something else
+		}
+	}
 	addr := address(firstTimed + n)
 	if err := l.time("true", l.bare, []string{"true"}); err != nil {
 		return err
