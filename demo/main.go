@@ -1,5 +1,5 @@
 // Command demo shows the suite at work in throw-away namespaces, on any Linux machine and
-// without OSSEC: an attacker and two victims joined by cables, the attack, the block, the mail, the
+// without OSSEC: an attacker and two victims joined by cables, the attack, the block, the mail and the message, the
 // null route, the account, the end of the block on all hosts, the statistics. Every line behind a # is a
 // command that is really run. Nothing outside its temporary folder is touched.
 //
@@ -98,7 +98,8 @@ type stage struct {
 	answer      *bufio.Reader
 	agent       agent
 	mails       chan string
-	shown       string // by the last command
+	messages    chan string // to the chat service
+	shown       string      // by the last command
 
 	drawn    strings.Builder // of the picture
 	alerts   int64           // bytes in alerts.log
@@ -111,7 +112,7 @@ func play() error {
 		return err
 	}
 	defer os.RemoveAll(home)
-	s := &stage{home: home, mails: make(chan string, 4)}
+	s := &stage{home: home, mails: make(chan string, 4), messages: make(chan string, 4)}
 	if err := s.build(); err != nil {
 		return err
 	}
@@ -154,7 +155,10 @@ func (s *stage) scenes() error {
 		s.run(bin+"firewall-drop.sh", "delete"+alert),
 		s.knock,
 		s.say("The administrator gets a mail."),
-		s.asRoot(s.run(bin+"email-notification.sh", "add"+alert), s.run(tool, "mail queue"), s.mail),
+		s.asRoot(s.run(bin+"email-notification.sh", "add"+alert), s.run(tool, "mail queue"),
+			s.comes(s.mails, "mail")),
+		s.say("A chat service hears of it, too."),
+		s.asRoot(s.run(bin+"chat-notification.sh", "add"+alert), s.comes(s.messages, "message")),
 		s.say("The last holder gives the address up, and it is free."),
 		s.run(bin+"custom-firewall-drop.sh", "delete"+webAlert),
 		s.knock,
@@ -287,13 +291,15 @@ func (s *stage) knockAt(who, service string) error {
 	return err
 }
 
-// mail waits for the mail and shows it.
-func (s *stage) mail() error {
-	select {
-	case text := <-s.mails:
-		fmt.Println(text)
-		return nil
-	case <-time.After(30 * time.Second):
-		return errors.New("no mail came within 30 seconds")
+// comes waits for what is sent, and shows it.
+func (s *stage) comes(texts <-chan string, what string) func() error {
+	return func() error {
+		select {
+		case text := <-texts:
+			fmt.Println(text)
+			return nil
+		case <-time.After(30 * time.Second):
+			return fmt.Errorf("no %s came within 30 seconds", what)
+		}
 	}
 }

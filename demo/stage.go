@@ -25,7 +25,7 @@ func (s *stage) build() error {
 	if err := install(s.home); err != nil {
 		return err
 	}
-	for _, step := range []func() error{s.cable, s.service, s.mailServer, accounts, s.secondHost} {
+	for _, step := range []func() error{s.cable, s.service, s.mailServer, s.chatService, accounts, s.secondHost} {
 		if err := step(); err != nil {
 			return err
 		}
