@@ -22,8 +22,11 @@ func main() {
 	debug.SetGCPercent(-1)
 	p := app.New(app.OS(), report.Name)
 	p.Hint = func(err error) string { return cmp.Or(config.MailHint(err), config.ChatHint(err)) }
-	by := func(ch notice.Channel) report.Send {
-		return func(subject, text, html string) error { return notice.QueueReport(&p, ch, subject, text, html) }
+	by := func(ch notice.Channel, wait bool) report.Send {
+		return func(subject, text, html string) error {
+			return notice.QueueReport(&p, ch, subject, text, html, wait)
+		}
 	}
-	os.Exit(report.Main(p, report.Sending{Mail: by(notice.Mail), Chat: by(notice.Chat)}))
+	os.Exit(report.Main(p, report.Sending{Mail: by(notice.Mail, false), Chat: by(notice.Chat, false),
+		Leave: by(notice.Chat, true)}))
 }

@@ -194,6 +194,14 @@ func (n *Notice) Item(program string, now time.Time) (outbox.Item, error) {
 // enqueue puts a notice into the outbox and starts the deliverer. The notice is safe on disk when box
 // is not nil.
 func (ch Channel) enqueue(p *app.Program, n Notice) (box *outbox.Box, err error) {
+	if box, err = ch.put(p, n); err == nil {
+		err = ch.StartDelivery(p, box)
+	}
+	return box, err
+}
+
+// put puts a notice into the outbox.
+func (ch Channel) put(p *app.Program, n Notice) (box *outbox.Box, err error) {
 	item, err := n.Item(p.Path(), p.Now())
 	if err != nil {
 		return nil, err
@@ -204,7 +212,7 @@ func (ch Channel) enqueue(p *app.Program, n Notice) (box *outbox.Box, err error)
 	if err := box.Add(item, Shorten); err != nil {
 		return nil, err
 	}
-	return box, ch.StartDelivery(p, box)
+	return box, nil
 }
 
 // StartDelivery starts the deliverer, unless one is at work.

@@ -247,7 +247,7 @@ func TestQueueReport(t *testing.T) {
 			},
 			"x",
 		)
-		return QueueReport(&program, Mail, subject, text, "<p>seven</p>")
+		return QueueReport(&program, Mail, subject, text, "<p>seven</p>", false)
 	}
 	p := newPlace(t, onlyOps, "")
 	if err := report(p, "Report", "seven\n"); err != nil {

@@ -227,7 +227,7 @@ func TestChatWants(t *testing.T) {
 	}
 	env, _, _ := h.env(h.tool())
 	p := app.New(env, "response-stats")
-	if err := notice.QueueReport(&p, notice.Chat, "Active responses today: 7 blocks", "Total blocks: 7", ""); err != nil {
+	if err := notice.QueueReport(&p, notice.Chat, "Active responses today: 7 blocks", "Total blocks: 7", "", false); err != nil {
 		t.Fatal(err)
 	}
 	got := []string{h.next().Path, h.next().Path}

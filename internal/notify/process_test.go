@@ -343,7 +343,7 @@ func TestReport(t *testing.T) {
 	env, _, stderr := h.env(filepath.Join(h.home.Programs(), "response-stats"))
 	p := app.New(env, "x")
 	for i, r := range [][3]string{{"Report\r\nBcc: x@example.org", "seven\n", "<p>seven</p>"}, {"Text alone", "eight\n", ""}} {
-		if err := notice.QueueReport(&p, notice.Mail, r[0], r[1], r[2]); err != nil || stderr.Len() > 0 {
+		if err := notice.QueueReport(&p, notice.Mail, r[0], r[1], r[2], false); err != nil || stderr.Len() > 0 {
 			t.Fatal(err, stderr)
 		}
 		got := s.Next()

@@ -34,6 +34,7 @@ type program struct {
 	append   bool
 	mail     bool
 	chat     bool
+	leave    bool // to chat, later
 	alerts   bool
 }
 
@@ -170,7 +171,7 @@ func (c *program) finish(ctx *cli.Context) error {
 	}
 	if len(c.Arguments()) == 0 { // as cron calls it
 		settings, _ := config.Load(c.Home) // configure tells of faults
-		c.append, c.chat = true, settings.WantsChat(config.OnReport)
+		c.append, c.leave = true, settings.WantsChat(config.OnReport)
 	}
 	return errors.Join(err, lookErr, c.filter(ctx))
 }

@@ -13,7 +13,10 @@ type Send func(subject, text, html string) error
 
 // Sending is how a report is sent. cmd/response-stats provides it, so that this package knows neither
 // settings nor queues.
-type Sending struct{ Mail, Chat Send }
+type Sending struct {
+	Mail, Chat Send
+	Leave      Send // to chat, by the next `ossec-ar maintain`
+}
 
 // mailText is the report for mail programs, of which many know neither SVG nor style sheets.
 //
@@ -31,8 +34,8 @@ func (c *program) sendMail(r *stats.Report) error {
 	return nil
 }
 
-func (c *program) sendChat(r *stats.Report) error {
-	if err := c.send.Chat(subject(r), string(text(r)), ""); err != nil {
+func (c *program) sendChat(r *stats.Report, send Send) error {
+	if err := send(subject(r), string(text(r)), ""); err != nil {
 		return fmt.Errorf("sending the report to chat: %w", err)
 	}
 	return nil

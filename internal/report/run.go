@@ -68,8 +68,13 @@ func (c *program) deliver(r *stats.Report) error {
 			return fmt.Errorf("appending the report: %w", err)
 		}
 	}
-	if c.chat { // after the log, which is there in any case
-		if err := c.sendChat(r); err != nil {
+	if c.chat {
+		if err := c.sendChat(r, c.send.Chat); err != nil {
+			return err
+		}
+	}
+	if c.leave { // a timer's unit has no right to send, and ends what it started
+		if err := c.sendChat(r, c.send.Leave); err != nil {
 			return err
 		}
 	}
