@@ -89,11 +89,11 @@ func fit(text string, escape func(string) string, most int) string {
 	return escape(string(runes[:low])) + cut
 }
 
-// tidy drops what only a fixed width needs: the spaces before a line, and empty lines.
+// tidy drops what only a fixed width needs: columns, indentation and empty lines.
 func tidy(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.Join(strings.Fields(line), " "); line != "" {
 			lines = append(lines, line)
 		}
 	}

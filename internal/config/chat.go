@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -65,10 +64,12 @@ func (s *Chat) check() error {
 	if s.Proxy == "" {
 		return nil
 	}
-	switch u, err := url.Parse(s.Proxy); {
-	case err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme):
+	// Parsing it is left to who sends: every response reads this.
+	scheme, host, _ := strings.Cut(s.Proxy, "://")
+	switch {
+	case host == "" || !slices.Contains([]string{"http", "https", "socks5"}, scheme):
 		return errors.New("proxy is no URL such as http://proxy.example.com:3128")
-	case u.User != nil:
+	case strings.Contains(host, "@"):
 		return errors.New("proxy has a password in it, which others can read here")
 	}
 	return nil
