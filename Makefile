@@ -91,4 +91,4 @@ packages:
 # The .deb installed, used, upgraded, removed and purged in a Debian of its own.
 package-test: deps
 	@packaging/deps
-	AR_PACKAGE_TESTS=$${AR_PACKAGE_TESTS:-yes} go test -v -count=1 ./e2e/packages
+	AR_PACKAGE_TESTS=$${AR_PACKAGE_TESTS:-yes} go test -v -count=1 -timeout 60m ./e2e/packages

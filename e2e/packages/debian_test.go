@@ -72,7 +72,7 @@ func newDebian(t *testing.T) *debian {
 	t.Logf("debootstrap %s: %v", release, time.Since(begun).Round(time.Second))
 
 	// This process keeps the namespaces; what is mounted in them goes with it.
-	hold := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/run" && echo ready && exec sleep 900`, "sh", d.root)
+	hold := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/run" && echo ready && exec sleep infinity`, "sh", d.root)
 	hold.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID,
 		Pdeathsig:  syscall.SIGKILL,
