@@ -14,8 +14,12 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// maxFile bounds the file in bytes.
-const maxFile = 1 << 20
+// What the file may have at most, in bytes: root's, and one that others can change, which each call of a
+// response reads, too.
+const (
+	maxFile    = 1 << 20
+	maxForeign = 64 << 10
+)
 
 // ErrForeign says of a file that others than root can change it.
 var ErrForeign = errors.New("only whitelist.entries of it counts")
@@ -26,9 +30,12 @@ var ErrForeign = errors.New("only whitelist.entries of it counts")
 func Load(home ossec.Home) (Config, error) {
 	c := Default()
 	var faults []error
-	for _, dir := range home.SettingsDirs() {
-		path := filepath.Join(dir, "active-response.toml")
-		data, err := state.Read(path, maxFile)
+	for i, dir := range home.SettingsDirs() {
+		path, most := filepath.Join(dir, "active-response.toml"), maxFile
+		if i > 0 {
+			most = maxForeign
+		}
+		data, err := state.Read(path, most)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// maxConf bounds ossec.conf in bytes.
-const maxConf = 32 << 20
+// maxConf bounds ossec.conf in bytes. Each call of a response reads it, and Wazuh's account may write it.
+const maxConf = 2 << 20
 
 // Element is a leaf of ossec.conf: a tag with text in it.
 type Element struct {

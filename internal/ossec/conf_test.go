@@ -153,7 +153,7 @@ func TestReadConf(t *testing.T) {
 		{"missing", filepath.Join(dir, "missing"), 0, "no such file"},
 		{"a folder", dir, 0, "is a directory"},
 		{"a pipe that nobody writes to", pipe, 0, "is no plain file"},
-		{"too large", large, 0, "larger than 32 MiB"},
+		{"too large", large, 0, "larger than 2 MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			found := 0

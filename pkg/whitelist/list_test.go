@@ -266,6 +266,47 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestStrangers: what others leave in their folder, of which there is any number and any size, takes a call no
+// time.
+func TestStrangers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "w"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		writeFile(t, filepath.Join(dir, "w", fmt.Sprintf("%04d", i)), "")
+	}
+	var list whitelist.List
+	list.AddDirBelow(dir, "w")
+	if told := fmt.Sprint(list.Faults()); !strings.Contains(told, "/w has more than 16 files") {
+		t.Error(told)
+	}
+	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "w")), os.Mkdir(filepath.Join(dir, "w"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "w/a"), "10.0.0.1\n")
+	if err := os.Truncate(filepath.Join(dir, "w/a"), 1<<40); err != nil {
+		t.Skip(err) // the file system has no files of that size
+	}
+	list = whitelist.List{}
+	list.AddDirBelow(dir, "w")
+	if _, ok := list.Match(netip.MustParseAddr("10.0.0.2")); ok {
+		t.Error("10.0.0.2 is covered")
+	}
+	if _, ok := list.Match(netip.MustParseAddr("10.0.0.1")); !ok {
+		t.Error("10.0.0.1 is not covered")
+	}
+	if told := fmt.Sprint(list.Faults()); !strings.Contains(told, "/w/a has more than 65536 bytes") {
+		t.Error(told)
+	}
+	for range 1000 {
+		_ = list.Add("10.0.0.256", "here")
+	}
+	if faults := list.Faults(); len(faults) > 40 || !strings.Contains(fmt.Sprint(faults), "and 980 more broken") {
+		t.Error(faults)
+	}
+}
+
 // TestDirThatIsNone: a folder that can't be read is reported.
 func TestDirThatIsNone(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")

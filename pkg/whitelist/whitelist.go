@@ -34,6 +34,7 @@ type List struct {
 	files    []file
 	unasked  BuiltIn // what the kernel has not been asked for yet
 	faults   []error
+	broken   int // faults of Add
 }
 
 type network struct {
@@ -67,7 +68,8 @@ func (l *List) Add(text, source string) error {
 	for i, err := range faults {
 		faults[i] = fmt.Errorf("%s: whitelist %w", source, err)
 	}
-	l.faults = append(l.faults, faults...)
+	l.faults = append(l.faults, faults[:min(len(faults), max(0, maxAdded-l.broken))]...)
+	l.broken += len(faults)
 	for _, v := range values {
 		if v.host != "" {
 			l.hosts = append(l.hosts, host{v.host, source})
@@ -114,8 +116,15 @@ func (l *List) AddDir(dir string) {
 	l.addDir(dir, "", entries, err)
 }
 
+// Bounds of what counts of a folder that strangers can write in: each call of a response reads it.
+const (
+	maxStrangeFiles = 16
+	maxStrangeFile  = 64 << 10 // bytes
+)
+
 // AddDirBelow is AddDir of the folder called name in a folder that strangers can write in: links are
-// not followed, so that no file of somebody else is shown, or asked for as a host name.
+// not followed, so that no file of somebody else is shown, or asked for as a host name. Of more than 16
+// files, or more than 64 KiB in one, the rest does not count.
 func (l *List) AddDirBelow(above, name string) {
 	root, err := os.OpenRoot(above + "/")
 	if err != nil {
@@ -123,8 +132,23 @@ func (l *List) AddDirBelow(above, name string) {
 		return
 	}
 	defer root.Close() // only read from
-	entries, err := fs.ReadDir(root.FS(), name)
-	l.addDir(filepath.Join(above, name), above, entries, err)
+	var entries []fs.DirEntry
+	dir, err := root.Open(name + "/.") // "/.": a pipe in its place would be waited for
+	if err == nil {
+		entries, err = dir.ReadDir(maxStrangeFiles + 1)
+		_ = dir.Close() // only read from
+	}
+	if errors.Is(err, io.EOF) { // an empty one
+		err = nil
+	}
+	path := filepath.Join(above, name)
+	if len(entries) > maxStrangeFiles {
+		l.faults = append(l.faults, fmt.Errorf("whitelist folder %s has more than %d files: the rest does not count",
+			path, maxStrangeFiles))
+		entries = entries[:maxStrangeFiles]
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	l.addDir(path, above, entries, err)
 }
 
 func (l *List) addDir(dir, below string, entries []fs.DirEntry, err error) {
@@ -138,12 +162,22 @@ func (l *List) addDir(dir, below string, entries []fs.DirEntry, err error) {
 	}
 }
 
-// maxFaults bounds how many faults are kept of one file.
-const maxFaults = 5
+// How many faults are kept: of one file, and of what Add was given.
+const (
+	maxFaults = 5
+	maxAdded  = 20
+)
 
 // Faults returns what could not be read or understood so far. Files and host names add
-// theirs during Match. A host name without an address is no fault.
-func (l *List) Faults() []error { return slices.Clone(l.faults) }
+// theirs during Match. A host name without an address is no fault. Of many the last says how
+// many more there are.
+func (l *List) Faults() []error {
+	faults := slices.Clone(l.faults)
+	if l.broken > maxAdded {
+		faults = append(faults, fmt.Errorf("and %d more broken whitelist entries", l.broken-maxAdded))
+	}
+	return faults
+}
 
 // Match returns the first entry that covers addr: networks first, then files, then
 // host names.
@@ -248,7 +282,15 @@ func (l *List) scanFile(f file, visit func(network) bool) []host {
 			l.faults = append(l.faults, fmt.Errorf("%s:%d: whitelist %w", path, line, err))
 		}
 	}
-	lines := bufio.NewReaderSize(file, maxLine)
+	in := io.Reader(file)
+	if f.below != "" {
+		in = io.LimitReader(file, maxStrangeFile)
+		if file.Stat().Size > maxStrangeFile {
+			l.faults = append(l.faults, fmt.Errorf("whitelist %s has more than %d bytes: the rest does not count", path,
+				maxStrangeFile))
+		}
+	}
+	lines := bufio.NewReaderSize(in, maxLine)
 	for n := 1; ; n++ {
 		text, err := readLine(lines)
 		if errors.Is(err, io.EOF) {
