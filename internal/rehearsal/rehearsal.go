@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,7 +27,8 @@ import (
 var ErrRefused = errors.New("the daemon would not start")
 
 const (
-	maxFile  = 32 << 20    // bytes of a file that is copied
+	maxBytes = 256 << 20   // that are copied
+	maxFiles = 20_000      // files and folders that are copied
 	maxDepth = 4           // folders in one another that are copied
 	patience = time.Minute // of a daemon, which needs about two seconds on a slow host
 
@@ -89,11 +89,12 @@ func removeOld(home string) {
 	}
 }
 
-// furnish makes the stage look like the home. Until that is done it is root's alone: some of its folders
-// belong to the daemons' account, as in the home.
+// furnish makes the stage look like the home, but that nobody else than root can write in it: a daemon's
+// test writes to etc/shared/ar.conf as root, and would follow a link.
 func furnish(home, stage string, programs []string, changed map[string][]byte) error {
+	c := copier{bytes: maxBytes, files: maxFiles}
 	for _, name := range copied {
-		if err := copyFolder(filepath.Join(home, name), filepath.Join(stage, name)); err != nil {
+		if err := c.folder(filepath.Join(home, name), filepath.Join(stage, name)); err != nil {
 			return err
 		}
 	}
@@ -135,9 +136,17 @@ func furnish(home, stage string, programs []string, changed map[string][]byte) e
 	return errors.Join(os.Chown(stage, -1, int(info.Sys().(*syscall.Stat_t).Gid)), os.Chmod(stage, 0o750))
 }
 
-// copyFolder copies plain files, with owner and mode. Others can write in some of these folders: links are
-// not followed, and what is something else, too large or too deep is left out. etc/shared has agents' files.
-func copyFolder(from, to string) error {
+// copier copies plain files. Others can write in some of these folders: links are not followed, and what is
+// something else or too deep is left out. etc/shared has agents' files.
+type copier struct {
+	bytes int64 // that may be copied
+	files int
+}
+
+// errMuch says that the home has more than daemons read.
+var errMuch = fmt.Errorf("there are more than %d files or %d MiB", maxFiles, maxBytes>>20)
+
+func (c *copier) folder(from, to string) error {
 	root, err := os.OpenRoot(from + "/")
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -146,21 +155,28 @@ func copyFolder(from, to string) error {
 		return err
 	}
 	defer root.Close() // only read from
-	return copyRoot(root, to, maxDepth)
+	return c.root(root, to, maxDepth)
 }
 
-func copyRoot(root *os.Root, to string, depth int) error {
-	files, err := fs.ReadDir(root.FS(), ".")
+func (c *copier) root(root *os.Root, to string, depth int) error {
+	dir, err := root.Open(".")
 	if err != nil {
 		return err
 	}
-	info, err := root.Stat(".")
+	defer dir.Close() // only read from
+	files, err := dir.ReadDir(c.files + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if c.files -= len(files); c.files < 0 {
+		return errMuch
+	}
+	info, err := dir.Stat()
 	if err != nil {
 		return err
 	}
 	stat := info.Sys().(*syscall.Stat_t)
-	if err := errors.Join(os.Mkdir(to, 0o700), os.Chown(to, int(stat.Uid), int(stat.Gid)),
-		os.Chmod(to, info.Mode().Perm())); err != nil {
+	if err := errors.Join(os.Mkdir(to, 0o700), readable(to, stat.Mode, stat.Uid, stat.Gid)); err != nil {
 		return err
 	}
 	for _, file := range files {
@@ -171,17 +187,26 @@ func copyRoot(root *os.Root, to string, depth int) error {
 			if err != nil {
 				return err
 			}
-			err = copyRoot(below, target, depth-1)
+			err = c.root(below, target, depth-1)
 			if err := errors.Join(err, below.Close()); err != nil {
 				return err
 			}
 		case file.Type().IsRegular():
-			if err := copyFile(root, file.Name(), target); err != nil {
+			if err := c.file(root, file.Name(), target); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// readable lets those read what was copied who can read the original: its owner, when it is not root, as one of
+// its group, which the daemons are in.
+func readable(path string, mode, uid, gid uint32) error {
+	if mode &= 0o755; uid != 0 {
+		mode |= mode >> 3 & 0o050
+	}
+	return errors.Join(os.Chown(path, -1, int(gid)), os.Chmod(path, os.FileMode(mode)))
 }
 
 // aKey stands for the keys of agents, which are secret: agentd wants one before it tests anything.
@@ -190,25 +215,27 @@ const aKey = "001 rehearsal any 000000000000000000000000000000000000000000000000
 // secret reports whether a file is for no daemon's test: authd's password and the keys of certificates.
 func secret(name string) bool { return name == "authd.pass" || filepath.Ext(name) == ".key" }
 
-func copyFile(root *os.Root, name, target string) error {
+func (c *copier) file(root *os.Root, name, target string) error {
 	file, err := state.OpenIn(root, name)
 	if err != nil {
 		return nil // it has gone, or is something else now
 	}
 	defer file.Close()
-	stat := file.Stat()
-	if stat.Size > maxFile || secret(name) {
+	if secret(name) {
 		return nil
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxFile))
+	stat := file.Stat()
+	if c.bytes -= stat.Size; c.bytes < 0 {
+		return errMuch
+	}
+	data, err := io.ReadAll(io.LimitReader(file, stat.Size))
 	if err != nil {
 		return err
 	}
 	if name == "client.keys" && len(data) > 0 {
 		data = []byte(aKey)
 	}
-	return errors.Join(os.WriteFile(target, data, 0o600), os.Chown(target, int(stat.Uid), int(stat.Gid)),
-		os.Chmod(target, os.FileMode(stat.Mode).Perm()))
+	return errors.Join(os.WriteFile(target, data, 0o600), readable(target, stat.Mode, stat.Uid, stat.Gid))
 }
 
 // stamps are what the daemons' lines begin with.

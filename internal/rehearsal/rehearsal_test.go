@@ -151,3 +151,39 @@ grep -q '^001 ' etc/client.keys || { echo "no keys" >&2; exit 1; }`})
 		t.Errorf("without keys: %v", err)
 	}
 }
+
+// TestRunRootsAlone: nobody but root can write in the copy, who so would be led elsewhere by a link.
+func TestRunRootsAlone(t *testing.T) {
+	path := newHome(t, map[string]string{"wazuh-analysisd": `cd "$(dirname "$0")/.."
+if find . ! -type l -perm /022 | grep . >&2 || find . -user 54321 | grep . >&2; then exit 1; fi
+find etc/of-wazuh/file -group 54321 -perm -g+r | grep -q . || { echo "the daemons cannot read it" >&2; exit 1; }`})
+	if err := errors.Join(os.Mkdir(path("etc/of-wazuh"), 0o700), os.Chmod(path("etc"), 0o770),
+		os.Chmod(path("etc/ossec.conf"), 0o660)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path("etc/of-wazuh/file"), "")
+	for _, name := range []string{"etc", "etc/of-wazuh", "etc/of-wazuh/file", "etc/rules"} {
+		if err := os.Chown(path(name), 54321, 54321); err != nil {
+			t.Skip(err)
+		}
+	}
+	if err := rehearsal.Run(t.Context(), path(""), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRunBounded: what others leave in etc does not fill the disk.
+func TestRunBounded(t *testing.T) {
+	path := newHome(t, map[string]string{"wazuh-analysisd": "exit 0"})
+	write(t, path("etc/hole"), "")
+	if err := os.Truncate(path("etc/hole"), 1<<40); err != nil {
+		t.Skip(err) // the file system has no files of that size
+	}
+	err := rehearsal.Run(t.Context(), path(""), nil)
+	if err == nil || errors.Is(err, rehearsal.ErrRefused) || !strings.Contains(err.Error(), "more than 20000 files or 256 MiB") {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(path(".*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
