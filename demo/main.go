@@ -1,7 +1,7 @@
 // Command demo shows the suite at work in throw-away namespaces, on any Linux machine and
-// without OSSEC: an attacker and two victims joined by cables, the attack, the block, the mail and the message, the
-// null route, the account, the end of the block on all hosts, the statistics. Every line behind a # is a
-// command that is really run. Nothing outside its temporary folder is touched.
+// without OSSEC: an attacker and two victims joined by cables, the attack, the block, the mail and
+// the message, the null route, the account, the end of the block on all hosts, the statistics. Every
+// line behind a # is a command that is really run. Nothing outside its temporary folder is touched.
 //
 // With the name of a file it draws the status and the report that it shows into it, as an SVG.
 package main
