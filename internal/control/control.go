@@ -30,8 +30,12 @@ import (
 // Name is the program's, also in the leases that a person takes.
 const Name = "ossec-ar"
 
-// memory is what a list of a hundred thousand addresses should keep to, in bytes.
-const memory = 22 << 20
+// What a hundred thousand addresses take beside what is collected, in bytes: less, and nothing is done but
+// collect. A list holds all leases and all blocks at a time.
+const (
+	memory     = 32 << 20
+	listMemory = 44 << 20
+)
 
 // tool is one run of ossec-ar.
 type tool struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime/debug"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,6 +17,7 @@ import (
 
 // list shows who is blocked.
 func list(t *tool, c *cli.Context) error {
+	debug.SetMemoryLimit(listMemory)
 	f := filter{program: c.String("program")}
 	if text := c.Args().First(); text != "" {
 		request, err := who(t, text)

@@ -135,6 +135,9 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 	}
 	leaseErr := r.Leases.View(func(tx *lease.Tx) error {
 		s.holds = s.holds[:0]
+		if !f.target.IsValid() {
+			s.holds = slices.Grow(s.holds, tx.Count(false)+tx.Count(true))
+		}
 		if !f.target.IsValid() || f.target.Is6() {
 			return tx.All(take)
 		}

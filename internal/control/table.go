@@ -27,7 +27,7 @@ const (
 	columns
 )
 
-var headings = [columns]string{"ADDRESS", "STATE", "RESPONSE", "SINCE", "UNTIL", "HELD BY", "RULE", "PACKETS",
+var headings = cells{"ADDRESS", "STATE", "RESPONSE", "SINCE", "UNTIL", "HELD BY", "RULE", "PACKETS",
 	"ALERT", "BYTES", "REASON"}
 
 // extra are the columns that only a wide terminal shows, and spare those that a narrow one does
@@ -43,31 +43,27 @@ const gap = 2
 // cells are the texts of one line.
 type cells [columns]string
 
-// lines returns the lines of a row: one for each lease, or one for a block without.
-func lines(t *tool, r row) iter.Seq[cells] {
+// lines calls show with each line of a row in the cells: one for each lease, or one for a block without.
+func (line *cells) lines(t *tool, r *row, show func()) {
 	holds := r.Holds
 	if len(holds) == 0 {
 		holds = []held{{target: r.Target}}
 	}
-	line := cells{colState: r.state(), colResponse: r.Response,
-		colPackets: "-", colBytes: "-"}
+	*line = cells{colState: r.state(), colResponse: r.Response, colPackets: "-", colBytes: "-"}
 	if r.Counted {
 		line[colPackets], line[colBytes] = strconv.FormatUint(r.Packets, 10), strconv.FormatUint(r.Bytes, 10)
 	}
-	return func(yield func(cells) bool) {
-		for _, h := range holds {
-			line[colAddress] = h.text()
-			line[colSince], line[colUntil] = t.when(moment(h.since)), t.when(moment(h.until))
-			line[colHolder], line[colRule], line[colAlert] = arlog.Word(h.program),
-				arlog.Word(h.rule), arlog.Word(h.alert)
-			line[colReason] = "-"
-			if h.reason != "" {
-				line[colReason] = printable.Line(h.reason)
-			}
-			if !yield(line) {
-				return
-			}
+	for i := range holds {
+		h := &holds[i]
+		line[colAddress] = h.text()
+		line[colSince], line[colUntil] = t.when(moment(h.since)), t.when(moment(h.until))
+		line[colHolder], line[colRule], line[colAlert] = arlog.Word(h.program),
+			arlog.Word(h.rule), arlog.Word(h.alert)
+		line[colReason] = "-"
+		if h.reason != "" {
+			line[colReason] = printable.Line(h.reason)
 		}
+		show()
 	}
 }
 
@@ -76,26 +72,28 @@ func lines(t *tool, r row) iter.Seq[cells] {
 // reports whether there are any.
 func printTable(t *tool, out *bufio.Writer, all iter.Seq[row]) bool {
 	l := layout{width: t.width()}
-	l.add(headings)
+	l.add(&headings)
+	var line cells // one for all, as it is much memory too
+	measure := func() { l.add(&line) }
 	for r := range all {
-		for line := range lines(t, r) {
-			l.add(line)
-		}
+		line.lines(t, &r, measure)
 	}
 	if l.lines == 1 {
 		return false
 	}
 	l.choose()
-	l.print(out, headings, func(_ int, text string) string { return t.colour(bold, text) })
-	for r := range all {
-		for line := range lines(t, r) {
-			l.print(out, line, func(column int, text string) string {
-				if column != colState {
-					return text
-				}
-				return t.colour(r.colour(), text)
-			})
+	l.print(out, &headings, func(_ int, text string) string { return t.colour(bold, text) })
+	state := ""
+	paint := func(column int, text string) string {
+		if column != colState {
+			return text
 		}
+		return t.colour(state, text)
+	}
+	show := func() { l.print(out, &line, paint) }
+	for r := range all {
+		state = r.colour()
+		line.lines(t, &r, show)
 	}
 	return true
 }
@@ -109,7 +107,7 @@ type layout struct {
 	lines  int
 }
 
-func (l *layout) add(line cells) {
+func (l *layout) add(line *cells) {
 	for i, text := range line {
 		l.widths[i] = max(l.widths[i], utf8.RuneCountInString(text))
 		l.filled[i] = l.filled[i] || l.lines > 0 && text != "-"
@@ -166,7 +164,7 @@ func (l *layout) total() int {
 	return n
 }
 
-func (l *layout) print(out *bufio.Writer, line cells, paint func(column int, text string) string) {
+func (l *layout) print(out *bufio.Writer, line *cells, paint func(column int, text string) string) {
 	pad := 0
 	for i, text := range line {
 		if !l.shown[i] {

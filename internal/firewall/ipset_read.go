@@ -100,6 +100,7 @@ func (s ipset) members(k socket) ([]enforcer.Block, error) {
 		attributes := netlink.NetfilterAttributes(message)
 		if data := netlink.Find(attributes, ipsetAttrData); data != nil { // once, before the elements
 			foreign = s.foreign(attributes, data) != nil
+			blocks = make([]enforcer.Block, 0, netlink.Uint32(netlink.Find(data, ipsetDataElements)))
 		}
 		if !foreign {
 			blocks = appendMembers(blocks, netlink.Find(attributes, ipsetAttrMany))

@@ -20,8 +20,8 @@ func (e *Firewall) List(ctx context.Context) (enforcer.Listing, error) {
 		if s.fallBack(ctx, err) {
 			one, err = s.list(ctx)
 		}
-		one.Faults = s.named(one.Faults)
-		l = merge(l, one)
+		l.Blocks = append(slices.Grow(l.Blocks, len(one.Blocks)), one.Blocks...) // the families share none
+		l.Faults = append(l.Faults, s.named(one.Faults)...)
 		return err
 	})
 	for _, err := range failed {
@@ -57,9 +57,12 @@ func merge(a, b enforcer.Listing) enforcer.Listing {
 	if len(a.Blocks) == 0 && len(a.Faults) == 0 {
 		return b
 	}
-	at := make(map[target.Target]int, len(a.Blocks))
-	for i, block := range a.Blocks {
-		at[block.Target] = i
+	at := map[target.Target]int{}
+	if len(b.Blocks) > 0 {
+		for i, block := range a.Blocks {
+			at[block.Target] = i
+		}
+		a.Blocks = slices.Grow(a.Blocks, len(b.Blocks))
 	}
 	for _, block := range b.Blocks {
 		i, twice := at[block.Target]

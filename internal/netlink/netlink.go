@@ -161,7 +161,8 @@ func (s *Socket) Dump(request *nl.NetlinkRequest, visit func(message []byte) (mo
 func (s *Socket) Torn() bool { return s.torn }
 
 func (s *Socket) send(requests ...*nl.NetlinkRequest) error {
-	var out []byte
+	const size = 64 // of many a request
+	out := make([]byte, 0, size*len(requests))
 	for _, request := range requests {
 		s.seq++
 		request.Seq = s.seq
