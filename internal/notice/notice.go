@@ -83,6 +83,7 @@ type RuleCount struct {
 type Standing struct {
 	Holders     []Holder `json:"holders,omitempty"`
 	Locked      []Holder `json:"locked,omitempty"`      // who holds the account
+	Unlocked    []string `json:"unlocked,omitempty"`    // programs that failed to lock it
 	Responses   []string `json:"responses,omitempty"`   // that hold it, failed to, or failed to lift it
 	Lifting     []string `json:"lifting,omitempty"`     // programs that failed to lift their block
 	Waiting     []string `json:"waiting,omitempty"`     // programs that failed to block it

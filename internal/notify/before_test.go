@@ -9,8 +9,10 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/history"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/mail/mailtest"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 // about makes the mail about the call of email-notification for an address, as a person previews it.
@@ -177,6 +179,29 @@ func TestLockedAccount(t *testing.T) {
 	}
 	if got := h.about("add", "root", "203.0.113.7", "-", "5712"); strings.Contains(got, "Account ") {
 		t.Errorf("of another account:\n%s", got)
+	}
+}
+
+// TestAccountNotLocked: what failed is news of its own, first of all.
+func TestAccountNotLocked(t *testing.T) {
+	s, _ := mailtest.New(t, false, false)
+	h := newHouse(t, s.Conf("<email_maxperhour>2</email_maxperhour>"), "[mail]\ncoalesce = \"0s\"\n")
+	c := newClock()
+	for _, addr := range []string{"203.0.113.1", "203.0.113.2"} {
+		h.hold("firewall-drop", "firewall-drop.sh", addr, c.Now().Add(-time.Minute))
+		h.queueUp(c, addr, "5712")
+	}
+	if err := lease.New(h.home.State(), locking).Update(func(tx *lease.Tx) error {
+		return tx.Put(lease.Lease{Target: target.Account("mallory"), Program: "disable-account.sh", Since: c.Now(),
+			Renewed: c.Now(), State: lease.Waiting})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.queueRequest(c, arproto.Request{Action: arproto.Add, User: "mallory", RuleID: "40112"})
+	h.step(h.office(c), c)
+	if m := s.Next(); m.Subject != "OSSEC Alert: Rule 40112" ||
+		!strings.Contains(m.Text, "disable-account.sh failed to lock account mallory, and ossec-ar maintain tries again each minute.\n") {
+		t.Errorf("%s\n%s", m.Subject, m.Text)
 	}
 }
 

@@ -55,8 +55,11 @@ func (o *office) leased(n *notice.Notice) (s notice.Standing, renewed time.Time)
 		})
 	}
 	each(locking, target.Account(n.Account()), func(l lease.Lease) {
-		if l.State == lease.Held {
+		switch l.State {
+		case lease.Held:
 			s.Locked = append(s.Locked, o.holder(l))
+		case lease.Waiting:
+			s.Unlocked = append(s.Unlocked, printable.Line(l.Program))
 		}
 	})
 	if err := errors.Join(faults...); err != nil {

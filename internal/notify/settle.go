@@ -113,7 +113,7 @@ func (o *office) refresh(e *entry) {
 	if now.Unknown != "" {
 		return
 	}
-	e.Standing.Locked = now.Locked
+	e.Standing.Locked, e.Standing.Unlocked = now.Locked, now.Unlocked
 	switch {
 	case now.Blocked():
 		now.Whitelisted = e.Standing.Whitelisted

@@ -206,6 +206,9 @@ func describeStanding(n notice.Notice, zone *time.Location) []string {
 	for _, h := range s.Locked {
 		add("Account %s locked by %s since %s%s", n.Account(), h.Program, stamp(h.Since, zone), ends(h, zone))
 	}
+	for _, name := range s.Unlocked {
+		add("%s failed to lock account %s, and ossec-ar maintain tries again each minute", name, n.Account())
+	}
 	if !n.Freed.IsZero() {
 		add("No longer blocked at %s", stamp(n.Freed, zone))
 	}
@@ -281,7 +284,7 @@ func stateOf(n notice.Notice) string {
 		return isUnknown
 	case s.Blocked():
 		return isBlocked
-	case len(s.Waiting) > 0:
+	case len(s.Waiting)+len(s.Unlocked) > 0:
 		return isFailed
 	case s.Whitelisted != "":
 		return isWhitelisted
