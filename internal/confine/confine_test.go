@@ -115,7 +115,7 @@ func TestDrop(t *testing.T) {
 		}
 	}
 	if os.Geteuid() == 0 {
-		if got := answered(t, path, "root"); !strings.Contains(got, " 65534") && !unknownUser() {
+		if got := answered(t, path, "root"); !strings.Contains(got, " 65534") && !fixedUser() {
 			t.Errorf("the user is still %s", got)
 		}
 	}

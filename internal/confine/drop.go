@@ -49,6 +49,7 @@ func Drop() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("hiding the memory: %w", err)
 	}
+	fixed := fixedUser() // asked while files can be read
 	for _, step := range []struct {
 		what string
 		do   func() error
@@ -57,7 +58,7 @@ func Drop() error {
 			return allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1)
 		}},
 		{"giving up files", landlock},
-		{"giving up the user", changeUser},
+		{"giving up the user", func() error { return changeUser(fixed) }},
 		{"giving up capabilities", dropCapabilities},
 	} {
 		if err := step.do(); err != nil && !errors.Is(err, syscall.ENOTSUP) {
@@ -86,8 +87,9 @@ func allThreads(trap, a, b uintptr) error {
 	return nil
 }
 
-// changeUser becomes nobody, unless this process is not root's, or in a user namespace that has none.
-func changeUser() error {
+// changeUser becomes nobody, unless this process is not root's, or in a user namespace that has none. fixed is
+// what fixedUser returned.
+func changeUser(fixed bool) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -98,14 +100,14 @@ func changeUser() error {
 	if err == nil {
 		err = syscall.Setresuid(nobody, nobody, nobody)
 	}
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EPERM) && unknownUser() {
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EPERM) && fixed {
 		return nil // its capabilities go all the same
 	}
 	return err
 }
 
-// unknownUser reports whether this process is in a user namespace that does not let it change its user.
-func unknownUser() bool {
+// fixedUser reports whether this process is in a user namespace that does not let it change its user.
+func fixedUser() bool {
 	denied, err := os.ReadFile("/proc/self/setgroups")
 	return err == nil && string(denied) == "deny\n"
 }
