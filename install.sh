@@ -9,13 +9,13 @@ usage() {
 Usage: ./install.sh [--home DIR] [--configure [--profile A,B] [--whitelist A,B]] ...
        ./install.sh --uninstall | --purge [--home DIR]
 
-Installs firewall-drop, host-deny, route-null, email-notification and
-response-stats into DIR/active-response/bin, under the names that OSSEC's
-configuration uses, and the administrator's command ossec-ar into DIR/bin, with
-a link in /usr/sbin. Files of those names that were there before are kept in
-DIR/active-response/stock, and --uninstall puts them back. It asks no questions,
-may be run again at any time, and never restarts OSSEC: it says when a restart
-is needed.
+Installs firewall-drop, host-deny, route-null, email-notification,
+chat-notification, response-stats and others into DIR/active-response/bin,
+under the names that OSSEC's configuration uses, and the administrator's command
+ossec-ar into DIR/bin, with a link in /usr/sbin. Files of those names that were
+there before are kept in DIR/active-response/stock, and --uninstall puts them
+back. It asks no questions, may be run again at any time, and never restarts
+OSSEC: it says when a restart is needed.
 
   --home DIR       the OSSEC or Wazuh home (default: the home of the running
                    daemon, else the one in /etc/ossec-init.conf, else

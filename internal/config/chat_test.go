@@ -20,10 +20,12 @@ func TestChatFaults(t *testing.T) {
 		"[[chat]]\nurl = \"https://hooks.slack.com/services/s3cr3t\"\nurl_file = \"/x\"\n": `unknown key "url"`,
 		"[chat]\nurl_file = \"/x\"\n":                                                      "it is written [[chat]]",
 	} {
-		c, err := parse("t", text+good, Default())
+		rest := good
 		if strings.HasPrefix(text, "[chat]") {
-			c, err = parse("t", text, Default())
-		} else if len(c.Chat) == 0 || c.Chat[len(c.Chat)-1].URLFile != "/etc/ossec-ar/ntfy.url" {
+			rest = "" // both together are no TOML
+		}
+		c, err := parse("t", text+rest, Default())
+		if rest != "" && (len(c.Chat) == 0 || c.Chat[len(c.Chat)-1].URLFile != "/etc/ossec-ar/ntfy.url") {
 			t.Errorf("%s: %+v", text, c.Chat)
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cr3t") {

@@ -72,6 +72,8 @@ func (j *job) do(ctx context.Context, names resolver) (a answer) {
 		}
 	}
 	if j.Task == taskCheck && j.Chat != nil {
+		ctx, cancel := context.WithTimeout(ctx, reachTime)
+		defer cancel()
 		a.Service, a.Chat = j.Chat.Reach(ctx)
 		return a
 	}
