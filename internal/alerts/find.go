@@ -24,8 +24,11 @@ const Disorder = 5
 // days, packed or not, then in alerts.json and its days' files. Each file is read at most once,
 // from the second of the oldest id up to that of the newest; a packed one from its beginning. What
 // is missing in the result is not written yet, never will be (its level is below log_alert_level),
-// or its file is gone. The error is of files that could not be read, or ctx's.
+// or its file is gone. The error is of files that could not be read, or ctx's, which ends after maxSearch:
+// the daemons' account can leave files of any size there.
 func Find(ctx context.Context, dir string, ids ...string) (map[string]*Alert, error) {
+	ctx, stop := context.WithTimeout(ctx, maxSearch)
+	defer stop()
 	s := search{ctx: ctx, found: map[string]*Alert{}, missing: map[string]bool{}}
 	seconds := map[int64]bool{}
 	for _, id := range ids {
@@ -58,6 +61,22 @@ func files(dir string, seconds map[int64]bool) []string {
 		}
 	}
 	return paths
+}
+
+// maxSearch bounds Find.
+const maxSearch = 20 * time.Second
+
+// patient is a reader that ends with the context.
+type patient struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return p.Reader.Read(b)
 }
 
 // search is what is looked for, and what was found of it.
@@ -98,10 +117,10 @@ func (s *search) file(path string) error {
 		if err != nil {
 			return fmt.Errorf("unpacking %s: %w", path, err)
 		}
-		return s.read(NewScanner(io.LimitReader(unpacked, maxUnpacked)))
+		return s.read(NewScanner(patient{s.ctx, io.LimitReader(unpacked, maxUnpacked)}))
 	}
 	from, _ := s.span()
-	return s.read(scannerAt(file, position(file, info.Size(), from), info.Size()))
+	return s.read(s.scannerAt(file, s.position(file, info.Size(), from), info.Size()))
 }
 
 // maxUnpacked bounds how much of a packed file is read, in bytes.
@@ -129,13 +148,13 @@ func (s *search) read(scanner *Scanner) error {
 }
 
 // scannerAt scans file[at:size].
-func scannerAt(file io.ReaderAt, at, size int64) *Scanner {
+func (s *search) scannerAt(file io.ReaderAt, at, size int64) *Scanner {
 	first := make([]byte, 1)
 	_, _ = file.ReadAt(first, 0) // of an empty file nothing is scanned
 	start := max(0, at-1)        // the line break before
-	s := NewScanner(io.NewSectionReader(file, start, size-start))
-	s.started, s.json, s.midLine = true, first[0] == '{', start > 0
-	return s
+	scanner := NewScanner(patient{s.ctx, io.NewSectionReader(file, start, size-start)})
+	scanner.started, scanner.json, scanner.midLine = true, first[0] == '{', start > 0
+	return scanner
 }
 
 // block is how near, in bytes, position comes.
@@ -143,14 +162,14 @@ const block = 64 << 10
 
 // position returns a place in the file behind which all alerts of that second and later stand:
 // they are in the order of their seconds.
-func position(file io.ReaderAt, size, second int64) int64 {
+func (s *search) position(file io.ReaderAt, size, second int64) int64 {
 	low, high := int64(0), size
 	for high-low > block {
 		middle := low + (high-low)/2
-		s := scannerAt(file, middle, high)
-		if found := s.Scan(); !found {
+		scanner := s.scannerAt(file, middle, high)
+		if found := scanner.Scan(); !found {
 			high = middle
-		} else if at, _ := idSecond(s.Alert().ID); at < second {
+		} else if at, _ := idSecond(scanner.Alert().ID); at < second {
 			low = middle
 		} else {
 			high = middle

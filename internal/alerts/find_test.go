@@ -163,7 +163,7 @@ func TestPositionForged(t *testing.T) {
 	text, _ := alertText(firstSecond, 3000, false)
 	forged := bytes.ReplaceAll(text, []byte("Failed password"), []byte(alertMark+"9999999999.1: - forged, "))
 	for second := int64(firstSecond); second < firstSecond+3000; second += 17 {
-		at := position(bytes.NewReader(forged), int64(len(forged)), second)
+		at := (&search{ctx: t.Context()}).position(bytes.NewReader(forged), int64(len(forged)), second)
 		want := fmt.Sprintf("%s%d.", alertMark, second)
 		if i := bytes.Index(forged, []byte(want)); i < int(at) || i > int(at)+2*block {
 			t.Fatalf("second %d stands at %d, found %d", second, i, at)
@@ -175,9 +175,24 @@ func BenchmarkPosition(b *testing.B) {
 	text, _ := alertText(firstSecond, 200000, false)
 	file := bytes.NewReader(text)
 	for b.Loop() {
-		if at := position(file, file.Size(), firstSecond+777); at == 0 {
+		if at := (&search{ctx: b.Context()}).position(file, file.Size(), firstSecond+777); at == 0 {
 			b.Fatal(at)
 		}
+	}
+}
+
+// TestFindEndless: a file of nothing, which takes up no room, holds nobody up for longer than he waits.
+func TestFindEndless(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "alerts.log")
+	if err := errors.Join(os.WriteFile(path, []byte(alertMark+"1795422830.1: - x\n"), 0o600),
+		os.Truncate(path, 1<<40)); err != nil {
+		t.Skip(err) // the file system has no files of that size
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	if _, err := Find(ctx, dir, "1795422839.8"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
 	}
 }
 

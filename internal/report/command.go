@@ -101,7 +101,8 @@ func (c *program) periodFlags() []cli.Flag {
 		text(&c.lookBack, "look-back", "how far before the period to look for addresses that come back: "+
 			"`TIME` as 48h or 90d, 0 for not at all (default: 30d, or 2 MiB of the log if that is less)"),
 		yes(&c.query.Thorough, "thorough",
-			"read all logs whole: for a clock that jumped by more than two hours"))...)
+			"read all logs whole: for a clock that jumped by more than two hours, and for more than "+
+				"4 GiB of one log or a minute of reading"))...)
 }
 
 func filterFlags(category string) []cli.Flag {

@@ -63,7 +63,7 @@ type alertReader struct {
 // Alerts counts the manager's alerts. Their time is the manager's. The report has what
 // could be counted, also where there is an error.
 func (q *Query) Alerts() (*Report, error) {
-	c := &collected{tally: newTally(q.Period, q.Now.Location())}
+	c := &collected{tally: newTally(q.Period, q.Now.Location()), bounds: q.bounds()}
 	w := q.want()
 	if q.LookBack < 0 { // all alerts of so many days are too much to read unasked
 		w.lookBack = w.from
@@ -77,11 +77,13 @@ func (q *Query) Alerts() (*Report, error) {
 		decoder: q.newDecoder(c.tally),
 		tally:   c.tally, want: w,
 	}
-	for _, f := range inTurn(w.choose(files, alertTime)) {
+	for _, f := range inTurn(w.choose(files, alertTime, c.bounds)) {
 		if covered(&f, reader.covered) {
 			continue
 		}
-		if err := reader.file(&f, q); err != nil {
+		if err := reader.file(&f, q, c.bounds); errors.Is(err, errCut) {
+			c.cut(f.path)
+		} else if err != nil {
 			c.failures = append(c.failures, fmt.Errorf("reading %s: %w", f.path, err))
 			continue
 		}
@@ -92,14 +94,14 @@ func (q *Query) Alerts() (*Report, error) {
 	return c.report(q, SourceAlerts), errors.Join(c.failures...)
 }
 
-func (a *alertReader) file(f *logFile, q *Query) error {
+func (a *alertReader) file(f *logFile, q *Query, b bounds) error {
 	file, r, err := f.open()
 	if err != nil {
 		return err
 	}
 	defer file.Close()                                     // only read from
 	last, latest := int64(0), f.mod.Unix()+alerts.Disorder // what claims to be later is forged
-	scanner := alerts.NewScanner(r)
+	scanner := alerts.NewScanner(b.reader(r))
 	for scanner.Scan() {
 		when := scanner.Alert().Time.Unix()
 		if when <= latest {

@@ -38,12 +38,14 @@ func minus(t, seconds int64) int64 {
 
 // choose chooses what to read of the files. timeOf reads the time of a line. Files that cannot
 // be read stay: reading them fails with the reason.
-func (w want) choose(files []logFile, timeOf func(string) (time.Time, bool)) (chosen []logFile) {
+func (w want) choose(files []logFile, timeOf func(string) (time.Time, bool), b bounds) (chosen []logFile) {
 	for _, f := range files {
 		if !w.thorough && f.mod.Unix() < minus(w.lookBack, slack) {
 			continue
 		}
-		f.readFirst(timeOf)
+		if !b.over() { // else reading it says so
+			f.readFirst(timeOf)
+		}
 		if w.thorough || f.first < minus(w.until, -slack) {
 			chosen = append(chosen, f)
 		}
@@ -52,8 +54,8 @@ func (w want) choose(files []logFile, timeOf func(string) (time.Time, bool)) (ch
 }
 
 // plan chooses what to read of the response logs, in order of time.
-func (w want) plan(files []logFile, p *arlog.Parser) []span {
-	files = w.choose(files, p.Time)
+func (w want) plan(files []logFile, p *arlog.Parser, b bounds) []span {
+	files = w.choose(files, p.Time, b)
 	slices.SortStableFunc(files, func(a, b logFile) int { return cmp.Compare(a.begin(), b.begin()) })
 	spans := make([]span, len(files))
 	for i, f := range files {

@@ -38,6 +38,10 @@ type Query struct {
 	Top           int       // how many of each list; 0 is all
 	// upTo bounds what is read of files, in bytes.
 	upTo map[fileID]int64
+	// The bounds of what is read unless it is Thorough, 0 for the usual ones: of a file, in bytes, and
+	// the time for all.
+	mostBytes int64
+	mostTime  time.Duration
 }
 
 // DefaultLookBack is far enough to know most who come back, and defaultLookBytes is read
@@ -56,6 +60,8 @@ type collected struct {
 	failures []error
 	// lookedTo is how far before the period was read, in seconds; 0 is not at all.
 	lookedTo int64
+	bounds   bounds
+	late     bool // the time was over
 }
 
 // Responses counts the log of this host. The report has what could be counted, also where
@@ -84,6 +90,19 @@ func (c *collected) note(format string, args ...any) {
 	c.notes = append(c.notes, fmt.Sprintf(format, args...))
 }
 
+// cut notes that a file was not read to its end.
+func (c *collected) cut(path string) {
+	switch {
+	case c.late:
+	case c.bounds.over():
+		c.late = true
+		c.note("reading took longer than %s: only the first part of %s is counted, and no other log behind it; "+
+			"--thorough counts all", c.bounds.time, path)
+	default:
+		c.note("only the first %d MiB of %s are counted; --thorough counts all", c.bounds.bytes>>20, path)
+	}
+}
+
 func (q *Query) want() want {
 	w := want{from: q.Period.fromUnix(), until: q.Period.untilUnix(), thorough: q.Thorough,
 		lookBytes: math.MaxInt64}
@@ -97,7 +116,7 @@ func (q *Query) want() want {
 
 // collect reads the response logs into t. It always returns what could be counted.
 func (q *Query) collect(t *tally) *collected {
-	c := &collected{tally: t}
+	c := &collected{tally: t, bounds: q.bounds()}
 	files, notes, err := responseLogs(q.Log).list()
 	c.notes = notes
 	switch {
@@ -112,7 +131,7 @@ func (q *Query) collect(t *tally) *collected {
 		}
 	}
 	w := q.want()
-	c.read(w.plan(files, &arlog.Parser{Location: q.Now.Location()}), w, q)
+	c.read(w.plan(files, &arlog.Parser{Location: q.Now.Location()}, c.bounds), w, q)
 	c.tally.settle()
 	c.remarks(w)
 	return c
@@ -126,8 +145,10 @@ func (c *collected) read(spans []span, w want, q *Query) {
 	// about half of the lines have an address of their own
 	c.tally.addrs.resize(int(max(leastRoom, min(all>>8, maxAddresses))))
 	for _, s := range spans {
-		err := s.read(c.tally, w, q)
+		err := s.read(c.tally, w, q, c.bounds)
 		switch {
+		case errors.Is(err, errCut):
+			c.cut(s.file.path)
 		case errors.Is(err, errShrunk):
 			c.note("%s: %v", s.file.path, err)
 		case err != nil:
@@ -142,7 +163,7 @@ func (c *collected) read(spans []span, w want, q *Query) {
 var errShrunk = errors.New("it became shorter while it was read: what was cut off is not counted")
 
 // read counts the span.
-func (s *span) read(t *tally, w want, q *Query) error {
+func (s *span) read(t *tally, w want, q *Query, b bounds) error {
 	file, r, err := s.file.open()
 	if err != nil {
 		return err
@@ -151,6 +172,7 @@ func (s *span) read(t *tally, w want, q *Query) error {
 	if !s.file.gz {
 		r = io.NewSectionReader(file, s.from, s.to-s.from)
 	}
+	r = b.reader(r)
 	newDecoder := func() *decoder {
 		d := q.newDecoder(t)
 		d.from, d.until = w.lookBack, w.until

@@ -144,7 +144,7 @@ func TestLogShrinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := Query{Period: Today(now), Now: now}
-	c := &collected{tally: newTally(q.Period, time.UTC)}
+	c := &collected{tally: newTally(q.Period, time.UTC), bounds: q.bounds()}
 	c.read([]span{{file: logFile{path: path, size: 1 << 20}, to: 1 << 20}}, q.want(), &q)
 	if total := c.tally.total(); total.Blocks != 5 || len(c.notes) != 1 || !strings.Contains(c.notes[0], errShrunk.Error()) {
 		t.Errorf("%d blocks, notes %q, failures %v", total.Blocks, c.notes, c.failures)
