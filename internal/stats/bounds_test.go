@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,5 +77,26 @@ func TestBounds(t *testing.T) {
 				t.Errorf("notes: %s\nwant %q", notes, want)
 			}
 		})
+	}
+}
+
+// TestManyFiles: any number of files that seem to be rotated ones takes no time to speak of.
+func TestManyFiles(t *testing.T) {
+	home := ossec.Home(t.TempDir())
+	if err := os.MkdirAll(home.Logs(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6000 {
+		for _, suffix := range []string{"", ".xz"} {
+			name := fmt.Sprintf("%s-20261123-%d%s", home.ResponseLog(), i, suffix)
+			if err := os.WriteFile(name, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	files, notes, _ := responseLogs(home.ResponseLog()).list()
+	want := fmt.Sprintf("%d more files that seem to be rotated from %s are not read", 2*6000-maxFiles-maxNotes, home.ResponseLog())
+	if len(files) != maxFiles || len(notes) != maxNotes+1 || notes[maxNotes] != want {
+		t.Errorf("%d files, notes %q", len(files), notes)
 	}
 }

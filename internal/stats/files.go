@@ -53,6 +53,12 @@ func idOf(info os.FileInfo) fileID {
 	return fileID{uint64(stat.Dev), stat.Ino} // 32 bits on some
 }
 
+// What list returns at the most, of files and of notes: the daemons' account can leave any number.
+const (
+	maxFiles = 5000
+	maxNotes = 10
+)
+
 // list returns the files of the family that exist, the current one first, and notes on
 // those that were skipped. A file that has two names counts once.
 func (f family) list() (files []logFile, notes []string, err error) {
@@ -63,6 +69,7 @@ func (f family) list() (files []logFile, notes []string, err error) {
 		notes = append(notes, fmt.Sprintf("rotated logs were not looked for: %v", err))
 	}
 	rotated := regexp.MustCompile(suffix)
+	more, foreign := 0, 0
 	for _, entry := range entries { // in order of names: "x.1" is before "x.1.gz"
 		end, ok := strings.CutPrefix(entry.Name(), base)
 		if !ok {
@@ -70,9 +77,14 @@ func (f family) list() (files []logFile, notes []string, err error) {
 		}
 		switch match := rotated.FindStringSubmatch(end); {
 		case match == nil:
+		case len(files) == maxFiles:
+			more++
 		case match[3] == "" || match[3] == ".gz":
 			_ = add(&files, dir+entry.Name()) // gone since: rotated again
+		case foreign == maxNotes:
+			more++
 		default:
+			foreign++
 			notes = append(notes, fmt.Sprintf("%s is not read: only .gz can be unpacked", dir+entry.Name()))
 		}
 	}
@@ -80,9 +92,16 @@ func (f family) list() (files []logFile, notes []string, err error) {
 	// the pattern is well-formed
 	paths, _ := filepath.Glob(f.dated + "/[0-9][0-9][0-9][0-9]/[A-Z][a-z][a-z]/*")
 	for _, path := range paths {
-		if name.MatchString(filepath.Base(path)) {
+		switch {
+		case !name.MatchString(filepath.Base(path)):
+		case len(files) == maxFiles:
+			more++
+		default:
 			_ = add(&files, path)
 		}
+	}
+	if more > 0 {
+		notes = append(notes, fmt.Sprintf("%d more files that seem to be rotated from %s are not read", more, f.current))
 	}
 	return files, notes, missing
 }
