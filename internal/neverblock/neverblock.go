@@ -15,9 +15,6 @@ import (
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
-// maxEntries bounds those of ossec.conf, which each call of a response reads, and Wazuh's account may write.
-const maxEntries = 10_000
-
 // List returns the whitelist, usable even when there is an error: ossec.conf could then
 // not be read at all. Broken entries are in the list's Faults. A host without ossec.conf
 // has no entries there.
@@ -32,24 +29,17 @@ func List(home ossec.Home, settings config.Whitelist, now time.Time) (*whitelist
 		Gateways: settings.Gateways, DNSServers: settings.DNSServers,
 		Metadata: settings.Metadata, DHCPServers: settings.DHCPServers,
 	})
-	read, entries := false, 0
+	read := false
 	err := ossec.ReadConf(home.Conf(), func(e ossec.Element) {
 		read = true
 		name := e.Path[len(e.Path)-1]
 		counts := name == "white_list" || name == "allow_list" || settings.Manager && namesManager(e.Path)
 		if counts && e.Text != "" {
-			entries++
-		}
-		if counts && e.Text != "" && entries <= maxEntries {
 			_ = list.Add(e.Text, fmt.Sprintf("%s:%d", home.Conf(), e.Line)) // list.Faults has it
 		}
 	})
 	if errors.Is(err, os.ErrNotExist) || read && errors.Is(err, ossec.ErrBrokenConf) {
 		err = nil // a slip somewhere in a file that was read is reported by `check`
-	}
-	if entries > maxEntries {
-		err = errors.Join(err, fmt.Errorf("%s has more than %d whitelist entries: the rest does not count; use "+
-			"files in whitelist.d", home.Conf(), maxEntries))
 	}
 	source, dirs := home.Settings(), home.SettingsDirs()
 	if len(dirs) > 1 {

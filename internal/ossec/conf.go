@@ -12,8 +12,12 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
-// maxConf bounds ossec.conf in bytes. Each call of a response reads it, and Wazuh's account may write it.
-const maxConf = 2 << 20
+// What ossec.conf may have at most, in bytes: root's, and one that others can write, as Wazuh's account can:
+// each call of a response reads it.
+const (
+	maxConf    = 32 << 20
+	maxForeign = 512 << 10
+)
 
 // Element is a leaf of ossec.conf: a tag with text in it.
 type Element struct {
@@ -30,9 +34,18 @@ type Element struct {
 // ReadConf reads the file and hands every leaf to visit. A missing file is an error
 // that errors.Is os.ErrNotExist.
 func ReadConf(path string, visit func(Element)) error {
-	data, err := state.Read(path, maxConf)
+	file, err := state.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading configuration: %w", err)
+	}
+	defer file.Close()
+	most := maxConf
+	if file.Shared() {
+		most = maxForeign
+	}
+	data, err := file.All(most)
 	if errors.Is(err, state.ErrLarge) {
-		return fmt.Errorf("reading configuration %s: larger than %d MiB", path, maxConf>>20)
+		return fmt.Errorf("reading configuration %s: larger than %d KiB", path, most>>10)
 	}
 	if err != nil {
 		return fmt.Errorf("reading configuration: %w", err)

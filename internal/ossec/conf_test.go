@@ -139,7 +139,9 @@ func TestReadConf(t *testing.T) {
 		return path
 	}
 	pipe, large := filepath.Join(dir, "pipe"), put("large", "<r><a>1</a></r>")
-	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Truncate(large, maxConf+1)); err != nil {
+	foreign := put("foreign", "<r><a>1</a></r>")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Truncate(large, maxConf+1), os.Chmod(foreign, 0o660),
+		os.Truncate(foreign, maxForeign+1)); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -153,7 +155,8 @@ func TestReadConf(t *testing.T) {
 		{"missing", filepath.Join(dir, "missing"), 0, "no such file"},
 		{"a folder", dir, 0, "is a directory"},
 		{"a pipe that nobody writes to", pipe, 0, "is no plain file"},
-		{"too large", large, 0, "larger than 2 MiB"},
+		{"too large for others' own", foreign, 0, "larger than 512 KiB"},
+		{"too large", large, 0, "larger than 32768 KiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			found := 0

@@ -84,6 +84,11 @@ func plain(fd int, path string) (*File, error) {
 // Stat returns what the file was when it was opened.
 func (f *File) Stat() unix.Stat_t { return f.stat }
 
+// Shared reports whether others than root and this process's user own the file or may write to it.
+func (f *File) Shared() bool {
+	return f.stat.Mode&0o022 != 0 || f.stat.Uid != 0 && int(f.stat.Uid) != os.Geteuid()
+}
+
 // Read is io.Reader's.
 func (f *File) Read(b []byte) (int, error) {
 	if len(b) == 0 {
@@ -123,7 +128,7 @@ func Read(path string, most int) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return file.all(most)
+	return file.All(most)
 }
 
 // ReadIn is Read for a file that OpenIn opens.
@@ -133,7 +138,7 @@ func ReadIn(root *os.Root, name string, most int) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return file.all(most)
+	return file.All(most)
 }
 
 // Read is Read for a file in the folder.
@@ -147,10 +152,11 @@ func (d *Dir) Read(name string, most int) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return file.all(most)
+	return file.All(most)
 }
 
-func (f *File) all(most int) ([]byte, error) {
+// All reads the whole file, which may be up to most bytes long.
+func (f *File) All(most int) ([]byte, error) {
 	data := make([]byte, 0, min(most+1, 4<<10))
 	for {
 		n, err := f.Read(data[len(data):cap(data)])
