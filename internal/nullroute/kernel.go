@@ -46,6 +46,31 @@ func (e *Enforcer) block(
 	return e.blockBesideV6(ctx, s, addr, known, answers[1])
 }
 
+// addNew is block for many, as far as there is no route to them yet; rest are the others.
+func (e *Enforcer) addNew(ctx context.Context, s *netlink.Socket, addrs []target.Target) (
+	rest []target.Target, err error) {
+	var failed enforcer.Failures
+	for some := range slices.Chunk(addrs, lookUpAtOnce/2) {
+		requests := make([]*nl.NetlinkRequest, 0, 2*len(some))
+		for _, addr := range some {
+			requests = append(requests, e.add(addr, unix.NLM_F_CREATE|unix.NLM_F_EXCL), lookup(addr))
+		}
+		answers, err := s.Ask(requests...)
+		if err != nil || ctx.Err() != nil {
+			failed.Add(err)
+			break
+		}
+		for i, addr := range some {
+			if answers[2*i].Err != nil {
+				rest = append(rest, addr)
+			} else if err := e.inForce(s, addr, answers[2*i+1]); err != nil {
+				failed.Add(e.adding(addr, err))
+			}
+		}
+	}
+	return rest, failed.All()
+}
+
 // inForce checks the answer to the look-up after a route was added, and takes
 // the route away again when it is of no use.
 func (e *Enforcer) inForce(s *netlink.Socket, addr target.Target, looked netlink.Answer) error {

@@ -142,12 +142,21 @@ func (e *Enforcer) adding(addr target.Target, err error) error {
 // BlockAll is Block for many, without notes. That one cannot be blocked, such as what has
 // become an address of this host, does not keep the others from it.
 func (e *Enforcer) BlockAll(ctx context.Context, addrs []target.Target) error {
-	return each(ctx, addrs, func(s *netlink.Socket, addr target.Target) error {
+	s, err := netlink.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	rest, failed := e.addNew(ctx, s, addrs)
+	if ctx.Err() != nil {
+		return errors.Join(failed, ctx.Err())
+	}
+	return errors.Join(failed, each(ctx, rest, func(s *netlink.Socket, addr target.Target) error {
 		if _, err := e.block(ctx, s, addr, enforcer.Unknown); err != nil {
 			return e.adding(addr, err)
 		}
 		return nil
-	})
+	}))
 }
 
 // Unblock deletes our routes to addr, whatever their type and metric.
