@@ -136,7 +136,7 @@ var cases = []benchCase{
 }
 
 // maxRules is how many addresses the default backend makes rules (firewall.max_rules).
-const maxRules = 32
+const maxRules = 16
 
 // whenRules and whenSet hold auto against what it does then.
 func whenRules(f floor) floor { f.below = maxRules; return f }

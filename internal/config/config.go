@@ -101,7 +101,7 @@ type Firewall struct {
 
 func defaultFirewall() Firewall {
 	return Firewall{
-		Backend: "auto", MaxRules: 32, MaxAddresses: 1_000_000,
+		Backend: "auto", MaxRules: 16, MaxAddresses: 1_000_000,
 		Target: "DROP", Forward: "auto", Timeout: Duration{20 * time.Second},
 	}
 }

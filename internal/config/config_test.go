@@ -90,7 +90,7 @@ max_addresses = 0
 		}
 	}
 	if len(c.Whitelist.Entries) != 1 || !c.Whitelist.Loopback || c.Firewall.Target != "DROP" ||
-		c.Firewall.MaxRules != 32 {
+		c.Firewall.MaxRules != 16 {
 		t.Errorf("sound values and defaults do not hold: %+v", c)
 	}
 }
