@@ -90,21 +90,21 @@ func (p chatPost) send(ctx context.Context, j job) (a answer, result map[string]
 	a.Used = len(j.Entries)
 	var mu sync.Mutex
 	var told sync.WaitGroup
-	j = p.o.prepare(j)
-	j.Task = taskChat
-	jobs := map[string]job{}
+	services := map[string]chat.Service{}
 	for _, to := range j.To {
 		s, err := p.service(to, j.Entries)
 		if err != nil {
 			result[to] = fmt.Errorf("%s: %w", to, err)
 			continue
 		}
-		mine := j
-		mine.Chat = &s
-		jobs[to] = mine
+		services[to] = s
 	}
-	for to, mine := range jobs {
+	j = p.o.prepare(j) // from here on without the URLs of calls
+	j.Task = taskChat
+	for to, s := range services {
 		told.Go(func() {
+			mine := j
+			mine.Chat = &s
 			answer, err := run(ctx, mine, chat.Time)
 			if err == nil && answer.Chat != nil {
 				err = answer.Chat

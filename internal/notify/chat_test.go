@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/chat/chattest"
 	"github.com/ossec-ar/ossec-ar/internal/mail/mailtest"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
+	"github.com/ossec-ar/ossec-ar/internal/outbox"
 )
 
 const slackURL = "https://hooks.slack.com/services/T00000000/B00000000/s3cr3tXXXXXXXXXXXXXXXXXX"
@@ -296,4 +298,20 @@ func TestChatSecrets(t *testing.T) {
 func sorted(paths []string) string {
 	slices.Sort(paths)
 	return strings.Join(paths, " ")
+}
+
+// The process that tells one service knows no other's URL.
+func TestChatJobs(t *testing.T) {
+	t.Parallel()
+	h := newChatHouse(t, "", [3]string{"ntfy.url", "ntfy://ntfy.sh/t", ""}, [3]string{"", "", "from_call = true"})
+	env, _, _ := h.env(h.tool())
+	p := app.New(env, "ossec-ar")
+	o := newOffice(&p, notice.Chat)
+	if _, err := o.Configure(); err != nil {
+		t.Fatal(err)
+	}
+	entries := []entry{{Notice: notice.Notice{Hook: slackURL}, Item: &outbox.Item{}}}
+	if job, err := json.Marshal(o.prepare(job{Entries: entries})); err != nil || strings.Contains(string(job), "s3cr3t") {
+		t.Errorf("%s, %v", job, err)
+	}
 }

@@ -31,6 +31,7 @@ func (o *office) prepare(j job) job {
 		item := *e.Item
 		item.Body = nil // the entry has it
 		e.Item = &item
+		e.Hook = "" // a secret of one service
 	}
 	return j
 }
