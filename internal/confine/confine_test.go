@@ -37,6 +37,9 @@ func work(ctx context.Context, job string) string {
 		return fmt.Sprint(exec.Command(arg).Run())
 	case "root":
 		return fmt.Sprint(syscall.Setuid(0), os.Geteuid())
+	case "dumpable":
+		is, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+		return fmt.Sprint(is, err)
 	case "kill":
 		return fmt.Sprint(syscall.Kill(os.Getppid(), 0))
 	case "resolve":
@@ -97,7 +100,7 @@ func TestDrop(t *testing.T) {
 	for job, want := range map[string]string{
 		"read /etc/shadow": "permission denied", "read " + secret: "permission denied",
 		"write " + secret + ".new": "permission denied", "root": "operation not permitted",
-		"resolve": "true \\u003cnil\\u003e",
+		"resolve": "true \\u003cnil\\u003e", "dumpable": "0 \\u003cnil\\u003e",
 	} {
 		if got := answered(t, path, job); !strings.Contains(got, want) {
 			t.Errorf("%s: %s, want %s", job, got, want)

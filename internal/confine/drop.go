@@ -45,10 +45,6 @@ func Drop() error {
 			return fmt.Errorf("limiting resource %d: %w", resource, err)
 		}
 	}
-	// Nobody else's process of the same user may look into this one.
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("hiding the memory: %w", err)
-	}
 	fixed := fixedUser() // asked while files can be read
 	for _, step := range []struct {
 		what string
@@ -60,6 +56,9 @@ func Drop() error {
 		{"giving up files", landlock},
 		{"giving up the user", func() error { return changeUser(fixed) }},
 		{"giving up capabilities", dropCapabilities},
+		// Nobody else's process of the same user may look into this one, nor is its memory written to a
+		// core file. Last, for a change of the user sets this to fs.suid_dumpable.
+		{"hiding the memory", func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }},
 	} {
 		if err := step.do(); err != nil && !errors.Is(err, syscall.ENOTSUP) {
 			return fmt.Errorf("%s: %w", step.what, err)
