@@ -19,7 +19,7 @@ type chatsKey struct{}
 // services starts what stands for all chat services, in the script's network: $PROXY leads there, and
 // the file ca.pem has who signed its certificate. Each time it writes the requests that came since into
 // the file requests, a line each. With a status that is what is answered from now on, with "ok" what
-// the services answer to what they take.
+// the services answer to what they take, with "hang" nothing.
 func services(ts *testscript.TestScript, neg bool, args []string) {
 	c := ts.Value(chatsKey{}).(*chats)
 	if c.server == nil {
@@ -38,8 +38,12 @@ func services(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
 		return
 	}
-	if args[0] == "ok" {
+	switch args[0] {
+	case "ok":
 		c.server.Answer(chattest.Accept)
+		return
+	case "hang":
+		c.server.Answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		return
 	}
 	status, err := strconv.Atoi(args[0])

@@ -36,22 +36,36 @@ type maintained struct {
 }
 
 // maintain makes the host match what is wanted, ends what is over and delivers what waits. It
-// prints nothing but what failed, so that cron mails only that. Of two at once the second does
-// nothing.
+// prints nothing but what failed, so that cron mails only that.
 func maintain(t *tool, c *cli.Context) error {
 	ctx, cancel := context.WithTimeout(c.Context, maintainLimit)
 	defer cancel()
-	dir, err := state.MakeDir(t.Home.State())
+	failed, err := maintainBlocks(ctx, t)
 	if err != nil {
 		return err
+	}
+	if err := deliver(ctx, t); err != nil {
+		t.Complain(err)
+		failed = true
+	}
+	return command.Reported(failed)
+}
+
+// maintainBlocks is all of maintain but delivering, which may take as long as servers want it to: the next
+// run is not to wait for them. Of two at once the second does nothing. An error is of the state folder;
+// other faults are reported.
+func maintainBlocks(ctx context.Context, t *tool) (reported bool, err error) {
+	dir, err := state.MakeDir(t.Home.State())
+	if err != nil {
+		return false, err
 	}
 	defer dir.Close()
 	lock, err := dir.Exclusive("maintain.lock", 0)
 	if errors.Is(err, state.ErrLocked) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer lock.Release()
 	done := maintained{At: t.Now().UTC()}
@@ -60,7 +74,7 @@ func maintain(t *tool, c *cli.Context) error {
 	if failed = errors.Join(expired, failed); failed != nil {
 		t.Complain(failed)
 	}
-	opened, unopened := t.openAll(false)
+	opened, reported := t.openAll(false)
 	for i, r := range opened {
 		if i == 0 {
 			t.warn(r, nil)
@@ -74,17 +88,14 @@ func maintain(t *tool, c *cli.Context) error {
 		}
 	}
 	record.ForgetWarnings(t.Home.State(), t.Now())
-	if err := deliver(ctx, t); err != nil {
-		t.Complain(err)
-		failed = errors.Join(failed, err)
-	}
 	if failed != nil {
 		done.Failed = failed.Error()
 	}
 	if err := done.write(t.Home); err != nil {
-		return err
+		t.Complain(err)
+		reported = true
 	}
-	return command.Reported(failed != nil || unopened)
+	return failed != nil || reported, nil
 }
 
 // deliver delivers what waits on all channels, of which none waits for another.
