@@ -59,33 +59,34 @@ func (s *session) withoutSecret(text string) string {
 		return text
 	}
 	encode := base64.StdEncoding.EncodeToString
-	quoted := strconv.Quote(s.Secret) // as textproto.Error has it
-	for _, secret := range []string{
-		encode([]byte("\x00" + s.User + "\x00" + s.Secret)), encode([]byte(s.Secret)),
-		quoted[1 : len(quoted)-1], s.Secret,
-	} {
-		text = without(text, secret)
-	}
-	return text
+	quoted := strconv.Quote(s.Secret) // as textproto.Error has it with some releases of Go
+	return without(text, encode([]byte("\x00"+s.User+"\x00"+s.Secret)), encode([]byte(s.Secret)),
+		quoted[1:len(quoted)-1], s.Secret)
 }
 
-// without hides a secret in text, and each beginning of it that is long enough to be one: servers
-// cut what they repeat.
-func without(text, secret string) string {
+// without hides secrets in text, and each beginning of one that is long enough to be it: servers cut
+// what they repeat.
+func without(text string, secrets ...string) string {
 	const enough, hidden = 8, "[...]"
-	start, rest := secret[:min(enough, len(secret))], secret[min(enough, len(secret)):]
 	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(text, start)
-		b.WriteString(before)
-		if !found {
-			return b.String()
+	for len(text) > 0 {
+		longest := 0
+		for _, secret := range secrets {
+			n := 0
+			for n < min(len(secret), len(text)) && secret[n] == text[n] {
+				n++
+			}
+			if n >= min(enough, len(secret)) {
+				longest = max(longest, n)
+			}
 		}
-		b.WriteString(hidden)
-		n := 0
-		for n < min(len(rest), len(after)) && rest[n] == after[n] {
-			n++
+		if longest > 0 {
+			b.WriteString(hidden)
+		} else {
+			longest = 1
+			b.WriteByte(text[0])
 		}
-		text = after[n:]
+		text = text[longest:]
 	}
+	return b.String()
 }

@@ -187,6 +187,17 @@ func TestServerRepeatsThePassword(t *testing.T) {
 	}
 }
 
+// TestWithoutSecret: whichever forms of the password begin alike, all of the one that is there goes.
+func TestWithoutSecret(t *testing.T) {
+	s := &session{sent: true, Settings: new(Settings)}
+	s.User, s.Secret = "mailer", `correct "horse" battery`
+	for _, text := range []string{`correct "horse" battery`, `correct \"horse\" battery`, `correct "horse"`, "correct "} {
+		if got := s.withoutSecret("535 " + text + "; next"); got != "535 [...]; next" {
+			t.Errorf("%s: got %q", text, got)
+		}
+	}
+}
+
 // confOf is an ossec.conf that names a server on that port.
 func confOf(port int, more string) string {
 	return fmt.Sprintf(
