@@ -185,10 +185,15 @@ func TestCheckLiveSeesOpen(t *testing.T) {
 			respond(t, program, "add", "-", "203.0.113.7", "1.0", "5712")
 			shell(t, "iptables -I INPUT -p tcp --dport 22 -j ACCEPT")
 			respond(t, program, "add", "-", "203.0.113.8", "1.1", "5712")
+			rules := shell(t, "iptables -S INPUT") // over nf_tables an add asks where the jump stands
+			if variant == "nft" && !strings.HasPrefix(rules, "-P INPUT ACCEPT\n-A INPUT -j OSSEC_AR\n") {
+				t.Errorf("the jump is not the first rule:\n%s", rules)
+			}
 			var here Host
 			out, err := here.Try(t, tool(program, "check", "--live"))
 			const want = "FAULT  live IPv4"
-			if at := strings.Index(out, want); err == nil || at < 0 || !strings.Contains(out[at:], "not in force: the jump in INPUT stands behind rule 1, which accepts") {
+			if at := strings.Index(out, want); variant == "legacy" && (err == nil || at < 0 ||
+				!strings.Contains(out[at:], "not in force: the jump in INPUT stands behind rule 1, which accepts")) {
 				t.Errorf("check --live: %v, want a row %q:\n%s", err, want, out)
 			}
 			maintain(t, program)
