@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/chat"
@@ -87,7 +86,6 @@ func (p chatPost) service(name string, entries []entry) (chat.Service, error) {
 // message is cut off.
 func (p chatPost) send(ctx context.Context, j job) (a answer, result map[string]error, err error) {
 	result = map[string]error{}
-	a.Used = len(j.Entries)
 	var mu sync.Mutex
 	var told sync.WaitGroup
 	services := map[string]chat.Service{}
@@ -106,7 +104,11 @@ func (p chatPost) send(ctx context.Context, j job) (a answer, result map[string]
 			mine := j
 			mine.Chat = &s
 			answer, err := run(ctx, mine, chat.Time)
-			if err == nil && answer.Chat != nil {
+			switch {
+			case err != nil:
+			case answer.Failed != nil:
+				err = answer.Failed
+			case answer.Chat != nil:
 				err = answer.Chat
 			}
 			mu.Lock()
@@ -114,16 +116,15 @@ func (p chatPost) send(ctx context.Context, j job) (a answer, result map[string]
 			if err != nil {
 				result[to] = fmt.Errorf("%s: %w", to, err)
 			}
-			a.Faults, a.Service = append(a.Faults, answer.Faults...), answer.Service
+			p.o.report(answer.Faults)
 		})
 	}
 	told.Wait()
-	return a, result, nil
+	return answer{Used: len(j.Entries)}, result, nil
 }
 
-// tell writes the message of a job and hands it to the service.
-func (j *job) tell(ctx context.Context) (a answer, err error) {
-	m, err := j.write()
+// chatMessage returns the message of a job for a service.
+func (j *job) chatMessage(m mail.Message) chat.Message {
 	e := j.Entries[0]
 	message := chat.Message{Title: m.Subject, Text: m.Text, Event: e.event(), Host: j.Settings.Host}
 	if len(j.Entries) == 1 && e.Addr.IsValid() {
@@ -134,8 +135,5 @@ func (j *job) tell(ctx context.Context) (a answer, err error) {
 			message.Level = max(message.Level, e.Facts.Level)
 		}
 	}
-	if strings.TrimSpace(m.Text) != "" {
-		a.Chat = j.Chat.Send(ctx, message)
-	}
-	return a, err
+	return message
 }

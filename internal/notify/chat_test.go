@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	"github.com/ossec-ar/ossec-ar/internal/chat"
 	"github.com/ossec-ar/ossec-ar/internal/chat/chattest"
 	"github.com/ossec-ar/ossec-ar/internal/mail/mailtest"
 	"github.com/ossec-ar/ossec-ar/internal/notice"
@@ -313,5 +314,15 @@ func TestChatJobs(t *testing.T) {
 	entries := []entry{{Notice: notice.Notice{Hook: slackURL}, Item: &outbox.Item{}}}
 	if job, err := json.Marshal(o.prepare(job{Entries: entries})); err != nil || strings.Contains(string(job), "s3cr3t") {
 		t.Errorf("%s, %v", job, err)
+	}
+}
+
+// What is wrong beside the sending is passed on for a chat message, as it is for a mail.
+func TestChatFaults(t *testing.T) {
+	j := job{Task: taskChat, Chat: &chat.Service{URL: "x://"}, Settings: testSettings(t), Now: time.Now(),
+		Entries: []entry{sample(time.Now())}, Templates: map[string]string{partSubject: "{{"}}
+	a := j.do(t.Context(), nil)
+	if a.Chat == nil || len(a.Faults) != 1 || !strings.HasPrefix(a.Faults[0], errTemplate.Error()) {
+		t.Errorf("%+v", a)
 	}
 }

@@ -87,11 +87,6 @@ func (j *job) do(ctx context.Context, names resolver) (a answer) {
 	if j.Settings.ReverseName {
 		j.lookUp(ctx, names)
 	}
-	if j.Task == taskChat {
-		told, err := j.tell(ctx)
-		fault(err)
-		return told
-	}
 	m, err := j.write()
 	a.Used = len(j.Entries)
 	if errors.Is(err, errNoPart) {
@@ -99,6 +94,10 @@ func (j *job) do(ctx context.Context, names resolver) (a answer) {
 		return a
 	}
 	fault(err)
+	if j.Task == taskChat {
+		a.Chat = j.Chat.Send(ctx, j.chatMessage(m))
+		return a
+	}
 	if a.Message = m; j.Task == taskWrite {
 		return a
 	}
