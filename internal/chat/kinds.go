@@ -38,7 +38,7 @@ type kind struct {
 var kinds = map[string]kind{
 	"slack":   {make: of[slack.Service], titled: true, escape: forSlack, most: 8000},
 	"teams":   {make: of[teams.Service], titled: true, escape: forMarkdown, most: 8000},
-	workflow:  {make: of[generic.Service], escape: forMarkdown, most: 8000},
+	workflow:  {make: of[generic.Service], titled: true, escape: forMarkdown, most: 8000},
 	"discord": {make: of[discord.Service], titled: true, escape: forMarkdown, most: 1900, params: forDiscord},
 	"telegram": {make: of[telegram.Service], titled: true, escape: plain, most: 3500,
 		params: set("parsemode", "None", "preview", "No")},

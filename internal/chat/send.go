@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -73,18 +74,20 @@ func deliver(name string, k kind, u *url.URL, g *guard, m Message) error {
 	}
 	use(service, g)
 	m.Title, m.Text = strings.Join(strings.Fields(m.Title), " "), tidy(m.Text)
-	title, text := fit(m.Title, k.escape, maxTitle), fit(m.Text, k.escape, k.most)
 	params := types.Params{}
 	if k.params != nil {
 		params = k.params(m, query)
 	}
+	title, text := fit(m.Title, k.escape, maxTitle), m.Text
+	if !k.titled {
+		text = m.Title + "\n" + m.Text
+	}
+	text = fit(text, k.escape, k.most)
 	switch {
 	case name == workflow:
 		text = card(title, text)
 	case k.titled:
 		params[types.TitleKey] = title
-	default:
-		text = fit(m.Title+"\n"+m.Text, k.escape, k.most)
 	}
 	return service.Send(text, &params)
 }
@@ -259,10 +262,8 @@ func known(body []byte) string {
 	if json.Unmarshal(body, &object) == nil {
 		said = object.Error
 	}
-	for _, word := range answers {
-		if said == word {
-			return " (" + word + ")"
-		}
+	if slices.Contains(answers, said) {
+		return " (" + said + ")"
 	}
 	return ""
 }
