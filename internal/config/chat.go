@@ -51,9 +51,10 @@ func (s *Chat) check() error {
 	if s.FromCall == (s.URLFile != "") {
 		return errors.New("a service has either url_file or from_call = true")
 	}
-	for key, path := range map[string]string{"url_file": s.URLFile, "ca_file": s.CAFile} {
-		if path != "" && !strings.HasPrefix(path, "/") {
-			return fmt.Errorf("%s is no absolute path (the URL itself is a secret: write it into the file)", key)
+	for _, file := range []struct{ key, path string }{{"url_file", s.URLFile}, {"ca_file", s.CAFile}} {
+		if file.path != "" && !strings.HasPrefix(file.path, "/") {
+			return fmt.Errorf("%s is no absolute path (the URL itself is a secret: write it into the file)",
+				file.key)
 		}
 	}
 	for _, on := range s.On {
