@@ -1,7 +1,7 @@
 // Package confine has work that strangers have a say in done by a process without rights: what a mail
-// server or a chat service answers is read there, and what an attacker wrote is rendered. The work comes in by a pipe
-// and what came of it goes out by another; when it takes too long the process is killed. It knows
-// nothing of the work.
+// server or a chat service answers is read there, and what an attacker wrote is rendered. The work
+// comes in by a pipe and what came of it goes out by another; when it takes too long the process is
+// killed. It knows nothing of the work.
 package confine
 
 import (

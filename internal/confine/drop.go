@@ -86,8 +86,8 @@ func allThreads(trap, a, b uintptr) error {
 	return nil
 }
 
-// changeUser becomes nobody, unless this process is not root's, or in a user namespace that has none. fixed is
-// what fixedUser returned.
+// changeUser becomes nobody, unless this process is not root's, or in a user namespace that has none.
+// fixed is what fixedUser returned.
 func changeUser(fixed bool) error {
 	if os.Geteuid() != 0 {
 		return nil
