@@ -14,15 +14,12 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/check"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/notify"
 )
 
-// Other programs of the suite.
-const (
-	mailer   = "email-notification"
-	chatter  = "chat-notification"
-	reporter = "response-stats"
-)
+// reporter is the program that makes the day's report.
+const reporter = "response-stats"
 
 func runCheck(t *tool, c *cli.Context) error {
 	var subjects []*check.Subject
@@ -38,13 +35,10 @@ func runCheck(t *tool, c *cli.Context) error {
 	if len(t.chosen) == len(t.all) {
 		logs := []string{t.Home.NotificationLog()}
 		subjects = append(subjects,
-			&check.Subject{Name: mailer, Logs: logs, Extra: func(ctx context.Context) []check.Finding {
-				return checkChannel(ctx, t, notify.CheckMail,
-					"correct it in <global> of "+t.Home.Conf()+" or in [mail] of "+t.Home.Settings())
-			}},
-			&check.Subject{Name: chatter, Logs: logs, Set: len(t.settings.Chat) > 0, Extra: func(ctx context.Context) []check.Finding {
-				return checkChannel(ctx, t, notify.CheckChat, "correct it in [[chat]] of "+t.Home.Settings())
-			}},
+			&check.Subject{Name: notice.Mail.Program, Logs: logs, Extra: checkChannel(t, notify.CheckMail,
+				"correct it in <global> of "+t.Home.Conf()+" or in [mail] of "+t.Home.Settings())},
+			&check.Subject{Name: notice.Chat.Program, Logs: logs, Set: len(t.settings.Chat) > 0,
+				Extra: checkChannel(t, notify.CheckChat, "correct it in [[chat]] of "+t.Home.Settings())},
 			&check.Subject{Name: reporter, FromCron: true,
 				Jobs: []check.Job{{When: "59 23 * * *", Why: "no day's report is made"}}})
 	}
@@ -71,23 +65,27 @@ func upkeep(t *tool, done maintained) *check.Subject {
 		return n > 0 || err != nil // where they cannot be read, there may be some
 	})
 	return &check.Subject{Name: Name, Path: t.Tool(), FromCron: true, Jobs: []check.Job{{
-		Command: "maintain", When: "* * * * *", Why: "what somebody flushes stays open, and what is over stays blocked",
+		Command: "maintain", When: "* * * * *",
+		Why:  "what somebody flushes stays open, and what is over stays blocked",
 		Last: done.At, Within: overdue, Needed: blocked,
 	}}}
 }
 
-// checkChannel looks at the settings of a way that notices go, and says how to mend what is wrong.
-func checkChannel(ctx context.Context, t *tool, look func(context.Context, *app.Program) (string, error),
-	usual string) []check.Finding {
+// checkChannel returns what looks at the settings of a way that notices go. usual is how to mend what is
+// wrong, where there is no other advice.
+func checkChannel(
+	t *tool, look func(context.Context, *app.Program) (string, error), usual string,
+) func(context.Context) []check.Finding {
 	const what = "settings"
-	summary, err := look(ctx, &t.Program)
-	if err == nil {
-		return []check.Finding{{What: what, Verdict: enforcer.OK, Found: summary}}
+	return func(ctx context.Context) (found []check.Finding) {
+		summary, err := look(ctx, &t.Program)
+		if err == nil {
+			return []check.Finding{{What: what, Verdict: enforcer.OK, Found: summary}}
+		}
+		mend := cmp.Or(notify.Hint(err), usual)
+		for text := range strings.SplitSeq(err.Error(), "\n") {
+			found = append(found, check.Finding{What: what, Verdict: enforcer.Fault, Found: text, Mend: mend})
+		}
+		return found
 	}
-	mend := cmp.Or(notify.Hint(err), usual)
-	var found []check.Finding
-	for text := range strings.SplitSeq(err.Error(), "\n") {
-		found = append(found, check.Finding{What: what, Verdict: enforcer.Fault, Found: text, Mend: mend})
-	}
-	return found
 }
