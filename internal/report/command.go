@@ -15,7 +15,6 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/app/command"
-	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/stats"
 )
 
@@ -34,7 +33,7 @@ type program struct {
 	append   bool
 	mail     bool
 	chat     bool
-	leave    bool // to chat, later
+	leave    bool // to chat, later, where a service wants it
 	alerts   bool
 }
 
@@ -171,8 +170,7 @@ func (c *program) finish(ctx *cli.Context) error {
 		lookErr = fmt.Errorf("--look-back: %q is no length of time such as 48h or 90d", c.lookBack)
 	}
 	if len(c.Arguments()) == 0 { // as cron calls it
-		settings, _ := config.Load(c.Home) // configure tells of faults
-		c.append, c.leave = true, settings.WantsChat(config.OnReport)
+		c.append, c.leave = true, true
 	}
 	return errors.Join(err, lookErr, c.filter(ctx))
 }

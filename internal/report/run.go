@@ -48,11 +48,12 @@ func (c *program) report() (*stats.Report, error) {
 	return report, err
 }
 
-// configure takes over what the installation's configuration says of requests. What is
-// sound in it counts.
+// configure takes over what the installation's configuration says of requests, and whether a service
+// wants reports. What is sound in it counts.
 func (c *program) configure() error {
 	settings, err := config.Load(c.Home)
 	c.query.AddressFields = settings.Wazuh.AddressFields
+	c.leave = c.leave && settings.WantsChat(config.OnReport)
 	return err
 }
 
