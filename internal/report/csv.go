@@ -18,8 +18,9 @@ func table(r *stats.Report) ([]byte, error) {
 	row := func(section, key, description string, c stats.Counts, first, last *time.Time) {
 		n := func(v uint64) string { return strconv.FormatUint(v, 10) }
 		// the error is kept
-		_ = w.Write([]string{section, printable.Cell(key), printable.Cell(description), n(c.Blocks), n(c.Unblocks), n(c.Skips()),
-			n(c.Failed), stampOf(first), stampOf(last), n(c.Locked), n(c.Unlocked)})
+		_ = w.Write([]string{section, printable.Cell(key), printable.Cell(description),
+			n(c.Blocks), n(c.Unblocks), n(c.Skips()), n(c.Failed),
+			stampOf(first), stampOf(last), n(c.Locked), n(c.Unlocked)})
 	}
 	_ = w.Write([]string{"section", "key", "description", "blocks", "unblocks", "skipped",
 		"failed", "first", "last", "locked", "unlocked"})
