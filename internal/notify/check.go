@@ -14,7 +14,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
 
-// reachTime bounds the waiting for the mail server in a check.
+// reachTime bounds the waiting for the mail server, or for a service, in a check.
 const reachTime = 5 * time.Second
 
 // CheckMail returns what keeps mail from being sent: faults in the settings and the templates,

@@ -37,14 +37,14 @@ type job struct {
 const (
 	taskSend   = "send"   // write the mail and send it
 	taskFormat = "format" // write the mail as it goes over the wire
-	taskWrite  = "write"  // write its parts
+	taskWrite  = "write"  // write the parts of a message
 	taskCheck  = "check"  // try the templates and the server, or the service
 	taskChat   = "chat"   // write the message and hand it to the service
 )
 
 // answer is what came of a job.
 type answer struct {
-	Used    int // of the entries so many are in the mail, the first ones
+	Used    int // of the entries so many are in the message, the first ones
 	Message mail.Message
 	Raw     []byte
 	Results map[string]*mail.Failure // by recipient; nil: accepted
@@ -118,8 +118,8 @@ func (j *job) do(ctx context.Context, names resolver) (a answer) {
 	return a
 }
 
-// write makes the mail of the first of the entries, as many as it has room for. The error is also
-// that of a broken template of the administrator's, and then the mail is good all the same; else it
+// write makes the message of the first of the entries, as many as it has room for. The error is also
+// that of a broken template of the administrator's, and then the message is good all the same; else it
 // is errNoPart.
 func (j *job) write() (m mail.Message, err error) {
 	if e := j.Entries[0]; e.Kind == notice.Report {
@@ -133,7 +133,9 @@ func (j *job) write() (m mail.Message, err error) {
 		m.Subject, faults[0] = j.render(partSubject, v)
 		m.Subject = strings.Join(strings.Fields(m.Subject), " ")
 		m.Text, faults[1] = j.render(partText, v)
-		m.HTML, faults[2] = j.render(partHTML, v)
+		if j.Task != taskChat { // no service shows it
+			m.HTML, faults[2] = j.render(partHTML, v)
+		}
 		err = errors.Join(faults[:]...)
 		if !errors.Is(err, errTooLong) || !errors.Is(err, errNoPart) || len(j.Entries) < 2 {
 			return m, err

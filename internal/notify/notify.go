@@ -84,7 +84,7 @@ func (o *office) Configure() (outbox.Limits, error) {
 type entry struct {
 	notice.Notice // of all in it, the gravest, of equals the first
 	Item          *outbox.Item
-	// What is looked up when the mail is composed.
+	// What is looked up when the message is composed.
 	Name, Country, Network string
 	Before                 string // how often it was blocked before, in words
 	Blocks                 int    // so often

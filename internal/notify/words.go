@@ -191,7 +191,7 @@ func (o *office) testChat(ctx context.Context, only []string) error {
 	return nil
 }
 
-// preview prints what a mail looks like: a sample, or the one that a call about an address
+// preview prints what a message looks like: a sample, or the one that a call about an address
 // would make now, with all that a daemon passes or with the address alone.
 func (o *office) preview(ctx context.Context, args []string, html, digest bool) error {
 	_, err := o.Configure()
