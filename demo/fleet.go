@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 )
 
 // agent is a second host of the fleet.
@@ -23,10 +20,7 @@ func (s *stage) secondHost() error {
 	if err := install(s.agent.home); err != nil {
 		return err
 	}
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), role+"=agent")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd := another("agent")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

@@ -88,10 +88,7 @@ func (s *stage) alert(rule, level, description, line string) (id string) {
 
 // cable starts the attacker's machine and joins it to this one.
 func (s *stage) cable() error {
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), role+"=attacker")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd := another("attacker")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -115,6 +112,15 @@ func (s *stage) cable() error {
 		there+"ip addr add "+attacker+"/24 dev eth0",
 		there+"ip link set eth0 up",
 	)
+}
+
+// another returns the command that runs this program as another machine, with a network of its own.
+func another(as string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), role+"="+as)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	return cmd
 }
 
 // within begins a command that is to run in the network of a process.
