@@ -81,14 +81,14 @@ type RuleCount struct {
 
 // Standing is how an address stood when its notice was settled.
 type Standing struct {
-	Holders     []Holder `json:"holders,omitempty"`
-	Locked      []Holder `json:"locked,omitempty"`      // who holds the account
-	Unlocked    []string `json:"unlocked,omitempty"`    // programs that failed to lock it
-	Responses   []string `json:"responses,omitempty"`   // that hold it, failed to, or failed to lift it
-	Lifting     []string `json:"lifting,omitempty"`     // programs that failed to lift their block
-	Waiting     []string `json:"waiting,omitempty"`     // programs that failed to block it
-	Whitelisted string   `json:"whitelisted,omitempty"` // the entry and its place
-	Unknown     string   `json:"unknown,omitempty"`     // why the leases could not be read
+	Holders     []Holder  `json:"holders,omitempty"`
+	Locked      []Holder  `json:"locked,omitempty"`      // who holds the account
+	Unlocked    []Failure `json:"unlocked,omitempty"`    // who failed to lock it
+	Responses   []string  `json:"responses,omitempty"`   // that hold it, failed to, or failed to lift it
+	Lifting     []string  `json:"lifting,omitempty"`     // programs that failed to lift their block
+	Waiting     []Failure `json:"waiting,omitempty"`     // who failed to block it
+	Whitelisted string    `json:"whitelisted,omitempty"` // the entry and its place
+	Unknown     string    `json:"unknown,omitempty"`     // why the leases could not be read
 }
 
 // Holder is a program that holds the address.
@@ -100,6 +100,12 @@ type Holder struct {
 	// Without Until its daemon ends it so long after the last alert at most, or nobody does.
 	AtMost  time.Duration `json:"at_most,omitempty"`
 	Endless bool          `json:"endless,omitempty"`
+}
+
+// Failure is a program that could not do what it was called for.
+type Failure struct {
+	Program string `json:"program"`
+	Why     string `json:"why,omitempty"`
 }
 
 // Blocked reports whether the address is blocked.

@@ -50,7 +50,7 @@ func (o *office) leased(n *notice.Notice) (s notice.Standing, renewed time.Time)
 			case lease.Lifting:
 				s.Lifting = append(s.Lifting, printable.Line(l.Program))
 			case lease.Waiting:
-				s.Waiting = append(s.Waiting, printable.Line(l.Program))
+				s.Waiting = append(s.Waiting, failure(l))
 			}
 		})
 	}
@@ -59,13 +59,18 @@ func (o *office) leased(n *notice.Notice) (s notice.Standing, renewed time.Time)
 		case lease.Held:
 			s.Locked = append(s.Locked, o.holder(l))
 		case lease.Waiting:
-			s.Unlocked = append(s.Unlocked, printable.Line(l.Program))
+			s.Unlocked = append(s.Unlocked, failure(l))
 		}
 	})
 	if err := errors.Join(faults...); err != nil {
 		s.Unknown = printable.Error(err)
 	}
 	return s, renewed
+}
+
+// failure is what a notice says of a lease that waits.
+func failure(l lease.Lease) notice.Failure {
+	return notice.Failure{Program: printable.Line(l.Program), Why: printable.Line(l.Reason)}
 }
 
 // holder is what a notice says of a lease. When one without an end of its own ends is for its daemon

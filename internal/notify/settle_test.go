@@ -60,7 +60,7 @@ func TestFailedBlock(t *testing.T) {
 	}
 	if err := lease.New(h.home.State(), "host-deny").Update(func(tx *lease.Tx) error {
 		return tx.Put(lease.Lease{Target: target.MustParse("203.0.113.9"), Program: "host-deny.sh", Since: c.Now(),
-			Renewed: c.Now(), State: lease.Waiting})
+			Renewed: c.Now(), Reason: "no room", State: lease.Waiting})
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestFailedBlock(t *testing.T) {
 	h.step(o, c)
 	m := s.Next()
 	if m.Subject != "OSSEC Alert: Block Failed - 203.0.113.9" ||
-		!strings.Contains(m.Text, "host-deny.sh failed to block it, and ossec-ar maintain tries again each minute.\n") {
+		!strings.Contains(m.Text, "host-deny.sh failed to block it, and ossec-ar maintain tries again each minute.\nWhy: no room.\n") {
 		t.Errorf("%s\n%s", m.Subject, m.Text)
 	}
 	if !strings.Contains(h.log(), "sent for IP: 203.0.113.9 (block failed)") {

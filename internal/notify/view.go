@@ -206,14 +206,20 @@ func describeStanding(n notice.Notice, zone *time.Location) []string {
 	for _, h := range s.Locked {
 		add("Account %s locked by %s since %s%s", n.Account(), h.Program, stamp(h.Since, zone), ends(h, zone))
 	}
-	for _, name := range s.Unlocked {
-		add("%s failed to lock account %s, and ossec-ar maintain tries again each minute", name, n.Account())
+	failed := func(f notice.Failure, what string) {
+		add("%s failed to %s, and ossec-ar maintain tries again each minute", f.Program, what)
+		if f.Why != "" {
+			add("Why: %s", f.Why)
+		}
+	}
+	for _, f := range s.Unlocked {
+		failed(f, "lock account "+n.Account())
 	}
 	if !n.Freed.IsZero() {
 		add("No longer blocked at %s", stamp(n.Freed, zone))
 	}
-	for _, name := range s.Waiting {
-		add("%s failed to block it, and ossec-ar maintain tries again each minute", name)
+	for _, f := range s.Waiting {
+		failed(f, "block it")
 	}
 	for _, name := range s.Lifting {
 		add("%s gave its block up, but could not lift it yet", name)
