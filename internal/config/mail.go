@@ -29,6 +29,7 @@ type Mail struct {
 	MaxPerHour int         `toml:"max_per_hour"` // 0: ossec.conf's email_maxperhour
 	Coalesce   Duration    `toml:"coalesce"`     // at most one mail on one address in this time
 	OnDelete   bool        `toml:"on_delete"`    // announce the end of a block too
+	OnFailure  bool        `toml:"on_failure"`   // mail what maintain could not block either
 	Routes     []MailRoute `toml:"route"`
 
 	Subject string `toml:"subject_template"` // files with Go templates
@@ -57,7 +58,7 @@ type MailRoute struct {
 
 func defaultMail() Mail {
 	return Mail{
-		Auth: "auto", TLS: "auto", Coalesce: Duration{time.Minute}, ReverseName: true,
+		Auth: "auto", TLS: "auto", Coalesce: Duration{time.Minute}, OnFailure: true, ReverseName: true,
 		Timeout: Duration{time.Minute}, Linger: Duration{2 * time.Minute},
 	}
 }

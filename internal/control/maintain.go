@@ -33,6 +33,8 @@ type maintained struct {
 	Freed   int       `json:"freed"`   // that nobody leased, or that are whitelisted
 	Ended   int       `json:"ended"`   // leases that were over
 	Failed  string    `json:"failed,omitempty"`
+
+	failing []*response // that could not block all
 }
 
 // maintain makes the host match what is wanted, ends what is over and delivers what waits. It
@@ -88,6 +90,10 @@ func maintainBlocks(ctx context.Context, t *tool) (reported bool, err error) {
 		}
 	}
 	record.ForgetWarnings(t.Home.State(), t.Now())
+	if err := tellFailed(t, done.failing); err != nil {
+		t.Complain(err)
+		failed = errors.Join(failed, err)
+	}
 	if failed != nil {
 		done.Failed = failed.Error()
 	}
@@ -150,6 +156,9 @@ func maintainOne(ctx context.Context, t *tool, r *response, done *maintained) er
 	repaired, err := r.Repair(ctx, never)
 	if errors.Is(err, hold.ErrBusy) {
 		err = nil
+	}
+	if err != nil || len(repaired.Found.Missing) > 0 {
+		done.failing = append(done.failing, r)
 	}
 	r.logRepaired(repaired)
 	done.Blocked += len(repaired.Blocked)

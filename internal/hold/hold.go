@@ -149,8 +149,8 @@ func (h *Holder) take(l *lease.Lease) (known enforcer.Known, renewed bool, err e
 	return known, renewed, nil
 }
 
-// renew has a lease keep what its program's one before had: its beginning, and what is blocked for
-// it. It returns the leases on the target.
+// renew has a lease keep what its program's one before had: its beginning, what is blocked for it, and
+// whether people know that it fails. It returns the leases on the target.
 func renew(tx *lease.Tx, l *lease.Lease) ([]lease.Lease, error) {
 	on, err := tx.On(l.Target)
 	for _, old := range on {
@@ -160,7 +160,7 @@ func renew(tx *lease.Tx, l *lease.Lease) ([]lease.Lease, error) {
 		if l.Net = old.Net; old.State == lease.Lifting {
 			continue
 		}
-		l.Since = old.Since
+		l.Since, l.Told = old.Since, old.Told && old.State == lease.Waiting
 		if l.Daemon == nil && l.Until.IsZero() {
 			l.Until = old.Until
 		}

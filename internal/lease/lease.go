@@ -68,6 +68,7 @@ type Lease struct {
 	Until   time.Time // zero: not known
 	Daemon  *Daemon   // nil: a person
 	State   State
+	Told    bool // of one that waits: people were told that its block failed
 }
 
 // Blocks returns what is blocked for the target.

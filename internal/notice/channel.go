@@ -21,6 +21,8 @@ type Channel struct {
 	unset func(home ossec.Home, c *config.Config) error
 	// onDelete reports whether the settings want the end of a block announced.
 	onDelete func(c *config.Config) bool
+	// onFailure reports whether the settings want blocks that failed announced, on whatever rule.
+	onFailure func(c *config.Config) bool
 	// report returns why a report goes to nobody, by complete settings, or nil.
 	report func(c *config.Config) error
 }
@@ -29,8 +31,9 @@ type Channel struct {
 var (
 	Mail = Channel{
 		Name: "mail", Program: "email-notification", Queue: ossec.Home.MailQueue, Hint: config.MailHint,
-		unset:    fill,
-		onDelete: func(c *config.Config) bool { return c.Mail.OnDelete },
+		unset:     fill,
+		onDelete:  func(c *config.Config) bool { return c.Mail.OnDelete },
+		onFailure: func(c *config.Config) bool { return c.Mail.OnFailure },
 		report: func(c *config.Config) error {
 			_, err := c.Mail.General()
 			return err
@@ -38,8 +41,9 @@ var (
 	}
 	Chat = Channel{
 		Name: "chat", Program: "chat-notification", Queue: ossec.Home.ChatQueue, Hint: config.ChatHint,
-		unset:    func(_ ossec.Home, c *config.Config) error { return c.ChatUnset() },
-		onDelete: func(c *config.Config) bool { return c.WantsChat(config.OnUnblock) },
+		unset:     func(_ ossec.Home, c *config.Config) error { return c.ChatUnset() },
+		onDelete:  func(c *config.Config) bool { return c.WantsChat(config.OnUnblock) },
+		onFailure: func(c *config.Config) bool { return c.WantsChat(config.OnFailure) },
 		report: func(c *config.Config) error {
 			if !c.WantsChat(config.OnReport) {
 				return fmt.Errorf("%w: no service has \"report\" in on", config.ErrChatUnset)

@@ -28,6 +28,7 @@ const (
 	Alert  Kind = "alert"  // an address attacked
 	End    Kind = "end"    // the block on it was to end
 	Report Kind = "report" // a mail that was made elsewhere
+	Failed Kind = "failed" // many blocks failed: a text like a report's
 )
 
 // Notice is one thing to report to people. All its texts are printable. What stands below
@@ -41,7 +42,7 @@ type Notice struct {
 	Where   string     `json:"location,omitempty"`
 	// Facts came with the call, or were looked up; nil when they have to be.
 	Facts *Facts `json:"facts,omitempty"`
-	// Subject, Text and HTML are those of a report.
+	// Subject, Text and HTML are those of one that is written already.
 	Subject string `json:"subject,omitempty"`
 	Text    string `json:"text,omitempty"`
 	HTML    string `json:"html,omitempty"`
@@ -161,11 +162,16 @@ func (n *Notice) About() string {
 	switch {
 	case n.Kind == Report:
 		return "report"
+	case n.Kind == Failed:
+		return "failed blocks"
 	case n.Addr.IsValid():
 		return n.Addr.String()
 	}
 	return "rule " + n.RuleID
 }
+
+// Written reports whether the text of a notice is there already: it goes in a message of its own.
+func (n *Notice) Written() bool { return n.Kind == Report || n.Kind == Failed }
 
 // Account returns the account that an alert is about, "" for none.
 func (n *Notice) Account() string {
@@ -193,7 +199,7 @@ func Shorten(body json.RawMessage) json.RawMessage {
 func (n *Notice) Item(program string, now time.Time) (outbox.Item, error) {
 	body, err := json.Marshal(n)
 	return outbox.Item{
-		Program: program, First: now.UTC(), About: n.About(), Alone: n.Kind == Report, Body: body,
+		Program: program, First: now.UTC(), About: n.About(), Alone: n.Written(), Body: body,
 		Key: strings.Join([]string{string(n.Kind), n.About(), n.RuleID}, "|"),
 	}, err
 }

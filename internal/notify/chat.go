@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/chat"
@@ -49,15 +50,15 @@ func (e *entry) event() string {
 		return config.OnReport
 	case e.Kind == notice.End:
 		return config.OnUnblock
-	case stateOf(e.Notice) == isFailed:
+	case e.Kind == notice.Failed || stateOf(e.Notice) == isFailed:
 		return config.OnFailure
 	}
 	return config.OnBlock
 }
 
 func (p chatPost) recipients(e *entry) (to []string) {
-	level := int(^uint(0) >> 1) // a report is of no level
-	if e.Facts != nil {
+	level := math.MaxInt // a report is of no level, and of a failure it may not be known here
+	if e.Facts != nil && (e.Facts.Level > 0 || e.event() != config.OnFailure) {
 		level = e.Facts.Level
 	}
 	for _, c := range p.o.config.Chat {

@@ -14,7 +14,6 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/chat"
 	"github.com/ossec-ar/ossec-ar/internal/confine"
 	"github.com/ossec-ar/ossec-ar/internal/mail"
-	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/printable"
 )
@@ -122,7 +121,7 @@ func (j *job) do(ctx context.Context, names resolver) (a answer) {
 // that of a broken template of the administrator's, and then the message is good all the same; else it
 // is errNoPart.
 func (j *job) write() (m mail.Message, err error) {
-	if e := j.Entries[0]; e.Kind == notice.Report {
+	if e := j.Entries[0]; e.Written() {
 		return mail.Message{Subject: e.Subject, Text: e.Text, HTML: e.HTML}, nil
 	}
 	for {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/ossec-ar/ossec-ar/internal/mail"
-	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
@@ -21,7 +20,7 @@ func (p mailPost) configure() (outbox.Limits, error) {
 }
 
 func (p mailPost) recipients(e *entry) []string {
-	if e.Kind == notice.Report {
+	if e.Written() {
 		to, _ := p.o.settings.General() // it was asked for before the report was queued
 		return to
 	}

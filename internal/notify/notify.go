@@ -181,7 +181,7 @@ func (o *office) sentMessage(e entry, together int) string {
 	}
 	var text string
 	switch {
-	case e.Kind == notice.Report:
+	case e.Written():
 		text = what + " sent: " + printable.Line(e.Subject)
 	case !e.Addr.IsValid():
 		text = what + " notification sent, of an alert without an address"

@@ -36,15 +36,15 @@ func (o *office) Settle(ctx context.Context, items []*outbox.Item) {
 	found, err := alerts.Find(ctx, o.Home.Alerts(), ids...)
 	for _, e := range entries {
 		item := e.Item
-		if e.Kind == notice.Report {
-			item.To, item.Settled = o.post.recipients(&e), true
+		if e.Written() {
+			item.To, item.Settled, item.Urgent = o.post.recipients(&e), true, e.Kind == notice.Failed
 			continue
 		}
 		if item.Settled = o.settle(&e, found[e.AlertID], err); !item.Settled {
 			continue
 		}
-		item.Key = string(e.Kind) + "|" + e.About()
 		item.Urgent = stateOf(e.Notice) == isFailed
+		item.Key = e.Key(item.Urgent)
 		item.To = o.post.recipients(&e)
 		item.Body, _ = json.Marshal(e.Notice) // it has nothing that cannot be encoded
 	}
