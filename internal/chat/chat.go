@@ -21,7 +21,7 @@ type Service struct {
 	CA    []byte // what is in ca_file
 }
 
-// Message is what a service is told. Its texts are printable.
+// Message is what a service gets. Its texts are printable.
 type Message struct {
 	Title, Text string
 	Event       string // block, unblock, failure, report
@@ -60,7 +60,7 @@ func Load(c config.Chat, url string) (s Service, err error) {
 
 var errFile = errors.New("the URL cannot be used")
 
-// Failure is why a service was not told, as it is passed from one process to another.
+// Failure is why a service did not get a message, as it is passed from one process to another.
 type Failure struct {
 	Text  string        `json:"text"`
 	Final bool          `json:"final,omitempty"`

@@ -65,7 +65,7 @@ func (s Service) talk(ctx context.Context, m Message, probe bool) (name string, 
 	return name, nil
 }
 
-// deliver has shoutrrr send a message. Its errors quote URLs: they only tell that there was one.
+// deliver has shoutrrr send a message. Its errors quote URLs: all that counts is whether there is one.
 func deliver(name string, k kind, u *url.URL, g *guard, m Message) error {
 	service := k.make()
 	query := u.Query()
@@ -108,7 +108,7 @@ func use(service types.Service, g *guard) {
 	}
 }
 
-// noSleep makes nothing of the pauses of a service that tries again by itself: the queue does that.
+// noSleep leaves out the pauses of a service that tries again by itself: the queue does that.
 type noSleep struct{}
 
 func (noSleep) Sleep(time.Duration) {}
@@ -152,7 +152,7 @@ const (
 	maxRequests = 32
 )
 
-// errStopped is all that a service is told of a failure.
+// errStopped is the error that shoutrrr's part for a service gets, whatever failed.
 var errStopped = errors.New("stopped")
 
 // RoundTrip is http.RoundTripper's.

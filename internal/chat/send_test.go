@@ -107,7 +107,7 @@ func TestOneAttempt(t *testing.T) {
 	}
 }
 
-// Where there is no answer, the reason is told, and nothing of the URL.
+// Where there is no answer, the reason is reported, and nothing of the URL.
 func TestConnections(t *testing.T) {
 	s := newServer(t)
 	gone := newServer(t)

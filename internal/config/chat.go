@@ -19,7 +19,7 @@ type Chat struct {
 	CAFile    string   `toml:"ca_file"` // trusted beside the system's own
 }
 
-// What a service can be told of: the values of Chat.On.
+// The events that a service can be sent: the values of Chat.On.
 const (
 	OnBlock   = "block" // an alert
 	OnUnblock = "unblock"
@@ -27,7 +27,7 @@ const (
 	OnReport  = "report"
 )
 
-// defaultOn is what a service is told of that says nothing about it.
+// defaultOn is Chat.On where it is not set.
 var defaultOn = []string{OnBlock, OnFailure}
 
 // checkChat returns what is wrong with the services, and keeps the others.
@@ -76,15 +76,15 @@ func (s *Chat) check() error {
 	return nil
 }
 
-// Wants reports whether the service is to be told of an alert, or the end of a block, of that level
-// on an address that these responses hold, or failed to block.
+// Wants reports whether the service is to get an event of that level about an address that these
+// responses hold, or failed to block.
 func (s *Chat) Wants(on string, level int, responses []string) bool {
 	concerned := len(s.Responses) == 0 || on == OnUnblock ||
 		slices.ContainsFunc(s.Responses, func(r string) bool { return slices.Contains(responses, r) })
 	return slices.Contains(s.On, on) && level >= s.Level && concerned
 }
 
-// WantsChat reports whether any service is to be told of such.
+// WantsChat reports whether any service is to get such an event.
 func (c *Config) WantsChat(on string) bool {
 	return slices.ContainsFunc(c.Chat, func(s Chat) bool { return slices.Contains(s.On, on) })
 }

@@ -117,8 +117,8 @@ func TestBeforeByHistory(t *testing.T) {
 	}
 }
 
-// TestDigestTellsWhoComesBack: in a digest too.
-func TestDigestTellsWhoComesBack(t *testing.T) {
+// TestDigestSaysWhoComesBack: in a digest too.
+func TestDigestSaysWhoComesBack(t *testing.T) {
 	now := time.Now()
 	back, other := sample(now), sample(now)
 	back.Name, back.Country, back.Network, back.Blocks = "", "", "", 2

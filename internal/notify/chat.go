@@ -82,9 +82,8 @@ func (p chatPost) service(name string, entries []entry) (chat.Service, error) {
 	return chat.Service{}, fmt.Errorf("no [[chat]] names it any more")
 }
 
-// send tells each service in a process of its own, which knows no other's URL. See outbox.Courier for
-// what it returns. They are not to differ in how many entries they were told of: what has no room in a
-// message is cut off.
+// send sends to each service from a process of its own, which knows no other's URL. See outbox.Courier
+// for what it returns. All get a message of all entries: what has no room in it is cut off.
 func (p chatPost) send(ctx context.Context, j job) (a answer, result map[string]error, err error) {
 	result = map[string]error{}
 	var mu sync.Mutex

@@ -141,7 +141,7 @@ func TestChatHookOfCall(t *testing.T) {
 }
 
 // Neither a service that is down nor one that refuses holds up another, or mail; what it missed goes
-// later, and what it refused is told once.
+// later, and what it refused is logged once.
 func TestChatIndependent(t *testing.T) {
 	t.Parallel()
 	mails, _ := mailtest.New(t, false, false)
@@ -200,7 +200,7 @@ func TestChatIndependent(t *testing.T) {
 	}
 }
 
-// Each service is told of what it asks for.
+// Each service gets what it asks for.
 func TestChatWants(t *testing.T) {
 	t.Parallel()
 	c := newClock()

@@ -43,7 +43,7 @@ type Server struct {
 	proxy  *httptest.Server
 }
 
-// New starts both. Whoever asks is told what the service in question says to a message that it takes.
+// New starts both. The answers are those of the service in question to a message that it takes.
 func New() (*Server, error) {
 	certificate, authority, err := sign()
 	if err != nil {
