@@ -65,7 +65,8 @@ func (c *call) handle() int {
 		return app.ExitFailed
 	}
 	n := Of(&c.Request, c.Now())
-	if c.Channel.Name == Chat.Name && slices.ContainsFunc(c.Settings.Chat, func(s config.Chat) bool { return s.FromCall }) {
+	fromCall := func(s config.Chat) bool { return s.FromCall }
+	if c.Channel.Name == Chat.Name && slices.ContainsFunc(c.Settings.Chat, fromCall) {
 		n.Hook = hook(c.Request.ExtraArgs)
 	}
 	box, err := c.enqueue(c.Program, n)
