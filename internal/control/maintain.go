@@ -104,8 +104,13 @@ func maintainBlocks(ctx context.Context, t *tool) (reported bool, err error) {
 	return failed != nil || reported, nil
 }
 
+// deliverLimit is how long maintain begins messages: a timer of systemd starts no run while one goes on.
+const deliverLimit = 30 * time.Second
+
 // deliver delivers what waits on all channels, of which none waits for another.
 func deliver(ctx context.Context, t *tool) error {
+	ctx, cancel := context.WithTimeout(ctx, deliverLimit)
+	defer cancel()
 	var faults [2]error
 	var done sync.WaitGroup
 	for i, channel := range []notice.Channel{notice.Mail, notice.Chat} {

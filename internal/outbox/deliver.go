@@ -29,9 +29,9 @@ type Courier interface {
 	// Merge returns the body of an item that is made of two; Shorten a shorter one.
 	Merge(body, later json.RawMessage) json.RawMessage
 	Shorten(body json.RawMessage) json.RawMessage
-	// Send sends a message of the first of the items, as many as it has room for, and returns
-	// their number. counted is what had no room in the queue. An error says that the server as a
-	// whole failed and another attempt makes sense, unless it is Permanent: then the message
+	// Send sends a message of the first of the items, as many as it has room for, within a time of its
+	// own, and returns their number. counted is what had no room in the queue. An error says that the
+	// server as a whole failed and another attempt makes sense, unless it is Permanent: then the message
 	// cannot be made. Without one, the map has what came of it for each recipient: nil, it is
 	// accepted; an error that is Permanent, refused for good; another one, deferred, for as long as
 	// its RetryAfter says where it has that.
@@ -75,13 +75,14 @@ func (d *Deliverer) Failure() error { return d.failure }
 
 // Run works through the queue as long as something falls due within linger, gives up the
 // lock, and looks once more, for whoever added an item or asked for another attempt
-// meanwhile saw the lock and started nothing.
+// meanwhile saw the lock and started nothing. When ctx ends it begins no further message, and what
+// is left waits for the next deliverer.
 func (d *Deliverer) Run(ctx context.Context, lock *os.File, linger time.Duration) error {
 	for {
 		d.begin()
 		err := d.run(ctx, linger)
 		_ = lock.Close() // it is only a lock
-		if err != nil || !d.arrived() {
+		if err != nil || ctx.Err() != nil || !d.arrived() {
 			return err
 		}
 		if lock, err = d.box.Lock(0); errors.Is(err, ErrBusy) {
@@ -106,8 +107,8 @@ func (d *Deliverer) run(ctx context.Context, linger time.Duration) error {
 			return err
 		}
 		d.wait(ctx, next)
-		if err := ctx.Err(); err != nil || d.box.gone() {
-			return err
+		if ctx.Err() != nil || d.box.gone() {
+			return nil
 		}
 	}
 }
@@ -161,14 +162,12 @@ func (d *Deliverer) step(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	next, err := d.settle(ctx)
-	for err == nil {
+	for err == nil && ctx.Err() == nil {
 		message, due := d.pick()
 		if message == nil {
 			return earliest(next, due), nil
 		}
-		if err = d.send(ctx, message); err == nil {
-			err = ctx.Err()
-		}
+		err = d.send(context.WithoutCancel(ctx), message)
 	}
 	return time.Time{}, err
 }

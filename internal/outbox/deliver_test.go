@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -281,4 +282,28 @@ func TestRefusedOneAfterTheOther(t *testing.T) {
 	o.stepNow()
 	slices.SortFunc(o.got, func(a, b sent) int { return strings.Compare(a.to[0], b.to[0]) })
 	o.want("ops: a x1", "second: a x1")
+}
+
+// When the time is up, the message at hand goes, and the others wait for who delivers next.
+func TestTimeIsUp(t *testing.T) {
+	o := newOffice(t)
+	for _, key := range []string{"a", "b"} {
+		o.addItem(Item{Alone: true}, key)
+	}
+	o.pass(settleTime)
+	ctx, cancel := context.WithCancel(t.Context())
+	o.onSend = cancel
+	for range 2 {
+		lock, err := o.box.Lock(0)
+		if err == nil {
+			err = o.d.Run(ctx, lock, time.Minute)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.want("ops: a x1")
+	o.restart()
+	o.stepNow()
+	o.want("ops: b x1")
 }

@@ -74,13 +74,16 @@ func (c *courier) Shorten(body json.RawMessage) json.RawMessage {
 }
 
 func (c *courier) Send(
-	_ context.Context,
+	ctx context.Context,
 	to []string,
 	items []*Item,
 	counted Counted,
 ) (int, map[string]error, error) {
 	if c.onSend != nil {
 		c.onSend()
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, nil, err
 	}
 	if c.tooLong > 0 && len(items) > c.tooLong {
 		items = items[:c.tooLong]
