@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // Disorder is how far, in seconds, ids may stand out of order: analysisd numbers an alert
@@ -101,18 +100,12 @@ func (s *search) file(path string) error {
 	if len(s.missing) == 0 {
 		return nil
 	}
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	file, info, err := state.OpenFile(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close() // only read from
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no plain file", path)
-	case strings.HasSuffix(path, ".gz"):
+	if strings.HasSuffix(path, ".gz") {
 		unpacked, err := gzip.NewReader(file)
 		if err != nil {
 			return fmt.Errorf("unpacking %s: %w", path, err)

@@ -32,6 +32,24 @@ func Open(path string) (*File, error) {
 	return plain(fd, path)
 }
 
+// OpenFile is Open for a file that is read at more than one place, or while it grows. It returns what the
+// file is, too.
+func OpenFile(path string) (*os.File, os.FileInfo, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no plain file", path)
+	}
+	if err != nil {
+		_ = file.Close() // only read from
+		return nil, nil, err
+	}
+	return file, info, nil
+}
+
 // OpenIn opens a file in an open folder, in which others may be able to write: a link is not followed.
 func OpenIn(root *os.Root, name string) (*File, error) {
 	path := filepath.Join(root.Name(), name)

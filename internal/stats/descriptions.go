@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ossec-ar/ossec-ar/internal/alerts"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // learnFrom bounds how much of the end of the alert log is searched for descriptions, in
@@ -25,7 +26,7 @@ func (n *names) learn(path string, blocks []uint64) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	file, err := openPlain(path)
+	file, info, err := state.OpenFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -33,10 +34,6 @@ func (n *names) learn(path string, blocks []uint64) error {
 		return err
 	}
 	defer file.Close() // only read from
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
 	tail := io.NewSectionReader(file, max(info.Size()-learnFrom, 0), learnFrom)
 	scanner := alerts.NewScanner(io.MultiReader(strings.NewReader("\n"), tail)) // it begins within a line
 	for len(missing) > 0 && scanner.Scan() {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // family is a log and its rotated ones.
@@ -113,7 +115,7 @@ func add(files *[]logFile, path string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: %w", path, errNotPlain)
+		return fmt.Errorf("%s: not a plain file", path)
 	}
 	plain, gz := strings.CutSuffix(path, ".gz")
 	id := idOf(info)
@@ -147,7 +149,7 @@ func Unread(log string) (notes []string, err error) {
 
 // open returns the file, and a reader of what it holds, unpacked.
 func (l *logFile) open() (*os.File, io.Reader, error) {
-	file, err := openPlain(l.path)
+	file, _, err := state.OpenFile(l.path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -161,26 +163,6 @@ func (l *logFile) open() (*os.File, io.Reader, error) {
 	}
 	return file, unpacked, nil
 }
-
-// openPlain opens a plain file. Opening a pipe in its place would wait for ever: others
-// than root can write in the log folder.
-func openPlain(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: %w", path, errNotPlain)
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return file, nil
-}
-
-var errNotPlain = errors.New("not a plain file")
 
 // maxHead bounds how far a time is looked for, in bytes.
 const maxHead = 4 << 20

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // follower reads what is added to a log, through rotation by renaming and by truncation.
@@ -20,13 +22,9 @@ type follower struct {
 
 // open opens the log, if there is one.
 func (f *follower) open() error {
-	file, err := openPlain(f.path)
+	file, info, err := state.OpenFile(f.path)
 	if err != nil {
 		return err
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return errors.Join(err, file.Close())
 	}
 	f.file, f.id, f.offset, f.inLine = file, idOf(info), 0, false
 	return nil

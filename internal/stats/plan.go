@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
 )
 
@@ -79,7 +80,7 @@ func (w want) span(f logFile, p *arlog.Parser) span {
 		}
 		return s
 	}
-	log, err := openPlain(f.path)
+	log, _, err := state.OpenFile(f.path)
 	if err != nil {
 		return s
 	}
