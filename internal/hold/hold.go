@@ -251,14 +251,24 @@ func (h *Holder) release(ctx context.Context, t target.Target, mine func(lease.L
 	return r, nil
 }
 
-// give gives back the leases on a target that mine chooses.
-func (r *Released) give(tx *lease.Tx, t target.Target, mine func(lease.Lease) bool, seen *lease.Lease) error {
+// WouldRelease returns who would hold a target after Release, and changes nothing.
+func (h *Holder) WouldRelease(t target.Target, program string) (r Released, err error) {
+	err = h.Leases.View(func(tx *lease.Tx) error {
+		_, _, err := r.choose(tx, t, of(program))
+		return err
+	})
+	return r, err
+}
+
+// choose finds the leases on a target that mine chooses, those of others that are being lifted, and what
+// holds the target without them.
+func (r *Released) choose(tx *lease.Tx, t target.Target, mine func(lease.Lease) bool) (
+	back, failed []lease.Lease, err error) {
 	on, err := tx.On(t)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	*r = Released{Leased: len(on) > 0}
-	var back, failed []lease.Lease
 	for _, l := range on {
 		switch {
 		case mine(l):
@@ -268,6 +278,16 @@ func (r *Released) give(tx *lease.Tx, t target.Target, mine func(lease.Lease) bo
 		default:
 			r.Others = append(r.Others, l)
 		}
+	}
+	r.Networks, err = networks(tx, t, back)
+	return back, failed, err
+}
+
+// give gives back the leases on a target that mine chooses.
+func (r *Released) give(tx *lease.Tx, t target.Target, mine func(lease.Lease) bool, seen *lease.Lease) error {
+	back, failed, err := r.choose(tx, t, mine)
+	if err != nil {
+		return err
 	}
 	if seen != nil && (len(back) != 1 || !back[0].Renewed.Equal(seen.Renewed) ||
 		back[0].State != seen.State) {
@@ -288,11 +308,10 @@ func (r *Released) give(tx *lease.Tx, t target.Target, mine func(lease.Lease) bo
 			return err
 		}
 	}
-	if len(on) == 0 {
+	if !r.Leased {
 		r.lift = []target.Target{t}
 	}
-	r.Networks, err = networks(tx, t)
-	return err
+	return nil
 }
 
 // Around returns a target and the networks that may be blocked for it.
@@ -306,12 +325,17 @@ func Around(t target.Target) []target.Target {
 	return all
 }
 
-// networks returns those held networks that an address is in.
-func networks(tx *lease.Tx, t target.Target) (held []target.Target, err error) {
+// networks returns those networks that an address is in and others than the leases back hold.
+func networks(tx *lease.Tx, t target.Target, back []lease.Lease) (held []target.Target, err error) {
 	for _, network := range Around(t)[1:] {
 		holders, err := tx.Holders(network)
 		if err != nil {
 			return nil, err
+		}
+		for _, l := range back {
+			if l.Blocks() == network && l.State != lease.Lifting {
+				holders--
+			}
 		}
 		if holders > 0 {
 			held = append(held, network)
@@ -349,7 +373,7 @@ func endAllLifted(tx *lease.Tx, targets []target.Target) error {
 func (h *Holder) Leased(t target.Target) (leased bool, err error) {
 	err = h.Leases.View(func(tx *lease.Tx) error {
 		on, err := tx.On(t)
-		around, aroundErr := networks(tx, t)
+		around, aroundErr := networks(tx, t, nil)
 		leased = len(on)+len(around) > 0
 		return errors.Join(err, aroundErr)
 	})

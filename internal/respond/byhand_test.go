@@ -58,6 +58,28 @@ func TestByHand(t *testing.T) {
 	h.want("delete", 0, none, "firewall-drop delete - 203.0.113.7 - - - Unblocked IP: 203.0.113.7 (by hand)")
 }
 
+// TestDryDeleteInNetwork: a dry run says what the deletion then does, also where a network is blocked.
+func TestDryDeleteInNetwork(t *testing.T) {
+	h := newHost(t)
+	h.write("etc/active-response.toml", "[block]\nipv6_prefix = 64\n"+
+		"[whitelist]\nown_addresses = false\ngateways = false\ndns_servers = false\n")
+	h.call("firewall-drop", "add", "2001:db8::7")
+	h.call("firewall-drop", "--dry-run", "delete", "2001:db8::7")
+	if h.stdout != "would unblock 2001:db8::7\n" {
+		t.Errorf("held by this program alone: said %q", h.stdout)
+	}
+	h.call("firewall-drop", "add", "2001:db8::8")
+	held := "still held by others for 2001:db8::/64\n"
+	h.call("firewall-drop", "--dry-run", "delete", "2001:db8::7")
+	if h.stdout != "would not unblock 2001:db8::7: "+held {
+		t.Errorf("held for another address: said %q", h.stdout)
+	}
+	h.call("firewall-drop", "delete", "2001:db8::7")
+	if !strings.HasSuffix(h.stdout, held) || len(h.fake.Blocked()) != 1 {
+		t.Errorf("deleted: said %q, blocked %v", h.stdout, h.fake.Blocked())
+	}
+}
+
 func TestHelpAndVersion(t *testing.T) {
 	for _, words := range []string{"", "help", "--help", "-h"} {
 		h := newHost(t)

@@ -230,15 +230,9 @@ func (r *responder) stands(ctx context.Context, t target.Target) bool {
 }
 
 func (r *responder) dryDelete(request arproto.Request) int {
-	on, err := r.hold.Leases.On(r.about(request))
+	held, err := r.hold.WouldRelease(r.about(request), r.Name)
 	if err != nil {
 		return r.fail(request, err)
-	}
-	var held hold.Released
-	for _, l := range on {
-		if l.Program != r.Name && l.State != lease.Lifting {
-			held.Others = append(held.Others, l)
-		}
 	}
 	if held.Held() {
 		r.say("would not unblock %s: still held by %s", r.about(request), Holders(held))
