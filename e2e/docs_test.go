@@ -79,7 +79,8 @@ func TestDocsAreRun(t *testing.T) {
 		}
 		name := strings.TrimPrefix(file, "../")
 		_, run := pages[name]
-		if _, err := os.Stat(others[name]); len(examples(string(text))) > 0 && !run && (others[name] == "" || err != nil) {
+		_, err = os.Stat(others[name])
+		if len(examples(string(text))) > 0 && !run && (others[name] == "" || err != nil) {
 			t.Errorf("nothing runs the examples of %s", name)
 		}
 	}

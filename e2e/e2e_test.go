@@ -25,7 +25,9 @@ import (
 
 // aliases are the names that the programs are also called by, as install.sh links them.
 var aliases = map[string][]string{
-	"firewall-drop":      {"firewall-drop.sh", "custom-firewall-drop.sh", "firewalld-drop.sh", "nftables-drop.sh"},
+	"firewall-drop": {
+		"firewall-drop.sh", "custom-firewall-drop.sh", "firewalld-drop.sh", "nftables-drop.sh",
+	},
 	"host-deny":          {"host-deny.sh"},
 	"route-null":         {"route-null.sh"},
 	"unban":              {"unban.sh"},

@@ -125,7 +125,8 @@ func release(dir, source, programs string) error {
 	script, err := os.ReadFile(filepath.Join(source, "install.sh"))
 	return errors.Join(err, os.MkdirAll(filepath.Join(dir, "docs"), 0o755),
 		os.CopyFS(filepath.Join(dir, "contrib"), os.DirFS(filepath.Join(source, "contrib"))),
-		os.WriteFile(filepath.Join(dir, "install.sh"), script, 0o755), os.Symlink(programs, filepath.Join(dir, "dist")))
+		os.WriteFile(filepath.Join(dir, "install.sh"), script, 0o755),
+		os.Symlink(programs, filepath.Join(dir, "dist")))
 }
 
 // lay makes the folders and files of a home. Modes are set last: a folder may forbid what it

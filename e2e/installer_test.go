@@ -46,7 +46,8 @@ func hostileHome(t *testing.T, random *rand.Rand) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	conf, err := os.ReadFile("homes/wazuh-manager.conf")
-	if err := errors.Join(err, isolate.Overlay("/usr"), release(path("suite"), "..", os.Getenv(programsVariable)+"/cmd"),
+	if err := errors.Join(err, isolate.Overlay("/usr"),
+		release(path("suite"), "..", os.Getenv(programsVariable)+"/cmd"),
 		lay(path("home"), append(layouts["wazuh-manager"], layout{{0o660, true, "etc/ossec.conf", ""}}...)),
 		os.WriteFile(path("home/etc/ossec.conf"), conf, 0o660), os.MkdirAll(path("victim/folder"), 0o755),
 		os.WriteFile(path("victim/shadow"), []byte("root:s3cret:19000\n"), 0o600),
@@ -59,8 +60,8 @@ func hostileHome(t *testing.T, random *rand.Rand) {
 		planted := plant(t, random, path("home"), path("victim"))
 		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer stop()
-		cmd := exec.CommandContext(ctx, "sh", append([]string{path("suite/install.sh"), "--home", path("home"), "--no-deps"},
-			strings.Fields(words)...)...)
+		args := append([]string{path("suite/install.sh"), "--home", path("home"), "--no-deps"}, strings.Fields(words)...)
+		cmd := exec.CommandContext(ctx, "sh", args...)
 		cmd.WaitDelay = time.Second
 		out, err := cmd.CombinedOutput()
 		if ctx.Err() != nil || err != nil && must {
@@ -80,12 +81,13 @@ func hostileHome(t *testing.T, random *rand.Rand) {
 	install(true, "--uninstall")
 	install(true, "")
 	install(true, "--purge")
-	for _, name := range []string{"home/bin/ossec-ar", "home/active-response/bin/host-deny.sh", "home/active-response/stock"} {
-		if _, err := os.Lstat(path(name)); err == nil {
+	for _, name := range []string{"bin/ossec-ar", "active-response/bin/host-deny.sh", "active-response/stock"} {
+		if _, err := os.Lstat(path("home/" + name)); err == nil {
 			t.Errorf("%s is left", name)
 		}
 	}
-	if data, err := os.ReadFile(path("home/active-response/bin/firewall-drop")); err != nil || string(data) != stock {
+	data, err := os.ReadFile(path("home/active-response/bin/firewall-drop"))
+	if err != nil || string(data) != stock {
 		t.Errorf("the stock program is now %q, %v", data, err)
 	}
 }
@@ -93,16 +95,19 @@ func hostileHome(t *testing.T, random *rand.Rand) {
 // Where the account may write, and what is read or written there, beside names that a shell could take for
 // something else.
 var (
-	accounts = []string{"etc", "etc/rules", "etc/shared", "etc/whitelist.d", "logs", "logs/alerts", "var", "var/run", "queue/alerts"}
-	known    = []string{
-		"ossec.conf", "local_rules.xml", "ossec_ar_rules.xml", "ar.conf", "active-response.toml", "whitelist.d", "client.keys",
-		"ossec-ar.list", "ossec.conf.ossec-ar-backup-20261127-175400", "ossec.conf.ossec-ar-backup-x", "rules", "shared",
-		"active-responses.log", "active-responses.log.1", "active-responses.json", "active-responses.json.1", "notifications.log",
-		"notifications.log.1.gz", "response-stats.log", "response-stats.log.x", "active-response", "run", "ossec.log",
+	accounts = []string{
+		"etc", "etc/rules", "etc/shared", "etc/whitelist.d", "logs", "logs/alerts", "var", "var/run", "queue/alerts",
+	}
+	known = []string{
+		"ossec.conf", "local_rules.xml", "ossec_ar_rules.xml", "ar.conf", "active-response.toml", "whitelist.d",
+		"client.keys", "ossec-ar.list", "ossec.conf.ossec-ar-backup-20261127-175400",
+		"ossec.conf.ossec-ar-backup-x", "rules", "shared", "active-responses.log", "active-responses.log.1",
+		"active-responses.json", "active-responses.json.1", "notifications.log", "notifications.log.1.gz",
+		"response-stats.log", "response-stats.log.x", "active-response", "run", "ossec.log",
 	}
 	strange = []string{
-		"a\nb", "\n", " ", "-rf", "--help", "*", "?", "$(touch x)", "`touch x`", "x;touch x", "'", "\"", "\\", "\xff\xfe", "\x1b[2J", "..x",
-		"notifications.log -rf", "notifications.log\n--rf", strings.Repeat("l", 255),
+		"a\nb", "\n", " ", "-rf", "--help", "*", "?", "$(touch x)", "`touch x`", "x;touch x", "'", "\"", "\\",
+		"\xff\xfe", "\x1b[2J", "..x", "notifications.log -rf", "notifications.log\n--rf", strings.Repeat("l", 255),
 	}
 )
 

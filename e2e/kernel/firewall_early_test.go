@@ -18,8 +18,8 @@ import (
 // backendsOfIPTables are those that Early moves.
 var backendsOfIPTables = []string{firewall.IPTables, firewall.IPSet, firewall.Auto}
 
-// TestFirewallEarly: packets, new connections and held ones are dropped before connections are tracked, whatever
-// the filter table accepts. maintain keeps the jump first, and what another tool put before it is seen.
+// TestFirewallEarly: packets, new connections and held ones are dropped before connections are tracked,
+// whatever the filter table accepts. maintain keeps the jump first, and what another tool put before it is seen.
 func TestFirewallEarly(t *testing.T) {
 	for _, variant := range variants {
 		for _, backend := range backendsOfIPTables {
@@ -73,8 +73,8 @@ func (h *Host) of(family netip.Addr) netip.Addr {
 	return h.V4
 }
 
-// TestFirewallEarlyMoves: Early is switched on and off. What is blocked is listed and lifted under the new setting,
-// Mend moves it, no packet gets through meanwhile, and nothing of the old chain is left.
+// TestFirewallEarlyMoves: Early is switched on and off. What is blocked is listed and lifted under the new
+// setting, Mend moves it, no packet gets through meanwhile, and nothing of the old chain is left.
 func TestFirewallEarlyMoves(t *testing.T) {
 	for _, variant := range variants {
 		for _, from := range backendsOfIPTables {
@@ -85,7 +85,9 @@ func TestFirewallEarlyMoves(t *testing.T) {
 							return
 						}
 						old, iptables := way{"", variant, from, 3}.on(t, func(o *firewall.Options) { o.Early = !early })
-						next := newFirewall(t, filepath.Dir(iptables), func(o *firewall.Options) { o.Backend, o.MaxRules, o.Early = to, 3, early })
+						next := newFirewall(t, filepath.Dir(iptables), func(o *firewall.Options) {
+							o.Backend, o.MaxRules, o.Early = to, 3, early
+						})
 						attacker, victim := Hosts(t)
 						through := floods(t, attacker, victim)
 						must(t, old.BlockAll(t.Context(), targets([]netip.Addr{attacker.V4, attacker.V6})))

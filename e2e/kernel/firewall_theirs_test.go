@@ -111,9 +111,10 @@ func TestTheirSetsNotInForce(t *testing.T) {
 			"chain input does not drop it ahead of all that accepts"},
 		"for some packets": {drop, "tcp dport 22 ip saddr @ossec_ar4 drop", "chain input does not drop it"},
 		"by another hook":  {"hook input", "hook output", "chain input does not drop it"},
-		"a timeout":        {"type ipv4_addr;", "type ipv4_addr; timeout 1h;", "has a timeout, by which blocks end"},
-		"intervals":        {"type ipv4_addr;", "type ipv4_addr; flags interval;", "is of another kind"},
-		"dormant":          {"chain input", "flags dormant; chain input", "the table is dormant"},
+		"a timeout": {"type ipv4_addr;", "type ipv4_addr; timeout 1h;",
+			"has a timeout, by which blocks end"},
+		"intervals": {"type ipv4_addr;", "type ipv4_addr; flags interval;", "is of another kind"},
+		"dormant":   {"chain input", "flags dormant; chain input", "the table is dormant"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !Isolated(t) {
@@ -161,8 +162,8 @@ func TestTheirSetsProgram(t *testing.T) {
 		t.Helper()
 		isBlocked(t, step, attacker, victim, true)
 		got := shell(t, "nft list set inet filter ossec_ar4; nft list set inet filter ossec_ar6")
-		if strings.Contains(got, attacker.V4.String()) != want || strings.Contains(got, attacker.V6.String()) != want ||
-			!strings.Contains(got, "192.0.2.1") {
+		if strings.Contains(got, attacker.V4.String()) != want ||
+			strings.Contains(got, attacker.V6.String()) != want || !strings.Contains(got, "192.0.2.1") {
 			t.Errorf("%s: the addresses are in his sets, want %v; or his own is gone:\n%s", step, want, got)
 		}
 		if got := shell(t, "iptables -S; ip6tables -S"); strings.Contains(got, "-A OSSEC_AR -s") == want {
@@ -215,7 +216,8 @@ func TestTheirSetsForward(t *testing.T) {
 		loads(t, ruleset)
 		blockOne(t, e, attacker.V4, 0)
 		answers(t, "forwarded", attacker, container.V4, false)
-		if got := shell(t, "nft list set inet filter ossec_ar4"); strings.Contains(got, attacker.V4.String()) != forwards {
+		got := shell(t, "nft list set inet filter ossec_ar4")
+		if strings.Contains(got, attacker.V4.String()) != forwards {
 			t.Errorf("it is in the set, want %v:\n%s", forwards, got)
 		}
 		must(t, e.Flush(t.Context()))

@@ -50,7 +50,8 @@ func buildPrograms(t *testing.T) string {
 	return bin
 }
 
-// endAll ends what still runs of the programs in a home, such as a deliverer that lingers, and waits for the end.
+// endAll ends what still runs of the programs in a home, such as a deliverer that lingers, and waits for the
+// end.
 func endAll(t *testing.T, home string) {
 	t.Helper()
 	for again := true; again; {

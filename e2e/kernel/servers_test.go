@@ -50,7 +50,8 @@ frontend web
 `,
 	},
 	{
-		name: "Apache", program: "/usr/sbin/apache2", format: "Require not ip {address}", start: "-f DIR/conf -D FOREGROUND",
+		name: "Apache", program: "/usr/sbin/apache2", format: "Require not ip {address}",
+		start:  "-f DIR/conf -D FOREGROUND",
 		reload: "/usr/sbin/apache2 -f DIR/conf -k graceful", // what apache2ctl does
 		conf: `ServerRoot DIR
 ServerName localhost
@@ -154,7 +155,8 @@ func (s server) run(t *testing.T) {
 func comesToAnswer(t *testing.T, from target.Target, want int) {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.Addr().AsSlice()}}
-	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}}
+	transport := http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}
+	client := http.Client{Timeout: time.Minute, Transport: &transport}
 	last := ""
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
 		response, err := client.Get("http://127.0.0.1:8080/index.html")

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestStateOfWazuh: an account that may write in var, as Wazuh's daemons may, makes no block forgotten by taking
-// the state away there, and none remembered by bringing one back.
+// TestStateOfWazuh: an account that may write in var, as Wazuh's daemons may, makes no block forgotten by
+// taking the state away there, and none remembered by bringing one back.
 func TestStateOfWazuh(t *testing.T) {
 	const account = 54321
 	if !Isolated(t) {

@@ -20,7 +20,8 @@ func TestPostfixBlocks(t *testing.T) {
 	needPostfix(t)
 	p := newPostfix(t)
 	p.write("etc/blocked.cidr", "")
-	p.write("etc/main.cf", p.main()+"smtpd_client_restrictions = check_client_access cidr:"+p.path("etc/blocked.cidr")+"\n")
+	p.write("etc/main.cf", p.main()+
+		"smtpd_client_restrictions = check_client_access cidr:"+p.path("etc/blocked.cidr")+"\n")
 	settings := config.Default()
 	settings.Blockfile.File, settings.Blockfile.Format = p.path("etc/blocked.cidr"), "{address} REJECT"
 	settings.Blockfile.Reload = []string{"/usr/sbin/postfix", "-c", p.path("etc"), "reload"}

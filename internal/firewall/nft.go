@@ -178,7 +178,8 @@ func (p *ruleReader) expression(name string, data []byte) {
 	case "cmp":
 		p.compare(data)
 	case "lookup":
-		if to := netlink.Find(data, unix.NFTA_LOOKUP_DREG); to != nil && netlink.Uint32(to) == unix.NFT_REG_VERDICT {
+		to := netlink.Find(data, unix.NFTA_LOOKUP_DREG)
+		if to != nil && netlink.Uint32(to) == unix.NFT_REG_VERDICT {
 			p.rule.target = anyVerdict
 		}
 		p.condition(p.loaded == "source" && netlink.Uint32(netlink.Find(data, unix.NFTA_LOOKUP_FLAGS)) == 0)

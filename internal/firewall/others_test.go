@@ -175,7 +175,8 @@ func TestRulesOverNFT(t *testing.T) {
 		tt.call()
 		got := h.commands("iptables")[before:]
 		if tt.want == "" && len(got) > 0 ||
-			tt.want != "" && (len(got) != 1 || !strings.HasSuffix(got[0], "-t filter "+tt.want+" OSSEC_AR -s 203.0.113.2 -j DROP")) {
+			tt.want != "" && (len(got) != 1 ||
+				!strings.HasSuffix(got[0], "-t filter "+tt.want+" OSSEC_AR -s 203.0.113.2 -j DROP")) {
 			t.Errorf("%s: %q ran, want %q alone", tt.name, got, tt.want)
 		}
 	}

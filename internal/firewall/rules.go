@@ -18,7 +18,7 @@ type rules struct{ *side }
 
 func (r rules) name() string { return "chain " + Chain + " of " + r.inTable(filepath.Base(r.program)) }
 
-// inTable is a program with the table, where it would take another one.
+// inTable returns a program with the option for our table, where that is not its usual one.
 func (r rules) inTable(program string) string {
 	if r.table == filter {
 		return program
@@ -86,11 +86,12 @@ func (r rules) quick(ctx context.Context, addr target.Target, stands bool) error
 // command has iptables add, or delete, one rule.
 func (r rules) command(ctx context.Context, what string, addr target.Target) error {
 	r.listed = nil
-	_, err := r.run(ctx, r.program, "", append([]string{"-t", r.table, what, Chain}, strings.Fields(r.spec(addr))...)...)
+	args := append([]string{"-t", r.table, what, Chain}, strings.Fields(r.spec(addr))...)
+	_, err := r.run(ctx, r.program, "", args...)
 	return err
 }
 
-// is returns whether a rule blocks addr as it is blocked here.
+// is returns a function that reports whether a rule blocks addr as it is blocked here.
 func (r rules) is(addr target.Target) func(rule) bool {
 	return func(have rule) bool { return have.source == addr && have.target == r.opts.Target }
 }

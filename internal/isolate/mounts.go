@@ -54,11 +54,12 @@ func prepare() error {
 // hidden are folders of the host that programs under test would read: the home, the state of others, and
 // where DHCP clients keep leases.
 var hidden = []string{
-	"/var/ossec", "/var/lib/ossec-ar", "/var/lib/dhcp", "/var/lib/dhclient", "/var/lib/dhcpcd", "/var/lib/NetworkManager",
+	"/var/ossec", "/var/lib/ossec-ar",
+	"/var/lib/dhcp", "/var/lib/dhclient", "/var/lib/dhcpcd", "/var/lib/NetworkManager",
 }
 
-// forget takes out of the copy of /etc what the host has of an installation, OSSEC's or the suite's, and its name
-// servers, which would be on the whitelist.
+// forget takes out of the copy of /etc what the host has of an installation, OSSEC's or the suite's, and its
+// name servers, which would be on the whitelist.
 func forget() error {
 	for _, pattern := range []string{
 		"/etc/ossec-*", "/etc/cron.d/ossec-*", "/etc/logrotate.d/ossec-*", "/etc/logrotate.d/wazuh-*",
@@ -86,7 +87,8 @@ func ownRoot() error {
 		return err
 	}
 	const old = "/old-root"
-	if err := errors.Join(mirror("/", root), os.Mkdir(root+old, 0o755), os.Mkdir(root+"/temporary", 0o755)); err != nil {
+	err = errors.Join(mirror("/", root), os.Mkdir(root+old, 0o755), os.Mkdir(root+"/temporary", 0o755))
+	if err != nil {
 		return err
 	}
 	if err := unix.PivotRoot(root, root+old); err != nil {
@@ -96,8 +98,8 @@ func ownRoot() error {
 		os.Setenv("TMPDIR", "/temporary"))
 }
 
-// mirror puts the folders and links of one folder into another, but for that itself: they are the host's,
-// and where they are is the test's own.
+// mirror puts the folders and links of one folder into another, except that other one itself. They are the
+// host's; the folder that they are in is the test's own.
 func mirror(dir, into string) error {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {

@@ -102,7 +102,8 @@ func FuzzCell(f *testing.F) {
 		cell := Cell(text)
 		printabletest.Check(t, "Cell", cell)
 		for piece := range strings.FieldsFuncSeq(cell, func(r rune) bool { return strings.ContainsRune(";|,", r) }) {
-			if sign, _ := utf8.DecodeRuneInString(strings.TrimLeft(piece, " \u00a0\"")); strings.ContainsRune("=+-@＝＋－＠", sign) {
+			sign, _ := utf8.DecodeRuneInString(strings.TrimLeft(piece, " \u00a0\""))
+			if strings.ContainsRune("=+-@＝＋－＠", sign) {
 				t.Errorf("%q gives %q, where %q is a formula", text, cell, piece)
 			}
 		}

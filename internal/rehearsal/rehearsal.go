@@ -200,8 +200,8 @@ func (c *copier) root(root *os.Root, to string, depth int) error {
 	return nil
 }
 
-// readable lets those read what was copied who can read the original: its owner, when it is not root, as one of
-// its group, which the daemons are in.
+// readable lets those read what was copied who can read the original: its owner, when it is not root, as one
+// of its group, which the daemons are in.
 func readable(path string, mode, uid, gid uint32) error {
 	if mode &= 0o755; uid != 0 {
 		mode |= mode >> 3 & 0o050

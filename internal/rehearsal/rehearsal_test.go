@@ -180,7 +180,8 @@ func TestRunBounded(t *testing.T) {
 		t.Skip(err) // the file system has no files of that size
 	}
 	err := rehearsal.Run(t.Context(), path(""), nil)
-	if err == nil || errors.Is(err, rehearsal.ErrRefused) || !strings.Contains(err.Error(), "more than 20000 files or 256 MiB") {
+	if err == nil || errors.Is(err, rehearsal.ErrRefused) ||
+		!strings.Contains(err.Error(), "more than 20000 files or 256 MiB") {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(path(".*")); len(left) > 0 {

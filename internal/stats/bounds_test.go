@@ -14,24 +14,29 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
 
-// TestBounds: a packed log that is a thousand times as large unpacked, and one of nothing but a hole, are read
-// in part, and the report says so.
+// TestBounds: a packed log that is a thousand times as large unpacked, and one of nothing but a hole, are
+// read in part, and the report says so.
 func TestBounds(t *testing.T) {
 	now := time.Date(2026, 11, 23, 23, 59, 0, 0, time.UTC)
 	const (
-		line  = "Mon Nov 23 03:27:57 UTC 2026 /x/active-response/bin/firewall-drop add - 203.0.113.7 1.2 5712 - Blocked IP: 203.0.113.7\n"
-		alert = "** Alert 1795400000.1: - x\n2026 Nov 23 03:27:57 web->/x/active-responses.log\nRule: 601 (level 3) -> 'x'\n" + line + "\n"
+		line = "Mon Nov 23 03:27:57 UTC 2026 /x/active-response/bin/firewall-drop add - 203.0.113.7 1.2 5712 - " +
+			"Blocked IP: 203.0.113.7\n"
+		alert = "** Alert 1795400000.1: - x\n2026 Nov 23 03:27:57 web->/x/active-responses.log\n" +
+			"Rule: 601 (level 3) -> 'x'\n" + line + "\n"
+		first = "only the first 8 MiB of LOG are counted"
 	)
+	small := Query{mostBytes: 8 << 20}
 	for _, test := range []struct {
 		name, log string
 		q         Query
 		blocks    uint64
 		want      string
 	}{
-		{"bytes, packed", "active-responses.log.1.gz", Query{mostBytes: 8 << 20}, 1, "only the first 8 MiB of LOG are counted"},
-		{"bytes of alerts", "alerts/alerts.log.1.gz", Query{mostBytes: 8 << 20}, 1, "only the first 8 MiB of LOG are counted"},
-		{"bytes of a hole", "active-responses.log.1", Query{mostBytes: 8 << 20}, 1, "only the first 8 MiB of LOG are counted"},
-		{"time", "active-responses.log.1.gz", Query{mostTime: 1}, 0, "reading took longer than 1ns: only the first part of LOG"},
+		{"bytes, packed", "active-responses.log.1.gz", small, 1, first},
+		{"bytes of alerts", "alerts/alerts.log.1.gz", small, 1, first},
+		{"bytes of a hole", "active-responses.log.1", small, 1, first},
+		{"time", "active-responses.log.1.gz", Query{mostTime: 1}, 0,
+			"reading took longer than 1ns: only the first part of LOG"},
 		{"thorough", "active-responses.log.1.gz", Query{Thorough: true, mostBytes: 8 << 20, mostTime: 1}, 1, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -95,7 +100,8 @@ func TestManyFiles(t *testing.T) {
 		}
 	}
 	files, notes, _ := responseLogs(home.ResponseLog()).list()
-	want := fmt.Sprintf("%d more files that seem to be rotated from %s are not read", 2*6000-maxFiles-maxNotes, home.ResponseLog())
+	want := fmt.Sprintf("%d more files that seem to be rotated from %s are not read", 2*6000-maxFiles-maxNotes,
+		home.ResponseLog())
 	if len(files) != maxFiles || len(notes) != maxNotes+1 || notes[maxNotes] != want {
 		t.Errorf("%d files, notes %q", len(files), notes)
 	}

@@ -103,7 +103,8 @@ func (f family) list() (files []logFile, notes []string, err error) {
 		}
 	}
 	if more > 0 {
-		notes = append(notes, fmt.Sprintf("%d more files that seem to be rotated from %s are not read", more, f.current))
+		notes = append(notes, fmt.Sprintf("%d more files that seem to be rotated from %s are not read", more,
+			f.current))
 	}
 	return files, notes, missing
 }

@@ -266,8 +266,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestStrangers: what others leave in their folder, of which there is any number and any size, takes a call no
-// time.
+// TestStrangers: what others leave in their folder, of which there is any number and any size, takes a call
+// no time.
 func TestStrangers(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "w"), 0o755); err != nil {
@@ -281,7 +281,8 @@ func TestStrangers(t *testing.T) {
 	if told := fmt.Sprint(list.Faults()); !strings.Contains(told, "/w has more than 16 files") {
 		t.Error(told)
 	}
-	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "w")), os.Mkdir(filepath.Join(dir, "w"), 0o755)); err != nil {
+	folder := filepath.Join(dir, "w")
+	if err := errors.Join(os.RemoveAll(folder), os.Mkdir(folder, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(dir, "w/a"), "10.0.0.1\n")
@@ -302,7 +303,8 @@ func TestStrangers(t *testing.T) {
 	for range 1000 {
 		_ = list.Add("10.0.0.256", "here")
 	}
-	if faults := list.Faults(); len(faults) > 40 || !strings.Contains(fmt.Sprint(faults), "and 980 more broken") {
+	faults := list.Faults()
+	if len(faults) > 40 || !strings.Contains(fmt.Sprint(faults), "and 980 more broken") {
 		t.Error(faults)
 	}
 }

@@ -143,8 +143,8 @@ func (l *List) AddDirBelow(above, name string) {
 	}
 	path := filepath.Join(above, name)
 	if len(entries) > maxStrangeFiles {
-		l.faults = append(l.faults, fmt.Errorf("whitelist folder %s has more than %d files: the rest does not count",
-			path, maxStrangeFiles))
+		l.faults = append(l.faults,
+			fmt.Errorf("whitelist folder %s has more than %d files: the rest does not count", path, maxStrangeFiles))
 		entries = entries[:maxStrangeFiles]
 	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
@@ -286,8 +286,8 @@ func (l *List) scanFile(f file, visit func(network) bool) []host {
 	if f.below != "" {
 		in = io.LimitReader(file, maxStrangeFile)
 		if file.Stat().Size > maxStrangeFile {
-			l.faults = append(l.faults, fmt.Errorf("whitelist %s has more than %d bytes: the rest does not count", path,
-				maxStrangeFile))
+			l.faults = append(l.faults,
+				fmt.Errorf("whitelist %s has more than %d bytes: the rest does not count", path, maxStrangeFile))
 		}
 	}
 	lines := bufio.NewReaderSize(in, maxLine)
