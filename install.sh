@@ -258,7 +258,7 @@ case $home in
 /*) ;;
 *) home=$(pwd)/$home ;;
 esac
-home=$(printf '%s/' "$home" | sed -e 's,/\./,/,g' -e 's,//*,/,g' -e 's,/$,,')
+home=$(printf '%s/' "$home" | sed -e 's,//*,/,g' -e ':again' -e 's,/\./,/,' -e 't again' -e 's,/$,,')
 case $home in
 */../* | */..) die "$home: the path of a home cannot contain ..: cron and systemd use it" ;;
 '') die "the home can't be /" ;;
@@ -276,6 +276,7 @@ placed=$stock/.placed       # all other files and folders that were made, likewi
 # var, or as on Wazuh in a folder of the system with the home's path, links resolved. Once that is there it stays.
 real=$home
 [ -n "$destdir" ] || [ ! -d "$root" ] || real=$(cd -P -- "$root" && pwd -P)
+[ "$real" != / ] || die "$home: the home can't be /"
 states=$destdir/var/lib/ossec-ar
 state=$states$real
 if ! { [ -d "$state" ] && trusted "$state"; } && { [ ! -d "$root/var" ] || trusted "$root/var"; }; then
