@@ -85,7 +85,7 @@ func Command(ctx context.Context, path string, stdin string, args ...string) ([]
 
 // CommandWith runs the program at path with stdin as its whole standard input and returns
 // its standard output. It ends with ctx at the latest: the program is killed then, and so
-// are its children. env is added to its environment.
+// are its children. It is killed too when this process ends. env is added to its environment.
 func CommandWith(ctx context.Context, env []string, path, stdin string, args ...string) ([]byte, error) {
 	stdout, stderr := &bounded{max: maxStdout}, &bounded{max: maxStderr}
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -94,7 +94,8 @@ func CommandWith(ctx context.Context, env []string, path, stdin string, args ...
 	if stdin != "" {
 		cmd.Stdin = strings.NewReader(stdin)
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Locks of ours end with us, and nothing may go on working behind them.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error {
 		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		if errors.Is(err, syscall.ESRCH) {

@@ -1,16 +1,32 @@
 package exec
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
+
+// scriptVariable makes this binary a process that runs a script and waits for it.
+const scriptVariable = "AR_EXEC_SCRIPT"
+
+func TestMain(m *testing.M) {
+	if script := os.Getenv(scriptVariable); script != "" {
+		_, err := Command(context.Background(), "/bin/sh", "", "-c", script)
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
 
 func shell(t *testing.T, stdin, script string) ([]byte, error) {
 	t.Helper()
@@ -76,6 +92,34 @@ func TestCommandEndsWithItsDeadline(t *testing.T) {
 				t.Errorf("it took %s", took)
 			}
 		})
+	}
+}
+
+// TestCommandEndsWithItsParent: nothing goes on working once the locks of a killed process are free.
+func TestCommandEndsWithItsParent(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.Command("/proc/self/exe")
+	parent.Env = append(os.Environ(), scriptVariable+"=exec 9>"+pipe+"; echo runs >&9; exec sleep 180")
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	end, err := os.Open(pipe) // when the script has opened its own
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end.Close()
+	if said, err := bufio.NewReader(io.LimitReader(end, 5)).ReadString('\n'); err != nil || said != "runs\n" {
+		t.Fatalf("%q, %v", said, err)
+	}
+	_ = parent.Process.Kill()
+	_ = parent.Wait()            // "signal: killed"
+	rest, err := io.ReadAll(end) // ends when nobody has the pipe open any more
+	if took := time.Since(began); err != nil || len(rest) > 0 || took > time.Minute {
+		t.Errorf("%q, %v; the program went on for %s", rest, err, took)
 	}
 }
 
