@@ -83,7 +83,7 @@ func TestThousandAtOnce(t *testing.T) {
 // and host together, and all of them end well.
 func TestKilledInAStorm(t *testing.T) {
 	eachBlocker(t, func(t *testing.T, program string) {
-		const n, most, addresses = 200, 600, 50
+		const n, most, addresses = 200, 2400, 50
 		call := func(i int) *exec.Cmd {
 			action := []string{"add", "delete"}[rand.IntN(2)]
 			return start(t, program, action, "-", fmt.Sprintf("198.18.0.%d", i%addresses), "1.1", "5712")

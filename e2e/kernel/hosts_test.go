@@ -60,7 +60,30 @@ func makeHosts() (attacker, victim *Host, err error) {
 			return nil, nil, fmt.Errorf("setting up the %s: %w", host.Name, err)
 		}
 	}
+	for _, host := range []*Host{victim, attacker} {
+		if err := host.in(host.ready); err != nil {
+			return nil, nil, fmt.Errorf("waiting for the %s's link: %w", host.Name, err)
+		}
+	}
 	return attacker, victim, nil
+}
+
+// ready waits until the link carries packets, which the kernel finds out in its own time: only then
+// are routes without "linkdown" and the IPv6 address the host's own.
+func (h *Host) ready() error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		routes, err := netlink.RouteGet(h.V6.AsSlice())
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL && link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("it is %s; the way to %s: %v, %w", link.Attrs().OperState, h.V6, routes, err)
+		}
+	}
 }
 
 // newSpace makes a network namespace that lasts as long as the file is open.
