@@ -113,8 +113,11 @@ func TestTheirSetsNotInForce(t *testing.T) {
 		"by another hook":  {"hook input", "hook output", "chain input does not drop it"},
 		"a timeout": {"type ipv4_addr;", "type ipv4_addr; timeout 1h;",
 			"has a timeout, by which blocks end"},
-		"intervals": {"type ipv4_addr;", "type ipv4_addr; flags interval;", "is of another kind"},
-		"dormant":   {"chain input", "flags dormant; chain input", "the table is dormant"},
+		"intervals":   {"type ipv4_addr;", "type ipv4_addr; flags interval;", "is of another kind"},
+		"by networks": {drop, "ip saddr & 255.255.255.0 @ossec_ar4 drop", "chain input does not drop it"},
+		"a limit": {"type ipv4_addr;", "type ipv4_addr; flags dynamic; limit rate over 10/second;",
+			"has a limit, by which"},
+		"dormant": {"chain input", "flags dormant; chain input", "the table is dormant"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !Isolated(t) {

@@ -182,8 +182,9 @@ func (p *ruleReader) expression(name string, data []byte) {
 		if to != nil && netlink.Uint32(to) == unix.NFT_REG_VERDICT {
 			p.rule.target = anyVerdict
 		}
-		p.condition(p.loaded == "source" && netlink.Uint32(netlink.Find(data, unix.NFTA_LOOKUP_FLAGS)) == 0)
 		p.rule.set = netlink.Text(netlink.Find(data, unix.NFTA_LOOKUP_SET))
+		whole := p.bits == 8*p.length || p.rule.set == nftSet{v6: p.length == 16, bits: p.bits}.name()
+		p.condition(p.loaded == "source" && whole && netlink.Uint32(netlink.Find(data, unix.NFTA_LOOKUP_FLAGS)) == 0)
 	case "match":
 		p.match(data)
 	case "immediate":

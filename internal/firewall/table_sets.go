@@ -88,8 +88,28 @@ func (s nftSet) kind(k socket) (exists bool, wrong string, err error) {
 		wrong = "has a timeout, by which blocks end by themselves"
 	case flags != 0 || netlink.Uint32(netlink.Find(set, unix.NFTA_SET_KEY_LEN)) != s.bytes():
 		wrong = "is of another kind"
+	case !onlyCounts(set):
+		wrong = "has a limit, by which it does not always match"
 	}
 	return true, wrong, nil
+}
+
+// onlyCounts reports whether a set does no more with a packet of an element than to count it.
+func onlyCounts(set []byte) bool {
+	const expr, expressions = 17, 18 // NFTA_SET_EXPR, NFTA_SET_EXPRESSIONS
+	counts := func(e []byte) bool { return netlink.Text(netlink.Find(e, unix.NFTA_EXPR_NAME)) == "counter" }
+	if one := netlink.Find(set, expr); one != nil && !counts(one) {
+		return false
+	}
+	for rest := netlink.Find(set, expressions); ; {
+		_, one, after, ok := netlink.Next(rest)
+		if !ok {
+			return true
+		}
+		if rest = after; !counts(one) {
+			return false
+		}
+	}
 }
 
 // exists reports whether there is such a set, and fails when something is wrong with it.
