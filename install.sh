@@ -278,7 +278,7 @@ real=$home
 [ -n "$destdir" ] || [ ! -d "$root" ] || real=$(cd -P -- "$root" && pwd -P)
 [ "$real" != / ] || die "$home: the home can't be /"
 states=$destdir/var/lib/ossec-ar
-state=$states$real
+state=$states$real/state # a home can lie in another
 if ! { [ -d "$state" ] && trusted "$state"; } && { [ ! -d "$root/var" ] || trusted "$root/var"; }; then
 	state=$root/var/active-response
 fi
@@ -950,8 +950,7 @@ remove_folder() {
 drop_states() {
 	(
 		cd "$states" || return 0
-		rmdir ".$real" || true
-		rmdir -p ".${real%/*}" || rmdir "$states" || true
+		rmdir -p ".$real" || rmdir "$states" || true
 	) 2>/dev/null
 }
 

@@ -140,7 +140,7 @@ func (h Home) State() string {
 	if real, err := filepath.EvalSymlinks(home); err == nil {
 		home = real // else a daemon's name for the home and a person's would have a state each
 	}
-	system := filepath.Join(systemState, home)
+	system := filepath.Join(systemState, home, "state") // a home can lie in another
 	if state.Trusted(system) == nil {
 		return system
 	}

@@ -61,7 +61,7 @@ func TestState(t *testing.T) {
 	}
 	above := t.TempDir()
 	home := Home(filepath.Join(above, "home"))
-	inVar, system := string(home)+"/var/active-response", "/var/lib/ossec-ar"+string(home)
+	inVar, system := string(home)+"/var/active-response", "/var/lib/ossec-ar"+string(home)+"/state"
 	link := Home(filepath.Join(above, "link"))
 	for _, step := range []struct {
 		name string
