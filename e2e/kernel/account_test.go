@@ -129,6 +129,40 @@ func TestAccountGivesBack(t *testing.T) {
 	unblock(t, e, gone)
 }
 
+// TestAccountChangedMeanwhile: what an administrator changes while an account is locked here is given
+// back, also when the account was closed again after that, as ossec-ar maintain does.
+func TestAccountChangedMeanwhile(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	const day = ":22280:" // 2031-01-01
+	for _, c := range []struct{ name, method, was, change, want string }{
+		{"expiry", config.AccountBoth, "", "usermod -e 2031-01-01 expiry", ":$6$salt$hash:|" + day},
+		{"noentry", config.AccountBoth, "passwd -q -d noentry", "usermod -p $6$new$hash noentry", ":$6$new$hash:"},
+		{"noentry2", config.AccountBoth, "passwd -q -d noentry2", "usermod -p !$6$new$hash noentry2", ":$6$new$hash:"},
+		{"opened", config.AccountBoth, "usermod -L opened", "usermod -U opened", ":$6$salt$hash:"},
+		{"locked", config.AccountExpire, "", "usermod -L locked", ":!$6$salt$hash:"},
+	} {
+		e := accounts(t, func(a *config.Account) { a.Method = c.method })
+		who := addUser(t, c.name)
+		run := func(line string) {
+			if words := strings.Fields(line); len(words) > 0 {
+				command(t, words[0], words[1:]...)
+			}
+		}
+		run(c.was)
+		block(t, e, who)
+		run(c.change)
+		block(t, e, who)
+		unblock(t, e, who)
+		for want := range strings.SplitSeq(c.want, "|") {
+			if got := shadowOf(t, c.name); !strings.Contains(got, want) {
+				t.Errorf("%s: %q is not in %s", c.name, want, got)
+			}
+		}
+	}
+}
+
 // TestAccountRefuses: attackers choose names, and none of these is locked.
 func TestAccountRefuses(t *testing.T) {
 	if !Isolated(t) {

@@ -95,16 +95,18 @@ func (e *Enforcer) block(ctx context.Context, name string) (out enforcer.Outcome
 	}
 	rec, rerr := e.load()
 	entry := files.shadow[name]
-	_, ours := rec[name]
+	was, ours := rec[name]
 	switch {
 	case ours && e.open(entry) == "":
 		out.Already = true
 		return out, e.endSessions(ctx, files, name)
 	case !ours && len(rec) >= e.settings.Max:
 		return out, &enforcer.Refused{Why: fmt.Sprintf("%d accounts are locked already (account.max)", len(rec))}
-	case !ours && rerr == nil:
-		rec[name] = before{Locked: strings.HasPrefix(entry.password, "!"), Empty: entry.password == "",
-			Expire: entry.expire}
+	case !ours:
+		was = before{Locked: true, Expire: entry.expire}
+	}
+	if rerr == nil {
+		rec[name] = e.note(was, entry)
 		rerr = e.save(rec)
 	}
 	if note = errors.Join(note, rerr); note != nil {
@@ -166,7 +168,7 @@ func (e *Enforcer) giveBack(ctx context.Context, name string, entry shadowEntry,
 	}
 	switch {
 	case was.Locked || !entry.locked():
-	case was.Empty:
+	case was.Empty && entry.password == "!":
 		if err := run(ctx, "passwd", "--delete", "--", name); err != nil {
 			return err
 		}
@@ -239,6 +241,18 @@ func (e *Enforcer) Flush(ctx context.Context) error {
 // mark is the day on which accounts that are locked here expired: 1970-08-03, long past, and a
 // day that nobody chooses. 0 and 1 are what people write.
 const mark = "214"
+
+// note returns what is to be given back of an account that is about to be closed. Of one that was
+// closed before that is what an administrator has changed since.
+func (e *Enforcer) note(was before, entry shadowEntry) before {
+	if entry.expire != mark {
+		was.Expire = entry.expire
+	}
+	if !strings.HasPrefix(entry.password, "!") {
+		was.Locked, was.Empty = e.settings.Method == config.AccountExpire, entry.password == ""
+	}
+	return was
+}
 
 // closing are the options of usermod(8) that lock an account.
 func (e *Enforcer) closing() []string {

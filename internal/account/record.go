@@ -12,7 +12,7 @@ import (
 
 // before is how an account was before it was locked here.
 type before struct {
-	Locked bool   `json:"locked"` // by an administrator
+	Locked bool   `json:"locked"` // by an administrator, or not locked here
 	Empty  bool   `json:"empty"`  // no password was needed
 	Expire string `json:"expire"` // days since 1970, "" for never
 }
