@@ -33,7 +33,7 @@ type listed struct {
 	Until      time.Time    `json:"until,omitzero"` // it waits at least
 }
 
-func (o *office) listed(items []*outbox.Item, progress outbox.Progress) []listed {
+func (o desk) listed(items []*outbox.Item, progress outbox.Progress) []listed {
 	limits, _ := o.Configure() // what is wrong with it is logged by who delivers
 	waiting := 0
 	for _, i := range items {
@@ -56,7 +56,7 @@ func (o *office) listed(items []*outbox.Item, progress outbox.Progress) []listed
 }
 
 // showQueue shows the queue or acts on it.
-func (o *office) showQueue(retry, drop string, asJSON bool) error {
+func (o desk) showQueue(retry, drop string, asJSON bool) error {
 	if retry != "" && drop != "" {
 		return errors.New("either --retry or --drop")
 	}
@@ -95,7 +95,7 @@ func (o *office) showQueue(retry, drop string, asJSON bool) error {
 	return nil
 }
 
-func (o *office) table(rows []listed, progress outbox.Progress) error {
+func (o desk) table(rows []listed, progress outbox.Progress) error {
 	if progress.Error != "" {
 		fmt.Fprintf(o.Stdout, "the last attempt failed: %s\nnext attempt: %s\n",
 			printable.Line(progress.Error), progress.Retry.Local().Format(time.DateTime))
@@ -132,7 +132,7 @@ func chosen(items []*outbox.Item, id string) ([]*outbox.Item, error) {
 	return nil, fmt.Errorf("there is no notice %s in the queue", arproto.Quote(id))
 }
 
-func (o *office) retry(box *outbox.Box, items []*outbox.Item, id string) error {
+func (o desk) retry(box *outbox.Box, items []*outbox.Item, id string) error {
 	items, err := chosen(items, id)
 	var refused []string
 	for _, i := range items {
@@ -151,7 +151,7 @@ func (o *office) retry(box *outbox.Box, items []*outbox.Item, id string) error {
 	return o.print(fmt.Sprintf("trying %d again\n", len(items)))
 }
 
-func (o *office) drop(box *outbox.Box, items []*outbox.Item, id string) error {
+func (o desk) drop(box *outbox.Box, items []*outbox.Item, id string) error {
 	items, err := chosen(items, id)
 	var ids []string
 	for _, i := range items {

@@ -24,13 +24,16 @@ import (
 // Hint returns advice on an error of this package, "" for none.
 func Hint(err error) string { return cmp.Or(mail.Hint(err), chat.Hint(err)) }
 
+// desk is where a person has to do with an office: by the words of ossec-ar.
+type desk struct{ *office }
+
 // Commands are the words `mail` and `chat` of ossec-ar. Their actions return errors that are still to
 // be printed.
 func Commands(p *app.Program) []*cli.Command {
-	return []*cli.Command{mailCommand(newOffice(p, notice.Mail)), chatCommand(newOffice(p, notice.Chat))}
+	return []*cli.Command{mailCommand(desk{newOffice(p, notice.Mail)}), chatCommand(desk{newOffice(p, notice.Chat)})}
 }
 
-func mailCommand(o *office) *cli.Command {
+func mailCommand(o desk) *cli.Command {
 	words := append(o.queueWords(),
 		o.word("test", "", "send a sample and show what the server says", func(x *cli.Context) error {
 			return o.testMail(x.Context, x.StringSlice("to"))
@@ -54,7 +57,7 @@ func mailCommand(o *office) *cli.Command {
 	return c
 }
 
-func chatCommand(o *office) *cli.Command {
+func chatCommand(o desk) *cli.Command {
 	words := append(o.queueWords(),
 		o.word("test", "", "send a sample to each service and show what comes of it", func(x *cli.Context) error {
 			return o.testChat(x.Context, x.StringSlice("to"))
@@ -73,7 +76,7 @@ func digestFlag() cli.Flag {
 }
 
 // command is the word of a channel, with the words behind it.
-func (o *office) command(usage string, words []*cli.Command) *cli.Command {
+func (o desk) command(usage string, words []*cli.Command) *cli.Command {
 	return &cli.Command{
 		Name: o.Channel.Name, ArgsUsage: "WORD", Usage: usage, HideHelpCommand: true, Subcommands: words,
 		Action: func(x *cli.Context) error {
@@ -83,7 +86,7 @@ func (o *office) command(usage string, words []*cli.Command) *cli.Command {
 }
 
 // queueWords are the words about a queue.
-func (o *office) queueWords() []*cli.Command {
+func (o desk) queueWords() []*cli.Command {
 	work := o.word("deliver", "", "deliver the queue; who adds to it starts this", func(x *cli.Context) error {
 		return o.deliver(x.Context, x.Bool("locked"))
 	}, &cli.BoolFlag{Name: "locked", Usage: "take over the lock that is handed down"})
@@ -103,7 +106,7 @@ func (o *office) queueWords() []*cli.Command {
 }
 
 // word is one word behind that of the channel. One whose arguments are "" takes none.
-func (o *office) word(
+func (o desk) word(
 	name, arguments, usage string, run func(x *cli.Context) error, flags ...cli.Flag,
 ) *cli.Command {
 	return &cli.Command{
@@ -119,7 +122,7 @@ func (o *office) word(
 	}
 }
 
-func (o *office) print(text string) error {
+func (o desk) print(text string) error {
 	if _, err := fmt.Fprint(o.Stdout, text); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
@@ -127,7 +130,7 @@ func (o *office) print(text string) error {
 }
 
 // testMail sends a sample at once and prints each step. It goes round the queue and its limit.
-func (o *office) testMail(ctx context.Context, recipients []string) error {
+func (o desk) testMail(ctx context.Context, recipients []string) error {
 	_, fault := o.Configure()
 	if fault != nil {
 		o.Complain(fault) // what is sound counts
@@ -164,7 +167,7 @@ func (o *office) testMail(ctx context.Context, recipients []string) error {
 }
 
 // testChat sends a sample at once to the services, or only to those that are named.
-func (o *office) testChat(ctx context.Context, only []string) error {
+func (o desk) testChat(ctx context.Context, only []string) error {
 	if _, err := o.Configure(); err != nil {
 		return err
 	}
@@ -193,7 +196,7 @@ func (o *office) testChat(ctx context.Context, only []string) error {
 
 // preview prints what a message looks like: a sample, or the one that a call about an address
 // would make now, with all that a daemon passes or with the address alone.
-func (o *office) preview(ctx context.Context, args []string, html, digest bool) error {
+func (o desk) preview(ctx context.Context, args []string, html, digest bool) error {
 	_, err := o.Configure()
 	if err != nil && !errors.Is(err, config.ErrMailUnset) && !errors.Is(err, config.ErrChatUnset) {
 		o.Complain(err) // what is sound counts
@@ -227,7 +230,7 @@ func (o *office) preview(ctx context.Context, args []string, html, digest bool) 
 }
 
 // wouldBe makes the entry of a call now, waiting for its facts as long as they may be coming.
-func (o *office) wouldBe(ctx context.Context, args []string) (entry, error) {
+func (o desk) wouldBe(ctx context.Context, args []string) (entry, error) {
 	switch {
 	case len(args) == 1:
 		args = []string{string(arproto.Add), "-", args[0]}
