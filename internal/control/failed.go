@@ -47,7 +47,7 @@ func tellFailed(t *tool, failing []*response) error {
 		}
 	}
 	told := false
-	for _, channel := range []notice.Channel{notice.Mail, notice.Chat} {
+	for _, channel := range notice.Channels {
 		queued, qerr := notice.QueueFailed(&t.Program, channel, t.settings, notices)
 		told, err = told || queued, errors.Join(err, qerr)
 	}

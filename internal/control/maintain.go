@@ -111,13 +111,13 @@ const deliverLimit = 30 * time.Second
 func deliver(ctx context.Context, t *tool) error {
 	ctx, cancel := context.WithTimeout(ctx, deliverLimit)
 	defer cancel()
-	var faults [2]error
+	faults := make([]error, len(notice.Channels))
 	var done sync.WaitGroup
-	for i, channel := range []notice.Channel{notice.Mail, notice.Chat} {
+	for i, channel := range notice.Channels {
 		done.Go(func() { faults[i] = notify.Deliver(ctx, &t.Program, channel) })
 	}
 	done.Wait()
-	return errors.Join(faults[:]...)
+	return errors.Join(faults...)
 }
 
 // preparer is an enforcer for whose blocks others may have saved rules that name sets or chains,

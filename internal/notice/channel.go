@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
@@ -12,9 +13,8 @@ import (
 // Channel is a way that notices go to people. Each has a queue of its own, and a deliverer: one that
 // is held up holds up no other.
 type Channel struct {
-	Name    string // the word behind ossec-ar
-	Program string // that the daemons call
-	Queue   func(ossec.Home) string
+	Name    string             // the word behind ossec-ar
+	Program string             // that the daemons call
 	Hint    func(error) string // advice on an error, "" for none
 
 	// unset returns why nothing can be delivered, by what the settings say, or nil.
@@ -30,7 +30,7 @@ type Channel struct {
 // Mail is by mail, and Chat by chat and paging services.
 var (
 	Mail = Channel{
-		Name: "mail", Program: "email-notification", Queue: ossec.Home.MailQueue, Hint: config.MailHint,
+		Name: "mail", Program: "email-notification", Hint: config.MailHint,
 		unset:     fill,
 		onDelete:  func(c *config.Config) bool { return c.Mail.OnDelete },
 		onFailure: func(c *config.Config) bool { return c.Mail.OnFailure },
@@ -40,7 +40,7 @@ var (
 		},
 	}
 	Chat = Channel{
-		Name: "chat", Program: "chat-notification", Queue: ossec.Home.ChatQueue, Hint: config.ChatHint,
+		Name: "chat", Program: "chat-notification", Hint: config.ChatHint,
 		unset:     func(_ ossec.Home, c *config.Config) error { return c.ChatUnset() },
 		onDelete:  func(c *config.Config) bool { return c.WantsChat(config.OnUnblock) },
 		onFailure: func(c *config.Config) bool { return c.WantsChat(config.OnFailure) },
@@ -52,6 +52,12 @@ var (
 		},
 	}
 )
+
+// Channels are all.
+var Channels = []Channel{Mail, Chat}
+
+// Queue returns the folder in which notices wait.
+func (c Channel) Queue(home ossec.Home) string { return filepath.Join(home.State(), c.Name) }
 
 // fill takes from ossec.conf to whom and by which server mail goes, where [mail] leaves that
 // open, and returns config.ErrMailUnset when neither says. It checks nothing else: the

@@ -56,7 +56,7 @@ func (p place) log() string {
 // queued returns the notices in the queue.
 func (p place) queued() (all []Notice) {
 	p.t.Helper()
-	box, err := outbox.Open(p.home.MailQueue())
+	box, err := outbox.Open(Mail.Queue(p.home))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -213,7 +213,7 @@ func TestNothingSet(t *testing.T) {
 		strings.Count(p.log(), "\n") != 1 {
 		t.Errorf("log %q", p.log())
 	}
-	if _, err := os.Lstat(p.home.MailQueue()); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(Mail.Queue(p.home)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("there is a queue: %v", err)
 	}
 	if status, _, stderr := p.run("", "delete", "-", "203.0.113.7", "1.1", "5712", "x", "-"); status != 0 ||

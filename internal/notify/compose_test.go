@@ -343,7 +343,7 @@ func TestMergeAndCounted(t *testing.T) {
 		c.add(100 * time.Millisecond)
 	}
 	h.write(
-		h.home.MailQueue()+"/queue",
+		notice.Mail.Queue(h.home)+"/queue",
 		`{"counted":{"total":4,"top":{"203.0.113.9":3,"203.0.113.8":1}}}`+"\n",
 	)
 	h.step(h.office(c), c)

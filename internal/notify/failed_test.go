@@ -28,7 +28,7 @@ func TestChatFailures(t *testing.T) {
 		return notice.Notice{Kind: notice.Failed, Subject: "30 Blocks Failed: " + response, Text: "no room",
 			Standing: notice.Standing{Responses: []string{response}}}
 	}
-	box, err := outbox.Make(h.home.ChatQueue())
+	box, err := outbox.Make(notice.Chat.Queue(h.home))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (h house) write(path, text string) {
 
 func (h house) box() *outbox.Box {
 	h.t.Helper()
-	box, err := outbox.Make(h.home.MailQueue())
+	box, err := outbox.Make(notice.Mail.Queue(h.home))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -103,8 +103,8 @@ func (h house) lock() *os.File {
 // idle waits until no deliverer is at work.
 func (h house) idle() {
 	h.t.Helper()
-	for _, queue := range []string{h.home.MailQueue(), h.home.ChatQueue()} {
-		box, err := outbox.Open(queue)
+	for _, channel := range notice.Channels {
+		box, err := outbox.Open(channel.Queue(h.home))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}

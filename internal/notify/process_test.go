@@ -294,7 +294,7 @@ func TestQueueShowsNoEscapes(t *testing.T) {
 	h := newHouse(t, onlyOps, "")
 	h.queueUp(newClock(), "203.0.113.7", "5712")
 	for name, text := range map[string]string{"queue": `{"error":"\u001b[2J"}` + "\n" + `{"error":"550 \u001b[31mno\u009b","failed":"2026-11-23T08:33:59Z"}` + "\n"} {
-		h.write(filepath.Join(h.home.MailQueue(), name), text)
+		h.write(filepath.Join(notice.Mail.Queue(h.home), name), text)
 	}
 	for _, args := range [][]string{{"queue"}, {"queue", "--json"}, {"queue", "--drop", "all"}} {
 		status, stdout, stderr := h.mail(args...)
@@ -312,7 +312,7 @@ func TestFlushFailsInTheLog(t *testing.T) {
 	c := newClock()
 	c.add(-time.Minute) // settled
 	h.queueUp(c, "203.0.113.7", "5712")
-	tmp, queue := filepath.Join(h.home.MailQueue(), "queue.tmp"), filepath.Join(h.home.MailQueue(), "queue")
+	tmp, queue := filepath.Join(notice.Mail.Queue(h.home), "queue.tmp"), filepath.Join(notice.Mail.Queue(h.home), "queue")
 	if err := errors.Join(os.Mkdir(tmp, 0o700), os.Mkdir(queue, 0o700)); err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +321,7 @@ func TestFlushFailsInTheLog(t *testing.T) {
 			!strings.Contains(h.log(), " error - - - - - Failed: "+want) {
 			t.Errorf("status %d, %q, log %q", status, stderr, h.log())
 		}
-		if err := os.Chmod(h.home.MailQueue(), 0o777); err != nil {
+		if err := os.Chmod(notice.Mail.Queue(h.home), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -331,7 +331,7 @@ func TestFlushFailsInTheLog(t *testing.T) {
 			t.Errorf("%v: status %d, %q, %q", words, status, stdout, stderr)
 		}
 	}
-	if err := errors.Join(os.Chmod(h.home.MailQueue(), 0o700), os.RemoveAll(tmp), os.RemoveAll(queue)); err != nil {
+	if err := errors.Join(os.Chmod(notice.Mail.Queue(h.home), 0o700), os.RemoveAll(tmp), os.RemoveAll(queue)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -78,8 +78,6 @@ func (h Home) StatsLog() string        { return h.join("logs/response-stats.log"
 func (h Home) Alerts() string          { return h.join("logs/alerts") }
 func (h Home) AlertLog() string        { return h.join("logs/alerts/alerts.log") }
 func (h Home) NotificationLog() string { return h.join("logs/notifications.log") }
-func (h Home) MailQueue() string       { return filepath.Join(h.State(), "mail") }
-func (h Home) ChatQueue() string       { return filepath.Join(h.State(), "chat") }
 func (h Home) JSONLog() string         { return h.join("logs/active-responses.json") }
 func (h Home) LastMaintain() string    { return filepath.Join(h.State(), "maintain.last") }
 func (h Home) Programs() string        { return h.join("active-response/bin") }

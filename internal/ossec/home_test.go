@@ -90,7 +90,7 @@ func TestState(t *testing.T) {
 			t.Errorf("%s: %s, want %s", step.name, got, step.want)
 		}
 	}
-	if got, want := home.MailQueue(), inVar+"/mail"; got != want {
-		t.Errorf("the queue is in %s, want %s", got, want)
+	if got, want := home.LastMaintain(), inVar+"/maintain.last"; got != want {
+		t.Errorf("maintain notes its last run in %s, want %s", got, want)
 	}
 }

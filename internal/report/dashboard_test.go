@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 )
@@ -17,7 +18,7 @@ import (
 func TestDashboard(t *testing.T) {
 	h := newHost(t).sample()
 	home := ossec.Home(h.home)
-	box, err := outbox.Make(home.MailQueue())
+	box, err := outbox.Make(notice.Mail.Queue(home))
 	if err != nil {
 		t.Fatal(err)
 	}

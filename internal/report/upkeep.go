@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ossec-ar/ossec-ar/internal/notice"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 )
@@ -18,8 +19,8 @@ func upkeep(home ossec.Home, now time.Time) []byte {
 		m.value(uint64(max(info.ModTime().Unix(), 0)))
 	}
 	waiting, readable := 0, false
-	for _, queue := range []string{home.MailQueue(), home.ChatQueue()} {
-		box, err := outbox.Open(queue)
+	for _, channel := range notice.Channels {
+		box, err := outbox.Open(channel.Queue(home))
 		if err != nil {
 			continue
 		}
