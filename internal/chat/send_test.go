@@ -23,7 +23,7 @@ func newServer(t *testing.T) *chattest.Server {
 }
 
 // slackHook is a webhook as Slack shows it. What is secret in the URLs here has "s3cr3t" in it.
-const slackHook = "https://hooks.slack.com/services/T00000000/B00000000/s3cr3tXXXXXXXXXXXXXXXXXX"
+const slackHook = "https://hooks.slack.com/services/T00000000/B00000000/s3cr3tAAAAAAAAAAAAAAAAAA"
 
 const hostile = "<!here> @everyone http://evil.example/x <@U123> *bold* [a](http://b.example) &lt; `code` <script>x"
 

@@ -14,46 +14,46 @@ import (
 )
 
 const (
-	// mostTold is how many blocks that failed have a notice each. More are one notice.
-	mostTold = 20
+	// mostSingle is how many blocks that failed have a notice each. More are one notice.
+	mostSingle = 20
 	// mostCauses is how many causes that one names.
 	mostCauses = 5
 )
 
-// tellFailed queues notices about blocks that failed, each once. Those that could be made by now are
+// announceFailed queues notices about blocks that failed, each once. Those that could be made by now are
 // none.
-func tellFailed(t *tool, failing []*response) error {
+func announceFailed(t *tool, failing []*response) error {
 	var failed []lease.Lease
 	var names []string
 	var err error
-	untold := map[*response][]lease.Lease{}
+	unannounced := map[*response][]lease.Lease{}
 	for _, r := range failing {
-		some, rerr := r.Untold()
+		some, rerr := r.Unannounced()
 		if err = errors.Join(err, r.about(rerr)); len(some) == 0 {
 			continue
 		}
-		untold[r] = some
+		unannounced[r] = some
 		failed, names = append(failed, some...), append(names, r.Kind.Name)
 	}
 	if len(failed) == 0 {
 		return err
 	}
 	var notices []notice.Notice
-	if len(failed) > mostTold {
+	if len(failed) > mostSingle {
 		notices = []notice.Notice{together(failed, names)}
 	} else {
 		for _, l := range failed {
 			notices = append(notices, ofLease(t, l))
 		}
 	}
-	told := false
+	queued := false
 	for _, channel := range notice.Channels {
-		queued, qerr := notice.QueueFailed(&t.Program, channel, t.settings, notices)
-		told, err = told || queued, errors.Join(err, qerr)
+		some, qerr := notice.QueueFailed(&t.Program, channel, t.settings, notices)
+		queued, err = queued || some, errors.Join(err, qerr)
 	}
-	for r, leases := range untold {
-		if told {
-			err = errors.Join(err, r.about(r.Told(leases)))
+	for r, leases := range unannounced {
+		if queued {
+			err = errors.Join(err, r.about(r.Announced(leases)))
 		}
 	}
 	return err

@@ -57,8 +57,8 @@ func (h *host) queued(box *outbox.Box) (all []notice.Notice) {
 
 const mailed = "<ossec_config><global><email_to>ops@example.org</email_to><smtp_server>192.0.2.1</smtp_server></global></ossec_config>"
 
-// TestTellFailed: of a block that failed, and fails still, people are told once.
-func TestTellFailed(t *testing.T) {
+// TestAnnounceFailed: of a block that failed, and fails still, there is one notice.
+func TestAnnounceFailed(t *testing.T) {
 	h := newHost(t)
 	h.write("etc/ossec.conf", mailed)
 	box := h.box(notice.Mail)
@@ -99,8 +99,8 @@ func TestTellFailed(t *testing.T) {
 	}
 }
 
-// TestTellFailedWhom: only who is to be told, and a call of the notifying program has not told.
-func TestTellFailedWhom(t *testing.T) {
+// TestAnnounceFailedWhom: only who wants such notices gets one, and only where no call of the notifying program queued it.
+func TestAnnounceFailedWhom(t *testing.T) {
 	for settings, want := range map[string][2]int{
 		"":                                  {1, 0},
 		"[mail]\non_failure = false\n":      {0, 0},
@@ -139,8 +139,8 @@ func TestTellFailedWhom(t *testing.T) {
 	}
 }
 
-// TestTellFailedMany: many are one notice, which says what they have in common.
-func TestTellFailedMany(t *testing.T) {
+// TestAnnounceFailedMany: many are one notice, which says what they have in common.
+func TestAnnounceFailedMany(t *testing.T) {
 	h := newHost(t)
 	h.write("etc/ossec.conf", mailed)
 	box := h.box(notice.Mail)

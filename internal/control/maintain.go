@@ -90,7 +90,7 @@ func maintainBlocks(ctx context.Context, t *tool) (reported bool, err error) {
 		}
 	}
 	record.ForgetWarnings(t.Home.State(), t.Now())
-	if err := tellFailed(t, done.failing); err != nil {
+	if err := announceFailed(t, done.failing); err != nil {
 		t.Complain(err)
 		failed = errors.Join(failed, err)
 	}

@@ -160,7 +160,7 @@ func renew(tx *lease.Tx, l *lease.Lease) ([]lease.Lease, error) {
 		if l.Net = old.Net; old.State == lease.Lifting {
 			continue
 		}
-		l.Since, l.Told = old.Since, old.Told && old.State == lease.Waiting
+		l.Since, l.Announced = old.Since, old.Announced && old.State == lease.Waiting
 		if l.Daemon == nil && l.Until.IsZero() {
 			l.Until = old.Until
 		}

@@ -56,19 +56,19 @@ func (s State) String() string {
 // Lease is one program's hold on a target. Texts that are too long for the file are cut off, but
 // for Program and the name of an account, which is an error then.
 type Lease struct {
-	Target  target.Target // who is wanted blocked: an address or an account
-	Net     netip.Prefix  // the network that is blocked for the address; zero: the address alone
-	Program string        // base name as invoked
-	RuleID  string
-	AlertID string
-	User    string    // of an account it is the account
-	Reason  string    // a person's, or why it waits
-	Since   time.Time // of the first add
-	Renewed time.Time // of the last one
-	Until   time.Time // zero: not known
-	Daemon  *Daemon   // nil: a person
-	State   State
-	Told    bool // of one that waits: people were told that its block failed
+	Target    target.Target // who is wanted blocked: an address or an account
+	Net       netip.Prefix  // the network that is blocked for the address; zero: the address alone
+	Program   string        // base name as invoked
+	RuleID    string
+	AlertID   string
+	User      string    // of an account it is the account
+	Reason    string    // a person's, or why it waits
+	Since     time.Time // of the first add
+	Renewed   time.Time // of the last one
+	Until     time.Time // zero: not known
+	Daemon    *Daemon   // nil: a person
+	State     State
+	Announced bool // of one that waits: a notice of its failure was queued
 }
 
 // Blocks returns what is blocked for the target.

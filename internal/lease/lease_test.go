@@ -131,7 +131,7 @@ func TestTwoPrograms(t *testing.T) {
 func TestAllOfALease(t *testing.T) {
 	l := lease.Lease{
 		Target: v6, Program: "block-ip", RuleID: "5763", AlertID: "1669818000.12345", User: "Jürgen", Reason: "scans again and again",
-		Since: at(1), Renewed: at(2), Until: at(3), State: lease.Waiting, Told: true,
+		Since: at(1), Renewed: at(2), Until: at(3), State: lease.Waiting, Announced: true,
 		Daemon: &lease.Daemon{Name: "ossec-execd", PID: 7, Start: 1 << 60, Boot: "b"},
 	}
 	for _, durable := range []bool{false, true} {

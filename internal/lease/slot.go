@@ -38,7 +38,7 @@ const (
 	flagUsed = 1 << iota
 	flagDaemon
 	flagAccount
-	flagTold
+	flagAnnounced
 )
 
 // The longest name of a program that can hold a lease, and of an account, in bytes. Linux has
@@ -75,8 +75,8 @@ func encode(l Lease) ([]byte, error) {
 	}
 	binary.LittleEndian.PutUint32(s[atPID:], uint32(daemon.PID))
 	binary.LittleEndian.PutUint64(s[atStart:], daemon.Start)
-	if l.Told {
-		s[atFlags] |= flagTold
+	if l.Announced {
+		s[atFlags] |= flagAnnounced
 	}
 	if account != "" {
 		s[atFlags] |= flagAccount
@@ -142,7 +142,7 @@ func decode(s []byte) (l Lease, used bool, err error) {
 		binary.LittleEndian.Uint64(s) != checksum(s[atFlags:end]) || !allZero(s[end:]) {
 		return l, false, errNoLease
 	}
-	l.State, l.Told = State(s[atState]), s[atFlags]&flagTold != 0
+	l.State, l.Announced = State(s[atState]), s[atFlags]&flagAnnounced != 0
 	l.Since, l.Renewed, l.Until = getTime(s[atSince:]), getTime(s[atRenewed:]), getTime(s[atUntil:])
 	rest := string(s[atTexts:end]) // one piece of memory for all of them
 	for i, field := range fields {

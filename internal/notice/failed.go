@@ -30,7 +30,7 @@ func QueueFailed(p *app.Program, ch Channel, settings config.Config, all []Notic
 	if err != nil {
 		return false, err
 	}
-	items, progress, _ := box.List(p.Now()) // the deliverer tells what is damaged
+	items, progress, _ := box.List(p.Now()) // the deliverer logs what is damaged
 	for _, n := range all {
 		if n.said(items, progress.Mailed) {
 			continue

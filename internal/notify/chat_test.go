@@ -20,7 +20,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/outbox"
 )
 
-const slackURL = "https://hooks.slack.com/services/T00000000/B00000000/s3cr3tXXXXXXXXXXXXXXXXXX"
+const slackURL = "https://hooks.slack.com/services/T00000000/B00000000/s3cr3tAAAAAAAAAAAAAAAAAA"
 
 // chatHouse is a house whose services are the server; each of them has a file with its URL, and the
 // lines given for it.
@@ -77,7 +77,7 @@ func (h chatHouse) tell(stdin string, args ...string) {
 	}
 }
 
-// A call by OSSEC returns at once; processes of their own tell each service what is true.
+// A call by OSSEC returns at once; processes of their own send each service what is true.
 func TestChatDelivers(t *testing.T) {
 	t.Parallel()
 	h := newChatHouse(t, "", [3]string{"slack.url", slackURL, ""}, [3]string{"ntfy.url", "ntfy://ntfy.sh/s3cr3t-topic", ""})
@@ -125,7 +125,7 @@ func TestChatHookOfCall(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	h.tell(fmt.Sprintf(wazuhRequest, slackURL, "203.0.113.9"))
-	if r := h.next(); r.Host != "hooks.slack.com" || !strings.HasSuffix(r.Path, "/B00000000/s3cr3tXXXXXXXXXXXXXXXXXX") ||
+	if r := h.next(); r.Host != "hooks.slack.com" || !strings.HasSuffix(r.Path, "/B00000000/s3cr3tAAAAAAAAAAAAAAAAAA") ||
 		!strings.Contains(r.Body, "An attack") {
 		t.Errorf("%+v", r)
 	}
@@ -301,7 +301,7 @@ func sorted(paths []string) string {
 	return strings.Join(paths, " ")
 }
 
-// The process that tells one service knows no other's URL.
+// The process that sends to one service gets no other's URL.
 func TestChatJobs(t *testing.T) {
 	t.Parallel()
 	h := newChatHouse(t, "", [3]string{"ntfy.url", "ntfy://ntfy.sh/t", ""}, [3]string{"", "", "from_call = true"})
