@@ -71,17 +71,26 @@ func makeHosts() (attacker, victim *Host, err error) {
 // ready waits until the link carries packets, which the kernel finds out in its own time: only then
 // are routes without "linkdown" and the IPv6 address the host's own.
 func (h *Host) ready() error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	links, routes := make(chan netlink.LinkUpdate, 64), make(chan netlink.RouteUpdate, 64)
+	done := make(chan struct{})
+	defer close(done)
+	if err := errors.Join(netlink.LinkSubscribe(links, done), netlink.RouteSubscribe(routes, done)); err != nil {
+		return err
+	}
+	for late := time.After(patience); ; {
 		link, err := netlink.LinkByName("eth0")
 		if err != nil {
 			return err
 		}
-		routes, err := netlink.RouteGet(h.V6.AsSlice())
-		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL && link.Attrs().OperState == netlink.OperUp {
+		way, err := netlink.RouteGet(h.V6.AsSlice())
+		if err == nil && len(way) > 0 && way[0].Type == unix.RTN_LOCAL && link.Attrs().OperState == netlink.OperUp {
 			return nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("it is %s; the way to %s: %v, %w", link.Attrs().OperState, h.V6, routes, err)
+		select {
+		case <-links:
+		case <-routes:
+		case <-late:
+			return fmt.Errorf("it is %s; the way to %s: %v, %w", link.Attrs().OperState, h.V6, way, err)
 		}
 	}
 }
