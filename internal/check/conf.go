@@ -173,17 +173,19 @@ func (h configuration) prologue(s *sheet) {
 
 // settingsFile reports the faults in active-response.toml, each with its place.
 func (h configuration) settingsFile(_ context.Context, s *sheet) {
-	if path := h.Home.Settings(); h.SettingsFault == nil {
-		if _, err := os.Stat(path); err != nil {
+	dirs := h.Home.SettingsDirs()
+	settings := h.Home.Settings()
+	if h.SettingsFault == nil {
+		if _, err := os.Stat(settings); err != nil {
 			s.ok("there is none, which is fine: all is at its default")
 		}
-		s.ok("%s can be read and has no unknown key", path)
+		s.ok("%s can be read and has no unknown key", settings)
 		return
 	}
 	for text := range strings.SplitSeq(h.SettingsFault.Error(), "\n") {
-		path := h.Home.Settings()
-		for _, dir := range h.Home.SettingsDirs() { // the one that the fault is in
-			if file := filepath.Join(dir, filepath.Base(path)); strings.Contains(text, file) {
+		path := settings
+		for _, dir := range dirs { // the one that the fault is in
+			if file := filepath.Join(dir, filepath.Base(settings)); strings.Contains(text, file) {
 				path = file
 			}
 		}
@@ -199,7 +201,7 @@ func (h configuration) settingsFile(_ context.Context, s *sheet) {
 			mend = "make " + path + " a plain file that can be read, or remove it"
 		}
 		if strings.Contains(text, config.ErrForeign.Error()) {
-			mend = "put what you want of it into " + h.Home.Settings() + ", which must be root's alone, and remove it"
+			mend = "put what you want of it into " + settings + ", which must be root's alone, and remove it"
 		}
 		s.fault(mend, "%s", text)
 	}

@@ -87,7 +87,7 @@ func (p chatPost) service(name string, entries []entry) (chat.Service, error) {
 func (p chatPost) send(ctx context.Context, j job) (a answer, result map[string]error, err error) {
 	result = map[string]error{}
 	var mu sync.Mutex
-	var told sync.WaitGroup
+	var done sync.WaitGroup
 	services := map[string]chat.Service{}
 	for _, to := range j.To {
 		s, err := p.service(to, j.Entries)
@@ -100,7 +100,7 @@ func (p chatPost) send(ctx context.Context, j job) (a answer, result map[string]
 	j = p.o.prepare(j) // from here on without the URLs of calls
 	j.Task = taskChat
 	for to, s := range services {
-		told.Go(func() {
+		done.Go(func() {
 			mine := j
 			mine.Chat = &s
 			answer, err := run(ctx, mine, chat.Time)
@@ -119,7 +119,7 @@ func (p chatPost) send(ctx context.Context, j job) (a answer, result map[string]
 			p.o.report(answer.Faults)
 		})
 	}
-	told.Wait()
+	done.Wait()
 	return answer{Used: len(j.Entries)}, result, nil
 }
 
