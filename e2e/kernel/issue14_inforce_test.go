@@ -33,6 +33,8 @@ var openings = map[string][]opening{
 		{"jump gone", "iptables -F INPUT; ip6tables -F INPUT", "INPUT does not jump to OSSEC_AR"},
 		{"accepted in our chain", "for f in iptables ip6tables; do $f -I OSSEC_AR -p tcp -j ACCEPT; done", "rule 1 of OSSEC_AR accepts"},
 		{"returned in our chain", "for f in iptables ip6tables; do $f -I OSSEC_AR -p tcp -j RETURN; done", "rule 1 of OSSEC_AR accepts"},
+		{"accepted by a map", "for f in ip ip6; do nft insert rule $f filter INPUT tcp dport vmap { 0-65535 : accept }; done",
+			"the jump in INPUT stands behind rule 1, which accepts"},
 		{"all flushed", "iptables -F; ip6tables -F", "the block is missing"},
 		{"all deleted", "iptables -F; iptables -X; ip6tables -F; ip6tables -X", "the block is missing"},
 		{"our chain flushed", "iptables -F OSSEC_AR; ip6tables -F OSSEC_AR", "the block is missing"},
@@ -57,10 +59,10 @@ var openings = map[string][]opening{
 func TestNotInForce(t *testing.T) {
 	for settings, list := range openings {
 		for _, variant := range variants {
-			if variant == "legacy" && strings.Contains(settings, "nftables") {
-				continue
-			}
 			for _, o := range list {
+				if variant == "legacy" && strings.Contains(settings+o.harm, "nft") {
+					continue
+				}
 				t.Run(settings+"/"+variant+"/"+o.name, func(t *testing.T) {
 					if !Isolated(t) {
 						return
@@ -168,6 +170,47 @@ func seenOpen(t *testing.T, program string, addr netip.Addr, why string) {
 	}
 	if out, err = here.Try(t, tool(program, "repair", "--dry-run")); err == nil || !strings.Contains(out, addr.String()+" should be blocked and is not in force") {
 		t.Errorf("repair: %v\n%s", err, out)
+	}
+}
+
+// TestDormant: somebody switched the table off that iptables works in. Only he switches it on, for his own
+// rules come into force with it; until then nothing is called blocked.
+func TestDormant(t *testing.T) {
+	for _, settings := range []string{"backend = \"iptables\"", "backend = \"ipset\""} {
+		t.Run(settings, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			needSets(t)
+			needTables(t)
+			bin := buildPrograms(t)
+			configure(t, bin, "[firewall]\n"+settings+"\n")
+			bindTools(t, chooseVariant(t, "nft"))
+			attacker, victim := Hosts(t)
+			program := filepath.Join(bin, "firewall-drop.sh")
+			all := []heldOpen{{from: attacker.V4, server: victim.Echo(t, victim.V4)}}
+			respond(t, program, "add", "-", attacker.V4.String(), "1.0", "5712")
+			shell(t, "nft add table ip filter '{ flags dormant; }'")
+			passes(t, "dormant", attacker, all, true)
+			seenOpen(t, program, attacker.V4, "table ip filter is dormant")
+			var here Host
+			for _, addr := range []string{attacker.V4.String(), "203.0.113.99"} {
+				out, err := here.Try(t, exec.Command(program, "add", "-", addr, "1.1", "5712"))
+				if err == nil || !strings.Contains(out, "table ip filter is dormant") {
+					t.Errorf("add of %s: %v\n%s", addr, err, out)
+				}
+			}
+			shell(t, "nft add table ip filter")
+			maintain(t, program)
+			if got := states(t, program); got[attacker.V4.String()] != "blocked" || got["203.0.113.99"] != "blocked" {
+				t.Errorf("after maintain: %v", got)
+			}
+			agrees(t, program)
+			conn, err := attacker.Dial(t, all[0].server, silence)
+			if err == nil {
+				t.Errorf("a new connection passes after maintain: %v", conn.RemoteAddr())
+			}
+		})
 	}
 }
 

@@ -63,6 +63,12 @@ func ignoreMissing(err error) error {
 	return err
 }
 
+// isDormant reports whether the kernel asks none of the table's chains (nft add table ... { flags dormant; }).
+func (t nftTable) isDormant(k socket) bool {
+	is, err := t.one(k, unix.NFT_MSG_GETTABLE, 0, "")
+	return err == nil && netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_FLAGS))&unix.NFT_TABLE_F_DORMANT != 0
+}
+
 func (t nftTable) chain(k socket, name string) (attributes []byte, err error) {
 	return t.one(k, unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_NAME, name)
 }

@@ -29,13 +29,30 @@ func (h *host) entries(l look, forwards bool) []string {
 }
 
 // faults are what lets packets by our chain, a line each.
-func (h *host) faults(l look, forwards bool) (faults []string) {
-	for _, entry := range h.entries(l, forwards) {
+func (s *side) faults(ctx context.Context, l look, forwards bool) (faults []string) {
+	if why := s.dormant(ctx); why != "" {
+		faults = append(faults, why)
+	}
+	for _, entry := range s.entries(l, forwards) {
 		if why := l.bypass(entry); why != "" {
 			faults = append(faults, why)
 		}
 	}
 	return faults
+}
+
+// dormant says that somebody switched the table off, "" when it is not: his rules would come into force
+// again with ours, so only he switches it on.
+func (s *side) dormant(ctx context.Context) string {
+	if s.variant != overNFT {
+		return ""
+	}
+	k, err := s.kernel.dial(ctx)
+	if err != nil || !s.nftTable().isDormant(k) {
+		return ""
+	}
+	name := map[bool]string{false: "ip ", true: "ip6 "}[s.v6] + s.table
+	return "table " + name + " is dormant: `nft add table " + name + "` switches it on"
 }
 
 // likelyChecks are the commands of iptables-restore that fail where a jump is missing. Where
@@ -142,6 +159,9 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 			return changes, fmt.Errorf("jump from %s: %w", entry, err)
 		}
 		changes = append(changes, "made the jump in "+entry+" the first rule: "+why)
+	}
+	if why := s.dormant(ctx); why != "" {
+		return changes, errors.New(why)
 	}
 	return changes, nil
 }

@@ -77,7 +77,7 @@ func (r rules) quick(ctx context.Context, addr target.Target, stands bool) error
 	} else if err := r.command(ctx, "-A", addr); err != nil {
 		return err
 	}
-	if why := first(r.faults(l, r.hostForwards())); why != "" {
+	if why := first(r.faults(ctx, l, r.hostForwards())); why != "" {
 		return errors.New(why)
 	}
 	return nil
@@ -214,7 +214,7 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 	if err != nil || !exists || !slices.ContainsFunc(ours, rule.blocks) {
 		return l, err
 	}
-	l.Faults = r.faults(all.look, r.forwards())
+	l.Faults = r.faults(ctx, all.look, r.forwards())
 	place := first(l.Faults)
 	ahead := look(all.look).ahead(ours)
 	at := map[target.Target]int{}

@@ -83,7 +83,7 @@ func (s set) isDropped(ctx context.Context, k socket) bool {
 	}
 	l := s.nftTable().look(k)
 	ours, _ := l(Chain)
-	return l.setRuleStands(ours, setName(s.v6), s.opts.Target) && len(s.faults(l, s.hostForwards())) == 0
+	return l.setRuleStands(ours, setName(s.v6), s.opts.Target) && len(s.faults(ctx, l, s.hostForwards())) == 0
 }
 
 // ensure makes the set, and what makes it drop packets, whichever is missing. The caller holds
@@ -204,7 +204,7 @@ func (s set) bypasses(ctx context.Context) (faults []string, err error) {
 		}
 	}
 	now := look(all.look)
-	if faults = s.faults(now, s.forwards()); !now.setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
+	if faults = s.faults(ctx, now, s.forwards()); !now.setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
 		faults = append(faults, fmt.Sprintf("%s does not drop set %s", Chain, setName(s.v6)))
 	}
 	return faults, nil

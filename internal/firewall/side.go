@@ -219,8 +219,33 @@ func (s *side) chains(ctx context.Context) (chains, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing rules: %w", err)
 	}
-	s.listed, err = parseChains(string(out))
+	if s.listed, err = parseChains(string(out)); err == nil && s.variant == overNFT {
+		s.addVerdicts(ctx)
+	}
 	return s.listed, err
+}
+
+// addVerdicts looks up what rules do that iptables shows without a target: nft(8) made them, as one that
+// takes its verdict from a map.
+func (s *side) addVerdicts(ctx context.Context) {
+	var l look
+	for chain, rules := range s.listed {
+		for i, r := range rules {
+			if r.target != "" {
+				continue
+			}
+			if l == nil {
+				k, err := s.kernel.dial(ctx)
+				if err != nil {
+					return
+				}
+				l = s.nftTable().look(k)
+			}
+			if inKernel, _ := l(chain); i < len(inKernel) {
+				rules[i].target, rules[i].leaves = inKernel[i].target, inKernel[i].leaves
+			}
+		}
+	}
 }
 
 // ourRules lists the rules of our chain, none when there is no chain.

@@ -246,8 +246,7 @@ func (t table) retire(ctx context.Context) error {
 // fault returns why packets get by the sets of the family, "" when they do not: what another base
 // chain accepts comes to ours all the same. Only with thorough it sees what another configuration left.
 func (t table) fault(k socket, thorough bool) string {
-	is, err := ourTable.one(k, unix.NFT_MSG_GETTABLE, 0, "")
-	if err == nil && netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_FLAGS))&unix.NFT_TABLE_F_DORMANT != 0 {
+	if ourTable.isDormant(k) {
 		return "table inet " + nftTableName + " is dormant"
 	}
 	l := ourTable.look(k)

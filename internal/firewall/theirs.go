@@ -68,8 +68,7 @@ func (t theirs) describe(addr target.Target) string {
 // open returns why packets of the members come by, "" when a rule of the administrator's drops all, ahead
 // of what accepts: another base chain drops them whatever this one accepts, but none accepts for another.
 func (t theirs) open(k socket) string {
-	is, err := theirTable.one(k, unix.NFT_MSG_GETTABLE, 0, "")
-	if err == nil && netlink.Uint32(netlink.Find(is, unix.NFTA_TABLE_FLAGS))&unix.NFT_TABLE_F_DORMANT != 0 {
+	if theirTable.isDormant(k) {
 		return "the table is dormant"
 	}
 	hooks := map[string]uint32{"input": unix.NF_INET_LOCAL_IN}
