@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -51,4 +52,13 @@ func TestStateOfWazuh(t *testing.T) {
 	respond(t, program, "add", "-", "203.0.113.8", "1.2", "5712")
 	must(t, errors.Join(os.Chmod(above, 0o750), os.MkdirAll(filepath.Join(above, "active-response"), 0o700)))
 	upkeep(1)
+
+	// A folder above, which others may write in, is named.
+	const system = "/var/lib/ossec-ar"
+	must(t, errors.Join(os.Chmod(above, 0o770), os.Chmod(system, 0o777)))
+	var here Host
+	if out, err := here.Try(t, tool(program, "check")); err == nil ||
+		!strings.Contains(out, system+" could be changed by others than root") {
+		t.Errorf("check: %v, does not name %s:\n%s", err, system, out)
+	}
 }

@@ -91,6 +91,10 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 		s.fault("chown root "+dir+" && chmod 0700 "+dir, "%v", err)
 		return
 	}
+	if err := state.Trusted(dir); err != nil {
+		s.fault("allow only root to write there (chown root, chmod go-w)", "%v: who can take %s away makes what is "+
+			"blocked forgotten", err, dir)
+	}
 	if err := writable(dir); err != nil {
 		s.fault(h.writing(dir, err), "%s: %v: leases cannot be written", dir, err)
 	}
