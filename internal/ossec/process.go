@@ -91,7 +91,7 @@ func (h Home) Runs(proc string, pid int) bool {
 	}
 	exe, err := executable(proc, pid)
 	if err != nil {
-		return errors.Is(err, os.ErrPermission)
+		return errors.Is(err, os.ErrPermission) && usersOf(proc, strconv.Itoa(pid)) == usersOf(proc, "self")
 	}
 	bin := h.join("bin")
 	if real, err := filepath.EvalSymlinks(bin); err == nil {
@@ -104,6 +104,16 @@ func (h Home) Runs(proc string, pid int) bool {
 func executable(proc string, pid int) (string, error) {
 	exe, err := os.Readlink(filepath.Join(proc, strconv.Itoa(pid), "exe"))
 	return strings.TrimSuffix(exe, " (deleted)"), err
+}
+
+// usersOf returns the users of a process's namespace, which anybody may read (user_namespaces(7)); "" where
+// the kernel has no such namespaces.
+func usersOf(proc, process string) string {
+	users, err := state.Read(filepath.Join(proc, process, "uid_map"), maxProc)
+	if err != nil {
+		return ""
+	}
+	return string(users)
 }
 
 // RunsAsRoot reports whether a process is a daemon of this home as Runs does, and is root's, or of

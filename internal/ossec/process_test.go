@@ -1,12 +1,20 @@
 package ossec_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
 	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
@@ -66,18 +74,75 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// TestRunsUnseen: a process that this user may not look at is taken for a daemon, but not one in the user
+// namespace of a container. The test asks in a user namespace of its own, where root may look at no other.
+func TestRunsUnseen(t *testing.T) {
+	const variable = "OSSEC_TEST_CONTAINED" // the pid of a process in a container
+	sleep := func(users *syscall.SysProcAttr) int {
+		cmd := exec.CommandContext(t.Context(), "sleep", "900")
+		cmd.SysProcAttr = users
+		if err := cmd.Start(); err != nil {
+			isolate.Need(t, fmt.Sprintf("starting a process: %v", err))
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill() // it waits for nothing else
+			_ = cmd.Wait()
+		})
+		return cmd.Process.Pid
+	}
+	if os.Getenv(variable) == "" {
+		asks := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestRunsUnseen$")
+		asks.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, sleep(userNamespace(1))))
+		asks.SysProcAttr = userNamespace(0)
+		if out, err := asks.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	contained, err := strconv.Atoi(os.Getenv(variable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := sleep(nil)
+	// Who has no capabilities may not look at who has some. The thread ends with the test.
+	runtime.LockOSThread()
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); err != nil {
+		t.Fatal(err)
+	}
+	for pid, want := range map[int]bool{beside: true, contained: false} {
+		if _, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("it may be looked at: %v", err)
+		}
+		if got := ossec.Home("/var/ossec").Runs("/proc", pid); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
+// userNamespace starts a process in one of its own, as that user.
+func userNamespace(user int) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: user, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: user, HostID: os.Getgid(), Size: 1}},
+	}
+}
+
 // TestRunsAsRoot: the daemons' account may run the executables, and so may a container.
 func TestRunsAsRoot(t *testing.T) {
 	const home = ossec.Home("/var/ossec")
 	proc := t.TempDir()
+	account := strconv.Itoa(os.Geteuid() + 1)
+	accounts := strings.Join([]string{account, account, account, account}, "\t")
 	for i, test := range []struct {
 		name, uids, exe, mounts string
 		want, runs              bool
 	}{
 		{"root's", "0\t0\t0\t0", "/var/ossec/bin/ossec-execd", "mnt:[1]", true, true},
 		{"an upgraded one", "0\t0\t0\t0", "/var/ossec/bin/ossec-execd (deleted)", "mnt:[1]", true, true},
-		{"the account's", "54321\t54321\t54321\t54321", "/var/ossec/bin/ossec-execd", "mnt:[1]", false, true},
-		{"one that came from root", "54321\t0\t0\t0", "/var/ossec/bin/ossec-execd", "mnt:[1]", false, true},
+		{"the account's", accounts, "/var/ossec/bin/ossec-execd", "mnt:[1]", false, true},
+		{"one that came from root", account + "\t0\t0\t0", "/var/ossec/bin/ossec-execd", "mnt:[1]", false, true},
 		{"another program", "0\t0\t0\t0", "/bin/sh", "mnt:[1]", false, false},
 		{"elsewhere in the home", "0\t0\t0\t0", "/var/ossec/tmp/ossec-execd", "mnt:[1]", false, false},
 		{"of another home", "0\t0\t0\t0", "/opt/var/ossec/bin/ossec-execd", "mnt:[1]", false, false},
