@@ -3,17 +3,17 @@ package lease_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/ossec-ar/ossec-ar/internal/target"
 	"golang.org/x/sys/unix"
 
+	"github.com/ossec-ar/ossec-ar/internal/isolate"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // TestStateFolderRefused: where the folder is not ours alone, no lease is taken or read,
@@ -75,19 +75,11 @@ func TestFolderExchanged(t *testing.T) {
 	want(t, lease.New(dir+".moved", "firewall-drop"), a, b)
 }
 
-// mount puts a small file system at dir, or ends the test.
+// mount puts a small file system at dir until the test ends. The test is in namespaces of its own.
 func mount(t *testing.T, dir, options string) {
 	t.Helper()
-	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
-		err = unix.Mount("tmpfs", dir, "tmpfs", 0, options)
-	}
-	if err != nil {
-		reason := fmt.Sprintf("mounting a tmpfs: %v", err)
-		if os.Getenv("AR_KERNEL_TESTS") == "require" {
-			t.Fatalf("AR_KERNEL_TESTS=require: %s", reason)
-		}
-		t.Skip(reason)
+	if err := errors.Join(os.MkdirAll(dir, 0o700), unix.Mount("tmpfs", dir, "tmpfs", 0, options)); err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
@@ -121,6 +113,9 @@ func fill(t *testing.T, dir string) (free func()) {
 // TestDiskFull: calls fail with the reason, no lease that was taken is lost, and all is
 // well again when there is room.
 func TestDiskFull(t *testing.T) {
+	if !isolate.Test(t) {
+		return
+	}
 	s := newStore(t)
 	dir := filepath.Dir(s.Path())
 	mount(t, dir, "size=256k,mode=700")
@@ -185,6 +180,9 @@ func TestDiskFull(t *testing.T) {
 
 // TestReadOnly: what is there can be read, and taking a lease fails with the reason.
 func TestReadOnly(t *testing.T) {
+	if !isolate.Test(t) {
+		return
+	}
 	s := newStore(t)
 	dir := filepath.Dir(s.Path())
 	mount(t, dir, "size=1m,mode=700")
