@@ -173,6 +173,38 @@ func seenOpen(t *testing.T, program string, addr netip.Addr, why string) {
 	}
 }
 
+// TestAddBehindException: somebody lets a network by in our chain. What is blocked after that, and what
+// maintain blocks again, is in force at once.
+func TestAddBehindException(t *testing.T) {
+	for _, variant := range variants {
+		t.Run(variant, func(t *testing.T) {
+			if !Isolated(t) {
+				return
+			}
+			bin := buildPrograms(t)
+			bindTools(t, chooseVariant(t, variant))
+			attacker, victim := Hosts(t)
+			program := filepath.Join(bin, "firewall-drop.sh")
+			all := []heldOpen{{from: attacker.V4, server: victim.Echo(t, victim.V4)}}
+			conn, err := attacker.Dial(t, all[0].server, patience)
+			must(t, err)
+			must(t, Answers(conn, "hello", patience))
+			all[0].conn = conn
+			network := netip.PrefixFrom(attacker.V4, 24).Masked().String()
+			shell(t, "iptables -N OSSEC_AR; iptables -A OSSEC_AR -s "+network+" -j ACCEPT")
+			respond(t, program, "add", "-", attacker.V4.String(), "1.0", "5712")
+			passes(t, "blocked", attacker, all, false)
+			agrees(t, program)
+			shell(t, "iptables -D OSSEC_AR -s "+attacker.V4.String()+" -j DROP")
+			maintain(t, program)
+			if got := states(t, program)[attacker.V4.String()]; got != "blocked" {
+				t.Errorf("after maintain it is %q", got)
+			}
+			agrees(t, program)
+		})
+	}
+}
+
 // TestDormant: somebody switched the table off that iptables works in. Only he switches it on, for his own
 // rules come into force with it; until then nothing is called blocked.
 func TestDormant(t *testing.T) {

@@ -39,7 +39,7 @@ func TestHotAdd(t *testing.T) {
 	}{
 		{enforcer.Known{Others: 1},
 			[]string{"iptables-restore -w 45 --noflush", "-C INPUT -j OSSEC_AR",
-				"-A OSSEC_AR -s 203.0.113.8 -j DROP"}},
+				"-I OSSEC_AR -s 203.0.113.8 -j DROP"}},
 		{enforcer.Known{Leased: true, Others: 1},
 			[]string{"iptables-restore -w 45 --noflush", "-C INPUT -j OSSEC_AR",
 				"-C OSSEC_AR -s 203.0.113.8 -j DROP"}},
@@ -145,8 +145,8 @@ func TestNew(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	h := newHost(t, "xtables-legacy-multi", fakePrograms...)
 	for backend, want := range map[string]string{
-		Auto:     "ip6tables -A OSSEC_AR -s 2001:db8::7 -j DROP",
-		IPTables: "ip6tables -A OSSEC_AR -s 2001:db8::7 -j DROP",
+		Auto:     "ip6tables -I OSSEC_AR -s 2001:db8::7 -j DROP",
+		IPTables: "ip6tables -I OSSEC_AR -s 2001:db8::7 -j DROP",
 		IPSet:    "ipset add ossec_ar6 2001:db8::7",
 		NFTables: "nft add element inet ossec_ar blocked6 { 2001:db8::7 }",
 	} {

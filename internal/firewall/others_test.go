@@ -166,7 +166,7 @@ func TestRulesOverNFT(t *testing.T) {
 		call func()
 		want string // the only command; "" for none
 	}{
-		{"add", func() { block(t, e, addr(2), enforcer.Known{Others: 1}) }, "-A"},
+		{"add", func() { block(t, e, addr(2), enforcer.Known{Others: 1}) }, "-I"},
 		{"add again", func() { block(t, e, addr(2), enforcer.Known{Leased: true}) }, ""},
 		{"delete", func() { must(t, 0, e.Unblock(t.Context(), addr(2))) }, "-D"},
 		{"delete what is not there", func() { must(t, 0, e.Unblock(t.Context(), addr(3))) }, ""},

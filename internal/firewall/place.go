@@ -175,8 +175,7 @@ func countJumps(rules []rule) (n int) {
 	return n
 }
 
-// mendPasses deletes rules of our chain that let all packets by, for blocks are added behind
-// them.
+// mendPasses deletes rules of our chain that let all packets by.
 func (s *side) mendPasses(ctx context.Context, l look) (changes []string, err error) {
 	ours, _ := l(Chain)
 	var commands []string

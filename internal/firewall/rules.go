@@ -27,7 +27,7 @@ func (r rules) inTable(program string) string {
 }
 
 func (r rules) describe(addr target.Target) string {
-	return fmt.Sprintf("%s -A %s -s %s -j %s", r.inTable(familyName(r.v6, "")), Chain, addr, r.opts.Target)
+	return fmt.Sprintf("%s -I %s -s %s -j %s", r.inTable(familyName(r.v6, "")), Chain, addr, r.opts.Target)
 }
 
 // spec is the rule of one address or network, without its chain. iptables over nf_tables (1.8.9)
@@ -42,7 +42,8 @@ func (r rules) spec(addr target.Target) string {
 }
 
 // add takes one run of a program when the place stands; whatever fails leads to looking at everything
-// and making what is missing.
+// and making what is missing. A rule goes to the head of the chain: behind one of somebody else's that
+// accepts it would not be in force.
 func (r rules) add(ctx context.Context, addr target.Target, known enforcer.Known) (enforcer.Outcome, error) {
 	err := r.quick(ctx, addr, known.Leased)
 	if err != nil && !r.isFinal(ctx, err) {
@@ -59,7 +60,7 @@ func (r rules) add(ctx context.Context, addr target.Target, known enforcer.Known
 // iptables-restore fetch all rules (1.8.9: 30 ms with 10,000), and the kernel is asked.
 func (r rules) quick(ctx context.Context, addr target.Target, stands bool) error {
 	if r.variant != overNFT {
-		command := "-A "
+		command := "-I "
 		if stands {
 			command = "-C "
 		}
@@ -74,7 +75,7 @@ func (r rules) quick(ctx context.Context, addr target.Target, stands bool) error
 		if ours, _ := l(Chain); !slices.ContainsFunc(ours, r.is(addr)) {
 			return fmt.Errorf("%s has no rule for %s", Chain, addr)
 		}
-	} else if err := r.command(ctx, "-A", addr); err != nil {
+	} else if err := r.command(ctx, "-I", addr); err != nil {
 		return err
 	}
 	if why := first(r.faults(ctx, l, r.hostForwards())); why != "" {
@@ -112,7 +113,7 @@ func (r rules) ensure(ctx context.Context, addr target.Target) (out enforcer.Out
 		if err != nil || stands {
 			return err
 		}
-		return r.commands(ctx, "-A "+Chain+" "+r.spec(addr))
+		return r.commands(ctx, "-I "+Chain+" "+r.spec(addr))
 	})
 	if err != nil {
 		err = fmt.Errorf("adding rule for %s: %w", addr, err)
@@ -140,7 +141,7 @@ func (r rules) addAll(ctx context.Context, addrs []target.Target) error {
 	for _, addr := range addrs {
 		if !stands[addr] {
 			stands[addr] = true
-			commands = append(commands, "-A "+Chain+" "+r.spec(addr))
+			commands = append(commands, "-I "+Chain+" "+r.spec(addr))
 		}
 	}
 	return r.inChunks(ctx, commands)
@@ -303,7 +304,7 @@ func (r rules) mendTargets(ctx context.Context) ([]string, error) {
 	for _, have := range ours {
 		if have.blocks() && have.target != r.opts.Target {
 			wrong++
-			commands = append(commands, "-A "+Chain+" "+r.spec(have.source),
+			commands = append(commands, "-I "+Chain+" "+r.spec(have.source),
 				"-D "+Chain+" "+joinWords(have.spec))
 		}
 	}
