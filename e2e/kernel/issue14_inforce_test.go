@@ -31,6 +31,8 @@ var openings = map[string][]opening{
 		{"accepting chain first", "for f in iptables ip6tables; do $f -N THEIRS; $f -A THEIRS -p tcp -j ACCEPT; $f -I INPUT -j LOG; $f -I INPUT 2 -j THEIRS; done",
 			"the jump in INPUT stands behind rule 2, which accepts"},
 		{"jump gone", "iptables -F INPUT; ip6tables -F INPUT", "INPUT does not jump to OSSEC_AR"},
+		{"jump with a comment behind", "for f in iptables ip6tables; do $f -F INPUT; $f -A INPUT -p tcp -j ACCEPT; $f -A INPUT -m comment --comment 'of ours' -j OSSEC_AR; done",
+			"the jump in INPUT stands behind rule 1, which accepts"},
 		{"accepted in our chain", "for f in iptables ip6tables; do $f -I OSSEC_AR -p tcp -j ACCEPT; done", "rule 1 of OSSEC_AR accepts"},
 		{"returned in our chain", "for f in iptables ip6tables; do $f -I OSSEC_AR -p tcp -j RETURN; done", "rule 1 of OSSEC_AR accepts"},
 		{"accepted by a map", "for f in ip ip6; do nft insert rule $f filter INPUT tcp dport vmap { 0-65535 : accept }; done",
@@ -195,6 +197,12 @@ func TestAddBehindException(t *testing.T) {
 			respond(t, program, "add", "-", attacker.V4.String(), "1.0", "5712")
 			passes(t, "blocked", attacker, all, false)
 			agrees(t, program)
+			shell(t, "iptables -I OSSEC_AR -s "+network+" -j ACCEPT")
+			respond(t, program, "add", "-", attacker.V4.String(), "1.1", "5712")
+			if variant == "nft" { // where the add that asks whether it stands sees what is before it
+				passes(t, "blocked again", attacker, all, false)
+				agrees(t, program)
+			}
 			shell(t, "iptables -D OSSEC_AR -s "+attacker.V4.String()+" -j DROP")
 			maintain(t, program)
 			if got := states(t, program)[attacker.V4.String()]; got != "blocked" {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"slices"
 
 	"github.com/coreos/go-iptables/iptables"
 
@@ -147,11 +146,9 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 		if why == "" {
 			continue
 		}
-		if jumps := countJumps(all[entry]); jumps > 0 {
+		if jumps := deleteJumps(entry, all[entry]); len(jumps) > 0 {
 			// One transaction, so that there is no moment without a jump.
-			commands := append(slices.Repeat([]string{"-D " + entry + " -j " + Chain}, jumps),
-				"-I "+entry+" 1 -j "+Chain)
-			err = s.commands(ctx, commands...)
+			err = s.commands(ctx, append(jumps, "-I "+entry+" 1 -j "+Chain)...)
 		} else if err = open(); err == nil {
 			err = ipt.Insert(s.table, entry, 1, "-j", Chain)
 		}
@@ -166,13 +163,15 @@ func (s *side) mendPlace(ctx context.Context, bySet bool) (changes []string, err
 	return changes, nil
 }
 
-func countJumps(rules []rule) (n int) {
+// deleteJumps returns the commands that delete the jumps to our chain from another, whose rules are
+// given. Somebody may have written a comment to one.
+func deleteJumps(from string, rules []rule) (commands []string) {
 	for _, r := range rules {
 		if r.isJump(Chain) {
-			n++
+			commands = append(commands, "-D "+from+" "+joinWords(r.spec))
 		}
 	}
-	return n
+	return commands
 }
 
 // mendPasses deletes rules of our chain that let all packets by.
