@@ -72,8 +72,8 @@ func (r rules) quick(ctx context.Context, addr target.Target, stands bool) error
 	}
 	l := r.nftTable().look(k)
 	if stands {
-		if ours, _ := l(Chain); !slices.ContainsFunc(ours, r.is(addr)) {
-			return fmt.Errorf("%s has no rule for %s", Chain, addr)
+		if _, open := r.find(l, addr); open {
+			return fmt.Errorf("%s drops nothing of %s", Chain, addr)
 		}
 	} else if err := r.command(ctx, "-I", addr); err != nil {
 		return err
@@ -92,9 +92,17 @@ func (r rules) command(ctx context.Context, what string, addr target.Target) err
 	return err
 }
 
-// is returns a function that reports whether a rule blocks addr as it is blocked here.
-func (r rules) is(addr target.Target) func(rule) bool {
-	return func(have rule) bool { return have.source == addr && have.target == r.opts.Target }
+// find returns the rule of our chain that blocks addr as it is blocked here, and whether there is none,
+// or what stands before it lets packets of addr by.
+func (r rules) find(l look, addr target.Target) (have rule, open bool) {
+	ours, _ := l(Chain)
+	at := slices.IndexFunc(ours, func(have rule) bool {
+		return have.source == addr && have.target == r.opts.Target
+	})
+	if at < 0 {
+		return rule{}, true
+	}
+	return ours[at], l.ahead(ours)[at] >= 0
 }
 
 // ensure makes the place and the rule, whichever is missing.
@@ -107,13 +115,19 @@ func (r rules) ensure(ctx context.Context, addr target.Target) (out enforcer.Out
 		if err != nil {
 			return err
 		}
-		ours, err := r.ourRules(ctx)
-		stands := slices.ContainsFunc(ours, r.is(addr))
-		out.Already = stands && !out.Made
-		if err != nil || stands {
+		all, err := r.chains(ctx)
+		if err != nil {
 			return err
 		}
-		return r.commands(ctx, "-I "+Chain+" "+r.spec(addr))
+		have, open := r.find(all.look, addr)
+		if out.Already = !open && !out.Made; !open {
+			return nil
+		}
+		var commands []string
+		if have.blocks() { // behind what accepts
+			commands = append(commands, "-D "+Chain+" "+joinWords(have.spec))
+		}
+		return r.commands(ctx, append(commands, "-I "+Chain+" "+r.spec(addr))...)
 	})
 	if err != nil {
 		err = fmt.Errorf("adding rule for %s: %w", addr, err)
