@@ -14,10 +14,13 @@ import (
 	"time"
 )
 
-// forever adds entries and takes some out again, until it is killed.
+// forever adds entries and takes some out again, several at once, until it is killed.
 const forever = `while :; do for i in $(seq 250); do
 	"$1" add - 203.0.113.$i 1.1 5712
-	[ $((i % 3)) = 0 ] && "$1" delete - 203.0.113.$((i * 7 % 250 + 1)) 1.1 5712
+	if [ $((i % 12)) = 0 ]; then
+		for j in 1 2 3 4 5; do "$1" delete - 203.0.113.$(((i + 50 * j) * 7 % 250 + 1)) 1.1 5712 & done
+		wait
+	fi
 done; done`
 
 // TestPowerLossHostDeny: what a disk holds at any moment, without what the kernel has not written

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +61,11 @@ func (l *List) parse(line []byte) (target.Target, bool) {
 // entries returns all entries, in the order of the file.
 func (l *List) entries(content []byte) []linefile.Entry { return linefile.Entries(content, l.parse) }
 
+// matching returns the entries for any of the targets.
+func (l *List) matching(content []byte, targets []target.Target) []linefile.Entry {
+	return linefile.Of(targets, l.entries(content))
+}
+
 // Block adds the line, unless it is there, and has the list read again. A missing file is made (0644).
 func (l *List) Block(ctx context.Context, t target.Target, _ enforcer.Known) (enforcer.Outcome, error) {
 	done, read, err := l.add(ctx, t)
@@ -83,45 +87,51 @@ func (l *List) BlockAll(ctx context.Context, all []target.Target) error {
 }
 
 func (l *List) add(ctx context.Context, all ...target.Target) (linefile.Edited, bool, error) {
-	return l.edit(ctx, true, func(content []byte) linefile.Plan {
-		p := linefile.Plan{At: len(content), Mend: linefile.MissingEnd(content)}
-		there := map[target.Target]bool{}
-		for _, e := range l.entries(content) {
-			there[e.Target] = true
-		}
-		for _, t := range all {
-			if !there[t] {
-				there[t] = true
-				p.Lines = append(append(p.Lines, l.line(t)...), linefile.LineEnd(content)...)
-			}
-		}
-		return p
+	return l.edit(ctx, true, func() (linefile.Edited, error) {
+		return l.file.Edit(ctx, func(content []byte) linefile.Plan { return l.planAdd(content, all) })
 	})
+}
+
+func (l *List) planAdd(content []byte, all []target.Target) linefile.Plan {
+	p := linefile.Plan{At: len(content), Mend: linefile.MissingEnd(content)}
+	there := map[target.Target]bool{}
+	for _, e := range l.entries(content) {
+		there[e.Target] = true
+	}
+	for _, t := range all {
+		if !there[t] {
+			there[t] = true
+			p.Lines = append(append(p.Lines, l.line(t)...), linefile.LineEnd(content)...)
+		}
+	}
+	return p
 }
 
 // Unblock takes the line out and has the list read again. A missing file is not made.
 func (l *List) Unblock(ctx context.Context, t target.Target) error {
-	return l.remove(ctx, t.String(), func(other target.Target) bool { return other == t })
+	return l.UnblockJoint(ctx, t, nil)
+}
+
+// UnblockJoint is Unblock that also takes out what waiting returns.
+func (l *List) UnblockJoint(ctx context.Context, t target.Target, waiting func() []target.Target) error {
+	return l.remove(ctx, t.String(), []target.Target{t}, waiting, l.matching)
 }
 
 // UnblockAll is Unblock for many, in one edit.
 func (l *List) UnblockAll(ctx context.Context, all []target.Target) error {
-	wanted := make(map[target.Target]bool, len(all))
-	for _, t := range all {
-		wanted[t] = true
-	}
-	return l.remove(ctx, addresses(len(all)), func(t target.Target) bool { return wanted[t] })
+	return l.remove(ctx, addresses(len(all)), all, nil, l.matching)
 }
 
 // Flush takes out the lines of all that List returns.
 func (l *List) Flush(ctx context.Context) error {
-	return l.remove(ctx, "all addresses", func(target.Target) bool { return true })
+	all := func(content []byte, _ []target.Target) []linefile.Entry { return l.entries(content) }
+	return l.remove(ctx, "all addresses", nil, nil, all)
 }
 
-func (l *List) remove(ctx context.Context, whom string, wanted func(target.Target) bool) error {
-	_, _, err := l.edit(ctx, false, func(content []byte) linefile.Plan {
-		return linefile.Cut(slices.DeleteFunc(l.entries(content),
-			func(e linefile.Entry) bool { return !wanted(e.Target) }))
+func (l *List) remove(ctx context.Context, whom string, targets []target.Target,
+	waiting func() []target.Target, find linefile.Finder) error {
+	_, _, err := l.edit(ctx, false, func() (linefile.Edited, error) {
+		return l.file.Remove(ctx, targets, waiting, find)
 	})
 	if err != nil {
 		return fmt.Errorf("taking %s out of %s: %w", whom, l.file.Path, err)
@@ -129,14 +139,13 @@ func (l *List) remove(ctx context.Context, whom string, wanted func(target.Targe
 	return nil
 }
 
-// edit has the file edited as decide plans it, and read again when that is due; with entries it holds
-// some afterwards.
+// edit has the file changed, and read again when that is due; with entries it holds some afterwards.
 func (l *List) edit(ctx context.Context, entries bool,
-	decide func([]byte) linefile.Plan) (done linefile.Edited, read bool, err error) {
+	change func() (linefile.Edited, error)) (done linefile.Edited, read bool, err error) {
 	if err := trusted(l.file.Path); err != nil {
 		return done, false, err
 	}
-	done, err = l.file.Edit(ctx, decide)
+	done, err = change()
 	if err != nil || done.Nothing && !l.due(entries) {
 		return done, false, err
 	}

@@ -88,6 +88,14 @@ type Enforcer interface {
 	Describe(t target.Target) string
 }
 
+// Joint is an enforcer for which lifting many blocks takes no longer than lifting one.
+type Joint interface {
+	// UnblockJoint is Unblock that, where it has anything to do, also lifts what waiting returns: blocks
+	// that other processes are lifting, and wait for their turn. They find it done. It is called
+	// while they are locked out.
+	UnblockJoint(ctx context.Context, t target.Target, waiting func() []target.Target) error
+}
+
 // Outcome is what a successful Block found.
 type Outcome struct {
 	// Made reports that this call made the place, or a part of it: all other leased addresses

@@ -239,7 +239,7 @@ func (h *Holder) release(ctx context.Context, t target.Target, mine func(lease.L
 		r.lift = []target.Target{t, networkOf(t, h.IPv6Prefix)}
 	}
 	for _, block := range slices.Compact(r.lift) {
-		if err := h.Enforcer.Unblock(ctx, block); err != nil {
+		if err := h.unblock(ctx, block); err != nil {
 			return r, err
 		}
 	}
@@ -249,6 +249,26 @@ func (h *Holder) release(ctx context.Context, t target.Target, mine func(lease.L
 	r.StillLeased = r.LeaseErr != nil && len(r.lift) > 0
 	r.LeaseErr = cmp.Or(r.LeaseErr, busy)
 	return r, nil
+}
+
+// unblock lifts a block, and where that takes no longer, those that others are lifting, too.
+func (h *Holder) unblock(ctx context.Context, block target.Target) error {
+	if joint, ok := h.Enforcer.(enforcer.Joint); ok {
+		return joint.UnblockJoint(ctx, block, h.lifting)
+	}
+	return h.Enforcer.Unblock(ctx, block)
+}
+
+// lifting returns the blocks that processes are lifting; none when the leases cannot be read.
+func (h *Holder) lifting() (blocks []target.Target) {
+	err := h.Leases.View(func(tx *lease.Tx) (err error) {
+		blocks, err = tx.Lifting()
+		return err
+	})
+	if err != nil {
+		return nil
+	}
+	return blocks
 }
 
 // WouldRelease returns who would hold a target after Release, and changes nothing.

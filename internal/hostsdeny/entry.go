@@ -130,11 +130,7 @@ func (f form) matching(content []byte, addrs []target.Target) []linefile.Entry {
 	if len(addrs) == 1 {
 		return f.find(content, addrs[0])
 	}
-	wanted := make(map[target.Target]bool, len(addrs))
-	for _, addr := range addrs {
-		wanted[addr] = true
-	}
-	return slices.DeleteFunc(f.entries(content), func(e linefile.Entry) bool { return !wanted[e.Target] })
+	return linefile.Of(addrs, f.entries(content))
 }
 
 // find returns the entries for addr. It parses only lines that hold the one spelling of an IPv4

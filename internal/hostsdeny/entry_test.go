@@ -94,7 +94,7 @@ func TestRemoveTakesOutExactlyTheEntry(t *testing.T) {
 			}
 			content := []byte(test.content)
 			f := newForm(test.daemons, test.allow)
-			got := f.planRemove(content, []target.Target{test.addr}).Apply(content)
+			got := linefile.Cut(f.matching(content, []target.Target{test.addr})).Apply(content)
 			if string(got) != test.want {
 				t.Errorf("removing %s from %q:\n got %q\nwant %q", test.addr, test.content, got, test.want)
 			}
@@ -195,14 +195,14 @@ func FuzzAddDelete(f *testing.F) {
 			t.Fatalf("last line not ended: %q", added)
 		}
 		want := append(bytes.Clone(content), linefile.MissingEnd(content)...)
-		if got := form.planRemove(added, []target.Target{addr}).Apply(added); !bytes.Equal(got, want) {
+		if got := linefile.Cut(form.matching(added, []target.Target{addr})).Apply(added); !bytes.Equal(got, want) {
 			t.Fatalf("add then delete:\n got %q\nwant %q\n via %q", got, want, added)
 		}
 		many := form.planAdd(content, []target.Target{addr, addr}).Apply(content)
 		if !bytes.Equal(many, added) {
 			t.Fatalf("adding it twice makes\n%q\nof %q, once\n%q", many, content, added)
 		}
-		if got := form.planRemove(added, []target.Target{addr, addr}).Apply(added); !bytes.Equal(got, want) {
+		if got := linefile.Cut(form.matching(added, []target.Target{addr, addr})).Apply(added); !bytes.Equal(got, want) {
 			t.Fatalf("removing it twice makes\n%q\nof %q, want\n%q", got, added, want)
 		}
 		quick, slow := form.find(added, addr), form.entries(added)
@@ -221,7 +221,7 @@ func BenchmarkAddDelete(b *testing.B) {
 			b.SetBytes(int64(len(content)))
 			for b.Loop() {
 				added := form.planAdd(content, []target.Target{addr}).Apply(content)
-				form.planRemove(added, []target.Target{addr}).Apply(added)
+				linefile.Cut(form.matching(added, []target.Target{addr})).Apply(added)
 			}
 		})
 	}

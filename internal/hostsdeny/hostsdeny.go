@@ -121,13 +121,21 @@ func (e *Enforcer) add(ctx context.Context, addrs ...target.Target) (linefile.Ed
 	if len(addrs) == 0 {
 		return linefile.Edited{}, nil
 	}
-	return e.edit(ctx, func(content []byte) linefile.Plan { return e.form.planAdd(content, addrs) })
+	if err := e.form.check(); err != nil {
+		return linefile.Edited{}, err
+	}
+	return e.file.Edit(ctx, func(content []byte) linefile.Plan { return e.form.planAdd(content, addrs) })
 }
 
 // Unblock takes out every plain entry for addr and the configured daemons, or ALL, in
 // whatever spelling. A missing file is not made.
 func (e *Enforcer) Unblock(ctx context.Context, addr target.Target) error {
-	if err := e.remove(ctx, addr); err != nil {
+	return e.UnblockJoint(ctx, addr, nil)
+}
+
+// UnblockJoint is Unblock that also takes out what waiting returns.
+func (e *Enforcer) UnblockJoint(ctx context.Context, addr target.Target, waiting func() []target.Target) error {
+	if err := e.remove(ctx, []target.Target{addr}, waiting, e.form.matching); err != nil {
 		return fmt.Errorf("removing entry for %s from %s: %w", addr, e.file.Path, err)
 	}
 	return nil
@@ -135,26 +143,22 @@ func (e *Enforcer) Unblock(ctx context.Context, addr target.Target) error {
 
 // UnblockAll is Unblock for many, in one edit.
 func (e *Enforcer) UnblockAll(ctx context.Context, addrs []target.Target) error {
-	if err := e.remove(ctx, addrs...); err != nil {
+	if len(addrs) == 0 {
+		return nil
+	}
+	if err := e.remove(ctx, addrs, nil, e.form.matching); err != nil {
 		return fmt.Errorf("removing %d entries from %s: %w", len(addrs), e.file.Path, err)
 	}
 	return nil
 }
 
-func (e *Enforcer) remove(ctx context.Context, addrs ...target.Target) error {
-	if len(addrs) == 0 {
-		return nil
-	}
-	_, err := e.edit(ctx, func(content []byte) linefile.Plan { return e.form.planRemove(content, addrs) })
-	return err
-}
-
-// edit has the file edited as decide plans it.
-func (e *Enforcer) edit(ctx context.Context, decide func([]byte) linefile.Plan) (linefile.Edited, error) {
+func (e *Enforcer) remove(ctx context.Context, addrs []target.Target, waiting func() []target.Target,
+	find linefile.Finder) error {
 	if err := e.form.check(); err != nil {
-		return linefile.Edited{}, err
+		return err
 	}
-	return e.file.Edit(ctx, decide)
+	_, err := e.file.Remove(ctx, addrs, waiting, find)
+	return err
 }
 
 // List returns the addresses of all plain entries for the configured daemons, or ALL,
@@ -190,8 +194,8 @@ func (e *Enforcer) Mend(context.Context) ([]string, error) { return nil, nil }
 
 // Flush takes out all that List returns.
 func (e *Enforcer) Flush(ctx context.Context) error {
-	if _, err := e.edit(ctx,
-		func(content []byte) linefile.Plan { return linefile.Cut(e.form.entries(content)) }); err != nil {
+	all := func(content []byte, _ []target.Target) []linefile.Entry { return e.form.entries(content) }
+	if err := e.remove(ctx, nil, nil, all); err != nil {
 		return fmt.Errorf("removing all entries from %s: %w", e.file.Path, err)
 	}
 	return nil

@@ -32,11 +32,6 @@ func (f form) planAdd(content []byte, addrs []target.Target) linefile.Plan {
 	return p
 }
 
-// planRemove takes out the entries for any of addrs.
-func (f form) planRemove(content []byte, addrs []target.Target) linefile.Plan {
-	return linefile.Cut(f.matching(content, addrs))
-}
-
 // decided returns from where on an entry has no effect in a file that allows as well as denies:
 // the start of the first rule that is not a plain entry. Elsewhere it is the length of the content.
 func (f form) decided(content []byte) int {

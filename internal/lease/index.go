@@ -38,25 +38,12 @@ type index struct {
 	err    error // of the first read that failed
 }
 
-// indexHeader is the first page.
-type indexHeader struct {
-	clean  bool
-	table  uint64 // the lease file's id
-	ctime  int64  // and its change time when this was written, in nanoseconds
-	seeds  [2]uint64
-	places uint32    // a power of two
-	used   uint32    // places that are not empty
-	live   [2]uint32 // leases: of IPv6 addresses the second
-	free   uint32    // slots on the stack
-	next   uint32    // the first slot that was never used
-	boot   string
-}
-
 const (
 	pageSize    = 4096
-	indexMagic  = "ossec-ar index 3"
+	indexMagic  = "ossec-ar index 4"
 	counter     = 1 << 31 // and the count; without one it is a tombstone
 	leastPlaces = 1024
+	mostLifting = 128
 )
 
 var errIndex = errors.New("the index is not to be trusted")
@@ -338,62 +325,4 @@ func familyOf(v6 bool) int {
 		return 1
 	}
 	return 0
-}
-
-// numbers are the header's, in their order in the file.
-func (h *indexHeader) numbers() []*uint64 {
-	return []*uint64{&h.table, &h.seeds[0], &h.seeds[1]}
-}
-
-func (h *indexHeader) counts() []*uint32 {
-	return []*uint32{&h.places, &h.used, &h.live[0], &h.live[1], &h.free, &h.next}
-}
-
-// encode makes the page.
-func (h *indexHeader) encode() (page [pageSize]byte) {
-	b := append(page[:0], indexMagic...)
-	b = binary.LittleEndian.AppendUint64(b, 0) // the checksum's place
-	if h.clean {
-		b = append(b, 1)
-	} else {
-		b = append(b, 0)
-	}
-	b = binary.LittleEndian.AppendUint64(b, uint64(h.ctime))
-	for _, n := range h.numbers() {
-		b = binary.LittleEndian.AppendUint64(b, *n)
-	}
-	for _, n := range h.counts() {
-		b = binary.LittleEndian.AppendUint32(b, *n)
-	}
-	b = append(append(b, byte(len(h.boot))), h.boot...)
-	binary.LittleEndian.PutUint64(page[len(indexMagic):], checksum(b[len(indexMagic)+8:]))
-	binary.LittleEndian.PutUint16(page[pageSize-2:], uint16(len(b)))
-	return page
-}
-
-// decode reads the page and reports whether it is sound.
-func (h *indexHeader) decode(page []byte) bool {
-	const body = len(indexMagic) + 8
-	end := int(binary.LittleEndian.Uint16(page[pageSize-2:]))
-	least := body + 1 + 8 + 8*len(h.numbers()) + 4*len(h.counts()) + 1
-	if string(page[:len(indexMagic)]) != indexMagic || end < least || end > pageSize-2 ||
-		binary.LittleEndian.Uint64(page[len(indexMagic):]) != checksum(page[body:end]) {
-		return false
-	}
-	b := page[body:end]
-	h.clean = b[0] == 1
-	h.ctime = int64(binary.LittleEndian.Uint64(b[1:]))
-	b = b[9:]
-	for _, n := range h.numbers() {
-		*n, b = binary.LittleEndian.Uint64(b), b[8:]
-	}
-	for _, n := range h.counts() {
-		*n, b = binary.LittleEndian.Uint32(b), b[4:]
-	}
-	if len(b) != 1+int(b[0]) {
-		return false
-	}
-	h.boot = string(b[1:])
-	return h.places >= leastPlaces && bits.OnesCount32(h.places) == 1 &&
-		max(h.used, 4*(h.live[0]+h.live[1]), 4*h.free) <= h.places
 }

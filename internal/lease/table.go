@@ -302,7 +302,7 @@ func (t *table) put(l Lease, boot string) error {
 	for _, old := range leases {
 		if old.Program == l.Program {
 			t.pending[old.slot] = content
-			t.countNets(&old.Lease, &l)
+			t.note(old.slot, &old.Lease, &l)
 			return t.index.err
 		}
 	}
@@ -322,18 +322,19 @@ func (t *table) put(l Lease, boot string) error {
 	}
 	t.pending[n] = content
 	t.index.add(l.Target, n)
-	t.countNets(nil, &l)
+	t.note(n, nil, &l)
 	return t.index.err
 }
 
-// countNets notes that one lease took the place of another; nil is none.
-func (t *table) countNets(before, after *Lease) {
+// note has the index know that one lease took the place of another in a slot; nil is none.
+func (t *table) note(slot uint32, before, after *Lease) {
 	if before != nil && before.holdsNet() {
 		t.index.unhold(before)
 	}
 	if after != nil && after.holdsNet() {
 		t.index.hold(after)
 	}
+	t.index.setLifting(slot, after != nil && after.State == Lifting)
 }
 
 // end ends the lease of program on a target.
@@ -345,7 +346,7 @@ func (t *table) end(on target.Target, program string) error {
 	for _, l := range leases {
 		if l.Program == program {
 			t.index.remove(on, l.place, l.slot)
-			t.countNets(&l.Lease, nil)
+			t.note(l.slot, &l.Lease, nil)
 			t.pending[l.slot] = nil
 		}
 	}

@@ -70,6 +70,27 @@ func (tx *Tx) Holders(block target.Target) (n int, err error) {
 	return n, err
 }
 
+// Lifting returns blocks that some process is lifting and nobody wants any more: of many the first.
+func (tx *Tx) Lifting() (blocks []target.Target, err error) {
+	if tx.table == nil {
+		return nil, nil
+	}
+	for _, slot := range slices.Clone(tx.table.index.header.lifting) {
+		l, used, err := tx.table.read(slot)
+		if err != nil || !used || l.State != Lifting {
+			continue // the list of them is only a help
+		}
+		holders, err := tx.Holders(l.Blocks())
+		if err != nil {
+			return nil, err
+		}
+		if holders == 0 {
+			blocks = append(blocks, l.Blocks())
+		}
+	}
+	return blocks, nil
+}
+
 // Put takes a lease, or changes the one that its program has on its target.
 func (tx *Tx) Put(l Lease) error {
 	err := errReadOnly

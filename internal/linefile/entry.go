@@ -1,6 +1,10 @@
 package linefile
 
-import "github.com/ossec-ar/ossec-ar/internal/target"
+import (
+	"slices"
+
+	"github.com/ossec-ar/ossec-ar/internal/target"
+)
 
 // Entry is a line that stands for a target.
 type Entry struct {
@@ -19,6 +23,15 @@ func Entries(content []byte, parse func(line []byte) (target.Target, bool)) (fou
 		start = line.End
 	}
 	return found
+}
+
+// Of returns those of entries that stand for any of the targets.
+func Of(targets []target.Target, entries []Entry) []Entry {
+	wanted := make(map[target.Target]bool, len(targets))
+	for _, t := range targets {
+		wanted[t] = true
+	}
+	return slices.DeleteFunc(entries, func(e Entry) bool { return !wanted[e.Target] })
 }
 
 // Cut returns the plan that takes entries out.

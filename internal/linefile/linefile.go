@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 const (
@@ -64,7 +65,32 @@ type Edited struct {
 
 // Edit puts one plan into effect: it locks out other processes of ours, reads, asks decide, and
 // adds to the file, replaces it or, where that can't be, writes into it.
-func (f *File) Edit(ctx context.Context, decide func(content []byte) Plan) (done Edited, err error) {
+func (f *File) Edit(ctx context.Context, decide func(content []byte) Plan) (Edited, error) {
+	return f.edit(ctx, func(content []byte, _ bool) Plan { return decide(content) })
+}
+
+// Finder returns the lines of a file that stand for any of the targets, in the order of the file.
+type Finder func(content []byte, targets []target.Target) []Entry
+
+// Remove takes out the lines of targets, which are gone from the disk when it returns. Where there are any,
+// it also takes out those of what waiting returns, nil for nothing: targets for which other processes
+// wait to do the same. It is called while they are locked out.
+func (f *File) Remove(ctx context.Context, targets []target.Target, waiting func() []target.Target,
+	find Finder) (Edited, error) {
+	done, err := f.edit(ctx, func(content []byte, locked bool) Plan {
+		lines := find(content, targets)
+		if len(lines) > 0 && locked && waiting != nil {
+			lines = find(content, append(waiting(), targets...))
+		}
+		return Cut(lines)
+	})
+	if err == nil && done.Nothing { // perhaps because another process took them out just now
+		err = f.syncFolder()
+	}
+	return done, err
+}
+
+func (f *File) edit(ctx context.Context, decide func(content []byte, locked bool) Plan) (done Edited, err error) {
 	target, err := followLinks(f.Path)
 	if err != nil {
 		return done, err
@@ -92,14 +118,14 @@ func (f *File) Edit(ctx context.Context, decide func(content []byte) Plan) (done
 
 // attempt reads, decides and writes once, and calls placed as soon as another process may do
 // the same.
-func (f *File) attempt(target string, locked bool, decide func([]byte) Plan, placed func(),
+func (f *File) attempt(target string, locked bool, decide func([]byte, bool) Plan, placed func(),
 	done *Edited) error {
 	before, err := Load(target)
 	if err != nil {
 		return err
 	}
 	defer before.Close()
-	p := decide(before.Content)
+	p := decide(before.Content, locked)
 	done.Nothing = p.Nothing() && !done.Made
 	switch {
 	case p.Nothing():
@@ -115,6 +141,20 @@ func (f *File) attempt(target string, locked bool, decide func([]byte) Plan, pla
 		}
 	}
 	return f.writeInto(target, before, p, locked)
+}
+
+// syncFolder waits until the name of the file as it is now is on the disk.
+func (f *File) syncFolder() error {
+	target, err := followLinks(f.Path)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(filepath.Dir(target) + "/") // "/": a pipe in its place would be waited for
+	if err != nil {
+		return err
+	}
+	defer root.Close() // only synced
+	return state.SyncRoot(root)
 }
 
 // makeEmpty makes a missing file, to be edited in the next attempt.
