@@ -49,6 +49,10 @@ var openings = map[string][]opening{
 		{"set flushed", "ipset flush", "the block is missing"},
 		{"set destroyed", "iptables -F OSSEC_AR; ip6tables -F OSSEC_AR; ipset destroy", "the block is missing"},
 	},
+	"backend = \"auto\"": {
+		{"nft's rule, which iptables cannot read", "for f in ip ip6; do nft insert rule $f filter INPUT ct state established,new accept; done",
+			"the jump in INPUT stands behind rule 1, which accepts"},
+	},
 	"backend = \"nftables\"": {
 		{"chains flushed", "nft flush chain inet ossec_ar prerouting", "chain prerouting of table inet ossec_ar does not drop set blocked"},
 		{"table flushed", "nft flush table inet ossec_ar", "chain prerouting of table inet ossec_ar does not drop set blocked"},

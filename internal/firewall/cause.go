@@ -39,8 +39,8 @@ func (h *host) otherLock() string {
 }
 
 // fallBack reports whether err says that iptables, chosen by Auto, cannot work on this kernel, and
-// another way can, which is used from now on: our own table where legacy's is not there, legacy
-// where nf_tables is not there.
+// another way can, which is used from now on: our own table where legacy's is not there, or where nft(8)
+// made rules in iptables' own, legacy where nf_tables is not there.
 func (s *side) fallBack(ctx context.Context, err error) bool {
 	if err == nil || s.opts.Backend != Auto || s.instead != nil || s.program == "" || ctx.Err() != nil {
 		return false
@@ -55,6 +55,11 @@ func (s *side) fallBack(ctx context.Context, err error) bool {
 	switch {
 	case s.variant == legacy && exec.Status(err) == statusNoTable && hasNFT:
 		s.used, s.left = table{s}, nil
+	case errors.Is(err, errUnreadable) && hasNFT:
+		s.used, s.left = table{s}, nil
+		if s.mayHaveChain(ctx, overNFT) { // made before those rules
+			s.left = []backend{rules{s}, set{s}}
+		}
 	case s.variant == overNFT && !hasNFT && nftErr == nil:
 		other, findErr := findTool(familyName(s.v6, "-legacy"), s.opts.ToolDirs)
 		if findErr != nil {
@@ -85,6 +90,9 @@ func (h *host) cause(err error) (cause, mend string) {
 		return "", "install iptables with the system's package manager"
 	case errors.Is(err, errNoSets):
 		return "", h.load("ip_set_hash_ip", "ip_set_hash_net", "xt_set")
+	case errors.Is(err, errUnreadable):
+		return "", "have nft make its rules in a table of another name than " + h.table +
+			", or set backend = \"nftables\" in [firewall] of etc/active-response.toml"
 	case errors.Is(err, errMixed):
 		return "", "update-alternatives --config iptables; update-alternatives --config ip6tables"
 	case os.Geteuid() != 0:

@@ -106,6 +106,28 @@ func (t nftTable) rules(k socket, chain string) (all []rule, err error) {
 	return all, err
 }
 
+// chains returns all chains of the table, and fails where it has none.
+func (t nftTable) chains(k socket) (all chains, err error) {
+	var names []string
+	err = dump(k, func() *nl.NetlinkRequest {
+		return t.request(unix.NFT_MSG_GETCHAIN, unix.NLM_F_DUMP, nil)
+	}, func() { names = nil }, func(attributes []byte) {
+		if netlink.Text(netlink.Find(attributes, unix.NFTA_CHAIN_TABLE)) == t.name {
+			names = append(names, netlink.Text(netlink.Find(attributes, unix.NFTA_CHAIN_NAME)))
+		}
+	})
+	if err == nil && len(names) == 0 {
+		err = unix.ENOENT
+	}
+	all = chains{}
+	for _, name := range names {
+		if err == nil {
+			all[name], err = t.rules(k, name)
+		}
+	}
+	return all, err
+}
+
 // look returns the table's chains as they are asked for. What cannot be read is not there.
 func (t nftTable) look(k socket) look {
 	seen := chains{}

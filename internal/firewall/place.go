@@ -87,7 +87,7 @@ const tries = 3
 // somebody took away what it works on (1.8.9).
 func (t *tool) isFinal(ctx context.Context, err error) bool {
 	return err == nil || ctx.Err() != nil || errors.Is(err, enforcer.ErrFull) || errors.Is(err, errAbsent) ||
-		errors.Is(err, errForeign) || t.variant != overNFT && exec.Status(err) == statusDenied
+		errors.Is(err, errForeign) || errors.Is(err, errUnreadable) || t.variant != overNFT && exec.Status(err) == statusDenied
 }
 
 // tryAgain calls work until it succeeds.

@@ -224,7 +224,7 @@ func (r rules) flush(ctx context.Context) error {
 }
 
 func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
-	all, err := r.chains(ctx)
+	all, err := r.seen(ctx)
 	ours, exists := all[Chain]
 	if err != nil || !exists || !slices.ContainsFunc(ours, rule.blocks) {
 		return l, err

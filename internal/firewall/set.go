@@ -175,10 +175,11 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 	if err != nil || len(l.Blocks) == 0 {
 		return l, err
 	}
-	if l.Faults, err = s.bypasses(ctx); err != nil {
-		return l, err
-	}
+	l.Faults, err = s.bypasses(ctx)
 	open := first(l.Faults)
+	if err != nil {
+		open = "whether set " + setName(s.v6) + " is dropped cannot be seen"
+	}
 	for _, other := range s.strays(ctx) { // after a change, until what is used now is made
 		if faults, err := (set{other}).bypasses(ctx); err == nil && len(faults) == 0 {
 			open = ""
@@ -187,19 +188,19 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 	for i := range l.Blocks {
 		l.Blocks[i].Open = open
 	}
-	if h, err := s.ipset().header(k); err == nil && s.isTooSmall(h) {
+	if h, headerErr := s.ipset().header(k); headerErr == nil && s.isTooSmall(h) {
 		l.Faults = append(l.Faults,
 			fmt.Sprintf("set %s is full and was made smaller than firewall.max_addresses allows",
 				setName(s.v6)))
 	}
-	return l, nil
+	return l, err
 }
 
 // bypasses are what lets packets by the set, a line each.
 func (s set) bypasses(ctx context.Context) (faults []string, err error) {
 	all := chains{}
 	if s.program != "" {
-		if all, err = s.chains(ctx); err != nil {
+		if all, err = s.seen(ctx); err != nil {
 			return nil, err
 		}
 	}

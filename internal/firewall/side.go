@@ -184,7 +184,9 @@ func (s *side) run(ctx context.Context, program, stdin string, args ...string) (
 		env = append(env, lockVariable+"="+path)
 	}
 	out, err := exec.CommandWith(ctx, env, program, stdin, args...)
-	if s.v6 && s.table == filter && exec.Status(err) == statusNoTable && s.capable(unix.CAP_NET_ADMIN) {
+	// The variant over nf_tables says so of rules that it cannot read.
+	noTable := exec.Status(err) == statusNoTable && s.variant != overNFT
+	if s.v6 && s.table == filter && noTable && s.capable(unix.CAP_NET_ADMIN) {
 		err = fmt.Errorf("%w: %w", errAbsent, err)
 	}
 	return out, err
@@ -217,12 +219,41 @@ func (s *side) chains(ctx context.Context) (chains, error) {
 	}
 	out, err := s.run(ctx, s.program, "", "-t", s.table, "-v", "-S")
 	if err != nil {
+		if _, known := s.kernelChains(ctx); known == nil && exec.Status(err) != statusDenied {
+			err = fmt.Errorf("%w: %w", errUnreadable, err)
+		}
 		return nil, fmt.Errorf("listing rules: %w", err)
 	}
 	if s.listed, err = parseChains(string(out)); err == nil && s.variant == overNFT {
 		s.addVerdicts(ctx)
 	}
 	return s.listed, err
+}
+
+// errUnreadable says that iptables cannot show, nor change, all of a table that the kernel shows. In 1.8.9
+// one rule of nft(8) with a connection's state does that.
+var errUnreadable = errors.New("iptables cannot read its table, in which nft(8) made rules")
+
+// seen is chains for who only reads: what iptables cannot show is asked of the kernel, unless another way
+// to block is to be used then.
+func (s *side) seen(ctx context.Context) (chains, error) {
+	all, err := s.chains(ctx)
+	if errors.Is(err, errUnreadable) && (s.instead != nil || s.opts.Backend != Auto) {
+		return s.kernelChains(ctx)
+	}
+	return all, err
+}
+
+// kernelChains asks nf_tables for all chains, without counters and specs. It fails where there are none.
+func (s *side) kernelChains(ctx context.Context) (chains, error) {
+	if s.variant != overNFT {
+		return nil, errors.ErrUnsupported
+	}
+	k, err := s.kernel.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.nftTable().chains(k)
 }
 
 // addVerdicts looks up what rules do that iptables shows without a target: nft(8) made them, as one that
