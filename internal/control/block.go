@@ -23,6 +23,7 @@ import (
 
 // block blocks addresses by hand.
 func block(t *tool, c *cli.Context) error {
+	t.chosen = t.chosen[:1]
 	requests, err := requests(t, c)
 	if err != nil {
 		return err

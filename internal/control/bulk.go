@@ -43,9 +43,9 @@ func flush(t *tool, c *cli.Context) error {
 			t.Complain(r.failed(arproto.Request{}, err))
 			failed = true
 		case t.dryRun:
-			t.say("would unblock %s (%s)", printable.Count(freed, "address"), r.Kind.Name)
+			t.say("would unblock %s (%s)", r.count(freed), r.Kind.Name)
 		default:
-			t.say("Unblocked all: %s (%s)", printable.Count(freed, "address"), r.Kind.Name)
+			t.say("Unblocked all: %s (%s)", r.count(freed), r.Kind.Name)
 		}
 	}
 	return command.Reported(failed)
@@ -109,12 +109,11 @@ func giveUp(t *tool, c *cli.Context, program string) error {
 			if t.dryRun {
 				what = "would give up"
 			}
-			t.say("%s %s that %s held (%s)", what, printable.Count(n, "address"), printable.Line(program),
-				r.Kind.Name)
+			t.say("%s %s that %s held (%s)", what, r.count(n), printable.Line(program), r.Kind.Name)
 		}
 	}
 	if held == 0 && !failed {
-		t.say("%s holds no address", printable.Line(program))
+		t.say("%s holds nothing", printable.Line(program))
 	}
 	return command.Reported(failed)
 }
@@ -128,11 +127,14 @@ func (r *response) logReleased(freed []target.Target, program string) {
 	r.logUnblocked(freed, "(all of "+arlog.Word(program)+", by hand)")
 }
 
-// export prints the addresses that are held, each once, in order.
+// export prints the addresses that are held, each once, in order; accounts only where it is asked about these.
 func export(t *tool, c *cli.Context) error {
 	opened, failed := t.openAll(true)
 	var all []snapshot
 	for _, r := range opened {
+		if r.Kind.Accounts && len(t.chosen) > 1 {
+			continue // import takes none
+		}
 		s := snapshot{name: r.Kind.Name}
 		if err := r.Leases.Each(func(l lease.Lease) error {
 			if l.State != lease.Lifting {

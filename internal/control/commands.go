@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -235,28 +234,26 @@ func report(t *tool, c *cli.Context) error {
 // address reads an address that a person typed.
 func address(text string) (arproto.Request, error) {
 	addr, err := arproto.ParseAddr(text)
-	var bad *arproto.AddressError
-	switch {
-	case err == nil:
-		return arproto.Request{Addr: addr}, nil
-	case strings.Contains(text, "/"):
-		return arproto.Request{}, fmt.Errorf("%s is a network: only single addresses are blocked",
-			printable.Line(text))
-	case errors.As(err, &bad):
-		return arproto.Request{}, fmt.Errorf("%s is no address to block: %s",
-			printable.Line(text), bad.Reason)
+	if err != nil && strings.Contains(text, "/") {
+		err = fmt.Errorf("%s is a network: only single addresses are blocked", printable.Line(text))
 	}
-	return arproto.Request{}, err
+	return arproto.Request{Addr: addr}, err
 }
 
-// who reads an address, or the name of an account where one of the chosen responses is about these.
+// who reads an address, or the name of an account, whichever the chosen responses are about. Where some are
+// about addresses, what has a dot is no account.
 func who(t *tool, text string) (arproto.Request, error) {
 	request, err := address(text)
-	ofAccounts := func(k enforcer.Kind) bool { return k.Accounts }
-	if network, netErr := netip.ParsePrefix(text); netErr == nil && slices.Contains(config.NetworkBits, network.Bits()) {
-		return address(network.Addr().String()) // as list shows who has a network blocked
+	network, netErr := netip.ParsePrefix(text)
+	if netErr == nil && slices.Contains(config.NetworkBits, network.Bits()) {
+		request, err = address(network.Addr().String()) // as list shows who has a network blocked
 	}
-	if err == nil || strings.ContainsAny(text, "./:") || !slices.ContainsFunc(t.chosen, ofAccounts) {
+	accounts := slices.ContainsFunc(t.chosen, func(k enforcer.Kind) bool { return k.Accounts })
+	addresses := slices.ContainsFunc(t.chosen, func(k enforcer.Kind) bool { return !k.Accounts })
+	switch {
+	case err == nil && !addresses:
+		return request, fmt.Errorf("%s is an address, and %s is about accounts", request.Addr, t.chosen[0].Name)
+	case err == nil || !accounts || strings.ContainsAny(text, "/:") || addresses && strings.Contains(text, "."):
 		return request, err
 	}
 	return arproto.Request{User: text}, nil

@@ -180,7 +180,7 @@ func TestMistakes(t *testing.T) {
 		{"flush 203.0.113.7", "ossec-ar: flush takes nothing but options, found \"203.0.113.7\"\nossec-ar: hint: ossec-ar flush --help\n"},
 		{"show 203.0.113.7 203.0.113.8", "ossec-ar: show takes only ADDRESS, found \"203.0.113.8\" too\nossec-ar: hint: ossec-ar show --help\n"},
 		{"unban 203.0.113.0/24", "ossec-ar: 203.0.113.0/24 is a network: only single addresses are blocked\nossec-ar: hint: nothing was done\n"},
-		{"block 203.0.113.7 evil.example", "ossec-ar: evil.example is no address to block: not an IPv4 or IPv6 address (names are never resolved)\nossec-ar: hint: nothing was done\n"},
+		{"block 203.0.113.7 evil.example", "ossec-ar: address \"evil.example\": not an IPv4 or IPv6 address (names are never resolved)\nossec-ar: hint: nothing was done\n"},
 		{"block 203.0.113.7 --for soon", "ossec-ar: --for takes how long, found \"soon\"\nossec-ar: hint: write it as 30m, 2h or 7d\n"},
 		{"whitelist", "ossec-ar: whitelist takes one of list, test, add, refresh, remove\nossec-ar: hint: as in ossec-ar whitelist list\n"},
 		{"whitelist ad x", "ossec-ar: unknown command \"ad\"\nossec-ar: hint: did you mean add? ossec-ar whitelist --help shows them all\n"},
@@ -236,6 +236,37 @@ func TestBlock(t *testing.T) {
 		"would block 203.0.113.20: would keep 203.0.113.20 in memory\n", "")
 }
 
+// TestAccounts: a name goes only to the response that is about accounts, an address to no such one.
+func TestAccounts(t *testing.T) {
+	h := newHost(t)
+	locks := enforcertest.NewFake()
+	kind := locks.Kind("disable-account")
+	kind.Accounts = true
+	h.kinds = append(h.kinds, kind)
+	const (
+		noAddress = "ossec-ar: address \"mallory\": not an IPv4 or IPv6 address (names are never resolved)\n"
+		nothing   = "ossec-ar: hint: nothing was done\n"
+	)
+	h.does("block mallory", app.ExitFailed, "", noAddress+nothing)
+	h.does("block 203.0.113.7 mallory", app.ExitFailed, "", noAddress+nothing)
+	h.does("block 203.0.113.7 --response disable-account", app.ExitFailed, "",
+		"ossec-ar: 203.0.113.7 is an address, and disable-account is about accounts\n"+nothing)
+	h.input = "203.0.113.7\n"
+	h.does("import - --response disable-account", app.ExitFailed, "",
+		"ossec-ar: a list is of addresses, and disable-account is about accounts\n"+nothing)
+	h.does("list", app.ExitOK, "nothing is blocked\n", "")
+
+	h.does("block mallory john.doe --response disable-account", app.ExitOK,
+		"Locked account: mallory (disable-account)\nLocked account: john.doe (disable-account)\n", "")
+	h.does("block 203.0.113.7", app.ExitOK, "Blocked IP: 203.0.113.7 (firewall-drop)\n", "")
+	h.does("export", app.ExitOK, "203.0.113.7\n", "")
+	h.does("export --response disable-account", app.ExitOK, "john.doe\nmallory\n", "")
+	h.does("unban mallory", app.ExitOK, "Unlocked account: mallory (disable-account)\n", "")
+	h.does("flush --dry-run --response disable-account", app.ExitOK, "would unblock 1 account (disable-account)\n", "")
+	h.does("unban john.doe --response disable-account", app.ExitOK,
+		"Unlocked account: john.doe (disable-account)\n", "")
+}
+
 func TestUnban(t *testing.T) {
 	h := newHost(t)
 	h.hold("firewall-drop", "203.0.113.7", nil)
@@ -265,7 +296,7 @@ func TestFlush(t *testing.T) {
 	h.hold("host-deny", "203.0.113.9", func(l *lease.Lease) { l.Program = "other" })
 	h.drop.Put(addr("203.0.113.70"))
 	h.does("flush --program other", app.ExitOK, "Gave up 1 address that other held (host-deny)\n", "")
-	h.does("flush --program nobody", app.ExitOK, "nobody holds no address\n", "")
+	h.does("flush --program nobody", app.ExitOK, "nobody holds nothing\n", "")
 	h.does("flush --dry-run", app.ExitOK,
 		"would unblock 2 addresses (firewall-drop)\nwould unblock 1 address (host-deny)\n", "")
 	h.does("flush", app.ExitOK,
@@ -298,7 +329,7 @@ func TestImport(t *testing.T) {
 
 	bad := h.home + "/bad.txt"
 	faults := "ossec-ar: " + bad + ":2: 203.0.113.0/24 is a network; networks are not blocked\n" +
-		"ossec-ar: " + bad + ":3: example.org is no address to block: not an IPv4 or IPv6 address (names are never resolved)\n" +
+		"ossec-ar: " + bad + ":3: address \"example.org\": not an IPv4 or IPv6 address (names are never resolved)\n" +
 		"ossec-ar: " + bad + ":4: 198.51.100.0/24 is a network; networks are not blocked\n" +
 		"ossec-ar: " + bad + ": left out 2 networks and 1 line without an address\n"
 	h.does("import "+bad, app.ExitFailed, "Blocked 1 address, skipped 0 (firewall-drop)\n", faults)

@@ -34,6 +34,10 @@ const (
 // reported and left out, which is a failure unless --skip-invalid is given. One line is logged for
 // the whole: each address would be an alert.
 func importList(t *tool, c *cli.Context) error {
+	if t.chosen[0].Accounts {
+		return command.Mistaken("nothing was done", "a list is of addresses, and %s is about accounts",
+			t.chosen[0].Name)
+	}
 	limit, err := duration(c, forFlag)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/record"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 	"github.com/ossec-ar/ossec-ar/pkg/arlog"
@@ -53,6 +54,14 @@ func (t *tool) openAll(look bool) (all []*response, failed bool) {
 func (r *response) used() bool {
 	_, err := os.Lstat(r.Leases.Path())
 	return !errors.Is(err, os.ErrNotExist)
+}
+
+// count writes how many of what the response blocks.
+func (r *response) count(n int) string {
+	if r.Kind.Accounts {
+		return printable.Count(n, "account")
+	}
+	return printable.Count(n, "address")
 }
 
 // absent reports whether an error says that this host lacks the program that a response needs.
