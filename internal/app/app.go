@@ -83,12 +83,12 @@ type Program struct {
 	// Accounts reports that it is called about accounts, and not about addresses.
 	Accounts bool
 
-	advised map[string]bool // hints that were printed
+	once map[string]bool // what was printed and is not printed again
 }
 
 // New returns the program that env invoked; name is used when env has none.
 func New(env Env, name string) Program {
-	p := Program{Env: env, Invoked: name, advised: map[string]bool{}}
+	p := Program{Env: env, Invoked: name, once: map[string]bool{}}
 	if len(env.Args) > 0 && env.Args[0] != "" {
 		p.Invoked = env.Args[0]
 	}
@@ -143,10 +143,10 @@ func (p *Program) KeepWriting() { signal.Ignore(unix.SIGPIPE) }
 
 // Advise prints a hint, once; nothing for "".
 func (p *Program) Advise(hint string) {
-	if hint == "" || p.advised[hint] {
+	if hint == "" || p.once[hint] {
 		return
 	}
-	p.advised[hint] = true
+	p.once[hint] = true
 	fmt.Fprintf(p.Stderr, "%s: hint: %s\n", p.Name, printable.Lines(hint))
 }
 
@@ -159,9 +159,10 @@ func Columns(w io.Writer) int {
 	return 0
 }
 
-// AppendLog is WriteLog for a log that stops no program: a failure is printed.
+// AppendLog is WriteLog for a log that stops no program: a failure is printed, the same one once.
 func (p *Program) AppendLog(path string, lines []byte) {
-	if err := p.WriteLog(path, lines); err != nil {
+	if err := p.WriteLog(path, lines); err != nil && !p.once[err.Error()] {
+		p.once[err.Error()] = true
 		p.Complain(err)
 	}
 }

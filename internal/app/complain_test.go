@@ -23,3 +23,16 @@ func TestComplainIsPrintable(t *testing.T) {
 		}
 	}
 }
+
+// A log that cannot be written is one line, however many lines were for it.
+func TestAppendLogComplainsOnce(t *testing.T) {
+	var stderr bytes.Buffer
+	p := New(Env{Args: []string{"x"}, Stderr: &stderr}, "x")
+	folder := t.TempDir()
+	for range 3 {
+		p.AppendLog(folder, []byte("a line\n"))
+	}
+	if got := stderr.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, folder) {
+		t.Errorf("printed %q", got)
+	}
+}

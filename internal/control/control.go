@@ -87,7 +87,7 @@ func (t *tool) begin(c *cli.Context) error {
 		return err
 	}
 	t.load()
-	return t.reachable(c.Command.Name)
+	return t.reachable(strings.TrimPrefix(c.Command.HelpName, t.Name+" "))
 }
 
 // choose goes by the value of --response; without one all are chosen.
@@ -116,7 +116,7 @@ func where(c *cli.Context, option string) *cli.Context {
 
 // reachable returns why a command cannot work on this home, in one line instead of many.
 func (t *tool) reachable(name string) error {
-	if slices.Contains([]string{"check", "man", "completion", "help", "version"}, name) {
+	if slices.Contains([]string{"man", "completion", "help", "version"}, name) {
 		return nil
 	}
 	if _, err := os.Stat(string(t.Home)); errors.Is(err, os.ErrNotExist) {
@@ -125,7 +125,7 @@ func (t *tool) reachable(name string) error {
 	}
 	if !t.MayWork() {
 		return command.Mistaken("run it as root, as with sudo",
-			"%s needs root: nobody else reads or changes what is blocked", name)
+			"%s needs root: settings, and what is blocked, are for root alone", name)
 	}
 	return nil
 }
