@@ -176,12 +176,18 @@ func TestAccountRefuses(t *testing.T) {
 	command(t, "groupadd", "--force", "sudo")
 	addUser(t, "helper", "--groups", "sudo")
 	addUser(t, "primary", "--no-user-group", "--gid", "adm")
+	command(t, "sh", "-c", `groupadd --non-unique --gid "$(getent group sudo | cut -d : -f 3)" operators`)
+	addUser(t, "oper", "--groups", "operators")
+	// getpwnam(3) finds the first.
+	for _, line := range []string{"twice:x:0:0::/:/bin/sh", "twice:x:4000:100::/:/bin/sh"} {
+		command(t, "sh", "-c", "echo '"+line+"' >>/etc/passwd; echo 'twice:x:1:0:99999:7:::' >>/etc/shadow")
+	}
 	before, err := os.ReadFile("/etc/shadow")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"root", "second", "service", "daemon", "nobody", "ossecm", "boss", "helper",
-		"primary", "stranger", "-L", "+", "--root", "boss ", "BOSS", "boss:x", "a\nb", "../boss"} {
+		"primary", "oper", "twice", "stranger", "-L", "+", "--root", "boss ", "BOSS", "boss:x", "a\nb", "../boss"} {
 		_, err := e.Block(t.Context(), target.Account(name), enforcer.Unknown)
 		if _, refused := err.(*enforcer.Refused); !refused {
 			t.Errorf("Block(%q): %v, want it refused", name, err)

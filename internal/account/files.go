@@ -18,13 +18,14 @@ const maxFile = 64 << 20
 type files struct {
 	passwd map[string]passwdEntry
 	shadow map[string]shadowEntry
-	groups map[string]group
+	groups []group
 	uidMin int
 }
 
 type passwdEntry struct{ uid, gid int }
 
 type group struct {
+	name    string
 	gid     int
 	members []string
 }
@@ -45,14 +46,14 @@ func (s shadowEntry) expired(now time.Time) bool {
 	return err == nil && day > 0 && day <= now.Unix()/86400
 }
 
-// read reads the files. Lines that are none of an account are left out.
+// read reads the files. Lines that are none of an account are left out; of two about one name the
+// first counts, as for getpwnam(3).
 func read() (*files, error) {
-	f := &files{passwd: map[string]passwdEntry{}, shadow: map[string]shadowEntry{},
-		groups: map[string]group{}, uidMin: 1000}
+	f := &files{passwd: map[string]passwdEntry{}, shadow: map[string]shadowEntry{}, uidMin: 1000}
 	err := lines("/etc/passwd", 7, func(fields []string) {
 		uid, uerr := strconv.Atoi(fields[2])
 		gid, gerr := strconv.Atoi(fields[3])
-		if uerr == nil && gerr == nil {
+		if _, twice := f.passwd[fields[0]]; uerr == nil && gerr == nil && !twice {
 			f.passwd[fields[0]] = passwdEntry{uid, gid}
 		}
 	})
@@ -60,14 +61,16 @@ func read() (*files, error) {
 		return nil, err
 	}
 	err = lines("/etc/shadow", 9, func(fields []string) {
-		f.shadow[fields[0]] = shadowEntry{password: fields[1], expire: fields[7]}
+		if _, twice := f.shadow[fields[0]]; !twice {
+			f.shadow[fields[0]] = shadowEntry{password: fields[1], expire: fields[7]}
+		}
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = lines("/etc/group", 4, func(fields []string) {
 		if gid, err := strconv.Atoi(fields[2]); err == nil {
-			f.groups[fields[0]] = group{gid, strings.Split(fields[3], ",")}
+			f.groups = append(f.groups, group{fields[0], gid, strings.Split(fields[3], ",")})
 		}
 	})
 	if err != nil {
@@ -125,10 +128,23 @@ func (e *Enforcer) refused(f *files, name string) error {
 		return why("account.never names it")
 	}
 	for _, protected := range e.settings.ProtectedGroups {
-		g, exists := f.groups[protected]
-		if exists && (g.gid == entry.gid || slices.Contains(g.members, name)) {
+		if f.member(name, entry.gid, protected) {
 			return why("a member of %s (account.protected_groups)", protected)
 		}
 	}
 	return nil
+}
+
+// member reports whether an account, of which gid is the primary group, is in the group of that name.
+// Who is in another group of the same number is: the kernel knows numbers.
+func (f *files) member(name string, gid int, of string) bool {
+	for _, g := range f.groups {
+		same := func(other group) bool {
+			return other.gid == g.gid && slices.Contains(other.members, name)
+		}
+		if g.name == of && (g.gid == gid || slices.ContainsFunc(f.groups, same)) {
+			return true
+		}
+	}
+	return false
 }
