@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -86,6 +85,9 @@ func (e *Enforcer) Block(ctx context.Context, t target.Target, _ enforcer.Known)
 func (e *Enforcer) block(ctx context.Context, name string) (out enforcer.Outcome, err error) {
 	lock, note := e.lock()
 	defer lock.Release()
+	if errors.Is(note, state.ErrLocked) { // whoever has it would lose what it notes
+		return out, note
+	}
 	files, err := read()
 	if err != nil {
 		return out, err
@@ -113,7 +115,7 @@ func (e *Enforcer) block(ctx context.Context, name string) (out enforcer.Outcome
 		out.Notes = []string{fmt.Sprintf("%v: %s cannot be unlocked by itself; use usermod -U -e '' %s", note,
 			name, name)}
 	}
-	if err := e.usermod(ctx, name, e.closing()...); err != nil {
+	if err := usermod(ctx, name, e.closing()...); err != nil {
 		return out, err
 	}
 	if files, err = read(); err != nil {
@@ -143,16 +145,19 @@ func (e *Enforcer) unblock(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	was, ours := rec[name]
-	if !ours {
-		return nil
-	}
 	files, err := read()
 	if err != nil {
 		return err
 	}
-	if entry, exists := files.shadow[name]; exists {
-		if err := e.giveBack(ctx, name, entry, was); err != nil {
+	entry, exists := files.shadow[name]
+	was, ours := rec[name]
+	switch {
+	case entry.expire == mark && (!ours || was.Expire == mark):
+		return fmt.Errorf("how it was before is not recorded: if no other home locked it, usermod -U -e '' %s", name)
+	case !ours:
+		return nil
+	case exists:
+		if err := giveBack(ctx, name, entry, was); err != nil {
 			return err
 		}
 	}
@@ -161,7 +166,7 @@ func (e *Enforcer) unblock(ctx context.Context, name string) error {
 }
 
 // giveBack undoes what closing did, and nothing that an administrator did before or since.
-func (e *Enforcer) giveBack(ctx context.Context, name string, entry shadowEntry, was before) error {
+func giveBack(ctx context.Context, name string, entry shadowEntry, was before) error {
 	var args []string
 	if entry.expire == mark {
 		args = append(args, "--expiredate", was.Expire)
@@ -178,7 +183,7 @@ func (e *Enforcer) giveBack(ctx context.Context, name string, entry shadowEntry,
 	if len(args) == 0 {
 		return nil
 	}
-	return e.usermod(ctx, name, args...)
+	return usermod(ctx, name, args...)
 }
 
 // BlockAll is Block for each: there are few accounts.
@@ -277,7 +282,7 @@ func (e *Enforcer) open(entry shadowEntry) string {
 	return ""
 }
 
-// lock keeps other calls from editing. Where that fails, a block is made all the same, with a note.
+// lock keeps other calls from editing. Where there can be none, a block is made all the same, with a note.
 func (e *Enforcer) lock() (*state.Lock, error) {
 	if e.dir == "" {
 		return nil, errors.New("there is no folder for the state")
@@ -290,22 +295,12 @@ func (e *Enforcer) lock() (*state.Lock, error) {
 	return dir.Exclusive(Name+".edit", maxWait)
 }
 
-// busy is usermod's exit status when somebody else edits the files, usermod(8).
-const busy = 10
+// unwritten is usermod's exit status when it could not write the files, mostly because another
+// program edits them, usermod(8). It has waited for that as long as lckpwdf(3) does, 15 seconds.
+const unwritten = 1
 
-// usermod changes an account. While somebody else edits the files it tries again.
-func (e *Enforcer) usermod(ctx context.Context, name string, options ...string) error {
-	for {
-		err := run(ctx, "usermod", append(slices.Clone(options), "--", name)...)
-		if exec.Status(err) != busy {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+func usermod(ctx context.Context, name string, options ...string) error {
+	return run(ctx, "usermod", append(options, "--", name)...)
 }
 
 func run(ctx context.Context, program string, args ...string) error {
@@ -321,8 +316,9 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return "install the package passwd (Debian) or shadow-utils (Fedora)"
-	case exec.Status(err) == busy:
-		return "another program holds /etc/passwd.lock or /etc/shadow.lock: end it, or remove the file it left"
+	case exec.Status(err) == unwritten:
+		return "if another program edits the accounts (vipw), end it, or remove the /etc/passwd.lock and " +
+			"/etc/shadow.lock that it left"
 	}
 	return ""
 }
