@@ -330,4 +330,12 @@ func TestAccountAfterReboot(t *testing.T) {
 	later("after somebody unlocked it", time.Minute, true)
 	later("when its time is over", 11*time.Minute, false)
 	wantNone(t, "in the end", program)
+
+	command(t, program, "add", "mallory", "-", "1.2", "5712")
+	must(t, os.WriteFile(filepath.Join(home(bin), "var/active-response/disable-account.db"), []byte("damaged"), 0o600))
+	command(t, program, "add", "stranger", "-", "1.3", "5712") // which moves the leases aside
+	heals(t, program)
+	if got := shadowOf(t, "mallory"); got != before {
+		t.Errorf("locked, and nothing asks for it any more: %s", got)
+	}
 }

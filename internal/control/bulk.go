@@ -71,7 +71,7 @@ func unlock(t *tool, _ *cli.Context) error {
 func (r *response) wouldFlush(c *cli.Context) (n int, err error) {
 	s, err := r.snapshot(c.Context, filter{})
 	for row := range rows([]snapshot{s}, nil, filter{}) {
-		if row.State != notLeased || !r.Kind.InFile && !row.Shared { // else it may be the administrator's own
+		if row.State != notLeased || !r.Kind.Mixed() && !row.Shared { // else it may be the administrator's own
 			n++
 		}
 	}

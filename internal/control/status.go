@@ -84,7 +84,7 @@ func summarize(ctx context.Context, r *response, never *whitelist.Sieve) summary
 	snap, s.err = r.snapshot(ctx, filter{})
 	s.faults = snap.faults
 	for row := range rows([]snapshot{snap}, never, filter{}) {
-		s.add(row, r.Kind.InFile || row.Shared)
+		s.add(row, r.Kind.Mixed() || row.Shared)
 	}
 	return s
 }

@@ -26,8 +26,7 @@ type Kind struct {
 	Summary string // one line for people
 	// Accounts reports that its targets are accounts; else they are addresses and networks.
 	Accounts bool
-	// InFile reports that the blocks live in a file, which outlives a reboot and in which the
-	// administrator may have entries of his own that look the same.
+	// InFile reports that the blocks live in a file, which outlives a reboot.
 	InFile bool
 	// New makes the enforcer. It runs and changes nothing. stateDir is the folder for lock
 	// files, "" when there is none that can be used.
@@ -38,6 +37,10 @@ type Kind struct {
 	// or what to use instead; nil always has. It may take a while, so only ossec-ar sets it.
 	Effect func(root string) (works bool, text string)
 }
+
+// Mixed reports that the administrator may have entries of his own that look like blocks, in the file
+// that these are in. Which accounts were locked here is recorded.
+func (k Kind) Mixed() bool { return k.InFile && !k.Accounts }
 
 // Known is what the leases say before a Block. It spares the enforcer questions to the kernel.
 type Known struct {
@@ -123,7 +126,7 @@ type Block struct {
 	Counted        bool
 	Packets, Bytes uint64
 	// Shared reports that the administrator may have made it himself, so that it stays though nobody
-	// leases it. All that is InFile is.
+	// leases it. All that is Mixed is.
 	Shared bool
 	// Open is why packets come by though it stands, "" when it is in force.
 	Open string

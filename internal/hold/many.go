@@ -74,7 +74,7 @@ func (h *Holder) ReleaseProgram(ctx context.Context, program string,
 // the administrator may have made, only what is leased is lifted.
 func (h *Holder) Flush(ctx context.Context, progress func(done int)) ([]target.Target, error) {
 	freed, err := h.releaseAll(ctx, anybody, progress)
-	if err != nil || h.Kind.InFile {
+	if err != nil || h.Kind.Mixed() {
 		return freed, err
 	}
 	listing, err := h.Enforcer.List(ctx)

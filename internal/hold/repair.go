@@ -62,7 +62,7 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 		d.Never, d.Narrow = once(d.Never), once(d.Narrow)
 		err = h.lookAgain(ctx, &d)
 	}
-	if err != nil || h.Kind.InFile { // there a line that nobody leases may be the administrator's own
+	if err != nil || h.Kind.Mixed() { // there a line that nobody leases may be the administrator's own
 		return d, err
 	}
 	for block, s := range stands {
