@@ -38,7 +38,8 @@ func whitelistCommand(t *tool) *cli.Command {
 		{name: "refresh", usage: "ask for the addresses of all host names on it now, as maintain does",
 			run: refresh},
 		{name: "remove", operands: "ENTRY", usage: "take an entry out of " + own, least: 1, most: 1,
-			run: removeEntry},
+			run: removeEntry, flags: []cli.Flag{&cli.BoolFlag{Name: limitedFlag,
+				Usage: "only if it was added for a time, by --for, --allow or the response allow"}}},
 	} {
 		c.Subcommands = append(c.Subcommands, t.word(w))
 	}
@@ -192,16 +193,19 @@ func sayCovered(ctx context.Context, t *tool, entry string) {
 	}
 }
 
+const limitedFlag = "limited"
+
 func removeEntry(t *tool, c *cli.Context) error {
 	entry, file := strings.TrimSpace(c.Args().First()), neverblock.OwnFile(t.Home)
-	removed, err := editor(t).Remove(entry)
+	limited := c.Bool(limitedFlag)
+	removed, err := editor(t).Remove(entry, limited)
 	if err != nil {
 		return err
 	}
 	elsewhere := ""
 	list, failed := readWhitelist(t)
 	list.Entries(func(m whitelist.Match, _ netip.Prefix) {
-		if m.Entry == entry && !strings.HasPrefix(m.Source, file+":") {
+		if m.Entry == entry && !limited && !strings.HasPrefix(m.Source, file+":") {
 			elsewhere = m.Source
 		}
 	})
@@ -211,6 +215,8 @@ func removeEntry(t *tool, c *cli.Context) error {
 		t.say("would remove %s from %s", entry, file)
 	case removed:
 		t.say("removed %s from %s", entry, file)
+	case limited:
+		t.say("no entry of %s ends by itself", entry)
 	case elsewhere == "":
 		t.say("%s was not on the whitelist", entry)
 	}

@@ -29,9 +29,14 @@ type Editor struct {
 // untilMark stands before the end of an entry, in the comment of its line.
 const untilMark = "# until "
 
+// maxLimited bounds the entries that have an end: a daemon's call of the response allow adds one, and
+// every response reads them all.
+const maxLimited = 1000
+
 // Add adds an entry, up to a time or, with the zero time, for ever, and reports whether it changed
 // anything: an entry that lasts longer stays.
 func (e Editor) Add(entry string, until time.Time) (added bool, err error) {
+	full := false
 	line := entry + "\n"
 	if !until.IsZero() {
 		line = entry + " " + untilMark + until.UTC().Format(time.RFC3339) + "\n"
@@ -39,7 +44,11 @@ func (e Editor) Add(entry string, until time.Time) (added bool, err error) {
 	err = e.edit(func(lines []string) []string {
 		at := slices.IndexFunc(lines, func(l string) bool { return entryOf(l) == entry })
 		if at < 0 {
-			added = true
+			ends := func(l string) bool { return !endOf(l).IsZero() }
+			full = !until.IsZero() && len(slices.DeleteFunc(slices.Clone(lines), ends)) <= len(lines)-maxLimited
+			if added = !full; full {
+				return lines
+			}
 			return append(lines, line)
 		}
 		old := endOf(lines[at])
@@ -49,6 +58,10 @@ func (e Editor) Add(entry string, until time.Time) (added bool, err error) {
 		}
 		return lines
 	})
+	if full && err == nil {
+		err = fmt.Errorf("%d entries of %s end by themselves already, and one more is too many", maxLimited,
+			OwnFile(e.Home))
+	}
 	return added, err
 }
 
@@ -76,10 +89,12 @@ func endOf(line string) time.Time {
 	return at
 }
 
-// Remove removes an entry and reports whether it was there.
-func (e Editor) Remove(entry string) (removed bool, err error) {
+// Remove removes an entry, with limited only one that has an end, and reports whether it was there.
+func (e Editor) Remove(entry string, limited bool) (removed bool, err error) {
 	err = e.edit(func(lines []string) []string {
-		kept := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return entryOf(l) == entry })
+		kept := slices.DeleteFunc(slices.Clone(lines), func(l string) bool {
+			return entryOf(l) == entry && !(limited && endOf(l).IsZero())
+		})
 		removed = len(kept) < len(lines)
 		return kept
 	})

@@ -35,11 +35,12 @@ func Unban(env app.Env) int {
 	})
 }
 
-// Allow is Unban, and the address is on the whitelist until the delete, or for a day.
+// Allow is Unban, and the address is on the whitelist until the delete, or for a day. What an
+// administrator whitelisted for good stays: who may call responses is not who decides that.
 func Allow(env app.Env) int {
 	return run(env, "allow", func(r arproto.Request) []string {
 		if r.Action == arproto.Delete {
-			return []string{"whitelist", "remove", r.Addr.String()}
+			return []string{"whitelist", "remove", "--limited", r.Addr.String()}
 		}
 		limit := allowed
 		if r.Timeout > 0 {
