@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -241,7 +242,7 @@ func address(text string) (arproto.Request, error) {
 }
 
 // who reads an address, or the name of an account, whichever the chosen responses are about. Where some are
-// about addresses, what has a dot is no account.
+// about addresses, john.doe is an account, and 203.0.1137 an address with a mistake in it.
 func who(t *tool, text string) (arproto.Request, error) {
 	request, err := address(text)
 	network, netErr := netip.ParsePrefix(text)
@@ -250,10 +251,11 @@ func who(t *tool, text string) (arproto.Request, error) {
 	}
 	accounts := slices.ContainsFunc(t.chosen, func(k enforcer.Kind) bool { return k.Accounts })
 	addresses := slices.ContainsFunc(t.chosen, func(k enforcer.Kind) bool { return !k.Accounts })
+	mistyped := strings.Contains(text, ".") && !strings.ContainsFunc(text, unicode.IsLetter)
 	switch {
 	case err == nil && !addresses:
 		return request, fmt.Errorf("%s is an address, and %s is about accounts", request.Addr, t.chosen[0].Name)
-	case err == nil || !accounts || strings.ContainsAny(text, "/:") || addresses && strings.Contains(text, "."):
+	case err == nil || !accounts || strings.ContainsAny(text, "/:") || addresses && mistyped:
 		return request, err
 	}
 	return arproto.Request{User: text}, nil
