@@ -101,6 +101,37 @@ func TestTheirSets(t *testing.T) {
 	}
 }
 
+// TestTheirException: whom the administrator's rules accept before they drop the set is blocked by the table.
+func TestTheirException(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	e, _ := theirWays()[0].on(t)
+	loads(t, theirRuleset)
+	attacker, victim := Hosts(t)
+	both := targets([]netip.Addr{attacker.V4, attacker.V6})
+	except := "nft insert rule inet filter input ip saddr " + attacker.V4.String() + " accept; " +
+		"nft insert rule inet filter input ip6 saddr " + attacker.V6.String() + " accept"
+	must(t, e.BlockAll(t.Context(), both))
+	shell(t, except)
+	isBlocked(t, "accepted before", attacker, victim, false)
+	const open = "a rule of table inet filter accepts it before"
+	if blocks, _ := standing(t, e); blocks[attacker.V4].Open != open || blocks[attacker.V6].Open != open ||
+		blocks[netip.MustParseAddr("192.0.2.1")].Open != "" {
+		t.Errorf("listed: %v", blocks)
+	}
+	must(t, e.BlockAll(t.Context(), both)) // as maintain does
+	isBlocked(t, "blocked again", attacker, victim, true)
+	must(t, e.UnblockAll(t.Context(), both))
+	isBlocked(t, "unblocked", attacker, victim, false)
+	blockOne(t, e, attacker.V4, 0)
+	blockOne(t, e, attacker.V6, 0)
+	isBlocked(t, "blocked by an add", attacker, victim, true)
+	if blocks, faults := standing(t, e); blocks[attacker.V4].Open != "" || blocks[attacker.V6].Open != "" || len(faults) > 0 {
+		t.Errorf("listed: %v, %v", blocks, faults)
+	}
+}
+
 // TestTheirSetsNotInForce: sets that do not stop every packet are not used, and check says so.
 func TestTheirSetsNotInForce(t *testing.T) {
 	drop := "ip saddr @ossec_ar4 drop"

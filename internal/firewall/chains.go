@@ -110,38 +110,62 @@ func (l look) forwardEntry() string {
 	return forwardChain
 }
 
+// gaps are what lets packets by, of the rules of a chain before one.
+type gaps struct {
+	all  int   // the position of the first that is not about one address or network only, -1 for none
+	some []gap // of the others before that
+}
+
+type gap struct {
+	source target.Target
+	at     int // the position
+}
+
+// of returns the position of a rule by which packets of t may get past, -1 for none. The zero Target is
+// anybody that no rule is about.
+func (g gaps) of(t target.Target) int {
+	for _, gap := range g.some {
+		if gap.source.Prefix().Overlaps(t.Prefix()) {
+			return gap.at
+		}
+	}
+	return g.all
+}
+
+// see adds the rule at a position.
+func (g *gaps) see(l look, r rule, at int) {
+	switch {
+	case g.all >= 0 || !l.mayAccept(r, 0):
+	case r.source.IsValid():
+		g.some = append(g.some, gap{r.source, at})
+	default:
+		g.all = at
+	}
+}
+
 // ahead returns, for each of the rules of our chain, the position of one before it by which its
-// packets may get past, -1 for none. A rule about one address is an exception for that one only.
+// packets may get past, -1 for none.
 func (l look) ahead(rules []rule) []int {
 	at := make([]int, len(rules))
-	all, one := -1, map[target.Target]int{}
+	before := gaps{all: -1}
 	for i, r := range rules {
-		if at[i] = all; all >= 0 {
-			continue
-		}
-		if excepted, is := one[r.source]; is {
-			at[i] = excepted
-		}
-		switch {
-		case !l.mayAccept(r, 0):
-		case r.source.IsValid():
-			one[r.source] = i
-		default:
-			all = i
-		}
+		at[i] = before.of(r.source)
+		before.see(l, r, i)
 	}
 	return at
 }
 
-// setRuleStands reports whether rules, those of a chain, drop a set by the target, "" for any.
-func (l look) setRuleStands(rules []rule, set, target string) bool {
-	ahead := l.ahead(rules)
+// setRule reports whether rules, those of a chain, drop a set by the target, "" for any, ahead of what may
+// accept any of its members, and returns what may accept some.
+func (l look) setRule(rules []rule, set, target string) (before gaps, drops bool) {
+	before = gaps{all: -1}
 	for i, r := range rules {
-		if r.onSet(set) && (r.target == target || target == "" && r.drops()) && ahead[i] < 0 {
-			return true
+		if r.onSet(set) && (r.target == target || target == "" && r.drops()) {
+			return before, before.all < 0
 		}
+		before.see(l, r, i)
 	}
-	return false
+	return before, false
 }
 
 // parseChains reads what `iptables -v -S` prints: -P or -N for each chain, -A for each rule in

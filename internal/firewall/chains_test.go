@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,7 +116,7 @@ func TestForwardEntry(t *testing.T) {
 	}
 }
 
-func TestSetRuleStands(t *testing.T) {
+func TestSetRule(t *testing.T) {
 	for text, want := range map[string]bool{
 		"": false,
 		"-A OSSEC_AR -m set --match-set ossec_ar4 src -j DROP":                                        true,
@@ -127,9 +128,29 @@ func TestSetRuleStands(t *testing.T) {
 		"-A OSSEC_AR -s 192.0.2.1/32 -j RETURN\n-A OSSEC_AR -m set --match-set ossec_ar4 src -j DROP": true,
 	} {
 		all := mustParse(t, text)
-		if got := look(all.look).setRuleStands(all[Chain], "ossec_ar4", "DROP"); got != want {
+		before, got := look(all.look).setRule(all[Chain], "ossec_ar4", "DROP")
+		if got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
+		if one, other := before.of(target.MustParse("192.0.2.1")), before.of(target.MustParse("192.0.2.2")); got &&
+			((one == 0) != strings.Contains(text, "192.0.2.1") || other != -1) {
+			t.Errorf("%q: past the set come 192.0.2.1 by %d, 192.0.2.2 by %d", text, one, other)
+		}
+	}
+}
+
+// TestAhead: what accepts an address or a network is before the blocks that share addresses with it.
+func TestAhead(t *testing.T) {
+	all := mustParse(t, `-A OSSEC_AR -s 2001:db8::/64 -j ACCEPT
+-A OSSEC_AR -s 2001:db8:0:1::1/128 -j ACCEPT
+-A OSSEC_AR -s 2001:db8::1/128 -j DROP
+-A OSSEC_AR -s 2001:db8:0:1::/64 -j DROP
+-A OSSEC_AR -s 2001:db8:0:2::1/128 -j DROP
+-A OSSEC_AR -p tcp -j ACCEPT
+-A OSSEC_AR -s 2001:db8:0:2::1/128 -j DROP
+`)
+	if got, want := look(all.look).ahead(all[Chain]), []int{-1, -1, 0, 1, -1, -1, 5}; !slices.Equal(got, want) {
+		t.Errorf("ahead are %v, want %v", got, want)
 	}
 }
 

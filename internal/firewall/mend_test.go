@@ -83,6 +83,23 @@ func TestMendOrder(t *testing.T) {
 	}
 }
 
+// TestBlockAllBehind: what is blocked again goes ahead of what accepts.
+func TestBlockAllBehind(t *testing.T) {
+	h := newHost(t, "xtables-legacy-multi", fakePrograms...)
+	e := h.firewall(IPTables)
+	block(t, e, addr(1), enforcer.Known{})
+	h.run("iptables -I OSSEC_AR 1 -p tcp -j ACCEPT")
+	if err := e.BlockAll(t.Context(), []target.Target{addr(1), addr(2)}); err != nil {
+		t.Fatal(err)
+	}
+	if l := list(t, e); len(l.Blocks) != 2 || l.Blocks[0].Open+l.Blocks[1].Open != "" {
+		t.Errorf("listed %+v", l)
+	}
+	if got := h.run("iptables -S OSSEC_AR"); strings.Count(got, " -j DROP") != 2 {
+		t.Errorf("rules:\n%s", got)
+	}
+}
+
 // TestMoves: what another configuration left is listed, lifted, flushed, and moved by Mend.
 func TestMoves(t *testing.T) {
 	for _, tt := range []struct{ from, to string }{{IPTables, IPSet}, {IPSet, IPTables}, {IPSet, NFTables},

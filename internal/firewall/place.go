@@ -87,7 +87,8 @@ const tries = 3
 // somebody took away what it works on (1.8.9).
 func (t *tool) isFinal(ctx context.Context, err error) bool {
 	return err == nil || ctx.Err() != nil || errors.Is(err, enforcer.ErrFull) || errors.Is(err, errAbsent) ||
-		errors.Is(err, errForeign) || errors.Is(err, errUnreadable) || t.variant != overNFT && exec.Status(err) == statusDenied
+		errors.Is(err, errForeign) || errors.Is(err, errUnreadable) ||
+		t.variant != overNFT && exec.Status(err) == statusDenied
 }
 
 // tryAgain calls work until it succeeds.
@@ -204,7 +205,8 @@ func (s *side) mendSetRule(ctx context.Context, l look) (changes []string, err e
 			commands = append(commands, "-D "+Chain+" "+joinWords(r.spec))
 		}
 	}
-	if len(commands) == 1 && l.setRuleStands(ours, name, s.opts.Target) {
+	before, drops := l.setRule(ours, name, s.opts.Target)
+	if len(commands) == 1 && drops && len(before.some) == 0 {
 		return nil, nil
 	}
 	if err := s.commands(ctx, append(commands, "-I "+Chain+" 1 "+joinWords(s.setRule()))...); err != nil {

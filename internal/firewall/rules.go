@@ -72,7 +72,7 @@ func (r rules) quick(ctx context.Context, addr target.Target, stands bool) error
 	}
 	l := r.nftTable().look(k)
 	if stands {
-		if _, open := r.find(l, addr); open {
+		if len(r.missing(l, addr)) > 0 {
 			return fmt.Errorf("%s drops nothing of %s", Chain, addr)
 		}
 	} else if err := r.command(ctx, "-I", addr); err != nil {
@@ -92,17 +92,31 @@ func (r rules) command(ctx context.Context, what string, addr target.Target) err
 	return err
 }
 
-// find returns the rule of our chain that blocks addr as it is blocked here, and whether there is none,
-// or what stands before it lets packets of addr by.
-func (r rules) find(l look, addr target.Target) (have rule, open bool) {
+// missing returns the commands that make rules for addrs at the head of our chain, none where all stand and
+// nothing before them accepts.
+func (r rules) missing(l look, addrs ...target.Target) (commands []string) {
 	ours, _ := l(Chain)
-	at := slices.IndexFunc(ours, func(have rule) bool {
-		return have.source == addr && have.target == r.opts.Target
-	})
-	if at < 0 {
-		return rule{}, true
+	stands, behind := map[target.Target]bool{}, map[target.Target]rule{}
+	for i, ahead := range l.ahead(ours) {
+		switch have := ours[i]; {
+		case !have.blocks() || have.target != r.opts.Target:
+		case ahead < 0:
+			stands[have.source] = true
+		default:
+			behind[have.source] = have
+		}
 	}
-	return ours[at], l.ahead(ours)[at] >= 0
+	for _, addr := range addrs {
+		if stands[addr] {
+			continue
+		}
+		stands[addr] = true
+		if have, is := behind[addr]; is {
+			commands = append(commands, "-D "+Chain+" "+joinWords(have.spec))
+		}
+		commands = append(commands, "-I "+Chain+" "+r.spec(addr))
+	}
+	return commands
 }
 
 // ensure makes the place and the rule, whichever is missing.
@@ -119,15 +133,11 @@ func (r rules) ensure(ctx context.Context, addr target.Target) (out enforcer.Out
 		if err != nil {
 			return err
 		}
-		have, open := r.find(all.look, addr)
-		if out.Already = !open && !out.Made; !open {
+		commands := r.missing(all.look, addr)
+		if out.Already = len(commands) == 0 && !out.Made; len(commands) == 0 {
 			return nil
 		}
-		var commands []string
-		if have.blocks() { // behind what accepts
-			commands = append(commands, "-D "+Chain+" "+joinWords(have.spec))
-		}
-		return r.commands(ctx, append(commands, "-I "+Chain+" "+r.spec(addr))...)
+		return r.commands(ctx, commands...)
 	})
 	if err != nil {
 		err = fmt.Errorf("adding rule for %s: %w", addr, err)
@@ -141,24 +151,11 @@ func (r rules) addAll(ctx context.Context, addrs []target.Target) error {
 	if _, err := r.mendPlace(ctx, false); err != nil {
 		return err
 	}
-	ours, err := r.ourRules(ctx)
+	all, err := r.chains(ctx)
 	if err != nil {
 		return err
 	}
-	stands := map[target.Target]bool{}
-	for _, have := range ours {
-		if have.blocks() && have.target == r.opts.Target {
-			stands[have.source] = true
-		}
-	}
-	var commands []string
-	for _, addr := range addrs {
-		if !stands[addr] {
-			stands[addr] = true
-			commands = append(commands, "-I "+Chain+" "+r.spec(addr))
-		}
-	}
-	return r.inChunks(ctx, commands)
+	return r.inChunks(ctx, r.missing(all.look, addrs...))
 }
 
 func (r rules) remove(ctx context.Context, addr target.Target) error {
@@ -237,12 +234,9 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 		if !have.blocks() {
 			continue
 		}
-		open := place
-		if ahead[i] >= 0 && open == "" {
-			open = fmt.Sprintf("rule %d of %s accepts", ahead[i]+1, Chain)
-			if !slices.Contains(l.Faults, open) {
-				l.Faults = append(l.Faults, open)
-			}
+		open := r.past(place, ahead[i])
+		if open != "" && !slices.Contains(l.Faults, open) {
+			l.Faults = append(l.Faults, open)
 		}
 		if first, twice := at[have.source]; twice { // no packet comes to the second
 			l.Blocks[first].Packets += have.packets
@@ -254,6 +248,15 @@ func (r rules) list(ctx context.Context) (l enforcer.Listing, err error) {
 			Bytes: have.bytes, Open: open})
 	}
 	return l, nil
+}
+
+// past returns why packets get past a block: that of its place, if it is not "", or the rule at a position
+// of our chain.
+func (s *side) past(place string, at int) string {
+	if place == "" && at >= 0 {
+		return fmt.Sprintf("rule %d of %s accepts", at+1, Chain)
+	}
+	return place
 }
 
 func first(lines []string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -39,7 +40,7 @@ func (s set) add(ctx context.Context, addr target.Target,
 	}
 	if exists {
 		already, err := s.put(k, addr)
-		if errors.Is(err, enforcer.ErrFull) || err == nil && s.isDropped(ctx, k) {
+		if errors.Is(err, enforcer.ErrFull) || err == nil && s.isDropped(ctx, k, addr) {
 			out.Already = already && err == nil
 			return out, err
 		}
@@ -75,15 +76,16 @@ func (s set) explain(err error) error {
 	return err
 }
 
-// isDropped reports whether all packets come to our chain and it drops the set. Whatever keeps
-// it from finding out is a no.
-func (s set) isDropped(ctx context.Context, k socket) bool {
+// isDropped reports whether all packets come to our chain and it drops the member addr of the set. Whatever
+// keeps it from finding out is a no.
+func (s set) isDropped(ctx context.Context, k socket, addr target.Target) bool {
 	if s.variant != overNFT {
 		return s.commands(ctx, append(s.likelyChecks(), "-C "+Chain+" "+joinWords(s.setRule()))...) == nil
 	}
 	l := s.nftTable().look(k)
 	ours, _ := l(Chain)
-	return l.setRuleStands(ours, setName(s.v6), s.opts.Target) && len(s.faults(ctx, l, s.hostForwards())) == 0
+	before, drops := l.setRule(ours, setName(s.v6), s.opts.Target)
+	return drops && before.of(addr) < 0 && len(s.faults(ctx, l, s.hostForwards())) == 0
 }
 
 // ensure makes the set, and what makes it drop packets, whichever is missing. The caller holds
@@ -175,18 +177,28 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 	if err != nil || len(l.Blocks) == 0 {
 		return l, err
 	}
-	l.Faults, err = s.bypasses(ctx)
-	open := first(l.Faults)
+	faults, before, err := s.bypasses(ctx)
+	open := func(addr target.Target) string { return s.past(first(faults), before.of(addr)) }
 	if err != nil {
-		open = "whether set " + setName(s.v6) + " is dropped cannot be seen"
+		open = func(target.Target) string { return "whether set " + setName(s.v6) + " is dropped cannot be seen" }
 	}
 	for _, other := range s.strays(ctx) { // after a change, until what is used now is made
-		if faults, err := (set{other}).bypasses(ctx); err == nil && len(faults) == 0 {
-			open = ""
+		if faults, before, err := (set{other}).bypasses(ctx); err == nil && len(faults) == 0 {
+			here := open
+			open = func(addr target.Target) string {
+				if before.of(addr) < 0 {
+					return ""
+				}
+				return here(addr)
+			}
 		}
 	}
-	for i := range l.Blocks {
-		l.Blocks[i].Open = open
+	l.Faults = faults
+	for i, member := range l.Blocks {
+		l.Blocks[i].Open = open(member.Target)
+		if why := l.Blocks[i].Open; err == nil && why != "" && !slices.Contains(l.Faults, why) {
+			l.Faults = append(l.Faults, why)
+		}
 	}
 	if h, headerErr := s.ipset().header(k); headerErr == nil && s.isTooSmall(h) {
 		l.Faults = append(l.Faults,
@@ -196,19 +208,21 @@ func (s set) list(ctx context.Context) (l enforcer.Listing, err error) {
 	return l, err
 }
 
-// bypasses are what lets packets by the set, a line each.
-func (s set) bypasses(ctx context.Context) (faults []string, err error) {
+// bypasses are what lets packets by the set, a line each, and what lets those of some members by.
+func (s set) bypasses(ctx context.Context) (faults []string, before gaps, err error) {
 	all := chains{}
 	if s.program != "" {
 		if all, err = s.seen(ctx); err != nil {
-			return nil, err
+			return nil, before, err
 		}
 	}
 	now := look(all.look)
-	if faults = s.faults(ctx, now, s.forwards()); !now.setRuleStands(all[Chain], setName(s.v6), s.opts.Target) {
+	faults = s.faults(ctx, now, s.forwards())
+	before, drops := now.setRule(all[Chain], setName(s.v6), s.opts.Target)
+	if !drops {
 		faults = append(faults, fmt.Sprintf("%s does not drop set %s", Chain, setName(s.v6)))
 	}
-	return faults, nil
+	return faults, before, nil
 }
 
 // isTooSmall reports whether the set is full and was made when fewer addresses were allowed.

@@ -253,7 +253,7 @@ func (t table) fault(k socket, thorough bool) string {
 	used, other := t.baseChains()
 	rules, _ := l(used.name)
 	for _, set := range t.sets() {
-		if l.setRuleStands(rules, set.name(), t.opts.Target) {
+		if before, drops := l.setRule(rules, set.name(), t.opts.Target); drops && len(before.some) == 0 {
 			continue
 		}
 		if exists, err := set.isOurs(k); set.always() || exists || err != nil {

@@ -16,13 +16,16 @@ import (
 // that drop them, as nftables-drop.sh of OSSEC 4.3 wants them.
 var theirTable = nftTable{unix.NFPROTO_INET, filter}
 
-// theirs blocks addresses by such a set, and networks, for which it has no place, by our own table. Where
-// it is not used, addresses of ours that it got before are only removed.
+// theirs blocks addresses by such a set. Our own table has networks, for which the set has no place, and
+// addresses that the administrator's rules accept before they drop the set. Where it is not used, addresses
+// of ours that it got before are only removed.
 type theirs struct {
 	table
 	has bool // there is a set of that name
 	// unused says why no address goes into it, "" where they do.
 	unused string
+	// before is what of the administrator's rules accepts some addresses before that; nil where it is not used.
+	before *gaps
 }
 
 // their returns the set of the administrator's, as far as this configuration uses it.
@@ -42,10 +45,13 @@ func (s *side) their(ctx context.Context) theirs {
 	case wrong != "" || !t.has:
 		t.unused = wrong
 	default:
-		t.unused = t.open(k)
+		t.before, t.unused = t.open(k)
 	}
 	return t
 }
+
+// takes reports whether an address that is put into the set is dropped.
+func (t theirs) takes(addr target.Target) bool { return addr.IsSingle() && t.before.of(addr) < 0 }
 
 func (t theirs) isUsed() bool { return t.has && t.unused == "" }
 
@@ -59,7 +65,7 @@ func (t theirs) set() nftSet {
 func (t theirs) name() string { return "set " + t.set().name() + " of table inet " + filter }
 
 func (t theirs) describe(addr target.Target) string {
-	if !addr.IsSingle() {
+	if !t.takes(addr) {
 		return t.table.describe(addr)
 	}
 	return fmt.Sprintf("nft add element inet %s %s { %s }", filter, t.set().name(), addr)
@@ -67,32 +73,36 @@ func (t theirs) describe(addr target.Target) string {
 
 // open returns why packets of the members come by, "" when a rule of the administrator's drops all, ahead
 // of what accepts: another base chain drops them whatever this one accepts, but none accepts for another.
-func (t theirs) open(k socket) string {
+// Some addresses may be accepted before that.
+func (t theirs) open(k socket) (before *gaps, why string) {
 	if theirTable.isDormant(k) {
-		return "the table is dormant"
+		return nil, "the table is dormant"
 	}
 	hooks := map[string]uint32{"input": unix.NF_INET_LOCAL_IN}
 	if t.forwards() {
 		hooks["forward"] = unix.NF_INET_FORWARD
 	}
 	l := theirTable.look(k)
+	before = &gaps{all: -1}
 	for name, number := range hooks {
 		chain, err := theirTable.chain(k, name)
 		hook := netlink.Find(chain, unix.NFTA_CHAIN_HOOK)
 		rules, _ := l(name)
-		if err != nil || hook == nil || netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) != number ||
-			!l.setRuleStands(rules, t.set().name(), "") {
-			return "chain " + name + " does not drop it ahead of all that accepts"
+		some, drops := l.setRule(rules, t.set().name(), "")
+		if err != nil || hook == nil || !drops ||
+			netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) != number {
+			return nil, "chain " + name + " does not drop it ahead of all that accepts"
 		}
+		before.some = append(before.some, some.some...)
 	}
-	return ""
+	return before, ""
 }
 
 // add falls back to our table where the set takes no more.
 func (t theirs) add(ctx context.Context, addr target.Target, known enforcer.Known) (out enforcer.Outcome,
 	err error) {
 	k, err := t.kernel.dial(ctx)
-	if err == nil && addr.IsSingle() {
+	if err == nil && t.takes(addr) {
 		err = k.Transact(t.set().elements(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE|unix.NLM_F_EXCL, addr))
 		if already := errors.Is(err, unix.EEXIST); err == nil || already {
 			return enforcer.Outcome{Already: already}, nil
@@ -108,7 +118,7 @@ func (t theirs) addAll(ctx context.Context, addrs []target.Target) error {
 	}
 	var single, rest []target.Target
 	for _, addr := range addrs {
-		if addr.IsSingle() {
+		if t.takes(addr) {
 			single = append(single, addr)
 		} else {
 			rest = append(rest, addr)
@@ -170,6 +180,9 @@ func (t theirs) list(ctx context.Context) (l enforcer.Listing, err error) {
 	}
 	for i := range l.Blocks {
 		l.Blocks[i].Shared = true
+		if !t.takes(l.Blocks[i].Target) {
+			l.Blocks[i].Open = "a rule of table inet " + filter + " accepts it before"
+		}
 	}
 	own, err := t.table.list(ctx)
 	return merge(l, own), err
