@@ -219,13 +219,14 @@ func aboutItself(t *tool) []word {
 	}
 }
 
-// report is response-stats, which takes the place of this process.
+// report is response-stats, which takes the place of this process, and its name in what it prints: a shell
+// does not find the other one.
 func report(t *tool, c *cli.Context) error {
 	path := t.Home.Programs() + "/" + reporter
 	if err := app.CheckTool(path); err != nil {
 		return fmt.Errorf("%s is not run: %w", reporter, err)
 	}
-	args := append([]string{path}, c.Args().Slice()...)
+	args := append([]string{c.Command.HelpName}, c.Args().Slice()...)
 	if len(args) == 1 {
 		args = append(args, "--date", "today") // without a word it is cron's
 	}

@@ -64,8 +64,8 @@ func (c *program) line() command.Line {
 	return command.Line{
 		Program: &c.Program, Summary: "report what the active responses did",
 		Examples: [][2]string{
-			{"", "append today's report to logs/response-stats.log, as cron does"},
-			{"--yesterday", "print the report of another day; see also --date, --week, --all"},
+			{"--date today", "print today's report"},
+			{"--yesterday", "print that of another day; see also --date, --week, --all"},
 			{"--since 36h --rule 5712", "of a period, and of one rule only"},
 			{"--month --html --output m.html", "a page with charts"},
 			{"--metrics --output FILE", "for node_exporter's textfile collector"},
@@ -129,8 +129,8 @@ func (c *program) formFlags() []cli.Flag {
 			Destination: &c.query.Top},
 		&cli.StringFlag{Category: category, Name: "output", Aliases: []string{"o"},
 			Usage: "write to `FILE`, which changes all at once", Destination: &c.output},
-		&cli.BoolFlag{Category: category, Name: "append", Usage: "append the text to logs/response-stats.log",
-			Destination: &c.append},
+		&cli.BoolFlag{Category: category, Name: "append", Destination: &c.append,
+			Usage: "append the text to logs/response-stats.log, as response-stats without options does for cron"},
 		&cli.BoolFlag{Category: category, Name: "mail",
 			Usage: "mail it, by email-notification's settings", Destination: &c.mail},
 		&cli.BoolFlag{Category: category, Name: "chat",
