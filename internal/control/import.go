@@ -152,7 +152,7 @@ func readList(t *tool, path string) (listFile, error) {
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
 		return l, fmt.Errorf("%s:%d: this line is too long for a list of addresses", l.name, n)
 	} else if err != nil {
-		return l, fmt.Errorf("reading %s: %w", l.name, err)
+		return l, fmt.Errorf("reading the list: %w", err)
 	}
 	slices.SortFunc(l.addrs, netip.Addr.Compare)
 	l.addrs = slices.Compact(l.addrs)

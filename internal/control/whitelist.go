@@ -161,9 +161,22 @@ func addEntry(t *tool, c *cli.Context) error {
 		t.say("would add %s to %s", entry, file)
 	default:
 		t.say("added %s to %s", entry, file)
+		warnOfAll(t, entry)
 		sayCovered(c.Context, t, entry)
 	}
 	return nil
+}
+
+// warnOfAll says what an entry does that covers all addresses of a family.
+func warnOfAll(t *tool, entry string) {
+	var list whitelist.List
+	_ = list.Add(entry, "") // it was checked before
+	all := false
+	list.Entries(func(_ whitelist.Match, p netip.Prefix) { all = all || p.IsValid() && p.Bits() == 0 })
+	if all {
+		t.Complain(fmt.Errorf("%s covers every address: nothing is blocked any more", entry))
+		t.Advise(t.Name + " whitelist remove " + entry)
+	}
 }
 
 // sayCovered names what is blocked by now though an entry covers it.
