@@ -179,6 +179,30 @@ func TestFromCron(t *testing.T) {
 	want(t, p.look(), enforcer.Warn, "cron: response-stats", "no report is made", "59 23 * * * root")
 }
 
+// TestNoneCalled: where daemons call no response, one sentence says so, and what to do.
+func TestNoneCalled(t *testing.T) {
+	const rest = "<localfile><log_format>syslog</log_format><location>logs/*.log</location></localfile></ossec_config>"
+	for _, test := range []struct{ name, conf, what, text, mend string }{
+		{"no active-response", "<ossec_config>" + rest, "blocks", "has no <active-response>: nothing is ever called", "/ossec-ar configure"},
+		{"others only", "<ossec_config><command><name>other</name><executable>other.sh</executable></command>" +
+			"<active-response><command>other</command><location>local</location></active-response>" + rest,
+			"commands", "/etc/ossec.conf has no response of this suite called", "/ossec-ar configure"},
+		{"agent", "<ossec_config><client><server-ip>192.0.2.99</server-ip></client>" + rest, "commands",
+			"/etc/shared/ar.conf names no response of this suite: none is ever called here", "on the server"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPlace(t)
+			p.write("var/ossec/etc/ossec.conf", test.conf)
+			p.remove("var/ossec/etc/shared/ar.conf")
+			p.write("var/ossec/active-response/bin/other.sh", "")
+			p.process(103, "ossec-agentd", 6000)
+			h := p.made()
+			h.subjects = append(h.subjects, &Subject{Name: "host-deny", Failure: errors.New("no file")}, &Subject{Name: "email-notification"})
+			want(t, h.findings(t.Context()), isFault, test.what, test.text, test.mend)
+		})
+	}
+}
+
 // TestSeveral: of several responses, those that nothing uses are passed over.
 func TestSeveral(t *testing.T) {
 	p := newPlace(t)

@@ -120,12 +120,15 @@ func (h daemons) test(ctx context.Context, s *sheet) {
 	s.ok("no daemon refuses the configuration")
 }
 
+// askServer is what mends a list of responses on an agent.
+const askServer = "see `ossec-ar check` on the server, which sends this file to its agents"
+
 // responseList checks whether execd knows this response.
 func (h daemons) responseList(_ context.Context, s *sheet) {
 	path := h.Home.ResponseList()
 	mend := fmt.Sprintf("%s (%s then writes it from ossec.conf)", h.control("restart"), h.daemon("analysisd"))
 	if h.conf.agent() {
-		mend = "see `ossec-ar check` on the server, which sends this file to its agents"
+		mend = askServer
 	}
 	list, err := ossec.ReadResponseList(path)
 	switch {
