@@ -80,12 +80,16 @@ func (h enforcement) leases(ctx context.Context, s *sheet) {
 		s.warn("see what it holds, then rm -r "+inHome, "%s is not used: others than root can write in the folder "+
 			"above, or could; the leases are in %s", inHome, dir)
 	}
+	there, lerr := os.Lstat(dir)
 	switch err := state.CheckDir(dir); {
 	case errors.Is(err, os.ErrNotExist):
 		if err := writable(existing(dir)); err != nil {
 			s.fault(h.writing(existing(dir), err), "%s cannot be made: %v", dir, err)
 		}
 		s.ok("none yet: the first block makes %s", dir)
+		return
+	case lerr == nil && !there.IsDir():
+		s.fault("mv "+dir+" "+dir+".old", "%v", err)
 		return
 	case err != nil:
 		s.fault("chown root "+dir+" && chmod 0700 "+dir, "%v", err)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
@@ -136,7 +137,7 @@ func (h configuration) confFile(_ context.Context, s *sheet) {
 			s.fault("correct the tags in "+place, "%s: %s", place, text)
 		}
 	case c.err != nil:
-		s.fault("make it a plain file that can be read", "%v", c.err)
+		s.fault(toRead(c.path, c.err), "%v", c.err)
 	case c.unread:
 		s.fault("write it anew", "%s has nothing in it", c.path)
 	case c.agent():
@@ -198,13 +199,26 @@ func (h configuration) settingsFile(_ context.Context, s *sheet) {
 			mend = fmt.Sprintf("write %s in %s", strings.TrimSuffix(nearest, "?"), place)
 		}
 		if strings.HasPrefix(text, "reading configuration: ") {
-			mend = "make " + path + " a plain file that can be read, or remove it"
+			mend = toRead(path, h.SettingsFault) + ", or remove it"
 		}
 		if strings.Contains(text, config.ErrForeign.Error()) {
 			mend = "put what you want of it into " + settings + ", which must be root's alone, and remove it"
 		}
 		s.fault(mend, "%s", text)
 	}
+}
+
+// toRead is what lets a file be read that could not.
+func toRead(path string, err error) string {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "put " + path + " there"
+	case errors.Is(err, state.ErrLarge):
+		return "make " + path + " smaller"
+	case errors.Is(err, state.ErrNotPlain), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ELOOP):
+		return "make " + path + " a plain file"
+	}
+	return "look why root cannot read " + path + ": `ls -l`, `mount`, `dmesg`"
 }
 
 // quote shows text from a configuration.

@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -57,6 +58,9 @@ func TestConfiguration(t *testing.T) {
 			p.remove("var/ossec/etc/ossec.conf")
 			p.write("var/ossec/etc/ossec.conf/x", "")
 		}, isFault, "ossec.conf", "is a directory", "plain file"},
+		{"too large", func(p *place) {
+			p.check(os.Truncate(p.path("var/ossec/etc/ossec.conf"), 1<<30))
+		}, isFault, "ossec.conf", "ossec.conf: larger than 32768 KiB", "/ossec.conf smaller"},
 		{"empty", func(p *place) { p.write("var/ossec/etc/ossec.conf", "\n") }, isFault, "ossec.conf", "has nothing in it", "write it anew"},
 		{"a tag left open", swap("</global>\n", "<stray>&\n</global>\n"), isFault, "ossec.conf", "ossec.conf:5: not well-formed: <stray> is never closed", "ossec.conf:5"},
 		{"a byte order mark", swap("<ossec_config>\n  <global>", "\ufeff<ossec_config>\n  <global>"), isWarn, "ossec.conf",
@@ -213,6 +217,9 @@ func TestSettings(t *testing.T) {
 		{"no TOML", func(p *place) {
 			p.write("var/ossec/etc/active-response.toml", "[whitelist\n")
 		}, isFault, "active-response.toml", "active-response.toml:1: expected", "correct "},
+		{"too large", func(p *place) {
+			p.write("var/ossec/etc/active-response.toml", strings.Repeat("#\n", 1<<20))
+		}, isFault, "active-response.toml", "file too large", "/active-response.toml smaller, or remove it"},
 		{"a pipe where others can write", func(p *place) {
 			p.check(errors.Join(os.Chmod(p.path("var/ossec/etc"), 0o770),
 				syscall.Mkfifo(p.path("var/ossec/etc/active-response.toml"), 0o660)))
@@ -256,7 +263,10 @@ func TestWhiteList(t *testing.T) {
 		}, isFault, "white_list", "whitelist.d/office:1: ", "take it out"},
 		{"no such file", func(p *place) {
 			p.write("var/ossec/etc/active-response.toml", "[whitelist]\nfiles = [\"/nonexistent/list\"]\n")
-		}, isFault, "white_list", "/nonexistent/list", "whitelist.files"},
+		}, isFault, "white_list", "/nonexistent/list", "put it there, or take it out of whitelist.files"},
+		{"a line that is too long", func(p *place) {
+			p.write("var/ossec/etc/whitelist.d/office", strings.Repeat("9", 1<<17))
+		}, isFault, "white_list", "line is longer than", "take out what is broken there, or too much"},
 		{"a name", entry("office.example.org"), isWarn, "white_list", `OSSEC itself takes "office.example.org" for a host name and so ignores it; the responses of this suite honour it`, "its addresses"},
 		{"a name that nobody knows", entry("offfice.example.org"), isWarn, "white_list",
 			`ossec.conf:4: the host name "offfice.example.org" has no address now, and so protects nobody: no such host`, "write its addresses there"},

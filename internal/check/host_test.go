@@ -164,6 +164,10 @@ func TestBlocks(t *testing.T) {
 			p.subject.Hold.Kind.InFile = true
 			p.enforcer.Put(target.MustParse("203.0.113.7"), target.MustParse("203.0.113.8"))
 		}, isOK, "leases", "what is to be blocked and what is in force agree", ""},
+		{"a file in the place of the state folder", func(p *place) {
+			p.unasked = true
+			p.write(state, "")
+		}, isFault, "leases", "is not used", "mv "},
 		{"a state folder of everybody's", func(p *place) {
 			p.lease("203.0.113.7")
 			p.chmod(state, 0o777)
@@ -179,7 +183,7 @@ func TestBlocks(t *testing.T) {
 			p.write("elsewhere/x", "")
 			p.check(os.MkdirAll(p.path("var/ossec/var"), 0o755))
 			p.link(p.path("elsewhere"), state)
-		}, isFault, "leases", "is not used", "chown root "},
+		}, isFault, "leases", "is not used", "mv "},
 		{"a damaged lease file", func(p *place) {
 			p.lease()
 			p.write(state+"/firewall-drop.db", strings.Repeat("x", 40000))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
@@ -40,9 +41,12 @@ func (h whiteList) entries(ctx context.Context, s *sheet) {
 		last = m
 	})
 	for _, err := range all.Faults() {
-		mend := "make it a plain file that root can read, or take it out of whitelist.files"
-		if errors.Is(err, whitelist.ErrBadEntry) {
+		mend, unread := "take out what is broken there, or too much", new(fs.PathError)
+		switch {
+		case errors.Is(err, whitelist.ErrBadEntry):
 			mend = "write an address or a network such as 10.0.0.0/8 there, or take it out"
+		case errors.As(err, &unread), errors.Is(err, state.ErrNotPlain):
+			mend = toRead("it", err) + ", or take it out of whitelist.files"
 		}
 		s.fault(mend, "%v", err)
 	}

@@ -45,7 +45,7 @@ func ReadConf(path string, visit func(Element)) error {
 	}
 	data, err := file.All(most)
 	if errors.Is(err, state.ErrLarge) {
-		return fmt.Errorf("reading configuration %s: larger than %d KiB", path, most>>10)
+		return fmt.Errorf("reading configuration %s: larger than %d KiB: %w", path, most>>10, state.ErrLarge)
 	}
 	if err != nil {
 		return fmt.Errorf("reading configuration: %w", err)

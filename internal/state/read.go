@@ -20,6 +20,9 @@ type File struct {
 	stat unix.Stat_t
 }
 
+// ErrNotPlain says that what stands in the place of a file is none: a pipe, a device, a socket.
+var ErrNotPlain = errors.New("is no plain file")
+
 // Open opens the file at path, following links. What is no plain file is an error; the other
 // end of a pipe is not waited for.
 func Open(path string) (*File, error) {
@@ -41,7 +44,7 @@ func OpenFile(path string) (*os.File, os.FileInfo, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no plain file", path)
+		err = fmt.Errorf("%s %w", path, ErrNotPlain)
 	}
 	if err != nil {
 		_ = file.Close() // only read from
@@ -58,7 +61,7 @@ func OpenIn(root *os.Root, name string) (*File, error) {
 		return nil, err
 	}
 	if !there.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no plain file", path)
+		return nil, fmt.Errorf("%s %w", path, ErrNotPlain)
 	}
 	file, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -93,7 +96,7 @@ func plain(fd int, path string) (*File, error) {
 	case unix.S_IFDIR:
 		err = &fs.PathError{Op: "read", Path: path, Err: unix.EISDIR}
 	default:
-		err = fmt.Errorf("%s is no plain file", path)
+		err = fmt.Errorf("%s %w", path, ErrNotPlain)
 	}
 	_ = unix.Close(fd)
 	return nil, err
