@@ -448,10 +448,11 @@ get_programs() {
 	fi
 	go=$(find_go)
 	version=$(cd "$source" && git describe --tags --always --dirty 2>/dev/null || echo devel)
-	say "building the programs with $("$go" env GOVERSION), which takes a minute the first time"
 	(
-		cd "$source"
-		CGO_ENABLED=0 GOTOOLCHAIN=${GOTOOLCHAIN-auto} "$go" build -trimpath -buildvcs=false \
+		cd "$source" # where go.mod names the Go that is used
+		export CGO_ENABLED=0 GOTOOLCHAIN="${GOTOOLCHAIN-auto}"
+		say "building the programs with $("$go" env GOVERSION), which takes a minute the first time"
+		"$go" build -trimpath -buildvcs=false \
 			-tags urfave_cli_no_docs -ldflags "-s -w -X github.com/ossec-ar/ossec-ar/internal/app.Version=$version" \
 			-o "$work/" ./cmd/...
 	) || die "building the programs failed"
@@ -821,9 +822,10 @@ install_suite() {
 	make_state
 	[ "$system" = no ] || make_settings
 	[ -z "$made" ] || check_trust # in a folder like /tmp somebody else may have been first
-	for dir in $made; do
+	printf '%s' "$made" >"$work/made"
+	while IFS= read -r dir; do # behind a link the state's path can have a blank in it
 		note "$placed" "$dir" "$destdir$dir"
-	done
+	done <"$work/made"
 	restart=no
 	install_programs
 	if [ "$system" = yes ]; then
