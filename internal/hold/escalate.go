@@ -28,7 +28,7 @@ func (h *Holder) escalate(l lease.Lease) (until time.Time, err error) {
 	for _, step := range h.Escalate {
 		blocks := 1
 		for _, at := range before {
-			if now.Sub(at) < step.Within.Duration {
+			if now.Sub(at).Abs() < step.Within.Duration { // else the clock was ahead when it was noted
 				blocks++
 			}
 		}
@@ -41,5 +41,8 @@ func (h *Holder) escalate(l lease.Lease) (until time.Time, err error) {
 		return until, nil
 	}
 	l.Program, l.Until, l.Daemon = Escalation, until, nil
-	return until, h.Leases.Update(func(tx *lease.Tx) error { return tx.Put(l) })
+	if err := h.Leases.Update(func(tx *lease.Tx) error { return tx.Put(l) }); err != nil {
+		return time.Time{}, err
+	}
+	return until, nil
 }

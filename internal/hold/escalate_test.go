@@ -79,6 +79,21 @@ func TestEscalate(t *testing.T) {
 		}
 	}
 
+	// Blocks that were noted while the clock was years ahead do not count for all those years.
+	ahead := target.MustParse("203.0.113.7")
+	for _, years := range []time.Duration{20, 20, 20, 0} {
+		when := at.Add(years * 365 * day)
+		h.Now = func() time.Time { return when }
+		taken, err := h.Take(t.Context(), lease.Lease{Target: ahead, Program: "x", Since: when, Renewed: when})
+		if err != nil || years == 0 && !taken.Until.IsZero() {
+			t.Errorf("when the clock is right again it is held until %s, %v", taken.Until, err)
+		}
+		if _, err := h.Free(t.Context(), ahead); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Now = func() time.Time { return at }
+
 	at = at.Add(20 * day)
 	if taken := block("firewall-drop.sh"); !taken.Until.Equal(at.Add(90 * day)) {
 		t.Errorf("the fourth block within the second step is held until %s", taken.Until)
