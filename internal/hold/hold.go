@@ -34,7 +34,8 @@ type Holder struct {
 	// IPv6Prefix is how many bits the network has that is blocked for an IPv6 address; 128, or
 	// 0, blocks the address alone.
 	IPv6Prefix int
-	// Escalate are the steps of holding longer who was blocked before; none keeps no history.
+	// Escalate are the steps of holding longer who was blocked before; none keeps no history. Open sets
+	// none: a person says how long.
 	Escalate []config.Step
 	// OrphanTimeout is how long a lease lasts whose daemon is gone; zero means as long as
 	// ar.conf lets its response last.
@@ -72,7 +73,6 @@ func Open(kind enforcer.Kind, o Options) (*Holder, error) {
 	return &Holder{
 		Kind: kind, Enforcer: e, Leases: store, Home: o.Home, Now: o.Now, Proc: o.Proc,
 		IPv6Prefix: o.Settings.Block.IPv6Prefix, OrphanTimeout: o.Settings.Lease.OrphanTimeout.Duration,
-		Escalate: o.Settings.Escalate,
 	}, nil
 }
 

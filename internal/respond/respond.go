@@ -75,6 +75,9 @@ func (r *responder) handle(ctx context.Context, c app.Call) int {
 	r.hold, err = hold.Open(r.kind, hold.Options{
 		Home: r.Home, Settings: c.Settings, Now: r.Now, Proc: r.Proc, ReadOnly: c.DryRun,
 	})
+	if err == nil && !c.ByHand {
+		r.hold.Escalate = c.Settings.Escalate
+	}
 	if err == nil && c.Request.Action == arproto.Delete && !r.about(c.Request).IsValid() {
 		r.recall(&c.Request)
 	}
