@@ -98,11 +98,12 @@ func (r *reloader) reload(ctx context.Context) error {
 	}
 	defer lock.Release()
 	last := r.last()
-	if last.List == r.stamp() && (last.Err == "" || last.Ended.After(arrived)) {
+	meanwhile := last.Ended.After(arrived) && !last.Ended.After(time.Now()) // the clock may have been put back
+	if last.List == r.stamp() && (last.Err == "" || meanwhile) {
 		return last.err()
 	}
 	select {
-	case <-time.After(min(r.every, time.Until(last.Ended.Add(r.every)))): // the clock may have been put back
+	case <-time.After(min(r.every, time.Until(last.Ended.Add(r.every)))): // likewise
 	case <-ctx.Done():
 		return ctx.Err()
 	}

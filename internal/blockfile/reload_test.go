@@ -99,7 +99,7 @@ func TestWithoutState(t *testing.T) {
 	}
 }
 
-// TestClockPutBack: a last reload in the future does not hold a block up.
+// TestClockPutBack: a last reload in the future does not hold a block up, and one that failed is tried again.
 func TestClockPutBack(t *testing.T) {
 	l, read := newTestList(t, "")
 	write(t, filepath.Join(l.dir, recordName), `{"List":"x","Ended":"2999-01-01T00:00:00Z"}`)
@@ -108,5 +108,10 @@ func TestClockPutBack(t *testing.T) {
 	if files, err := os.ReadDir(l.dir); err != nil || !slices.ContainsFunc(files,
 		func(f os.DirEntry) bool { return f.Name() == "ip-customblock.reload" }) {
 		t.Errorf("in the state folder are %v, %v", files, err)
+	}
+	write(t, filepath.Join(l.dir, recordName),
+		fmt.Sprintf(`{"List":%q,"Ended":"2999-01-01T00:00:00Z","Err":"it was not up"}`, l.stamp()))
+	if changes, err := l.Mend(t.Context()); err != nil || len(changes) != 1 {
+		t.Errorf("Mend = %q, %v", changes, err)
 	}
 }
