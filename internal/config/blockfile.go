@@ -16,34 +16,38 @@ type Blockfile struct {
 	Reload []string `toml:"reload"` // the program, with arguments, that has File read again
 }
 
+// Fault returns why nothing can be written, nil when it can. No default stands in for what is wrong: who
+// reads the file may not start on a line of another form, and looks for none elsewhere.
+func (b Blockfile) Fault() error {
+	for _, f := range b.check() {
+		return fmt.Errorf("%s.%s: %w", f.table, f.key, f.err)
+	}
+	return nil
+}
+
 func defaultBlockfile() Blockfile {
 	return Blockfile{Folder: "/ipblock", Format: "deny " + AddressPlace + ";"}
 }
 
-// check returns what is wrong and puts the default in its place.
-func (b *Blockfile) check() (faults []fault) {
-	def := defaultBlockfile()
+// check returns what is wrong.
+func (b Blockfile) check() (faults []fault) {
 	wrong := func(key, format string, args ...any) {
 		faults = append(faults, fault{"ip_customblock", key, fmt.Errorf(format, args...)})
 	}
 	if !strings.HasPrefix(b.Folder, "/") {
 		wrong("folder", "%q is no absolute path", b.Folder)
-		b.Folder = def.Folder
 	}
 	if b.File != "" && !strings.HasPrefix(b.File, "/") {
 		wrong("file", "%q is no absolute path", b.File)
-		b.File = def.File
 	}
 	control := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 	if strings.Count(b.Format, AddressPlace) != 1 || strings.ContainsFunc(b.Format, control) ||
 		strings.HasPrefix(strings.TrimSpace(b.Format), "#") || strings.HasSuffix(b.Format, "\\") ||
 		len(b.Format) > 500 {
 		wrong("format", "%q is no line with %s in it once", b.Format, AddressPlace)
-		b.Format = def.Format
 	}
 	if len(b.Reload) > 0 && !strings.HasPrefix(b.Reload[0], "/") {
 		wrong("reload", "%q is no absolute path of a program", b.Reload[0])
-		b.Reload = nil
 	}
 	return faults
 }
