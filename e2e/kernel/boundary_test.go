@@ -94,3 +94,22 @@ func TestDaemonsAccount(t *testing.T) {
 		t.Errorf("the secret is shown:\n%s", text)
 	}
 }
+
+// TestSizeLimit: a limit on the size of files that the daemon handed down keeps no response from its work.
+func TestSizeLimit(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	bin := buildPrograms(t)
+	for _, name := range []string{"firewall-drop.sh", "host-deny.sh", "route-null.sh"} {
+		program := filepath.Join(bin, name)
+		cmd := exec.Command("/bin/sh", "-c", "ulimit -S -f 0; exec \"$@\"", "sh", program, "add", "-", "203.0.113.7", "1.0", "5712")
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		if log := logOf(t, program); !strings.Contains(log, name+" add - 203.0.113.7 ") {
+			t.Errorf("%s is not in the log:\n%s", name, log)
+		}
+		agrees(t, program)
+	}
+}

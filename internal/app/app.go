@@ -60,6 +60,7 @@ func OS() Env {
 	// OSSEC's execd hands its own queue down (descriptor 3 of 4.3), which no child of ours is to have.
 	// An old kernel without the call leaves it so.
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	allowFiles()
 	dir, _ := os.Getwd() // only matters to a relative name, and then "" is as good
 	return Env{
 		Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
@@ -69,6 +70,17 @@ func OS() Env {
 		Dir:            dir, OssecHome: os.Getenv("OSSEC_HOME"),
 		Now: time.Now, ParentPID: os.Getppid(), Proc: "/proc",
 		SSHConnection: os.Getenv("SSH_CONNECTION"),
+	}
+}
+
+// allowFiles raises a limit on the size of files that a daemon handed down, by which logs, leases and
+// hosts.deny could not be written. The runtime does the same for the number of open files.
+func allowFiles() {
+	const enough = 1 << 30
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit) == nil && limit.Cur < enough {
+		limit.Cur, limit.Max = enough, max(enough, limit.Max) // without the right to, it stays
+		_ = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
 	}
 }
 
