@@ -21,6 +21,7 @@ func TestFirewallForeignSet(t *testing.T) {
 	for made, want := range map[string]string{
 		"hash:ip timeout 2":    "it has a timeout, by which blocks end by themselves",
 		"hash:ip netmask 24":   "it has a mask, by which it takes in neighbours",
+		"hash:ip forceadd":     "it is one with forceadd, by which it drops members when it is full",
 		"hash:ip family inet6": "it is of another kind",
 		"hash:ip,port":         "it is of another kind",
 		"hash:net":             "it is of another kind",

@@ -65,6 +65,7 @@ const (
 	ipsetOnlyHeader   = 1 << 2
 	ipsetWithCounters = 1 << 3
 	ipsetNoMatch      = 1 << 2 // of an element: it is an exception
+	ipsetForceAdd     = 1 << 5
 
 	ipsetErrKind    = unix.Errno(4096 + 1) // the set takes no such element
 	ipsetErrBusy    = unix.Errno(4096 + 4)

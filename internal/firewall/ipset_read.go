@@ -85,6 +85,8 @@ func (s ipset) foreign(attributes, data []byte) error {
 		why = "it has a timeout, by which blocks end by themselves"
 	case netlink.Find(data, ipsetDataNetmask) != nil, netlink.Find(data, ipsetDataBitmask) != nil:
 		why = "it has a mask, by which it takes in neighbours"
+	case netlink.Uint32(netlink.Find(data, ipsetDataFlags))&ipsetForceAdd != 0:
+		why = "it is one with forceadd, by which it drops members when it is full"
 	default:
 		return nil
 	}
