@@ -92,8 +92,9 @@ func (r rules) command(ctx context.Context, what string, addr target.Target) err
 	return err
 }
 
-// missing returns the commands that make rules for addrs at the head of our chain, none where all stand and
-// nothing before them accepts.
+// missing returns the commands that make rules for addrs, none where all stand and nothing before them
+// accepts. They go to the head of a chain in which something may accept, else behind all, in the order in
+// which many are deleted: iptables looks for each from the head.
 func (r rules) missing(l look, addrs ...target.Target) (commands []string) {
 	ours, _ := l(Chain)
 	stands, behind := map[target.Target]bool{}, map[target.Target]rule{}
@@ -106,6 +107,10 @@ func (r rules) missing(l look, addrs ...target.Target) (commands []string) {
 			behind[have.source] = have
 		}
 	}
+	verb := "-A "
+	if slices.ContainsFunc(ours, func(have rule) bool { return !have.blocks() }) {
+		verb = "-I "
+	}
 	for _, addr := range addrs {
 		if stands[addr] {
 			continue
@@ -114,7 +119,7 @@ func (r rules) missing(l look, addrs ...target.Target) (commands []string) {
 		if have, is := behind[addr]; is {
 			commands = append(commands, "-D "+Chain+" "+joinWords(have.spec))
 		}
-		commands = append(commands, "-I "+Chain+" "+r.spec(addr))
+		commands = append(commands, verb+Chain+" "+r.spec(addr))
 	}
 	return commands
 }
