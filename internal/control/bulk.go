@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -145,6 +146,7 @@ func export(t *tool, c *cli.Context) error {
 			t.Complain(r.about(err))
 			failed = true
 		}
+		slices.SortFunc(s.holds, compareHeld)
 		all = append(all, s)
 	}
 	out := bufio.NewWriter(t.Stdout)

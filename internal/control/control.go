@@ -33,7 +33,7 @@ const Name = "ossec-ar"
 // What a hundred thousand addresses take beside what is collected, in bytes: less, and nothing is done but
 // collect. A list holds all leases and all blocks at a time.
 const (
-	memory     = 32 << 20
+	memory     = 20 << 20
 	listMemory = 44 << 20
 )
 

@@ -58,6 +58,11 @@ func (h *held) block() target.Target {
 	return target.Network(netip.PrefixFrom(h.target.Addr(), int(h.net)))
 }
 
+// compareHeld puts leases in order of what is blocked, target and program.
+func compareHeld(a, b held) int {
+	return cmp.Or(a.block().Compare(b.block()), a.target.Compare(b.target), cmp.Compare(a.program, b.program))
+}
+
 // text is the target with the length of its network: 2001:db8::7/64.
 func (h *held) text() string {
 	if h.net < 1 {
@@ -147,10 +152,7 @@ func (r *response) snapshot(ctx context.Context, f filter) (snapshot, error) {
 		}
 		return err
 	})
-	byBlock := func(a, b held) int { return a.block().Compare(b.block()) }
-	if !slices.IsSortedFunc(s.holds, byBlock) { // they are in order of target
-		slices.SortStableFunc(s.holds, byBlock)
-	}
+	slices.SortFunc(s.holds, compareHeld)
 	listing, err := r.Enforcer.List(ctx)
 	if absent(err) && len(s.holds) == 0 {
 		err = nil // the response is not used on this host

@@ -62,7 +62,7 @@ func (b *batch) inForce(blocks []target.Target) ([]target.Target, error) {
 	}
 	var not []target.Target
 	blocks = slices.DeleteFunc(blocks, func(block target.Target) bool {
-		if stands.inForce(block) {
+		if stands.open(block) == "" {
 			return false
 		}
 		not = append(not, block)
@@ -70,11 +70,7 @@ func (b *batch) inForce(blocks []target.Target) ([]target.Target, error) {
 	})
 	not, err = b.leased(not, true) // a call may have lifted one meanwhile
 	for _, block := range not {
-		why := stands[block].open
-		if why == "" {
-			why = "somebody removed it"
-		}
-		b.failed.Add(fmt.Errorf("%s is not in force though it was blocked again: %s", block, why))
+		b.failed.Add(fmt.Errorf("%s is not in force though it was blocked again: %s", block, stands.open(block)))
 	}
 	return blocks, err
 }

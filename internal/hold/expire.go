@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
@@ -52,6 +53,8 @@ func (h *Holder) Ended() (over []Over, kept []lease.Lease, err error) {
 		}
 		return nil
 	})
+	slices.SortFunc(over, func(a, b Over) int { return a.Compare(b.Lease) })
+	slices.SortFunc(kept, lease.Lease.Compare)
 	return over, kept, errors.Join(err, leaseErr)
 }
 

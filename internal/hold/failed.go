@@ -1,6 +1,8 @@
 package hold
 
 import (
+	"slices"
+
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 )
 
@@ -12,6 +14,7 @@ func (h *Holder) Unannounced() (unannounced []lease.Lease, err error) {
 		}
 		return nil
 	})
+	slices.SortFunc(unannounced, lease.Lease.Compare)
 	return unannounced, err
 }
 

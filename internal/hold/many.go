@@ -2,6 +2,7 @@ package hold
 
 import (
 	"context"
+	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/target"
@@ -105,19 +106,21 @@ type given struct{ target, block target.Target }
 func (h *Holder) releaseAll(ctx context.Context, mine func(lease.Lease) bool,
 	progress func(done int)) (freed []target.Target, err error) {
 	var all []given
-	var targets []target.Target
-	err = h.Leases.Each(func(l lease.Lease) error { // in order of target
-		if !mine(l) {
-			return nil
+	err = h.Leases.Each(func(l lease.Lease) error {
+		if mine(l) {
+			all = append(all, given{l.Target, l.Blocks()})
 		}
-		if n := len(targets); n == 0 || targets[n-1] != l.Target {
-			targets = append(targets, l.Target)
-		}
-		all = append(all, given{l.Target, l.Blocks()})
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	slices.SortFunc(all, func(a, b given) int { return a.target.Compare(b.target) })
+	var targets []target.Target
+	for _, g := range all {
+		if n := len(targets); n == 0 || targets[n-1] != g.target {
+			targets = append(targets, g.target)
+		}
 	}
 	b := batch{Holder: h, ctx: ctx}
 	lifted := map[target.Target]bool{}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/internal/target"
@@ -50,7 +51,7 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 		return d, err
 	}
 	d.Place = faults
-	err = h.Leases.Each(func(l lease.Lease) error { // in order of target
+	err = h.Leases.Each(func(l lease.Lease) error {
 		if l.State != lease.Lifting {
 			d.add(l, stands, never)
 		}
@@ -65,21 +66,20 @@ func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, er
 	if err != nil || h.Kind.Mixed() { // there a line that nobody leases may be the administrator's own
 		return d, err
 	}
-	for block, s := range stands {
-		if !s.leased && !s.shared {
-			d.Extra = append(d.Extra, block)
+	for i, b := range stands.blocks {
+		if !stands.leased[i] && !b.Shared {
+			d.Extra = append(d.Extra, b.Target)
 		}
 	}
-	slices.SortFunc(d.Extra, target.Target.Compare)
 	return d, nil
 }
 
 // add compares what a lease wants with what stands.
 func (d *Difference) add(l lease.Lease, stands standing, never Whitelisted) {
 	block := l.Blocks()
-	if s, is := stands[block]; is {
-		s.leased = true
-		stands[block] = s
+	at, stood := stands.find(block)
+	if stood {
+		stands.leased[at] = true
 	}
 	if l.State == lease.Waiting {
 		d.waiting[block] = true
@@ -94,7 +94,7 @@ func (d *Difference) add(l lease.Lease, stands standing, never Whitelisted) {
 			return
 		}
 	}
-	if l.State == lease.Waiting || !stands.inForce(block) {
+	if l.State == lease.Waiting || !stood || stands.blocks[at].Open != "" {
 		d.Missing = append(d.Missing, block)
 	}
 }
@@ -110,34 +110,38 @@ func (h *Holder) lookAgain(ctx context.Context, d *Difference) error {
 		return err
 	}
 	d.Missing = slices.DeleteFunc(d.Missing, func(block target.Target) bool {
-		return stands.inForce(block) && !d.waiting[block]
+		return stands.open(block) == "" && !d.waiting[block]
 	})
 	return nil
 }
 
 // standing is what stands.
-type standing map[target.Target]stand
-
-type stand struct {
-	open   string // why packets come by, "" where none does
-	leased bool   // somebody wants it
-	shared bool   // as enforcer.Block says
+type standing struct {
+	blocks []enforcer.Block // in order of target
+	leased []bool           // somebody wants it
 }
 
-// inForce reports whether a target stands and no packet comes by.
-func (s standing) inForce(t target.Target) bool {
-	found, stands := s[t]
-	return stands && found.open == ""
+// find returns where a target stands.
+func (s standing) find(t target.Target) (at int, stands bool) {
+	return slices.BinarySearchFunc(s.blocks, t, func(b enforcer.Block, t target.Target) int {
+		return b.Target.Compare(t)
+	})
+}
+
+// open returns why packets of a target come by, "" where it stands and none does.
+func (s standing) open(t target.Target) string {
+	at, stands := s.find(t)
+	if !stands {
+		return "somebody removed it"
+	}
+	return s.blocks[at].Open
 }
 
 // standing returns what stands and what is wrong with its place.
 func (h *Holder) standing(ctx context.Context) (standing, []string, error) {
 	listing, err := h.Enforcer.List(ctx)
-	stands := make(standing, len(listing.Blocks))
-	for _, b := range listing.Blocks {
-		stands[b.Target] = stand{open: b.Open, shared: b.Shared}
-	}
-	return stands, listing.Faults, err
+	slices.SortFunc(listing.Blocks, func(a, b enforcer.Block) int { return a.Target.Compare(b.Target) })
+	return standing{listing.Blocks, make([]bool, len(listing.Blocks))}, listing.Faults, err
 }
 
 // Repaired is what Repair changed.

@@ -1,24 +1,32 @@
 package lease
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
-// Each calls visit with every lease, in order of address and program, until it returns an error,
-// which is returned. Meanwhile nobody can change the leases.
+// Each calls visit with every lease, in no set order, until it returns an error, which is returned.
+// With another error it may have been called with some. Meanwhile nobody can change the leases.
 func (s *Store) Each(visit func(Lease) error) error {
 	return s.View(func(tx *Tx) error { return tx.All(visit) })
 }
 
-// All returns every lease, in order of address and program.
+// All returns every lease, in order of target and program.
 func (s *Store) All() (all []Lease, err error) {
 	err = s.Each(func(l Lease) error {
 		all = append(all, l)
 		return nil
 	})
+	slices.SortFunc(all, Lease.Compare)
 	return all, err
+}
+
+// Compare puts leases in order of target and program.
+func (l Lease) Compare(other Lease) int {
+	return cmp.Or(l.Target.Compare(other.Target), cmp.Compare(l.Program, other.Program))
 }
 
 // Salvage moves a damaged lease file aside, as any change of the leases does, and keeps what can

@@ -134,9 +134,9 @@ func (t *table) grow() error {
 	return pwrite(t.fd, header[:], 0)
 }
 
-// scan calls visit with every lease, of a damaged file too, and counts the slots that are
-// damaged. What lies beyond the capacity came from growing that was not finished.
-func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) {
+// scan calls visit with every lease, of a damaged file too, until it returns an error, and counts the
+// slots that are damaged. What lies beyond the capacity came from growing that was not finished.
+func (t *table) scan(visit func(slot uint32, l Lease) error) (damaged int, err error) {
 	buf := make([]byte, 512*slotSize)
 	for slot := uint32(0); ; {
 		n, err := pread(t.fd, buf, offset(slot))
@@ -155,7 +155,9 @@ func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) 
 			case err != nil:
 				damaged++
 			case used:
-				visit(slot, l)
+				if err := visit(slot, l); err != nil {
+					return damaged, err
+				}
 			}
 			slot++
 		}
@@ -165,19 +167,28 @@ func (t *table) scan(visit func(slot uint32, l Lease)) (damaged int, err error) 
 	}
 }
 
+// each is scan of a file in which nothing is damaged.
+func (t *table) each(visit func(slot uint32, l Lease) error) error {
+	damaged, err := t.scan(visit)
+	if err == nil && damaged > 0 {
+		err = fmt.Errorf("%w: %d places in it hold neither a lease nor nothing", ErrDamaged, damaged)
+	}
+	return err
+}
+
 // key is what is kept of each lease to put many in order: a tenth of it.
 type key struct {
 	target  target.Target
-	net     netip.Prefix // that it keeps blocked
 	program string
 	slot    uint32
+	bits    int8 // of the network that it keeps blocked, 0 for none
 }
 
-// keys returns a key for every lease of a file in which nothing is damaged.
+// keys returns a key for every lease.
 func (t *table) keys() ([]key, error) {
 	keys := make([]key, 0, t.capacity)
 	programs := map[string]string{} // few, and each in memory once
-	damaged, err := t.scan(func(slot uint32, l Lease) {
+	err := t.each(func(slot uint32, l Lease) error {
 		program, ok := programs[l.Program]
 		if !ok {
 			program = l.Program
@@ -185,13 +196,11 @@ func (t *table) keys() ([]key, error) {
 		}
 		k := key{target: l.Target, program: program, slot: slot}
 		if l.holdsNet() {
-			k.net = l.Net
+			k.bits = int8(l.Net.Bits())
 		}
 		keys = append(keys, k)
+		return nil
 	})
-	if err == nil && damaged > 0 {
-		err = fmt.Errorf("%w: %d places in it hold neither a lease nor nothing", ErrDamaged, damaged)
-	}
 	return keys, err
 }
 
@@ -231,8 +240,8 @@ func (t *table) buildIndex(boot string) error {
 	for _, k := range keys {
 		if used[k.slot] {
 			x.add(k.target, k.slot)
-			if k.net.IsValid() {
-				x.hold(&Lease{Net: k.net})
+			if k.bits > 0 {
+				x.hold(&Lease{Net: netip.PrefixFrom(k.target.Addr(), int(k.bits)).Masked()})
 			}
 		}
 	}

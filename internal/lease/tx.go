@@ -1,7 +1,6 @@
 package lease
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -124,37 +123,29 @@ func (tx *Tx) Count(v6 bool) int {
 	return int(tx.table.index.header.live[familyOf(v6)])
 }
 
-// All calls yield with each lease, in order of target and program, until it returns an
-// error, which is returned. In an Update yield may Put and Delete: what it deletes is not
-// visited any more, what it puts on other targets may not be.
+// All calls yield with each lease, in no set order, until it returns an error, which is returned. With
+// another error it may have been called with some leases. In an Update yield may Put and Delete:
+// what it deletes is not visited any more, what it puts on other targets may be.
 func (tx *Tx) All(yield func(Lease) error) error {
 	if tx.table == nil {
 		return nil
 	}
-	var keys []key
-	err := tx.mended(func() (err error) {
-		keys, err = tx.table.keys()
-		return err
-	})
-	if err != nil {
+	var stopped error
+	visit := func(_ uint32, l Lease) error {
+		stopped = yield(l)
+		return stopped
+	}
+	err := error(nil)
+	if tx.writes { // what is damaged is mended before anything is changed
+		err = tx.mended(func() error { return tx.table.each(func(uint32, Lease) error { return nil }) })
+	}
+	if err == nil {
+		err = tx.table.each(visit)
+	}
+	if err != nil && stopped == nil {
 		return fmt.Errorf("reading the leases: %w", err)
 	}
-	slices.SortFunc(keys, func(a, b key) int {
-		return cmp.Or(a.target.Compare(b.target), cmp.Compare(a.program, b.program))
-	})
-	for _, k := range keys {
-		l, used, err := tx.table.read(k.slot)
-		if err != nil {
-			return fmt.Errorf("reading the leases: %w", err)
-		}
-		if !used || l.Target != k.target || l.Program != k.program {
-			continue // yield deleted it
-		}
-		if err := yield(l); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
 // mended runs work, and once more where the index or the file was found to be wrong and
@@ -196,7 +187,11 @@ func (tx *Tx) begin() error {
 func (tx *Tx) salvage(cause error) error {
 	var saved []Lease
 	if tx.table != nil {
-		if _, err := tx.table.scan(func(_ uint32, l Lease) { saved = append(saved, l) }); err != nil {
+		keep := func(_ uint32, l Lease) error {
+			saved = append(saved, l)
+			return nil
+		}
+		if _, err := tx.table.scan(keep); err != nil {
 			saved = nil // what a failing disk does not give is lost
 		}
 	}

@@ -87,7 +87,10 @@ func ReadInForce(state string, f *Filter) (*InForce, error) {
 
 // count sorts the leases and counts what they are on.
 func (in *InForce) count() {
-	slices.SortStableFunc(in.Leases, func(a, b Leased) int { return a.Target.Compare(b.Target) })
+	slices.SortFunc(in.Leases, func(a, b Leased) int {
+		return cmp.Or(a.Target.Compare(b.Target), cmp.Compare(a.Response, b.Response),
+			cmp.Compare(a.Program, b.Program))
+	})
 	for i, l := range in.Leases {
 		switch {
 		case i > 0 && in.Leases[i-1].Target == l.Target:
