@@ -55,7 +55,8 @@ func again(as string, args []string) error {
 	cmd.Env = append(os.Environ(), role+"="+as)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
+		Unshareflags: syscall.CLONE_NEWNET, // after the mappings, see internal/isolate
 	}
 	if os.Geteuid() != 0 {
 		cmd.Env = append(cmd.Env, plain+"=1")

@@ -80,17 +80,16 @@ func Need(t *testing.T, reason string) {
 // run runs the test in new namespaces: as root without a user namespace, for large netlink
 // batches need CAP_NET_ADMIN in the first one (SO_SNDBUFFORCE).
 func run(t *testing.T) ([]byte, error) {
-	const spaces = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS
 	if os.Geteuid() == 0 {
-		out, err := command(t, spaces)
+		out, err := command(t, 0)
 		if !errors.Is(err, syscall.EPERM) {
 			return out, err
 		}
 	}
-	return command(t, spaces|syscall.CLONE_NEWUSER)
+	return command(t, syscall.CLONE_NEWUSER)
 }
 
-func command(t *testing.T, flags uintptr) ([]byte, error) {
+func command(t *testing.T, user uintptr) ([]byte, error) {
 	args := []string{"-test.v", "-test.count=1", "-test.run=" + pattern(t.Name())}
 	if deadline, ok := t.Deadline(); ok {
 		args = append(args, "-test.timeout="+time.Until(deadline).String())
@@ -102,8 +101,12 @@ func command(t *testing.T, flags uintptr) ([]byte, error) {
 	}
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), variable+"="+t.Name(), "GORACE=atexit_sleep_ms=10")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
-	if flags&syscall.CLONE_NEWUSER != 0 {
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | user,
+		// After the mappings: what is in /proc/net belongs to who is root when the network is made.
+		Unshareflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL,
+	}
+	if user != 0 {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 )
 
@@ -30,6 +31,9 @@ func TestIsolated(t *testing.T) {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Error(err)
 		}
+	}
+	if info, err := os.Stat("/proc/net/dev"); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("%v, %v: want what is in /proc/net to be root's", info, err)
 	}
 	if found, err := net.Interfaces(); err != nil || len(found) != 1 || found[0].Flags&net.FlagUp == 0 {
 		t.Errorf("interfaces %v, %v: want one that is up", found, err)
