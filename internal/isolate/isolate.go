@@ -57,7 +57,7 @@ func Test(t *testing.T) bool {
 	case err != nil:
 		t.Fatalf("in its namespaces: %v\n%s", err, out)
 	case bytes.Contains(out, []byte("--- SKIP: "+t.Name()+" ")):
-		t.Skipf("in its namespaces:\n%s", out)
+		t.Skip(reason(out))
 	case !bytes.Contains(out, []byte("--- PASS: "+t.Name()+" ")):
 		t.Fatalf("did not run in its namespaces:\n%s", out)
 	}
@@ -114,6 +114,18 @@ func command(t *testing.T, user uintptr) ([]byte, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	return cmd.CombinedOutput()
+}
+
+// logged matches a line that a test logged. The first says why it was skipped: after it, a script logs what
+// it did.
+var logged = regexp.MustCompile(`(?m)^ +\w+\.go:\d+: (.+)$`)
+
+// reason returns why a test was skipped that printed that.
+func reason(out []byte) string {
+	if line := logged.FindSubmatch(out); line != nil {
+		return string(line[1])
+	}
+	return string(out)
 }
 
 // pattern matches exactly the test of that name, subtests included.

@@ -40,6 +40,15 @@ func TestIsolated(t *testing.T) {
 	}
 }
 
+// TestReason: what a script did before it was skipped is no reason.
+func TestReason(t *testing.T) {
+	const out = "=== RUN   TestScripts\n        cmd.go:380: not root\n" +
+		"        testscript.go:609: WORK=$WORK\n            > cat\n"
+	if got := reason([]byte(out)); got != "not root" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestPrograms: a program is replaced, taken away and put back.
 func TestPrograms(t *testing.T) {
 	if !Test(t) {
