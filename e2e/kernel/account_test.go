@@ -16,17 +16,14 @@ import (
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
-	"github.com/ossec-ar/ossec-ar/internal/isolate"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // accounts returns the enforcer of accounts, with settings that change may alter. The test is in an
-// /etc of its own, as root: shadow-utils give files to groups.
+// /etc of its own, as root.
 func accounts(t *testing.T, change func(*config.Account)) enforcer.Enforcer {
 	t.Helper()
-	if !isolate.Root() {
-		needKernel(t, "accounts need root")
-	}
+	needRoot(t, "shadow-utils give files to groups")
 	settings := config.Default()
 	if change != nil {
 		change(&settings.Account)
@@ -301,9 +298,7 @@ func TestAccountAfterReboot(t *testing.T) {
 	if !Isolated(t) {
 		return
 	}
-	if !isolate.Root() {
-		needKernel(t, "accounts need root")
-	}
+	needRoot(t, "shadow-utils give files to groups")
 	bin := buildPrograms(t)
 	program := filepath.Join(bin, "disable-account")
 	shared := filepath.Join(home(bin), "etc/shared")

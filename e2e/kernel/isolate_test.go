@@ -82,3 +82,11 @@ func needKernel(t *testing.T, reason string) {
 	t.Helper()
 	isolate.Need(t, reason)
 }
+
+// needRoot is needKernel where this process is root of a user namespace, with one user in it, or nobody's.
+func needRoot(t *testing.T, why string) {
+	t.Helper()
+	if !isolate.Root() {
+		needKernel(t, "root is needed: "+why)
+	}
+}

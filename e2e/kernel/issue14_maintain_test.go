@@ -126,6 +126,7 @@ func TestNetworkdRestart(t *testing.T) {
 	}
 	const networkd = "/usr/lib/systemd/systemd-networkd"
 	ofOthers(t, networkd)
+	needRoot(t, "systemd-networkd becomes another user")
 	program := filepath.Join(buildPrograms(t), "route-null.sh")
 	var here Host
 	here.network(t, "link add v0 type veth peer name v1", "link set v1 up")
@@ -165,6 +166,7 @@ func TestFirewalldReload(t *testing.T) {
 			}
 			ofOthers(t, "/usr/sbin/firewalld")
 			ofOthers(t, "/usr/bin/dbus-daemon")
+			needRoot(t, "the bus of firewalld becomes another user")
 			firewalld(t)
 			bin := buildPrograms(t)
 			program := filepath.Join(bin, "firewall-drop.sh")
@@ -217,6 +219,7 @@ func TestUFWReload(t *testing.T) {
 		return
 	}
 	ofOthers(t, "/usr/sbin/ufw")
+	needRoot(t, "the rules of ufw are root's to read")
 	bin := buildPrograms(t)
 	attacker, victim := Hosts(t)
 	program := filepath.Join(bin, "firewall-drop.sh")

@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/isolate"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
@@ -63,9 +62,7 @@ func leaseFaults() []leaseFault {
 // giveAway makes a file somebody else's, until the result is called.
 func giveAway(t *testing.T, path string) (back func()) {
 	t.Helper()
-	if !isolate.Root() {
-		t.Skip("only root gives a file away")
-	}
+	needRoot(t, "the file is given to another user")
 	must(t, os.Chown(path, 12345, 12345))
 	return func() { must(t, os.Chown(path, 0, 0)) }
 }

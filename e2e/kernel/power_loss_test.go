@@ -31,6 +31,7 @@ func TestPowerLossHostDeny(t *testing.T) {
 	if !Isolated(t) {
 		return
 	}
+	needRoot(t, "a disk of its own is a loop device")
 	disk := t.TempDir()
 	must(t, syscall.Mount("disk", disk, "tmpfs", 0, ""))
 	defer func() { must(t, syscall.Unmount(disk, syscall.MNT_DETACH)) }()
@@ -39,7 +40,7 @@ func TestPowerLossHostDeny(t *testing.T) {
 	setUp := fmt.Sprintf("truncate -s 16M %[1]s && mkfs.ext4 -q -F %[1]s && mkdir %[2]s %[3]s && "+
 		"mount -o loop,commit=1 %[1]s %[2]s", image, live, after)
 	if out, err := exec.Command("/bin/sh", "-c", setUp).CombinedOutput(); err != nil {
-		t.Skipf("no disk of its own (that needs root and a loop device): %v, %s", err, out)
+		t.Skipf("no disk of its own: %v, %s", err, out)
 	}
 	var here Host
 	defer func() { here.Run(t, "umount", "-l", live) }()

@@ -99,9 +99,7 @@ func TestServers(t *testing.T) {
 			if !isolate.Test(t) {
 				return
 			}
-			if !isolate.Root() {
-				needKernel(t, "the server gives up root: root is needed")
-			}
+			needRoot(t, "the server's workers are another user")
 			s.run(t)
 		})
 	}

@@ -50,9 +50,7 @@ func TestNginx(t *testing.T) {
 	if !isolate.Test(t) {
 		return
 	}
-	if !isolate.Root() {
-		needKernel(t, "nginx gives files to its workers: root is needed")
-	}
+	needRoot(t, "nginx gives files to its workers")
 	command(t, "ip", "link", "set", "lo", "up")
 	dir := t.TempDir()
 	write := func(name, text string) {
