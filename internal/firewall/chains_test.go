@@ -210,7 +210,7 @@ func FuzzWords(f *testing.F) {
 	f.Add("-s 203.0.113.7/32", `a "b" \c`)
 	f.Fuzz(func(t *testing.T, a, b string) {
 		if strings.ContainsAny(a+b, "\n") {
-			t.Skip()
+			return
 		}
 		words := []string{a, b}
 		if d := cmp.Diff(words, splitWords(joinWords(words)), cmpopts.EquateEmpty()); d != "" && a != "" &&

@@ -232,14 +232,14 @@ func FuzzInclude(f *testing.F) {
 	f.Fuzz(func(t *testing.T, before, inside, after string) {
 		data := []byte(before + "<ossec_config><rules>" + inside + "</rules>" + after + "</ossec_config>")
 		if _, there, err := includeMarks.find(data); err != nil || there {
-			t.Skip("it has marks of its own")
+			return // marks of its own
 		}
 		if _, found := rulesIn(data); !found {
-			t.Skip("no <rules>")
+			return
 		}
 		with, err := setInclude(data, rulesName)
 		if err != nil {
-			t.Skip(err)
+			return // refused
 		}
 		if again, err := setInclude(with, rulesName); err != nil || string(again) != string(with) {
 			t.Errorf("again: %q, %v; was %q", again, err, with)
