@@ -35,7 +35,9 @@ func main() {
 	var err error
 	switch os.Getenv(role) {
 	case "":
-		err = again("victim", os.Args[1:])
+		if err = equip(); err == nil {
+			err = again("victim", os.Args[1:])
+		}
 	case "victim":
 		err = play()
 	case "attacker":
@@ -43,10 +45,26 @@ func main() {
 	case "agent":
 		err = serve()
 	}
-	if err != nil {
+	var ended *exec.ExitError // it has said why
+	if err != nil && (!errors.As(err, &ended) || os.Getenv(role) != "") {
 		fmt.Fprintln(os.Stderr, "demo:", err)
+	}
+	if err != nil {
 		os.Exit(1)
 	}
+}
+
+// equip finds the system's programs that are run: where a person's PATH often does not lead, too.
+func equip() error {
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		return err
+	}
+	for _, program := range []string{"ip", "iptables"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%s is not installed: `make deps`, as root on Debian, installs what is missing", program)
+		}
+	}
+	return nil
 }
 
 // again runs this program as another, in namespaces of its own.
@@ -64,10 +82,11 @@ func again(as string, args []string) error {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("in namespaces of its own: %w", err)
+	err := cmd.Run()
+	if errors.Is(err, syscall.EPERM) {
+		return errors.New("only root gets namespaces on this machine: run it as root, as with sudo")
 	}
-	return nil
+	return err
 }
 
 // attack is the attacker's machine: for each line that it reads it knocks once and says
