@@ -119,13 +119,12 @@ func (t *tool) commands() []*cli.Command {
 			sub.Before = t.begin
 		}
 	}
-	configure := setup.Command(&t.Program) // its options are its own
-	configure.Hidden = false
 	var all []*cli.Command
 	for _, w := range append(forPeople(t), forUpkeep(t)...) {
 		all = append(all, t.word(w))
 	}
-	all = append(append(append(all, whitelistCommand(t)), channels...), configure)
+	all = append(append(all, whitelistCommand(t)), channels...)
+	all = append(all, setup.Command(&t.Program)) // its options are its own
 	for _, w := range aboutItself(t) {
 		all = append(all, t.word(w))
 	}

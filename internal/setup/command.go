@@ -6,15 +6,18 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
+	commandline "github.com/ossec-ar/ossec-ar/internal/app/command"
+	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
-// Command is what install.sh calls to change ossec.conf. It is hidden: people use
-// `install.sh --configure`.
+// Command changes ossec.conf: `install.sh --configure` calls it, and persons may.
 func Command(p *app.Program) *cli.Command {
 	var o Options
 	return &cli.Command{
 		Name: "configure", Usage: "put what the suite needs into ossec.conf, or take it out",
-		Hidden: true, HideHelpCommand: true,
+		UsageText: "ossec-ar configure --dry-run\nossec-ar configure --profile ssh,web,mail --whitelist 192.168.1.0/24\n" +
+			"ossec-ar configure --remove",
+		HideHelpCommand: true,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "home", Usage: "the home `DIR`",
 				Value: string(p.Home), Destination: &o.Home},
@@ -23,7 +26,7 @@ func Command(p *app.Program) *cli.Command {
 			&cli.StringSliceFlag{Name: "profile", Usage: "the profiles `A,B`: " +
 				strings.Join(ProfileNames(), ", ")},
 			&cli.StringSliceFlag{Name: "whitelist", Usage: "never block the addresses and networks `A,B`"},
-			&cli.StringFlag{Name: "rules", Usage: "install the rules of `DIR`, which is contrib",
+			&cli.StringFlag{Name: "rules", Usage: "install the suite's rules too; `DIR` is its folder contrib",
 				Destination: &o.Rules},
 			&cli.BoolFlag{Name: "remove", Usage: "take all of it out again", Destination: &o.Remove},
 			&cli.BoolFlag{Name: "logs", Usage: "only make the logs that are followed and missing",
@@ -32,6 +35,11 @@ func Command(p *app.Program) *cli.Command {
 				Destination: &o.DryRun},
 		},
 		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return commandline.Mistaken("ossec-ar configure --help",
+					"configure takes nothing but options, found %s",
+					arproto.Quote(c.Args().First()))
+			}
 			o.Profiles, o.Whitelist = c.StringSlice("profile"), c.StringSlice("whitelist")
 			o.Now, o.Out = p.Now(), p.Stdout
 			return Run(o)
