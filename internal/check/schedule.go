@@ -76,7 +76,7 @@ var crons = []string{"cron", "crond", "fcron", "anacron", "bcron-start"}
 
 // job looks for one job; the zero Finding says that nothing runs it.
 func (h schedule) job(job Job) Finding {
-	var passedOver Finding // has it, but is not used
+	var passedOver Finding // has the job, but is not used
 	for _, path := range h.crontabs() {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -103,32 +103,39 @@ func (h schedule) job(job Job) Finding {
 // entry says whether cron runs an entry of a table, as root and now and then.
 func (h schedule) entry(path, text string, e crontab.Entry) Finding {
 	if reason, mend := h.cronIgnores(path, text); reason != "" {
-		return warn(mend, "%s has it, but cron ignores that file: %s", path, reason)
+		return warn(mend, "%s has the job, but cron ignores that file: %s", path, reason)
 	}
 	if e.When != "" {
 		if err := crontab.Check(e.When); err != nil {
 			return warn("correct the time in "+path+": see crontab(5)",
-				"%s has it, but at a time that is none, %s: %v", path, quote(e.When), err)
+				"%s has the job, but at a time that is none, %s: %v", path, quote(e.When), err)
 		}
 	}
 	switch {
 	case e.User != "root" && h.isSystemTable(path):
 		return warn("name root before the command in "+path,
-			"%s has it, but to be run by the user %s instead of root", path, quote(e.User))
+			"%s has the job, but to be run by the user %s instead of root", path, quote(e.User))
 	case e.User != "root":
 		return warn("move it into root's own table: crontab -e",
-			"%s has it, but that is the table of the user %s", path, quote(e.User))
+			"%s has the job, but that is the table of the user %s", path, quote(e.User))
 	case !h.runs(crons...):
-		return warn(h.startCron(), "%s has it, but no cron runs", path)
+		return warn(h.startCron(), "%s has the job, but no cron runs", path)
 	}
-	return ok("%s has it", path)
+	return ok("%s has the job", path)
 }
 
 // startCron is the command that has cron run.
 func (h schedule) startCron() string {
-	for _, unit := range crons {
-		if h.hasUnit(unit + ".service") {
-			return "systemctl enable --now " + unit
+	for _, name := range crons {
+		if h.systemd() && h.hasUnit(name+".service") {
+			return "systemctl enable --now " + name
+		}
+	}
+	for _, command := range []string{"usr/sbin/cron", "usr/sbin/crond", "usr/bin/apt-get install cron",
+		"usr/bin/dnf install cronie", "usr/bin/yum install cronie", "usr/bin/zypper install cron"} {
+		program, _, _ := strings.Cut(command, " ")
+		if _, err := os.Stat(h.path(program)); err == nil {
+			return filepath.Join(h.root, command)
 		}
 	}
 	return "start cron, or install it"

@@ -20,7 +20,7 @@ func TestSchedule(t *testing.T) {
 			none(p)
 			p.write("etc/cron.d/ossec.cron", line)
 		}, isWarn, job, "but cron ignores that file: its name", "etc/cron.d/ossec-cron"},
-		{"one that cron ignores beside a good one", func(p *place) { p.write("etc/cron.d/a.cron", line) }, isOK, job, "ossec-ar has it", ""},
+		{"one that cron ignores beside a good one", func(p *place) { p.write("etc/cron.d/a.cron", line) }, isOK, job, "ossec-ar has the job", ""},
 		{"no end of line", func(p *place) {
 			p.write(tab, strings.TrimSuffix(line, "\n"))
 		}, isWarn, job, "its last line has no end", "echo >> "},
@@ -35,19 +35,19 @@ func TestSchedule(t *testing.T) {
 		{"of this home, through a link", func(p *place) {
 			p.link("var", "opt")
 			p.write(tab, strings.ReplaceAll(line, "{HOME}", p.path("opt/ossec")))
-		}, isOK, job, "ossec-ar has it", ""},
+		}, isOK, job, "ossec-ar has the job", ""},
 		{"from within the home", func(p *place) {
 			p.write(tab, "* * * * * root cd {HOME}; bin/ossec-ar maintain >/dev/null\n")
-		}, isOK, job, "ossec-ar has it", ""},
+		}, isOK, job, "ossec-ar has the job", ""},
 		{"with a test before it", func(p *place) {
 			p.write(tab, "* * * * * root [ ! -x {HOME}/bin/ossec-ar ] || {HOME}/bin/ossec-ar maintain>/dev/null\n")
-		}, isOK, job, "ossec-ar has it", ""},
+		}, isOK, job, "ossec-ar has the job", ""},
 		{"for nobody", func(p *place) { p.write(tab, strings.ReplaceAll(line, "root", "nobody")) },
 			isWarn, job, `to be run by the user "nobody" instead of root`, "name root before the command in "},
 		{"without a user", func(p *place) { p.write(tab, strings.ReplaceAll(line, "root ", "")) },
 			isWarn, job, "to be run by the user \"/", "name root before the command in "},
 		{"for nobody beside a good one", func(p *place) { p.write("etc/cron.d/a", strings.ReplaceAll(line, "root", "nobody")) },
-			isOK, job, "ossec-ar has it", ""},
+			isOK, job, "ossec-ar has the job", ""},
 		{"at no time", func(p *place) { p.write(tab, strings.Replace(line, "*", "*/5x", 1)) },
 			isWarn, job, `at a time that is none, "*/5x * * * *": minute: "5x" is no step`, "crontab(5)"},
 		{"at a minute that there is not", func(p *place) { p.write(tab, strings.Replace(line, "*", "61", 1)) },
@@ -65,7 +65,7 @@ func TestSchedule(t *testing.T) {
 		{"a script that cron runs every hour", func(p *place) {
 			none(p)
 			p.write("etc/cron.hourly/ossec-ar", "#!/bin/sh\ncd {HOME}/bin\n./ossec-ar maintain\n")
-		}, isOK, job, "cron.hourly/ossec-ar has it", ""},
+		}, isOK, job, "cron.hourly/ossec-ar has the job", ""},
 		{"in the table of somebody", func(p *place) {
 			none(p)
 			p.write("var/spool/cron/crontabs/ossec", strings.ReplaceAll(line, "root ", ""))
@@ -73,7 +73,7 @@ func TestSchedule(t *testing.T) {
 		{"in root's own table", func(p *place) {
 			none(p)
 			p.write("var/spool/cron/crontabs/root", strings.ReplaceAll(line, "root ", ""))
-		}, isOK, job, "crontabs/root has it", ""},
+		}, isOK, job, "crontabs/root has the job", ""},
 		{"a timer", func(p *place) {
 			none(p)
 			p.write("etc/systemd/system/ossec-ar-maintain.service", "[Service]\nExecStart={HOME}/bin/ossec-ar \\\n  maintain\n")
@@ -100,16 +100,29 @@ func TestSchedule(t *testing.T) {
 			}
 		}
 	})
-	t.Run("no cron", func(t *testing.T) {
-		p := newPlace(t)
-		p.remove("proc/102")
-		rows := p.look()
-		for _, f := range rows {
-			if strings.HasPrefix(f.What, "cron: ") && (f.Verdict != isWarn || !strings.Contains(f.Found, "no cron runs")) {
-				t.Errorf("got %+v", f)
+	for _, test := range []struct {
+		name string
+		has  []string
+		mend string
+	}{
+		{"no cron", nil, "start cron, or install it"},
+		{"cron can be installed", []string{"usr/bin/apt-get"}, "/usr/bin/apt-get install cron"},
+		{"cron without systemd", []string{"usr/sbin/cron", "usr/lib/systemd/system/cron.service", "usr/bin/apt-get"}, "/usr/sbin/cron"},
+		{"cron with systemd", []string{"usr/sbin/cron", "usr/lib/systemd/system/cron.service", "run/systemd/system/x"}, "systemctl enable --now cron"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPlace(t)
+			p.remove("proc/102")
+			for _, file := range test.has {
+				p.write(file, "")
 			}
-		}
-	})
+			for _, f := range p.look() {
+				if strings.HasPrefix(f.What, "cron: ") && (f.Verdict != isWarn || !strings.Contains(f.Found, "no cron runs") || !strings.HasSuffix(f.Mend, test.mend)) {
+					t.Errorf("got %+v", f)
+				}
+			}
+		})
+	}
 }
 
 // TestScheduledButNotRun: what counts is what is set up, and when it ran last.
@@ -123,9 +136,9 @@ func TestScheduledButNotRun(t *testing.T) {
 		want   enforcer.Verdict
 		found  string
 	}{
-		{"set up, and ran", true, time.Minute, true, isOK, "has it"},
-		{"set up, and is yet to run", true, 0, true, isOK, "has it"},
-		{"set up, ran long ago", true, time.Hour, true, isFault, "has it, but it has not run since "},
+		{"set up, and ran", true, time.Minute, true, isOK, "has the job"},
+		{"set up, and is yet to run", true, 0, true, isOK, "has the job"},
+		{"set up, ran long ago", true, time.Hour, true, isFault, "has the job, but it has not run since "},
 		{"set up, ran long ago, nothing was blocked", true, time.Hour, false, isWarn, "it has not run since "},
 		{"not set up, ran by hand just now", false, time.Minute, true, isWarn, "no line of cron"},
 		{"not set up, ran long ago", false, time.Hour, true, isFault, "no line of cron"},
