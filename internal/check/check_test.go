@@ -203,6 +203,19 @@ func TestNoneCalled(t *testing.T) {
 	}
 }
 
+// TestNoListOnce: that ar.conf is missing is said once, and not of each response.
+func TestNoListOnce(t *testing.T) {
+	p := newPlace(t)
+	p.conf("<active-response>\n", "<command><name>deny</name><executable>host-deny</executable><expect>srcip</expect></command>\n"+
+		"<active-response><command>deny</command><location>local</location><rules_id>1</rules_id></active-response>\n<active-response>\n")
+	p.write("var/ossec/active-response/bin/host-deny", "")
+	p.chmod("var/ossec/active-response/bin/host-deny", 0o755)
+	p.remove("var/ossec/etc/shared/ar.conf")
+	h := p.made()
+	h.subjects = append(h.subjects, &Subject{Name: "host-deny"})
+	want(t, h.findings(t.Context()), isFault, "firewall-drop ar.conf", "is not there", "ossec-analysisd then writes it")
+}
+
 // TestSeveral: of several responses, those that nothing uses are passed over.
 func TestSeveral(t *testing.T) {
 	p := newPlace(t)

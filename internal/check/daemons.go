@@ -135,7 +135,11 @@ func (h daemons) responseList(_ context.Context, s *sheet) {
 	case errors.Is(err, os.ErrNotExist) && h.Home.Wazuh5():
 		s.ok("Wazuh 5 has none: its requests say all that it said")
 		return
+	case errors.Is(err, os.ErrNotExist) && h.noList:
+		s.skip("there is none, as said above")
+		return
 	case errors.Is(err, os.ErrNotExist):
+		h.noList = true
 		s.fault(mend, "%s is not there: execd knows no response", path)
 		return
 	case err != nil:

@@ -21,6 +21,7 @@ type host struct {
 	subject  *Subject // the one that is looked at
 	conf     conf
 	running  []ossec.Process // daemons of this home
+	noList   bool            // it was reported that ar.conf is missing
 
 	root  string // what "/" stands for
 	owner int    // user id that installed files must belong to
