@@ -174,7 +174,15 @@ func TestNullrouteNotInForce(t *testing.T) {
 	victim.Run(t, ip, "rule", "add", "pref", "100", "lookup", "100")
 	before := routes(t, ip)
 	e := newNullroute(t, nullroute.Options{})
+	for _, addr := range []string{"203.0.114.7", "2001:db8:3::7"} { // before there is another way
+		_, err := e.Block(t.Context(), target.MustParse(addr), enforcer.Unknown)
+		must(t, err)
+	}
+	victim.Run(t, ip, "route", "add", "203.0.114.0/24", "via", "198.51.100.1", "table", "100")
+	victim.Run(t, ip, "-6", "route", "add", "2001:db8:3::/64", "via", "2001:db8:1::1", "table", "100")
+	victim.Run(t, ip, "-6", "rule", "add", "pref", "100", "lookup", "100")
 	for addr, want := range map[string]string{
+		"203.0.114.7": "look at `ip rule`", "2001:db8:3::7": "look at `ip rule`",
 		victim.V4.String(): "an address of this host", victim.V6.String(): "an address of this host", "127.0.0.1": "an address of this host",
 		"203.0.113.7": "look at `ip rule`", "2001:db8:2::7": "a route that is not ours has the metric 1",
 		"fe80::7": "packets to a link-local address pass by the main table's other routes; firewall-drop blocks it",

@@ -133,6 +133,9 @@ func (e *Enforcer) blockBesideV6(
 	ctx context.Context, s *netlink.Socket, addr target.Target, known enforcer.Known, looked netlink.Answer,
 ) (out enforcer.Outcome, err error) {
 	if !dropped(looked) {
+		if ours, err := dump(ctx, e.like(unix.AF_INET6)); err == nil && slices.Contains(ours, addr) {
+			return out, e.inForce(s, addr, looked)
+		}
 		return out, fmt.Errorf("a route that is not ours has the metric %d already", metricV6)
 	}
 	sameType := errors.Is(looked.Err, e.kind.errno)
