@@ -219,8 +219,11 @@ func (e *Enforcer) List(context.Context) (l enforcer.Listing, err error) {
 	for name := range rec {
 		entry, exists := files.shadow[name]
 		block := enforcer.Block{Target: target.Account(name)}
-		if block.Open = e.open(entry); !exists {
-			block.Open = ""
+		if exists {
+			block.Open = e.open(entry)
+			if why := e.refused(files, name); why != nil {
+				block.Never = "what is never locked: " + why.Error()
+			}
 		}
 		l.Blocks = append(l.Blocks, block)
 	}

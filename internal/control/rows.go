@@ -254,6 +254,9 @@ func (r *row) judge(block *enforcer.Block, never *whitelist.Sieve) {
 	if wanted && never != nil {
 		entry, covered = covers(never)(r.Target)
 	}
+	if block != nil && !covered && block.Never != "" {
+		entry, covered = block.Never, true
+	}
 	switch {
 	case len(r.Holds) == 0:
 		r.State = notLeased

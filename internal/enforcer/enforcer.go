@@ -130,6 +130,8 @@ type Block struct {
 	Shared bool
 	// Open is why packets come by though it stands, "" when it is in force.
 	Open string
+	// Never is why Block would refuse it by now, "" when it would not.
+	Never string
 }
 
 // Stock is an enforcer that knows the blocks which the stock program that it stands in for has left

@@ -84,7 +84,11 @@ func (d *Difference) add(l lease.Lease, stands standing, never Whitelisted) {
 	if l.State == lease.Waiting {
 		d.waiting[block] = true
 	}
-	if entry, covered := never(l.Target); covered {
+	entry, covered := never(l.Target)
+	if stood && !covered && stands.blocks[at].Never != "" {
+		entry, covered = stands.blocks[at].Never, true
+	}
+	if covered {
 		d.Never = append(d.Never, Never{l.Target, entry})
 		return
 	}
