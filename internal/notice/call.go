@@ -67,7 +67,7 @@ func (c *call) handle() int {
 	n := Of(&c.Request, c.Now())
 	fromCall := func(s config.Chat) bool { return s.FromCall }
 	if c.Channel.Name == Chat.Name && slices.ContainsFunc(c.Settings.Chat, fromCall) {
-		n.Hook = hook(c.Request.ExtraArgs)
+		n.Hooks = hooks(c.Request.ExtraArgs)
 	}
 	box, err := c.enqueue(c.Program, n)
 	if box == nil {
@@ -122,9 +122,9 @@ func Log(p *app.Program) *record.Log { return &record.Log{Program: p, File: p.Ho
 // hookStart is how Slack's incoming webhooks begin.
 const hookStart = "https://hooks.slack.com/services/"
 
-// hook returns the webhook of Slack among the arguments that came with a call, as Wazuh's own
-// response has it there, "" when there is none. Nothing else of a call says where to send.
-func hook(args []string) string {
+// hooks returns the webhooks of Slack among the arguments that came with a call, as Wazuh's own
+// response has one there. Nothing else of a call says where to send.
+func hooks(args []string) (found []string) {
 	const maxHook = 300
 	for _, text := range strings.Fields(strings.Join(args, " ")) {
 		path, is := strings.CutPrefix(text, hookStart)
@@ -132,8 +132,8 @@ func hook(args []string) string {
 			return r != '/' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 		}
 		if is && path != "" && len(text) <= maxHook && !strings.ContainsFunc(path, odd) {
-			return text
+			found = append(found, text)
 		}
 	}
-	return ""
+	return found
 }

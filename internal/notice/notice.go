@@ -46,8 +46,8 @@ type Notice struct {
 	Subject string `json:"subject,omitempty"`
 	Text    string `json:"text,omitempty"`
 	HTML    string `json:"html,omitempty"`
-	// Hook is the URL of a service that came with the call: a secret.
-	Hook string `json:"hook,omitempty"`
+	// Hooks are the URLs of services that came with the calls: secrets.
+	Hooks []string `json:"hooks,omitempty"`
 
 	Rules    []RuleCount `json:"rules,omitempty"`
 	Standing Standing    `json:"standing,omitzero"` // at the last alert

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/ossec-ar/ossec-ar/internal/chat"
@@ -31,16 +33,18 @@ func (p chatPost) configure() (outbox.Limits, error) {
 // fromCall is how the name of a service begins whose URL came with the call.
 const fromCall = "call:"
 
-// serviceOf returns the name of a service, "" when the entry has no URL for it.
-func serviceOf(c config.Chat, e *entry) string {
-	switch {
-	case !c.FromCall:
-		return c.URLFile
-	case e.Hook == "":
-		return ""
+// servicesOf returns the names of the services of a setting for an entry, each with its URL where that
+// came with a call.
+func servicesOf(c config.Chat, e *entry) map[string]string {
+	if !c.FromCall {
+		return map[string]string{c.URLFile: ""}
 	}
-	sum := sha256.Sum256([]byte(e.Hook))
-	return fromCall + hex.EncodeToString(sum[:4])
+	all := map[string]string{}
+	for _, url := range e.Hooks {
+		sum := sha256.Sum256([]byte(url))
+		all[fromCall+hex.EncodeToString(sum[:4])] = url
+	}
+	return all
 }
 
 // event returns which of config.Chat's On a notice is.
@@ -62,8 +66,13 @@ func (p chatPost) recipients(e *entry) (to []string) {
 		level = e.Facts.Level
 	}
 	for _, c := range p.o.config.Chat {
-		if name := serviceOf(c, e); name != "" && c.Wants(e.event(), level, e.Standing.Responses) {
-			to = append(to, name)
+		if !c.Wants(e.event(), level, e.Standing.Responses) {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(servicesOf(c, e))) {
+			if !slices.Contains(to, name) {
+				to = append(to, name)
+			}
 		}
 	}
 	return to
@@ -75,8 +84,8 @@ func (chatPost) templates() map[string]string { return nil }
 // has it: all that go to one service have the same.
 func (p chatPost) service(name string, entries []entry) (chat.Service, error) {
 	for _, c := range p.o.config.Chat {
-		if serviceOf(c, &entries[0]) == name {
-			return chat.Load(c, entries[0].Hook)
+		if url, is := servicesOf(c, &entries[0])[name]; is {
+			return chat.Load(c, url)
 		}
 	}
 	return chat.Service{}, fmt.Errorf("no [[chat]] names it any more")

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	"github.com/ossec-ar/ossec-ar/internal/chat"
 	"github.com/ossec-ar/ossec-ar/internal/chat/chattest"
@@ -301,6 +303,29 @@ func sorted(paths []string) string {
 	return strings.Join(paths, " ")
 }
 
+// Two calls about one alert, each with a webhook of its own, are one notice, which both get.
+func TestChatHooksOfCalls(t *testing.T) {
+	t.Parallel()
+	h := newChatHouse(t, "", [3]string{"", "", "from_call = true"})
+	other := strings.Replace(slackURL, "T00000000", "T00000001", 1)
+	h.tell(fmt.Sprintf(wazuhRequest, slackURL+" "+other, "203.0.113.7"))
+	if paths := []string{h.next().Path, h.next().Path}; paths[0] == paths[1] {
+		t.Errorf("both to %s", paths)
+	}
+	h.idle()
+	env, _, _ := h.env(h.tool())
+	p := app.New(env, "ossec-ar")
+	body := func(url string) json.RawMessage {
+		text, _ := json.Marshal(notice.Notice{Hooks: []string{url}})
+		return text
+	}
+	o := newOffice(&p, notice.Chat)
+	merged := open(&outbox.Item{Body: o.Merge(o.Merge(body(slackURL), body(other)), body(slackURL))})
+	if d := cmp.Diff([]string{slackURL, other}, merged.Hooks); d != "" {
+		t.Errorf("of two calls (-want +got):\n%s", d)
+	}
+}
+
 // The process that sends to one service gets no other's URL.
 func TestChatJobs(t *testing.T) {
 	t.Parallel()
@@ -311,7 +336,7 @@ func TestChatJobs(t *testing.T) {
 	if _, err := o.Configure(); err != nil {
 		t.Fatal(err)
 	}
-	entries := []entry{{Notice: notice.Notice{Hook: slackURL}, Item: &outbox.Item{}}}
+	entries := []entry{{Notice: notice.Notice{Hooks: []string{slackURL}}, Item: &outbox.Item{}}}
 	if job, err := json.Marshal(o.prepare(job{Entries: entries})); err != nil || strings.Contains(string(job), "s3cr3t") {
 		t.Errorf("%s, %v", job, err)
 	}

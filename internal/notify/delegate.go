@@ -31,7 +31,7 @@ func (o *office) prepare(j job) job {
 		item := *e.Item
 		item.Body = nil // the entry has it
 		e.Item = &item
-		e.Hook = "" // a secret of one service
+		e.Hooks = nil // secrets of one service each
 	}
 	return j
 }

@@ -111,8 +111,16 @@ func (o *office) Shorten(body json.RawMessage) json.RawMessage { return notice.S
 // maxRules bounds how many rules one entry lists; the rest is only counted.
 const maxRules = 20
 
+// maxHooks bounds the services of calls that one entry goes to.
+const maxHooks = 20
+
 // merge adds a later notice.
 func (e *entry) merge(n notice.Notice) {
+	for _, url := range n.Hooks {
+		if !slices.Contains(e.Hooks, url) && len(e.Hooks) < maxHooks {
+			e.Hooks = append(e.Hooks, url)
+		}
+	}
 	e.Standing, e.Freed = n.Standing, n.Freed
 	graver := n.Facts != nil && (e.Facts == nil || n.Facts.Level > e.Facts.Level ||
 		e.Facts.Missing != "" && n.Facts.Missing == "")
