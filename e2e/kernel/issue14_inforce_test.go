@@ -97,15 +97,20 @@ type heldOpen struct {
 	conn   net.Conn
 }
 
+// holdOpen opens one that answers.
+func holdOpen(t *testing.T, attacker *Host, from netip.Addr, server netip.AddrPort) heldOpen {
+	t.Helper()
+	conn, err := attacker.Dial(t, server, patience)
+	must(t, err)
+	must(t, Answers(conn, "hello", patience))
+	return heldOpen{from, server, conn}
+}
+
 func opensAndCloses(t *testing.T, program string, attacker, victim *Host, o opening) {
 	t.Helper()
 	var all []heldOpen
 	for from, to := range map[netip.Addr]netip.Addr{attacker.V4: victim.V4, attacker.V6: victim.V6} {
-		server := victim.Echo(t, to)
-		conn, err := attacker.Dial(t, server, patience)
-		must(t, err)
-		must(t, Answers(conn, "hello", patience))
-		all = append(all, heldOpen{from, server, conn})
+		all = append(all, holdOpen(t, attacker, from, victim.Echo(t, to)))
 	}
 	for _, h := range all {
 		respond(t, program, "add", "-", h.from.String(), "1.0", "5712")
@@ -195,11 +200,7 @@ func TestAddBehindException(t *testing.T) {
 			bindTools(t, chooseVariant(t, variant))
 			attacker, victim := Hosts(t)
 			program := filepath.Join(bin, "firewall-drop.sh")
-			all := []heldOpen{{from: attacker.V4, server: victim.Echo(t, victim.V4)}}
-			conn, err := attacker.Dial(t, all[0].server, patience)
-			must(t, err)
-			must(t, Answers(conn, "hello", patience))
-			all[0].conn = conn
+			all := []heldOpen{holdOpen(t, attacker, attacker.V4, victim.Echo(t, victim.V4))}
 			network := netip.PrefixFrom(attacker.V4, 24).Masked().String()
 			shell(t, "iptables -N OSSEC_AR; iptables -A OSSEC_AR -s "+network+" -j ACCEPT")
 			respond(t, program, "add", "-", attacker.V4.String(), "1.0", "5712")
@@ -315,11 +316,7 @@ func TestForwardedInForce(t *testing.T) {
 				container := behind(t, attacker, victim)
 				shell(t, "iptables -N DOCKER-USER; iptables -A DOCKER-USER -j RETURN; iptables -A FORWARD -j DOCKER-USER; iptables -A FORWARD -j ACCEPT")
 				program := filepath.Join(bin, "firewall-drop.sh")
-				server := container.Echo(t, container.V4)
-				conn, err := attacker.Dial(t, server, patience)
-				must(t, err)
-				must(t, Answers(conn, "hello", patience))
-				all := []heldOpen{{attacker.V4, server, conn}}
+				all := []heldOpen{holdOpen(t, attacker, attacker.V4, container.Echo(t, container.V4))}
 				respond(t, program, "add", "-", attacker.V4.String(), "1.0", "5712")
 				passes(t, "blocked", attacker, all, false)
 				shell(t, o.harm)
