@@ -176,9 +176,9 @@ func (n *Notice) Written() bool { return n.Kind == Report || n.Kind == Failed }
 // Account returns the account that an alert is about, "" for none.
 func (n *Notice) Account() string {
 	if n.User == "" && n.Facts != nil {
-		return n.Facts.User
+		return arproto.AccountName(n.Facts.User)
 	}
-	return n.User
+	return arproto.AccountName(n.User)
 }
 
 // Shorten returns the body of an item without the log of its alert.

@@ -332,3 +332,15 @@ func BenchmarkParseArgs(b *testing.B) {
 		}
 	}
 }
+
+func TestAccountName(t *testing.T) {
+	for user, want := range map[string]string{
+		"mallory": "mallory", "mallory(uid=1001)": "mallory", "john.doe(uid=0)": "john.doe", "": "",
+		"mallory(uid=)": "mallory(uid=)", "mallory(uid=x)": "mallory(uid=x)", "mallory(uid=1": "mallory(uid=1",
+		"m(uid=1)(uid=2)": "m(uid=1)(uid=2)", "m(uid=-1)": "m(uid=-1)", "(uid=0)": "",
+	} {
+		if got := arproto.AccountName(user); got != want {
+			t.Errorf("AccountName(%q) = %q, want %q", user, got, want)
+		}
+	}
+}

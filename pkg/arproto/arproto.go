@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -95,7 +96,17 @@ func (r *Request) Account() string {
 	if r.UserActs {
 		return ""
 	}
-	return r.User
+	return AccountName(r.User)
+}
+
+// AccountName returns the name of an account without what pam_unix(8) of Linux-PAM 1.4 and later logs behind
+// it, as in "mallory(uid=1001)", and decoders take for a part of it (wazuh/wazuh#32523).
+func AccountName(user string) string {
+	name, number, found := strings.Cut(strings.TrimSuffix(user, ")"), "(uid=")
+	if _, err := strconv.ParseUint(number, 10, 32); !found || err != nil || !strings.HasSuffix(user, ")") {
+		return user
+	}
+	return name
 }
 
 // ErrNoRequest says that nothing arrived: no arguments and an empty standard input.
