@@ -130,8 +130,11 @@ func (r *reloader) lock() (*state.Lock, error) {
 	return dir.Exclusive(recordName+".lock", reloadWait)
 }
 
-// run runs the program.
+// run runs the program, which nobody but root may be able to change.
 func (r *reloader) run(ctx context.Context) error {
+	if err := trusted(r.argv[0]); err != nil {
+		return fmt.Errorf("having it read again: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
 	if _, err := exec.Command(ctx, r.argv[0], "", r.argv[1:]...); err != nil {
@@ -146,5 +149,5 @@ func (r *reloader) runs() error {
 	if err == nil && (!info.Mode().IsRegular() || info.Mode()&0o111 == 0) {
 		err = fmt.Errorf("%s is no program", r.argv[0])
 	}
-	return err
+	return errors.Join(err, trusted(r.argv[0]))
 }
