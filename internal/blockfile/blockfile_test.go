@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -119,6 +120,19 @@ func TestFolder(t *testing.T) {
 	}
 	if got := names(); !slices.Equal(got, []string{"203.0.113.007", "203.0.113.0_24", "203.0.113.9", "README"}) {
 		t.Errorf("after a flush there are %q", got)
+	}
+}
+
+// TestFolderForAll: the server may read the folder and the files, whatever umask the daemon has.
+func TestFolderForAll(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ipblock")
+	umask := syscall.Umask(0o077)
+	defer syscall.Umask(umask)
+	block(t, Folder(dir), v4)
+	for path, want := range map[string]os.FileMode{dir: os.ModeDir | 0o755, filepath.Join(dir, v4.String()): 0o644} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v; want %v", path, info.Mode(), err, want)
+		}
 	}
 }
 

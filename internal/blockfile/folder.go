@@ -40,11 +40,11 @@ func (f Folder) Block(_ context.Context, t target.Target, _ enforcer.Known) (enf
 	if err := trusted(string(f)); err != nil {
 		return out, fmt.Errorf("making a file for %s: %w", t, err)
 	}
-	file, err := f.make(t)
+	err := f.make(t)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(string(f), 0o755); err == nil {
+		if err = errors.Join(os.MkdirAll(string(f), 0o755), os.Chmod(string(f), 0o755)); err == nil {
 			out.Made = true
-			file, err = f.make(t)
+			err = f.make(t)
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {
@@ -55,17 +55,20 @@ func (f Folder) Block(_ context.Context, t target.Target, _ enforcer.Known) (enf
 		}
 		err = errors.Join(err, fmt.Errorf("%s is there and no plain file", f.path(t)))
 	}
-	if err == nil {
-		err = file.Close()
-	}
 	if err != nil {
 		return enforcer.Outcome{}, fmt.Errorf("making a file for %s: %w", t, err)
 	}
 	return out, nil
 }
 
-func (f Folder) make(t target.Target) (*os.File, error) {
-	return os.OpenFile(f.path(t), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+// make makes the file, which everybody may read, as the folder: whatever the daemon's umask is, the server
+// does not run as root.
+func (f Folder) make(t target.Target) error {
+	file, err := os.OpenFile(f.path(t), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Chmod(0o644), file.Close())
 }
 
 // BlockAll is Block for many.
