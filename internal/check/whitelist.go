@@ -26,7 +26,8 @@ type whiteList struct{ *host }
 func (h whiteList) entries(ctx context.Context, s *sheet) {
 	configured := h.Settings.Whitelist
 	all, _ := neverblock.List(h.Home, config.Whitelist{ // without what is built in
-		Manager: configured.Manager, Entries: configured.Entries, Files: configured.Files}, h.Now())
+		Manager: configured.Manager, Entries: configured.Entries, Strange: configured.Strange,
+		Files: configured.Files}, h.Now())
 	entries, last := 0, whitelist.Match{}
 	names := map[string][]string{} // and where they stand
 	all.Entries(func(m whitelist.Match, p netip.Prefix) {

@@ -34,6 +34,7 @@ type Config struct {
 // Whitelist is what is never blocked, beside ossec.conf's own lists.
 type Whitelist struct {
 	Entries        []string `toml:"entries"`
+	Strange        []string // entries of a file that others than root can change
 	Files          []string `toml:"files"`           // beside etc/whitelist.d/*
 	ResolveTimeout Duration `toml:"resolve_timeout"` // for all host names together
 	ResolveNames   bool     `toml:"resolve_names"`

@@ -193,7 +193,7 @@ func TestFileOfOthers(t *testing.T) {
 		}
 		c, err := Load(ossec.Home(home))
 		want := Default()
-		want.Whitelist.Entries = []string{"192.0.2.1"}
+		want.Whitelist.Strange = []string{"192.0.2.1"}
 		if d := cmp.Diff(want, c); d != "" {
 			t.Errorf("%s: (-want +got)\n%s", name, d)
 		}

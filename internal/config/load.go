@@ -45,7 +45,7 @@ func Load(home ossec.Home) (Config, error) {
 		}
 		read, err := parse(path, string(data), Default())
 		if untrusted := state.Trusted(path); untrusted != nil {
-			c.Whitelist.Entries = append(c.Whitelist.Entries, read.Whitelist.Entries...)
+			c.Whitelist.Strange = append(c.Whitelist.Strange, read.Whitelist.Entries...)
 			// What is wrong in it is not said: the text may be that of a secret, by way of a link.
 			faults = append(faults, fmt.Errorf("%s: %w: %w", path, ErrForeign, untrusted))
 			continue
@@ -138,7 +138,9 @@ func ordered(meta toml.MetaData, under []string) []string {
 func fields(v reflect.Value) map[string]reflect.Value {
 	out := map[string]reflect.Value{}
 	for i := range v.NumField() {
-		out[v.Type().Field(i).Tag.Get("toml")] = v.Field(i)
+		if key := v.Type().Field(i).Tag.Get("toml"); key != "" {
+			out[key] = v.Field(i)
+		}
 	}
 	return out
 }

@@ -68,6 +68,7 @@ func (n *Name) answered(addrs []netip.Addr, now time.Time) {
 const (
 	maxNames     = 4096
 	maxAddresses = 256     // of a name
+	maxInAll     = 32_768  // addresses of all names, somewhat less than the file has room for
 	maxFile      = 8 << 20 // bytes
 )
 
@@ -134,13 +135,15 @@ func Refresh(ctx context.Context, home ossec.Home, settings config.Whitelist,
 	defer lock.Release()
 	old, _ := Names(home) // a damaged file is written anew
 	names := make(map[string]Name, len(asked))
+	room := maxInAll
 	for i, name := range asked {
 		n := old[name]
 		if err := answers[i].Err; err != nil {
 			n.Fault = err.Error()
 		} else {
-			n.answered(answers[i].Addrs, now)
+			n.answered(answers[i].Addrs[:min(len(answers[i].Addrs), room)], now)
 		}
+		room = max(0, room-len(n.Addresses))
 		names[name] = n
 	}
 	text, err := json.MarshalIndent(names, "", "\t")
@@ -168,7 +171,7 @@ type Answer struct {
 // maxLookups bounds how many names are asked for at once.
 const maxLookups = 64
 
-// Ask asks for all names and returns the answers in their order. It waits for the timeout at the
+// Ask asks for all names, the first ones first, and returns the answers in their order. It waits for the timeout at the
 // most, whatever the resolver does.
 func Ask(ctx context.Context, resolver Resolver, names []string, timeout time.Duration) []Answer {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -182,12 +185,14 @@ func Ask(ctx context.Context, resolver Resolver, names []string, timeout time.Du
 	done := make(chan struct{})
 	var asked sync.WaitGroup
 	for i, name := range names {
+		select {
+		case places <- struct{}{}: // in their order
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
 		asked.Go(func() {
-			select {
-			case places <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
 			defer func() { <-places }()
 			addrs, err := resolver.LookupNetIP(ctx, "ip", name)
 			if ctx.Err() != nil {

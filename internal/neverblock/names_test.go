@@ -148,7 +148,6 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// TestManyAddresses: a name server that lies fills neither memory nor disk.
 // TestForgedNames: what others could have put in the place of the state folder is not believed.
 func TestForgedNames(t *testing.T) {
 	home := ossec.Home(t.TempDir())
@@ -164,6 +163,7 @@ func TestForgedNames(t *testing.T) {
 	}
 }
 
+// TestManyAddresses: a name server that lies fills neither memory nor disk.
 func TestManyAddresses(t *testing.T) {
 	home := newHome(t, map[string]string{"etc/whitelist.d/office": "office.example.com\n"})
 	for round := range 3 {
@@ -173,6 +173,47 @@ func TestManyAddresses(t *testing.T) {
 		}
 		if n := len(refresh(t, home, s, noon)["office.example.com"].Addresses); n != 256 {
 			t.Errorf("%d addresses are remembered, want 256", n)
+		}
+	}
+}
+
+// TestNamesOfStrangers: however many names stand where others than root can write, and whatever a name
+// server says of them, those of root's files are asked for first and stay remembered.
+func TestNamesOfStrangers(t *testing.T) {
+	var many strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&many, "a%d.example.net\n", i)
+	}
+	files := map[string]string{
+		"etc/ossec.conf": "<ossec_config><global><white_list>a.example.net</white_list></global></ossec_config>",
+	}
+	for i := range 16 {
+		files[fmt.Sprintf("etc/whitelist.d/%d", i)] = strings.ReplaceAll(many.String(), "a", string(rune('a'+i)))
+	}
+	home := newHome(t, files)
+	if err := os.Chmod(string(home)+"/etc", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	settings := config.Default().Whitelist
+	settings.Entries, settings.Strange = []string{"zz.example.com"}, []string{"b.example.net"}
+	list, err := neverblock.List(home, settings, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := list.HostNames(); len(names) != 16_003 || names[0] != "zz.example.com" {
+		t.Errorf("of %d names the first is %s", len(names), names[0])
+	}
+	var lies server
+	for i := range 256 {
+		lies.addrs = append(lies.addrs, netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 14: byte(i), 15: 255}))
+	}
+	for range 2 {
+		if _, err := neverblock.Refresh(t.Context(), home, settings, lies, noon); err != nil {
+			t.Fatal(err)
+		}
+		names, err := neverblock.Names(home)
+		if err != nil || len(names["zz.example.com"].At(noon)) != 256 {
+			t.Fatalf("%d names are remembered, %v", len(names), err)
 		}
 	}
 }
@@ -188,13 +229,13 @@ func (s stuck) LookupNetIP(ctx context.Context, network, name string) ([]netip.A
 }
 
 // TestSlowResolver: a name server that never answers costs the time that is set and no more, and
-// hides no answer of another name.
+// hides no answer of a name before, however many come after it.
 func TestSlowResolver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // with a clock of its own
 		never := make(chan struct{})
 		defer close(never)
 		names := []string{"office.example.com"}
-		for i := range 50 {
+		for i := range 5000 {
 			names = append(names, fmt.Sprintf("slow%d.example.com", i))
 		}
 		start := time.Now()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 	"github.com/ossec-ar/ossec-ar/pkg/whitelist"
 )
 
@@ -29,6 +30,8 @@ func List(home ossec.Home, settings config.Whitelist, now time.Time) (*whitelist
 		Gateways: settings.Gateways, DNSServers: settings.DNSServers,
 		Metadata: settings.Metadata, DHCPServers: settings.DHCPServers,
 	})
+	dirs := home.SettingsDirs()
+	list.Strange = state.Trusted(home.Conf()) != nil
 	read := false
 	err := ossec.ReadConf(home.Conf(), func(e ossec.Element) {
 		read = true
@@ -41,12 +44,13 @@ func List(home ossec.Home, settings config.Whitelist, now time.Time) (*whitelist
 	if errors.Is(err, os.ErrNotExist) || read && errors.Is(err, ossec.ErrBrokenConf) {
 		err = nil // a slip somewhere in a file that was read is reported by `check`
 	}
-	source, dirs := home.Settings(), home.SettingsDirs()
-	if len(dirs) > 1 {
-		source = filepath.Base(source) // it may be the one that adds to the whitelist only
-	}
+	list.Strange = false
 	for _, entry := range settings.Entries {
-		_ = list.Add(entry, source+": whitelist.entries")
+		_ = list.Add(entry, home.Settings()+": whitelist.entries")
+	}
+	list.Strange = true
+	for _, entry := range settings.Strange {
+		_ = list.Add(entry, filepath.Join(dirs[len(dirs)-1], filepath.Base(home.Settings()))+": whitelist.entries")
 	}
 	for _, path := range settings.Files {
 		list.AddFile(path)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -28,6 +29,8 @@ type List struct {
 	// Translated makes the forms of an IPv4 address within IPv6 that lead to the same host,
 	// NAT64 (64:ff9b::/96) and 6to4 (2002::/16), that address.
 	Translated bool
+	// Strange says that strangers may have written what is added by Add from now on.
+	Strange bool
 
 	networks []network
 	hosts    []host
@@ -50,7 +53,10 @@ func (n network) match() Match {
 	return Match{n.text, fmt.Sprintf("%s:%d", n.source, n.line)}
 }
 
-type host struct{ name, source string }
+type host struct {
+	name, source string
+	strange      bool // strangers may have written it
+}
 
 // Match is the entry that covers an address.
 type Match struct {
@@ -72,7 +78,7 @@ func (l *List) Add(text, source string) error {
 	l.broken += len(faults)
 	for _, v := range values {
 		if v.host != "" {
-			l.hosts = append(l.hosts, host{v.host, source})
+			l.hosts = append(l.hosts, host{v.host, source, l.Strange})
 		} else {
 			l.AddPrefix(v.prefix, text, source)
 		}
@@ -322,7 +328,7 @@ func (l *List) scanFile(f file, visit func(network) bool) []host {
 			case len(hosts) == maxHosts:
 				broken(n, fmt.Errorf("entry: more than %d host names in one file", maxHosts))
 			default:
-				hosts = append(hosts, host{v.host, fmt.Sprintf("%s:%d", path, n)})
+				hosts = append(hosts, host{v.host, fmt.Sprintf("%s:%d", path, n), f.below != ""})
 			}
 		}
 	}
@@ -359,12 +365,20 @@ func (l *List) Entries(visit func(Match, netip.Prefix)) {
 		func(h host) { visit(Match{h.name, h.source}, netip.Prefix{}) })
 }
 
-// HostNames returns the names of all hosts on the list, each once.
+// HostNames returns the names of all hosts on the list, each once. Those that strangers may have written are
+// the last, for there may be any number of them.
 func (l *List) HostNames() []string {
-	var names []string
-	l.eachHost(func(network) {}, func(h host) { names = append(names, h.name) })
-	slices.Sort(names)
-	return slices.Compact(names)
+	strange := map[string]bool{}
+	l.eachHost(func(network) {}, func(h host) {
+		before, known := strange[h.name]
+		strange[h.name] = h.strange && (before || !known)
+	})
+	return slices.SortedFunc(maps.Keys(strange), func(a, b string) int {
+		if strange[a] != strange[b] {
+			return map[bool]int{false: -1, true: 1}[strange[a]]
+		}
+		return strings.Compare(a, b)
+	})
 }
 
 // eachHost reads all files, hands the networks in them on, and then the names from everywhere.
