@@ -90,6 +90,10 @@ func TestConfiguration(t *testing.T) {
 		{"no location", swap("<location>local</location>\n    <rules_id>", "<rules_id>"), isFault, "blocks", "without <location>", "add <location>local"},
 		{"no such location", swap("<location>local</location>\n    <rules_id>", "<location>here</location><rules_id>"), isFault, "blocks", `<location> says "here"`, "local, server"},
 		{"no agent", swap("<location>local</location>\n    <rules_id>", "<location>defined-agent</location><rules_id>"), isFault, "blocks", "without <agent_id>", "<agent_id>001"},
+		{"an alert frees", unbanOn("<rules_id>5712</rules_id>"), isWarn,
+			"blocks", `an alert calls "unban", so an attacker who raises it frees himself`, "<level>20</level> alone"},
+		{"a high alert frees", unbanOn("<level>12</level>"), isWarn, "blocks", `an alert calls "unban"`, ""},
+		{"a person frees", unbanOn("<level>20</level>"), isOK, "blocks", "with all that OSSEC wants", ""},
 
 		{"wrong order", func(p *place) {
 			p.conf("    <name>firewall-drop</name>", "    <name>firewall-drop-2</name>")
@@ -336,4 +340,15 @@ func TestWhiteList(t *testing.T) {
 		p.process(103, "ossec-agentd", 6000)
 		want(t, p.look(), isOK, "white_list", "beside what is built in: 2", "")
 	})
+}
+
+// unbanOn makes a home with unban, which runs when an alert is so.
+func unbanOn(alert string) func(*place) {
+	return func(p *place) {
+		p.write("var/ossec/active-response/bin/unban.sh", "")
+		p.chmod("var/ossec/active-response/bin/unban.sh", 0o755)
+		p.conf(endOfBlock, endOfBlock+"<command><name>unban</name><executable>unban.sh</executable>"+
+			"<expect>srcip</expect></command><active-response><command>unban</command>"+
+			"<location>all</location>"+alert+"</active-response>\n")
+	}
 }

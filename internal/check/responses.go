@@ -88,6 +88,9 @@ func (h responses) responseBlocks(_ context.Context, s *sheet) {
 		case location == "defined-agent" && b.text("agent_id") == "":
 			s.fault("add <agent_id>001</agent_id> at "+at,
 				"%s: <location>defined-agent</location> without <agent_id> is refused", at)
+		case h.freesOnAlert(b):
+			s.warn("write <level>20</level> alone at "+at+": then only you call it",
+				"%s: an alert calls %s, so an attacker who raises it frees himself", at, quote(b.text("command")))
 		}
 	}
 	if len(all) == 0 {
@@ -95,6 +98,19 @@ func (h responses) responseBlocks(_ context.Context, s *sheet) {
 			"%s has no <active-response>: nothing is ever called", h.conf.path)
 	}
 	s.ok("%s with all that OSSEC wants", count(len(all), "<active-response> block"))
+}
+
+// highest is the level above which no rule is.
+const highest = 16
+
+// freesOnAlert reports whether a block has unban or allow called by an alert, not by a person alone.
+func (h responses) freesOnAlert(b *block) bool {
+	c := h.conf.command(b.text("command"))
+	if c == nil || !slices.Contains([]string{"unban", "allow"}, strings.TrimSuffix(c.text("executable"), ".sh")) {
+		return false
+	}
+	level, _ := leadingNumber(b.text("level"))
+	return level <= highest || b.text("rules_id")+b.text("rules_group") != ""
 }
 
 // snippet is an <active-response> that would run a command on an attack by ssh.
