@@ -19,6 +19,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"untool":   untool,
 	"count":    count,
 	"logline":  logline,
+	"manual":   manual,
 	"atonce":   atOnce,
 	"unread":   unread,
 	"blocks":   blocks,
@@ -65,6 +66,45 @@ func count(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if (fmt.Sprint(n) == args[0]) == neg {
 		ts.Fatalf("%d lines of %s match %q, not %s:\n%s", n, args[2], args[1], args[0], ts.ReadFile(args[2]))
+	}
+}
+
+// helpEntry is a command or an option in a help text, and what it does.
+var helpEntry = regexp.MustCompile(`(?m)^   (\S.*?)  +(\S.*(?:\n {4,}\S.*)*)`)
+
+// manual PAGE PROGRAM checks that a manual page has all commands of a program, and its options: those that
+// have a line of their own in the words of the help.
+func manual(ts *testscript.TestScript, neg bool, args []string) {
+	page := regexp.MustCompile(`\\f.|\\&|(?m)^\.[A-Z]+`).ReplaceAllString(ts.ReadFile(args[0]), "")
+	page = strings.Join(strings.Fields(strings.ReplaceAll(page, `\-`, "-")), " ")
+	ask := func(words ...string) string {
+		ts.Check(ts.Exec(args[1], words...))
+		return ts.ReadFile("stdout")
+	}
+	found := 0
+	var look func(words []string)
+	look = func(words []string) {
+		help := ask(append(words, "--help")...)
+		_, list, has := strings.Cut(help, "\nCOMMANDS:\n") // with the options behind it
+		if !has {
+			_, list, _ = strings.Cut(help, "OPTIONS:\n")
+		}
+		for _, e := range helpEntry.FindAllStringSubmatch(list, -1) {
+			does, _, _ := strings.Cut(strings.Join(strings.Fields(e[2]), " "), " (default:")
+			inWords := e[1][0] != '-' || strings.Contains(page, "["+e[1]) // a command, or in the line of one
+			if found++; !strings.Contains(page, e[1]) || !inWords && !strings.Contains(page, does) {
+				ts.Fatalf("%s has no %s: %s", args[0], e[1], does)
+			}
+		}
+		for _, name := range strings.Fields(ask(append(append([]string{"__complete"}, words...), "")...)) {
+			if has && name != "report" && name != "help" { // that is another program, and this one again
+				look(append(words, name))
+			}
+		}
+	}
+	look(nil)
+	if found < 20 {
+		ts.Fatalf("only %d commands and options found", found)
 	}
 }
 

@@ -134,7 +134,7 @@ func (c *program) formFlags() []cli.Flag {
 		&cli.BoolFlag{Category: category, Name: "mail",
 			Usage: "mail it, by email-notification's settings", Destination: &c.mail},
 		&cli.BoolFlag{Category: category, Name: "chat",
-			Usage:       "send it to the services whose `on` has \"report\", by chat-notification's settings",
+			Usage:       "send it to the services whose setting on has \"report\", by chat-notification's settings",
 			Destination: &c.chat},
 	}
 }
