@@ -120,6 +120,14 @@ func TestAccountGivesBack(t *testing.T) {
 	if got := shadowOf(t, "meanwhile"); !strings.Contains(got, ":22280:") {
 		t.Errorf("the administrator's expiry is gone: %s", got)
 	}
+	who = addUser(t, "maiden")
+	before := shadowOf(t, "maiden")
+	block(t, e, who)
+	command(t, "usermod", "--login", "married", "maiden")
+	unblock(t, e, who)
+	if d := cmp.Diff(strings.Replace(before, "maiden", "married", 1), shadowOf(t, "married")); d != "" {
+		t.Errorf("who was renamed was not given back (-before +after):\n%s", d)
+	}
 	gone := addUser(t, "gone")
 	block(t, e, gone)
 	command(t, "userdel", "gone")

@@ -105,7 +105,7 @@ func (e *Enforcer) block(ctx context.Context, name string) (out enforcer.Outcome
 	case !ours && len(rec) >= e.settings.Max:
 		return out, &enforcer.Refused{Why: fmt.Sprintf("%d accounts are locked already (account.max)", len(rec))}
 	case !ours:
-		was = before{Locked: true, Expire: entry.expire}
+		was = before{Locked: true, Expire: entry.expire, UID: files.passwd[name].uid}
 	}
 	if rerr == nil {
 		rec[name] = e.note(was, entry)
@@ -149,15 +149,19 @@ func (e *Enforcer) unblock(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	entry, exists := files.shadow[name]
 	was, ours := rec[name]
+	now := name
+	if _, exists := files.shadow[name]; ours && !exists {
+		now = files.renamed(was.UID)
+	}
+	entry, exists := files.shadow[now]
 	switch {
 	case entry.expire == mark && (!ours || was.Expire == mark):
 		return fmt.Errorf("how it was before is not recorded: if no other home locked it, usermod -U -e '' %s", name)
 	case !ours:
 		return nil
 	case exists:
-		if err := giveBack(ctx, name, entry, was); err != nil {
+		if err := giveBack(ctx, now, entry, was); err != nil {
 			return err
 		}
 	}

@@ -103,6 +103,16 @@ func lines(path string, fields int, use func([]string)) error {
 	return nil
 }
 
+// renamed returns the name that an account of that number, which has the mark, has by now, "" for none.
+func (f *files) renamed(uid int) string {
+	for name, entry := range f.passwd {
+		if entry.uid == uid && f.shadow[name].expire == mark {
+			return name
+		}
+	}
+	return ""
+}
+
 // daemons are the accounts of OSSEC and Wazuh themselves.
 var daemons = []string{"ossec", "ossecm", "ossecr", "ossece", "wazuh"}
 

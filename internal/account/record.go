@@ -15,6 +15,7 @@ type before struct {
 	Locked bool   `json:"locked"` // by an administrator, or not locked here
 	Empty  bool   `json:"empty"`  // no password was needed
 	Expire string `json:"expire"` // days since 1970, "" for never
+	UID    int    `json:"uid"`
 }
 
 // recordName is the file in the state folder that says how accounts were before.
