@@ -210,15 +210,25 @@ func (e *Enforcer) UnblockAll(ctx context.Context, all []target.Target) error {
 	return nil
 }
 
-// List returns the accounts that are locked by this enforcer.
+// List returns the accounts that are locked by this enforcer, and as Shared those that have its mark and
+// are not recorded: another home locked them, or the record was lost.
 func (e *Enforcer) List(context.Context) (l enforcer.Listing, err error) {
 	rec, err := e.load()
-	if err != nil || len(rec) == 0 {
+	if err != nil {
 		return l, err
 	}
 	files, err := read()
+	if err != nil && len(rec) == 0 {
+		return l, nil // a host without local accounts, say
+	}
 	if err != nil {
 		return l, err
+	}
+	for name, entry := range files.shadow {
+		if _, ours := rec[name]; !ours && entry.expire == mark {
+			l.Blocks = append(l.Blocks,
+				enforcer.Block{Target: target.Account(name), Open: e.open(entry), Shared: true})
+		}
 	}
 	for name := range rec {
 		entry, exists := files.shadow[name]
