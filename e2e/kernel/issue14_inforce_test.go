@@ -54,6 +54,9 @@ var openings = map[string][]opening{
 	"backend = \"auto\"": {
 		{"nft's rule, which iptables cannot read", "for f in ip ip6; do nft insert rule $f filter INPUT ct state established,new accept; done",
 			"the jump in INPUT stands behind rule 1, which accepts"},
+		{"nft's chain, which no packet comes to", "for f in ip ip6; do nft delete table $f filter; nft add table $f filter; nft add chain $f filter INPUT; " +
+			"nft add chain $f filter OSSEC_AR; nft add rule $f filter INPUT jump OSSEC_AR; done; nft add rule ip filter OSSEC_AR ip saddr 198.51.100.1 drop; " +
+			"nft add rule ip6 filter OSSEC_AR ip6 saddr 2001:db8:1::1 drop", "chain INPUT is not hooked as iptables hooks it"},
 	},
 	"backend = \"nftables\"": {
 		{"chains flushed", "nft flush chain inet ossec_ar prerouting", "chain prerouting of table inet ossec_ar does not drop set blocked"},

@@ -224,6 +224,14 @@ func (k *fakeKernel) nft(command int, a []byte) ([][]byte, error) {
 			return nil, unix.ENOENT
 		}
 		if command == unix.NFT_MSG_GETCHAIN {
+			for _, c := range hooks {
+				if c.name == name {
+					answer.Nest(unix.NFTA_CHAIN_HOOK, func() {
+						answer.Uint32(unix.NFTA_HOOK_HOOKNUM, c.hook)
+						answer.Uint32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))
+					})
+				}
+			}
 			return [][]byte{answer}, nil
 		}
 		var messages [][]byte

@@ -1,13 +1,16 @@
 package firewall
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/coreos/go-iptables/iptables"
+	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
@@ -33,11 +36,35 @@ func (s *side) faults(ctx context.Context, l look, forwards bool) (faults []stri
 		faults = append(faults, why)
 	}
 	for _, entry := range s.entries(l, forwards) {
-		if why := l.bypass(entry); why != "" {
+		if why := cmp.Or(l.bypass(entry), s.unhooked(ctx, entry)); why != "" {
 			faults = append(faults, why)
 		}
 	}
 	return faults
+}
+
+// hooks are the chains of iptables that ours is jumped to from, as iptables makes them.
+var hooks = []nftChain{{inputChain, unix.NF_INET_LOCAL_IN, 0}, {forwardChain, unix.NF_INET_FORWARD, 0},
+	{preroutingChain, unix.NF_INET_PRE_ROUTING, -300}}
+
+// unhooked says that nft(8) made the chain of an entry, or Docker's in it, so that packets come to it never or
+// at another time, "" when it did not. iptables puts no jump there.
+func (s *side) unhooked(ctx context.Context, entry string) string {
+	if s.variant != overNFT {
+		return ""
+	}
+	if entry == dockerUserChain {
+		entry = forwardChain
+	}
+	k, err := s.kernel.dial(ctx)
+	at := slices.IndexFunc(hooks, func(c nftChain) bool { return c.name == entry })
+	if err != nil || at < 0 {
+		return ""
+	}
+	if chain, err := s.nftTable().chain(k, entry); err != nil || chain == nil || hooks[at].isHooked(chain) {
+		return ""
+	}
+	return "chain " + entry + " is not hooked as iptables hooks it"
 }
 
 // dormant says that somebody switched the table off, "" when it is not: his rules would come into force

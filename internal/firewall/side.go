@@ -224,15 +224,22 @@ func (s *side) chains(ctx context.Context) (chains, error) {
 		}
 		return nil, fmt.Errorf("listing rules: %w", err)
 	}
-	if s.listed, err = parseChains(string(out)); err == nil && s.variant == overNFT {
-		s.addVerdicts(ctx)
+	if s.listed, err = parseChains(string(out)); err != nil || s.variant != overNFT {
+		return s.listed, err
 	}
-	return s.listed, err
+	for _, entry := range s.entries(s.listed.look, s.forwards()) {
+		if why := s.unhooked(ctx, entry); why != "" {
+			s.listed = nil
+			return nil, fmt.Errorf("%w: %s", errUnreadable, why)
+		}
+	}
+	s.addVerdicts(ctx)
+	return s.listed, nil
 }
 
-// errUnreadable says that iptables cannot show, nor change, all of a table that the kernel shows. In 1.8.9
-// one rule of nft(8) with a connection's state does that.
-var errUnreadable = errors.New("iptables cannot read its table, in which nft(8) made rules")
+// errUnreadable says that iptables cannot show, or not change, all of a table that the kernel shows. In 1.8.9
+// one rule of nft(8) with a connection's state does that, and a chain with another hook or priority.
+var errUnreadable = errors.New("iptables cannot work in its table, in which nft(8) made something")
 
 // seen is chains for who only reads: what iptables cannot show is asked of the kernel, unless another way
 // to block is to be used then.

@@ -38,6 +38,13 @@ var (
 	inputOnly = nftChain{"input", unix.NF_INET_LOCAL_IN, -10}
 )
 
+// isHooked reports whether packets come to a chain where and when they come to c.
+func (c nftChain) isHooked(chain []byte) bool {
+	hook := netlink.Find(chain, unix.NFTA_CHAIN_HOOK)
+	return hook != nil && netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) == c.hook &&
+		int32(netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_PRIORITY))) == c.priority
+}
+
 // table blocks the elements of sets in a table of our own, for hosts without iptables. Both
 // families share its chain.
 type table struct{ *side }
@@ -323,9 +330,7 @@ func checkChains(k socket, sets []nftSet) error {
 		if err != nil {
 			return err
 		}
-		hook := netlink.Find(chain, unix.NFTA_CHAIN_HOOK)
-		if chain != nil && (netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) != ours.hook ||
-			int32(netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_PRIORITY))) != ours.priority) {
+		if chain != nil && !ours.isHooked(chain) {
 			return foreignPart("chain " + ours.name + " has not the hook and priority")
 		}
 		if chain == nil || len(sets) > 0 {
