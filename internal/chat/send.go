@@ -157,8 +157,12 @@ var errStopped = errors.New("stopped")
 
 // RoundTrip is http.RoundTripper's.
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if g.failure != nil || g.asked >= maxRequests || g.probe && g.asked > 0 {
+	if g.failure != nil || g.probe && g.asked > 0 {
 		return nil, errStopped
+	}
+	if g.asked >= maxRequests { // which some services pass over in silence
+		return nil, g.stop(&Failure{Final: true,
+			Text: fmt.Sprintf("it got %d requests, and wants more for one message: name fewer chats or rooms", g.asked)})
 	}
 	g.asked++
 	if g.probe {

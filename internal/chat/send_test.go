@@ -107,6 +107,17 @@ func TestOneAttempt(t *testing.T) {
 	}
 }
 
+// Who names more chats than are told hears of it.
+func TestManyChats(t *testing.T) {
+	s := newServer(t)
+	chats := strings.Repeat("1,", maxRequests) + "2"
+	service := Service{URL: "telegram://110201543:s3cr3tFSofSAs0K5PALDsaw@telegram?chats=" + chats, Proxy: s.Proxy, CA: s.CA}
+	failure := service.Send(t.Context(), notice())
+	if failure == nil || !failure.Final || !strings.Contains(failure.Text, "name fewer chats") || len(s.All()) != maxRequests {
+		t.Errorf("%+v", failure)
+	}
+}
+
 // Where there is no answer, the reason is reported, and nothing of the URL.
 func TestConnections(t *testing.T) {
 	s := newServer(t)
