@@ -109,3 +109,41 @@ func TestCheckSavedLines(t *testing.T) {
 		t.Errorf("with the unit enabled it is a fault:\n%s", out)
 	}
 }
+
+// TestCheckSavedByNFT: nft cannot load what it saves of iptables' rule on a set. check names that as the fault
+// that it is, and what it says against it leaves a file that is loaded, with the administrator's sets.
+func TestCheckSavedByNFT(t *testing.T) {
+	if !Isolated(t) {
+		return
+	}
+	needSets(t)
+	needTables(t)
+	bin := buildPrograms(t)
+	configure(t, bin, "[firewall]\nmax_rules = 1\n")
+	bindTools(t, chooseVariant(t, "nft"))
+	program := filepath.Join(bin, "firewall-drop.sh")
+	const file = "/etc/nftables.conf"
+	const theirs = "table inet filter {\n\tset ossec_ar4 { type ipv4_addr; }\n\tchain input {\n\t\tip saddr @ossec_ar4 drop\n\t}\n}\n"
+	must(t, os.WriteFile(file, []byte(theirs), 0o644))
+	var here Host
+	if out, _ := here.Try(t, tool(program, "check")); strings.Contains(out, file) {
+		t.Errorf("check takes the administrator's sets for ours:\n%s", out)
+	}
+	for i := range 2 {
+		respond(t, program, "add", "-", fmt.Sprintf("203.0.113.%d", i), "1.1", "5712")
+	}
+	shell(t, "iptables -A INPUT -p tcp --dport 23 -j DROP; nft add table inet ossec_ar; nft add set inet ossec_ar x '{ type ipv4_addr; }'; "+
+		"nft list ruleset >>"+file)
+	loaded := func() (string, error) {
+		return here.Try(t, start0("/bin/sh", "-c", path+"nft flush ruleset; nft -f "+file+" && nft list ruleset"))
+	}
+	out, _ := here.Try(t, tool(program, "check"))
+	found := regexp.MustCompile(`(?m)^FAULT +saved firewall .*/etc/nftables\.conf:\d+: 3 saved lines.* nft cannot read: .*\n +mend: (sed .*)$`).FindStringSubmatch(out)
+	if got, err := loaded(); err == nil || found == nil {
+		t.Fatalf("check does not say that the file is refused (%v):\n%s\n%s", err, out, got)
+	}
+	shell(t, found[1])
+	if got, err := loaded(); err != nil || !strings.Contains(got, "dport 23") || !strings.Contains(got, "@ossec_ar4 drop") || strings.Contains(got, "OSSEC_AR") || strings.Contains(got, "inet ossec_ar ") {
+		t.Errorf("after %s: %v\n%s", found[1], err, got)
+	}
+}

@@ -22,15 +22,16 @@ var savedFiles = []string{
 const prepareUnit = "ossec-ar-prepare.service"
 
 // saved returns what is ours in the saved rules below root. At boot they bring blocks of the past
-// back, which maintain lifts; where they refer to a set that nobody made before, all rules of the
-// file are refused, those of the administrator, too.
+// back, which maintain lifts; where they refer to a set that nobody made before, or nft saved a rule on one,
+// all rules of the file are refused, those of the administrator, too.
 func saved(root string) (found []enforcer.Finding) {
 	// The patterns are well-formed.
 	units, _ := filepath.Glob(filepath.Join(root, "etc/systemd/system/*.wants", prepareUnit))
 	for _, pattern := range savedFiles {
 		files, _ := filepath.Glob(filepath.Join(root, pattern))
 		for _, path := range files {
-			line, lines, bySet := oursIn(path)
+			byNFT := strings.HasSuffix(path, "nftables.conf")
+			line, lines, bySet := oursIn(path, byNFT)
 			if lines == 0 {
 				continue
 			}
@@ -40,7 +41,16 @@ func saved(root string) (found []enforcer.Finding) {
 					"maintain lifts them", path, line, lines, Chain),
 				Mend: "sed -i '/ossec_ar/Id' " + path + " (and save by: iptables-save | grep -vi ossec_ar)",
 			}
-			if bySet && len(units) == 0 {
+			if byNFT { // as nft list ruleset writes it
+				f.Mend = fmt.Sprintf(`sed -i -e '/chain %s {/,/^[[:space:]]*}/d' -e '/jump %s/d' -e '/table inet %s {/,/^}/d' %s`,
+					Chain, Chain, nftTableName, path)
+			}
+			switch {
+			case bySet && byNFT:
+				f.Verdict = enforcer.Fault
+				f.Found += "; one is a rule of iptables on a set, which nft cannot read: the whole file is refused, " +
+					"and the host has no firewall"
+			case bySet && len(units) == 0:
 				f.Verdict = enforcer.Fault
 				f.Found += "; they name a set that is missing then: the whole file is refused, " +
 					"and the host has no firewall"
@@ -53,17 +63,24 @@ func saved(root string) (found []enforcer.Finding) {
 }
 
 // oursIn returns the number of the first line of a file that is ours, how many are, and whether
-// one refers to a set.
-func oursIn(path string) (at, lines int, bySet bool) {
+// one refers to a set. In a file for nft the administrator may have sets of that name.
+func oursIn(path string, byNFT bool) (at, lines int, bySet bool) {
 	file, err := os.Open(path)
 	if err != nil {
 		return 0, 0, false // nobody loads it either
 	}
 	defer file.Close()
 	text := bufio.NewScanner(file)
+	inChain := false
 	for n := 1; text.Scan(); n++ {
-		line := text.Text()
-		if strings.HasPrefix(strings.TrimSpace(line), "#") || !strings.Contains(strings.ToLower(line), "ossec_ar") {
+		line := strings.TrimSpace(text.Text())
+		ours := strings.Contains(strings.ToLower(line), "ossec_ar")
+		if byNFT {
+			ours = strings.Contains(line, Chain) || strings.HasPrefix(line, "table inet "+nftTableName)
+			inChain = line != "}" && (inChain || strings.HasPrefix(line, "chain "+Chain))
+			bySet = bySet || inChain && strings.HasPrefix(line, "xt ")
+		}
+		if !ours || strings.HasPrefix(line, "#") {
 			continue
 		}
 		if lines++; lines == 1 {
