@@ -15,6 +15,8 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/isolate"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
+	"github.com/ossec-ar/ossec-ar/internal/ossec"
+	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
 // job starts the job of each minute.
@@ -116,6 +118,7 @@ func TestMaintainKilled(t *testing.T) {
 				if cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
 					killed++
 				}
+				unlocked(t, ossec.Home(homeOf(program)).State()+"/maintain.lock")
 			}
 			if t.Logf("%d were killed", killed); killed < rounds/4 {
 				t.Errorf("only %d were killed", killed)
@@ -126,6 +129,15 @@ func TestMaintainKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unlocked waits until nobody has a lock. A child that was not yet the program it is to run has those of who was
+// killed.
+func unlocked(t *testing.T, path string) {
+	t.Helper()
+	lock, err := state.Exclusive(path, patience)
+	must(t, err)
+	lock.Release()
 }
 
 // hindered is what keeps a block from being made and lifted.
