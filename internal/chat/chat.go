@@ -82,7 +82,7 @@ func (f *Failure) RetryAfter() time.Duration { return f.After }
 // Hint returns advice on an error, "" for none.
 func Hint(err error) string {
 	if errors.Is(err, errFile) {
-		return "make it readable by its owner alone: chown root FILE && chmod 0600 FILE"
+		return state.SecretHint(err)
 	}
 	return config.ChatHint(err)
 }

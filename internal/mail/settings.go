@@ -353,7 +353,7 @@ func Hint(err error) string {
 	var f *Failure
 	switch {
 	case errors.Is(err, errPassword):
-		return "make it readable by its owner alone: chown root FILE && chmod 0600 FILE"
+		return state.SecretHint(err)
 	case !errors.As(err, &f):
 		return config.MailHint(err)
 	case f.Kind == "certificate":
