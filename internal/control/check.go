@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -82,9 +83,14 @@ func checkChannel(
 		if err == nil {
 			return []check.Finding{{What: what, Verdict: enforcer.OK, Found: summary}}
 		}
-		mend := cmp.Or(notify.Hint(err), usual)
+		mend, said := cmp.Or(notify.Hint(err), usual), strings.Split(fmt.Sprint(t.settingsFault), "\n")
 		for text := range strings.SplitSeq(err.Error(), "\n") {
-			found = append(found, check.Finding{What: what, Verdict: enforcer.Fault, Found: text, Mend: mend})
+			if !slices.Contains(said, text) {
+				found = append(found, check.Finding{What: what, Verdict: enforcer.Fault, Found: text, Mend: mend})
+			}
+		}
+		if found == nil {
+			found = []check.Finding{{What: what, Verdict: enforcer.Skip, Found: "see active-response.toml above"}}
 		}
 		return found
 	}
