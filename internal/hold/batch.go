@@ -2,6 +2,7 @@ package hold
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -78,7 +79,12 @@ func (b *batch) inForce(blocks []target.Target) ([]target.Target, error) {
 // blockEach is for many of which at least one cannot be blocked.
 func (b *batch) blockEach(blocks []target.Target) (blocked []target.Target) {
 	for _, block := range blocks {
-		if _, err := b.Enforcer.Block(b.ctx, block, enforcer.Unknown); err != nil {
+		_, err := b.Enforcer.Block(b.ctx, block, enforcer.Unknown)
+		var refused *enforcer.Refused
+		if errors.As(err, &refused) {
+			err = errors.Join(fmt.Errorf("%s is not blocked: %w", block, err), b.giveUp(block))
+		}
+		if err != nil {
 			b.failed.Add(err)
 			if b.ctx.Err() != nil {
 				return blocked
@@ -88,6 +94,17 @@ func (b *batch) blockEach(blocks []target.Target) (blocked []target.Target) {
 		blocked = append(blocked, block)
 	}
 	return blocked
+}
+
+// giveUp ends the leases on what the enforcer refuses: a call that was not killed meanwhile leaves none.
+func (b *batch) giveUp(t target.Target) error {
+	return b.Leases.Update(func(tx *lease.Tx) error {
+		on, err := tx.On(t)
+		for _, l := range on {
+			err = errors.Join(err, tx.Delete(t, l.Program))
+		}
+		return err
+	})
 }
 
 // liftUnleased lifts those of blocks that nobody leases, and returns them. Where nothing can

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
@@ -160,6 +162,24 @@ func TestRepairOneFails(t *testing.T) {
 		t.Error(err)
 	}
 	wantBlocked(t, "when it works again", fake, addr(1), addr(2), addr(3))
+}
+
+// TestRepairRefused: what the enforcer refuses is an error once, and nobody's lease then.
+func TestRepairRefused(t *testing.T) {
+	h, fake := newHolder(t, false)
+	take(t, h, "firewall-drop.sh", addr(1), addr(2))
+	fake.Lose()
+	fake.FailAddr(addr(2), &enforcer.Refused{Why: "never"})
+	if _, err := h.Repair(t.Context(), nobody); err == nil || !strings.HasPrefix(err.Error(), "198.18.0.2 is not blocked: ") {
+		t.Errorf("the first time: %v", err)
+	}
+	wantBlocked(t, "afterwards", fake, addr(1))
+	if _, err := h.Repair(t.Context(), nobody); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	if on, err := h.Leases.On(addr(2)); err != nil || len(on) != 0 {
+		t.Errorf("leases on it: %v, %v", on, err)
+	}
 }
 
 // TestRepairWaiting: a block that could not be made is made, and waits no longer.
