@@ -180,7 +180,7 @@ func lastChange(path string) (time.Time, bool) {
 // writable reports whether this process may write to a file or folder.
 func writable(path string) error { return unix.Access(path, unix.W_OK) }
 
-// writing is what mends that a folder cannot be written to.
+// writing is what mends that a folder, or on a disk that is read-only a file, cannot be written to.
 func (h *host) writing(dir string, err error) string {
 	switch {
 	case errors.Is(err, unix.EROFS):

@@ -70,9 +70,11 @@ func (h logs) file(s *sheet, path string) {
 		return
 	}
 	if err := writable(path); err != nil {
-		s.fault("chown root "+path+" && chmod 0660 "+path+
-			" (and see `lsattr` and `mount` when that does not help)", "%s cannot be written to: %v", path,
-			err)
+		mend := "chown root " + path + " && chmod 0660 " + path + " (and see `lsattr` when that does not help)"
+		if errors.Is(err, syscall.EROFS) {
+			mend = h.writing(path, err)
+		}
+		s.fault(mend, "%s cannot be written to: %v", path, err)
 	}
 	if mode := info.Mode().Perm(); mode&0o006 != 0 {
 		s.warn("chmod o-rw "+path, "%s is open to everybody (mode %04o): who may write to it can make up "+
