@@ -140,7 +140,7 @@ health:        `+unscheduled+`
 daemons:       ossec-execd
 
 firewall-drop  1 blocked, held by firewall-drop.sh 2, custom-firewall-drop.sh 1
-               1 could not be blocked and wait for the next maintain
+               1 could not be blocked: the next maintain tries again
                1 blocked that nothing asks for: ossec-ar repair
 host-deny      2 blocked, held by host-deny.sh 1, ossec-ar 1
 
@@ -149,6 +149,16 @@ maintain:      never ran: see ossec-ar check
 last failure:  08:33:59  firewall-drop.sh error  Failed: no room (203.0.113.7)
 health:        `+unscheduled+`
 `, "")
+}
+
+// TestStatusOfFailure: why a response cannot be looked at, in as many parts as it has.
+func TestStatusOfFailure(t *testing.T) {
+	h := newHost(t)
+	h.drop.Fail("List", errors.Join(errors.New("no iptables"), errors.New("no ip6tables")))
+	h.run("status")
+	if !strings.Contains(h.out.String(), "no iptables; no ip6tables\n") {
+		t.Error(h.out.String())
+	}
 }
 
 // TestListMany: a hundred thousand addresses are listed in little memory and time.

@@ -136,8 +136,8 @@ func (s *summary) wrong() []string {
 		what  string
 	}{
 		{notInForce, "not in force: ossec-ar repair"},
-		{waiting, "could not be blocked and wait for the next maintain"},
-		{lifting, "could not be lifted and wait for the next maintain"},
+		{waiting, "could not be blocked: the next maintain tries again"},
+		{lifting, "could not be lifted: the next maintain tries again"},
 		{notLeased, "blocked that nothing asks for: ossec-ar repair"},
 		{whitelisted, "whitelisted by now: ossec-ar repair"},
 	} {
@@ -149,7 +149,7 @@ func (s *summary) wrong() []string {
 		out = append(out, printable.Line(fault))
 	}
 	if s.err != nil {
-		out = append(out, printable.Line(s.err.Error()))
+		out = append(out, printable.Error(s.err))
 	}
 	return out
 }
