@@ -12,6 +12,7 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/linefile"
+	"github.com/ossec-ar/ossec-ar/internal/printable"
 	"github.com/ossec-ar/ossec-ar/internal/state"
 )
 
@@ -79,10 +80,9 @@ func longLine(content []byte) int {
 }
 
 // inspectAllow looks for a rule in hosts.allow, which libwrap asks first, that lets
-// everybody in.
+// everybody in, and counts those that let in some.
 func inspectAllow(path string) enforcer.Finding {
-	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK, Found: path +
-		" lets nobody in whom hosts.deny denies"}
+	f := enforcer.Finding{What: "hosts.allow", Verdict: enforcer.OK}
 	content, err := state.Read(path, linefile.MaxSize)
 	if errors.Is(err, os.ErrNotExist) {
 		f.Found = "there is none"
@@ -92,7 +92,7 @@ func inspectAllow(path string) enforcer.Finding {
 		return enforcer.Finding{What: f.What, Verdict: enforcer.Fault, Found: err.Error(),
 			Mend: "make it a plain file that can be read"}
 	}
-	n := 0
+	n, others := 0, 0
 	for line := range bytes.Lines(content) {
 		n++
 		text := strings.TrimSpace(string(line))
@@ -103,7 +103,11 @@ func inspectAllow(path string) enforcer.Finding {
 		clients, option, _ := strings.Cut(clients, ":")
 		names := splitDaemons(clients)
 		denies := strings.EqualFold(strings.TrimSpace(option), "deny")
-		if !slices.Contains(names, "ALL") || slices.Contains(names, "EXCEPT") || denies {
+		if denies {
+			continue
+		}
+		if !slices.Contains(names, "ALL") || slices.Contains(names, "EXCEPT") {
+			others++
 			continue
 		}
 		f.Found = fmt.Sprintf("%s:%d: %q lets everybody in before hosts.deny is asked", path, n, text)
@@ -112,6 +116,13 @@ func inspectAllow(path string) enforcer.Finding {
 		if slices.Contains(splitDaemons(daemons), "ALL") {
 			f.Verdict = enforcer.Fault
 			return f
+		}
+	}
+	if f.Verdict == enforcer.OK {
+		f.Found = path + " lets nobody in"
+		if others > 0 {
+			f.Found = fmt.Sprintf("%s lets in by %s, which libwrap asks first, also whom hosts.deny denies", path,
+				printable.Count(others, "rule"))
 		}
 	}
 	return f

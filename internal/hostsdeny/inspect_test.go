@@ -19,7 +19,7 @@ func TestInspect(t *testing.T) {
 			"ok hosts.allow: there is none"}},
 		{"all well", "ALL:192.0.2.1\n", "sshd: 10.0.0.\n", []string{
 			"ok hosts.deny: DIR/hosts.deny can be read; entries of the form \"ALL:ADDRESS\": 1",
-			"ok hosts.allow: DIR/hosts.allow lets nobody in"}},
+			"ok hosts.allow: DIR/hosts.allow lets in by 1 rule, which libwrap asks first, also whom hosts.deny denies"}},
 		{"no end", "ALL:192.0.2.1", "", []string{"fault hosts.deny: DIR/hosts.deny: its last line has no end",
 			"ok hosts.allow"}},
 		{"a long line", "ALL:192.0.2.1\n# a\\\n" + strings.Repeat("x", 2044) + "\nALL:192.0.2.2\n", "",
@@ -30,7 +30,8 @@ func TestInspect(t *testing.T) {
 			[]string{"ok hosts.deny", "fault hosts.allow: DIR/hosts.allow:2: \"ALL : ALL\" lets everybody in"}},
 		{"one service allowed", "", "sshd : ALL : allow\n",
 			[]string{"ok hosts.deny", "warn hosts.allow: DIR/hosts.allow:1: "}},
-		{"all denied there", "", "ALL : ALL : deny\n", []string{"ok hosts.deny", "ok hosts.allow"}},
+		{"all denied there", "", "ALL : ALL : deny\n", []string{"ok hosts.deny",
+			"ok hosts.allow: DIR/hosts.allow lets nobody in"}},
 		{"all but one", "", "ALL : ALL EXCEPT 192.0.2.9\n", []string{"ok hosts.deny", "ok hosts.allow"}},
 	}
 	for _, row := range rows {
