@@ -373,12 +373,15 @@ func (l *List) HostNames() []string {
 		before, known := strange[h.name]
 		strange[h.name] = h.strange && (before || !known)
 	})
-	return slices.SortedFunc(maps.Keys(strange), func(a, b string) int {
-		if strange[a] != strange[b] {
-			return map[bool]int{false: -1, true: 1}[strange[a]]
+	var names, last []string
+	for _, name := range slices.Sorted(maps.Keys(strange)) {
+		if strange[name] {
+			last = append(last, name)
+		} else {
+			names = append(names, name)
 		}
-		return strings.Compare(a, b)
-	})
+	}
+	return append(names, last...)
 }
 
 // eachHost reads all files, hands the networks in them on, and then the names from everywhere.
