@@ -95,6 +95,16 @@ max_addresses = 0
 	}
 }
 
+// TestNoTable: what is written as another thing than the table that it is, is reported.
+func TestNoTable(t *testing.T) {
+	for _, text := range []string{"firewall = \"ipset\"\n", "firewall = 1\n", "[[firewall]]\nbackend = \"ipset\"\n"} {
+		_, path, err := load(t, text)
+		if want := path + ":1: firewall: it is a table, written [firewall]"; err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 // TestEarly: what the raw table cannot do leaves the blocks where they were.
 func TestEarly(t *testing.T) {
 	for settings, want := range map[string]bool{

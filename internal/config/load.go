@@ -92,7 +92,8 @@ func decodeTables(meta toml.MetaData, tables map[string]toml.Primitive, c *Confi
 			continue
 		}
 		var values map[string]toml.Primitive
-		if err := meta.PrimitiveDecode(tables[table], &values); err != nil {
+		// toml 1.6.0 returns neither a table nor an error where a value or a list of tables stands.
+		if err := meta.PrimitiveDecode(tables[table], &values); err != nil || values == nil {
 			faults = append(faults, fault{"", table, fmt.Errorf("it is a table, written [%s]", table)})
 			continue
 		}
