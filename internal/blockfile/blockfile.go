@@ -25,8 +25,8 @@ var Kind = enforcer.Kind{
 	Summary: "list attackers in a file, for a web server or a proxy that reads it",
 	InFile:  true,
 	New: func(c config.Config, stateDir string) (enforcer.Enforcer, error) {
-		if err := c.Blockfile.Fault(); err != nil {
-			return nil, err
+		if c.Blockfile.Fault != nil {
+			return nil, c.Blockfile.Fault
 		}
 		if c.Blockfile.File == "" {
 			return Folder(c.Blockfile.Folder), nil

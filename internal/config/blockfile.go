@@ -14,16 +14,13 @@ type Blockfile struct {
 	File   string   `toml:"file"`   // holds a line for each address
 	Format string   `toml:"format"` // of such a line
 	Reload []string `toml:"reload"` // the program, with arguments, that has File read again
+
+	// Fault is why nothing can be written, nil when it can. No default stands in for what is wrong: who
+	// reads the file may not start on a line of another form, and looks for none elsewhere.
+	Fault error
 }
 
-// Fault returns why nothing can be written, nil when it can. No default stands in for what is wrong: who
-// reads the file may not start on a line of another form, and looks for none elsewhere.
-func (b Blockfile) Fault() error {
-	for _, f := range b.check() {
-		return fmt.Errorf("%s.%s: %w", f.table, f.key, f.err)
-	}
-	return nil
-}
+const blockfileTable = "ip_customblock"
 
 func defaultBlockfile() Blockfile {
 	return Blockfile{Folder: "/ipblock", Format: "deny " + AddressPlace + ";"}
@@ -32,7 +29,7 @@ func defaultBlockfile() Blockfile {
 // check returns what is wrong.
 func (b Blockfile) check() (faults []fault) {
 	wrong := func(key, format string, args ...any) {
-		faults = append(faults, fault{"ip_customblock", key, fmt.Errorf(format, args...)})
+		faults = append(faults, fault{blockfileTable, key, fmt.Errorf(format, args...)})
 	}
 	if !strings.HasPrefix(b.Folder, "/") {
 		wrong("folder", "%q is no absolute path", b.Folder)

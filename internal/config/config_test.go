@@ -238,3 +238,21 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestBlockfileFault: no default stands in for what is wrong in ip_customblock, in whatever way it is.
+func TestBlockfileFault(t *testing.T) {
+	for text, want := range map[string]string{
+		"[ip_customblock]\nfile = \"/x\"\n":                        "",
+		"[firewall]\nbackend = iptables\n":                         "",
+		"[ip_customblock]\nformat = \"deny {addr};\"\n":            "no line with",
+		"[ip_customblock]\nformat = 5\n":                           "ip_customblock.format: the value must be a text in quotes",
+		"[ip_customblock]\nfromat = \"{address} 1;\"\n":            "unknown key",
+		"[ip_customblock]\nfile = \"/x\"\nformat = {address} 1;\n": "active-response.toml:3: ",
+		"ip_customblock = \"/x\"\n":                                "it is a table",
+	} {
+		c, _, err := load(t, text)
+		if got := c.Blockfile.Fault; (got == nil) != (want == "") || got != nil && !strings.Contains(got.Error(), want) {
+			t.Errorf("%q: %v, want %q (of %v)", text, got, want, err)
+		}
+	}
+}

@@ -63,14 +63,20 @@ type fault struct {
 }
 
 func parse(path, data string, c Config) (Config, error) {
-	meta, tables, data, err := decode(path, data)
+	meta, tables, read, err := decode(path, data)
 	faults := decodeTables(meta, tables, &c)
 	faults = append(faults, c.check()...)
+	if strings.Contains(data, blockfileTable) {
+		c.Blockfile.Fault = err // what was skipped may be of it
+	}
 	all := []error{err}
 	for _, f := range faults {
-		name := strings.TrimPrefix(f.table+"."+f.key, ".")
-		all = append(all, fmt.Errorf("%s:%d: %s: %w", path, lineOf(data, f.table, f.key),
-			strings.TrimSuffix(name, "."), f.err))
+		name := strings.Trim(f.table+"."+f.key, ".")
+		wrong := fmt.Errorf("%s:%d: %s: %w", path, lineOf(read, f.table, f.key), name, f.err)
+		if strings.HasPrefix(name, blockfileTable) {
+			c.Blockfile.Fault = wrong
+		}
+		all = append(all, wrong)
 	}
 	return c, errors.Join(all...)
 }
