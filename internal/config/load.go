@@ -31,7 +31,7 @@ func Load(home ossec.Home) (Config, error) {
 	c := Default()
 	var faults []error
 	for i, dir := range home.SettingsDirs() {
-		path, most := filepath.Join(dir, "active-response.toml"), maxFile
+		path, most := filepath.Join(dir, ossec.SettingsName), maxFile
 		if i > 0 {
 			most = maxForeign
 		}

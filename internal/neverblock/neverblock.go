@@ -45,12 +45,14 @@ func List(home ossec.Home, settings config.Whitelist, now time.Time) (*whitelist
 		err = nil // a slip somewhere in a file that was read is reported by `check`
 	}
 	list.Strange = false
+	source := filepath.Join(dirs[0], ossec.SettingsName) + ": whitelist.entries"
 	for _, entry := range settings.Entries {
-		_ = list.Add(entry, home.Settings()+": whitelist.entries")
+		_ = list.Add(entry, source)
 	}
 	list.Strange = true
+	source = filepath.Join(dirs[len(dirs)-1], ossec.SettingsName) + ": whitelist.entries"
 	for _, entry := range settings.Strange {
-		_ = list.Add(entry, filepath.Join(dirs[len(dirs)-1], filepath.Base(home.Settings()))+": whitelist.entries")
+		_ = list.Add(entry, source)
 	}
 	for _, path := range settings.Files {
 		list.AddFile(path)

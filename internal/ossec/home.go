@@ -69,7 +69,7 @@ func homeAbove(path string) (Home, bool) {
 
 // The files under the home.
 func (h Home) Conf() string            { return h.join("etc/ossec.conf") }
-func (h Home) Settings() string        { return filepath.Join(h.SettingsDirs()[0], "active-response.toml") }
+func (h Home) Settings() string        { return filepath.Join(h.SettingsDirs()[0], SettingsName) }
 func (h Home) Whitelists() string      { return filepath.Join(h.SettingsDirs()[0], "whitelist.d") }
 func (h Home) ResponseList() string    { return h.join("etc/shared/ar.conf") }
 func (h Home) Logs() string            { return h.join("logs") }
@@ -115,6 +115,9 @@ func (h Home) has(name string) bool {
 // systemSettings is where the suite's settings are when others than root can write in the home's etc,
 // as Wazuh's account can.
 const systemSettings = "/etc/ossec-ar"
+
+// SettingsName is the name of the file of the suite's own settings.
+const SettingsName = "active-response.toml"
 
 // SettingsDirs returns the folder of the suite's own settings, and after it those that others than root
 // can write in: what stands there may only add to the whitelist.
