@@ -44,11 +44,16 @@ func (e Editor) Add(entry string, until time.Time) (added bool, err error) {
 	err = e.edit(func(lines []string) []string {
 		at := slices.IndexFunc(lines, func(l string) bool { return entryOf(l) == entry })
 		if at < 0 {
-			ends := func(l string) bool { return !endOf(l).IsZero() }
-			full = !until.IsZero() && len(slices.DeleteFunc(slices.Clone(lines), ends)) <= len(lines)-maxLimited
-			if added = !full; full {
+			limited := 0
+			for _, l := range lines {
+				if !endOf(l).IsZero() {
+					limited++
+				}
+			}
+			if full = !until.IsZero() && limited >= maxLimited; full {
 				return lines
 			}
+			added = true
 			return append(lines, line)
 		}
 		old := endOf(lines[at])

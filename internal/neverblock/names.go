@@ -171,8 +171,8 @@ type Answer struct {
 // maxLookups bounds how many names are asked for at once.
 const maxLookups = 64
 
-// Ask asks for all names, the first ones first, and returns the answers in their order. It waits for the timeout at the
-// most, whatever the resolver does.
+// Ask asks for all names, the first ones first, and returns the answers in their order. It waits for the
+// timeout at the most, whatever the resolver does.
 func Ask(ctx context.Context, resolver Resolver, names []string, timeout time.Duration) []Answer {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
