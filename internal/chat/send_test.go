@@ -107,7 +107,7 @@ func TestOneAttempt(t *testing.T) {
 	}
 }
 
-// Who names more chats than are told hears of it.
+// Who names more chats than one message may go to gets an error that says so.
 func TestManyChats(t *testing.T) {
 	s := newServer(t)
 	chats := strings.Repeat("1,", maxRequests) + "2"

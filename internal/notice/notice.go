@@ -175,10 +175,11 @@ func (n *Notice) Written() bool { return n.Kind == Report || n.Kind == Failed }
 
 // Account returns the account that an alert is about, "" for none.
 func (n *Notice) Account() string {
-	if n.User == "" && n.Facts != nil {
-		return arproto.AccountName(n.Facts.User)
+	user := n.User
+	if user == "" && n.Facts != nil {
+		user = n.Facts.User
 	}
-	return arproto.AccountName(n.User)
+	return arproto.AccountName(user)
 }
 
 // Shorten returns the body of an item without the log of its alert.

@@ -102,8 +102,9 @@ func (r *Request) Account() string {
 // AccountName returns the name of an account without what pam_unix(8) of Linux-PAM 1.4 and later logs behind
 // it, as in "mallory(uid=1001)", and decoders take for a part of it (wazuh/wazuh#32523).
 func AccountName(user string) string {
-	name, number, found := strings.Cut(strings.TrimSuffix(user, ")"), "(uid=")
-	if _, err := strconv.ParseUint(number, 10, 32); !found || err != nil || !strings.HasSuffix(user, ")") {
+	start, closed := strings.CutSuffix(user, ")")
+	name, number, _ := strings.Cut(start, "(uid=")
+	if _, err := strconv.ParseUint(number, 10, 32); !closed || err != nil {
 		return user
 	}
 	return name
