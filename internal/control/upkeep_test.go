@@ -179,7 +179,7 @@ func TestWhitelist(t *testing.T) {
 	h.write("etc/whitelist.d/ossec-ar.list", "# mine\n203.0.113.0/24 # us\n\n192.0.2.1")
 	h.does("whitelist add 192.0.2.2", app.ExitOK, "added 192.0.2.2 to "+file+"\n", "")
 	h.does("whitelist add ::/0", app.ExitOK, "added ::/0 to "+file+"\n",
-		"ossec-ar: ::/0 covers every address: nothing is blocked any more\nossec-ar: hint: ossec-ar whitelist remove ::/0\n")
+		"ossec-ar: ::/0 covers every IPv6 address: none is blocked any more\nossec-ar: hint: ossec-ar whitelist remove ::/0\n")
 	h.does("whitelist remove ::/0", app.ExitOK, "removed ::/0 from "+file+"\n", "")
 	h.does("whitelist remove 203.0.113.0/24", app.ExitOK, "removed 203.0.113.0/24 from "+file+"\n", "")
 	text, err := os.ReadFile(file)

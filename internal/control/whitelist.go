@@ -171,12 +171,17 @@ func addEntry(t *tool, c *cli.Context) error {
 func warnOfAll(t *tool, entry string) {
 	var list whitelist.List
 	_ = list.Add(entry, "") // it was checked before
-	all := false
-	list.Entries(func(_ whitelist.Match, p netip.Prefix) { all = all || p.IsValid() && p.Bits() == 0 })
-	if all {
-		t.Complain(fmt.Errorf("%s covers every address: nothing is blocked any more", entry))
+	list.Entries(func(_ whitelist.Match, p netip.Prefix) {
+		if p.Bits() != 0 { // it is -1 for a host name
+			return
+		}
+		family := "IPv4"
+		if p.Addr().Is6() {
+			family = "IPv6"
+		}
+		t.Complain(fmt.Errorf("%s covers every %s address: none is blocked any more", entry, family))
 		t.Advise(t.Name + " whitelist remove " + entry)
-	}
+	})
 }
 
 // sayCovered names what is blocked by now though an entry covers it.
