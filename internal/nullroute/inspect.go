@@ -37,7 +37,8 @@ func (e *Enforcer) Inspect(ctx context.Context, root string) []enforcer.Finding 
 func inspectNetworkd(root string) enforcer.Finding {
 	f := enforcer.Finding{What: "network daemon", Verdict: enforcer.OK,
 		Found: "none that takes the routes away"}
-	if _, err := os.Stat(filepath.Join(root, "run/systemd/netif")); err != nil {
+	// Its folder is there wherever systemd is (tmpfiles.d/systemd-network.conf).
+	if _, err := os.Stat(filepath.Join(root, "run/systemd/netif/state")); err != nil {
 		return f // it does not run
 	}
 	files := []string{filepath.Join(root, "etc/systemd/networkd.conf")}

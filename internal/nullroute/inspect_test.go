@@ -33,6 +33,9 @@ func TestInspectNetworkd(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if err := os.MkdirAll(filepath.Join(root, "run/systemd/netif/links"), 0o755); err != nil {
+				t.Fatal(err)
+			}
 			if row.runs {
 				write("run/systemd/netif/state", "")
 			}
