@@ -185,6 +185,7 @@ func TestMistakes(t *testing.T) {
 		{"whitelist", "ossec-ar: whitelist takes one of list, test, add, refresh, remove\nossec-ar: hint: as in ossec-ar whitelist list\n"},
 		{"whitelist ad x", "ossec-ar: unknown command \"ad\"\nossec-ar: hint: did you mean add? ossec-ar whitelist --help shows them all\n"},
 		{"completion csh", "ossec-ar: unknown shell \"csh\"\nossec-ar: hint: did you mean zsh? there are bash, zsh and fish\n"},
+		{"watch --interval 5x", "ossec-ar: --interval does not take the value \"5x\"\nossec-ar: hint: ossec-ar watch --help\n"},
 		{"configure remove", "ossec-ar: configure takes nothing but options, found \"remove\"\nossec-ar: hint: ossec-ar configure --help\n"},
 		{"--home var/ossec list", "ossec-ar: --home takes a full path, found \"var/ossec\"\n"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,6 +30,9 @@ func Reported(failed bool) error {
 // completer is the word that the shells' completions ask with: behind it stand the words so far,
 // the last one the one to complete. A response that is asked puts its own words before it.
 const completer = "__complete"
+
+// badValue is how the library complains of the value of an option.
+var badValue = regexp.MustCompile(`(?s)^invalid value (".*") for flag -([a-z-]+): .*$`)
 
 // Line is the command line of one program.
 type Line struct {
@@ -63,7 +67,8 @@ func (l Line) Run(ctx context.Context, frame *cli.App, args []string) int {
 		args = []string{"--" + args[0]}
 	}
 	frame.OnUsageError = func(c *cli.Context, err error, _ bool) error {
-		return Mistaken(cmp.Or(c.Command.HelpName, l.Name)+" --help", "%v", err)
+		return Mistaken(cmp.Or(c.Command.HelpName, l.Name)+" --help", "%s",
+			badValue.ReplaceAllString(err.Error(), "--$2 does not take the value $1"))
 	}
 	frame.Flags = append(frame.Flags, cli.HelpFlag) // the library adds it where no command is called help
 	prepare(frame, frame.Flags, frame.Commands)
