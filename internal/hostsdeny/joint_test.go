@@ -55,3 +55,18 @@ func TestUnblockJoint(t *testing.T) {
 		t.Errorf("%v stand (%v), want only what stood before", listing.Blocks, err)
 	}
 }
+
+// TestRemoveAlone: who waits alone looks through the file once: of many addresses each line is read as one.
+func TestRemoveAlone(t *testing.T) {
+	e, path := newFile(t, plain+"ALL:1.2.3.4\n")
+	looked := 0
+	_, err := e.file.Remove(t.Context(), []target.Target{v4}, func() []target.Target { return []target.Target{v4} },
+		func(content []byte, targets []target.Target) []linefile.Entry {
+			looked++
+			return e.form.matching(content, targets)
+		})
+	if err != nil || looked != 1 {
+		t.Errorf("looked %d times (%v), want once", looked, err)
+	}
+	wantFile(t, path, plain)
+}

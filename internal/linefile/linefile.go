@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,14 +74,18 @@ func (f *File) Edit(ctx context.Context, decide func(content []byte) Plan) (Edit
 type Finder func(content []byte, targets []target.Target) []Entry
 
 // Remove takes out the lines of targets, which are gone from the disk when it returns. Where there are any,
-// it also takes out those of what waiting returns, nil for nothing: targets for which other processes
-// wait to do the same. It is called while they are locked out.
+// it also takes out those of what waiting returns, nil for nothing: targets for which processes wait to do
+// the same, this one among them. It is called while the others are locked out.
 func (f *File) Remove(ctx context.Context, targets []target.Target, waiting func() []target.Target,
 	find Finder) (Edited, error) {
 	done, err := f.edit(ctx, func(content []byte, locked bool) Plan {
 		lines := find(content, targets)
-		if len(lines) > 0 && locked && waiting != nil {
-			lines = find(content, append(waiting(), targets...))
+		if len(lines) == 0 || !locked || waiting == nil {
+			return Cut(lines)
+		}
+		others := slices.DeleteFunc(waiting(), func(t target.Target) bool { return slices.Contains(targets, t) })
+		if len(others) > 0 {
+			lines = find(content, append(others, targets...))
 		}
 		return Cut(lines)
 	})
