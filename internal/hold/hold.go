@@ -239,7 +239,7 @@ func (h *Holder) release(ctx context.Context, t target.Target, mine func(lease.L
 		r.lift = []target.Target{t, networkOf(t, h.IPv6Prefix)}
 	}
 	for _, block := range slices.Compact(r.lift) {
-		if err := h.unblock(ctx, block); err != nil {
+		if err := h.unblock(ctx, block, r.LeaseErr); err != nil {
 			return r, err
 		}
 	}
@@ -251,12 +251,14 @@ func (h *Holder) release(ctx context.Context, t target.Target, mine func(lease.L
 	return r, nil
 }
 
-// unblock lifts a block, and where that takes no longer, those that others are lifting, too.
-func (h *Holder) unblock(ctx context.Context, block target.Target) error {
-	if joint, ok := h.Enforcer.(enforcer.Joint); ok {
-		return joint.UnblockJoint(ctx, block, h.lifting)
+// unblock lifts a block, and where that takes no longer, those that others are lifting, too. Leases that
+// failed are not asked for these: all who want to block would wait for the answer.
+func (h *Holder) unblock(ctx context.Context, block target.Target, leaseErr error) error {
+	joint, ok := h.Enforcer.(enforcer.Joint)
+	if !ok || leaseErr != nil {
+		return h.Enforcer.Unblock(ctx, block)
 	}
-	return h.Enforcer.Unblock(ctx, block)
+	return joint.UnblockJoint(ctx, block, h.lifting)
 }
 
 // lifting returns the blocks that processes are lifting; none when the leases cannot be read.

@@ -1,6 +1,7 @@
 package hold_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"sync"
@@ -10,16 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/config"
+	"github.com/ossec-ar/ossec-ar/internal/enforcer/enforcertest"
 	"github.com/ossec-ar/ossec-ar/internal/hold"
 	"github.com/ossec-ar/ossec-ar/internal/hostsdeny"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/linefile"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 	"github.com/ossec-ar/ossec-ar/internal/state"
+	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
 // TestManyWaitToLift: of many who wait for their turn to edit one file, the first takes the lines of all
-// out, but not that of an address which somebody wants again, or which only failed to be lifted.
+// out, but not that of an address which somebody wants again, or which nobody lifts.
 func TestManyWaitToLift(t *testing.T) {
 	const n = 20
 	dir := t.TempDir()
@@ -38,7 +41,7 @@ func TestManyWaitToLift(t *testing.T) {
 	for i := range n + 2 {
 		take(t, h, "host-deny", addr(i))
 	}
-	waits := func(i int) bool { // or waited, and was killed
+	waits := func(i int) bool {
 		on, err := h.Leases.On(addr(i))
 		return err == nil && len(on) == 1 && on[0].State == lease.Lifting
 	}
@@ -79,6 +82,42 @@ func TestManyWaitToLift(t *testing.T) {
 	want := "ALL:" + again.String() + "\nALL:" + addr(n+1).String() + "\n"
 	if err != nil || string(content) != want {
 		t.Errorf("%v\n got %q\nwant %q", err, content, want)
+	}
+}
+
+// jointFake notes whether it was to lift what others are lifting.
+type jointFake struct {
+	*enforcertest.Fake
+	asks bool
+}
+
+func (j *jointFake) UnblockJoint(ctx context.Context, t target.Target, _ func() []target.Target) error {
+	j.asks = true
+	return j.Unblock(ctx, t)
+}
+
+// TestLeasesLockedAskedOnce: leases that somebody has locked for too long are not waited for again while
+// nobody else can edit the file that the block is in.
+func TestLeasesLockedAskedOnce(t *testing.T) {
+	h, fake := newHolder(t, true)
+	joint := &jointFake{Fake: fake}
+	h.Enforcer = joint
+	for _, locked := range []bool{false, true} {
+		take(t, h, "host-deny", addr(1))
+		if locked {
+			h.Leases.Wait = time.Millisecond
+			lock, err := state.Exclusive(h.Leases.Path()+".lock", time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Release()
+		}
+		joint.asks = false
+		r, err := h.Release(t.Context(), addr(1), "host-deny")
+		if err != nil || (r.LeaseErr != nil) != locked || joint.asks == locked {
+			t.Errorf("locked %v: %v, %v, asks who else is lifting: %v", locked, err, r.LeaseErr, joint.asks)
+		}
+		wantBlocked(t, "released", fake, []target.Target{}...)
 	}
 }
 
