@@ -38,6 +38,11 @@ func TestAccountRecordLost(t *testing.T) {
 			t.Errorf("%s: unlocking it: %v, want the way to do it", step, err)
 		}
 	}
+	command(t, "usermod", "--login", "married", "mallory")
+	if err := e.Unblock(t.Context(), who); err == nil || !strings.Contains(err.Error(), "usermod -U -e '' married") {
+		t.Errorf("renamed: unlocking it: %v, want the way to do it", err)
+	}
+	command(t, "usermod", "--login", "mallory", "married")
 	command(t, "usermod", "-U", "-e", "", "mallory")
 	unblock(t, e, who)
 	if d := cmp.Diff(before, shadowOf(t, "mallory")); d != "" {

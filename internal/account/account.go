@@ -157,7 +157,7 @@ func (e *Enforcer) unblock(ctx context.Context, name string) error {
 	entry, exists := files.shadow[now]
 	switch {
 	case entry.expire == mark && (!ours || was.Expire == mark):
-		return fmt.Errorf("how it was before is not recorded: if no other home locked it, usermod -U -e '' %s", name)
+		return fmt.Errorf("how it was before is not recorded: if no other home locked it, usermod -U -e '' %s", now)
 	case !ours:
 		return nil
 	case exists:
