@@ -130,17 +130,15 @@ func (tx *Tx) All(yield func(Lease) error) error {
 	if tx.table == nil {
 		return nil
 	}
-	var stopped error
-	visit := func(_ uint32, l Lease) error {
-		stopped = yield(l)
-		return stopped
-	}
-	err := error(nil)
+	var err, stopped error
 	if tx.writes { // what is damaged is mended before anything is changed
 		err = tx.mended(func() error { return tx.table.each(func(uint32, Lease) error { return nil }) })
 	}
 	if err == nil {
-		err = tx.table.each(visit)
+		err = tx.table.each(func(_ uint32, l Lease) error {
+			stopped = yield(l)
+			return stopped
+		})
 	}
 	if err != nil && stopped == nil {
 		return fmt.Errorf("reading the leases: %w", err)
