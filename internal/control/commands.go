@@ -78,8 +78,7 @@ func (t *tool) word(w word) *cli.Command {
 			case n < w.least:
 				return command.Mistaken(help, "%s takes %s", w.name, w.operands)
 			case w.most == 0 && n > 0:
-				return command.Mistaken(help, "%s takes nothing but options, found %s", w.name,
-					arproto.Quote(c.Args().First()))
+				return command.NoOperands(c)
 			case w.most > 0 && n > w.most:
 				return command.Mistaken(help, "%s takes only %s, found %s too", w.name, w.operands,
 					arproto.Quote(c.Args().Get(w.most)))

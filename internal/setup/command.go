@@ -7,7 +7,6 @@ import (
 
 	"github.com/ossec-ar/ossec-ar/internal/app"
 	commandline "github.com/ossec-ar/ossec-ar/internal/app/command"
-	"github.com/ossec-ar/ossec-ar/pkg/arproto"
 )
 
 // Command changes ossec.conf: `install.sh --configure` calls it, and persons may.
@@ -35,10 +34,8 @@ func Command(p *app.Program) *cli.Command {
 				Destination: &o.DryRun},
 		},
 		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return commandline.Mistaken("ossec-ar configure --help",
-					"configure takes nothing but options, found %s",
-					arproto.Quote(c.Args().First()))
+			if err := commandline.NoOperands(c); err != nil {
+				return err
 			}
 			o.Profiles, o.Whitelist = c.StringSlice("profile"), c.StringSlice("whitelist")
 			o.Now, o.Out = p.Now(), p.Stdout

@@ -21,6 +21,15 @@ func Mistaken(hint, format string, args ...any) error {
 	return &Mistake{fmt.Sprintf(format, args...), hint}
 }
 
+// NoOperands returns the mistake of an operand where a command takes none, nil where there is none.
+func NoOperands(c *cli.Context) error {
+	if !c.Args().Present() {
+		return nil
+	}
+	return Mistaken(c.Command.HelpName+" --help", "%s takes nothing but options, found %s", c.Command.Name,
+		arproto.Quote(c.Args().First()))
+}
+
 // Unknown is the mistake of a word that means nothing: kind is what it should have been. The hint
 // names the nearest of the known words.
 func Unknown(kind, word, help string, known []string) error {
