@@ -98,8 +98,11 @@ func (o desk) queueWords() []*cli.Command {
 			&cli.StringFlag{Name: "retry", Usage: "try the notice `ID` again, or all, at once"},
 			&cli.StringFlag{Name: "drop", Usage: "throw the notice `ID` away, or all"},
 			&cli.BoolFlag{Name: "json", Usage: "as JSON"}),
-		o.word("flush", "", "send what is due (maintain does)", func(x *cli.Context) error {
-			return o.deliver(x.Context, false)
+		o.word("flush", "", "send what is due (maintain does), and show what still waits", func(x *cli.Context) error {
+			if err := o.deliver(x.Context, false); err != nil {
+				return err
+			}
+			return o.showQueue("", "", false)
 		}),
 		work,
 	}

@@ -35,6 +35,7 @@ type program struct {
 	chat     bool
 	leave    bool // to chat, later, where a service wants it
 	alerts   bool
+	named    bool // the log, by --log
 }
 
 // Main runs response-stats and returns its exit status.
@@ -182,7 +183,7 @@ func (c *program) filter(ctx *cli.Context) (err error) {
 	q.Filter = stats.Filter{Responses: ctx.StringSlice("response"), Rules: ctx.StringSlice("rule"),
 		Agents: ctx.StringSlice("agent")}
 	q.Filter.Networks, err = stats.ParseNetworks(ctx.StringSlice("address"))
-	if q.Log == "" {
+	if c.named = q.Log != ""; !c.named {
 		q.Log = c.Home.ResponseLog()
 	}
 	return err

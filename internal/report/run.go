@@ -20,6 +20,9 @@ func (c *program) run() error {
 	if errors.Is(failure, os.ErrPermission) && len(report.Log.Files) == 0 {
 		return failure // nothing was counted: no zeros
 	}
+	if c.named && failure == nil && len(report.Log.Files) == 0 {
+		return fmt.Errorf("--log: %s does not exist", printable.Line(c.query.Log))
+	}
 	if failure != nil {
 		c.Complain(failure)
 	}
