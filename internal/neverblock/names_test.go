@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -26,7 +27,7 @@ type server struct {
 }
 
 func (s server) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
-	return s.addrs, s.err
+	return slices.Clone(s.addrs), s.err
 }
 
 func answering(texts ...string) server {
