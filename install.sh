@@ -909,7 +909,7 @@ gather_programs() {
 	from=$root/bin
 	if ! ours_plain ossec-ar; then
 		[ -n "$held" ] || return 0
-		say "freeing the blocked addresses needs ossec-ar, which is missing in $home/bin"
+		say "ossec-ar is missing in $home/bin: one from here frees the blocked addresses"
 		get_programs
 		from=$made_in
 	fi
@@ -1009,7 +1009,7 @@ uninstall_suite() {
 	held=
 	[ "$purge" = no ] || gather_programs
 	if configured && ! ours_plain ossec-ar && [ -z "$made_in" ]; then
-		say "restoring ossec.conf needs ossec-ar, which is missing in $home/bin"
+		say "ossec-ar is missing in $home/bin: one from here restores ossec.conf"
 		get_programs
 	fi
 	free_all
