@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossec-ar/ossec-ar/internal/isolate"
 	_ "github.com/ossec-ar/ossec-ar/internal/isolate/umask"
 	"github.com/ossec-ar/ossec-ar/internal/ossec"
 )
@@ -89,7 +88,7 @@ func TestRunsUnseen(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), "sleep", "900")
 		cmd.SysProcAttr = users
 		if err := cmd.Start(); err != nil {
-			isolate.Need(t, fmt.Sprintf("starting a process: %v", err))
+			t.Skipf("no user namespace can be made, as in a chroot: %v", err) // user_namespaces(7)
 		}
 		t.Cleanup(func() {
 			_ = cmd.Process.Kill() // it waits for nothing else
