@@ -218,6 +218,25 @@ func TestEditorInBetween(t *testing.T) {
 	})
 }
 
+// TestRemovedInBetween: somebody removes the file after it was read, and before a line is added behind it.
+func TestRemovedInBetween(t *testing.T) {
+	e, path := newFile(t, plain)
+	removed := false
+	_, err := e.file.Edit(t.Context(), func(content []byte) linefile.Plan {
+		if !removed {
+			removed = true
+			if err := os.Remove(path); err != nil {
+				t.Error(err)
+			}
+		}
+		return e.form.planAdd(content, []target.Target{v4})
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	wantFile(t, path, "ALL:1.2.3.4\n")
+}
+
 func TestWhatIsNoFileIsRefused(t *testing.T) {
 	folder := t.TempDir()
 	fifo := filepath.Join(folder, "fifo")

@@ -85,6 +85,9 @@ const slotMark = "#ossec-ar"
 // is added again. Without a lock no slot is used again, since another process may take it too.
 func (f *File) writeInto(target string, before *Snapshot, p Plan, locked bool) (err error) {
 	file, err := os.OpenFile(target, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrChanged // somebody removed it since it was read
+	}
 	if err != nil {
 		return err
 	}
