@@ -57,7 +57,7 @@ func (b *batch) inForce(blocks []target.Target) ([]target.Target, error) {
 	if len(blocks) == 0 {
 		return nil, nil
 	}
-	stands, _, err := b.standing(b.ctx)
+	stands, _, err := standingIn(b.ctx, b.Enforcer)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func (h *Holder) Ended() (over []Over, kept []lease.Lease, err error) {
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
-	lives := h.lives()
+	lives := livesIn(h.Proc)
 	now := h.Now()
 	leaseErr := h.Leases.Each(func(l lease.Lease) error {
 		switch {
@@ -58,13 +58,13 @@ func (h *Holder) Ended() (over []Over, kept []lease.Lease, err error) {
 	return over, kept, errors.Join(err, leaseErr)
 }
 
-// lives returns a function that reports whether a daemon still runs; it looks once for each.
-func (h *Holder) lives() func(lease.Daemon) bool {
+// livesIn returns a function that reports whether a daemon still runs; it looks once for each.
+func livesIn(proc string) func(lease.Daemon) bool {
 	known := map[lease.Daemon]bool{}
 	return func(d lease.Daemon) bool {
 		alive, looked := known[d]
 		if !looked {
-			alive = d.Alive(h.Proc)
+			alive = d.Alive(proc)
 			known[d] = alive
 		}
 		return alive
@@ -74,7 +74,7 @@ func (h *Holder) lives() func(lease.Daemon) bool {
 // makeRoom frees the target that a daemon that is gone has held the longest, and reports
 // whether there was one. except is the target that needs the room: its lock is held.
 func (h *Holder) makeRoom(ctx context.Context, except target.Target) bool {
-	lives := h.lives()
+	lives := livesIn(h.Proc)
 	var oldest lease.Lease
 	err := h.Leases.Each(func(l lease.Lease) error {
 		if lease.SameLock(l.Target, except) || l.Daemon == nil ||

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/ossec-ar/ossec-ar/internal/config"
 	"github.com/ossec-ar/ossec-ar/internal/lease"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
@@ -28,4 +29,34 @@ func networkOf(t target.Target, bits int) target.Target {
 		return target.Network(netip.PrefixFrom(t.Addr(), bits))
 	}
 	return t
+}
+
+// Around returns a target and the networks that may be blocked for it.
+func Around(t target.Target) []target.Target {
+	all := []target.Target{t}
+	if t.Is6() && t.IsSingle() {
+		for _, bits := range config.NetworkBits {
+			all = append(all, target.Network(netip.PrefixFrom(t.Addr(), bits)))
+		}
+	}
+	return all
+}
+
+// networks returns those networks that an address is in and others than the leases back hold.
+func networks(tx *lease.Tx, t target.Target, back []lease.Lease) (held []target.Target, err error) {
+	for _, network := range Around(t)[1:] {
+		holders, err := tx.Holders(network)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range back {
+			if l.Blocks() == network && l.State != lease.Lifting {
+				holders--
+			}
+		}
+		if holders > 0 {
+			held = append(held, network)
+		}
+	}
+	return held, nil
 }

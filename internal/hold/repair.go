@@ -46,7 +46,7 @@ type Whitelisted func(target.Target) (entry string, covered bool)
 // Compare returns what differs. It changes nothing.
 func (h *Holder) Compare(ctx context.Context, never Whitelisted) (Difference, error) {
 	d := Difference{waiting: map[target.Target]bool{}}
-	stands, faults, err := h.standing(ctx)
+	stands, faults, err := standingIn(ctx, h.Enforcer)
 	if err != nil {
 		return d, err
 	}
@@ -109,7 +109,7 @@ func (h *Holder) lookAgain(ctx context.Context, d *Difference) error {
 	if len(d.Missing) == 0 {
 		return nil
 	}
-	stands, _, err := h.standing(ctx)
+	stands, _, err := standingIn(ctx, h.Enforcer)
 	if err != nil {
 		return err
 	}
@@ -141,9 +141,9 @@ func (s standing) open(t target.Target) string {
 	return s.blocks[at].Open
 }
 
-// standing returns what stands and what is wrong with its place.
-func (h *Holder) standing(ctx context.Context) (standing, []string, error) {
-	listing, err := h.Enforcer.List(ctx)
+// standingIn returns what stands and what is wrong with its place.
+func standingIn(ctx context.Context, e enforcer.Enforcer) (standing, []string, error) {
+	listing, err := e.List(ctx)
 	slices.SortFunc(listing.Blocks, func(a, b enforcer.Block) int { return a.Target.Compare(b.Target) })
 	return standing{listing.Blocks, make([]bool, len(listing.Blocks))}, listing.Faults, err
 }
