@@ -171,19 +171,19 @@ func (h *host) findings(ctx context.Context) []Finding {
 	s := &sheet{}
 	h.running = h.Home.Processes(h.Proc)
 	h.look(ctx, s, h.shared())
-	responses := slices.DeleteFunc(slices.Clone(h.subjects), func(s *Subject) bool { return s.FromCron })
-	used := slices.ContainsFunc(responses, h.inUse)
-	if len(responses) > 1 && !slices.ContainsFunc(responses, h.calledByDaemon) {
-		h.noneCalled(s)
+	byDaemons := slices.DeleteFunc(slices.Clone(h.subjects), func(s *Subject) bool { return s.FromCron })
+	used := slices.ContainsFunc(byDaemons, h.inUse)
+	if len(byDaemons) > 1 && !slices.ContainsFunc(byDaemons, h.calledByDaemon) {
+		responses{h}.noneCalled(s)
 	}
 	for _, subject := range h.subjects {
 		h.subject = subject
 		s.prefix = subject.Name + " "
 		switch {
 		case subject.FromCron:
-		case len(responses) == 1:
+		case len(byDaemons) == 1:
 			s.prefix = ""
-		case !h.inUse(subject) && (used || subject != responses[0]): // of none that is used the first stands for all
+		case !h.inUse(subject) && (used || subject != byDaemons[0]): // of none that is used the first stands for all
 			s.prefix = ""
 			s.begin(subject.Name)
 			s.skip("nothing on this host uses it")
@@ -192,23 +192,9 @@ func (h *host) findings(ctx context.Context) []Finding {
 			}
 			continue
 		}
-		h.look(ctx, s, h.single(len(responses) > 1 && !h.conf.unread && !h.calledByDaemon(subject)))
+		h.look(ctx, s, h.single(len(byDaemons) > 1 && !h.conf.unread && !h.calledByDaemon(subject)))
 	}
 	return s.rows
-}
-
-// noneCalled says, once for all responses, that daemons call none of them.
-func (h *host) noneCalled(s *sheet) {
-	s.begin("commands")
-	switch {
-	case !h.Home.Installed(), h.conf.unread:
-	case h.Home.Wazuh5():
-		s.fault(h.reinstall(), "%s/block-ip is not this suite's, and Wazuh 5 calls nothing else", h.Home.Programs())
-	case h.conf.agent():
-		s.fault(askServer, "%s names no response of this suite: none is ever called here", h.Home.ResponseList())
-	case len(h.conf.all("active-response")) > 0: // else responseBlocks reports that there is none
-		s.fault(h.tool("configure"), "%s has no response of this suite called", h.conf.path)
-	}
 }
 
 // inUse reports whether a daemon may call the response, or somebody used it.

@@ -274,3 +274,17 @@ func (h responses) repeats(_ context.Context, s *sheet) {
 	}
 	s.ok("%s", inForce)
 }
+
+// noneCalled says, once for all responses, that daemons call none of them.
+func (h responses) noneCalled(s *sheet) {
+	s.begin("commands")
+	switch {
+	case !h.Home.Installed(), h.conf.unread:
+	case h.Home.Wazuh5():
+		s.fault(h.reinstall(), "%s/block-ip is not this suite's, and Wazuh 5 calls nothing else", h.Home.Programs())
+	case h.conf.agent():
+		s.fault(askServer, "%s names no response of this suite: none is ever called here", h.Home.ResponseList())
+	case len(h.conf.all("active-response")) > 0: // else responseBlocks reports that there is none
+		s.fault(h.tool("configure"), "%s has no response of this suite called", h.conf.path)
+	}
+}
