@@ -264,8 +264,8 @@ func (e *Enforcer) Flush(ctx context.Context) error {
 // day that nobody chooses. 0 and 1 are what people write.
 const mark = "214"
 
-// note returns what is to be given back of an account that is about to be closed. Of one that was
-// closed before that is what an administrator has changed since.
+// note returns the record of an account that is about to be closed. What an earlier closing has changed
+// stays as it was recorded then; the rest is how an administrator has it now.
 func (e *Enforcer) note(was before, entry shadowEntry) before {
 	if entry.expire != mark {
 		was.Expire = entry.expire
