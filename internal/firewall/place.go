@@ -1,16 +1,13 @@
 package firewall
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"slices"
 
 	"github.com/coreos/go-iptables/iptables"
-	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
 	"github.com/ossec-ar/ossec-ar/internal/exec"
@@ -28,57 +25,6 @@ func (h *host) entries(l look, forwards bool) []string {
 		return []string{inputChain, l.forwardEntry()}
 	}
 	return []string{inputChain}
-}
-
-// faults are what lets packets by our chain, a line each.
-func (s *side) faults(ctx context.Context, l look, forwards bool) (faults []string) {
-	if why := s.dormant(ctx); why != "" {
-		faults = append(faults, why)
-	}
-	for _, entry := range s.entries(l, forwards) {
-		if why := cmp.Or(l.bypass(entry), s.unhooked(ctx, entry)); why != "" {
-			faults = append(faults, why)
-		}
-	}
-	return faults
-}
-
-// hooks are the chains of iptables that ours is jumped to from, as iptables makes them.
-var hooks = []nftChain{{inputChain, unix.NF_INET_LOCAL_IN, 0}, {forwardChain, unix.NF_INET_FORWARD, 0},
-	{preroutingChain, unix.NF_INET_PRE_ROUTING, -300}}
-
-// unhooked says that nft(8) made the chain of an entry, or Docker's in it, so that packets come to it never or
-// at another time, "" when it did not. iptables puts no jump there.
-func (s *side) unhooked(ctx context.Context, entry string) string {
-	if s.variant != overNFT {
-		return ""
-	}
-	if entry == dockerUserChain {
-		entry = forwardChain
-	}
-	k, err := s.kernel.dial(ctx)
-	at := slices.IndexFunc(hooks, func(c nftChain) bool { return c.name == entry })
-	if err != nil || at < 0 {
-		return ""
-	}
-	if chain, err := s.nftTable().chain(k, entry); err != nil || chain == nil || hooks[at].isHooked(chain) {
-		return ""
-	}
-	return "chain " + entry + " is not hooked as iptables hooks it"
-}
-
-// dormant says that somebody switched the table off, "" when it is not: his rules would come into force
-// again with ours, so only he switches it on.
-func (s *side) dormant(ctx context.Context) string {
-	if s.variant != overNFT {
-		return ""
-	}
-	k, err := s.kernel.dial(ctx)
-	if err != nil || !s.nftTable().isDormant(k) {
-		return ""
-	}
-	name := map[bool]string{false: "ip ", true: "ip6 "}[s.v6] + s.table
-	return "table " + name + " is dormant: `nft add table " + name + "` switches it on"
 }
 
 // likelyChecks are the commands of iptables-restore that fail where a jump is missing. Where
