@@ -41,8 +41,13 @@ var (
 // isHooked reports whether packets come to a chain where and when they come to c.
 func (c nftChain) isHooked(chain []byte) bool {
 	hook := netlink.Find(chain, unix.NFTA_CHAIN_HOOK)
-	return hook != nil && netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) == c.hook &&
-		int32(netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_PRIORITY))) == c.priority
+	return isAt(chain, c.hook) && int32(netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_PRIORITY))) == c.priority
+}
+
+// isAt reports whether packets come to a chain at that hook, at whatever priority.
+func isAt(chain []byte, hook uint32) bool {
+	at := netlink.Find(chain, unix.NFTA_CHAIN_HOOK)
+	return at != nil && netlink.Uint32(netlink.Find(at, unix.NFTA_HOOK_HOOKNUM)) == hook
 }
 
 // table blocks the elements of sets in a table of our own, for hosts without iptables. Both

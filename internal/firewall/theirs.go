@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossec-ar/ossec-ar/internal/enforcer"
-	"github.com/ossec-ar/ossec-ar/internal/netlink"
 	"github.com/ossec-ar/ossec-ar/internal/target"
 )
 
@@ -86,11 +85,9 @@ func (t theirs) open(k socket) (before *gaps, why string) {
 	before = &gaps{all: -1}
 	for name, number := range hooks {
 		chain, err := theirTable.chain(k, name)
-		hook := netlink.Find(chain, unix.NFTA_CHAIN_HOOK)
 		rules, _ := l(name)
 		some, drops := l.setRule(rules, t.set().name(), "")
-		if err != nil || hook == nil || !drops ||
-			netlink.Uint32(netlink.Find(hook, unix.NFTA_HOOK_HOOKNUM)) != number {
+		if err != nil || !isAt(chain, number) || !drops {
 			return nil, "chain " + name + " does not drop it ahead of all that accepts"
 		}
 		before.some = append(before.some, some.some...)
