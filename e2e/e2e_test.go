@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -92,6 +93,7 @@ func params(t *testing.T, script string) testscript.Params {
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
+			awaitMidnight(time.Now())
 			home := filepath.Join(env.WorkDir, "var/ossec")
 			bin := filepath.Join(home, "active-response/bin")
 			env.Setenv("BIN", bin)
@@ -114,6 +116,14 @@ func params(t *testing.T, script string) testscript.Params {
 			return isolate.Root(), nil
 		},
 		Cmds: commands,
+	}
+}
+
+// awaitMidnight returns when the day of UTC does not change within a minute, which no script takes: what it
+// blocks and what it reports of today are of one day.
+func awaitMidnight(now time.Time) {
+	if left := now.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now); left < time.Minute {
+		<-time.After(left)
 	}
 }
 
